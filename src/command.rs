@@ -1,0 +1,159 @@
+//! What travels from a handle to its node: the command, its deadline, where the answer goes, and the word
+//! that nobody waits for it any longer.
+
+use std::{
+    fmt, mem,
+    sync::{Arc, Mutex, PoisonError},
+    task::Waker,
+    time::Duration,
+};
+
+use futures::{channel::oneshot, task::AtomicWaker};
+use libp2p::{Multiaddr, PeerId};
+use semver::Version;
+
+use crate::{
+    Announcement, ConnectedPeer, Error, Manifest, Package, PackageId, PackageName, Query, Receipt,
+    RegistryMetadata, Reputation, Result, VersionInfo,
+    record::{Record, RecordKey},
+};
+
+/// A call on its way into the node.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) ticket: Ticket,
+    /// When the call was made, on the node's clock.
+    pub(crate) asked: Duration,
+    /// When it must have been answered.
+    pub(crate) deadline: Duration,
+    pub(crate) command: Command,
+}
+
+/// Names one call for as long as it lives. Never reused within a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Ticket(pub(crate) u64);
+
+/// What a caller may ask. Each variant carries the place for its one answer.
+#[derive(Debug)]
+pub(crate) enum Command {
+    GetPackage { package: PackageId, reply: Reply<Package> },
+    ListVersions { package: PackageId, reply: Reply<Vec<VersionInfo>> },
+    Register { manifest: Box<Manifest>, reply: Reply<Receipt> },
+    Yank { name: PackageName, version: Version, reply: Reply<Receipt> },
+    Unregister { name: PackageName, reply: Reply<Receipt> },
+    Search { query: Query, reply: Reply<Vec<Package>> },
+    Metadata { reply: Reply<RegistryMetadata> },
+    GetRecord { key: RecordKey, reply: Reply<Record> },
+    PutRecord { record: Box<Record>, reply: Reply<u32> },
+    Announce { topic: String, data: Vec<u8>, reply: Reply<Announcement> },
+    Bootstrap { reply: Reply<usize> },
+    Subscribe { topic: String, reply: Reply<bool> },
+    Unsubscribe { topic: String, reply: Reply<bool> },
+    Dial { peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()> },
+    Peers { reply: Reply<Vec<ConnectedPeer>> },
+    Reputation { peer: PeerId, reply: Reply<Reputation> },
+    Pin { name: PackageName, owner: Option<PeerId>, reply: Reply<Option<PeerId>> },
+    Shutdown { reply: Reply<()> },
+}
+
+impl Command {
+    /// Answers with an error whatever was asked.
+    pub(crate) fn refuse(self, error: Error) {
+        match self {
+            Self::GetPackage { reply, .. } => reply.send(Err(error)),
+            Self::ListVersions { reply, .. } => reply.send(Err(error)),
+            Self::Register { reply, .. }
+            | Self::Yank { reply, .. }
+            | Self::Unregister { reply, .. } => reply.send(Err(error)),
+            Self::Search { reply, .. } => reply.send(Err(error)),
+            Self::Metadata { reply } => reply.send(Err(error)),
+            Self::GetRecord { reply, .. } => reply.send(Err(error)),
+            Self::PutRecord { reply, .. } => reply.send(Err(error)),
+            Self::Announce { reply, .. } => reply.send(Err(error)),
+            Self::Bootstrap { reply } => reply.send(Err(error)),
+            Self::Subscribe { reply, .. } | Self::Unsubscribe { reply, .. } => {
+                reply.send(Err(error));
+            }
+            Self::Dial { reply, .. } | Self::Shutdown { reply } => reply.send(Err(error)),
+            Self::Peers { reply } => reply.send(Err(error)),
+            Self::Reputation { reply, .. } => reply.send(Err(error)),
+            Self::Pin { reply, .. } => reply.send(Err(error)),
+        }
+    }
+
+    /// Whether the caller has gone away.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::GetPackage { reply, .. } => reply.is_abandoned(),
+            Self::ListVersions { reply, .. } => reply.is_abandoned(),
+            Self::Register { reply, .. }
+            | Self::Yank { reply, .. }
+            | Self::Unregister { reply, .. } => reply.is_abandoned(),
+            Self::Search { reply, .. } => reply.is_abandoned(),
+            Self::Metadata { reply } => reply.is_abandoned(),
+            Self::GetRecord { reply, .. } => reply.is_abandoned(),
+            Self::PutRecord { reply, .. } => reply.is_abandoned(),
+            Self::Announce { reply, .. } => reply.is_abandoned(),
+            Self::Bootstrap { reply } => reply.is_abandoned(),
+            Self::Subscribe { reply, .. } | Self::Unsubscribe { reply, .. } => reply.is_abandoned(),
+            Self::Dial { reply, .. } => reply.is_abandoned(),
+            Self::Peers { reply } => reply.is_abandoned(),
+            Self::Reputation { reply, .. } => reply.is_abandoned(),
+            Self::Pin { reply, .. } => reply.is_abandoned(),
+            // A node that was told to stop stops, whether or not anybody waits to hear of it.
+            Self::Shutdown { .. } => false,
+        }
+    }
+}
+
+/// The place for one answer. Consumed by answering, so that no call is answered twice; dropped unanswered
+/// (with the node itself), the caller hears [`Error::ShuttingDown`].
+pub(crate) struct Reply<T>(oneshot::Sender<Result<T>>);
+
+impl<T> Reply<T> {
+    pub(crate) fn channel() -> (Self, oneshot::Receiver<Result<T>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    pub(crate) fn send(self, answer: Result<T>) {
+        // The caller may have gone away in this very moment; then there is nobody to tell.
+        let _ = self.0.send(answer);
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.is_canceled()
+    }
+}
+
+impl<T> fmt::Debug for Reply<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+/// Calls whose callers went away, on the way to the node.
+///
+/// Bounded by the calls that are under way: each is cancelled at most once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cancels(Arc<CancelsInner>);
+
+#[derive(Debug, Default)]
+struct CancelsInner {
+    tickets: Mutex<Vec<Ticket>>,
+    node: AtomicWaker,
+}
+
+impl Cancels {
+    pub(crate) fn push(&self, ticket: Ticket) {
+        self.0.tickets.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
+        self.0.node.wake();
+    }
+
+    /// Takes what has been cancelled so far. The waker is registered first, so that a cancellation that
+    /// comes right after this look still wakes the node.
+    pub(crate) fn take(&self, waker: &Waker) -> Vec<Ticket> {
+        self.0.node.register(waker);
+        mem::take(&mut *self.0.tickets.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

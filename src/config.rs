@@ -1,0 +1,390 @@
+//! What an application may choose, and what it gets when it does not.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, GeoLocation, NetworkName, PackageName, Result, net::transport::TransportConfig,
+};
+
+/// How a node is set up. Every field has a default; [`Config::new`] is a node of the network `main` that
+/// listens on every interface and knows nobody.
+///
+/// Durations read and write as words (`"30s"`, `"5m"`) in formats meant for people.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let config = peerage::Config::new()
+///     .with_network("plugins".parse()?)
+///     .with_bootstrap(["/ip4/127.0.0.1/tcp/4001".parse()?])
+///     .with_query_timeout(Duration::from_secs(10));
+/// config.validate()?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The network's name. It is part of every protocol, topic, key and signature, so that two networks never
+    /// mix. Default: `main`.
+    pub network: NetworkName,
+    /// Where to listen. Default: `/ip4/0.0.0.0/tcp/0` and `/ip6/::/tcp/0`, that is a free port on every
+    /// interface. Empty: do not listen.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses under which this node can be reached from elsewhere (a forwarded port, say). They are told
+    /// to other peers beside those it listens on. Default: none.
+    pub external_addresses: Vec<Multiaddr>,
+    /// Peers to dial at the start and whenever no peer is left, each with or without a trailing
+    /// `/p2p/<peer>`. Default: none.
+    pub bootstrap: Vec<Multiaddr>,
+    /// Whether this node serves the DHT. Default: [`DhtMode::Server`].
+    pub mode: DhtMode,
+    /// The topic on which packages are announced. Peers with another topic do not hear of each other's
+    /// packages. Default: `announcements`.
+    pub announcements_topic: String,
+    /// How many calls may stand between the handles and the node before further callers wait for
+    /// room. Their deadlines run meanwhile. Default: 100.
+    pub command_capacity: usize,
+    /// How long a call may take, counted from the call itself. Default: 30 s.
+    #[serde(with = "humantime_serde")]
+    pub query_timeout: Duration,
+    /// How long an [`announce`](crate::Handle::announce) may take, counted from the call itself.
+    /// Default: 5 s.
+    #[serde(with = "humantime_serde")]
+    pub announce_timeout: Duration,
+    /// The granularity with which stale calls, cache entries and the like are swept: one tick of the timer
+    /// wheel. An answer is never later than its deadline and one of these. Default: 10 ms.
+    #[serde(with = "humantime_serde")]
+    pub sweep_granularity: Duration,
+    /// For how long what was read or announced is answered without asking again. Default: 300 s.
+    #[serde(with = "humantime_serde")]
+    pub cache_ttl: Duration,
+    /// For how long a signed head or claim is valid. An owner that stays away for longer vanishes from the
+    /// network. Default: 48 h; at most 30 days.
+    #[serde(with = "humantime_serde")]
+    pub record_ttl: Duration,
+    /// How often own records are put into the DHT again. Default: 12 h.
+    #[serde(with = "humantime_serde")]
+    pub republish_interval: Duration,
+    /// Where this node stands, for [`metadata`](crate::Registry::metadata). Default: not said.
+    pub location: Option<GeoLocation>,
+    /// Owners to trust for bare names, whoever else claims them. Default: none.
+    pub pins: BTreeMap<PackageName, PeerId>,
+    /// Whether the first owner to whom a bare name resolves is pinned for the life of this node (trust on
+    /// first use). Default: no.
+    pub pin_on_first_use: bool,
+    /// Transport settings.
+    pub transport: TransportConfig,
+    /// Bounds on everything that could grow.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let any = |protocol| Multiaddr::empty().with(protocol).with(Protocol::Tcp(0));
+        Self {
+            network: NetworkName::default(),
+            listen: vec![
+                any(Protocol::Ip4(std::net::Ipv4Addr::UNSPECIFIED)),
+                any(Protocol::Ip6(std::net::Ipv6Addr::UNSPECIFIED)),
+            ],
+            external_addresses: Vec::new(),
+            bootstrap: Vec::new(),
+            mode: DhtMode::default(),
+            announcements_topic: "announcements".to_owned(),
+            command_capacity: 100,
+            query_timeout: Duration::from_secs(30),
+            announce_timeout: Duration::from_secs(5),
+            sweep_granularity: Duration::from_millis(10),
+            cache_ttl: Duration::from_secs(300),
+            record_ttl: Duration::from_secs(48 * 3600),
+            republish_interval: Duration::from_secs(12 * 3600),
+            location: None,
+            pins: BTreeMap::new(),
+            pin_on_first_use: false,
+            transport: TransportConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Writes one consuming setter for each field.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $setter:ident: $field:ident: $type:ty),* $(,)?) => {
+        $(
+            $(#[$doc])*
+            #[must_use]
+            pub fn $setter(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            }
+        )*
+    };
+}
+
+impl Config {
+    /// The default configuration.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        /// Sets [`network`](Self::network).
+        with_network: network: NetworkName,
+        /// Sets [`mode`](Self::mode).
+        with_mode: mode: DhtMode,
+        /// Sets [`command_capacity`](Self::command_capacity).
+        with_command_capacity: command_capacity: usize,
+        /// Sets [`query_timeout`](Self::query_timeout).
+        with_query_timeout: query_timeout: Duration,
+        /// Sets [`announce_timeout`](Self::announce_timeout).
+        with_announce_timeout: announce_timeout: Duration,
+        /// Sets [`sweep_granularity`](Self::sweep_granularity).
+        with_sweep_granularity: sweep_granularity: Duration,
+        /// Sets [`cache_ttl`](Self::cache_ttl).
+        with_cache_ttl: cache_ttl: Duration,
+        /// Sets [`record_ttl`](Self::record_ttl).
+        with_record_ttl: record_ttl: Duration,
+        /// Sets [`republish_interval`](Self::republish_interval).
+        with_republish_interval: republish_interval: Duration,
+        /// Sets [`pin_on_first_use`](Self::pin_on_first_use).
+        with_pin_on_first_use: pin_on_first_use: bool,
+        /// Sets [`transport`](Self::transport).
+        with_transport: transport: TransportConfig,
+        /// Sets [`limits`](Self::limits).
+        with_limits: limits: Limits,
+    }
+
+    /// Sets [`listen`](Self::listen).
+    #[must_use]
+    pub fn with_listen(mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
+        self.listen = addresses.into_iter().collect();
+        self
+    }
+
+    /// Sets [`bootstrap`](Self::bootstrap).
+    #[must_use]
+    pub fn with_bootstrap(mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
+        self.bootstrap = addresses.into_iter().collect();
+        self
+    }
+
+    /// Sets [`external_addresses`](Self::external_addresses).
+    #[must_use]
+    pub fn with_external_addresses(
+        mut self,
+        addresses: impl IntoIterator<Item = Multiaddr>,
+    ) -> Self {
+        self.external_addresses = addresses.into_iter().collect();
+        self
+    }
+
+    /// Sets [`announcements_topic`](Self::announcements_topic).
+    #[must_use]
+    pub fn with_announcements_topic(mut self, topic: impl Into<String>) -> Self {
+        self.announcements_topic = topic.into();
+        self
+    }
+
+    /// Sets [`location`](Self::location).
+    #[must_use]
+    pub fn with_location(mut self, location: GeoLocation) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// Adds a pin to [`pins`](Self::pins).
+    #[must_use]
+    pub fn with_pin(mut self, name: PackageName, owner: PeerId) -> Self {
+        self.pins.insert(name, owner);
+        self
+    }
+
+    /// Checks that the values make sense together.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the first field that does not, and what would.
+    pub fn validate(&self) -> Result<()> {
+        let positive = [
+            ("query_timeout", self.query_timeout),
+            ("announce_timeout", self.announce_timeout),
+            ("sweep_granularity", self.sweep_granularity),
+            ("cache_ttl", self.cache_ttl),
+            ("republish_interval", self.republish_interval),
+        ];
+        for (field, duration) in positive {
+            if duration < Duration::from_millis(1) {
+                return Err(Error::invalid(field, "must be at least 1 ms"));
+            }
+        }
+        let month = Duration::from_secs(30 * 24 * 3600);
+        if !(Duration::from_secs(60)..=month).contains(&self.record_ttl) {
+            return Err(Error::invalid("record_ttl", "must be between 1 minute and 30 days"));
+        }
+        if self.republish_interval >= self.record_ttl {
+            return Err(Error::invalid(
+                "republish_interval",
+                "must be shorter than `record_ttl`, or own records lapse between two rounds",
+            ));
+        }
+        if self.command_capacity == 0 {
+            return Err(Error::invalid("command_capacity", "must be at least 1"));
+        }
+        validate_topic("announcements_topic", &self.announcements_topic)?;
+        self.transport.validate()?;
+        self.limits.validate()
+    }
+}
+
+/// A topic's name is part of each message of it, and of what peers remember: it is kept short and printable.
+pub(crate) fn validate_topic(field: &'static str, topic: &str) -> Result<()> {
+    if topic.is_empty() || topic.len() > 128 || topic.chars().any(char::is_control) {
+        return Err(Error::invalid(field, "must be 1 to 128 bytes without control characters"));
+    }
+    Ok(())
+}
+
+/// Whether a node serves the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DhtMode {
+    /// Holds records for others and answers their lookups: for a node that others can dial.
+    #[default]
+    Server,
+    /// Only asks: for a node behind a firewall, or one that comes and goes.
+    Client,
+}
+
+/// Bounds on everything that could grow. Where one is reached, the call says
+/// [`Error::Busy`] with the field's name, or the least valuable entry goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Calls inside the node that wait for an answer. Default: 10,000.
+    pub waiting_calls: usize,
+    /// DHT queries that run at once; the others wait their turn. Default: 64.
+    pub running_queries: usize,
+    /// Commands taken in one poll before the network has its turn. Default: 64.
+    pub commands_per_poll: usize,
+    /// Network events taken in one poll before the caller's executor has its turn. Default: 256.
+    pub network_events_per_poll: usize,
+    /// Packages that this node publishes itself. Default: 1,000.
+    pub own_packages: usize,
+    /// Records held for the network. Default: 16,384 (at 8 KiB each at the most: 128 MiB).
+    pub store_records: usize,
+    /// Records held for one owner, so that nobody can fill the store alone. Default: 1,024.
+    pub store_records_per_owner: usize,
+    /// Packages whose highest sequence is remembered, so that no older head is believed. Default: 65,536.
+    pub remembered_sequences: usize,
+    /// Records kept for a while after they were read or announced. Default: 4,096.
+    pub cache_records: usize,
+    /// Announced packages that [`search`](crate::Registry::search) covers. Default: 16,384.
+    pub catalogue_packages: usize,
+    /// Announcements that wait for somebody to hear them. Default: 256.
+    pub queued_announcements: usize,
+    /// Topics that the application may subscribe. Default: 64.
+    pub topics: usize,
+    /// Peers whose conduct is remembered. Default: 4,096.
+    pub remembered_peers: usize,
+    /// Names that trust on first use may pin. Default: 4,096.
+    pub pins: usize,
+    /// Connections in all. Default: 512.
+    pub connections: u32,
+    /// Connections with one peer. Default: 4.
+    pub connections_per_peer: u32,
+    /// Connections that are still being set up, for each direction. Default: 128.
+    pub pending_connections: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            waiting_calls: 10_000,
+            running_queries: 64,
+            commands_per_poll: 64,
+            network_events_per_poll: 256,
+            own_packages: 1_000,
+            store_records: 16_384,
+            store_records_per_owner: 1_024,
+            remembered_sequences: 65_536,
+            cache_records: 4_096,
+            catalogue_packages: 16_384,
+            queued_announcements: 256,
+            topics: 64,
+            remembered_peers: 4_096,
+            pins: 4_096,
+            connections: 512,
+            connections_per_peer: 4,
+            pending_connections: 128,
+        }
+    }
+}
+
+impl Limits {
+    /// The default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        /// Sets [`waiting_calls`](Self::waiting_calls).
+        with_waiting_calls: waiting_calls: usize,
+        /// Sets [`running_queries`](Self::running_queries).
+        with_running_queries: running_queries: usize,
+        /// Sets [`commands_per_poll`](Self::commands_per_poll).
+        with_commands_per_poll: commands_per_poll: usize,
+        /// Sets [`network_events_per_poll`](Self::network_events_per_poll).
+        with_network_events_per_poll: network_events_per_poll: usize,
+        /// Sets [`own_packages`](Self::own_packages).
+        with_own_packages: own_packages: usize,
+        /// Sets [`store_records`](Self::store_records).
+        with_store_records: store_records: usize,
+        /// Sets [`store_records_per_owner`](Self::store_records_per_owner).
+        with_store_records_per_owner: store_records_per_owner: usize,
+        /// Sets [`remembered_sequences`](Self::remembered_sequences).
+        with_remembered_sequences: remembered_sequences: usize,
+        /// Sets [`cache_records`](Self::cache_records).
+        with_cache_records: cache_records: usize,
+        /// Sets [`catalogue_packages`](Self::catalogue_packages).
+        with_catalogue_packages: catalogue_packages: usize,
+        /// Sets [`queued_announcements`](Self::queued_announcements).
+        with_queued_announcements: queued_announcements: usize,
+        /// Sets [`topics`](Self::topics).
+        with_topics: topics: usize,
+        /// Sets [`remembered_peers`](Self::remembered_peers).
+        with_remembered_peers: remembered_peers: usize,
+        /// Sets [`pins`](Self::pins).
+        with_pins: pins: usize,
+        /// Sets [`connections`](Self::connections).
+        with_connections: connections: u32,
+        /// Sets [`connections_per_peer`](Self::connections_per_peer).
+        with_connections_per_peer: connections_per_peer: u32,
+        /// Sets [`pending_connections`](Self::pending_connections).
+        with_pending_connections: pending_connections: u32,
+    }
+
+    fn validate(&self) -> Result<()> {
+        let needed = [
+            ("limits.waiting_calls", self.waiting_calls),
+            ("limits.running_queries", self.running_queries),
+            ("limits.commands_per_poll", self.commands_per_poll),
+            ("limits.network_events_per_poll", self.network_events_per_poll),
+            ("limits.store_records", self.store_records),
+            ("limits.store_records_per_owner", self.store_records_per_owner),
+            ("limits.remembered_sequences", self.remembered_sequences),
+            ("limits.connections", self.connections as usize),
+            ("limits.connections_per_peer", self.connections_per_peer as usize),
+            ("limits.pending_connections", self.pending_connections as usize),
+        ];
+        match needed.into_iter().find(|&(_, value)| value == 0) {
+            Some((field, _)) => Err(Error::invalid(field, "must be at least 1")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Calls that wait for the network, each with its deadline and the place for its one answer.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{
+    publish::{Publish, Stage},
+    queries::QueryKey,
+    read::Read,
+    wheel,
+};
+use crate::{
+    Announcement, Error,
+    command::{Reply, Ticket},
+    record::Record,
+};
+
+/// A call that waits.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) since: Since,
+    pub(super) operation: Operation,
+    /// The query that it waits for, where it would be left if the call ended first.
+    pub(super) query: Option<QueryKey>,
+}
+
+/// When a call was made, and its deadline in the wheel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    pub(super) asked: Duration,
+    /// None for what the node does by itself, which has no caller to disappoint.
+    pub(super) timer: Option<wheel::Key>,
+}
+
+/// What a call is doing.
+#[derive(Debug)]
+pub(super) enum Operation {
+    Read(Read),
+    Publish(Box<Publish>),
+    GetRecord { reply: Reply<Record> },
+    PutRecord { reply: Reply<u32> },
+    Bootstrap { reply: Reply<usize> },
+    Dial { reply: Reply<()> },
+}
+
+impl Operation {
+    /// Answers with an error.
+    pub(super) fn fail(self, error: Error) {
+        match self {
+            Self::Read(read) => {
+                read.fail(error);
+            }
+            Self::Publish(publish) => {
+                if let Some(reply) = publish.reply {
+                    reply.send(Err(error));
+                }
+            }
+            Self::GetRecord { reply } => reply.send(Err(error)),
+            Self::PutRecord { reply } => reply.send(Err(error)),
+            Self::Bootstrap { reply } => reply.send(Err(error)),
+            Self::Dial { reply } => reply.send(Err(error)),
+        }
+    }
+}
+
+impl Publish {
+    /// Answers the caller with what has been achieved, if the change is signed. What is still under way
+    /// goes on without a caller.
+    pub(super) fn answer_early(
+        &mut self,
+        announcement: impl FnOnce(&Stage) -> Announcement,
+    ) -> bool {
+        match &self.stage {
+            Stage::Recalling(_) => false,
+            Stage::Storing(storing) => {
+                if let Some(reply) = self.reply.take() {
+                    reply.send(storing.receipt(announcement(&self.stage)));
+                }
+                true
+            }
+        }
+    }
+}
+
+/// Waiting calls by ticket.
+#[derive(Debug, Default)]
+pub(super) struct Calls(HashMap<Ticket, Call>);
+
+impl Calls {
+    pub(super) fn insert(&mut self, ticket: Ticket, call: Call) {
+        self.0.insert(ticket, call);
+    }
+
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Call> {
+        self.0.remove(&ticket)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Call> {
+        self.0.drain().map(|(_, call)| call)
+    }
+}

@@ -1,0 +1,269 @@
+//! How each command begins. Most are answered at once; the others become calls that wait.
+
+use libp2p::{Multiaddr, PeerId};
+
+use super::{
+    Action, Deadline, Engine, Now, Operation,
+    calls::{Call, Since},
+    own::Change,
+    peers::Reach,
+    publish::Stage,
+    read::{self, Goal, Read},
+};
+use crate::{
+    Announcement, Error, Package, PackageId, Query, RegistryMetadata, Result, Source,
+    command::{Command, Reply, Request, Ticket},
+    record::{Message, Record, RecordKey, Signed},
+};
+
+impl Engine {
+    /// Begins what a caller asks for.
+    pub(crate) fn command(&mut self, now: Now, request: Request) {
+        let Request { ticket, asked, deadline, command } = request;
+        if self.closed {
+            return command.refuse(Error::ShuttingDown);
+        }
+        if command.is_abandoned() {
+            return;
+        }
+        if deadline <= now.mono {
+            let after = now.mono.saturating_sub(asked);
+            return command.refuse(Error::Timeout { after });
+        }
+        let begin = Begin { now, ticket, asked, deadline };
+        match command {
+            Command::Search { query, reply } => reply.send(self.search(now, &query)),
+            Command::Metadata { reply } => reply.send(Ok(self.metadata())),
+            Command::Peers { reply } => reply.send(Ok(self.peers.list())),
+            Command::Reputation { peer, reply } => reply.send(Ok(self.reputations.get(&peer))),
+            Command::Pin { name, owner, reply } => reply.send(self.pins.set(name, owner)),
+            Command::Subscribe { topic, reply } => reply.send(self.subscribe(topic)),
+            Command::Unsubscribe { topic, reply } => reply.send(Ok(self.unsubscribe(topic))),
+            Command::Announce { topic, data, reply } => self.announce(now, topic, data, reply),
+            Command::Shutdown { reply } => reply.send(Ok(())),
+            waiting if self.calls.len() >= self.config.limits.waiting_calls => {
+                waiting.refuse(Error::busy("waiting_calls"));
+            }
+            Command::GetPackage { package, reply } => {
+                self.read(begin, package, Goal::Package(reply));
+            }
+            Command::ListVersions { package, reply } => {
+                self.read(begin, package, Goal::Versions(reply));
+            }
+            Command::Register { manifest, reply } => {
+                self.change(begin, Change::Register(manifest), reply);
+            }
+            Command::Yank { name, version, reply } => {
+                self.change(begin, Change::Yank { name, version }, reply);
+            }
+            Command::Unregister { name, reply } => {
+                self.change(begin, Change::Unregister { name }, reply);
+            }
+            Command::GetRecord { key, reply } => self.get_record(begin, key, reply),
+            Command::PutRecord { record, reply } => self.put_record(begin, *record, reply),
+            Command::Bootstrap { reply } => self.bootstrap(begin, reply),
+            Command::Dial { peer, addresses, reply } => self.dial(begin, peer, addresses, reply),
+        }
+        self.admit();
+    }
+
+    /// The caller has gone away: frees its place, its deadline and, with the last caller, the lookup.
+    pub(crate) fn cancel(&mut self, ticket: Ticket) {
+        let Some(mut call) = self.calls.remove(ticket) else { return };
+        if let Some(timer) = call.since.timer.take() {
+            self.wheel.cancel(timer);
+        }
+        self.leave(ticket, &call);
+        if let Operation::Publish(mut publish) = call.operation {
+            // What is signed stands, and the node sees to it that it is stored.
+            publish.reply = None;
+            if matches!(publish.stage, Stage::Storing(_)) {
+                let operation = Operation::Publish(publish);
+                self.calls.insert(ticket, Call { operation, ..call });
+            }
+        }
+        self.admit();
+    }
+
+    /// The caller's time is up.
+    pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
+        let Some(mut call) = self.calls.remove(ticket) else { return };
+        call.since.timer = None;
+        let best = call.query.and_then(|query| self.queries.best(query).cloned());
+        self.leave(ticket, &call);
+        let after = now.mono.saturating_sub(call.since.asked);
+        match (call.operation, best) {
+            (Operation::Publish(mut publish), _) => {
+                let outbox = &self.outbox;
+                if publish.answer_early(|stage| stage.announcement(outbox)) {
+                    let operation = Operation::Publish(publish);
+                    self.calls.insert(ticket, Call { operation, ..call });
+                } else {
+                    Operation::Publish(publish).fail(Error::Timeout { after });
+                }
+            }
+            (Operation::GetRecord { reply }, Some(best)) => reply.send(Ok(best)),
+            (operation, _) => operation.fail(Error::Timeout { after }),
+        }
+    }
+
+    fn leave(&mut self, ticket: Ticket, call: &Call) {
+        if let Some(query) = call.query
+            && self.queries.leave(query, ticket)
+        {
+            self.actions.push_back(Action::Finish { query });
+        }
+    }
+
+    pub(super) fn since(&mut self, begin: &Begin) -> Since {
+        let timer = self.wheel.insert(begin.deadline, Deadline::Call(begin.ticket));
+        Since { asked: begin.asked, timer: Some(timer) }
+    }
+
+    fn read(&mut self, begin: Begin, package: PackageId, goal: Goal) {
+        let owner = match package.owner() {
+            Some(owner) => Some(*owner),
+            None if self.own.get(package.name()).is_some_and(|own| !own.is_withdrawn()) => {
+                Some(self.local)
+            }
+            None => self.pins.owner(package.name()),
+        };
+        let since = self.since(&begin);
+        self.drive_read(begin.now, begin.ticket, since, Read::new(package, owner, goal));
+    }
+
+    fn get_record(&mut self, begin: Begin, key: RecordKey, reply: Reply<Record>) {
+        if let Some((record, _)) = self.known(begin.now, &key) {
+            return reply.send(Ok(record));
+        }
+        let since = self.since(&begin);
+        let query = Some(self.queries.get(key, begin.ticket));
+        self.calls
+            .insert(begin.ticket, Call { since, operation: Operation::GetRecord { reply }, query });
+    }
+
+    fn put_record(&mut self, begin: Begin, record: Record, reply: Reply<u32>) {
+        if self.queries.len() >= self.config.limits.waiting_calls {
+            return reply.send(Err(Error::busy("waiting_calls")));
+        }
+        if let Err(refused) = self.store.insert_verified(record.clone()) {
+            return reply.send(Err(Error::Conflict { reason: refused.to_string() }));
+        }
+        let since = self.since(&begin);
+        self.queries.put(record, Some(begin.ticket));
+        self.calls.insert(
+            begin.ticket,
+            Call { since, operation: Operation::PutRecord { reply }, query: None },
+        );
+    }
+
+    fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
+        if self.peers.reach() == Reach::Isolated {
+            self.dial_bootstrap(begin.now);
+        }
+        let since = self.since(&begin);
+        let query = Some(self.queries.bootstrap(begin.ticket));
+        self.calls
+            .insert(begin.ticket, Call { since, operation: Operation::Bootstrap { reply }, query });
+    }
+
+    fn dial(&mut self, begin: Begin, peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()>) {
+        if peer == self.local {
+            return reply.send(Err(Error::invalid("peer", "is this node itself")));
+        }
+        if self.peers.is_connected(&peer) {
+            return reply.send(Ok(()));
+        }
+        let since = self.since(&begin);
+        self.calls.insert(
+            begin.ticket,
+            Call { since, operation: Operation::Dial { reply }, query: None },
+        );
+        self.actions.push_back(Action::Dial { ticket: begin.ticket, peer, addresses });
+    }
+
+    fn subscribe(&mut self, topic: String) -> Result<bool> {
+        let new = self.topics.subscribe(&topic)?;
+        if new && topic != self.config.announcements_topic {
+            self.actions.push_back(Action::Subscribe { topic });
+        }
+        Ok(new)
+    }
+
+    fn unsubscribe(&mut self, topic: String) -> bool {
+        let known = self.topics.unsubscribe(&topic);
+        // The registry itself goes on listening to what packages are announced.
+        if known && topic != self.config.announcements_topic {
+            self.actions.push_back(Action::Unsubscribe { topic });
+        }
+        known
+    }
+
+    fn announce(&mut self, now: Now, topic: String, data: Vec<u8>, reply: Reply<Announcement>) {
+        if topic == self.config.announcements_topic {
+            let reason = format!("`{topic}` carries packages only; `register` announces them");
+            return reply.send(Err(Error::invalid("topic", reason)));
+        }
+        let mut nonce = [0; 8];
+        self.entropy.fill(&mut nonce);
+        let message = Message::new(
+            self.config.network.clone(),
+            self.local,
+            topic.clone(),
+            u64::from_le_bytes(nonce),
+            now.unix,
+            data,
+        );
+        match Signed::sign(&self.keypair, message) {
+            Err(error) => reply.send(Err(error)),
+            Ok(message) => {
+                let data = message.bytes().to_vec();
+                if let Ok(id) = self.outbox.add_message(topic.clone(), data.clone(), reply) {
+                    self.actions.push_back(Action::Publish { id, topic, data });
+                }
+            }
+        }
+    }
+
+    fn search(&self, now: Now, query: &Query) -> Result<Vec<Package>> {
+        query.validate()?;
+        let own = self
+            .own
+            .values()
+            .filter_map(|own| read::newest(&own.head, Source::Own))
+            .filter(|package| query.matches(&package.manifest, &package.owner));
+        let known = self.catalogue.matching(query, now.unix).cloned();
+        let mut found: Vec<(u32, Package)> =
+            own.chain(known).map(|package| (query.score(&package.manifest), package)).collect();
+        // Best first, and of equal ones always in the same order.
+        found.sort_by(|(a_score, a), (b_score, b)| {
+            b_score.cmp(a_score).then_with(|| (a.id.name(), a.owner).cmp(&(b.id.name(), b.owner)))
+        });
+        found.truncate(query.limit);
+        Ok(found.into_iter().map(|(_, package)| package).collect())
+    }
+
+    fn metadata(&self) -> RegistryMetadata {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        RegistryMetadata {
+            peer_id: self.local,
+            network: self.config.network.clone(),
+            mode: self.config.mode,
+            addresses: self.addresses.clone(),
+            location: self.config.location,
+            peers: count(self.peers.len()),
+            own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),
+            known_packages: count(self.catalogue.len()),
+            records: count(self.store.len()),
+        }
+    }
+}
+
+/// What every call begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begin {
+    pub(super) now: Now,
+    pub(super) ticket: Ticket,
+    pub(super) asked: std::time::Duration,
+    pub(super) deadline: std::time::Duration,
+}

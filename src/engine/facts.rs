@@ -1,0 +1,254 @@
+//! What each fact from the network changes.
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+
+use super::{
+    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, REJOIN_FIRST, REJOIN_LONGEST,
+    Verdict,
+    interface::{Fact, QueryEnd},
+    peers::Reach,
+    queries::Outcome,
+    read,
+    store::StoreFact,
+};
+use crate::{
+    Error, Event, PackageId, Source,
+    command::Ticket,
+    record::{Head, Kind, Message, Record, Rejected, Selection, Side, Signed, select},
+};
+
+impl Engine {
+    /// Takes note of something that happened on the network.
+    pub(crate) fn learn(&mut self, now: Now, fact: Fact) {
+        match fact {
+            Fact::Listening { address } => {
+                let address = self.dialable(address);
+                self.addresses.push(address.clone());
+                self.events.push_back(Event::Listening { address });
+            }
+            Fact::ListeningEnded { address, reason } => {
+                let address = self.dialable(address);
+                self.addresses.retain(|known| *known != address);
+                self.events.push_back(Event::ListeningEnded { address, reason });
+            }
+            Fact::Connected { peer, address, direction } => {
+                self.peers.connected(peer, address.clone(), direction);
+                self.events.push_back(Event::Connected { peer, address, direction });
+                self.await_introductions(now);
+            }
+            Fact::Disconnected { peer, reason } => {
+                self.peers.disconnected(&peer);
+                self.events.push_back(Event::Disconnected { peer, reason });
+                self.rejoin_later(now);
+            }
+            Fact::Introduced { peer, agent } => self.peers.introduced(&peer, agent),
+            Fact::Routable { peer } => {
+                self.peers.routable(peer);
+                self.rejoin.pause = REJOIN_FIRST;
+                self.replicate_soon(now);
+            }
+            Fact::Unroutable { peer } => self.peers.unroutable(&peer),
+            Fact::Dialed { ticket, failure } => self.dialed(ticket, failure),
+            Fact::BootstrapDialed { address, failure } => {
+                self.peers.dial_ended();
+                if let Some(reason) = failure {
+                    self.events.push_back(Event::BootstrapUnreachable { address, reason });
+                    self.rejoin_later(now);
+                }
+            }
+            Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
+            Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
+            Fact::Published { id, outcome } => self.outbox.published(id, outcome),
+            Fact::Hearer { topic } => {
+                for id in self.outbox.waiting_on(&topic) {
+                    if let Some((topic, data)) = self.outbox.get(id) {
+                        let (topic, data) = (topic.to_owned(), data.to_vec());
+                        self.actions.push_back(Action::Publish { id, topic, data });
+                    }
+                }
+            }
+        }
+        self.admit();
+    }
+
+    /// The address of a connected peer, as seen from here.
+    pub(crate) fn address_of(&self, peer: &PeerId) -> Option<&Multiaddr> {
+        self.peers.address(peer)
+    }
+
+    /// The address with this node's identity at its end.
+    fn dialable(&self, address: Multiaddr) -> Multiaddr {
+        match address.iter().last() {
+            Some(Protocol::P2p(_)) => address,
+            _ => address.with(Protocol::P2p(self.local)),
+        }
+    }
+
+    fn await_introductions(&mut self, now: Now) {
+        if self.introductions.is_none() && self.peers.reach() == Reach::Joining {
+            let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
+            self.introductions = Some(self.wheel.insert(deadline, Deadline::Introductions));
+        }
+    }
+
+    pub(super) fn dial_bootstrap(&mut self, now: Now) {
+        for address in &self.config.bootstrap {
+            self.peers.dial_started();
+            self.actions.push_back(Action::DialBootstrap { address: address.clone() });
+        }
+        self.await_introductions(now);
+    }
+
+    /// Dials the bootstrap addresses again after a pause, if nobody is left and nothing is under way.
+    fn rejoin_later(&mut self, now: Now) {
+        let idle = self.peers.len() == 0 && !self.peers.is_dialing();
+        if self.closed || !idle || self.rejoin.timer.is_some() || self.config.bootstrap.is_empty() {
+            return;
+        }
+        let pause = self.jitter(self.rejoin.pause);
+        let deadline = now.mono.saturating_add(pause);
+        self.rejoin.timer = Some(self.wheel.insert(deadline, Deadline::Rejoin));
+        self.rejoin.pause = (self.rejoin.pause * 2).min(REJOIN_LONGEST);
+    }
+
+    fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
+        let Some(call) = self.calls.remove(ticket) else { return };
+        if let Some(timer) = call.since.timer {
+            self.wheel.cancel(timer);
+        }
+        match (call.operation, failure) {
+            (Operation::Dial { reply }, None) => reply.send(Ok(())),
+            (operation, Some(reason)) => operation.fail(Error::Transport { reason }),
+            // Only dials carry this ticket.
+            (operation, None) => operation.fail(Error::ShuttingDown),
+        }
+    }
+
+    fn query_ended(&mut self, now: Now, query: super::QueryKey, end: QueryEnd) {
+        let Some((waiting, best)) = self.queries.ended(query) else { return };
+        let outcome = match (best, end) {
+            (Some(record), _) => Outcome::Found(record),
+            (None, QueryEnd::Lookup { answered: 0 }) => Outcome::NoPeers,
+            (None, QueryEnd::Lookup { .. }) => Outcome::NotFound,
+            (None, QueryEnd::LookupCutShort) => Outcome::TimedOut,
+            (None, QueryEnd::Stored { replicas }) => Outcome::Stored(replicas),
+            (None, QueryEnd::Bootstrapped) => Outcome::Bootstrapped,
+        };
+        if let Outcome::Found(record) = &outcome {
+            self.remember(now, record);
+        }
+        for ticket in waiting {
+            self.resume(now, ticket, outcome.clone());
+        }
+    }
+
+    /// What the record store has taken in from peers meanwhile.
+    pub(crate) fn learn_stored(&mut self) {
+        while let Some(fact) = self.store.next_fact() {
+            match fact {
+                StoreFact::Head(head) => {
+                    let own = self.own.get_mut(&head.name).filter(|_| head.owner == self.local);
+                    if let Some(own) = own
+                        && own.head.revision < head.revision
+                    {
+                        // Another node with this key, or an earlier life of this one: the next change reads
+                        // what it did first.
+                        own.standing = super::own::Standing::Unconfirmed;
+                    }
+                }
+                StoreFact::Equivocation { owner, name } => {
+                    self.events.push_back(Event::Equivocation { owner, name });
+                }
+            }
+        }
+    }
+
+    /// Judges a message that a peer forwarded, and takes in what it says.
+    pub(crate) fn hear(&mut self, now: Now, topic: &str, data: &[u8]) -> Verdict {
+        let verdict = if topic == self.config.announcements_topic {
+            self.hear_announcement(now, data)
+        } else if self.topics.contains(topic) {
+            self.hear_message(now, topic, data)
+        } else {
+            return Verdict::Ignore;
+        };
+        verdict.unwrap_or_else(|rejected| {
+            tracing::debug!(topic, %rejected, "announcement refused");
+            // Who forwards what time has overtaken is not at fault; who forwards what never was valid is.
+            if rejected.is_excusable() { Verdict::Ignore } else { Verdict::Reject }
+        })
+    }
+
+    fn hear_announcement(&mut self, now: Now, data: &[u8]) -> Result<Verdict, Rejected> {
+        let store = &self.store;
+        let head = Signed::<Head>::verify_announcement(
+            &self.config.network,
+            data,
+            now.unix,
+            |owner, name| store.high_water(Kind::Head, owner, name),
+        )?;
+        self.reputations.valid(head.owner);
+        if head.owner == self.local {
+            return Ok(Verdict::Accept);
+        }
+        self.store.raise_high_water(&head);
+        let key = head.key();
+        let known = match self.cache.get(&key, now.mono) {
+            Some(Record::Head(known)) => Some(known.clone()),
+            _ => None,
+        };
+        let news = match known.map(|known| select(&known, &head)) {
+            None | Some(Selection::Right) => true,
+            Some(Selection::Left | Selection::Same) => false,
+            Some(Selection::Equivocation { keep }) => {
+                let (owner, name) = (head.owner, head.name.clone());
+                self.events.push_back(Event::Equivocation { owner, name });
+                keep == Side::Right
+            }
+        };
+        if news {
+            self.discover(now, &head);
+        }
+        Ok(Verdict::Accept)
+    }
+
+    /// A head that is newer than what was known of its package.
+    fn discover(&mut self, now: Now, head: &Signed<Head>) {
+        let before = self.catalogue.sequence(&head.name, &head.owner);
+        if head.is_withdrawn() {
+            self.catalogue.remove(&head.name, &head.owner);
+            self.cache.insert(head.key(), Record::Head(head.clone()), now.mono);
+            // What this node holds for others is withdrawn with it.
+            if let Err(refused) = self.store.replace_held(Record::Head(head.clone())) {
+                tracing::debug!(%refused, "withdrawal not stored");
+            }
+            let id = PackageId::owned(head.owner, head.name.clone());
+            self.events.push_back(Event::Withdrawn { id });
+            return;
+        }
+        self.cache.insert(head.key(), Record::Head(head.clone()), now.mono);
+        let Some(package) = read::newest(head, Source::Cache) else { return };
+        self.catalogue.insert(package.clone(), head.validity.expires);
+        // A head that was merely signed anew after the cache had forgotten it is no discovery.
+        if before.is_none_or(|before| before < head.revision.sequence) {
+            self.events.push_back(Event::Discovered { package: Box::new(package) });
+        }
+    }
+
+    fn hear_message(&mut self, now: Now, topic: &str, data: &[u8]) -> Result<Verdict, Rejected> {
+        let message = Signed::<Message>::verify_message(&self.config.network, data, now.unix)?;
+        if message.topic != topic {
+            // Signed for another topic: somebody has carried it over.
+            return Ok(Verdict::Reject);
+        }
+        self.reputations.valid(message.author);
+        if self.topics.hear(message.digest()) {
+            self.events.push_back(Event::Message {
+                topic: topic.to_owned(),
+                author: message.author,
+                data: message.data.clone(),
+            });
+        }
+        Ok(Verdict::Accept)
+    }
+}

@@ -1,0 +1,154 @@
+//! What enters the engine and what leaves it, as values.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+
+use super::{
+    outbox::{AnnouncementId, Published},
+    queries::QueryKey,
+};
+use crate::{Direction, command::Ticket, record::RecordKey};
+
+/// The time of the current poll, on both scales.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Now {
+    /// Monotonic, for deadlines.
+    pub(crate) mono: Duration,
+    /// Unix seconds, for the validity of records.
+    pub(crate) unix: u64,
+}
+
+/// Something to do on the network.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Ask the DHT for a record. Copies and then the end are reported under the query's key.
+    Get {
+        query: QueryKey,
+        key: RecordKey,
+    },
+    /// Put a record to the peers closest to its key.
+    Put {
+        query: QueryKey,
+        key: RecordKey,
+        bytes: Vec<u8>,
+    },
+    /// Fill the routing table.
+    Bootstrap {
+        query: QueryKey,
+    },
+    /// End a query early. Its end is still reported.
+    Finish {
+        query: QueryKey,
+    },
+    /// Announce to whoever is subscribed. What became of it is reported at once.
+    Publish {
+        id: AnnouncementId,
+        topic: String,
+        data: Vec<u8>,
+    },
+    Subscribe {
+        topic: String,
+    },
+    Unsubscribe {
+        topic: String,
+    },
+    /// Dial a peer for a caller.
+    Dial {
+        ticket: Ticket,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
+    /// Dial a configured bootstrap address.
+    DialBootstrap {
+        address: Multiaddr,
+    },
+}
+
+/// Something that happened on the network.
+#[derive(Debug)]
+pub(crate) enum Fact {
+    Listening {
+        address: Multiaddr,
+    },
+    ListeningEnded {
+        address: Multiaddr,
+        reason: Option<String>,
+    },
+    /// The first connection with a peer stands.
+    Connected {
+        peer: PeerId,
+        address: Multiaddr,
+        direction: Direction,
+    },
+    /// The last connection with a peer has ended.
+    Disconnected {
+        peer: PeerId,
+        reason: Option<String>,
+    },
+    /// A peer has said what it is.
+    Introduced {
+        peer: PeerId,
+        agent: String,
+    },
+    /// A peer has entered the routing table.
+    Routable {
+        peer: PeerId,
+    },
+    /// A peer has left the routing table.
+    Unroutable {
+        peer: PeerId,
+    },
+    /// A dial for a caller has ended.
+    Dialed {
+        ticket: Ticket,
+        failure: Option<String>,
+    },
+    /// A dial to a bootstrap address has ended.
+    BootstrapDialed {
+        address: Multiaddr,
+        failure: Option<String>,
+    },
+    /// A lookup was answered with a copy of the record, by a peer or by this node's own store.
+    Copy {
+        query: QueryKey,
+        from: Option<PeerId>,
+        bytes: Vec<u8>,
+    },
+    QueryEnded {
+        query: QueryKey,
+        end: QueryEnd,
+    },
+    Published {
+        id: AnnouncementId,
+        outcome: Published,
+    },
+    /// A peer has subscribed a topic.
+    Hearer {
+        topic: String,
+    },
+}
+
+/// How a DHT query ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueryEnd {
+    /// The lookup went all the way; so many peers answered.
+    Lookup { answered: u32 },
+    /// The lookup ran out of time.
+    LookupCutShort,
+    /// So many peers acknowledged that they stored the record.
+    Stored { replicas: u32 },
+    /// The routing table has been filled as far as possible.
+    Bootstrapped,
+}
+
+/// What is to become of a message that a peer forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Valid: forward it.
+    Accept,
+    /// Of no use here, but no fault of anybody's.
+    Ignore,
+    /// Invalid: do not forward it.
+    Reject,
+}

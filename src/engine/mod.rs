@@ -1,0 +1,330 @@
+//! What the registry knows and what it awaits: no sockets, no clock, no polling.
+//!
+//! Everything enters by a method that takes the time: [`command`](Engine::command),
+//! [`cancel`](Engine::cancel), [`learn`](Engine::learn), [`hear`](Engine::hear),
+//! [`expire`](Engine::expire). Everything leaves as a value: an [`Action`] for the network, an
+//! [`Event`] for whoever polls the node, a reply to a caller.
+//!
+//! | file | what it knows |
+//! |--|--|
+//! | `interface.rs` | actions and facts, the words between engine and network |
+//! | `calls.rs` | calls that wait for an answer |
+//! | `commands.rs` | how each command begins |
+//! | `facts.rs` | what each fact changes |
+//! | `lookups.rs` | how answers of the DHT reach the calls that wait for them |
+//! | `publishing.rs` | how a change to an own package takes its course |
+//! | `read.rs`, `publish.rs` | the two machines with several steps |
+//! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
+//! | `own.rs` | own packages, and what a change to one signs |
+//! | `store.rs` | records held for the network |
+//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `reputation.rs` | one kind of knowledge each |
+//! | `wheel.rs` | every deadline |
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
+
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
+
+use crate::{
+    Config, Entropy, Event, PackageName, Source,
+    command::Ticket,
+    record::{Record, RecordKey},
+};
+
+mod cache;
+mod calls;
+mod catalogue;
+mod commands;
+mod facts;
+mod interface;
+mod lookups;
+mod outbox;
+mod own;
+mod peers;
+mod pins;
+mod publish;
+mod publishing;
+mod queries;
+mod read;
+mod reputation;
+mod store;
+mod topics;
+pub mod wheel;
+
+pub use peers::ConnectedPeer;
+pub use reputation::Reputation;
+
+pub(crate) use interface::{Action, Fact, Now, QueryEnd, Verdict};
+pub(crate) use outbox::Published;
+pub(crate) use queries::QueryKey;
+pub(crate) use store::{Refused, SharedStore};
+
+use cache::Cache;
+use calls::{Calls, Operation};
+use catalogue::Catalogue;
+use outbox::Outbox;
+use own::{OwnPackage, Signer};
+use peers::{Peers, Reach};
+use pins::Pins;
+use queries::{Queries, Task};
+use reputation::Reputations;
+use topics::Topics;
+use wheel::{Expiry, Wheel};
+
+/// How long questions wait for a peer that has connected to introduce itself.
+const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
+
+/// How long after a first peer has appeared own records are put again: others mostly come with it.
+const REPLICATION_DELAY: Duration = Duration::from_millis(250);
+
+/// How long until own records that nobody took are put again.
+const REPLICATION_RETRY: Duration = Duration::from_secs(30);
+
+/// Redialing the bootstrap addresses starts with this pause and doubles it up to the longest.
+const REJOIN_FIRST: Duration = Duration::from_secs(1);
+const REJOIN_LONGEST: Duration = Duration::from_secs(60);
+
+/// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
+/// served: this frees memory.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+const SWEEP_BUDGET: usize = 1024;
+
+/// Tickets from here on name what the node does by itself.
+const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
+
+/// What a deadline in the wheel is for.
+#[derive(Debug, Clone)]
+enum Deadline {
+    /// A caller must be answered now.
+    Call(Ticket),
+    /// An own package is to be put again.
+    Renew(PackageName),
+    /// Own packages that nobody holds are to be put again.
+    Replicate,
+    /// Introductions that have not come by now are waited for no longer.
+    Introductions,
+    /// The bootstrap addresses are to be dialed again.
+    Rejoin,
+    Sweep,
+}
+
+/// The registry's state machine. See the [module](self) for its parts.
+pub(crate) struct Engine {
+    keypair: Keypair,
+    local: PeerId,
+    config: Config,
+    entropy: Box<dyn Entropy>,
+
+    calls: Calls,
+    queries: Queries,
+    wheel: Wheel<Deadline>,
+
+    own: BTreeMap<PackageName, OwnPackage>,
+    renewals: HashMap<PackageName, wheel::Key>,
+    /// Own packages that the node is putting again by itself.
+    renewing: BTreeSet<PackageName>,
+    store: SharedStore,
+    cache: Cache,
+    catalogue: Catalogue,
+    outbox: Outbox,
+    pins: Pins,
+    topics: Topics,
+    peers: Peers,
+    reputations: Reputations,
+    addresses: Vec<Multiaddr>,
+
+    replication: Option<wheel::Key>,
+    introductions: Option<wheel::Key>,
+    rejoin: Rejoin,
+    next_ticket: u64,
+    closed: bool,
+
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+}
+
+/// When the bootstrap addresses are dialed again.
+#[derive(Debug)]
+struct Rejoin {
+    pause: Duration,
+    timer: Option<wheel::Key>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        keypair: Keypair,
+        config: Config,
+        store: SharedStore,
+        entropy: Box<dyn Entropy>,
+    ) -> Self {
+        let limits = config.limits.clone();
+        Self {
+            local: keypair.public().to_peer_id(),
+            keypair,
+            entropy,
+            calls: Calls::default(),
+            queries: Queries::new(limits.running_queries),
+            wheel: Wheel::new(config.sweep_granularity),
+            own: BTreeMap::new(),
+            renewals: HashMap::new(),
+            renewing: BTreeSet::new(),
+            store,
+            cache: Cache::new(config.cache_ttl, limits.cache_records),
+            catalogue: Catalogue::new(limits.catalogue_packages),
+            outbox: Outbox::new(limits.queued_announcements),
+            pins: Pins::new(config.pins.clone(), config.pin_on_first_use, limits.pins),
+            topics: Topics::new(limits.topics),
+            peers: Peers::default(),
+            reputations: Reputations::new(limits.remembered_peers),
+            addresses: Vec::new(),
+            replication: None,
+            introductions: None,
+            rejoin: Rejoin { pause: REJOIN_FIRST, timer: None },
+            next_ticket: FIRST_INTERNAL_TICKET,
+            closed: false,
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Listens to announcements and dials the bootstrap addresses.
+    pub(crate) fn start(&mut self, now: Now) {
+        let topic = self.config.announcements_topic.clone();
+        self.actions.push_back(Action::Subscribe { topic });
+        self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
+        self.dial_bootstrap(now);
+    }
+
+    /// Begins a poll: from here on, records are judged by this time.
+    pub(crate) fn begin(&mut self, now: Now) {
+        self.store.set_time(now.unix);
+    }
+
+    /// Handles deadlines that are due, at most `budget` of them, and tells how many it took.
+    pub(crate) fn expire(&mut self, now: Now, budget: usize) -> usize {
+        let mut done = 0;
+        while done < budget {
+            match self.wheel.poll(now.mono) {
+                Expiry::Expired(deadline) => self.fall_due(now, deadline),
+                Expiry::More => {}
+                Expiry::Idle => break,
+            }
+            done += 1;
+        }
+        if done > 0 {
+            self.admit();
+        }
+        done
+    }
+
+    fn fall_due(&mut self, now: Now, deadline: Deadline) {
+        match deadline {
+            Deadline::Call(ticket) => self.time_out(now, ticket),
+            Deadline::Renew(name) => self.renew(now, name),
+            Deadline::Replicate => self.replicate(now),
+            Deadline::Introductions => {
+                self.introductions = None;
+                self.peers.stop_waiting();
+            }
+            Deadline::Rejoin => {
+                self.rejoin.timer = None;
+                if self.peers.len() == 0 && !self.peers.is_dialing() {
+                    self.dial_bootstrap(now);
+                }
+            }
+            Deadline::Sweep => {
+                self.cache.sweep(now.mono, SWEEP_BUDGET);
+                self.store.sweep(SWEEP_BUDGET);
+                self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
+            }
+        }
+    }
+
+    /// When [`expire`](Self::expire) has something to do next, on the monotonic scale.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.wheel.next_deadline()
+    }
+
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn has_event(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Answers everybody with [`Error::ShuttingDown`](crate::Error::ShuttingDown) and begins nothing more.
+    pub(crate) fn shut_down(&mut self) {
+        self.closed = true;
+        for call in self.calls.drain() {
+            call.operation.fail(crate::Error::ShuttingDown);
+        }
+        self.outbox.close();
+        self.actions.clear();
+    }
+
+    /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a
+    /// question asked a moment too early would be answered by nobody.
+    fn admit(&mut self) {
+        if self.closed || self.peers.reach() == Reach::Joining {
+            return;
+        }
+        while let Some((query, task)) = self.queries.admit() {
+            self.actions.push_back(match task {
+                Task::Get(key) => Action::Get { query, key },
+                Task::Put(record) => {
+                    Action::Put { query, key: record.key(), bytes: record.to_bytes().to_vec() }
+                }
+                Task::Bootstrap => Action::Bootstrap { query },
+            });
+        }
+    }
+
+    /// A record that can be had without asking anybody: an own one, or one that was read a short while ago.
+    fn known(&self, now: Now, key: &RecordKey) -> Option<(Record, Source)> {
+        if let Some(record) = self.store.own(key) {
+            return Some((record, Source::Own));
+        }
+        let record = self.cache.get(key, now.mono)?;
+        let valid = record.expires().is_none_or(|expires| expires > now.unix);
+        valid.then(|| (record.clone(), Source::Cache))
+    }
+
+    fn signer(&self, now: Now) -> Signer<'_> {
+        Signer {
+            keypair: &self.keypair,
+            network: &self.config.network,
+            unix: now.unix,
+            ttl: self.config.record_ttl.as_secs(),
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    /// Up to a tenth more or less, so that nodes that started together do not go on in step.
+    fn jitter(&mut self, duration: Duration) -> Duration {
+        let mut byte = [0];
+        self.entropy.fill(&mut byte);
+        let [byte] = byte;
+        duration.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// Whether nothing is retained on behalf of any caller.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.calls.len() == 0 && self.queries.is_empty()
+    }
+}

@@ -1,0 +1,134 @@
+//! Announcements that nobody has heard yet.
+
+use std::collections::VecDeque;
+
+use crate::{Announcement, Error, PackageName, Result, command::Reply};
+
+/// Names one announcement for as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct AnnouncementId(u64);
+
+/// What the network made of an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// At least one subscribed peer was handed it, now or before.
+    Sent,
+    /// Nobody is subscribed, or every peer's queue is full.
+    Unheard,
+    /// It can never be sent.
+    Impossible,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: AnnouncementId,
+    topic: String,
+    data: Vec<u8>,
+    /// The own package whose head this is: a newer head takes its place.
+    package: Option<PackageName>,
+    reply: Option<Reply<Announcement>>,
+}
+
+/// Announcements on the way out, oldest first. Those that nobody hears stay until somebody subscribes.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    next: u64,
+    entries: VecDeque<Entry>,
+    bound: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self { next: 0, entries: VecDeque::new(), bound }
+    }
+
+    /// Adds the newest head of an own package, in the place of an older one of the same package. The oldest
+    /// entry goes when there is no room: peers that come later read the package from the DHT.
+    pub(crate) fn add_head(
+        &mut self,
+        package: PackageName,
+        topic: String,
+        data: Vec<u8>,
+    ) -> AnnouncementId {
+        self.entries.retain(|entry| entry.package.as_ref() != Some(&package));
+        while self.entries.len() >= self.bound.max(1) {
+            // A message's caller was told "queued" or "sent" before anything could push it out.
+            self.entries.pop_front();
+        }
+        self.push(topic, data, Some(package), None)
+    }
+
+    /// Adds a message of the application.
+    pub(crate) fn add_message(
+        &mut self,
+        topic: String,
+        data: Vec<u8>,
+        reply: Reply<Announcement>,
+    ) -> Result<AnnouncementId> {
+        if self.entries.len() >= self.bound {
+            let error = Error::busy("queued_announcements");
+            reply.send(Err(error.clone()));
+            return Err(error);
+        }
+        Ok(self.push(topic, data, None, Some(reply)))
+    }
+
+    fn push(
+        &mut self,
+        topic: String,
+        data: Vec<u8>,
+        package: Option<PackageName>,
+        reply: Option<Reply<Announcement>>,
+    ) -> AnnouncementId {
+        let id = AnnouncementId(self.next);
+        self.next += 1;
+        self.entries.push_back(Entry { id, topic, data, package, reply });
+        id
+    }
+
+    /// The bytes of an announcement that still waits.
+    pub(crate) fn get(&self, id: AnnouncementId) -> Option<(&str, &[u8])> {
+        let entry = self.entries.iter().find(|entry| entry.id == id)?;
+        Some((&entry.topic, &entry.data))
+    }
+
+    /// What the network made of one: answers its caller, and keeps it only if nobody heard it.
+    pub(crate) fn published(&mut self, id: AnnouncementId, outcome: Published) {
+        let Some(place) = self.entries.iter().position(|entry| entry.id == id) else { return };
+        let Some(entry) = self.entries.get_mut(place) else { return };
+        if let Some(reply) = entry.reply.take() {
+            reply.send(match outcome {
+                Published::Sent => Ok(Announcement::Sent),
+                Published::Unheard => Ok(Announcement::Queued),
+                Published::Impossible => {
+                    Err(Error::Transport { reason: "the announcement cannot be sent".to_owned() })
+                }
+            });
+        }
+        if outcome != Published::Unheard {
+            self.entries.remove(place);
+        }
+    }
+
+    /// What became of an announcement so far.
+    pub(crate) fn state(&self, id: AnnouncementId) -> Announcement {
+        match self.get(id) {
+            Some(_) => Announcement::Queued,
+            None => Announcement::Sent,
+        }
+    }
+
+    /// Announcements that wait for a hearer of this topic.
+    pub(crate) fn waiting_on(&self, topic: &str) -> Vec<AnnouncementId> {
+        self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| entry.id).collect()
+    }
+
+    /// Drops whatever waits, answering those that are owed an answer.
+    pub(crate) fn close(&mut self) {
+        for entry in self.entries.drain(..) {
+            if let Some(reply) = entry.reply {
+                reply.send(Err(Error::ShuttingDown));
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Who is connected, and whether there is anybody to ask.
+
+use std::collections::{BTreeMap, HashSet};
+
+use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
+
+use crate::Direction;
+
+/// A peer with which a connection stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ConnectedPeer {
+    /// The peer, proved by the handshake.
+    pub peer: PeerId,
+    /// Its address as seen from here, of the first connection that stands.
+    pub address: Multiaddr,
+    /// Who dialed.
+    pub direction: Direction,
+    /// What the peer says it runs, once it has said so.
+    pub agent: Option<String>,
+}
+
+/// Whether the DHT can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// At least one peer stands in the routing table.
+    Joined,
+    /// Nobody yet, but a dial or an introduction is under way: questions wait for how it ends.
+    Joining,
+    /// Nobody, and nothing under way.
+    Isolated,
+}
+
+#[derive(Debug)]
+struct Connection {
+    shown: ConnectedPeer,
+    introduced: bool,
+}
+
+/// Connected peers, the routing table's members, and the dials that may lead to either.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    connected: BTreeMap<PeerId, Connection>,
+    routable: HashSet<PeerId>,
+    /// Dials to bootstrap addresses that have neither succeeded nor failed.
+    dialing: usize,
+}
+
+impl Peers {
+    pub(crate) fn reach(&self) -> Reach {
+        if !self.routable.is_empty() {
+            Reach::Joined
+        } else if self.dialing > 0 || self.connected.values().any(|peer| !peer.introduced) {
+            Reach::Joining
+        } else {
+            Reach::Isolated
+        }
+    }
+
+    pub(crate) fn connected(&mut self, peer: PeerId, address: Multiaddr, direction: Direction) {
+        let shown = ConnectedPeer { peer, address, direction, agent: None };
+        self.connected.insert(peer, Connection { shown, introduced: false });
+    }
+
+    pub(crate) fn disconnected(&mut self, peer: &PeerId) {
+        self.connected.remove(peer);
+    }
+
+    pub(crate) fn address(&self, peer: &PeerId) -> Option<&Multiaddr> {
+        Some(&self.connected.get(peer)?.shown.address)
+    }
+
+    pub(crate) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.connected.contains_key(peer)
+    }
+
+    /// The peer has said what it is and speaks.
+    pub(crate) fn introduced(&mut self, peer: &PeerId, agent: String) {
+        if let Some(connection) = self.connected.get_mut(peer) {
+            connection.introduced = true;
+            connection.shown.agent = Some(agent);
+        }
+    }
+
+    /// Stops waiting for introductions that have not come.
+    pub(crate) fn stop_waiting(&mut self) {
+        for connection in self.connected.values_mut() {
+            connection.introduced = true;
+        }
+        self.dialing = 0;
+    }
+
+    pub(crate) fn routable(&mut self, peer: PeerId) {
+        self.routable.insert(peer);
+    }
+
+    pub(crate) fn unroutable(&mut self, peer: &PeerId) {
+        self.routable.remove(peer);
+    }
+
+    pub(crate) fn dial_started(&mut self) {
+        self.dialing += 1;
+    }
+
+    pub(crate) fn dial_ended(&mut self) {
+        self.dialing = self.dialing.saturating_sub(1);
+    }
+
+    pub(crate) fn is_dialing(&self) -> bool {
+        self.dialing > 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connected.len()
+    }
+
+    pub(crate) fn routing_table_len(&self) -> usize {
+        self.routable.len()
+    }
+
+    pub(crate) fn list(&self) -> Vec<ConnectedPeer> {
+        self.connected.values().map(|connection| connection.shown.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connect(peers: &mut Peers) -> PeerId {
+        let peer = PeerId::random();
+        peers.connected(peer, Multiaddr::empty(), Direction::Outbound);
+        peer
+    }
+
+    #[test]
+    fn a_node_that_has_dialed_nobody_is_isolated() {
+        assert_eq!(Peers::default().reach(), Reach::Isolated);
+    }
+
+    #[test]
+    fn questions_wait_while_a_bootstrap_dial_is_under_way_and_no_longer() {
+        let mut peers = Peers::default();
+        peers.dial_started();
+        assert_eq!(peers.reach(), Reach::Joining);
+        peers.dial_ended();
+        assert_eq!(peers.reach(), Reach::Isolated);
+    }
+
+    #[test]
+    fn a_connection_counts_once_it_stands_in_the_routing_table() {
+        let mut peers = Peers::default();
+        let peer = connect(&mut peers);
+        assert_eq!(peers.reach(), Reach::Joining);
+        peers.routable(peer);
+        peers.introduced(&peer, "peerage".to_owned());
+        assert_eq!(peers.reach(), Reach::Joined);
+    }
+
+    #[test]
+    fn a_peer_that_speaks_no_dht_leaves_the_node_isolated() {
+        let mut peers = Peers::default();
+        let peer = connect(&mut peers);
+        peers.introduced(&peer, "something else".to_owned());
+        assert_eq!(peers.reach(), Reach::Isolated);
+    }
+}

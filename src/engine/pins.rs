@@ -1,0 +1,49 @@
+//! Whom a bare name means.
+
+use std::collections::BTreeMap;
+
+use libp2p::PeerId;
+
+use crate::{Error, PackageName, Result};
+
+/// Owners decided for bare names, by the application or on first use.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    owners: BTreeMap<PackageName, PeerId>,
+    on_first_use: bool,
+    bound: usize,
+}
+
+impl Pins {
+    pub(crate) fn new(
+        owners: BTreeMap<PackageName, PeerId>,
+        on_first_use: bool,
+        bound: usize,
+    ) -> Self {
+        Self { owners, on_first_use, bound }
+    }
+
+    pub(crate) fn owner(&self, name: &PackageName) -> Option<PeerId> {
+        self.owners.get(name).copied()
+    }
+
+    /// Pins, or with `None` unpins, and answers with the owner that was pinned before.
+    pub(crate) fn set(
+        &mut self,
+        name: PackageName,
+        owner: Option<PeerId>,
+    ) -> Result<Option<PeerId>> {
+        let Some(owner) = owner else { return Ok(self.owners.remove(&name)) };
+        if self.owners.len() >= self.bound && !self.owners.contains_key(&name) {
+            return Err(Error::busy("pins"));
+        }
+        Ok(self.owners.insert(name, owner))
+    }
+
+    /// A bare name resolved to the only owner that claims it.
+    pub(crate) fn first_use(&mut self, name: &PackageName, owner: PeerId) {
+        if self.on_first_use && self.owners.len() < self.bound {
+            self.owners.entry(name.clone()).or_insert(owner);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! How a change to an own package takes its course: recalled, signed, stored, announced, and put again for
+//! as long as the node lives.
+
+use super::{
+    Action, Deadline, Engine, Now, Operation, REPLICATION_DELAY, REPLICATION_RETRY,
+    calls::{Call, Since},
+    commands::Begin,
+    outbox::Outbox,
+    own::{self, Change, Recalled, Standing},
+    peers::Reach,
+    publish::{Publish, Recall, Recalling, Stage, Storing},
+    queries::Outcome,
+};
+use crate::{
+    Announcement, Error, Event, PackageName, Receipt,
+    command::{Reply, Ticket},
+    record::RecordKey,
+};
+
+impl Stage {
+    /// What became of the announcement so far.
+    pub(super) fn announcement(&self, outbox: &Outbox) -> Announcement {
+        match self {
+            Self::Storing(Storing { announcement: Some(id), .. }) => outbox.state(*id),
+            Self::Storing(_) | Self::Recalling(_) => Announcement::Queued,
+        }
+    }
+}
+
+impl Engine {
+    /// A caller changes an own package.
+    pub(super) fn change(&mut self, begin: Begin, change: Change, reply: Reply<Receipt>) {
+        let full = self.own.len() >= self.config.limits.own_packages;
+        if full && !self.own.contains_key(change.name()) {
+            return reply.send(Err(Error::busy("own_packages")));
+        }
+        let since = self.since(&begin);
+        self.begin_change(begin.now, begin.ticket, since, change, Some(reply));
+    }
+
+    fn begin_change(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        change: Change,
+        reply: Option<Reply<Receipt>>,
+    ) {
+        let standing = self.own.get(change.name()).map(|own| own.standing);
+        let key = RecordKey::head(&self.config.network, &self.local, change.name());
+        let stage = Stage::Recalling(Recall::Head { key });
+        let publish = Box::new(Publish { change, reply, stage });
+        match (standing, self.peers.reach()) {
+            (Some(standing @ Standing::Confirmed { .. }), _) => {
+                self.commit(now, ticket, since, publish, None, standing);
+            }
+            // Nobody to ask: what an earlier life of this node may have published is recalled later.
+            (_, Reach::Isolated) => {
+                self.commit(now, ticket, since, publish, None, Standing::Unconfirmed);
+            }
+            (_, Reach::Joined | Reach::Joining) => self.wait_publish(ticket, since, publish),
+        }
+    }
+
+    /// A lookup of a recall, or a put, has ended.
+    pub(super) fn resume_publish(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+        outcome: Outcome,
+    ) {
+        match publish.stage {
+            Stage::Storing(ref mut storing) => {
+                storing.stored(outcome.replicas());
+                if storing.pending > 0 {
+                    let operation = Operation::Publish(publish);
+                    self.calls.insert(ticket, Call { since, operation, query: None });
+                } else {
+                    self.stored(now, since, *publish);
+                }
+            }
+            Stage::Recalling(recall) => {
+                let confirmed = Standing::Confirmed { replicas: 0 };
+                let found = match outcome {
+                    Outcome::Found(record) => Some(*record),
+                    Outcome::NoPeers if matches!(recall, Recall::Head { .. }) => {
+                        publish.stage = Stage::Recalling(recall);
+                        let standing = Standing::Unconfirmed;
+                        return self.commit(now, ticket, since, publish, None, standing);
+                    }
+                    Outcome::TimedOut => {
+                        self.finish(since);
+                        publish.stage = Stage::Recalling(recall);
+                        let error = self.timeout(now, since);
+                        return self.abandon(*publish, error);
+                    }
+                    Outcome::NotFound
+                    | Outcome::NoPeers
+                    | Outcome::Stored(_)
+                    | Outcome::Bootstrapped => None,
+                };
+                let key = RecordKey::head(&self.config.network, &self.local, publish.change.name());
+                publish.stage = Stage::Recalling(Recall::Head { key });
+                match recall.take(found) {
+                    None => self.commit(now, ticket, since, publish, None, confirmed),
+                    Some(Recalling::More(recall)) => {
+                        publish.stage = Stage::Recalling(recall);
+                        self.wait_publish(ticket, since, publish);
+                    }
+                    Some(Recalling::Listed(recalled)) => {
+                        let own = self.own.get(publish.change.name());
+                        let signer = self.signer(now);
+                        match own::missing_newest(own, &recalled, &publish.change, &signer) {
+                            Some(entry) => {
+                                publish.stage =
+                                    Stage::Recalling(Recall::Newest { recalled, entry });
+                                self.wait_publish(ticket, since, publish);
+                            }
+                            None => {
+                                let recalled = Some(recalled);
+                                self.commit(now, ticket, since, publish, recalled, confirmed);
+                            }
+                        }
+                    }
+                    Some(Recalling::Complete(recalled)) => {
+                        self.commit(now, ticket, since, publish, Some(recalled), confirmed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Signs the change and puts it in force: stored here, on its way to the peers, announced.
+    fn commit(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+        recalled: Option<Recalled>,
+        standing: Standing,
+    ) {
+        let name = publish.change.name().clone();
+        let own = self.own.get(&name);
+        let change = &publish.change;
+        let changed = match own::apply(own, recalled.as_ref(), change, standing, &self.signer(now))
+        {
+            Ok(changed) => changed,
+            Err(error) => {
+                self.finish(since);
+                return self.abandon(*publish, error);
+            }
+        };
+        self.forget_cached(&name);
+        for record in &changed.records {
+            if let Err(refused) = self.store.insert_own(record.clone()) {
+                tracing::warn!(%name, %refused, "own record not stored");
+            }
+            self.cache.remove(&record.key());
+        }
+        let pending = changed.records.len();
+        for record in changed.records {
+            self.queries.put(record, Some(ticket));
+        }
+        let topic = self.config.announcements_topic.clone();
+        let data = changed.package.head.bytes().to_vec();
+        let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone());
+        self.actions.push_back(Action::Publish { id, topic, data });
+        publish.stage = Stage::Storing(Storing {
+            id: changed.id,
+            sequence: changed.package.head.revision.sequence,
+            announcement: Some(id),
+            pending,
+            fewest: None,
+        });
+        self.own.insert(name.clone(), changed.package);
+        self.renew_later(now, name);
+        let operation = Operation::Publish(publish);
+        self.calls.insert(ticket, Call { since, operation, query: None });
+    }
+
+    /// Forgets what was read of an own package: from now on it is known better.
+    fn forget_cached(&mut self, name: &PackageName) {
+        let network = &self.config.network;
+        self.cache.remove(&RecordKey::head(network, &self.local, name));
+        self.cache.remove(&RecordKey::claims(network, name));
+        if let Some(own) = self.own.get(name) {
+            for key in own.keys() {
+                self.cache.remove(&key);
+            }
+        }
+    }
+
+    /// A change that comes to nothing.
+    fn abandon(&mut self, publish: Publish, error: Error) {
+        self.renewing.remove(publish.change.name());
+        match publish.reply {
+            Some(reply) => reply.send(Err(error)),
+            None => tracing::debug!(name = %publish.change.name(), %error, "not put again"),
+        }
+    }
+
+    /// Every put of a change has ended.
+    fn stored(&mut self, now: Now, since: Since, publish: Publish) {
+        self.finish(since);
+        let Stage::Storing(storing) = &publish.stage else { return };
+        let name = publish.change.name();
+        let replicas = storing.replicas();
+        let mut first_taken = false;
+        if let Some(own) = self.own.get_mut(name) {
+            let lacked = own.lacks_replicas();
+            if let Standing::Confirmed { replicas: held } = &mut own.standing {
+                *held = replicas;
+            }
+            first_taken = lacked && !own.lacks_replicas();
+            if own.lacks_replicas() && self.peers.reach() == Reach::Joined {
+                self.replicate_at(now, REPLICATION_RETRY);
+            }
+        }
+        if self.renewing.remove(name) && first_taken {
+            let id = storing.id.clone();
+            self.events.push_back(Event::Replicated { id, replicas });
+        }
+        if let Some(reply) = publish.reply {
+            reply.send(storing.receipt(publish.stage.announcement(&self.outbox)));
+        }
+    }
+
+    fn renew_later(&mut self, now: Now, name: PackageName) {
+        let after = self.jitter(self.config.republish_interval);
+        let deadline = now.mono.saturating_add(after);
+        let timer = self.wheel.insert(deadline, Deadline::Renew(name.clone()));
+        if let Some(before) = self.renewals.insert(name, timer) {
+            self.wheel.cancel(before);
+        }
+    }
+
+    /// Puts an own package again, signed anew where half of its life is over.
+    pub(super) fn renew(&mut self, now: Now, name: PackageName) {
+        if self.closed || !self.renewing.insert(name.clone()) {
+            return;
+        }
+        let ticket = self.ticket();
+        let since = Since { asked: now.mono, timer: None };
+        self.begin_change(now, ticket, since, Change::Renew { name }, None);
+    }
+
+    /// A peer has appeared: own packages that nobody holds are put again, shortly.
+    pub(super) fn replicate_soon(&mut self, now: Now) {
+        if self.own.values().any(own::OwnPackage::lacks_replicas) {
+            self.replicate_at(now, REPLICATION_DELAY);
+        }
+    }
+
+    fn replicate_at(&mut self, now: Now, after: std::time::Duration) {
+        if self.replication.is_none() {
+            let deadline = now.mono.saturating_add(after);
+            self.replication = Some(self.wheel.insert(deadline, Deadline::Replicate));
+        }
+    }
+
+    /// Puts own packages again that nobody holds.
+    pub(super) fn replicate(&mut self, now: Now) {
+        self.replication = None;
+        if self.peers.reach() != Reach::Joined {
+            return;
+        }
+        let lacking: Vec<PackageName> = self
+            .own
+            .iter()
+            .filter(|(_, own)| own.lacks_replicas())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in lacking {
+            self.renew(now, name);
+        }
+    }
+}

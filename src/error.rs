@@ -1,0 +1,137 @@
+//! What can go wrong, sorted by what a caller can do about it.
+
+use std::{borrow::Cow, time::Duration};
+
+use libp2p::PeerId;
+
+use crate::package::{PackageId, PackageName};
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed. Each variant is a different thing for the caller to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The lookup was carried to its end, and no reachable peer holds it.
+    #[error("not found: {what}")]
+    NotFound {
+        /// What was looked for, as the caller named it.
+        what: String,
+    },
+
+    /// Several owners publish under this name: ask again as `owner/name`, or pin one.
+    #[error("`{name}` is claimed by {} owners; name one as `owner/{name}` or pin it: {}", claimants.len(), list(claimants))]
+    Ambiguous {
+        /// The bare name that was asked for.
+        name: PackageName,
+        /// Everyone who signed a claim to the name, sorted.
+        claimants: Vec<PeerId>,
+    },
+
+    /// The owner has withdrawn the package for good.
+    #[error("`{id}` was withdrawn by its owner")]
+    Withdrawn {
+        /// The package, with its owner.
+        id: PackageId,
+    },
+
+    /// The deadline passed first. The answer is unknown, which is not the same as "not found".
+    #[error("no answer within {}", humantime(after))]
+    Timeout {
+        /// How long the call had been waiting.
+        after: Duration,
+    },
+
+    /// There is nobody to ask: no peer is connected, and none could be reached.
+    #[error("no peers: dial one, or configure bootstrap addresses")]
+    NoPeers,
+
+    /// A bound was reached; the call was not started. Try again later, or raise the limit.
+    #[error("busy: {what} is full")]
+    Busy {
+        /// The bound that was reached, by its name in [`Limits`](crate::Limits).
+        what: Cow<'static, str>,
+    },
+
+    /// The node is shutting down, or is gone.
+    #[error("the node is shutting down")]
+    ShuttingDown,
+
+    /// The input cannot be used as it is; nothing was changed.
+    #[error("invalid {field}: {reason}")]
+    Invalid {
+        /// The field at fault, as a path (`artifacts[2].media_type`).
+        field: Cow<'static, str>,
+        /// What is wrong with it and what would be accepted.
+        reason: String,
+    },
+
+    /// The input is larger than a record can hold; nothing was changed.
+    #[error("{what} is too large: {size} of at most {max} bytes")]
+    TooLarge {
+        /// What is too large.
+        what: Cow<'static, str>,
+        /// Its size in bytes.
+        size: usize,
+        /// The bound in bytes.
+        max: usize,
+    },
+
+    /// The input contradicts what is already published; nothing was changed.
+    #[error("conflict: {reason}")]
+    Conflict {
+        /// What it contradicts.
+        reason: String,
+    },
+
+    /// A connection or a listener failed.
+    #[error("transport: {reason}")]
+    Transport {
+        /// The reason that the network stack gave.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// A stable, machine-readable name of the variant, in `snake_case`.
+    ///
+    /// ```
+    /// assert_eq!(peerage::Error::NoPeers.kind(), "no_peers");
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Timeout { .. } => "timeout",
+            Self::NoPeers => "no_peers",
+            Self::Busy { .. } => "busy",
+            Self::ShuttingDown => "shutting_down",
+            Self::Invalid { .. } => "invalid",
+            Self::TooLarge { .. } => "too_large",
+            Self::Conflict { .. } => "conflict",
+            Self::Transport { .. } => "transport",
+        }
+    }
+
+    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn busy(what: &'static str) -> Self {
+        Self::Busy { what: Cow::Borrowed(what) }
+    }
+}
+
+fn list(peers: &[PeerId]) -> String {
+    let names: Vec<String> = peers.iter().map(PeerId::to_string).collect();
+    names.join(", ")
+}
+
+fn humantime(duration: &Duration) -> String {
+    // Whole milliseconds: nobody reads nanoseconds in an error message.
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    humantime_serde::re::humantime::format_duration(Duration::from_millis(millis)).to_string()
+}

@@ -1,0 +1,95 @@
+//! What a node tells whoever polls it.
+
+use libp2p::{Multiaddr, PeerId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Package, PackageId, PackageName};
+
+/// Something that happened without being asked for. The item of [`Node`](crate::Node) as a `Stream`.
+///
+/// A node that is polled as a `Future` drops its events; nothing else depends on their being read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The node listens on this address. It ends in `/p2p/` and the node's own identity, so that it can be
+    /// handed to another node as it is.
+    Listening {
+        /// The address.
+        address: Multiaddr,
+    },
+    /// The node no longer listens on this address.
+    ListeningEnded {
+        /// The address.
+        address: Multiaddr,
+        /// Why, where it was not asked for.
+        reason: Option<String>,
+    },
+    /// A first connection with this peer stands.
+    Connected {
+        /// The peer, proved by the handshake.
+        peer: PeerId,
+        /// Its address as seen from here.
+        address: Multiaddr,
+        /// Who dialed.
+        direction: Direction,
+    },
+    /// The last connection with this peer has ended.
+    Disconnected {
+        /// The peer.
+        peer: PeerId,
+        /// Why, where it was not asked for.
+        reason: Option<String>,
+    },
+    /// A configured bootstrap address could not be reached; the node tries again later.
+    BootstrapUnreachable {
+        /// The address.
+        address: Multiaddr,
+        /// Why.
+        reason: String,
+    },
+    /// A package was announced that is new to this node, or newer than what it knew.
+    Discovered {
+        /// The package's newest release.
+        package: Box<Package>,
+    },
+    /// A package was announced as withdrawn.
+    Withdrawn {
+        /// The package, with its owner.
+        id: PackageId,
+    },
+    /// A message arrived on a topic that the application subscribed.
+    Message {
+        /// The topic.
+        topic: String,
+        /// Who signed it. Not who forwarded it.
+        author: PeerId,
+        /// The application's bytes.
+        data: Vec<u8>,
+    },
+    /// Records of an own package that nobody held before are now held by others.
+    Replicated {
+        /// The package.
+        id: PackageId,
+        /// How many peers hold the least held record of it.
+        replicas: u32,
+    },
+    /// An owner signed two different heads with one sequence. One is kept, the same one on every peer; the
+    /// owner deserves no trust.
+    Equivocation {
+        /// The owner that signed both.
+        owner: PeerId,
+        /// The package.
+        name: PackageName,
+    },
+}
+
+/// Who dialed a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// This node.
+    Outbound,
+    /// The other side.
+    Inbound,
+}

@@ -1,0 +1,327 @@
+//! The callers' side of a node.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use semver::Version;
+
+use crate::{
+    Announcement, Clock, ConnectedPeer, Error, Manifest, NetworkName, Package, PackageId,
+    PackageName, Query, Receipt, Registry, RegistryMetadata, Reputation, Result, VersionInfo,
+    command::{Cancels, Command, Reply, Request, Ticket},
+    config::validate_topic,
+    queue,
+    record::{Record, RecordKey},
+};
+
+/// Asks a [`Node`](crate::Node). Cheap to clone, usable from any thread and under any executor.
+///
+/// Each method sends one command and waits for its one answer. The answer comes at the latest one tick after
+/// the deadline, which runs from the call itself: waiting for room in a full command queue counts. It comes
+/// only while somebody polls the node; when the node is dropped, everyone who waits hears
+/// [`Error::ShuttingDown`].
+///
+/// **Cancel safety.** Dropping a future before it is ready cancels the call: its place is freed, and a lookup
+/// that nobody else waits for ends. A publishing call whose change is already signed stands all the same.
+///
+/// The node stops when its last handle is dropped.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    commands: queue::Sender<Request>,
+    cancels: Cancels,
+    tickets: AtomicU64,
+    clock: Arc<dyn Clock>,
+    facts: Facts,
+}
+
+/// What a handle needs to know of its node.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) peer_id: PeerId,
+    pub(crate) network: NetworkName,
+    pub(crate) query_timeout: Duration,
+    pub(crate) announce_timeout: Duration,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("peer_id", &self.shared.facts.peer_id)
+            .field("network", &self.shared.facts.network)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(
+        commands: queue::Sender<Request>,
+        cancels: Cancels,
+        clock: Arc<dyn Clock>,
+        facts: Facts,
+    ) -> Self {
+        let tickets = AtomicU64::new(0);
+        Self { shared: Arc::new(Shared { commands, cancels, tickets, clock, facts }) }
+    }
+
+    /// The node's identity: the owner of what this handle publishes.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.shared.facts.peer_id
+    }
+
+    /// The network that the node belongs to.
+    #[must_use]
+    pub fn network(&self) -> &NetworkName {
+        &self.shared.facts.network
+    }
+
+    /// Reads one record of the DHT by its key. The record has been verified: signature, key, validity.
+    ///
+    /// A set of claims is the union of what all reached peers hold; of any other record the first valid
+    /// copy answers.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NoPeers`], [`Error::Timeout`], [`Error::Busy`], [`Error::ShuttingDown`].
+    pub async fn get_record(&self, key: RecordKey) -> Result<Record> {
+        self.ask(|reply| Command::GetRecord { key, reply }).await
+    }
+
+    /// Puts a verified record into the DHT, of whichever owner, and says how many peers acknowledged that
+    /// they stored it. An acknowledgement means stored: peers refuse what they would not hold.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where this node knows a newer one, [`Error::Busy`], [`Error::ShuttingDown`].
+    pub async fn put_record(&self, record: Record) -> Result<u32> {
+        let record = Box::new(record);
+        self.ask(|reply| Command::PutRecord { record, reply }).await
+    }
+
+    /// Signs `data` and announces it on `topic`, to whoever [subscribed](Self::subscribe) it.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] above 6 KiB, [`Error::Invalid`] for the topic of package announcements, on which
+    /// only packages are announced, [`Error::Busy`] when too many announcements wait for somebody to hear
+    /// them, [`Error::Timeout`], [`Error::ShuttingDown`].
+    pub async fn announce(&self, topic: &str, data: Vec<u8>) -> Result<Announcement> {
+        validate_topic("topic", topic)?;
+        let topic = topic.to_owned();
+        let timeout = self.shared.facts.announce_timeout;
+        self.ask_within(timeout, |reply| Command::Announce { topic, data, reply }).await
+    }
+
+    /// Dials the configured bootstrap addresses if no peer is known yet, then fills the routing table.
+    /// Answered when the last step is done, with the number of peers in the routing table.
+    ///
+    /// # Errors
+    /// [`Error::NoPeers`] where none could be reached, [`Error::Timeout`], [`Error::ShuttingDown`].
+    pub async fn bootstrap(&self) -> Result<usize> {
+        self.ask(|reply| Command::Bootstrap { reply }).await
+    }
+
+    /// Subscribes a topic: its messages arrive as [`Event::Message`](crate::Event::Message). Answers whether
+    /// it is new.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that cannot be a topic, [`Error::Busy`] above the bound on topics,
+    /// [`Error::ShuttingDown`].
+    pub async fn subscribe(&self, topic: &str) -> Result<bool> {
+        validate_topic("topic", topic)?;
+        let topic = topic.to_owned();
+        self.ask(|reply| Command::Subscribe { topic, reply }).await
+    }
+
+    /// Ends a subscription. Answers whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a name that cannot be a topic, [`Error::ShuttingDown`].
+    pub async fn unsubscribe(&self, topic: &str) -> Result<bool> {
+        validate_topic("topic", topic)?;
+        let topic = topic.to_owned();
+        self.ask(|reply| Command::Unsubscribe { topic, reply }).await
+    }
+
+    /// Connects to `peer` at one of `addresses`. Whoever answers there must prove to be that peer. Done at
+    /// once where a connection stands already.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] with the reason for each address, [`Error::Invalid`] where an address names
+    /// another peer, [`Error::Timeout`], [`Error::ShuttingDown`].
+    pub async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<()> {
+        if addresses.is_empty() {
+            return Err(Error::invalid("addresses", "name at least one address to dial"));
+        }
+        for (index, address) in addresses.iter().enumerate() {
+            if named_peer(address).is_some_and(|named| named != peer) {
+                return Err(Error::invalid(
+                    format!("addresses[{index}]"),
+                    format!("`{address}` names another peer than {peer}"),
+                ));
+            }
+        }
+        self.ask(|reply| Command::Dial { peer, addresses, reply }).await
+    }
+
+    /// Connects to the peer that an address names in its trailing `/p2p/<peer>`, as
+    /// [`Event::Listening`](crate::Event::Listening) prints it. Answers with the peer.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an address that names no peer, else as [`dial`](Self::dial).
+    pub async fn dial_address(&self, address: Multiaddr) -> Result<PeerId> {
+        let Some(peer) = named_peer(&address) else {
+            return Err(Error::invalid(
+                "address",
+                format!("`{address}` must end in `/p2p/<peer>`, so that the peer can be checked"),
+            ));
+        };
+        self.dial(peer, vec![address]).await?;
+        Ok(peer)
+    }
+
+    /// The peers with which a connection stands, sorted by identity.
+    ///
+    /// # Errors
+    /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
+    pub async fn peers(&self) -> Result<Vec<ConnectedPeer>> {
+        self.ask(|reply| Command::Peers { reply }).await
+    }
+
+    /// What this node has seen of a peer's conduct.
+    ///
+    /// # Errors
+    /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
+    pub async fn reputation(&self, peer: PeerId) -> Result<Reputation> {
+        self.ask(|reply| Command::Reputation { peer, reply }).await
+    }
+
+    /// Decides that the bare name means the package of this owner. Answers with the owner that was pinned
+    /// before.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] above the bound on pins, [`Error::ShuttingDown`], [`Error::Timeout`].
+    pub async fn pin(&self, name: PackageName, owner: PeerId) -> Result<Option<PeerId>> {
+        self.ask(|reply| Command::Pin { name, owner: Some(owner), reply }).await
+    }
+
+    /// Forgets the owner pinned for a bare name, and answers with it.
+    ///
+    /// # Errors
+    /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
+    pub async fn unpin(&self, name: PackageName) -> Result<Option<PeerId>> {
+        self.ask(|reply| Command::Pin { name, owner: None, reply }).await
+    }
+
+    /// Stops the node: no command is taken any more, everyone who waits hears
+    /// [`Error::ShuttingDown`], connections are closed. Acknowledged after the others have been answered.
+    ///
+    /// # Errors
+    /// [`Error::ShuttingDown`] where the node is gone already.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.ask(|reply| Command::Shutdown { reply }).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
+        self.ask_within(self.shared.facts.query_timeout, command).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        timeout: Duration,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T> {
+        let shared = &*self.shared;
+        let ticket = Ticket(shared.tickets.fetch_add(1, Ordering::Relaxed));
+        let asked = shared.clock.now();
+        let deadline = asked.saturating_add(timeout);
+        let (reply, answer) = Reply::channel();
+        let request = Request { ticket, asked, deadline, command: command(reply) };
+        shared.commands.send(request).await?;
+        let guard = CancelOnDrop { cancels: &shared.cancels, ticket: Some(ticket) };
+        let answer = answer.await.unwrap_or(Err(Error::ShuttingDown));
+        guard.answered();
+        answer
+    }
+}
+
+/// Tells the node that nobody waits for the answer any longer, unless it came.
+struct CancelOnDrop<'a> {
+    cancels: &'a Cancels,
+    ticket: Option<Ticket>,
+}
+
+impl CancelOnDrop<'_> {
+    fn answered(mut self) {
+        self.ticket = None;
+    }
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.cancels.push(ticket);
+        }
+    }
+}
+
+/// The peer that an address names in its last component.
+pub(crate) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}
+
+impl Registry for Handle {
+    fn register(&self, manifest: Manifest) -> BoxFuture<'_, Result<Receipt>> {
+        async move {
+            manifest.validate()?;
+            let manifest = Box::new(manifest);
+            self.ask(|reply| Command::Register { manifest, reply }).await
+        }
+        .boxed()
+    }
+
+    fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>> {
+        self.ask(|reply| Command::GetPackage { package, reply }).boxed()
+    }
+
+    fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>> {
+        let package = package.with_version(version);
+        self.ask(|reply| Command::GetPackage { package, reply }).boxed()
+    }
+
+    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Vec<VersionInfo>>> {
+        self.ask(|reply| Command::ListVersions { package, reply }).boxed()
+    }
+
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Package>>> {
+        async move {
+            query.validate()?;
+            self.ask(|reply| Command::Search { query, reply }).await
+        }
+        .boxed()
+    }
+
+    fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>> {
+        self.ask(|reply| Command::Yank { name: package, version, reply }).boxed()
+    }
+
+    fn unregister(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>> {
+        self.ask(|reply| Command::Unregister { name: package, reply }).boxed()
+    }
+
+    fn metadata(&self) -> BoxFuture<'_, Result<RegistryMetadata>> {
+        self.ask(|reply| Command::Metadata { reply }).boxed()
+    }
+}

@@ -1,0 +1,245 @@
+//! The stack between a socket and the protocols: authenticated, multiplexed, and bounded in time.
+//!
+//! A connection is upgraded in the order of the [libp2p connection] specification: [noise] proves who the
+//! peer is and encrypts, [yamux] divides what is left into streams. Both are negotiated with
+//! [multistream-select], the dialer's half of it lazily: it sends its only proposal together with the
+//! first handshake message, which saves a round trip each.
+//!
+//! Everything a stranger can do before it has proved who it is happens within
+//! [`upgrade_timeout`](TransportConfig::with_upgrade_timeout): a peer that connects and then says nothing
+//! costs a socket for seconds, not for ever. The limits use the real clock.
+//!
+//! [libp2p connection]: https://github.com/libp2p/specs/blob/master/connections/README.md
+//! [noise]: https://github.com/libp2p/specs/blob/master/noise/README.md
+//! [yamux]: https://github.com/libp2p/specs/blob/master/yamux/README.md
+//! [multistream-select]: https://github.com/multiformats/multistream-select
+
+mod muxer;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use futures::io::{AsyncRead, AsyncWrite};
+use libp2p::{
+    PeerId, Transport,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, MemoryTransport, timeout::TransportTimeout},
+        upgrade::Version,
+    },
+    identity::Keypair,
+    noise,
+};
+use serde::{Deserialize, Serialize};
+
+use super::tcp;
+use crate::{Error, Result};
+
+/// What a `Swarm` runs on: connections with a known peer, divided into streams.
+pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// No limit is longer than a day: a connection that takes longer is not one, and the clock can still add
+/// it to the current time.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How connections are set up.
+///
+/// ```
+/// use std::time::Duration;
+/// use peerage::net::transport::TransportConfig;
+///
+/// let config = TransportConfig::new().with_dial_timeout(Duration::from_secs(3)).with_max_streams(64);
+/// assert_eq!(config.max_streams(), 64);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransportConfig {
+    #[serde(with = "humantime_serde")]
+    dial_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    upgrade_timeout: Duration,
+    tcp: tcp::Config,
+    max_streams: usize,
+    receive_window: usize,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            dial_timeout: Duration::from_secs(10),
+            upgrade_timeout: Duration::from_secs(10),
+            tcp: tcp::Config::default(),
+            max_streams: 128,
+            receive_window: 32 * 1024 * 1024,
+        }
+    }
+}
+
+impl TransportConfig {
+    /// The most streams that [`with_max_streams`](Self::with_max_streams) allows.
+    pub const MAX_STREAMS: usize = 4096;
+
+    /// What yamux grants every stream from the start, in bytes.
+    pub const STREAM_WINDOW: usize = yamux::DEFAULT_CREDIT as usize;
+
+    /// The defaults, as each setter documents them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a dial may wait for the peer's host to answer. Default: 10 s; at most one day.
+    #[must_use]
+    pub fn with_dial_timeout(mut self, timeout: Duration) -> Self {
+        self.dial_timeout = timeout.min(MAX_TIMEOUT);
+        self
+    }
+
+    /// How long authenticating and multiplexing a connection may take, from when the peer's host has
+    /// answered or dialed. For a dial it is added to the [dial timeout](Self::with_dial_timeout), and
+    /// what that leaves over counts as well. Default: 10 s; at most one day.
+    #[must_use]
+    pub fn with_upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.upgrade_timeout = timeout.min(MAX_TIMEOUT);
+        self
+    }
+
+    /// The options of TCP sockets.
+    #[must_use]
+    pub fn with_tcp(mut self, tcp: tcp::Config) -> Self {
+        self.tcp = tcp;
+        self
+    }
+
+    /// Short for [`tcp::Config::with_nodelay`]. Default: `true`.
+    #[must_use]
+    pub fn with_nodelay(mut self, nodelay: bool) -> Self {
+        self.tcp = self.tcp.with_nodelay(nodelay);
+        self
+    }
+
+    /// How many streams one connection may have at a time, both directions together. Default: 128;
+    /// between 1 and [`MAX_STREAMS`](Self::MAX_STREAMS).
+    ///
+    /// It has to be more than all protocols together open when they behave: who goes beyond it, this node
+    /// or the peer, loses the connection. Kademlia keeps to 32 in each direction.
+    #[must_use]
+    pub fn with_max_streams(mut self, streams: usize) -> Self {
+        self.max_streams = streams.clamp(1, Self::MAX_STREAMS);
+        self
+    }
+
+    /// How many bytes the peer may have in flight on one connection, all streams together, so how much a
+    /// peer whose data is not read can make this node buffer. Default: 32 MiB.
+    ///
+    /// Each stream has [256 KiB](Self::STREAM_WINDOW) from the start, which the specification fixes, so
+    /// that the total cannot be below that times the [number of streams](Self::with_max_streams). With the
+    /// default it is exactly that. What is above it goes to streams that carry much over a long distance.
+    #[must_use]
+    pub fn with_receive_window(mut self, bytes: usize) -> Self {
+        self.receive_window = bytes;
+        self
+    }
+
+    /// See [`with_dial_timeout`](Self::with_dial_timeout).
+    #[must_use]
+    pub fn dial_timeout(&self) -> Duration {
+        self.dial_timeout
+    }
+
+    /// See [`with_upgrade_timeout`](Self::with_upgrade_timeout).
+    #[must_use]
+    pub fn upgrade_timeout(&self) -> Duration {
+        self.upgrade_timeout
+    }
+
+    /// Checks what was read from a file; the setters keep to the bounds by themselves.
+    pub(crate) fn validate(&self) -> Result<()> {
+        if !(1..=Self::MAX_STREAMS).contains(&self.max_streams) {
+            let reason = format!("must be 1 to {}", Self::MAX_STREAMS);
+            return Err(Error::invalid("transport.max_streams", reason));
+        }
+        for (field, timeout) in [
+            ("transport.dial_timeout", self.dial_timeout),
+            ("transport.upgrade_timeout", self.upgrade_timeout),
+        ] {
+            if timeout.is_zero() || timeout > MAX_TIMEOUT {
+                return Err(Error::invalid(field, "must be more than nothing and at most a day"));
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`with_tcp`](Self::with_tcp).
+    #[must_use]
+    pub fn tcp(&self) -> &tcp::Config {
+        &self.tcp
+    }
+
+    /// See [`with_max_streams`](Self::with_max_streams).
+    #[must_use]
+    pub fn max_streams(&self) -> usize {
+        self.max_streams
+    }
+
+    /// The window in force: what was [asked for](Self::with_receive_window), or the least there can be.
+    #[must_use]
+    pub fn receive_window(&self) -> usize {
+        self.receive_window.max(self.max_streams.saturating_mul(Self::STREAM_WINDOW))
+    }
+}
+
+/// The stack over TCP.
+///
+/// # Errors
+///
+/// [`Error::Transport`] if the key cannot sign, which no key that has its private half does.
+pub fn tcp(keypair: &Keypair, config: &TransportConfig) -> Result<BoxedTransport> {
+    upgraded(tcp::Transport::new(config.tcp.clone()), keypair, config)
+}
+
+/// The stack over channels within the process (`/memory/<port>`), for tests and simulations: the
+/// handshakes are real, only the socket is not.
+///
+/// A port outlives the transport unless its listener is removed, and ports are the process's, not the
+/// transport's: let the transport choose one, by listening on port 0.
+///
+/// # Errors
+///
+/// As for [`tcp`](tcp()).
+pub fn memory(keypair: &Keypair, config: &TransportConfig) -> Result<BoxedTransport> {
+    upgraded(MemoryTransport::new(), keypair, config)
+}
+
+/// The stack over any transport of byte streams, such as one that resolves names first.
+///
+/// # Errors
+///
+/// As for [`tcp`](tcp()).
+pub fn upgraded<T>(
+    transport: T,
+    keypair: &Keypair,
+    config: &TransportConfig,
+) -> Result<BoxedTransport>
+where
+    T: Transport + Send + Unpin + 'static,
+    T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T::Error: Send + Sync + 'static,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+{
+    // Two limits for a dial, because waiting for a host that is not there and waiting for one that is
+    // slow are different things: the inner one ends the first early, the outer one bounds the whole.
+    let setup_timeout = config.dial_timeout.saturating_add(config.upgrade_timeout);
+    let authentication = noise::Config::new(keypair)
+        .map_err(|error| Error::Transport { reason: error.to_string() })?;
+    let transport = TransportTimeout::with_outgoing_timeout(transport, config.dial_timeout);
+    Ok(transport
+        .upgrade(Version::V1Lazy)
+        .authenticate(authentication)
+        .multiplex(muxer::Upgrade::new(config.max_streams, config.receive_window()))
+        .outbound_timeout(setup_timeout)
+        .inbound_timeout(config.upgrade_timeout)
+        .boxed())
+}

@@ -1,0 +1,161 @@
+//! What the engine decides, carried out on the Swarm.
+
+use libp2p::{
+    Multiaddr, PeerId,
+    gossipsub::PublishError,
+    kad::{Quorum, Record, RecordKey as KadKey},
+    swarm::{
+        DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+
+use super::{Node, facts::DialFor};
+use crate::{
+    engine::{Action, Fact, Now, Published, QueryEnd, QueryKey},
+    handle::named_peer,
+    net::topic_name,
+};
+
+impl Node {
+    /// Carries out every action that the engine has decided. What is known at once goes back as a fact.
+    pub(super) fn carry_out(&mut self, now: Now) {
+        while let Some(action) = self.engine.next_action() {
+            if let Some(fact) = self.perform(action) {
+                self.engine.learn(now, fact);
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> Option<Fact> {
+        let swarm = &mut self.swarm;
+        match action {
+            Action::Get { query, key } => {
+                let id = swarm.behaviour_mut().kad.get_record(KadKey::new(&key.as_bytes()));
+                self.wiring.started(query, id);
+                None
+            }
+            Action::Put { query, key, bytes } => {
+                self.put(query, KadKey::new(&key.as_bytes()), bytes)
+            }
+            Action::Bootstrap { query } => match swarm.behaviour_mut().kad.bootstrap() {
+                Ok(id) => {
+                    self.wiring.started(query, id);
+                    None
+                }
+                Err(_) => Some(Fact::QueryEnded { query, end: QueryEnd::Bootstrapped }),
+            },
+            Action::Finish { query } => {
+                if let Some(id) = self.wiring.running(query)
+                    && let Some(mut running) = swarm.behaviour_mut().kad.query_mut(&id)
+                {
+                    running.finish();
+                }
+                None
+            }
+            Action::Publish { id, topic, data } => {
+                let topic = topic_name(self.wiring.network(), &topic);
+                let outcome = match swarm.behaviour_mut().gossipsub.publish(topic, data) {
+                    // A duplicate has been sent before: somebody has heard it.
+                    Ok(_) | Err(PublishError::Duplicate) => Published::Sent,
+                    Err(
+                        PublishError::NoPeersSubscribedToTopic | PublishError::AllQueuesFull(_),
+                    ) => Published::Unheard,
+                    Err(
+                        error @ (PublishError::MessageTooLarge
+                        | PublishError::SigningError(_)
+                        | PublishError::TransformFailed(_)),
+                    ) => {
+                        tracing::warn!(%error, "cannot announce");
+                        Published::Impossible
+                    }
+                };
+                Some(Fact::Published { id, outcome })
+            }
+            Action::Subscribe { topic } => {
+                let topic = topic_name(self.wiring.network(), &topic);
+                if let Err(error) = swarm.behaviour_mut().gossipsub.subscribe(&topic) {
+                    tracing::warn!(%topic, %error, "cannot subscribe");
+                }
+                None
+            }
+            Action::Unsubscribe { topic } => {
+                let topic = topic_name(self.wiring.network(), &topic);
+                swarm.behaviour_mut().gossipsub.unsubscribe(&topic);
+                None
+            }
+            Action::Dial { ticket, peer, addresses } => {
+                let options = DialOpts::peer_id(peer)
+                    .condition(PeerCondition::Disconnected)
+                    .addresses(addresses)
+                    .build();
+                self.dial(options, DialFor::Caller(ticket))
+            }
+            Action::DialBootstrap { address } => {
+                let options = match named_peer(&address) {
+                    Some(peer) => to_peer(peer, address.clone()),
+                    None => DialOpts::unknown_peer_id().address(address.clone()).build(),
+                };
+                self.dial(options, DialFor::Bootstrap(address))
+            }
+        }
+    }
+
+    fn put(&mut self, query: QueryKey, key: KadKey, value: Vec<u8>) -> Option<Fact> {
+        let record = Record { key, value, publisher: None, expires: None };
+        // The quorum is all of them, not because fewer would not do, but because Kademlia tells how many
+        // peers acknowledged only where the quorum was missed.
+        match self.swarm.behaviour_mut().kad.put_record(record, Quorum::All) {
+            Ok(id) => {
+                self.wiring.started(query, id);
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the local store refused a record");
+                Some(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 0 } })
+            }
+        }
+    }
+
+    fn dial(&mut self, options: DialOpts, purpose: DialFor) -> Option<Fact> {
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                self.wiring.dialing(connection, purpose);
+                None
+            }
+            Err(DialError::DialPeerConditionFalse(_)) => Some(purpose.succeeded()),
+            Err(error) => Some(purpose.failed(reason(&error))),
+        }
+    }
+}
+
+fn to_peer(peer: PeerId, address: Multiaddr) -> DialOpts {
+    DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]).build()
+}
+
+/// Why a dial failed, for a person: libp2p's own text spans several lines and repeats itself.
+pub(super) fn reason(error: &DialError) -> String {
+    match error {
+        DialError::Transport(failures) => {
+            let failures: Vec<String> = failures
+                .iter()
+                .map(|(address, error)| format!("{address}: {}", innermost(error)))
+                .collect();
+            failures.join("; ")
+        }
+        DialError::WrongPeerId { obtained, address } => {
+            format!("another peer answered at {address}: {obtained}")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The cause at the bottom of a chain of errors.
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

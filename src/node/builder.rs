@@ -1,0 +1,173 @@
+//! What a node is made of: identity, configuration, and the seams to the world around it.
+
+use std::{fmt, sync::Arc};
+
+use libp2p::{
+    Swarm,
+    core::{transport::ListenerId, upgrade},
+    identity::Keypair,
+    swarm,
+};
+
+use super::{
+    Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, facts::Wiring,
+    record_store::KadStore,
+};
+use crate::{
+    BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, SystemClock, SystemEntropy,
+    command::Cancels,
+    engine::{Engine, Now, SharedStore},
+    handle::Facts,
+    net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner},
+    queue,
+};
+
+/// Builds a [`Node`]. Whatever is not set has the default of [`Node::new`].
+///
+/// ```no_run
+/// use peerage::{Config, Node, identity::Keypair};
+///
+/// // Connections run on the application's own executor instead of in the node's poll.
+/// let (node, handle) = Node::builder(Keypair::generate_ed25519(), Config::new())
+///     .with_executor(|task| smol::spawn(task).detach())
+///     .build()?;
+/// # Ok::<_, peerage::Error>(())
+/// ```
+#[must_use]
+pub struct NodeBuilder {
+    keypair: Keypair,
+    config: Config,
+    transport: Option<BoxedTransport>,
+    clock: Arc<dyn Clock>,
+    entropy: Box<dyn Entropy>,
+    spawner: Option<Spawner>,
+}
+
+impl fmt::Debug for NodeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeBuilder")
+            .field("peer_id", &self.keypair.public().to_peer_id())
+            .field("config", &self.config)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl NodeBuilder {
+    pub(super) fn new(keypair: Keypair, config: Config) -> Self {
+        Self {
+            keypair,
+            config,
+            transport: None,
+            clock: Arc::new(SystemClock::new()),
+            entropy: Box::new(SystemEntropy),
+            spawner: None,
+        }
+    }
+
+    /// Moves bytes with this transport instead of TCP: [`transport::memory`](crate::net::transport::memory) for
+    /// tests, or one of the caller's own. It must authenticate the peer and time out dials and upgrades by
+    /// itself.
+    pub fn with_transport(mut self, transport: BoxedTransport) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Reads time from this clock instead of the operating system's.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes randomness from this source instead of the operating system's.
+    pub fn with_entropy(mut self, entropy: impl Entropy + 'static) -> Self {
+        self.entropy = Box::new(entropy);
+        self
+    }
+
+    /// Runs connections by this closure, one task for each, instead of in the node's own poll. For an
+    /// application with processors to spare: encryption then takes place on its executor's threads.
+    ///
+    /// The closure must see to it that each task is polled until it ends.
+    pub fn with_executor(mut self, spawn: impl Fn(ConnectionTask) + Send + Sync + 'static) -> Self {
+        self.spawner = Some(Box::new(spawn));
+        self
+    }
+
+    /// Puts the node together and begins to listen.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a configuration or key that cannot be used, [`Error::Transport`] where not one
+    /// of the configured addresses can be listened on.
+    pub fn build(self) -> Result<(Node, Handle)> {
+        let Self { keypair, config, transport, clock, entropy, spawner } = self;
+        config.validate()?;
+        if keypair.clone().try_into_ed25519().is_err() {
+            return Err(Error::invalid("keypair", "must be an Ed25519 key: it signs records"));
+        }
+        let peer_id = keypair.public().to_peer_id();
+        let transport = match transport {
+            Some(transport) => transport,
+            None => net::transport::tcp(&keypair, &config.transport)?,
+        };
+
+        let now = Now { mono: clock.now(), unix: clock.unix_time().as_secs() };
+        let store = SharedStore::new(peer_id, &config, now.unix);
+        let behaviour = Behaviour::new(&keypair, &config, KadStore::new(store.clone(), peer_id))?;
+        let (tasks, executor) = ConnectionTasks::new(spawner);
+        let swarm_config = swarm::Config::with_executor(executor)
+            // A dialed substream names one protocol: the first bytes may follow without waiting for the
+            // other side to agree, which saves a round trip.
+            .with_substream_upgrade_protocol_override(upgrade::Version::V1Lazy);
+        let mut swarm = Swarm::new(transport, behaviour, peer_id, swarm_config);
+        let listeners = listen(&mut swarm, &config)?;
+        for address in &config.external_addresses {
+            swarm.add_external_address(address.clone());
+        }
+
+        let (sender, commands) = queue::bounded(config.command_capacity);
+        let cancels = Cancels::default();
+        let facts = Facts {
+            peer_id,
+            network: config.network.clone(),
+            query_timeout: config.query_timeout,
+            announce_timeout: config.announce_timeout,
+        };
+        let handle = Handle::new(sender, cancels.clone(), Arc::clone(&clock), facts);
+        let budgets = Budgets {
+            deadlines: DEADLINES_PER_POLL,
+            commands: config.limits.commands_per_poll,
+            network: config.limits.network_events_per_poll,
+        };
+        let wiring = Wiring::new(&config, listeners)?;
+        let mut engine = Engine::new(keypair, config, store, entropy);
+        engine.start(now);
+        let timer = clock.timer();
+        let phase = Phase::Running;
+        let node =
+            Node { swarm, tasks, commands, cancels, engine, wiring, clock, timer, budgets, phase };
+        Ok((node, handle))
+    }
+}
+
+/// Listens on every configured address that can be listened on. One that cannot is told in the log, unless
+/// all of them fail: a node that was told to listen and cannot be reached by anybody is an error.
+fn listen(swarm: &mut Swarm<Behaviour<KadStore>>, config: &Config) -> Result<Vec<ListenerId>> {
+    let mut listeners = Vec::new();
+    let mut failures = Vec::new();
+    for address in &config.listen {
+        match swarm.listen_on(address.clone()) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => {
+                tracing::warn!(%address, %error, "cannot listen");
+                failures.push(format!("{address}: {}", innermost(&error)));
+            }
+        }
+    }
+    if listeners.is_empty() && !failures.is_empty() {
+        return Err(Error::Transport {
+            reason: format!("cannot listen on {}", failures.join("; ")),
+        });
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,302 @@
+//! What the Swarm reports, put as facts for the engine.
+
+use std::collections::HashMap;
+
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol, Swarm,
+    core::transport::ListenerId,
+    gossipsub, identify, kad,
+    multiaddr::Protocol,
+    swarm::{ConnectionId, SwarmEvent},
+};
+
+use super::{
+    Node,
+    actions::{innermost, reason},
+    record_store::KadStore,
+};
+use crate::{
+    Config, Direction, NetworkName, Result,
+    command::Ticket,
+    engine::{Fact, Now, QueryEnd, QueryKey, Verdict},
+    net::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol, topic_name},
+};
+
+/// Addresses of one peer that the routing table is told of. A peer on many interfaces has a few; more is an
+/// attempt to have others dial strangers.
+const MAX_ADDRESSES_PER_PEER: usize = 16;
+
+/// Which engine's matter each thing under way in the Swarm is.
+#[derive(Debug)]
+pub(super) struct Wiring {
+    network: NetworkName,
+    protocol: StreamProtocol,
+    queries: HashMap<kad::QueryId, QueryKey>,
+    running: HashMap<QueryKey, kad::QueryId>,
+    dials: HashMap<ConnectionId, DialFor>,
+    listeners: Vec<ListenerId>,
+}
+
+/// On whose behalf a dial was made.
+#[derive(Debug)]
+pub(super) enum DialFor {
+    Caller(Ticket),
+    Bootstrap(Multiaddr),
+}
+
+impl DialFor {
+    pub(super) fn succeeded(self) -> Fact {
+        match self {
+            Self::Caller(ticket) => Fact::Dialed { ticket, failure: None },
+            Self::Bootstrap(address) => Fact::BootstrapDialed { address, failure: None },
+        }
+    }
+
+    pub(super) fn failed(self, reason: String) -> Fact {
+        match self {
+            Self::Caller(ticket) => Fact::Dialed { ticket, failure: Some(reason) },
+            Self::Bootstrap(address) => Fact::BootstrapDialed { address, failure: Some(reason) },
+        }
+    }
+}
+
+impl Wiring {
+    pub(super) fn new(config: &Config, listeners: Vec<ListenerId>) -> Result<Self> {
+        Ok(Self {
+            network: config.network.clone(),
+            protocol: dht_protocol(&config.network)?,
+            queries: HashMap::new(),
+            running: HashMap::new(),
+            dials: HashMap::new(),
+            listeners,
+        })
+    }
+
+    pub(super) fn network(&self) -> &NetworkName {
+        &self.network
+    }
+
+    pub(super) fn started(&mut self, query: QueryKey, id: kad::QueryId) {
+        self.queries.insert(id, query);
+        self.running.insert(query, id);
+    }
+
+    pub(super) fn running(&self, query: QueryKey) -> Option<kad::QueryId> {
+        self.running.get(&query).copied()
+    }
+
+    pub(super) fn dialing(&mut self, connection: ConnectionId, purpose: DialFor) {
+        self.dials.insert(connection, purpose);
+    }
+
+    /// Stops listening and closes every connection.
+    pub(super) fn close(&mut self, swarm: &mut Swarm<Behaviour<KadStore>>) {
+        for listener in self.listeners.drain(..) {
+            swarm.remove_listener(listener);
+        }
+        let connected: Vec<PeerId> = swarm.connected_peers().copied().collect();
+        for peer in connected {
+            // Fails only for a peer that has just gone by itself.
+            let _ = swarm.disconnect_peer_id(peer);
+        }
+    }
+
+    /// The application's name of a topic, if it belongs to this network.
+    fn topic(&self, hash: &gossipsub::TopicHash) -> Option<String> {
+        let prefix = topic_name(&self.network, "").hash();
+        hash.as_str().strip_prefix(prefix.as_str()).map(str::to_owned)
+    }
+}
+
+impl Node {
+    /// Tells the engine what the Swarm reports.
+    pub(super) fn learn(&mut self, now: Now, event: SwarmEvent<BehaviourEvent<KadStore>>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.learn_dht(now, event),
+            SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(event)) => {
+                self.learn_gossip(now, event)
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => {
+                self.learn_introduction(now, event);
+            }
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                num_established,
+                ..
+            } => {
+                if num_established.get() == 1 {
+                    let direction =
+                        if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
+                    let address = endpoint.get_remote_address().clone();
+                    self.engine.learn(now, Fact::Connected { peer: peer_id, address, direction });
+                }
+                if let Some(purpose) = self.wiring.dials.remove(&connection_id) {
+                    self.engine.learn(now, purpose.succeeded());
+                }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+                let reason = cause.map(|cause| innermost(&cause));
+                self.engine.learn(now, Fact::Disconnected { peer: peer_id, reason });
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                if let Some(purpose) = self.wiring.dials.remove(&connection_id) {
+                    self.engine.learn(now, purpose.failed(reason(&error)));
+                }
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                self.engine.learn(now, Fact::Listening { address });
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.engine.learn(now, Fact::ListeningEnded { address, reason: None });
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                let reason = reason.err().map(|error| error.to_string());
+                for address in addresses {
+                    let reason = reason.clone();
+                    self.engine.learn(now, Fact::ListeningEnded { address, reason });
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
+            // Another connection with the peer stands, or nothing has happened that matters here.
+            SwarmEvent::ConnectionClosed { .. }
+            | SwarmEvent::IncomingConnection { .. }
+            | SwarmEvent::IncomingConnectionError { .. }
+            | SwarmEvent::Dialing { .. } => {}
+            other => tracing::trace!(?other, "swarm"),
+        }
+        // What the network stored meanwhile is knowledge too.
+        self.engine.learn_stored();
+    }
+
+    fn learn_dht(&mut self, now: Now, event: kad::Event) {
+        match event {
+            kad::Event::OutboundQueryProgressed { id, result, stats, step } => {
+                let Some(&query) = self.wiring.queries.get(&id) else {
+                    // One of Kademlia's own: the periodic bootstrap, or a replication.
+                    return;
+                };
+                let answered = stats.num_successes();
+                let end = match result {
+                    kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => {
+                        let fact =
+                            Fact::Copy { query, from: found.peer, bytes: found.record.value };
+                        self.engine.learn(now, fact);
+                        QueryEnd::Lookup { answered }
+                    }
+                    // "No additional record" means that there were some; the copies have been told.
+                    kad::QueryResult::GetRecord(
+                        Ok(kad::GetRecordOk::FinishedWithNoAdditionalRecord { .. })
+                        | Err(kad::GetRecordError::NotFound { .. }),
+                    ) => QueryEnd::Lookup { answered },
+                    kad::QueryResult::GetRecord(Err(kad::GetRecordError::Timeout { .. })) => {
+                        QueryEnd::LookupCutShort
+                    }
+                    kad::QueryResult::PutRecord(result) => {
+                        QueryEnd::Stored { replicas: acknowledged(&result) }
+                    }
+                    kad::QueryResult::Bootstrap(_) => QueryEnd::Bootstrapped,
+                    // Never asked for.
+                    kad::QueryResult::GetClosestPeers(_)
+                    | kad::QueryResult::GetProviders(_)
+                    | kad::QueryResult::StartProviding(_)
+                    | kad::QueryResult::RepublishProvider(_)
+                    | kad::QueryResult::RepublishRecord(_) => return,
+                };
+                if step.last {
+                    self.wiring.queries.remove(&id);
+                    self.wiring.running.remove(&query);
+                    self.engine.learn(now, Fact::QueryEnded { query, end });
+                }
+            }
+            kad::Event::RoutingUpdated { peer, old_peer, .. } => {
+                if let Some(peer) = old_peer {
+                    self.engine.learn(now, Fact::Unroutable { peer });
+                }
+                self.engine.learn(now, Fact::Routable { peer });
+            }
+            kad::Event::InboundRequest { .. }
+            | kad::Event::UnroutablePeer { .. }
+            | kad::Event::RoutablePeer { .. }
+            | kad::Event::PendingRoutablePeer { .. }
+            | kad::Event::ModeChanged { .. } => {}
+        }
+    }
+
+    fn learn_gossip(&mut self, now: Now, event: gossipsub::Event) {
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let verdict = match self.wiring.topic(&message.topic) {
+                    Some(topic) => self.engine.hear(now, &topic, &message.data),
+                    None => Verdict::Ignore,
+                };
+                let acceptance = match verdict {
+                    Verdict::Accept => gossipsub::MessageAcceptance::Accept,
+                    Verdict::Ignore => gossipsub::MessageAcceptance::Ignore,
+                    Verdict::Reject => gossipsub::MessageAcceptance::Reject,
+                };
+                // Without a verdict a message stays in gossipsub's memory for five heartbeats and goes
+                // nowhere.
+                self.swarm.behaviour_mut().gossipsub.report_message_validation_result(
+                    &message_id,
+                    &propagation_source,
+                    acceptance,
+                );
+            }
+            gossipsub::Event::Subscribed { topic, .. } => {
+                if let Some(topic) = self.wiring.topic(&topic) {
+                    self.engine.learn(now, Fact::Hearer { topic });
+                }
+            }
+            gossipsub::Event::SlowPeer { peer_id, .. } => {
+                tracing::debug!(peer = %peer_id, "too slow for its announcements");
+            }
+            gossipsub::Event::Unsubscribed { .. }
+            | gossipsub::Event::GossipsubNotSupported { .. } => {}
+        }
+    }
+
+    fn learn_introduction(&mut self, now: Now, event: identify::Event) {
+        let identify::Event::Received { peer_id: peer, info, .. } = event else { return };
+        // Identify's addresses reach the routing table only if somebody takes them there. A client does not
+        // name the protocol, so it is never asked to hold or find anything.
+        if info.protocols.contains(&self.wiring.protocol) {
+            let here = self.engine.address_of(&peer).is_some_and(is_loopback);
+            let addresses = info.listen_addrs.into_iter().filter(|address| {
+                // A peer elsewhere that listens on its own loopback address is not to be found on ours.
+                here || !is_loopback(address)
+            });
+            for address in addresses.take(MAX_ADDRESSES_PER_PEER) {
+                let update = self.swarm.behaviour_mut().kad.add_address(&peer, address);
+                if update == kad::RoutingUpdate::Success {
+                    self.engine.learn(now, Fact::Routable { peer });
+                }
+            }
+        } else {
+            tracing::debug!(%peer, protocols = ?info.protocols, "does not serve this network's DHT");
+        }
+        self.engine.learn(now, Fact::Introduced { peer, agent: info.agent_version });
+    }
+}
+
+/// How many peers said that they stored a record, whether or not the quorum was reached.
+fn acknowledged(result: &kad::PutRecordResult) -> u32 {
+    let count = match result {
+        // The quorum was all of the closest peers.
+        Ok(_) => REPLICATION_FACTOR.get(),
+        Err(
+            kad::PutRecordError::QuorumFailed { success, .. }
+            | kad::PutRecordError::Timeout { success, .. },
+        ) => success.len(),
+    };
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        _ => false,
+    }
+}

@@ -1,0 +1,342 @@
+//! The node: one poll loop over deadlines, commands and the network.
+//!
+//! | file | what it knows |
+//! |--|--|
+//! | `mod.rs` | the loop, its order and its budgets |
+//! | `builder.rs` | what a node is made of |
+//! | `facts.rs` | what the Swarm reports, put as facts for the engine |
+//! | `actions.rs` | what the engine decides, carried out on the Swarm |
+//! | `record_store.rs` | the engine's record store as Kademlia sees it |
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, stream::FusedStream};
+use libp2p::{PeerId, Swarm, identity::Keypair};
+
+use crate::{
+    Clock, Config, Error, Event, Handle, NetworkName, Result, Timer,
+    command::{Cancels, Command, Reply, Request},
+    engine::{Engine, Now},
+    net::{Behaviour, ConnectionTasks},
+    queue,
+};
+
+mod actions;
+mod builder;
+mod facts;
+mod record_store;
+
+pub use builder::NodeBuilder;
+use record_store::KadStore;
+
+/// libp2p can lose a wake-up when it is idle (Kademlia's query deadlines, gossipsub's heartbeat), so the
+/// Swarm is polled at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long connections may take to close before the node ends without waiting for them.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+
+/// Deadlines handled in one poll before the other sources have their turn.
+const DEADLINES_PER_POLL: usize = 256;
+
+/// A registry node: a state machine that moves when it is polled, and only then.
+///
+/// It is a [`Stream`] of [`Event`]s and a [`Future`] that ends when the node has shut down; both run the
+/// same loop, and any executor may drive either. As a future it drops its events. It spawns nothing and needs
+/// no runtime. Two helper threads belong to the process, not to the node: one of
+/// [`async-io`](async_io) for sockets and the node's timer, one of `futures-timer` for libp2p's own timers.
+///
+/// A node that is not polled does nothing: callers wait, and peers see a silent host. It stops by
+/// [`Handle::shutdown`] or when the last handle is dropped. Dropping the node itself never blocks; whoever
+/// still waits hears [`Error::ShuttingDown`](crate::Error::ShuttingDown).
+///
+/// ```no_run
+/// use peerage::{Config, Node, identity::Keypair};
+///
+/// let (node, handle) = Node::new(Keypair::generate_ed25519(), Config::new())?;
+/// let driver = std::thread::spawn(move || futures::executor::block_on(node));
+/// futures::executor::block_on(handle.shutdown())?;
+/// driver.join().ok();
+/// # Ok::<_, peerage::Error>(())
+/// ```
+pub struct Node {
+    swarm: Swarm<Behaviour<KadStore>>,
+    tasks: ConnectionTasks,
+    commands: queue::Receiver<Request>,
+    cancels: Cancels,
+    engine: Engine,
+    wiring: facts::Wiring,
+    clock: Arc<dyn Clock>,
+    timer: Box<dyn Timer>,
+    budgets: Budgets,
+    phase: Phase,
+}
+
+/// Where a node stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Everybody has been answered; connections are closing, for no longer than this.
+    Closing {
+        until: Duration,
+    },
+    Terminated,
+}
+
+/// What each source may do in one poll.
+#[derive(Debug, Clone, Copy)]
+struct Budgets {
+    deadlines: usize,
+    commands: usize,
+    network: usize,
+}
+
+/// What a source did when it was polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It has nothing, and will wake the task when it does.
+    Pending,
+    /// It did something and may have more.
+    Progress,
+    /// It may have more, but has used up its budget for this poll.
+    Spent,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("peer_id", self.swarm.local_peer_id())
+            .field("network", self.wiring.network())
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// A node with this identity over TCP, and a handle to ask it. It listens and dials from its first poll
+    /// on. The identity must be an Ed25519 key: it signs what the node publishes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a configuration or key that cannot be used, [`Error::Transport`] where not one
+    /// of the configured addresses can be listened on.
+    pub fn new(keypair: Keypair, config: Config) -> Result<(Self, Handle)> {
+        Self::builder(keypair, config).build()
+    }
+
+    /// A node with a transport, clock, randomness or executor of the caller's own.
+    #[must_use]
+    pub fn builder(keypair: Keypair, config: Config) -> NodeBuilder {
+        NodeBuilder::new(keypair, config)
+    }
+
+    /// The node's identity.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        *self.swarm.local_peer_id()
+    }
+
+    /// The network that the node belongs to.
+    #[must_use]
+    pub fn network(&self) -> &NetworkName {
+        self.wiring.network()
+    }
+
+    // The order of the loop, and why:
+    //
+    // 1. Events that are already there go out before anything new is begun, so that the buffer holds no
+    //    more than what one pass of the loop produced.
+    // 2. Deadlines come before commands and network: a call whose time is up must not be extended by work
+    //    that came later, and nothing that a peer or a caller does can delay it.
+    // 3. Commands (and cancellations) come before the network, so that what they ask of it is carried out
+    //    in the same pass.
+    // 4. The network comes last, so that it sees every action decided so far: libp2p's behaviours rely on
+    //    being polled after they were touched.
+    // 5. The timer is armed when everything is quiet, for the next deadline or the next heartbeat.
+    //
+    // `Pending` is returned only if every source said so in this pass, or if the task has just been woken
+    // because a budget was spent. The clock is read once, here.
+    fn step(&mut self, cx: &mut Context<'_>, budgets: &mut Budgets) -> Poll<Option<Event>> {
+        let now = Now { mono: self.clock.now(), unix: self.clock.unix_time().as_secs() };
+        self.engine.begin(now);
+        loop {
+            if let Some(event) = self.engine.next_event() {
+                return Poll::Ready(Some(event));
+            }
+            if self.phase == Phase::Terminated {
+                return Poll::Ready(None);
+            }
+            let turns = [
+                self.poll_deadlines(now, &mut budgets.deadlines),
+                self.poll_commands(cx, now, &mut budgets.commands),
+                self.poll_network(cx, now, &mut budgets.network),
+            ];
+            if turns.contains(&Turn::Progress) || self.engine.has_event() {
+                continue;
+            }
+            if self.has_closed(now, turns) {
+                self.phase = Phase::Terminated;
+                continue;
+            }
+            if turns.contains(&Turn::Spent) || self.timer.poll_at(self.alarm(now), cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+    }
+
+    fn poll_deadlines(&mut self, now: Now, budget: &mut usize) -> Turn {
+        let done = self.engine.expire(now, *budget);
+        *budget -= done;
+        if done > 0 {
+            self.carry_out(now);
+            Turn::Progress
+        } else if *budget == 0 {
+            Turn::Spent
+        } else {
+            Turn::Pending
+        }
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>, now: Now, budget: &mut usize) -> Turn {
+        for ticket in self.cancels.take(cx.waker()) {
+            self.engine.cancel(ticket);
+        }
+        let mut turn = Turn::Pending;
+        loop {
+            if *budget == 0 {
+                turn = Turn::Spent;
+                break;
+            }
+            match self.commands.poll_next_unpin(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Some(request)) => {
+                    *budget -= 1;
+                    turn = Turn::Progress;
+                    self.take(now, request);
+                }
+                Poll::Ready(None) => {
+                    // The last handle is gone, or the queue was closed by a shutdown and is now empty.
+                    self.close(now);
+                    break;
+                }
+            }
+        }
+        self.carry_out(now);
+        turn
+    }
+
+    fn take(&mut self, now: Now, request: Request) {
+        match (self.phase, request.command) {
+            (Phase::Running, Command::Shutdown { reply }) => self.shut_down(now, reply),
+            (Phase::Running, command) => self.engine.command(now, Request { command, ..request }),
+            (_, Command::Shutdown { reply }) => reply.send(Ok(())),
+            (_, command) => command.refuse(Error::ShuttingDown),
+        }
+    }
+
+    fn poll_network(&mut self, cx: &mut Context<'_>, now: Now, budget: &mut usize) -> Turn {
+        let mut turn = Turn::Pending;
+        loop {
+            if *budget == 0 {
+                return Turn::Spent;
+            }
+            // Tasks before the Swarm: what they have read from their sockets is for it to see.
+            self.tasks.poll(cx);
+            match self.swarm.poll_next_unpin(cx) {
+                Poll::Pending => return turn,
+                Poll::Ready(Some(event)) => {
+                    *budget -= 1;
+                    turn = Turn::Progress;
+                    self.learn(now, event);
+                    self.carry_out(now);
+                }
+                // A Swarm never ends; should it do so, there is nothing left to wait for.
+                Poll::Ready(None) => return turn,
+            }
+            if self.engine.has_event() {
+                return turn;
+            }
+        }
+    }
+
+    /// When the node is to be polled next, if nothing else wakes it before.
+    fn alarm(&self, now: Now) -> Duration {
+        let heartbeat = now.mono.saturating_add(HEARTBEAT);
+        let closing = match self.phase {
+            Phase::Closing { until } => until,
+            Phase::Running | Phase::Terminated => heartbeat,
+        };
+        self.engine.next_deadline().map_or(heartbeat, |due| due.min(heartbeat)).min(closing)
+    }
+
+    fn shut_down(&mut self, now: Now, reply: Reply<()>) {
+        self.close(now);
+        reply.send(Ok(()));
+    }
+
+    /// Answers everybody, takes no more commands, and begins to close the connections.
+    fn close(&mut self, now: Now) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.engine.shut_down();
+        // What already stands in the queue is refused as it comes out of it.
+        self.commands.close();
+        self.wiring.close(&mut self.swarm);
+        self.phase = Phase::Closing { until: now.mono.saturating_add(CLOSING_TIME) };
+    }
+
+    /// Whether a closing node has nothing left to do.
+    fn has_closed(&self, now: Now, turns: [Turn; 3]) -> bool {
+        match self.phase {
+            Phase::Running | Phase::Terminated => false,
+            Phase::Closing { until } => {
+                let quiet = turns == [Turn::Pending; 3];
+                let connections = self.swarm.network_info().connection_counters().num_established();
+                self.commands.is_terminated() && ((quiet && connections == 0) || now.mono >= until)
+            }
+        }
+    }
+}
+
+impl Stream for Node {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let node = self.get_mut();
+        let mut budgets = node.budgets;
+        node.step(cx, &mut budgets)
+    }
+}
+
+impl FusedStream for Node {
+    fn is_terminated(&self) -> bool {
+        self.phase == Phase::Terminated && !self.engine.has_event()
+    }
+}
+
+impl Future for Node {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let node = self.get_mut();
+        // One budget for the whole poll, however many events are dropped in it.
+        let mut budgets = node.budgets;
+        loop {
+            match node.step(cx, &mut budgets) {
+                Poll::Ready(Some(event)) => {
+                    tracing::debug!(?event, "nobody reads this node's events")
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a reader gets back: packages as their owners published them.
+
+use libp2p::PeerId;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Manifest, PackageId};
+
+/// A release of a package, as its owner signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Package {
+    /// Owner, name and version.
+    pub id: PackageId,
+    /// Who signed it.
+    pub owner: PeerId,
+    /// What was published.
+    pub manifest: Manifest,
+    /// Whether the owner has since yanked this release: still readable, no longer recommended.
+    pub yanked: bool,
+    /// The sequence of the head in which the release was found. It grows with each change to the package.
+    pub sequence: u64,
+    /// Where the answer came from.
+    pub source: Source,
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Source {
+    /// One of this node's own packages.
+    Own,
+    /// Read or announced earlier, and kept for no longer than the cache's time to live.
+    Cache,
+    /// Read from the network for this call.
+    Network,
+}
+
+/// One entry of a package's list of releases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct VersionInfo {
+    /// The version.
+    pub version: Version,
+    /// SHA-256 of the signed body of the release.
+    pub digest: Digest,
+    /// Whether the owner has yanked it.
+    pub yanked: bool,
+}
+
+/// What a publishing call has achieved by the time that it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The package, with its owner (and its version, where one was published or yanked).
+    pub id: PackageId,
+    /// The sequence of the head that now stands.
+    pub sequence: u64,
+    /// How many other peers acknowledged that they stored the change: of all the records that it
+    /// took, the count of the one that fewest peers hold. Zero on a node that is alone; the node puts
+    /// them again when peers appear.
+    pub replicas: u32,
+    /// Whether the change has been announced.
+    pub announcement: Announcement,
+}
+
+/// What became of an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Announcement {
+    /// Handed to at least one subscribed peer.
+    Sent,
+    /// Nobody is subscribed yet: kept, and sent when somebody is.
+    Queued,
+}

@@ -1,0 +1,244 @@
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, btree_map::Entry},
+};
+
+use libp2p::PeerId;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Claim, ClaimStatus, FORMAT, Kind, NetworkName, RecordKey, Rejected, Revision, Signed,
+    codec::{self, Bytes, List},
+    signed::Unproven,
+};
+use crate::package::{PackageName, owner_key};
+
+/// The claims to a name, one an owner, as the DHT holds them under the name's key.
+///
+/// Everyone may add a claim of their own, so replicas merge sets instead of choosing between them.
+/// Written down, it is `format u8 = 1 · kind u8 = 0x40 ·` and the list of claims, ordered by their
+/// owners' keys, each with its own envelope.
+///
+/// A set holds at most 24 claims. Of more, those with the smallest SHA-256 of name and owner's key
+/// stay, so that all replicas keep the same. That bounds a set; it does not keep out somebody who
+/// makes keys for the purpose. Who relies on a name pins its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimSet {
+    network: NetworkName,
+    name: PackageName,
+    /// By the owner's key, which is the order on the wire.
+    claims: BTreeMap<[u8; 32], Signed<Claim>>,
+}
+
+type ClaimsWire<'a> = List<Bytes<'a, { Claim::MAX_BYTES }>, { ClaimSet::MAX_CLAIMS }>;
+
+impl ClaimSet {
+    /// The most claims of a set.
+    pub const MAX_CLAIMS: usize = 24;
+
+    /// The set without any claim, from which others are built. It cannot be stored.
+    #[must_use]
+    pub fn empty(network: NetworkName, name: PackageName) -> Self {
+        Self { network, name, claims: BTreeMap::new() }
+    }
+
+    /// The set with this claim in addition, as [`merge`](Self::merge) has it. `now` is in Unix
+    /// seconds.
+    #[must_use]
+    pub fn with(mut self, claim: Signed<Claim>, now: u64) -> Self {
+        // What has expired is no longer there, so it takes nobody's place either.
+        if !claim.validity.is_expired(now) {
+            self.insert(claim);
+        }
+        self.settle(now)
+    }
+
+    /// The union of two sets of one name. Of each owner's claims the one of the higher revision
+    /// stays, at the same revision that of the lower digest; claims that have expired at `now` (Unix
+    /// seconds) go. In whatever order sets are merged, the result is the same.
+    ///
+    /// Claims to another name in `other` are left out.
+    #[must_use]
+    pub fn merge(&self, other: &Self, now: u64) -> Self {
+        let mut merged = self.clone();
+        for claim in other.claims.values().filter(|claim| !claim.validity.is_expired(now)) {
+            merged.insert(claim.clone());
+        }
+        merged.settle(now)
+    }
+
+    /// Keeps the claim if it belongs here and is better than what its owner has here.
+    fn insert(&mut self, claim: Signed<Claim>) {
+        if claim.network != self.network || claim.name != self.name {
+            return;
+        }
+        let Some(key) = owner_key(&claim.owner) else { return };
+        match self.claims.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(claim);
+            }
+            Entry::Occupied(mut entry) => {
+                if preference(&claim) > preference(entry.get()) {
+                    entry.insert(claim);
+                }
+            }
+        }
+    }
+
+    /// Drops what has expired, and what is too much.
+    ///
+    /// Which owners stay depends on their keys alone, and a full set of the largest claims fits into
+    /// a record: so an owner that drops out of a part would drop out of the whole, too.
+    fn settle(mut self, now: u64) -> Self {
+        self.claims.retain(|_, claim| !claim.validity.is_expired(now));
+        if self.claims.len() > Self::MAX_CLAIMS {
+            let rank = |key: &[u8; 32]| -> [u8; 32] {
+                Sha256::new().chain_update(self.name.as_str()).chain_update(key).finalize().into()
+            };
+            let mut ranked: Vec<_> = self.claims.keys().map(|key| (rank(key), *key)).collect();
+            ranked.sort_unstable();
+            for (_, key) in ranked.into_iter().skip(Self::MAX_CLAIMS) {
+                self.claims.remove(&key);
+            }
+        }
+        self
+    }
+
+    /// Verifies a set from the DHT: the claims that hold, and how many there were besides.
+    ///
+    /// The frame is strict, and so is the order. A claim that is bad or expired is dropped, lest one
+    /// of them take the others away; what is stored again has only good ones.
+    pub(super) fn verify(
+        network: &NetworkName,
+        asked: &RecordKey,
+        bytes: &[u8],
+        now: u64,
+        high_water: impl Fn(Kind, &PeerId, &PackageName) -> Option<Revision>,
+    ) -> Result<(Self, usize), Rejected> {
+        let mut claims = Vec::new();
+        let mut dropped = 0;
+        let mut reason = Rejected::encoding("a set of no claims");
+        for envelope in Self::envelopes(bytes)? {
+            let claim = Unproven::<Claim>::open(envelope)
+                .and_then(|claim| claim.check_network(network))
+                .and_then(|claim| claim.check_key(asked))
+                .and_then(|claim| claim.check_time(now))
+                .and_then(|claim| claim.check_revision(&high_water))
+                .and_then(Unproven::prove);
+            match claim {
+                Ok(claim) => claims.push(claim),
+                Err(rejected) => {
+                    dropped += 1;
+                    reason = rejected;
+                }
+            }
+        }
+        let Some(first) = claims.first() else { return Err(reason) };
+        if !claims.is_sorted_by_key(|claim| owner_key(&claim.owner)) {
+            return Err(Rejected::encoding("the claims are not in order"));
+        }
+        let mut set = Self::empty(network.clone(), first.name.clone());
+        let count = claims.len();
+        for claim in claims {
+            set.insert(claim);
+        }
+        if set.len() < count {
+            return Err(Rejected::encoding("an owner has several claims"));
+        }
+        Ok((set, dropped))
+    }
+
+    /// The key that the first claim that decodes belongs under.
+    pub(super) fn claimed_key(bytes: &[u8]) -> Result<RecordKey, Rejected> {
+        let mut reason = Rejected::encoding("a set of no claims");
+        for envelope in Self::envelopes(bytes)? {
+            match Unproven::<Claim>::open(envelope) {
+                Ok(claim) => {
+                    return Ok(RecordKey::claims(&claim.body.network, &claim.body.name));
+                }
+                Err(rejected) => reason = rejected,
+            }
+        }
+        Err(reason)
+    }
+
+    /// Takes the frame apart, strictly.
+    fn envelopes(bytes: &[u8]) -> Result<Vec<&[u8]>, Rejected> {
+        let kind = Kind::of(bytes)?;
+        let Some((_, list)) = bytes.split_first_chunk::<2>().filter(|_| kind == Kind::ClaimSet)
+        else {
+            return Err(Rejected::kind(kind));
+        };
+        let wire: ClaimsWire<'_> = codec::decode(list)?;
+        if codec::encode(&wire)? != list {
+            return Err(Rejected::encoding("the set is not encoded canonically"));
+        }
+        Ok(wire.0.into_iter().map(|claim| claim.0).collect())
+    }
+
+    /// The set as it is stored and sent.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let claims = self.claims.values().map(|claim| Bytes(claim.bytes())).collect();
+        let list: ClaimsWire<'_> = List(claims);
+        // Lists of bytes always encode; were one not to, the frame alone would be refused by all.
+        let list = codec::encode(&list).unwrap_or_default();
+        [&[FORMAT, Kind::ClaimSet as u8], &*list].concat()
+    }
+
+    /// The key of the DHT that it belongs under.
+    #[must_use]
+    pub fn key(&self) -> RecordKey {
+        RecordKey::claims(&self.network, &self.name)
+    }
+
+    /// The network that it belongs to.
+    #[must_use]
+    pub fn network(&self) -> &NetworkName {
+        &self.network
+    }
+
+    /// The name that is claimed.
+    #[must_use]
+    pub fn name(&self) -> &PackageName {
+        &self.name
+    }
+
+    /// The claims, ordered by their owners' keys.
+    pub fn iter(&self) -> impl Iterator<Item = &Signed<Claim>> {
+        self.claims.values()
+    }
+
+    /// What this owner claims.
+    #[must_use]
+    pub fn of(&self, owner: &PeerId) -> Option<&Signed<Claim>> {
+        self.claims.get(&owner_key(owner)?)
+    }
+
+    /// Who publishes under the name, sorted.
+    #[must_use]
+    pub fn active_owners(&self) -> Vec<PeerId> {
+        let active = self.iter().filter(|claim| claim.status == ClaimStatus::Active);
+        let mut owners: Vec<PeerId> = active.map(|claim| claim.owner).collect();
+        owners.sort_unstable();
+        owners
+    }
+
+    /// How many claims there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.claims.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+}
+
+/// What orders the claims of one owner, the highest being kept. An owner can sign one body twice, and
+/// differently: then the bytes decide, so that replicas agree to the last one.
+fn preference(claim: &Signed<Claim>) -> impl Ord {
+    (claim.revision, Reverse(claim.digest()), Reverse(claim.bytes().clone()))
+}

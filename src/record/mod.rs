@@ -1,0 +1,71 @@
+//! How packages are written down: signed records, their strict encoding, their keys in the DHT, and
+//! which of two records is kept.
+//!
+//! This is the low level, public for those who write tools or other implementations, and so that it
+//! can be fuzzed from outside. Bytes from the network become values in two places only:
+//! [`Record::verify`] for what the DHT holds, and [`Signed::verify_announcement`] (or
+//! [`Signed::verify_message`]) for what gossip carries. A [`Signed`] value has been verified, or was
+//! signed here; there is no third way to come by one.
+//!
+//! # Format 1
+//!
+//! An envelope has no lengths, so that it has one form:
+//!
+//! ```text
+//! format u8 = 1 · kind u8 · signer's Ed25519 key, 32 bytes · body · signature, 64 bytes
+//! ```
+//!
+//! The signature (RFC 8032) is over the following, where the lengths are 4 bytes, big-endian:
+//!
+//! ```text
+//! length · "peerage-record-v1" · length · network · kind u8 · body, as it was received
+//! ```
+//!
+//! A body is [postcard](https://postcard.jamesmunns.com/wire-format), read strictly: lists and texts
+//! are bounded, nothing may follow, and what was read must encode to the same bytes again. Its
+//! SHA-256 identifies it. A body begins with its network (text) and its owner (32 bytes of key). The
+//! signer is the owner: a publisher key with the owner's delegation will name itself in `ext`, which
+//! every body ends with, and which is signed, bounded, and otherwise ignored.
+//!
+//! A key in the DHT is `/pg/` and the unpadded base64url of a SHA-256, 47 bytes in all: see
+//! [`RecordKey`].
+
+mod claim;
+mod claim_set;
+mod codec;
+mod envelope;
+mod head;
+mod key;
+mod message;
+mod network;
+mod page;
+mod paginate;
+mod rejected;
+mod release;
+mod revision;
+mod select;
+mod signed;
+mod verify;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use claim::{Claim, ClaimStatus};
+pub use claim_set::ClaimSet;
+pub use envelope::{FORMAT, Kind, MAX_RECORD_BYTES};
+pub use head::{Head, HeadState};
+pub use key::RecordKey;
+pub use message::Message;
+pub use network::NetworkName;
+pub use page::{MAX_RELEASES, Page, PageLink, ReleaseEntry};
+pub use paginate::{Pagination, ReleaseList, paginate};
+pub use rejected::Rejected;
+pub use release::{MAX_MANIFEST_BYTES, Release, check_manifest, manifest_bytes};
+pub use revision::{MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, Revision, Validity};
+pub use select::{Selection, Side, latest, select};
+pub use signed::{Body, Signed, Stored};
+pub use verify::Record;
+
+/// The most bytes of a body's `ext`: room for what later versions sign without changing the format.
+pub const MAX_EXT_BYTES: usize = 512;

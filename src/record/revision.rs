@@ -1,0 +1,105 @@
+use std::fmt;
+
+use super::Rejected;
+use crate::{Error, Result};
+
+/// How far in the future a record may have been issued, in seconds, since clocks differ.
+pub const MAX_CLOCK_SKEW_SECS: u64 = 5 * 60;
+
+/// The longest time that a record may be valid for, in seconds: 30 days.
+pub const MAX_LIFETIME_SECS: u64 = 30 * 24 * 60 * 60;
+
+/// Which of an owner's records on a package is the newer one: the epoch decides, then the sequence.
+///
+/// The sequence counts records. The epoch is raised when keys are rotated, so that whoever holds an
+/// old publisher key cannot outbid the owner by a high sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision {
+    // The order of the fields is the order of comparison.
+    /// The epoch, compared first.
+    pub epoch: u32,
+    /// The sequence within the epoch.
+    pub sequence: u64,
+}
+
+impl Revision {
+    /// The revision of this epoch and sequence.
+    #[must_use]
+    pub const fn new(epoch: u32, sequence: u64) -> Self {
+        Self { epoch, sequence }
+    }
+
+    /// The revision after this one, in the same epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] when the epoch has no further sequence.
+    pub fn next(self) -> Result<Self> {
+        let exhausted = || Error::Conflict { reason: format!("epoch {} is used up", self.epoch) };
+        let sequence = self.sequence.checked_add(1).ok_or_else(exhausted)?;
+        Ok(Self { sequence, ..self })
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.sequence)
+    }
+}
+
+/// When a record holds: from `issued` until before `expires`, in Unix seconds, for at most
+/// [`MAX_LIFETIME_SECS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Validity {
+    /// When the record was signed, in Unix seconds.
+    pub issued: u64,
+    /// From when on the record no longer holds, in Unix seconds.
+    pub expires: u64,
+}
+
+impl Validity {
+    /// From `issued` on, for so many seconds.
+    #[must_use]
+    pub const fn starting(issued: u64, seconds: u64) -> Self {
+        Self { issued, expires: issued.saturating_add(seconds) }
+    }
+
+    /// Whether a record of this validity no longer holds.
+    #[must_use]
+    pub const fn is_expired(&self, now: u64) -> bool {
+        now >= self.expires
+    }
+
+    /// The lifetime is as a record's must be, whatever the time.
+    pub(super) fn validate(&self) -> Result<()> {
+        if self.is_well_formed() {
+            return Ok(());
+        }
+        let reason = format!("is {}; up to {MAX_LIFETIME_SECS} s after `issued` are accepted", {
+            self.expires
+        });
+        Err(Error::invalid("expires", reason))
+    }
+
+    pub(super) fn check(&self, now: u64) -> Result<(), Rejected> {
+        let Self { issued, expires } = *self;
+        if !self.is_well_formed() {
+            return Err(Rejected::Lifetime { issued, expires });
+        }
+        if self.is_expired(now) {
+            return Err(Rejected::Expired { expires, now });
+        }
+        check_issued(issued, now)
+    }
+
+    fn is_well_formed(&self) -> bool {
+        self.expires.checked_sub(self.issued).is_some_and(|s| (1..=MAX_LIFETIME_SECS).contains(&s))
+    }
+}
+
+pub(super) fn check_issued(issued: u64, now: u64) -> Result<(), Rejected> {
+    if issued > now.saturating_add(MAX_CLOCK_SKEW_SECS) {
+        return Err(Rejected::Future { issued, now });
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+use std::sync::Arc;
+
+use libp2p::PeerId;
+
+use super::{
+    Body, Claim, ClaimSet, Head, Kind, Message, NetworkName, Page, RecordKey, Rejected, Release,
+    Revision, Signed,
+    signed::{Unproven, sealed::Placed},
+};
+use crate::package::PackageName;
+
+/// What the DHT holds under a key, verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Record {
+    /// The head of a package.
+    Head(Signed<Head>),
+    /// A release of a package.
+    Release(Signed<Release>),
+    /// A page of a package's list of releases.
+    Page(Signed<Page>),
+    /// The claims to a name.
+    Claims {
+        /// The claims that hold.
+        set: ClaimSet,
+        /// How many others were among them, and are no longer.
+        dropped: usize,
+    },
+}
+
+impl Record {
+    /// Verifies bytes that were found under a key: the one way from the DHT into the registry.
+    ///
+    /// `now` is in Unix seconds. `high_water` tells the highest revision ever seen of an owner's head
+    /// ([`Kind::Head`]) or claim ([`Kind::Claim`]) by package name; it should outlive the record, or
+    /// an old one can be played again.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] says which check failed. They come cheapest first: size, format and kind, strict
+    /// decoding, network, key, time, revision, and the signature last. Of a set of claims, those that
+    /// fail are dropped, and the set is rejected when none is left.
+    pub fn verify(
+        network: &NetworkName,
+        asked: &RecordKey,
+        bytes: &[u8],
+        now: u64,
+        high_water: impl Fn(Kind, &PeerId, &PackageName) -> Option<Revision>,
+    ) -> Result<Self, Rejected> {
+        match Kind::of(bytes)? {
+            Kind::Head => Unproven::open(bytes)?
+                .check_network(network)?
+                .check_key(asked)?
+                .check_time(now)?
+                .check_revision(high_water)?
+                .prove()
+                .map(Self::Head),
+            Kind::Release => Unproven::open(bytes)?
+                .check_network(network)?
+                .check_key(asked)?
+                .prove()
+                .map(Self::Release),
+            Kind::Page => Unproven::open(bytes)?
+                .check_network(network)?
+                .check_key(asked)?
+                .prove()
+                .map(Self::Page),
+            Kind::ClaimSet => {
+                let (set, dropped) = ClaimSet::verify(network, asked, bytes, now, high_water)?;
+                Ok(Self::Claims { set, dropped })
+            }
+            // A claim travels in a set, and a message over gossip.
+            kind @ (Kind::Claim | Kind::Message) => Err(Rejected::kind(kind)),
+        }
+    }
+
+    /// The key that bytes say they belong under, before anything is proven. It helps tools to look
+    /// at records; a registry compares keys in [`verify`](Self::verify).
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] when the bytes are too many, of another format or kind, or do not decode.
+    pub fn claimed_key(bytes: &[u8]) -> Result<RecordKey, Rejected> {
+        fn key<T: Body + Placed>(bytes: &[u8]) -> Result<RecordKey, Rejected> {
+            Unproven::<T>::open(bytes).map(|unproven| unproven.body.key(&unproven.digest))
+        }
+        match Kind::of(bytes)? {
+            Kind::Head => key::<Head>(bytes),
+            Kind::Release => key::<Release>(bytes),
+            Kind::Page => key::<Page>(bytes),
+            Kind::ClaimSet => ClaimSet::claimed_key(bytes),
+            kind @ (Kind::Claim | Kind::Message) => Err(Rejected::kind(kind)),
+        }
+    }
+
+    /// The key that it belongs under.
+    #[must_use]
+    pub fn key(&self) -> RecordKey {
+        match self {
+            Self::Head(head) => head.key(),
+            Self::Release(release) => release.key(),
+            Self::Page(page) => page.key(),
+            Self::Claims { set, .. } => set.key(),
+        }
+    }
+
+    /// The bytes to store and to send. Of a set, they hold no claim that was dropped.
+    #[must_use]
+    pub fn to_bytes(&self) -> Arc<[u8]> {
+        match self {
+            Self::Head(head) => Arc::clone(head.bytes()),
+            Self::Release(release) => Arc::clone(release.bytes()),
+            Self::Page(page) => Arc::clone(page.bytes()),
+            Self::Claims { set, .. } => set.to_bytes().into(),
+        }
+    }
+
+    /// From when on it no longer holds, in Unix seconds: of a set, any of it. Releases and pages
+    /// hold for as long as a head speaks of them.
+    #[must_use]
+    pub fn expires(&self) -> Option<u64> {
+        match self {
+            Self::Head(head) => Some(head.validity.expires),
+            Self::Release(_) | Self::Page(_) => None,
+            Self::Claims { set, .. } => set.iter().map(|claim| claim.validity.expires).max(),
+        }
+    }
+}
+
+impl Signed<Head> {
+    /// Verifies a head that nobody asked for, as gossip announces it. The checks are those of
+    /// [`Record::verify`] but for the key; `high_water` is asked about the head's owner and name.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] says which check failed.
+    pub fn verify_announcement(
+        network: &NetworkName,
+        bytes: &[u8],
+        now: u64,
+        high_water: impl Fn(&PeerId, &PackageName) -> Option<Revision>,
+    ) -> Result<Self, Rejected> {
+        Unproven::open(bytes)?
+            .check_network(network)?
+            .check_time(now)?
+            .check_revision(|_, owner, name| high_water(owner, name))?
+            .prove()
+    }
+}
+
+impl Signed<Claim> {
+    /// Verifies a claim by itself, outside of a set.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] says which check failed.
+    pub fn verify_claim(
+        network: &NetworkName,
+        bytes: &[u8],
+        now: u64,
+        high_water: impl Fn(&PeerId, &PackageName) -> Option<Revision>,
+    ) -> Result<Self, Rejected> {
+        Unproven::open(bytes)?
+            .check_network(network)?
+            .check_time(now)?
+            .check_revision(|_, owner, name| high_water(owner, name))?
+            .prove()
+    }
+}
+
+impl Signed<Message> {
+    /// Verifies a message as gossip carries it. Whether it has been seen before is for the caller to
+    /// remember, by its [`digest`](Signed::digest), for [`Message::MAX_AGE_SECS`] at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] says which check failed.
+    pub fn verify_message(network: &NetworkName, bytes: &[u8], now: u64) -> Result<Self, Rejected> {
+        Unproven::open(bytes)?.check_network(network)?.check_time(now)?.prove()
+    }
+}

@@ -1,0 +1,106 @@
+//! The registry as an application sees it, whatever stands behind it.
+
+use futures::future::BoxFuture;
+use libp2p::{Multiaddr, PeerId};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    DhtMode, GeoLocation, Manifest, NetworkName, Package, PackageId, PackageName, Query, Receipt,
+    Result, VersionInfo,
+};
+
+/// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
+/// holds it as `Arc<dyn Registry>` and may put its own in its place (a mirror, a fake for tests).
+///
+/// Every method answers exactly once, at the latest one tick after the query deadline
+/// ([`Config::query_timeout`](crate::Config::query_timeout)), counted from the call. Dropping a future
+/// cancels the call: its place is freed, and a lookup that nobody else waits for ends. A publishing call
+/// that has already signed its change is not undone by that.
+///
+/// A [`PackageId`] without an owner is a question ("whose?"): it resolves to this node's own package of that
+/// name, else the pinned owner, else the only owner who claims the name, else
+/// [`Error::Ambiguous`](crate::Error::Ambiguous).
+pub trait Registry: Send + Sync {
+    /// Publishes a release under this node's own key: validates, signs, stores locally, puts the
+    /// records into the DHT, announces.
+    ///
+    /// Publishing the same manifest again is not an error: it puts and announces it anew.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) or [`TooLarge`](crate::Error::TooLarge) for a manifest that cannot
+    /// be published, [`Conflict`](crate::Error::Conflict) where the version exists with another content,
+    /// [`Withdrawn`](crate::Error::Withdrawn) where the package was withdrawn, which is final.
+    fn register(&self, manifest: Manifest) -> BoxFuture<'_, Result<Receipt>>;
+
+    /// The newest release: the highest version that is neither yanked nor a pre-release, else the highest
+    /// that is not yanked, else the highest. Where the identifier names a version, that release.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) once the lookup is exhausted,
+    /// [`Withdrawn`](crate::Error::Withdrawn), [`Ambiguous`](crate::Error::Ambiguous),
+    /// [`NoPeers`](crate::Error::NoPeers) where nobody could be asked.
+    fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>>;
+
+    /// One release by its version, yanked or not.
+    ///
+    /// # Errors
+    /// As [`get_package`](Self::get_package).
+    fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>>;
+
+    /// All releases of a package, newest version first.
+    ///
+    /// # Errors
+    /// As [`get_package`](Self::get_package).
+    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Vec<VersionInfo>>>;
+
+    /// Packages that match, best first: this node's own and those that it has heard announced.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::Error::Invalid) for a query that cannot match anything.
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Package>>>;
+
+    /// Marks one of this node's own releases as not recommended. It stays readable by version, so that
+    /// what already depends on it goes on working. Yanking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) where this node publishes no such release.
+    fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>>;
+
+    /// Withdraws one of this node's own packages for good: publishes the tombstone, announces it, and purges
+    /// every local trace but the tombstone itself.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) where this node publishes no such package.
+    fn unregister(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>>;
+
+    /// What this registry says of itself.
+    ///
+    /// # Errors
+    /// Only [`ShuttingDown`](crate::Error::ShuttingDown) and [`Timeout`](crate::Error::Timeout).
+    fn metadata(&self) -> BoxFuture<'_, Result<RegistryMetadata>>;
+}
+
+/// What a registry node says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RegistryMetadata {
+    /// The node's identity, and the owner of what it publishes.
+    pub peer_id: PeerId,
+    /// The network that it belongs to.
+    pub network: NetworkName,
+    /// Whether it serves the DHT or only asks.
+    pub mode: DhtMode,
+    /// Where it listens now.
+    pub addresses: Vec<Multiaddr>,
+    /// Where it stands, if configured.
+    pub location: Option<GeoLocation>,
+    /// Connected peers.
+    pub peers: u32,
+    /// Packages of its own, withdrawn ones not counted.
+    pub own_packages: u32,
+    /// Packages of others that it has heard announced.
+    pub known_packages: u32,
+    /// Records that it holds for the network, its own included.
+    pub records: u32,
+}
