@@ -46,11 +46,11 @@ impl ClaimSet {
     /// seconds.
     #[must_use]
     pub fn with(mut self, claim: Signed<Claim>, now: u64) -> Self {
-        // What has expired is no longer there, so it takes nobody's place either.
+        self.drop_expired(now);
         if !claim.validity.is_expired(now) {
             self.insert(claim);
         }
-        self.settle(now)
+        self.settle()
     }
 
     /// The union of two sets of one name. Of each owner's claims the one of the higher revision
@@ -61,10 +61,11 @@ impl ClaimSet {
     #[must_use]
     pub fn merge(&self, other: &Self, now: u64) -> Self {
         let mut merged = self.clone();
+        merged.drop_expired(now);
         for claim in other.claims.values().filter(|claim| !claim.validity.is_expired(now)) {
             merged.insert(claim.clone());
         }
-        merged.settle(now)
+        merged.settle()
     }
 
     /// Keeps the claim if it belongs here and is better than what its owner has here.
@@ -85,12 +86,17 @@ impl ClaimSet {
         }
     }
 
-    /// Drops what has expired, and what is too much.
+    /// What has expired is no longer there, so that it takes nobody's place either: this comes before any
+    /// comparison.
+    fn drop_expired(&mut self, now: u64) {
+        self.claims.retain(|_, claim| !claim.validity.is_expired(now));
+    }
+
+    /// Drops what is too much.
     ///
     /// Which owners stay depends on their keys alone, and a full set of the largest claims fits into
     /// a record: so an owner that drops out of a part would drop out of the whole, too.
-    fn settle(mut self, now: u64) -> Self {
-        self.claims.retain(|_, claim| !claim.validity.is_expired(now));
+    fn settle(mut self) -> Self {
         if self.claims.len() > Self::MAX_CLAIMS {
             let rank = |key: &[u8; 32]| -> [u8; 32] {
                 Sha256::new().chain_update(self.name.as_str()).chain_update(key).finalize().into()
