@@ -277,7 +277,7 @@ pub struct Limits {
     pub own_packages: usize,
     /// Records held for the network. Default: 16,384 (at 8 KiB each at the most: 128 MiB).
     pub store_records: usize,
-    /// Records held for one owner, so that nobody can fill the store alone. Default: 1,024.
+    /// Records held for one owner, so that nobody can fill the store alone. Default: 4,096.
     pub store_records_per_owner: usize,
     /// Packages whose highest sequence is remembered, so that no older head is believed. Default: 65,536.
     pub remembered_sequences: usize,
@@ -310,7 +310,7 @@ impl Default for Limits {
             network_events_per_poll: 256,
             own_packages: 1_000,
             store_records: 16_384,
-            store_records_per_owner: 1_024,
+            store_records_per_owner: 4_096,
             remembered_sequences: 65_536,
             cache_records: 4_096,
             catalogue_packages: 16_384,

@@ -1,4 +1,10 @@
 //! Every call is answered exactly once, with an error that says what to do, and in time.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
 
 use std::{
     net::TcpListener,

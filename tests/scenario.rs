@@ -1,4 +1,10 @@
 //! The life of a package between peers on real sockets: the same on every executor.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
 
 use futures::executor::block_on;
 use peerage::{Announcement, Error, Event, Query, Registry, Source};

@@ -34,7 +34,7 @@ pub(super) struct Since {
 /// What a call is doing.
 #[derive(Debug)]
 pub(super) enum Operation {
-    Read(Read),
+    Read(Box<Read>),
     Publish(Box<Publish>),
     GetRecord { reply: Reply<Record> },
     PutRecord { reply: Reply<u32> },

@@ -129,7 +129,7 @@ impl Engine {
             None => self.pins.owner(package.name()),
         };
         let since = self.since(&begin);
-        self.drive_read(begin.now, begin.ticket, since, Read::new(package, owner, goal));
+        self.drive_read(begin.now, begin.ticket, since, Box::new(Read::new(package, owner, goal)));
     }
 
     fn get_record(&mut self, begin: Begin, key: RecordKey, reply: Reply<Record>) {

@@ -3,8 +3,7 @@
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
-    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, REJOIN_FIRST, REJOIN_LONGEST,
-    Verdict,
+    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict,
     interface::{Fact, QueryEnd},
     peers::Reach,
     queries::Outcome,
@@ -44,7 +43,8 @@ impl Engine {
             Fact::Introduced { peer, agent } => self.peers.introduced(&peer, agent),
             Fact::Routable { peer } => {
                 self.peers.routable(peer);
-                self.rejoin.pause = REJOIN_FIRST;
+                self.rejoin.backoff.reset();
+                self.replication.backoff.reset();
                 self.replicate_soon(now);
             }
             Fact::Unroutable { peer } => self.peers.unroutable(&peer),
@@ -105,10 +105,10 @@ impl Engine {
         if self.closed || !idle || self.rejoin.timer.is_some() || self.config.bootstrap.is_empty() {
             return;
         }
-        let pause = self.jitter(self.rejoin.pause);
+        let pause = self.rejoin.backoff.pause();
+        let pause = self.jitter(pause);
         let deadline = now.mono.saturating_add(pause);
-        self.rejoin.timer = Some(self.wheel.insert(deadline, Deadline::Rejoin));
-        self.rejoin.pause = (self.rejoin.pause * 2).min(REJOIN_LONGEST);
+        self.rejoin.timer = Some((self.wheel.insert(deadline, Deadline::Rejoin), deadline));
     }
 
     fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {

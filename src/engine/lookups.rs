@@ -106,7 +106,7 @@ impl Engine {
         now: Now,
         ticket: Ticket,
         since: Since,
-        read: Read,
+        read: Box<Read>,
         outcome: Outcome,
     ) {
         let progress = match outcome {
@@ -125,7 +125,13 @@ impl Engine {
     }
 
     /// Takes a read as far as it goes with what is known here, then asks the DHT for what is missing.
-    pub(super) fn drive_read(&mut self, now: Now, ticket: Ticket, since: Since, mut read: Read) {
+    pub(super) fn drive_read(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut read: Box<Read>,
+    ) {
         loop {
             let key = read.wants(&self.config.network);
             match self.known(now, &key).filter(|(record, _)| read.accepts(record)) {
@@ -143,7 +149,7 @@ impl Engine {
         }
     }
 
-    fn advance(&mut self, read: Read, record: Record, source: Source) -> Progress {
+    fn advance(&mut self, read: Box<Read>, record: Record, source: Source) -> Progress {
         if let Record::Head(head) = &record
             && read.is_bare()
             && is_live_of_other(head, &self.local)

@@ -79,12 +79,11 @@ const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
 /// How long after a first peer has appeared own records are put again: others mostly come with it.
 const REPLICATION_DELAY: Duration = Duration::from_millis(250);
 
-/// How long until own records that nobody took are put again.
-const REPLICATION_RETRY: Duration = Duration::from_secs(30);
+/// Pauses before own records that no connected peer took are put again.
+const REPLICATION: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));
 
-/// Redialing the bootstrap addresses starts with this pause and doubles it up to the longest.
-const REJOIN_FIRST: Duration = Duration::from_secs(1);
-const REJOIN_LONGEST: Duration = Duration::from_secs(60);
+/// Pauses before the bootstrap addresses are dialed again.
+const REJOIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
 /// served: this frees memory.
@@ -135,9 +134,9 @@ pub(crate) struct Engine {
     reputations: Reputations,
     addresses: Vec<Multiaddr>,
 
-    replication: Option<wheel::Key>,
+    replication: Retry,
     introductions: Option<wheel::Key>,
-    rejoin: Rejoin,
+    rejoin: Retry,
     next_ticket: u64,
     closed: bool,
 
@@ -145,11 +144,38 @@ pub(crate) struct Engine {
     events: VecDeque<Event>,
 }
 
-/// When the bootstrap addresses are dialed again.
+/// Something that is tried again, and when.
 #[derive(Debug)]
-struct Rejoin {
-    pause: Duration,
-    timer: Option<wheel::Key>,
+struct Retry {
+    backoff: Backoff,
+    /// The timer that is set, and when it falls due.
+    timer: Option<(wheel::Key, Duration)>,
+}
+
+/// Pauses between tries, each twice as long as the one before, up to the longest.
+#[derive(Debug, Clone, Copy)]
+struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first }
+    }
+
+    /// The pause before the next try.
+    fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause
+    }
+
+    /// It has succeeded, or the world has changed: starts over.
+    fn reset(&mut self) {
+        self.next = self.first;
+    }
 }
 
 impl Engine {
@@ -179,9 +205,9 @@ impl Engine {
             peers: Peers::default(),
             reputations: Reputations::new(limits.remembered_peers),
             addresses: Vec::new(),
-            replication: None,
+            replication: Retry { backoff: REPLICATION, timer: None },
             introductions: None,
-            rejoin: Rejoin { pause: REJOIN_FIRST, timer: None },
+            rejoin: Retry { backoff: REJOIN, timer: None },
             next_ticket: FIRST_INTERNAL_TICKET,
             closed: false,
             actions: VecDeque::new(),

@@ -2,7 +2,7 @@
 //! as long as the node lives.
 
 use super::{
-    Action, Deadline, Engine, Now, Operation, REPLICATION_DELAY, REPLICATION_RETRY,
+    Action, Deadline, Engine, Now, Operation, REPLICATION_DELAY,
     calls::{Call, Since},
     commands::Begin,
     outbox::Outbox,
@@ -216,7 +216,8 @@ impl Engine {
             }
             first_taken = lacked && !own.lacks_replicas();
             if own.lacks_replicas() && self.peers.reach() == Reach::Joined {
-                self.replicate_at(now, REPLICATION_RETRY);
+                let pause = self.replication.backoff.pause();
+                self.replicate_after(now, pause);
             }
         }
         if self.renewing.remove(name) && first_taken {
@@ -250,20 +251,27 @@ impl Engine {
     /// A peer has appeared: own packages that nobody holds are put again, shortly.
     pub(super) fn replicate_soon(&mut self, now: Now) {
         if self.own.values().any(own::OwnPackage::lacks_replicas) {
-            self.replicate_at(now, REPLICATION_DELAY);
+            self.replicate_after(now, REPLICATION_DELAY);
         }
     }
 
-    fn replicate_at(&mut self, now: Now, after: std::time::Duration) {
-        if self.replication.is_none() {
-            let deadline = now.mono.saturating_add(after);
-            self.replication = Some(self.wheel.insert(deadline, Deadline::Replicate));
+    /// Puts own packages again that nobody holds, after a pause. An earlier time that is set already is kept,
+    /// a later one moved up.
+    fn replicate_after(&mut self, now: Now, pause: std::time::Duration) {
+        let deadline = now.mono.saturating_add(pause);
+        if let Some((timer, due)) = self.replication.timer {
+            if due <= deadline {
+                return;
+            }
+            self.wheel.cancel(timer);
         }
+        let timer = self.wheel.insert(deadline, Deadline::Replicate);
+        self.replication.timer = Some((timer, deadline));
     }
 
     /// Puts own packages again that nobody holds.
     pub(super) fn replicate(&mut self, now: Now) {
-        self.replication = None;
+        self.replication.timer = None;
         if self.peers.reach() != Reach::Joined {
             return;
         }

@@ -45,7 +45,7 @@ enum Stage {
 #[derive(Debug)]
 pub(super) enum Progress {
     /// It needs another record.
-    More(Read),
+    More(Box<Read>),
     /// Its caller has been answered.
     Answered,
 }
@@ -95,7 +95,7 @@ impl Read {
         let Self { package, stage, source: head_source } = self;
         match (stage, record) {
             (Stage::Claims { goal }, Record::Claims { set, .. }) => match only_owner(&set) {
-                Ok(owner) => Progress::More(Self::new(package, Some(owner), goal)),
+                Ok(owner) => Progress::More(Box::new(Self::new(package, Some(owner), goal))),
                 Err(error) => goal.fail(error),
             },
             (Stage::Head { goal, .. }, Record::Head(head)) => {
@@ -161,7 +161,7 @@ impl Read {
                 }
             }
         };
-        Progress::More(Self { package, stage, source })
+        Progress::More(Box::new(Self { package, stage, source }))
     }
 
     /// Nobody holds the record that it needs.

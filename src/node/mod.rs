@@ -131,7 +131,6 @@ impl Node {
     }
 
     /// A node with a transport, clock, randomness or executor of the caller's own.
-    #[must_use]
     pub fn builder(keypair: Keypair, config: Config) -> NodeBuilder {
         NodeBuilder::new(keypair, config)
     }

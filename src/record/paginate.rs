@@ -10,6 +10,9 @@ use crate::{
     package::{Digest, Manifest, PackageName},
 };
 
+/// How many releases move from a head to the pages at a time.
+const BLOCK: usize = 8;
+
 /// A list of releases, cut so that each part fits into a record: what [`paginate`] makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pagination {
@@ -24,8 +27,8 @@ pub struct Pagination {
 /// Cuts a list of releases into a part that fits into the head beside its latest manifest and an
 /// `ext` of so many bytes, and pages for the rest. The list may be in any order.
 ///
-/// Pages are filled from the oldest release on, so that publishing a newer one leaves all pages but
-/// the newest as they were. Inserting or yanking an old one changes its page and those after it.
+/// Pages are filled from the oldest release on, and in blocks, so that publishing a newer one leaves all
+/// pages as they were, but the newest one once in a while. Inserting or yanking an old one changes its page and those after it.
 ///
 /// # Errors
 ///
@@ -54,7 +57,8 @@ pub fn paginate(
     let owner = keypair.public().to_peer_id();
 
     let room = room_in_head(network, &owner, latest, ext_bytes)?;
-    let inline = fitting(releases.iter(), Head::MAX_INLINE_RELEASES, room)?;
+    let fitting_inline = fitting(releases.iter(), Head::MAX_INLINE_RELEASES, room)?;
+    let inline = in_blocks(releases.len(), fitting_inline);
     let mut rest = releases.split_off(inline);
     let inline = releases;
 
@@ -72,6 +76,14 @@ pub fn paginate(
         pages.push(page);
     }
     Ok(Pagination { inline, older, pages })
+}
+
+/// How many of so many releases stay in the head, where so many would fit. The others go to the pages a
+/// block at a time: a page is written once, so one that grew with every release would leave a page behind
+/// with every release.
+fn in_blocks(releases: usize, fitting: usize) -> usize {
+    let paged = releases.saturating_sub(fitting).next_multiple_of(BLOCK);
+    releases.saturating_sub(paged).max(1)
 }
 
 /// How many of these fit, at least one.
