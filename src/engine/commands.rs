@@ -159,7 +159,7 @@ impl Engine {
 
     fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
         if self.peers.reach() == Reach::Isolated {
-            self.dial_bootstrap(begin.now);
+            self.dial_bootstrap();
         }
         let since = self.since(&begin);
         let query = Some(self.queries.bootstrap(begin.ticket));

@@ -91,12 +91,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn dial_bootstrap(&mut self, now: Now) {
+    pub(super) fn dial_bootstrap(&mut self) {
         for address in &self.config.bootstrap {
             self.peers.dial_started();
             self.actions.push_back(Action::DialBootstrap { address: address.clone() });
         }
-        self.await_introductions(now);
     }
 
     /// Dials the bootstrap addresses again after a pause, if nobody is left and nothing is under way.

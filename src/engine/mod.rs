@@ -221,7 +221,7 @@ impl Engine {
         let topic = self.config.announcements_topic.clone();
         self.actions.push_back(Action::Subscribe { topic });
         self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
-        self.dial_bootstrap(now);
+        self.dial_bootstrap();
     }
 
     /// Begins a poll: from here on, records are judged by this time.
@@ -258,7 +258,7 @@ impl Engine {
             Deadline::Rejoin => {
                 self.rejoin.timer = None;
                 if self.peers.len() == 0 && !self.peers.is_dialing() {
-                    self.dial_bootstrap(now);
+                    self.dial_bootstrap();
                 }
             }
             Deadline::Sweep => {

@@ -83,12 +83,11 @@ impl Peers {
         }
     }
 
-    /// Stops waiting for introductions that have not come.
+    /// Stops waiting for introductions that have not come. Dials end by themselves: the transport sees to it.
     pub(crate) fn stop_waiting(&mut self) {
         for connection in self.connected.values_mut() {
             connection.introduced = true;
         }
-        self.dialing = 0;
     }
 
     pub(crate) fn routable(&mut self, peer: PeerId) {

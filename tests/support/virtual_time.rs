@@ -1,0 +1,69 @@
+//! A clock that stands still until it is told to move.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use peerage::{Clock, Timer};
+
+/// 2033-05-18, so that signed records have a calendar to be valid in.
+const EPOCH: Duration = Duration::from_secs(2_000_000_000);
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct VirtualClock(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    now: Duration,
+    armed: Option<(Duration, Waker)>,
+}
+
+impl VirtualClock {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("not poisoned")
+    }
+
+    /// Moves time on, and wakes whoever waited for it.
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut state = self.state();
+        state.now += by;
+        if state.armed.as_ref().is_some_and(|(deadline, _)| *deadline <= state.now)
+            && let Some((_, waker)) = state.armed.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// When the node wants to be woken.
+    pub(crate) fn armed(&self) -> Option<Duration> {
+        self.state().armed.as_ref().map(|(deadline, _)| *deadline)
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Duration {
+        self.state().now
+    }
+
+    fn unix_time(&self) -> Duration {
+        EPOCH + self.state().now
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(self.clone())
+    }
+}
+
+impl Timer for VirtualClock {
+    fn poll_at(&mut self, deadline: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if deadline <= state.now {
+            state.armed = None;
+            return Poll::Ready(());
+        }
+        state.armed = Some((deadline, cx.waker().clone()));
+        Poll::Pending
+    }
+}
