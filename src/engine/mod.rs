@@ -50,6 +50,8 @@ mod queries;
 mod read;
 mod reputation;
 mod store;
+#[cfg(test)]
+mod tests;
 mod topics;
 pub mod wheel;
 
