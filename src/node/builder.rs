@@ -158,16 +158,16 @@ fn listen(swarm: &mut Swarm<Behaviour<KadStore>>, config: &Config) -> Result<Vec
     for address in &config.listen {
         match swarm.listen_on(address.clone()) {
             Ok(listener) => listeners.push(listener),
-            Err(error) => {
-                tracing::warn!(%address, %error, "cannot listen");
-                failures.push(format!("{address}: {}", innermost(&error)));
-            }
+            Err(error) => failures.push(format!("{address}: {}", innermost(&error))),
         }
     }
-    if listeners.is_empty() && !failures.is_empty() {
-        return Err(Error::Transport {
-            reason: format!("cannot listen on {}", failures.join("; ")),
-        });
+    if failures.is_empty() {
+        return Ok(listeners);
     }
+    let reason = format!("cannot listen on {}", failures.join("; "));
+    if listeners.is_empty() {
+        return Err(Error::Transport { reason });
+    }
+    tracing::warn!("{reason}");
     Ok(listeners)
 }

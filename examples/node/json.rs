@@ -1,0 +1,275 @@
+//! The machine's form: a JSON object a line, in and out.
+//!
+//! | line | |
+//! |--|--|
+//! | `{"id":1,"op":"get","package":"tiny-http"}` | in: a request; the id is a number or a string |
+//! | `{"id":1,"ok":{…}}` | out: its answer |
+//! | `{"id":1,"error":{"kind":"not_found","message":"…"}}` | out: why there is none |
+//! | `{"event":"connected","peer":"12D3KooW…",…}` | out: something happened |
+//!
+//! Requests run at the same time and are answered as they are done: the id says which is which.
+
+use peerage::{Error, Event, Manifest, Multiaddr, NetworkName, PackageId, PeerId, Query, Result};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    input::{Line, MAX_LINE_BYTES},
+    ops::{
+        Answer, Request, invalid, one_version, parse_address, parse_name, parse_package,
+        parse_peer, parse_version, whom_to_dial,
+    },
+    session::Input,
+};
+
+/// Reads a line. A blank one is nothing.
+pub(crate) fn parse(line: Line) -> Option<Input> {
+    let refuse =
+        |reason: String| Input::Refused { id: Value::Null, error: invalid("line", reason) };
+    let text = match line {
+        Line::Text(text) => text,
+        Line::TooLong => return Some(refuse(format!("is longer than {MAX_LINE_BYTES} bytes"))),
+        Line::NotUtf8 => return Some(refuse("is not UTF-8".to_owned())),
+    };
+    if text.trim().is_empty() {
+        return None;
+    }
+    let fields = match serde_json::from_str(&text) {
+        Ok(Value::Object(fields)) => Fields(fields),
+        Ok(_) => return Some(refuse("is not a JSON object".to_owned())),
+        Err(error) => return Some(refuse(format!("is not JSON ({error})"))),
+    };
+    Some(parse_object(fields))
+}
+
+fn parse_object(mut fields: Fields) -> Input {
+    let id = match fields.0.remove("id") {
+        None | Some(Value::Null) => Value::Null,
+        Some(id @ (Value::Number(_) | Value::String(_))) => id,
+        Some(_) => {
+            let error = invalid("id", "must be a number or a string");
+            return Input::Refused { id: Value::Null, error };
+        }
+    };
+    match parse_request(fields) {
+        Ok(request) => Input::Asked { id, request },
+        Err(error) => Input::Refused { id, error },
+    }
+}
+
+fn parse_request(mut fields: Fields) -> Result<Request> {
+    let op = fields.text("op")?;
+    let request = match op.as_str() {
+        "register" => Request::Register(Box::new(manifest(fields.needed("manifest")?)?)),
+        "get" => Request::Get(fields.package_and_version()?),
+        "versions" => Request::Versions(parse_package("package", &fields.text("package")?)?),
+        "search" => Request::Search(fields.query()?),
+        "yank" => {
+            let package = fields.package_and_version()?;
+            let version = package.version().cloned();
+            let version = version.ok_or_else(|| invalid("version", "is missing"))?;
+            Request::Yank { package, version }
+        }
+        "unregister" => Request::Unregister(parse_package("package", &fields.text("package")?)?),
+        "metadata" => Request::Metadata,
+        "peers" => Request::Peers,
+        "dial" => {
+            let addresses = fields.addresses()?;
+            let peer = whom_to_dial(fields.optional_peer()?, &addresses)?;
+            Request::Dial { peer, addresses }
+        }
+        "bootstrap" => Request::Bootstrap,
+        "subscribe" => Request::Subscribe(fields.text("topic")?),
+        "unsubscribe" => Request::Unsubscribe(fields.text("topic")?),
+        "announce" => {
+            Request::Announce { topic: fields.text("topic")?, text: fields.text("text")? }
+        }
+        "pin" => Request::Pin {
+            name: parse_name("package", &fields.text("package")?)?,
+            owner: parse_peer("peer", &fields.text("peer")?)?,
+        },
+        "unpin" => Request::Unpin(parse_name("package", &fields.text("package")?)?),
+        "reputation" => Request::Reputation(parse_peer("peer", &fields.text("peer")?)?),
+        "shutdown" => Request::Shutdown,
+        _ => return Err(invalid("op", format!("`{op}` is not known; known are {OPS}"))),
+    };
+    match fields.0.keys().next() {
+        None => Ok(request),
+        Some(field) => Err(invalid(field.as_str(), format!("the op `{op}` takes no such field"))),
+    }
+}
+
+const OPS: &str = "register, get, versions, search, yank, unregister, metadata, peers, dial, \
+                   bootstrap, subscribe, unsubscribe, announce, pin, unpin, reputation, shutdown";
+
+/// The fields of a request that have not been used yet. One that is `null` is as good as absent.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn optional(&mut self, field: &str) -> Option<Value> {
+        self.0.remove(field).filter(|value| !value.is_null())
+    }
+
+    fn needed(&mut self, field: &str) -> Result<Value> {
+        self.optional(field).ok_or_else(|| invalid(field, "is missing"))
+    }
+
+    fn optional_text(&mut self, field: &str) -> Result<Option<String>> {
+        self.optional(field).map(|value| as_text(field, value)).transpose()
+    }
+
+    fn text(&mut self, field: &str) -> Result<String> {
+        as_text(field, self.needed(field)?)
+    }
+
+    fn optional_texts(&mut self, field: &str) -> Result<Vec<String>> {
+        match self.optional(field) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(values)) => {
+                let texts = values.into_iter().enumerate();
+                texts.map(|(i, value)| as_text(&format!("{field}[{i}]"), value)).collect()
+            }
+            Some(_) => Err(invalid(field, "must be an array of strings")),
+        }
+    }
+
+    fn optional_peer(&mut self) -> Result<Option<PeerId>> {
+        self.optional_text("peer")?.map(|text| parse_peer("peer", &text)).transpose()
+    }
+
+    fn package_and_version(&mut self) -> Result<PackageId> {
+        let package = parse_package("package", &self.text("package")?)?;
+        let version = self.optional_text("version")?;
+        let version = version.map(|text| parse_version("version", &text)).transpose()?;
+        Ok(match one_version(&package, version)? {
+            Some(version) => package.with_version(version),
+            None => package,
+        })
+    }
+
+    fn addresses(&mut self) -> Result<Vec<Multiaddr>> {
+        let texts = self.optional_texts("addresses")?;
+        if texts.is_empty() {
+            return Err(invalid("addresses", "name at least one address to dial"));
+        }
+        let texts = texts.iter().enumerate();
+        texts.map(|(i, text)| parse_address(&format!("addresses[{i}]"), text)).collect()
+    }
+
+    fn query(&mut self) -> Result<Query> {
+        let mut query = Query::new();
+        query.text = self.optional_text("text")?;
+        query.keywords = self.optional_texts("keywords")?;
+        query.owner = self.optional_peer()?;
+        if let Some(limit) = self.optional("limit") {
+            let limit = limit.as_u64().and_then(|limit| usize::try_from(limit).ok());
+            query.limit = limit.ok_or_else(|| invalid("limit", "must be a whole number"))?;
+        }
+        Ok(query)
+    }
+}
+
+fn as_text(field: &str, value: Value) -> Result<String> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(invalid(field, "must be a string")),
+    }
+}
+
+/// Reads a manifest. JSON errors do not say which field they are about, so a manifest that does not read
+/// is tried again field by field.
+pub(crate) fn manifest(value: Value) -> Result<Manifest> {
+    let Value::Object(fields) = value else {
+        return Err(invalid("manifest", "must be an object"));
+    };
+    for needed in ["name", "version"] {
+        if !fields.contains_key(needed) {
+            return Err(invalid(format!("manifest.{needed}"), "is missing"));
+        }
+    }
+    read_manifest(&fields).map_err(|error| {
+        let culprit = fields.iter().find_map(|(field, value)| {
+            let mut probe = Map::new();
+            probe.insert("name".to_owned(), "probe".into());
+            probe.insert("version".to_owned(), "0.0.0".into());
+            probe.insert(field.clone(), value.clone());
+            Some((field, read_manifest(&probe).err()?))
+        });
+        match culprit {
+            Some((field, error)) => invalid(format!("manifest.{field}"), error.to_string()),
+            None => invalid("manifest", error.to_string()),
+        }
+    })
+}
+
+fn read_manifest(fields: &Map<String, Value>) -> serde_json::Result<Manifest> {
+    serde_json::from_value(Value::Object(fields.clone()))
+}
+
+/// The first line: who speaks.
+pub(crate) fn started(peer: PeerId, network: &NetworkName) -> String {
+    #[derive(Serialize)]
+    struct Started<'a> {
+        event: &'a str,
+        peer: PeerId,
+        network: &'a NetworkName,
+    }
+    line(&Started { event: "started", peer, network })
+}
+
+pub(crate) fn event(event: &Event) -> String {
+    line(event)
+}
+
+pub(crate) fn answer(id: &Value, answer: &Result<Answer>) -> String {
+    #[derive(Serialize)]
+    struct Answered<'a, T> {
+        id: &'a Value,
+        #[serde(flatten)]
+        outcome: T,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Outcome<'a> {
+        Ok(&'a Answer),
+        Error(Failure<'a>),
+    }
+    #[derive(Serialize)]
+    struct Failure<'a> {
+        kind: &'static str,
+        message: String,
+        /// The field at fault, as a path.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        field: Option<&'a str>,
+        /// Who claims the name, sorted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        claimants: Option<&'a [PeerId]>,
+    }
+    let outcome = match answer {
+        Ok(answer) => Outcome::Ok(answer),
+        Err(error) => {
+            let (field, claimants) = match error {
+                Error::Invalid { field, .. } => (Some(&**field), None),
+                Error::Ambiguous { claimants, .. } => (None, Some(&**claimants)),
+                _ => (None, None),
+            };
+            let (kind, message) = (error.kind(), error.to_string());
+            Outcome::Error(Failure { kind, message, field, claimants })
+        }
+    };
+    line(&Answered { id, outcome })
+}
+
+fn line(value: &impl Serialize) -> String {
+    let mut line = serde_json::to_string(value).unwrap_or_else(|error| {
+        // Only a map with keys that are not strings cannot be written, and none of these types has one.
+        tracing::error!(%error, "a line could not be written as JSON");
+        r#"{"event":"unprintable"}"#.to_owned()
+    });
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

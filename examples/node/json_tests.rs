@@ -1,0 +1,194 @@
+use peerage::PackageName;
+use serde_json::json;
+
+use super::*;
+
+const PEER: &str = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+
+fn parse_text(text: &str) -> Input {
+    parse(Line::Text(text.to_owned())).unwrap()
+}
+
+fn request(text: &str) -> Request {
+    match parse_text(text) {
+        Input::Asked { request, .. } => request,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+/// The id and the field at fault.
+fn refusal(text: &str) -> (Value, String) {
+    match parse_text(text) {
+        Input::Refused { id, error: Error::Invalid { field, .. } } => (id, field.into_owned()),
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn name(text: &str) -> PackageName {
+    text.parse().unwrap()
+}
+
+#[test]
+fn every_documented_op_reads() {
+    let peer: PeerId = PEER.parse().unwrap();
+    let tiny = PackageId::named(name("tiny"));
+    let version = "1.2.0".parse().unwrap();
+    assert_eq!(request(r#"{"op":"get","package":"tiny"}"#), Request::Get(tiny.clone()));
+    assert_eq!(
+        request(&format!(r#"{{"op":"get","package":"{PEER}/tiny","version":"1.2.0"}}"#)),
+        Request::Get(PackageId::owned(peer, name("tiny")).with_version("1.2.0".parse().unwrap()))
+    );
+    assert_eq!(request(r#"{"op":"versions","package":"tiny"}"#), Request::Versions(tiny.clone()));
+    assert_eq!(
+        request(r#"{"op":"search","text":"http server","keywords":["async"],"limit":5}"#),
+        Request::Search(Query::new().with_text("http server").with_keyword("async").with_limit(5))
+    );
+    assert_eq!(request(r#"{"op":"search"}"#), Request::Search(Query::new()));
+    assert_eq!(
+        request(r#"{"op":"yank","package":"tiny","version":"1.2.0"}"#),
+        Request::Yank { package: tiny.clone().with_version("1.2.0".parse().unwrap()), version }
+    );
+    assert_eq!(request(r#"{"op":"unregister","package":"tiny"}"#), Request::Unregister(tiny));
+    assert_eq!(request(r#"{"op":"metadata"}"#), Request::Metadata);
+    assert_eq!(request(r#"{"op":"peers"}"#), Request::Peers);
+    assert_eq!(request(r#"{"op":"bootstrap"}"#), Request::Bootstrap);
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/1/p2p/{PEER}").parse().unwrap();
+    assert_eq!(
+        request(&format!(r#"{{"op":"dial","addresses":["{address}"]}}"#)),
+        Request::Dial { peer, addresses: vec![address] }
+    );
+    assert_eq!(
+        request(&format!(
+            r#"{{"op":"dial","peer":"{PEER}","addresses":["/ip4/127.0.0.1/tcp/1"]}}"#
+        )),
+        Request::Dial { peer, addresses: vec!["/ip4/127.0.0.1/tcp/1".parse().unwrap()] }
+    );
+    assert_eq!(
+        request(r#"{"op":"subscribe","topic":"news"}"#),
+        Request::Subscribe("news".to_owned())
+    );
+    assert_eq!(
+        request(r#"{"op":"unsubscribe","topic":"news"}"#),
+        Request::Unsubscribe("news".to_owned())
+    );
+    assert_eq!(
+        request(&format!(r#"{{"op":"pin","package":"tiny","peer":"{PEER}"}}"#)),
+        Request::Pin { name: name("tiny"), owner: peer }
+    );
+    assert_eq!(
+        request(&format!(r#"{{"op":"reputation","peer":"{PEER}"}}"#)),
+        Request::Reputation(peer)
+    );
+    assert_eq!(request(r#"{"op":"shutdown"}"#), Request::Shutdown);
+}
+
+#[test]
+fn a_manifest_reads_as_the_library_writes_it() {
+    let manifest = Manifest::new(name("tiny"), "1.2.0".parse().unwrap())
+        .with_description("small")
+        .with_keywords(["http"]);
+    let line = json!({"id": 1, "op": "register", "manifest": manifest}).to_string();
+    assert_eq!(request(&line), Request::Register(Box::new(manifest)));
+}
+
+#[test]
+fn an_id_is_a_number_or_a_string_and_comes_back_as_it_was() {
+    for id in [json!(1), json!(-2.5), json!("seven"), json!(null)] {
+        let line = json!({"id": id, "op": "peers"}).to_string();
+        assert_eq!(parse_text(&line), Input::Asked { id, request: Request::Peers });
+    }
+    assert_eq!(refusal(r#"{"id":[1],"op":"peers"}"#), (Value::Null, "id".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_under_its_id_with_the_field_at_fault() {
+    let cases = [
+        (r#"{"id":1}"#, "op"),
+        (r#"{"id":1,"op":7}"#, "op"),
+        (r#"{"id":1,"op":"conquer"}"#, "op"),
+        (r#"{"id":1,"op":"get"}"#, "package"),
+        (r#"{"id":1,"op":"get","package":null}"#, "package"),
+        (r#"{"id":1,"op":"get","package":"Tiny HTTP"}"#, "package"),
+        (r#"{"id":1,"op":"get","package":"nobody/tiny"}"#, "package"),
+        (r#"{"id":1,"op":"get","package":"tiny","version":"one"}"#, "version"),
+        (r#"{"id":1,"op":"get","package":"tiny@1.0.0","version":"2.0.0"}"#, "version"),
+        (r#"{"id":1,"op":"get","package":"tiny","verison":"1.0.0"}"#, "verison"),
+        (r#"{"id":1,"op":"yank","package":"tiny"}"#, "version"),
+        (r#"{"id":1,"op":"search","limit":"many"}"#, "limit"),
+        (r#"{"id":1,"op":"search","limit":-1}"#, "limit"),
+        (r#"{"id":1,"op":"search","keywords":["a",2]}"#, "keywords[1]"),
+        (r#"{"id":1,"op":"pin","package":"tiny@1.0.0","peer":"x"}"#, "package"),
+        (r#"{"id":1,"op":"pin","package":"tiny"}"#, "peer"),
+        (r#"{"id":1,"op":"dial"}"#, "addresses"),
+        (r#"{"id":1,"op":"dial","addresses":"/ip4/127.0.0.1/tcp/1"}"#, "addresses"),
+        (r#"{"id":1,"op":"dial","addresses":["/ip4/127.0.0.1/tcp/1"]}"#, "addresses"),
+        (r#"{"id":1,"op":"dial","addresses":["localhost"]}"#, "addresses[0]"),
+        (r#"{"id":1,"op":"register"}"#, "manifest"),
+        (r#"{"id":1,"op":"register","manifest":[]}"#, "manifest"),
+        (r#"{"id":1,"op":"register","manifest":{"version":"1.0.0"}}"#, "manifest.name"),
+        (r#"{"id":1,"op":"register","manifest":{"name":"a","version":"1"}}"#, "manifest.version"),
+        (
+            r#"{"id":1,"op":"register","manifest":{"name":"a","version":"1.0.0","keywords":"b"}}"#,
+            "manifest.keywords",
+        ),
+        (
+            r#"{"id":1,"op":"register","manifest":{"name":"a","version":"1.0.0","licence":"MIT"}}"#,
+            "manifest.licence",
+        ),
+    ];
+    for (line, field) in cases {
+        assert_eq!(refusal(line), (json!(1), field.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_request_at_all_is_refused_without_an_id() {
+    for line in ["{", "7", "[]", "hello", r#"{"id":1}{"id":2}"#] {
+        assert_eq!(refusal(line), (Value::Null, "line".to_owned()), "{line}");
+    }
+    for line in [Line::TooLong, Line::NotUtf8] {
+        assert!(matches!(parse(line), Some(Input::Refused { id: Value::Null, .. })));
+    }
+    assert_eq!(parse(Line::Text("  ".to_owned())), None);
+}
+
+fn read(line: &str) -> Value {
+    assert_eq!(line.find('\n'), Some(line.len() - 1), "one line, and the whole of it: {line:?}");
+    serde_json::from_str(line).unwrap()
+}
+
+#[test]
+fn answers_and_errors_carry_the_id_and_say_one_thing() {
+    let ok = answer(&json!(7), &Ok(Answer::Subscribed { subscribed: true }));
+    assert_eq!(read(&ok), json!({"id": 7, "ok": {"subscribed": true}}));
+    let ok = answer(&json!("a"), &Ok(Answer::Stopped {}));
+    assert_eq!(read(&ok), json!({"id": "a", "ok": {}}));
+    let error = answer(&json!(8), &Err(Error::NotFound { what: "tiny\nhttp".to_owned() }));
+    assert_eq!(
+        read(&error),
+        json!({"id": 8, "error": {"kind": "not_found", "message": "not found: tiny\nhttp"}})
+    );
+}
+
+#[test]
+fn errors_name_the_field_or_the_claimants_where_there_are_any() {
+    let error = answer(&Value::Null, &Err(invalid("limit", "must be a whole number")));
+    assert_eq!(read(&error)["error"]["field"], "limit");
+    let claimants = vec![PEER.parse().unwrap()];
+    let error = answer(&json!(1), &Err(Error::Ambiguous { name: name("tiny"), claimants }));
+    assert_eq!(read(&error)["error"]["kind"], "ambiguous");
+    assert_eq!(read(&error)["error"]["claimants"], json!([PEER]));
+}
+
+#[test]
+fn the_first_line_says_who_speaks() {
+    let line = started(PEER.parse().unwrap(), &NetworkName::default());
+    assert_eq!(read(&line), json!({"event": "started", "peer": PEER, "network": "main"}));
+}
+
+#[test]
+fn events_are_lines_under_their_name() {
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/1/p2p/{PEER}").parse().unwrap();
+    let line = event(&Event::Listening { address: address.clone() });
+    assert_eq!(read(&line), json!({"event": "listening", "address": address.to_string()}));
+}

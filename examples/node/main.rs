@@ -1,0 +1,181 @@
+//! A registry peer to run from a shell.
+//!
+//! ```text
+//! cargo run --example node -- --listen /ip4/127.0.0.1/tcp/4001 --key alice.key
+//! cargo run --example node -- --bootstrap /ip4/127.0.0.1/tcp/4001 --executor tokio
+//! ```
+//!
+//! It reads commands from standard input, or with `--json` a JSON object a line (see `json.rs`), and prints
+//! answers and events. Logs go to standard error; `RUST_LOG` says which.
+//!
+//! The library belongs to no runtime, and this program shows it: `session::drive` is one future that holds
+//! the whole peer, and `Executor::run` has whichever executor was chosen poll it.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, ValueEnum};
+use peerage::{Config, DhtMode, Multiaddr, NetworkName, Node, identity::Keypair};
+use tracing_subscriber::EnvFilter;
+
+mod input;
+mod json;
+mod key;
+mod ops;
+mod output;
+mod prompt;
+mod session;
+
+use session::Form;
+
+/// A peer of the package registry.
+#[derive(Debug, Parser)]
+#[command(name = "node")]
+struct Options {
+    /// The key file, which is this peer's identity; created if missing [default: a new identity each time]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// Where to listen; may be given several times [default: a free port on every interface]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<Multiaddr>,
+
+    /// A peer to dial at the start; may be given several times
+    #[arg(long, value_name = "ADDRESS")]
+    bootstrap: Vec<Multiaddr>,
+
+    /// The network to belong to; networks never mix
+    #[arg(long, value_name = "NAME", default_value_t = NetworkName::default())]
+    network: NetworkName,
+
+    /// What polls the peer
+    #[arg(long, value_enum, default_value_t = Executor::Smol)]
+    executor: Executor,
+
+    /// Only ask the others, and hold no records for them
+    #[arg(long)]
+    client: bool,
+
+    /// Take requests and print answers and events as JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What polls the peer.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Executor {
+    Smol,
+    Tokio,
+    AsyncStd,
+    Futures,
+}
+
+impl Executor {
+    /// Has this executor run a future to its end. That is all that the library needs of any of them: the
+    /// tokio one is built without its timers and sockets.
+    fn run(self, future: impl Future<Output = ()>) -> io::Result<()> {
+        match self {
+            Self::Smol => smol::block_on(future),
+            Self::Tokio => tokio::runtime::Builder::new_current_thread().build()?.block_on(future),
+            Self::AsyncStd => async_std::task::block_on(future),
+            Self::Futures => futures::executor::block_on(future),
+        }
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    log_to_standard_error();
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("node: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    let keypair = identity(&options)?;
+    let form = match (options.json, io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Prompt,
+        (false, false) => Form::Words,
+    };
+    let executor = options.executor;
+    let (node, handle) = Node::new(keypair, config(options))?;
+    let input = input::spawn(move |line| form.parse(line))?;
+    let output = output::Output::to(io::stdout())?;
+    executor.run(session::drive(node, handle, form, input, output))?;
+    Ok(())
+}
+
+fn identity(options: &Options) -> Result<Keypair, key::KeyError> {
+    let Some(path) = &options.key else {
+        eprintln!("node: a new identity for this run; `--key FILE` keeps one");
+        return Ok(Keypair::generate_ed25519());
+    };
+    let (keypair, origin) = key::load_or_create(path)?;
+    if origin == key::Origin::Created {
+        eprintln!("node: a new identity, kept in {}", path.display());
+    }
+    Ok(keypair)
+}
+
+fn config(options: Options) -> Config {
+    let mode = if options.client { DhtMode::Client } else { DhtMode::Server };
+    let config = Config::new()
+        .with_network(options.network)
+        .with_bootstrap(options.bootstrap)
+        .with_mode(mode);
+    if options.listen.is_empty() { config } else { config.with_listen(options.listen) }
+}
+
+fn log_to_standard_error() {
+    // Kademlia warns of every node that starts alone, as the first of a network does.
+    let usual = || EnvFilter::new("warn,libp2p_kad=error");
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| usual()))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_may_be_given_several_times_and_are_checked() {
+        let arguments =
+            ["node", "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip6/::1/tcp/0", "--client"];
+        let options = Options::try_parse_from(arguments).unwrap();
+        let config = config(options);
+        assert_eq!(config.listen.len(), 2);
+        assert_eq!(config.mode, DhtMode::Client);
+        assert!(Options::try_parse_from(["node", "--listen", "localhost:80"]).is_err());
+        assert!(Options::try_parse_from(["node", "--network", ""]).is_err());
+    }
+
+    #[test]
+    fn each_executor_runs_a_future_to_its_end() {
+        for executor in Executor::value_variants() {
+            let mut done = false;
+            executor.run(async { done = true }).unwrap();
+            assert!(done, "{executor:?}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The human's form: commands of a few words in, a few readable lines out.
+
+use std::{fmt::Write as _, fs::File, io::Read};
+
+use peerage::{Announcement, Direction, Event, Manifest, Package, Query, Receipt, Result, Source};
+use serde_json::Value;
+
+use crate::{
+    input::{Line, MAX_LINE_BYTES},
+    json,
+    ops::{
+        Answer, Request, invalid, one_version, parse_address, parse_name, parse_package,
+        parse_peer, parse_version, whom_to_dial,
+    },
+    session::Input,
+};
+
+pub(crate) const HELP: &str = "commands:
+  register FILE                publish the manifest in this JSON file
+  get [OWNER/]NAME[@VERSION]   the newest release, or the one named
+  versions [OWNER/]NAME        all its releases
+  search [WORDS] [#KEYWORD]    packages of this peer, and announced by others
+  yank NAME VERSION            no longer recommend a release of yours
+  unregister NAME              withdraw a package of yours, for good
+  pin NAME OWNER | unpin NAME  decide whom a bare name means
+  dial ADDRESS…                connect to a peer: addresses ending in /p2p/PEER
+  bootstrap                    dial the bootstrap addresses, fill the routing table
+  peers | reputation PEER      who is connected; what was seen of a peer's conduct
+  subscribe TOPIC | unsubscribe TOPIC | announce TOPIC TEXT
+  metadata                     what this node says of itself
+  help | quit
+";
+
+/// Reads a command. The line itself is its id, so that an answer can say what it is about.
+pub(crate) fn parse(line: Line) -> Option<Input> {
+    let text = match line {
+        Line::Text(text) => text.trim().to_owned(),
+        Line::TooLong => {
+            let error = invalid("line", format!("is longer than {MAX_LINE_BYTES} bytes"));
+            return Some(Input::Refused { id: Value::Null, error });
+        }
+        Line::NotUtf8 => {
+            let error = invalid("line", "is not UTF-8");
+            return Some(Input::Refused { id: Value::Null, error });
+        }
+    };
+    if text.is_empty() {
+        return None;
+    }
+    if matches!(text.as_str(), "help" | "?") {
+        return Some(Input::Help);
+    }
+    let id = Value::String(text.clone());
+    Some(match parse_command(&text) {
+        Ok(request) => Input::Asked { id, request },
+        Err(error) => Input::Refused { id, error },
+    })
+}
+
+fn parse_command(text: &str) -> Result<Request> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let Some((&command, arguments)) = words.split_first() else {
+        return Err(invalid("command", "is empty; `help` lists the commands"));
+    };
+    match (command, arguments) {
+        // A file name may hold spaces.
+        ("register", [_, ..]) => {
+            let file = text.strip_prefix("register").unwrap_or_default().trim();
+            Ok(Request::Register(Box::new(read_manifest(file)?)))
+        }
+        ("get", [package]) => Ok(Request::Get(parse_package("package", package)?)),
+        ("versions", [package]) => Ok(Request::Versions(parse_package("package", package)?)),
+        ("search", words) => Ok(Request::Search(query(words))),
+        ("yank", [package, rest @ ..]) if rest.len() <= 1 => {
+            let package = parse_package("package", package)?;
+            let version = rest.first().map(|text| parse_version("version", text)).transpose()?;
+            let version = one_version(&package, version)?;
+            let version = version.ok_or_else(|| invalid("version", "is missing"))?;
+            Ok(Request::Yank { package, version })
+        }
+        ("unregister", [package]) => Ok(Request::Unregister(parse_package("package", package)?)),
+        ("pin", [name, owner]) => {
+            Ok(Request::Pin { name: parse_name("name", name)?, owner: parse_peer("owner", owner)? })
+        }
+        ("unpin", [name]) => Ok(Request::Unpin(parse_name("name", name)?)),
+        ("dial", addresses @ [_, ..]) => {
+            let addresses = addresses.iter().map(|text| parse_address("address", text));
+            let addresses = addresses.collect::<Result<Vec<_>>>()?;
+            Ok(Request::Dial { peer: whom_to_dial(None, &addresses)?, addresses })
+        }
+        ("bootstrap", []) => Ok(Request::Bootstrap),
+        ("peers", []) => Ok(Request::Peers),
+        ("reputation", [peer]) => Ok(Request::Reputation(parse_peer("peer", peer)?)),
+        ("subscribe", [topic]) => Ok(Request::Subscribe((*topic).to_owned())),
+        ("unsubscribe", [topic]) => Ok(Request::Unsubscribe((*topic).to_owned())),
+        ("announce", [topic, text @ ..]) if !text.is_empty() => {
+            Ok(Request::Announce { topic: (*topic).to_owned(), text: text.join(" ") })
+        }
+        ("metadata", []) => Ok(Request::Metadata),
+        ("quit" | "exit", []) => Ok(Request::Shutdown),
+        _ => Err(invalid("command", usage(command))),
+    }
+}
+
+/// What the help says of a command.
+fn usage(command: &str) -> String {
+    let names = |line: &&str| line.split_whitespace().any(|word| word == command);
+    match HELP.lines().find(names) {
+        Some(line) => format!("`{command}` reads otherwise: {}", line.trim()),
+        None => format!("`{command}` is not known; `help` lists the commands"),
+    }
+}
+
+fn query(words: &[&str]) -> Query {
+    let mut query = Query::new();
+    let mut text = Vec::new();
+    for word in words {
+        match word.strip_prefix('#') {
+            Some(keyword) => query = query.with_keyword(keyword),
+            None => text.push(*word),
+        }
+    }
+    if text.is_empty() { query } else { query.with_text(text.join(" ")) }
+}
+
+fn read_manifest(file: &str) -> Result<Manifest> {
+    let invalid = |reason: String| invalid("file", format!("`{file}` {reason}"));
+    let mut text = String::new();
+    File::open(file)
+        .and_then(|opened| opened.take(MAX_LINE_BYTES as u64 + 1).read_to_string(&mut text))
+        .map_err(|error| invalid(format!("cannot be read: {error}")))?;
+    if text.len() > MAX_LINE_BYTES {
+        return Err(invalid(format!("is longer than {MAX_LINE_BYTES} bytes")));
+    }
+    let value = serde_json::from_str(&text);
+    json::manifest(value.map_err(|error| invalid(format!("is not JSON: {error}")))?)
+}
+
+/// What is printed for an answer.
+pub(crate) fn answer(id: &Value, answer: &Result<Answer>) -> String {
+    let mut out = String::new();
+    // Writing into a `String` cannot fail.
+    let _ = match answer {
+        Ok(answer) => write_answer(&mut out, answer),
+        Err(error) => match id.as_str() {
+            Some(command) => writeln!(out, "{command}: {error}"),
+            None => writeln!(out, "{error}"),
+        },
+    };
+    out
+}
+
+fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
+    match answer {
+        Answer::Receipt(receipt) => write_receipt(out, receipt),
+        Answer::Package(package) => write_package(out, package),
+        Answer::Versions { versions } => {
+            for info in versions {
+                let yanked = if info.yanked { "  yanked" } else { "" };
+                writeln!(out, "{:<16} {}{yanked}", info.version.to_string(), info.digest)?;
+            }
+            Ok(())
+        }
+        Answer::Packages { packages } if packages.is_empty() => writeln!(out, "nothing found"),
+        Answer::Packages { packages } => {
+            for Package { manifest, owner, .. } in packages {
+                let described = manifest.description.lines().next().unwrap_or_default();
+                writeln!(out, "{} {}  {described}", manifest.name, manifest.version)?;
+                writeln!(out, "    of {owner}")?;
+            }
+            Ok(())
+        }
+        Answer::Peers { peers } if peers.is_empty() => writeln!(out, "no peer is connected"),
+        Answer::Peers { peers } => {
+            for peer in peers {
+                let agent = peer.agent.as_deref().unwrap_or("?").escape_debug();
+                let way = direction(peer.direction);
+                writeln!(out, "{} {way} {}  {agent}", peer.peer, peer.address)?;
+            }
+            Ok(())
+        }
+        Answer::Metadata(about) => {
+            writeln!(out, "peer      {}", about.peer_id)?;
+            writeln!(out, "network   {} ({:?})", about.network, about.mode)?;
+            for address in &about.addresses {
+                writeln!(out, "address   {address}")?;
+            }
+            let (own, known) = (about.own_packages, about.known_packages);
+            writeln!(out, "packages  {own} own, {known} announced by others")?;
+            writeln!(out, "records   {}, peers {}", about.records, about.peers)
+        }
+        Answer::Dialed { peer } => writeln!(out, "connected to {peer}"),
+        Answer::Bootstrapped { known_peers } => {
+            writeln!(out, "{known_peers} peers in the routing table")
+        }
+        Answer::Subscribed { subscribed: true } => writeln!(out, "subscribed"),
+        Answer::Subscribed { subscribed: false } => writeln!(out, "was subscribed already"),
+        Answer::Unsubscribed { unsubscribed: true } => writeln!(out, "unsubscribed"),
+        Answer::Unsubscribed { unsubscribed: false } => writeln!(out, "was not subscribed"),
+        Answer::Announced { announcement } => writeln!(out, "{}", announced(*announcement)),
+        Answer::Pinned { previous: Some(owner) } => writeln!(out, "done; it was pinned to {owner}"),
+        Answer::Pinned { previous: None } => writeln!(out, "done; it was not pinned before"),
+        Answer::Reputation { seen, score } => {
+            writeln!(out, "score {score} of 100: {} valid, {} invalid", seen.valid, seen.invalid)
+        }
+        Answer::Stopped {} => Ok(()),
+    }
+}
+
+fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
+    let Receipt { id, sequence, replicas, announcement, .. } = receipt;
+    let announcement = announced(*announcement);
+    writeln!(out, "{id}\n    sequence {sequence}, stored by {replicas} others, {announcement}")
+}
+
+fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
+    let Package { manifest, owner, yanked, source, .. } = package;
+    let yanked = if *yanked { "  YANKED" } else { "" };
+    writeln!(out, "{} {}{yanked}", manifest.name, manifest.version)?;
+    // What others wrote may have several lines, but must not look like ours.
+    for line in manifest.description.lines() {
+        writeln!(out, "    {line}")?;
+    }
+    writeln!(out, "  owner     {owner}")?;
+    let lines = [
+        ("license", manifest.license.as_deref().unwrap_or_default().to_owned()),
+        ("authors", manifest.authors.join(", ")),
+        ("keywords", manifest.keywords.join(", ")),
+        ("homepage", manifest.homepage.as_deref().unwrap_or_default().to_owned()),
+        ("source", manifest.repository.as_deref().unwrap_or_default().to_owned()),
+    ];
+    for (label, text) in lines.iter().filter(|(_, text)| !text.is_empty()) {
+        writeln!(out, "  {label:<9} {text}")?;
+    }
+    for dependency in &manifest.dependencies {
+        writeln!(out, "  needs     {} {}", dependency.name, dependency.requirement)?;
+    }
+    for artifact in &manifest.artifacts {
+        writeln!(
+            out,
+            "  file      {} ({} bytes, {})",
+            artifact.name, artifact.size, artifact.media_type
+        )?;
+        writeln!(out, "            {}", artifact.digest)?;
+    }
+    let from = match source {
+        Source::Own => "published by this peer",
+        Source::Cache => "read earlier",
+        Source::Network => "read from the network",
+        _ => "from elsewhere",
+    };
+    writeln!(out, "  {from}")
+}
+
+fn announced(announcement: Announcement) -> &'static str {
+    match announcement {
+        Announcement::Sent => "announced",
+        Announcement::Queued => "to be announced as soon as somebody listens",
+        _ => "announced otherwise",
+    }
+}
+
+fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Outbound => "->",
+        Direction::Inbound => "<-",
+    }
+}
+
+/// What is printed when something happens.
+pub(crate) fn event(event: &Event) -> String {
+    let because = |reason: &Option<String>| {
+        reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+    };
+    match event {
+        Event::Listening { address } => format!("* listening on {address}\n"),
+        Event::ListeningEnded { address, reason } => {
+            format!("* no longer listening on {address}{}\n", because(reason))
+        }
+        Event::Connected { peer, address, direction: way } => {
+            format!("* connected {} {peer} at {address}\n", direction(*way))
+        }
+        Event::Disconnected { peer, reason } => {
+            format!("* disconnected from {peer}{}\n", because(reason))
+        }
+        Event::BootstrapUnreachable { address, reason } => {
+            format!("* cannot reach {address}: {reason}\n")
+        }
+        Event::Discovered { package } => {
+            format!("* announced: {}\n", package.id)
+        }
+        Event::Withdrawn { id } => format!("* withdrawn: {id}\n"),
+        Event::Message { topic, author, data } => {
+            let text = String::from_utf8_lossy(data);
+            format!("* {topic}: {} (from {author})\n", text.escape_debug())
+        }
+        Event::Replicated { id, replicas } => format!("* {id} is now held by {replicas} others\n"),
+        Event::Equivocation { owner, name } => {
+            format!("* {owner} signed two histories of `{name}` and deserves no trust\n")
+        }
+        other => format!("* {other:?}\n"),
+    }
+}
+
+/// Tells a terminal's user who this is.
+pub(crate) fn started(peer: peerage::PeerId, network: &peerage::NetworkName) -> String {
+    format!("this is {peer} on the network `{network}`; `help` lists the commands\n")
+}
+
+#[cfg(test)]
+#[path = "prompt_tests.rs"]
+mod tests;

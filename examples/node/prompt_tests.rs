@@ -1,0 +1,99 @@
+use peerage::{Error, PackageId};
+
+use super::*;
+
+const PEER: &str = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+
+fn request(text: &str) -> Request {
+    match parse(Line::Text(text.to_owned())) {
+        Some(Input::Asked { request, .. }) => request,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn refusal(text: &str) -> String {
+    match parse(Line::Text(text.to_owned())) {
+        Some(Input::Refused { error, .. }) => error.to_string(),
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+fn package(text: &str) -> PackageId {
+    text.parse().unwrap()
+}
+
+#[test]
+fn commands_read_as_the_help_says() {
+    assert_eq!(request("get tiny"), Request::Get(package("tiny")));
+    let owned = format!("{PEER}/tiny@1.0.0");
+    assert_eq!(request(&format!("  get  {owned} ")), Request::Get(package(&owned)));
+    assert_eq!(
+        request("search http #async server"),
+        Request::Search(Query::new().with_text("http server").with_keyword("async"))
+    );
+    assert_eq!(request("search"), Request::Search(Query::new()));
+    let yank = Request::Yank { package: package("tiny"), version: "1.0.0".parse().unwrap() };
+    assert_eq!(request("yank tiny 1.0.0"), yank);
+    let yank = Request::Yank { package: package("tiny@1.0.0"), version: "1.0.0".parse().unwrap() };
+    assert_eq!(request("yank tiny@1.0.0"), yank);
+    assert!(matches!(request(&format!("pin tiny {PEER}")), Request::Pin { .. }));
+    assert!(matches!(
+        request(&format!("dial /ip4/127.0.0.1/tcp/1/p2p/{PEER}")),
+        Request::Dial { .. }
+    ));
+    assert_eq!(
+        request("announce news it is out"),
+        Request::Announce { topic: "news".to_owned(), text: "it is out".to_owned() }
+    );
+    assert_eq!(request("quit"), Request::Shutdown);
+    assert_eq!(parse(Line::Text("help".to_owned())), Some(Input::Help));
+    assert_eq!(parse(Line::Text(String::new())), None);
+}
+
+#[test]
+fn a_manifest_is_read_from_a_file_whose_name_may_hold_spaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my manifest.json");
+    std::fs::write(&file, r#"{"name":"tiny","version":"1.2.0"}"#).unwrap();
+    let expected = Manifest::new("tiny".parse().unwrap(), "1.2.0".parse().unwrap());
+    assert_eq!(
+        request(&format!("register {}", file.display())),
+        Request::Register(Box::new(expected))
+    );
+    std::fs::write(&file, r#"{"name":"tiny","version":"1.2.0","licence":"MIT"}"#).unwrap();
+    assert!(refusal(&format!("register {}", file.display())).contains("manifest.licence"));
+    std::fs::write(&file, "no JSON").unwrap();
+    assert!(refusal(&format!("register {}", file.display())).contains("my manifest.json"));
+    assert!(refusal("register missing.json").contains("missing.json"));
+}
+
+#[test]
+fn a_command_that_cannot_be_used_says_how_it_could() {
+    assert!(refusal("conquer").contains("`help` lists"));
+    assert!(refusal("get").contains("get [OWNER/]NAME"));
+    assert!(refusal("yank tiny 1.0.0 2.0.0").contains("yank NAME VERSION"));
+    assert!(refusal("unpin").contains("unpin NAME"));
+    assert!(refusal("yank tiny").contains("version"));
+    assert!(refusal("get Tiny").contains("package"));
+    assert!(refusal("dial /ip4/127.0.0.1/tcp/1").contains("/p2p/"));
+}
+
+#[test]
+fn an_error_says_what_it_is_about() {
+    let id = Value::String("get tiny".to_owned());
+    let text = answer(&id, &Err(Error::NoPeers));
+    assert!(text.starts_with("get tiny: no peers"), "{text}");
+    assert!(text.ends_with('\n'));
+}
+
+#[test]
+fn what_other_peers_say_cannot_move_the_cursor() {
+    let message = Event::Message {
+        topic: "news".to_owned(),
+        author: PEER.parse().unwrap(),
+        data: b"\x1b[2J\nhello".to_vec(),
+    };
+    let text = event(&message);
+    assert_eq!(text.lines().count(), 1);
+    assert!(!text.contains('\x1b'), "{text:?}");
+}

@@ -1,0 +1,307 @@
+//! The `node` example as somebody would run it: two processes that talk JSON over pipes and find each
+//! other's packages over TCP.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test's helpers, too, a panic is how they say that something does not hold"
+)]
+
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{
+        LazyLock,
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+/// No answer of a healthy node takes anywhere near this long; a loaded machine may be slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The example's executable. Cargo builds examples beside tests, but not those that have tests of their own;
+/// so it is asked for it here, in the profile of this test, and has little left to do.
+fn executable() -> &'static Path {
+    static EXECUTABLE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let test = env::current_exe().unwrap();
+        let folder = test.parent().and_then(Path::parent).and_then(Path::file_name).unwrap();
+        let profile = match folder.to_str().unwrap() {
+            "debug" => "dev",
+            other => other,
+        };
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
+        let built = Command::new(cargo)
+            .args(["build", "--example", "node", "--message-format", "json", "--quiet"])
+            .args(["--profile", profile])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "the example does not build");
+        let messages = String::from_utf8(built.stdout).unwrap();
+        let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        messages
+            .filter(|message| message["target"]["name"] == "node")
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .expect("cargo says where the executable is")
+    });
+    &EXECUTABLE
+}
+
+struct Node {
+    process: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    /// Lines that were read while another one was waited for.
+    unread: Vec<Value>,
+}
+
+impl Node {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(executable())
+            .args(["--json", "--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = process.stdin.take();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in output.lines() {
+                if sender.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { process, input, lines, unread: Vec::new() }
+    }
+
+    fn say(&mut self, line: &str) {
+        let input = self.input.as_mut().unwrap();
+        writeln!(input, "{line}").and_then(|()| input.flush()).unwrap();
+    }
+
+    fn next_line(&mut self) -> Value {
+        let line = self.lines.recv_timeout(PATIENCE).expect("a line in time");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}"))
+    }
+
+    /// The next line of which this holds, whatever comes before it.
+    fn await_line(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(known) = self.unread.iter().position(&wanted) {
+            return self.unread.remove(known);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let line = self.next_line();
+            if wanted(&line) {
+                return line;
+            }
+            self.unread.push(line);
+        }
+        panic!("{what} did not come; these did: {:#?}", self.unread);
+    }
+
+    fn await_event(&mut self, event: &str) -> Value {
+        self.await_line(event, |line| line["event"] == event)
+    }
+
+    fn await_answer(&mut self, id: &Value) -> Value {
+        self.await_line(&format!("the answer to {id}"), |line| {
+            line.get("id") == Some(id) && line.get("event").is_none()
+        })
+    }
+
+    /// Asks, and answers with what came back under `ok`.
+    fn ask(&mut self, request: Value) -> Value {
+        self.say(&request.to_string());
+        let answer = self.await_answer(&request["id"]);
+        assert!(answer.get("error").is_none(), "{request} was answered with {answer}");
+        answer["ok"].clone()
+    }
+
+    /// Asks, and answers with what came back under `error`.
+    fn ask_in_vain(&mut self, request: Value) -> Value {
+        self.say(&request.to_string());
+        let answer = self.await_answer(&request["id"]);
+        assert!(answer.get("ok").is_none(), "{request} was answered with {answer}");
+        answer["error"].clone()
+    }
+
+    /// Waits for the process to end.
+    fn end(mut self) -> ExitStatus {
+        drop(self.input.take());
+        // Its output ends with it.
+        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Of a test that has failed; otherwise it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn started_and_listening(node: &mut Node) -> (String, String) {
+    let started = node.next_line();
+    assert_eq!(started["event"], "started", "the first line says who speaks");
+    let listening = node.await_event("listening");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&started["peer"]), text(&listening["address"]))
+}
+
+#[test]
+fn two_processes_find_each_others_packages() {
+    let mut alice = Node::start(&["--executor", "smol"]);
+    let (alice_id, address) = started_and_listening(&mut alice);
+    assert!(address.ends_with(&format!("/p2p/{alice_id}")), "{address}");
+    let mut bob = Node::start(&["--executor", "futures", "--bootstrap", &address]);
+    let (bob_id, _) = started_and_listening(&mut bob);
+    assert_eq!(bob.await_event("connected")["peer"], json!(alice_id));
+    assert_eq!(alice.await_event("connected")["peer"], json!(bob_id));
+    bob.ask(json!({"id": "b", "op": "bootstrap"}));
+
+    let manifest = json!({"name": "tiny", "version": "1.0.0", "description": "a tiny package"});
+    let receipt = alice.ask(json!({"id": 1, "op": "register", "manifest": manifest}));
+    assert_eq!(receipt["id"], json!(format!("{alice_id}/tiny@1.0.0")));
+
+    let package = bob.ask(json!({"id": 1, "op": "get", "package": "tiny"}));
+    assert_eq!(package["owner"], json!(alice_id));
+    assert_eq!(package["manifest"]["description"], "a tiny package");
+    let owned = format!("{alice_id}/tiny");
+    let package = bob.ask(json!({"id": 2, "op": "get", "package": owned, "version": "1.0.0"}));
+    assert_eq!(package["yanked"], false);
+    let versions = bob.ask(json!({"id": 3, "op": "versions", "package": owned}));
+    assert_eq!(versions["versions"][0]["version"], "1.0.0");
+    let discovered = bob.await_event("discovered");
+    assert_eq!(discovered["package"]["manifest"]["name"], "tiny");
+    let found = bob.ask(json!({"id": 4, "op": "search", "text": "tiny"}));
+    assert_eq!(found["packages"][0]["owner"], json!(alice_id));
+
+    assert_eq!(
+        bob.ask_in_vain(json!({"id": 5, "op": "get", "package": "huge"}))["kind"],
+        "not_found"
+    );
+    let foreign = bob.ask_in_vain(json!({"id": 6, "op": "unregister", "package": owned}));
+    assert_eq!((&foreign["kind"], &foreign["field"]), (&json!("invalid"), &json!("package")));
+
+    alice.ask(json!({"id": 2, "op": "unregister", "package": "tiny"}));
+    assert_eq!(bob.await_event("withdrawn")["id"], json!(owned));
+    assert_eq!(
+        bob.ask_in_vain(json!({"id": 7, "op": "get", "package": owned}))["kind"],
+        "withdrawn"
+    );
+
+    assert_eq!(bob.ask(json!({"id": 8, "op": "shutdown"})), json!({}));
+    assert!(bob.end().success());
+    assert_eq!(alice.await_event("disconnected")["peer"], json!(bob_id));
+    assert!(alice.end().success(), "the end of its input ends a node as well");
+}
+
+#[test]
+fn lines_that_are_no_requests_are_answered_and_the_node_goes_on() {
+    let mut node = Node::start(&["--executor", "tokio"]);
+    let (id, _) = started_and_listening(&mut node);
+    let long = format!(r#"{{"id":1,"op":"{}"}}"#, "x".repeat(100_000));
+    for line in ["nonsense", "[]", r#"{"id":"#, &long] {
+        node.say(line);
+        let answer = node.await_answer(&Value::Null);
+        assert_eq!(answer["error"]["kind"], "invalid", "{answer}");
+        assert_eq!(answer["error"]["field"], "line", "{answer}");
+    }
+    let manifest = json!({"name": "Tiny", "version": "1.0.0"});
+    for (request, field) in [
+        (json!({"id": 1, "op": "conquer"}), "op"),
+        (json!({"id": 2, "op": "get"}), "package"),
+        (json!({"id": 3, "op": "get", "package": "tiny", "version": "one"}), "version"),
+        (json!({"id": 4, "op": "register", "manifest": manifest}), "manifest.name"),
+        (json!({"id": 5, "op": "search", "limit": 0}), "limit"),
+    ] {
+        let error = node.ask_in_vain(request);
+        assert_eq!((&error["kind"], &error["field"]), (&json!("invalid"), &json!(field)));
+    }
+    assert_eq!(node.ask(json!({"id": 6, "op": "metadata"}))["peer_id"], json!(id));
+    assert!(node.end().success());
+}
+
+#[test]
+fn requests_that_were_made_before_the_input_ended_are_answered() {
+    let mut node = Node::start(&["--executor", "async-std"]);
+    started_and_listening(&mut node);
+    // More than the node takes at once, and than it keeps for a reader that is slow.
+    let mut input = node.input.take().unwrap();
+    let writer = thread::spawn(move || {
+        for id in 0..3000 {
+            writeln!(input, "{}", json!({"id": id, "op": "peers"})).unwrap();
+        }
+    });
+    let mut waiting: BTreeSet<u64> = (0..3000).collect();
+    while !waiting.is_empty() {
+        let answer = node.await_line("an answer", |line| line.get("ok").is_some());
+        assert_eq!(answer["ok"], json!({"peers": []}));
+        assert!(waiting.remove(&answer["id"].as_u64().unwrap()), "{answer} came twice");
+    }
+    writer.join().unwrap();
+    assert!(node.end().success());
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_node_without_a_panic() {
+    let mut process = Command::new(executable())
+        .args(["--json", "--listen", "/ip4/127.0.0.1/tcp/0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(process.stdout.take());
+    let mut input = process.stdin.take().unwrap();
+    // Whoever writes to nobody is told so, sooner or later: a child that another test is just starting may hold
+    // a copy of this pipe for a moment. The node is asked until it has left.
+    while writeln!(input, r#"{{"id":1,"op":"metadata"}}"#).is_ok() {}
+    let output = process.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+}
+
+#[test]
+fn an_identity_is_kept_in_its_key_file_and_a_file_without_a_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("peer.key");
+    let arguments = ["--key", key.to_str().unwrap()];
+    let mut identities = Vec::new();
+    for _ in 0..2 {
+        let mut node = Node::start(&arguments);
+        identities.push(started_and_listening(&mut node).0);
+        assert!(node.end().success());
+    }
+    assert_eq!(identities[0], identities[1]);
+    std::fs::write(&key, "no key").unwrap();
+    let output = Command::new(executable()).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("peer.key") && !errors.contains("panicked"), "{errors}");
+}
+
+#[test]
+fn options_that_cannot_be_used_are_explained() {
+    for arguments in [&["--listen", "localhost"][..], &["--executor", "magic"], &["--frobnicate"]] {
+        let output = Command::new(executable()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--help"), "{arguments:?}");
+    }
+}
