@@ -22,7 +22,7 @@ use hierarchical_hash_wheel_timer::{
     IdOnlyTimerEntry,
     wheels::{Skip, cancellable::QuadWheelWithOverflow},
 };
-use peerage::engine::wheel::{Expiry, Key, Wheel};
+use peerage::bench_support::wheel::{Expiry, Key, Wheel};
 use tokio_util::time::{DelayQueue, delay_queue};
 
 const SIZES: [usize; 4] = [1, 1_000, 100_000, 1_000_000];

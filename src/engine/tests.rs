@@ -9,6 +9,8 @@ use crate::{
     record::{Head, Release, ReleaseEntry, Revision, Signed, Validity},
 };
 
+mod random;
+
 const UNIX: u64 = 2_000_000_000;
 
 struct NoEntropy;
@@ -28,15 +30,20 @@ struct Lab {
 
 impl Lab {
     fn new(config: Config) -> Self {
+        let mut lab = Self::untouched(config);
+        lab.learn(Fact::Routable { peer: PeerId::random() });
+        lab.actions();
+        lab
+    }
+
+    /// An engine that knows nobody yet.
+    fn untouched(config: Config) -> Self {
         let keypair = Keypair::generate_ed25519();
         let store = SharedStore::new(keypair.public().to_peer_id(), &config, UNIX);
         let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy));
         let mono = Duration::from_secs(100);
         engine.start(Now { mono, unix: UNIX });
-        let mut lab = Self { engine, mono, tickets: 0 };
-        lab.learn(Fact::Routable { peer: PeerId::random() });
-        lab.actions();
-        lab
+        Self { engine, mono, tickets: 0 }
     }
 
     fn now(&self) -> Now {

@@ -1,0 +1,367 @@
+//! Whatever callers, peers and clocks do: every call is answered exactly once, none later than its deadline
+//! and a tick, and at the end nothing is retained.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::LazyLock,
+};
+
+use super::*;
+use crate::{Announcement, Direction, Error, Receipt, VersionInfo};
+
+/// Cases in an ordinary run. `PEERAGE_CASES` asks for more.
+const CASES: u64 = 2_000;
+const STEPS: u64 = 200;
+const TICK: Duration = Duration::from_millis(10);
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): a seed is all that is needed to see a failure again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        if from.is_empty() { None } else { Some(from[self.roll(from.len())]) }
+    }
+}
+
+/// Packages of others, each with two heads, the second newer.
+static WORLD: LazyLock<Vec<(PackageId, [Signed<Head>; 2])>> = LazyLock::new(|| {
+    (0..6)
+        .map(|n| {
+            let keypair = Keypair::generate_ed25519();
+            let (name, sequence) = (format!("package-{}", n % 3), 1 + n);
+            let (id, old) = published_by(&keypair, &name, sequence);
+            (id, [old, published_by(&keypair, &name, sequence + 1).1])
+        })
+        .collect()
+});
+
+/// A call that has not been answered as far as its caller knows.
+enum Waiting {
+    Package(oneshot::Receiver<Result<Package>>),
+    Versions(oneshot::Receiver<Result<Vec<VersionInfo>>>),
+    Receipt(oneshot::Receiver<Result<Receipt>>),
+    Record(oneshot::Receiver<Result<Record>>),
+    Replicas(oneshot::Receiver<Result<u32>>),
+    Known(oneshot::Receiver<Result<usize>>),
+    Dialed(oneshot::Receiver<Result<()>>),
+    Announced(oneshot::Receiver<Result<Announcement>>),
+}
+
+impl Waiting {
+    /// Whether it has been answered. A reply that was dropped unanswered is a failure.
+    fn is_answered(&mut self) -> bool {
+        fn look<T>(receiver: &mut oneshot::Receiver<Result<T>>) -> bool {
+            receiver.try_recv().expect("a reply was dropped without an answer").is_some()
+        }
+        match self {
+            Self::Package(receiver) => look(receiver),
+            Self::Versions(receiver) => look(receiver),
+            Self::Receipt(receiver) => look(receiver),
+            Self::Record(receiver) => look(receiver),
+            Self::Replicas(receiver) => look(receiver),
+            Self::Known(receiver) => look(receiver),
+            Self::Dialed(receiver) => look(receiver),
+            Self::Announced(receiver) => look(receiver),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Running {
+    Lookup,
+    Put,
+    Bootstrap,
+}
+
+/// The network as the engine sees it, decided by dice.
+struct Chaos {
+    lab: Lab,
+    dice: Dice,
+    waiting: HashMap<Ticket, (Duration, Waiting)>,
+    running: HashMap<QueryKey, Running>,
+    dials: Vec<Ticket>,
+    bootstrap_dials: usize,
+    peers: Vec<PeerId>,
+}
+
+impl Chaos {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let limits = Limits::new()
+            .with_running_queries(1 + dice.roll(4))
+            .with_waiting_calls(4 + dice.roll(40))
+            .with_cache_records(dice.roll(8))
+            .with_queued_announcements(dice.roll(4))
+            .with_own_packages(2);
+        let bootstrap = (0..dice.roll(3)).map(|n| format!("/memory/{}", n + 1).parse().unwrap());
+        let config = Config::new()
+            .with_limits(limits)
+            .with_cache_ttl(Duration::from_secs(5))
+            .with_sweep_granularity(TICK)
+            .with_bootstrap(bootstrap);
+        Self {
+            lab: Lab::untouched(config),
+            dice,
+            waiting: HashMap::new(),
+            running: HashMap::new(),
+            dials: Vec::new(),
+            bootstrap_dials: 0,
+            peers: Vec::new(),
+        }
+    }
+
+    fn wait<T>(
+        &mut self,
+        command: impl FnOnce(Reply<T>) -> Command,
+        waiting: impl FnOnce(oneshot::Receiver<Result<T>>) -> Waiting,
+    ) {
+        let (ticket, receiver) = self.lab.ask(command);
+        let deadline = self.lab.mono + Duration::from_secs(30);
+        self.waiting.insert(ticket, (deadline, waiting(receiver)));
+    }
+
+    fn package(&mut self) -> PackageId {
+        let (id, _) = &WORLD[self.dice.roll(WORLD.len())];
+        match self.dice.roll(3) {
+            0 => PackageId::named(id.name().clone()),
+            1 => id.clone().with_version("1.0.0".parse().unwrap()),
+            _ => id.clone(),
+        }
+    }
+
+    fn head(&mut self) -> Signed<Head> {
+        WORLD[self.dice.roll(WORLD.len())].1[self.dice.roll(2)].clone()
+    }
+
+    fn call(&mut self) {
+        let name: PackageName = format!("own-{}", self.dice.roll(3)).parse().unwrap();
+        let version: semver::Version = format!("1.{}.0", self.dice.roll(3)).parse().unwrap();
+        match self.dice.roll(12) {
+            0..3 => {
+                let package = self.package();
+                self.wait(|reply| Command::GetPackage { package, reply }, Waiting::Package);
+            }
+            3 => {
+                let package = self.package();
+                self.wait(|reply| Command::ListVersions { package, reply }, Waiting::Versions);
+            }
+            4 => {
+                let manifest = Box::new(Manifest::new(name, version));
+                self.wait(|reply| Command::Register { manifest, reply }, Waiting::Receipt);
+            }
+            5 => self.wait(|reply| Command::Yank { name, version, reply }, Waiting::Receipt),
+            6 => self.wait(|reply| Command::Unregister { name, reply }, Waiting::Receipt),
+            7 => {
+                let key = self.head().key();
+                self.wait(|reply| Command::GetRecord { key, reply }, Waiting::Record);
+            }
+            8 => {
+                let record = Box::new(Record::Head(self.head()));
+                self.wait(|reply| Command::PutRecord { record, reply }, Waiting::Replicas);
+            }
+            9 => self.wait(|reply| Command::Bootstrap { reply }, Waiting::Known),
+            10 => {
+                let peer = PeerId::random();
+                let addresses = vec!["/memory/9".parse().unwrap()];
+                self.wait(|reply| Command::Dial { peer, addresses, reply }, Waiting::Dialed);
+            }
+            _ => {
+                let topic = format!("topic-{}", self.dice.roll(2));
+                let data = vec![0; 8];
+                self.wait(|reply| Command::Announce { topic, data, reply }, Waiting::Announced);
+            }
+        }
+    }
+
+    fn network(&mut self) {
+        let mut queries: Vec<QueryKey> = self.running.keys().copied().collect();
+        queries.sort_unstable();
+        match self.dice.roll(10) {
+            0..3 => {
+                if let Some(query) = self.dice.pick(&queries) {
+                    let head = self.head();
+                    let mut fact = copy(query, &head);
+                    if let Fact::Copy { bytes, .. } = &mut fact
+                        && self.dice.roll(4) == 0
+                    {
+                        let place = self.dice.roll(bytes.len());
+                        bytes[place] ^= 1;
+                    }
+                    self.lab.learn(fact);
+                }
+            }
+            3..6 => {
+                if let Some(query) = self.dice.pick(&queries) {
+                    self.end_query(query);
+                }
+            }
+            6 => {
+                let peer = PeerId::random();
+                self.peers.push(peer);
+                let address = "/memory/5".parse().unwrap();
+                self.lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
+            }
+            7 => {
+                if let Some(peer) = self.dice.pick(&self.peers.clone()) {
+                    self.lab.learn(match self.dice.roll(4) {
+                        0 => Fact::Introduced { peer, agent: "test".to_owned() },
+                        1 => Fact::Routable { peer },
+                        2 => Fact::Unroutable { peer },
+                        _ => Fact::Disconnected { peer, reason: None },
+                    });
+                }
+            }
+            8 => {
+                let head = self.head();
+                let now = self.lab.now();
+                self.lab.engine.hear(now, "announcements", head.bytes());
+            }
+            _ => self.end_dials(),
+        }
+    }
+
+    fn end_query(&mut self, query: QueryKey) {
+        let Some(kind) = self.running.remove(&query) else { return };
+        let end = match kind {
+            Running::Lookup if self.dice.roll(8) == 0 => QueryEnd::LookupCutShort,
+            Running::Lookup => QueryEnd::Lookup { answered: u32::from(self.dice.roll(3) > 0) },
+            Running::Put => QueryEnd::Stored { replicas: u32::from(self.dice.roll(3) > 0) },
+            Running::Bootstrap => QueryEnd::Bootstrapped,
+        };
+        self.lab.learn(Fact::QueryEnded { query, end });
+    }
+
+    fn end_dials(&mut self) {
+        if let Some(ticket) = self.dials.pop() {
+            let failure = (self.dice.roll(2) == 0).then(|| "refused".to_owned());
+            self.lab.learn(Fact::Dialed { ticket, failure });
+        }
+        if self.bootstrap_dials > 0 {
+            self.bootstrap_dials -= 1;
+            let failure = (self.dice.roll(2) == 0).then(|| "refused".to_owned());
+            let address = "/memory/1".parse().unwrap();
+            self.lab.learn(Fact::BootstrapDialed { address, failure });
+        }
+    }
+
+    fn cancel(&mut self) {
+        let mut tickets: Vec<Ticket> = self.waiting.keys().copied().collect();
+        tickets.sort_unstable();
+        if let Some(ticket) = self.dice.pick(&tickets) {
+            self.waiting.remove(&ticket);
+            self.lab.engine.cancel(ticket);
+        }
+    }
+
+    /// Carries out what the engine wants, and looks after the callers.
+    fn settle(&mut self) {
+        while let Some(action) = self.lab.engine.next_action() {
+            match action {
+                Action::Get { query, .. } => {
+                    self.running.insert(query, Running::Lookup);
+                }
+                Action::Put { query, .. } => {
+                    self.running.insert(query, Running::Put);
+                }
+                Action::Bootstrap { query } => {
+                    self.running.insert(query, Running::Bootstrap);
+                }
+                Action::Finish { query } => {
+                    assert!(self.running.contains_key(&query), "not running")
+                }
+                Action::Publish { id, .. } => {
+                    let outcome = match self.dice.roll(3) {
+                        0 => Published::Sent,
+                        1 => Published::Impossible,
+                        _ => Published::Unheard,
+                    };
+                    self.lab.learn(Fact::Published { id, outcome });
+                }
+                Action::Dial { ticket, .. } => self.dials.push(ticket),
+                Action::DialBootstrap { .. } => self.bootstrap_dials += 1,
+                Action::Subscribe { .. } | Action::Unsubscribe { .. } => {}
+            }
+        }
+        while self.lab.engine.next_event().is_some() {}
+        let window = self.lab.engine.config.limits.running_queries;
+        assert!(self.running.len() <= window, "{} queries run", self.running.len());
+        let now = self.lab.mono;
+        self.waiting.retain(|_, (deadline, waiting)| {
+            let answered = waiting.is_answered();
+            assert!(answered || now < *deadline + TICK, "late");
+            !answered
+        });
+    }
+
+    fn advance(&mut self) {
+        let millis = [0, 1, 9, 10, 100, 1_000, 7_000, 31_000][self.dice.roll(8)];
+        self.lab.advance(Duration::from_millis(millis));
+    }
+
+    fn run(mut self) {
+        self.settle();
+        for _ in 0..self.dice.roll(usize::try_from(STEPS).unwrap()) {
+            match self.dice.roll(10) {
+                0..4 => self.call(),
+                4..8 => self.network(),
+                8 => self.cancel(),
+                _ => self.advance(),
+            }
+            self.settle();
+        }
+        if self.dice.roll(4) == 0 {
+            self.lab.engine.shut_down();
+            self.settle();
+            assert!(self.waiting.is_empty(), "a shutdown answers everybody");
+            return;
+        }
+        // Time alone answers whoever still waits, and what libp2p then ends frees the rest.
+        self.lab.advance(Duration::from_secs(31));
+        self.settle();
+        assert!(self.waiting.is_empty(), "{} are not answered", self.waiting.len());
+        for _ in 0..100_000 {
+            if self.lab.engine.is_at_rest() {
+                return;
+            }
+            while self.bootstrap_dials > 0 || !self.dials.is_empty() {
+                self.end_dials();
+            }
+            self.lab.advance(Duration::from_secs(11));
+            let queries: Vec<QueryKey> = self.running.keys().copied().collect();
+            for query in queries {
+                self.end_query(query);
+            }
+            self.settle();
+        }
+        panic!("something is retained: {:?}", self.lab.engine.queries);
+    }
+}
+
+#[test]
+fn every_call_is_answered_once_and_in_time_and_nothing_is_retained() {
+    let cases = std::env::var("PEERAGE_CASES").map_or(CASES, |cases| cases.parse().unwrap());
+    for seed in 0..cases {
+        let outcome = catch_unwind(AssertUnwindSafe(|| Chaos::new(seed).run()));
+        assert!(outcome.is_ok(), "with seed {seed}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_never_given_is_noticed() {
+    let (reply, receiver) = Reply::<Package>::channel();
+    drop(reply);
+    let noticed = catch_unwind(AssertUnwindSafe(|| Waiting::Package(receiver).is_answered()));
+    assert!(noticed.is_err());
+    let (reply, receiver) = Reply::<Package>::channel();
+    reply.send(Err(Error::NoPeers));
+    assert!(Waiting::Package(receiver).is_answered());
+}
