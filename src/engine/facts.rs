@@ -5,7 +5,6 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict,
     interface::{Fact, QueryEnd},
-    peers::Reach,
     queries::Outcome,
     read,
     store::StoreFact,
@@ -33,7 +32,8 @@ impl Engine {
             Fact::Connected { peer, address, direction } => {
                 self.peers.connected(peer, address.clone(), direction);
                 self.events.push_back(Event::Connected { peer, address, direction });
-                self.await_introductions(now);
+                let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
+                self.wheel.insert(deadline, Deadline::Introduction(peer));
             }
             Fact::Disconnected { peer, reason } => {
                 self.peers.disconnected(&peer);
@@ -81,13 +81,6 @@ impl Engine {
         match address.iter().last() {
             Some(Protocol::P2p(_)) => address,
             _ => address.with(Protocol::P2p(self.local)),
-        }
-    }
-
-    fn await_introductions(&mut self, now: Now) {
-        if self.introductions.is_none() && self.peers.reach() == Reach::Joining {
-            let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
-            self.introductions = Some(self.wheel.insert(deadline, Deadline::Introductions));
         }
     }
 

@@ -104,8 +104,8 @@ enum Deadline {
     Renew(PackageName),
     /// Own packages that nobody holds are to be put again.
     Replicate,
-    /// Introductions that have not come by now are waited for no longer.
-    Introductions,
+    /// This peer's introduction, if it has not come by now, is waited for no longer.
+    Introduction(PeerId),
     /// The bootstrap addresses are to be dialed again.
     Rejoin,
     Sweep,
@@ -137,7 +137,6 @@ pub(crate) struct Engine {
     addresses: Vec<Multiaddr>,
 
     replication: Retry,
-    introductions: Option<wheel::Key>,
     rejoin: Retry,
     next_ticket: u64,
     closed: bool,
@@ -208,7 +207,6 @@ impl Engine {
             reputations: Reputations::new(limits.remembered_peers),
             addresses: Vec::new(),
             replication: Retry { backoff: REPLICATION, timer: None },
-            introductions: None,
             rejoin: Retry { backoff: REJOIN, timer: None },
             next_ticket: FIRST_INTERNAL_TICKET,
             closed: false,
@@ -253,10 +251,7 @@ impl Engine {
             Deadline::Call(ticket) => self.time_out(now, ticket),
             Deadline::Renew(name) => self.renew(now, name),
             Deadline::Replicate => self.replicate(now),
-            Deadline::Introductions => {
-                self.introductions = None;
-                self.peers.stop_waiting();
-            }
+            Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
             Deadline::Rejoin => {
                 self.rejoin.timer = None;
                 if self.peers.len() == 0 && !self.peers.is_dialing() {

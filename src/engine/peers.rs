@@ -83,9 +83,9 @@ impl Peers {
         }
     }
 
-    /// Stops waiting for introductions that have not come. Dials end by themselves: the transport sees to it.
-    pub(crate) fn stop_waiting(&mut self) {
-        for connection in self.connected.values_mut() {
+    /// Stops waiting for an introduction that has not come.
+    pub(crate) fn stop_waiting_for(&mut self, peer: &PeerId) {
+        if let Some(connection) = self.connected.get_mut(peer) {
             connection.introduced = true;
         }
     }

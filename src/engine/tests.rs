@@ -264,6 +264,22 @@ fn nobody_answered_is_not_the_same_as_not_found() {
 }
 
 #[test]
+fn a_peer_that_never_introduces_itself_holds_questions_up_for_a_while_only() {
+    let mut lab = Lab::untouched(Config::new());
+    let (gone, mute) = (PeerId::random(), PeerId::random());
+    lab.learn(Fact::Routable { peer: gone });
+    let address = "/memory/1".parse().unwrap();
+    let direction = crate::Direction::Inbound;
+    lab.learn(Fact::Connected { peer: mute, address, direction });
+    lab.learn(Fact::Unroutable { peer: gone });
+    lab.actions();
+    let (_, _waiting) = lab.get(&published("tool", 1).0);
+    assert!(lab.lookups().is_empty());
+    lab.advance(INTRODUCTION_TIME);
+    assert_eq!(lab.lookups().len(), 1);
+}
+
+#[test]
 fn once_a_newer_head_was_seen_no_older_one_is_believed() {
     let mut lab = Lab::new(Config::new().with_cache_ttl(Duration::from_secs(1)));
     let keypair = Keypair::generate_ed25519();
