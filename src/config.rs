@@ -66,7 +66,7 @@ pub struct Config {
     /// network. Default: 48 h; at most 30 days.
     #[serde(with = "humantime_serde")]
     pub record_ttl: Duration,
-    /// How often own records are put into the DHT again. Default: 12 h.
+    /// How often own records are put into the DHT again. Default: 12 h; at most a third of `record_ttl`.
     #[serde(with = "humantime_serde")]
     pub republish_interval: Duration,
     /// Where this node stands, for [`metadata`](crate::Registry::metadata). Default: not said.
@@ -225,10 +225,12 @@ impl Config {
         if !(Duration::from_secs(60)..=month).contains(&self.record_ttl) {
             return Err(Error::invalid("record_ttl", "must be between 1 minute and 30 days"));
         }
-        if self.republish_interval >= self.record_ttl {
+        // A head is signed anew in the first round of the second half of its life, and rounds are up to a tenth
+        // late.
+        if self.republish_interval > self.record_ttl / 3 {
             return Err(Error::invalid(
                 "republish_interval",
-                "must be shorter than `record_ttl`, or own records lapse between two rounds",
+                "must be at most a third of `record_ttl`, or own records lapse between two rounds",
             ));
         }
         if self.command_capacity == 0 {
@@ -277,7 +279,8 @@ pub struct Limits {
     pub own_packages: usize,
     /// Records held for the network. Default: 16,384 (at 8 KiB each at the most: 128 MiB).
     pub store_records: usize,
-    /// Records held for one owner, so that nobody can fill the store alone. Default: 4,096.
+    /// Records held for one owner, so that nobody fills the store by accident. Keys are free: it does not keep out
+    /// somebody who makes them for the purpose. Default: 4,096.
     pub store_records_per_owner: usize,
     /// Packages whose highest sequence is remembered, so that no older head is believed. Default: 65,536.
     pub remembered_sequences: usize,
@@ -293,7 +296,7 @@ pub struct Limits {
     pub remembered_peers: usize,
     /// Names that trust on first use may pin. Default: 4,096.
     pub pins: usize,
-    /// Connections in all. Default: 512.
+    /// Connections in all, a quarter of which only this node's own dials can take. Default: 512.
     pub connections: u32,
     /// Connections with one peer. Default: 4.
     pub connections_per_peer: u32,

@@ -18,7 +18,7 @@ use futures::{
     stream::FuturesUnordered,
 };
 use peerage::{
-    Announcement, Config, Error, Event, Limits, Manifest, Node, Query, Registry, identity::Keypair,
+    Announcement, Config, Error, Event, Limits, Node, Query, Registry, identity::Keypair,
 };
 
 mod support;
@@ -151,40 +151,6 @@ fn what_a_lone_node_registered_is_put_and_announced_when_peers_appear() {
         assert_eq!(found.len(), 1);
         let package = late.handle.get_package(bare("early")).await.expect("found");
         assert_eq!(package.owner, early.id());
-    });
-}
-
-#[test]
-fn a_node_that_lost_its_memory_goes_on_where_it_stopped() {
-    block_on(async {
-        let peers = network(Executor::Smol, 2).await;
-        let address = peers[0].handle.metadata().await.expect("metadata").addresses[0].clone();
-        let key = Keypair::generate_ed25519();
-        let config = || loopback().with_bootstrap([address.clone()]);
-
-        let first_life = Peer::start_as(Executor::Smol, key.clone(), config());
-        first_life.handle.register(manifest("reborn", "1.0.0")).await.expect("registered");
-        first_life.handle.register(manifest("reborn", "1.1.0")).await.expect("registered");
-        first_life.handle.shutdown().await.expect("acknowledged");
-        within("the end", first_life.ended).await.expect("ended");
-
-        let second_life = Peer::start_as(Executor::Smol, key, config());
-        let twice = Manifest::new(name("reborn"), version("1.0.0")).with_description("another");
-        let error = second_life.handle.register(twice).await.expect_err("written once");
-        assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
-        let receipt =
-            second_life.handle.register(manifest("reborn", "2.0.0")).await.expect("registered");
-        assert_eq!(receipt.sequence, 3);
-        second_life.handle.yank(name("reborn"), version("2.0.0")).await.expect("yanked");
-        let versions =
-            peers[1].handle.list_versions(owned(second_life.id(), "reborn")).await.expect("listed");
-        let versions: Vec<(String, bool)> =
-            versions.iter().map(|info| (info.version.to_string(), info.yanked)).collect();
-        let expected = [("2.0.0", true), ("1.1.0", false), ("1.0.0", false)];
-        assert_eq!(versions, expected.map(|(version, yanked)| (version.to_owned(), yanked)));
-        let newest =
-            second_life.handle.get_package(bare("reborn")).await.expect("the newest not yanked");
-        assert_eq!(newest.manifest, manifest("reborn", "1.1.0"));
     });
 }
 

@@ -193,8 +193,10 @@ impl Engine {
             None | Some(Selection::Right) => true,
             Some(Selection::Left | Selection::Same) => false,
             Some(Selection::Equivocation { keep }) => {
-                let (owner, name) = (head.owner, head.name.clone());
-                self.events.push_back(Event::Equivocation { owner, name });
+                if self.store.is_news_of_equivocation(&head) {
+                    let (owner, name) = (head.owner, head.name.clone());
+                    self.events.push_back(Event::Equivocation { owner, name });
+                }
                 keep == Side::Right
             }
         };
@@ -211,7 +213,7 @@ impl Engine {
             self.catalogue.remove(&head.name, &head.owner);
             self.cache.insert(head.key(), Record::Head(head.clone()), now.mono);
             // What this node holds for others is withdrawn with it.
-            if let Err(refused) = self.store.replace_held(Record::Head(head.clone())) {
+            if let Err(refused) = self.store.withdraw(head) {
                 tracing::debug!(%refused, "withdrawal not stored");
             }
             let id = PackageId::owned(head.owner, head.name.clone());

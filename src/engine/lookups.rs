@@ -12,12 +12,12 @@ use super::{
 use crate::{
     Error, Source,
     command::Ticket,
-    record::{Head, Record, Signed},
+    record::{Head, Record, Selection, Side, Signed, select},
 };
 
 impl Engine {
     /// A copy of a record that is being looked up. The first valid one answers; of claims, the union of all
-    /// copies does, once the lookup has ended.
+    /// copies does, and of this node's own heads the newest, once the lookup has ended.
     pub(super) fn copy(&mut self, now: Now, query: QueryKey, from: Option<PeerId>, bytes: &[u8]) {
         let Some(key) = self.queries.looked_up(query) else { return };
         let record = match self.store.verify(&key, bytes) {
@@ -42,6 +42,24 @@ impl Engine {
                     _ => set,
                 };
                 self.queries.set_best(query, Record::Claims { set, dropped });
+            }
+            // What is signed next goes on from here: a copy that is out of date would lose releases, and a
+            // sequence would be signed twice.
+            Record::Head(head) if head.owner == self.local => {
+                if from.is_none() && self.own.contains_key(&head.name) {
+                    // What this node has signed itself says nothing of what peers hold.
+                    return;
+                }
+                let is_better = match self.queries.best(query) {
+                    Some(Record::Head(known)) => matches!(
+                        select(known, &head),
+                        Selection::Right | Selection::Equivocation { keep: Side::Right }
+                    ),
+                    _ => true,
+                };
+                if is_better {
+                    self.queries.set_best(query, Record::Head(head));
+                }
             }
             record => {
                 self.remember(now, &record);

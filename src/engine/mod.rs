@@ -92,6 +92,9 @@ const REJOIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 const SWEEP_BUDGET: usize = 1024;
 
+/// How many records of others are put again at one sweep, at the most: 16,384 of them take an hour.
+const REPLICATION_BUDGET: usize = 137;
+
 /// Tickets from here on name what the node does by itself.
 const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
 
@@ -261,6 +264,7 @@ impl Engine {
             Deadline::Sweep => {
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
+                self.replicate_others();
                 self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
             }
         }

@@ -6,7 +6,7 @@ use libp2p::identity::Keypair;
 use semver::Version;
 
 use crate::{
-    Error, Manifest, NetworkName, PackageId, PackageName, Result,
+    Digest, Error, Manifest, NetworkName, PackageId, PackageName, Result,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Page, Pagination, Record, RecordKey, Release,
         ReleaseEntry, Revision, Signed, Validity, latest, paginate,
@@ -149,6 +149,8 @@ impl Base {
                     Some(known) if known.digest != entry.digest => {
                         base.records.remove(&entry.version);
                         *known = entry.clone();
+                        // Its manifest is not that of the release any more.
+                        base.latest = base.latest.filter(|latest| latest.version != entry.version);
                     }
                     Some(known) => known.yanked |= entry.yanked,
                     None => base.releases.push(entry.clone()),
@@ -184,15 +186,23 @@ impl Base {
 /// The release that a change makes the newest, if its record is not at hand: it has to be looked up first.
 pub(super) fn missing_newest(
     own: Option<&OwnPackage>,
-    recalled: &Recalled,
+    recalled: Option<&Recalled>,
     change: &Change,
     signer: &Signer<'_>,
 ) -> Option<ReleaseEntry> {
-    let mut base = Base::new(own, Some(recalled), signer);
+    let mut base = Base::new(own, recalled, signer);
     match change {
         Change::Yank { version, .. } => {
             let entry = base.releases.iter_mut().find(|entry| entry.version == *version)?;
             entry.yanked = true;
+        }
+        Change::Register(manifest) if base.entry(&manifest.version).is_none() => {
+            // Only the version matters here.
+            let (version, digest) = (manifest.version.clone(), Digest::from_bytes([0; 32]));
+            base.releases.push(ReleaseEntry { version, digest, yanked: false });
+            if latest(&base.releases)?.version == manifest.version {
+                return None;
+            }
         }
         Change::Register(_) | Change::Renew { .. } => {}
         Change::Unregister { .. } => return None,
@@ -202,14 +212,18 @@ pub(super) fn missing_newest(
 }
 
 /// Makes a change. Nothing is altered: what comes back is put in the place of what was.
+///
+/// `seen` is the highest revision that was seen of the package, wherever: none is signed that is not above it.
 pub(super) fn apply(
     own: Option<&OwnPackage>,
     recalled: Option<&Recalled>,
     change: &Change,
     standing: Standing,
+    seen: Revision,
     signer: &Signer<'_>,
 ) -> Result<Changed> {
     let mut base = Base::new(own, recalled, signer);
+    base.revision = base.revision.max(seen);
     let name = change.name().clone();
     let owner = signer.keypair.public().to_peer_id();
     let id = PackageId::owned(owner, name.clone());
@@ -267,9 +281,16 @@ pub(super) fn apply(
 
     // A head that says nothing new is kept for as long as half of its life is left: signing it anew takes a
     // sequence, and everybody would have to read it again.
+    // Where the network holds what this node's own head does not say, it says something new.
     let kept = own.filter(|own| {
         let half_life = own.head.validity.issued.midpoint(own.head.validity.expires);
-        !changes && own.head.revision == base.revision && signer.unix < half_life
+        let says_all = own.releases == base.releases && own.is_withdrawn() == base.withdrawn;
+        let is_newest = own.head.revision == base.revision
+            && recalled.is_none_or(|recalled| {
+                recalled.head.revision < own.head.revision
+                    || recalled.head.digest() == own.head.digest()
+            });
+        !changes && says_all && is_newest && signer.unix < half_life
     });
     let package = match kept {
         Some(own) => OwnPackage { standing, records: base.records, ..own.clone() },

@@ -2,7 +2,7 @@
 //! as long as the node lives.
 
 use super::{
-    Action, Deadline, Engine, Now, Operation, REPLICATION_DELAY,
+    Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET, REPLICATION_DELAY,
     calls::{Call, Since},
     commands::Begin,
     outbox::Outbox,
@@ -14,8 +14,11 @@ use super::{
 use crate::{
     Announcement, Error, Event, PackageName, Receipt,
     command::{Reply, Ticket},
-    record::RecordKey,
+    record::{Kind, RecordKey},
 };
+
+#[cfg(test)]
+mod tests;
 
 impl Stage {
     /// What became of the announcement so far.
@@ -50,8 +53,13 @@ impl Engine {
         let key = RecordKey::head(&self.config.network, &self.local, change.name());
         let stage = Stage::Recalling(Recall::Head { key });
         let publish = Box::new(Publish { change, reply, stage });
+        // Releases of an earlier life of this node are with its peers: one that becomes the newest is read.
+        let own = self.own.get(publish.change.name());
+        let at_hand = own::missing_newest(own, None, &publish.change, &self.signer(now)).is_none();
         match (standing, self.peers.reach()) {
-            (Some(standing @ Standing::Confirmed { .. }), _) => {
+            (Some(standing @ Standing::Confirmed { .. }), reach)
+                if at_hand || reach == Reach::Isolated =>
+            {
                 self.commit(now, ticket, since, publish, None, standing);
             }
             // Nobody to ask: what an earlier life of this node may have published is recalled later.
@@ -94,7 +102,13 @@ impl Engine {
                         self.finish(since);
                         publish.stage = Stage::Recalling(recall);
                         let error = self.timeout(now, since);
-                        return self.abandon(*publish, error);
+                        return self.abandon(now, *publish, error);
+                    }
+                    // That nobody can be asked does not mean that nobody holds the rest of the list.
+                    Outcome::NoPeers if matches!(recall, Recall::Pages { .. }) => {
+                        self.finish(since);
+                        publish.stage = Stage::Recalling(recall);
+                        return self.abandon(now, *publish, Error::NoPeers);
                     }
                     Outcome::NotFound
                     | Outcome::NoPeers
@@ -112,7 +126,8 @@ impl Engine {
                     Some(Recalling::Listed(recalled)) => {
                         let own = self.own.get(publish.change.name());
                         let signer = self.signer(now);
-                        match own::missing_newest(own, &recalled, &publish.change, &signer) {
+                        let change = &publish.change;
+                        match own::missing_newest(own, Some(&recalled), change, &signer) {
                             Some(entry) => {
                                 publish.stage =
                                     Stage::Recalling(Recall::Newest { recalled, entry });
@@ -144,13 +159,20 @@ impl Engine {
     ) {
         let name = publish.change.name().clone();
         let own = self.own.get(&name);
-        let change = &publish.change;
-        let changed = match own::apply(own, recalled.as_ref(), change, standing, &self.signer(now))
-        {
+        // Others may have taken the last places while the package was recalled.
+        let full = own.is_none() && self.own.len() >= self.config.limits.own_packages;
+        let seen = self.store.high_water(Kind::Head, &self.local, &name).unwrap_or_default();
+        let signer = self.signer(now);
+        let changed =
+            match own::apply(own, recalled.as_ref(), &publish.change, standing, seen, &signer) {
+                Ok(_) if full => Err(Error::busy("own_packages")),
+                changed => changed,
+            };
+        let changed = match changed {
             Ok(changed) => changed,
             Err(error) => {
                 self.finish(since);
-                return self.abandon(*publish, error);
+                return self.abandon(now, *publish, error);
             }
         };
         self.forget_cached(&name);
@@ -194,11 +216,16 @@ impl Engine {
     }
 
     /// A change that comes to nothing.
-    fn abandon(&mut self, publish: Publish, error: Error) {
-        self.renewing.remove(publish.change.name());
+    fn abandon(&mut self, now: Now, publish: Publish, error: Error) {
+        let name = publish.change.name();
+        if matches!(publish.change, Change::Renew { .. }) {
+            self.renewing.remove(name);
+            // The next round may have more luck. Without one the package would lapse.
+            self.renew_later(now, name.clone());
+        }
         match publish.reply {
             Some(reply) => reply.send(Err(error)),
-            None => tracing::debug!(name = %publish.change.name(), %error, "not put again"),
+            None => tracing::debug!(%name, %error, "not put again"),
         }
     }
 
@@ -211,8 +238,12 @@ impl Engine {
         let mut first_taken = false;
         if let Some(own) = self.own.get_mut(name) {
             let lacked = own.lacks_replicas();
-            if let Standing::Confirmed { replicas: held } = &mut own.standing {
-                *held = replicas;
+            if let Standing::Confirmed { .. } = own.standing {
+                own.standing = match replicas {
+                    // Peers that refuse it may hold a newer one, which the next round reads first.
+                    0 => Standing::Unconfirmed,
+                    replicas => Standing::Confirmed { replicas },
+                };
             }
             first_taken = lacked && !own.lacks_replicas();
             if own.lacks_replicas() && self.peers.reach() == Reach::Joined {
@@ -220,7 +251,8 @@ impl Engine {
                 self.replicate_after(now, pause);
             }
         }
-        if self.renewing.remove(name) && first_taken {
+        let renewed = matches!(publish.change, Change::Renew { .. }) && self.renewing.remove(name);
+        if renewed && first_taken {
             let id = storing.id.clone();
             self.events.push_back(Event::Replicated { id, replicas });
         }
@@ -267,6 +299,18 @@ impl Engine {
         }
         let timer = self.wheel.insert(deadline, Deadline::Replicate);
         self.replication.timer = Some((timer, deadline));
+    }
+
+    /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
+    /// these wait.
+    pub(super) fn replicate_others(&mut self) {
+        let room = REPLICATION_BUDGET.saturating_sub(self.queries.len());
+        if self.closed || self.peers.reach() != Reach::Joined {
+            return;
+        }
+        for record in self.store.take_due(room) {
+            self.queries.put(record, None);
+        }
     }
 
     /// Puts own packages again that nobody holds.

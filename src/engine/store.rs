@@ -1,14 +1,19 @@
 //! The records that this node holds for the network. Nothing enters that has not been verified.
 
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use libp2p::{
     PeerId,
     kad::{KBucketDistance, KBucketKey},
 };
+
+mod high_water;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use high_water::HighWater;
+pub(crate) use shared::SharedStore;
 
 use crate::{
     Config, NetworkName, PackageName,
@@ -26,6 +31,8 @@ pub(crate) enum Refused {
     Full,
     #[error("its owner's share of the store is used up")]
     Quota,
+    #[error("its package is withdrawn")]
+    Withdrawn,
     #[error(transparent)]
     Rejected(#[from] Rejected),
 }
@@ -40,46 +47,16 @@ pub(crate) enum StoreFact {
 }
 
 /// Facts that are kept until the engine asks for them. It does so after every network event, each of which
-/// stores one record at the most.
+/// stores one record at the most; the node's own records make none.
 const MAX_FACTS: usize = 64;
+
+/// The least time between two rounds in which a record held for others is put to the peers that are closest to
+/// it now, in seconds. It is up to twice that, of each record differently, so that one of its holders comes
+/// first: what it puts is a round for the others.
+const REPLICATION_SECS: u64 = 3600;
 
 /// A package: its owner and its name.
 pub(crate) type PackageKey = (PeerId, PackageName);
-
-/// Highest (epoch, sequence) seen of each package. It outlives the records, so that an old head cannot come
-/// back when the newer one has expired here. Bounded: the package that entered first is forgotten first.
-#[derive(Debug)]
-struct HighWater {
-    marks: HashMap<PackageKey, Revision>,
-    order: VecDeque<PackageKey>,
-    bound: usize,
-}
-
-impl HighWater {
-    /// The mark that a record of this kind must not fall below. Claims have none: of one owner's the newest
-    /// wins, and an old one that is played again leads to a head, which does have one.
-    fn of(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
-        match kind {
-            Kind::Head => self.marks.get(&(*owner, name.clone())).copied(),
-            Kind::Release | Kind::Page | Kind::Claim | Kind::Message | Kind::ClaimSet => None,
-        }
-    }
-
-    fn raise(&mut self, head: &Head) {
-        let key = (head.owner, head.name.clone());
-        let mark = head.revision;
-        if let Some(known) = self.marks.get_mut(&key) {
-            *known = mark.max(*known);
-            return;
-        }
-        while self.marks.len() >= self.bound {
-            let Some(first) = self.order.pop_front() else { break };
-            self.marks.remove(&first);
-        }
-        self.order.push_back(key.clone());
-        self.marks.insert(key, mark);
-    }
-}
 
 #[derive(Debug)]
 struct Held {
@@ -89,6 +66,8 @@ struct Held {
     /// Unix seconds after which it is no longer served.
     until: u64,
     distance: KBucketDistance,
+    /// Unix seconds at which it is put to others again, unless they do so before.
+    replicate_at: u64,
     own: bool,
 }
 
@@ -106,6 +85,8 @@ pub(crate) struct Store {
     records: HashMap<RecordKey, Held>,
     by_distance: BTreeSet<(KBucketDistance, RecordKey)>,
     by_expiry: BTreeSet<(u64, RecordKey)>,
+    /// Those that are not this node's own: these the engine renews.
+    by_replication: BTreeSet<(u64, RecordKey)>,
     packages: HashMap<PackageKey, BTreeSet<RecordKey>>,
     shares: HashMap<PeerId, usize>,
     high_water: HighWater,
@@ -125,13 +106,10 @@ impl Store {
             records: HashMap::new(),
             by_distance: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
+            by_replication: BTreeSet::new(),
             packages: HashMap::new(),
             shares: HashMap::new(),
-            high_water: HighWater {
-                marks: HashMap::new(),
-                order: VecDeque::new(),
-                bound: limits.remembered_sequences,
-            },
+            high_water: HighWater::new(limits.remembered_sequences),
             max_records: limits.store_records,
             max_share: limits.store_records_per_owner,
             facts: VecDeque::new(),
@@ -140,32 +118,79 @@ impl Store {
 
     fn verify(&self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
         Record::verify(&self.network, key, bytes, self.now, |kind, owner, name| {
-            self.high_water.of(kind, owner, name)
+            self.newest_seen(kind, owner, name)
         })
+    }
+
+    /// The revision that a record of this kind must not fall below. Claims have none: of one owner's the newest
+    /// wins, and an old one that is played again leads to a head, which does have one.
+    fn newest_seen(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
+        if kind != Kind::Head {
+            return None;
+        }
+        let mark = self.high_water.revision(&(*owner, name.clone()));
+        if mark.is_some() {
+            return mark;
+        }
+        // Marks are forgotten in a flood of other packages; what is held is not.
+        match &self.records.get(&RecordKey::head(&self.network, owner, name))?.record {
+            Record::Head(head) => Some(head.revision),
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
+        }
     }
 
     /// Takes a verified record in, if the selection rule prefers it to the one that is held.
     fn insert(&mut self, record: Record, own: bool) -> Result<(), Refused> {
         let key = record.key();
-        let record = match self.records.get(&key) {
-            None => record,
+        if self.is_leftover(&record) {
+            return Err(Refused::Withdrawn);
+        }
+        let fact = match &record {
+            Record::Head(head) if !own => Some(StoreFact::Head(head.clone())),
+            _ => None,
+        };
+        match self.records.get(&key) {
+            None => {
+                if !own {
+                    self.make_room(account(&record), self.distance(&key))?;
+                }
+                self.place(key, record, own);
+            }
             Some(held) => {
-                let own = own || held.own;
+                let was_own = held.own;
                 match self.prefer(&held.record.clone(), record) {
                     Preferred::Held => {
                         // Somebody still cares for it: a record without an expiry of its own lives on.
                         self.renew(&key);
+                        if own {
+                            self.make_own(&key);
+                        }
                         return Ok(());
                     }
                     Preferred::HeldIsNewer => return Err(Refused::Older),
+                    // It has the room of the one that it replaces. Were it refused for want of room, a
+                    // claimant without any left would take the claims of others away.
                     Preferred::New(record) => {
                         self.remove(&key);
-                        return self.place(key, *record, own);
+                        self.place(key, *record, own || was_own);
                     }
                 }
             }
-        };
-        self.place(key, record, own)
+        }
+        if let Some(fact) = fact {
+            self.note(fact);
+        }
+        Ok(())
+    }
+
+    /// Whether it is a part of a package that is withdrawn, so that it means nothing any more.
+    fn is_leftover(&self, record: &Record) -> bool {
+        matches!(record, Record::Release(_) | Record::Page(_))
+            && package(record).is_some_and(|package| self.high_water.is_withdrawn(&package))
+    }
+
+    fn distance(&self, key: &RecordKey) -> KBucketDistance {
+        self.local.distance(&KBucketKey::new(key.as_bytes().to_vec()))
     }
 
     fn prefer(&mut self, held: &Record, new: Record) -> Preferred {
@@ -175,8 +200,10 @@ impl Store {
                 Selection::Left => Preferred::HeldIsNewer,
                 Selection::Right => Preferred::new(Record::Head(new)),
                 Selection::Equivocation { keep } => {
-                    let (owner, name) = (held.owner, held.name.clone());
-                    self.note(StoreFact::Equivocation { owner, name });
+                    if self.high_water.is_news(held) {
+                        let (owner, name) = (held.owner, held.name.clone());
+                        self.note(StoreFact::Equivocation { owner, name });
+                    }
                     match keep {
                         Side::Left => Preferred::Held,
                         Side::Right => Preferred::new(Record::Head(new)),
@@ -202,15 +229,11 @@ impl Store {
         }
     }
 
-    fn place(&mut self, key: RecordKey, record: Record, own: bool) -> Result<(), Refused> {
-        let account = account(&record);
-        let distance = self.local.distance(&KBucketKey::new(key.as_bytes().to_vec()));
-        if !own {
-            self.make_room(account, distance)?;
-        }
+    fn place(&mut self, key: RecordKey, record: Record, own: bool) {
+        let account = account(&record).filter(|_| !own);
+        let distance = self.distance(&key);
         if let Record::Head(head) = &record {
             self.high_water.raise(head);
-            self.note(StoreFact::Head(head.clone()));
             if head.is_withdrawn() {
                 self.purge(&(head.owner, head.name.clone()));
             }
@@ -219,15 +242,38 @@ impl Store {
         if let Some(package) = package(&record) {
             self.packages.entry(package).or_default().insert(key);
         }
+        let replicate_at = self.next_replication(distance);
         if !own {
             self.by_distance.insert((distance, key));
+            self.by_replication.insert((replicate_at, key));
         }
         self.by_expiry.insert((until, key));
         if let Some(owner) = account {
             *self.shares.entry(owner).or_default() += 1;
         }
-        self.records.insert(key, Held { record, account, until, distance, own });
-        Ok(())
+        self.records.insert(key, Held { record, account, until, distance, replicate_at, own });
+    }
+
+    /// A record that was held for the network turns out to be one of this node's own.
+    fn make_own(&mut self, key: &RecordKey) {
+        let Some(held) = self.records.get_mut(key) else { return };
+        held.own = true;
+        self.by_distance.remove(&(held.distance, *key));
+        self.by_replication.remove(&(held.replicate_at, *key));
+        let account = held.account.take();
+        self.give_back(account);
+    }
+
+    /// A record no longer counts on its owner's share.
+    fn give_back(&mut self, account: Option<PeerId>) {
+        if let Some(owner) = account
+            && let Some(share) = self.shares.get_mut(&owner)
+        {
+            *share = share.saturating_sub(1);
+            if *share == 0 {
+                self.shares.remove(&owner);
+            }
+        }
     }
 
     fn make_room(
@@ -263,15 +309,9 @@ impl Store {
     fn remove(&mut self, key: &RecordKey) {
         let Some(held) = self.records.remove(key) else { return };
         self.by_distance.remove(&(held.distance, *key));
+        self.by_replication.remove(&(held.replicate_at, *key));
         self.by_expiry.remove(&(held.until, *key));
-        if let Some(owner) = held.account
-            && let Some(share) = self.shares.get_mut(&owner)
-        {
-            *share = share.saturating_sub(1);
-            if *share == 0 {
-                self.shares.remove(&owner);
-            }
-        }
+        self.give_back(held.account);
         if let Some(package) = package(&held.record)
             && let Some(keys) = self.packages.get_mut(&package)
         {
@@ -282,12 +322,45 @@ impl Store {
         }
     }
 
+    /// A peer has put what is held: it cares for it, and so do others that it has put it to.
     fn renew(&mut self, key: &RecordKey) {
+        self.replicated(key);
         let Some(held) = self.records.get_mut(key) else { return };
         if held.record.expires().is_none() {
             self.by_expiry.remove(&(held.until, *key));
             held.until = self.now.saturating_add(self.ttl);
             self.by_expiry.insert((held.until, *key));
+        }
+    }
+
+    fn next_replication(&self, distance: KBucketDistance) -> u64 {
+        let spread = distance.0.low_u64() % REPLICATION_SECS;
+        self.now.saturating_add(REPLICATION_SECS).saturating_add(spread)
+    }
+
+    fn replicated(&mut self, key: &RecordKey) {
+        let Some(distance) = self.records.get(key).map(|held| held.distance) else { return };
+        let next = self.next_replication(distance);
+        if let Some(held) = self.records.get_mut(key)
+            && self.by_replication.remove(&(held.replicate_at, *key))
+        {
+            held.replicate_at = next;
+            self.by_replication.insert((next, *key));
+        }
+    }
+
+    /// A record that is to be put to others again. Its next round begins.
+    fn take_due(&mut self) -> Option<Record> {
+        loop {
+            let &(due, key) = self.by_replication.first()?;
+            if due > self.now {
+                return None;
+            }
+            self.replicated(&key);
+            if let Some(held) = self.live(&key) {
+                return Some(held.record.clone());
+            }
+            self.remove(&key);
         }
     }
 
@@ -341,114 +414,5 @@ enum Preferred {
 impl Preferred {
     fn new(record: Record) -> Self {
         Self::New(Box::new(record))
-    }
-}
-
-/// The one store of a node, shared by its two users within one poll: Kademlia, which serves and fills it for
-/// peers, and the engine. The lock is never contended.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedStore(Arc<Mutex<Store>>);
-
-impl SharedStore {
-    pub(crate) fn new(local: PeerId, config: &Config, now: u64) -> Self {
-        Self(Arc::new(Mutex::new(Store::new(local, config, now))))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Store> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets the calendar time by which records are valid.
-    pub(crate) fn set_time(&self, unix: u64) {
-        self.lock().now = unix;
-    }
-
-    /// Verifies a record without taking it in.
-    pub(crate) fn verify(&self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
-        self.lock().verify(key, bytes)
-    }
-
-    /// Verifies a record that a peer sent, and takes it in.
-    pub(crate) fn insert(&self, key: &RecordKey, bytes: &[u8]) -> Result<(), Refused> {
-        let mut store = self.lock();
-        if let Some(held) = store.live(key)
-            && *held.record.to_bytes() == *bytes
-        {
-            // The same bytes were verified before.
-            store.renew(key);
-            return Ok(());
-        }
-        let record = store.verify(key, bytes)?;
-        store.insert(record, false)
-    }
-
-    /// Takes a record in that has been verified before.
-    pub(crate) fn insert_verified(&self, record: Record) -> Result<(), Refused> {
-        self.lock().insert(record, false)
-    }
-
-    /// Takes one of this node's own records in, outside the bounds.
-    pub(crate) fn insert_own(&self, record: Record) -> Result<(), Refused> {
-        self.lock().insert(record, true)
-    }
-
-    /// Remembers the sequence of a head that was seen, stored or not.
-    pub(crate) fn raise_high_water(&self, head: &Head) {
-        self.lock().high_water.raise(head);
-    }
-
-    /// The highest revision seen of a package's records of this kind.
-    pub(crate) fn high_water(
-        &self,
-        kind: Kind,
-        owner: &PeerId,
-        name: &PackageName,
-    ) -> Option<Revision> {
-        self.lock().high_water.of(kind, owner, name)
-    }
-
-    /// Puts a newer record in the place of one that is held; what is not held is not taken in.
-    pub(crate) fn replace_held(&self, record: Record) -> Result<(), Refused> {
-        let mut store = self.lock();
-        if store.live(&record.key()).is_none() {
-            return Ok(());
-        }
-        store.insert(record, false)
-    }
-
-    /// One of this node's own records.
-    pub(crate) fn own(&self, key: &RecordKey) -> Option<Record> {
-        let store = self.lock();
-        let held = store.live(key).filter(|held| held.own)?;
-        // A set of claims is everybody's, and this node may not know all of it.
-        (!matches!(held.record, Record::Claims { .. })).then(|| held.record.clone())
-    }
-
-    pub(crate) fn bytes(&self, key: &RecordKey) -> Option<(Vec<u8>, bool)> {
-        let store = self.lock();
-        let held = store.live(key)?;
-        Some((held.record.to_bytes().to_vec(), held.own))
-    }
-
-    pub(crate) fn all(&self) -> Vec<(RecordKey, Vec<u8>, bool)> {
-        let store = self.lock();
-        store
-            .records
-            .iter()
-            .filter(|(_, held)| held.until > store.now)
-            .map(|(key, held)| (*key, held.record.to_bytes().to_vec(), held.own))
-            .collect()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.lock().records.len()
-    }
-
-    pub(crate) fn sweep(&self, budget: usize) {
-        self.lock().sweep(budget);
-    }
-
-    pub(crate) fn next_fact(&self) -> Option<StoreFact> {
-        self.lock().facts.pop_front()
     }
 }

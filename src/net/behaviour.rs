@@ -1,6 +1,6 @@
 //! The protocols that a node speaks, set up for one network.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::num::NonZeroUsize;
 
 use libp2p::{
     PeerId, StreamProtocol, connection_limits, gossipsub, identify,
@@ -10,7 +10,7 @@ use libp2p::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::{Config, DhtMode, Error, NetworkName, Result};
+use crate::{Config, DhtMode, Error, NetworkName, Result, record::Message};
 
 /// Announcements carry a signed head at the most, with room for gossipsub's own framing.
 const MAX_GOSSIP_BYTES: usize = 16 * 1024;
@@ -19,16 +19,26 @@ const MAX_GOSSIP_BYTES: usize = 16 * 1024;
 /// 16 KiB a record of 14,000 bytes can be held and yet not be served.
 const MAX_DHT_PACKET_BYTES: usize = 64 * 1024;
 
-/// How often the records held for others are handed to the peers that are now closest to them.
-const REPLICATION_INTERVAL: Duration = Duration::from_secs(3600);
-
 /// Topics that one peer may subscribe. More is a flood.
 const MAX_TOPICS_PER_PEER: usize = 256;
 
 pub(crate) type Gossipsub = gossipsub::Behaviour<
     gossipsub::IdentityTransform,
-    gossipsub::MaxCountSubscriptionFilter<gossipsub::AllowAllSubscriptionFilter>,
+    gossipsub::MaxCountSubscriptionFilter<NetworkTopics>,
 >;
+
+/// Topics of one network, with names as long as messages have them. Whatever else a peer subscribes is not kept.
+#[derive(Debug)]
+pub(crate) struct NetworkTopics {
+    prefix: String,
+}
+
+impl gossipsub::TopicSubscriptionFilter for NetworkTopics {
+    fn can_subscribe(&mut self, topic: &gossipsub::TopicHash) -> bool {
+        let name = topic.as_str().strip_prefix(&self.prefix);
+        name.is_some_and(|name| (1..=Message::MAX_TOPIC_BYTES).contains(&name.len()))
+    }
+}
 
 /// Everything that a node says and hears, over the record store `S`.
 #[derive(NetworkBehaviour)]
@@ -75,6 +85,8 @@ fn limits(config: &Config) -> connection_limits::Behaviour {
     connection_limits::Behaviour::new(
         connection_limits::ConnectionLimits::default()
             .with_max_established(Some(limits.connections))
+            // Strangers who take all places that there are for them leave some to dial from.
+            .with_max_established_incoming(Some(limits.connections - limits.connections / 4))
             .with_max_established_per_peer(Some(limits.connections_per_peer))
             .with_max_pending_incoming(Some(limits.pending_connections))
             .with_max_pending_outgoing(Some(limits.pending_connections)),
@@ -101,7 +113,9 @@ where
         .set_provider_publication_interval(None)
         // Own records are put again by the engine, which knows when they must be signed anew.
         .set_publication_interval(None)
-        .set_replication_interval(Some(REPLICATION_INTERVAL))
+        // And so are those of others: Kademlia's own job notes every key that it is sent, valid or not, for
+        // as long as the interval lasts.
+        .set_replication_interval(None)
         // The store validates and its refusal resets the stream, so that an acknowledgement means stored.
         .set_record_filtering(kad::StoreInserts::Unfiltered)
         .set_caching(kad::Caching::Disabled)
@@ -129,7 +143,7 @@ fn gossip(network: &NetworkName) -> Result<Gossipsub> {
         .build()
         .map_err(|error| Error::Transport { reason: error.to_string() })?;
     let filter = gossipsub::MaxCountSubscriptionFilter {
-        filter: gossipsub::AllowAllSubscriptionFilter {},
+        filter: NetworkTopics { prefix: topic_name(network, "").hash().into_string() },
         max_subscribed_topics: MAX_TOPICS_PER_PEER,
         max_subscriptions_per_request: MAX_TOPICS_PER_PEER,
     };
@@ -143,3 +157,23 @@ fn gossip(network: &NetworkName) -> Result<Gossipsub> {
 
 /// The number of peers that a record is put to, which is also the most that can acknowledge it.
 pub(crate) const REPLICATION_FACTOR: NonZeroUsize = kad::K_VALUE;
+
+#[cfg(test)]
+mod tests {
+    use gossipsub::TopicSubscriptionFilter as _;
+
+    use super::*;
+
+    #[test]
+    fn topics_of_other_networks_and_endless_ones_are_not_kept() {
+        let network = NetworkName::default();
+        let mut topics = NetworkTopics { prefix: topic_name(&network, "").hash().into_string() };
+        let mut allows = |topic: gossipsub::IdentTopic| topics.can_subscribe(&topic.hash());
+        assert!(allows(topic_name(&network, "announcements")));
+        assert!(allows(topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES))));
+        assert!(!allows(topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES + 1))));
+        assert!(!allows(topic_name(&network, "")));
+        assert!(!allows(topic_name(&"other".parse().unwrap(), "announcements")));
+        assert!(!allows(gossipsub::IdentTopic::new("announcements")));
+    }
+}

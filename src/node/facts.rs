@@ -22,9 +22,15 @@ use crate::{
     net::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol, topic_name},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Addresses of one peer that the routing table is told of. A peer on many interfaces has a few; more is an
 /// attempt to have others dial strangers.
 const MAX_ADDRESSES_PER_PEER: usize = 16;
+
+/// The longest of them, in bytes: those of the twenty peers in a reply to a lookup fit into it beside a record.
+const MAX_ADDRESS_BYTES: usize = 128;
 
 /// Which engine's matter each thing under way in the Swarm is.
 #[derive(Debug)]
@@ -265,7 +271,7 @@ impl Node {
             let here = self.engine.address_of(&peer).is_some_and(is_loopback);
             let addresses = info.listen_addrs.into_iter().filter(|address| {
                 // A peer elsewhere that listens on its own loopback address is not to be found on ours.
-                here || !is_loopback(address)
+                address.len() <= MAX_ADDRESS_BYTES && (here || !is_loopback(address))
             });
             for address in addresses.take(MAX_ADDRESSES_PER_PEER) {
                 let update = self.swarm.behaviour_mut().kad.add_address(&peer, address);
@@ -273,10 +279,26 @@ impl Node {
                     self.engine.learn(now, Fact::Routable { peer });
                 }
             }
+            self.forget_oldest_addresses(peer);
         } else {
             tracing::debug!(%peer, protocols = ?info.protocols, "does not serve this network's DHT");
         }
         self.engine.learn(now, Fact::Introduced { peer, agent: info.agent_version });
+    }
+
+    /// A peer may introduce itself again and again, with other addresses each time.
+    fn forget_oldest_addresses(&mut self, peer: PeerId) {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let Some(bucket) = kad.kbucket(peer) else { return };
+        let known: Vec<Multiaddr> = bucket
+            .iter()
+            .filter(|entry| *entry.node.key.preimage() == peer)
+            .flat_map(|entry| entry.node.value.iter().cloned())
+            .collect();
+        let surplus = known.len().saturating_sub(MAX_ADDRESSES_PER_PEER);
+        for address in known.into_iter().take(surplus) {
+            kad.remove_address(&peer, &address);
+        }
     }
 }
 

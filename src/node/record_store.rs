@@ -1,6 +1,6 @@
 //! The engine's record store as Kademlia sees it.
 
-use std::{borrow::Cow, iter, vec};
+use std::{borrow::Cow, iter};
 
 use libp2p::{
     PeerId,
@@ -29,14 +29,13 @@ impl KadStore {
     }
 
     fn record(&self, key: &RecordKey, value: Vec<u8>, own: bool) -> Record {
-        // Own records name this node as publisher, so that Kademlia's replication leaves them to the engine.
         let publisher = own.then_some(self.local);
         Record { key: KadKey::new(&key.as_bytes()), value, publisher, expires: None }
     }
 }
 
 impl RecordStore for KadStore {
-    type RecordsIter<'a> = vec::IntoIter<Cow<'a, Record>>;
+    type RecordsIter<'a> = iter::Empty<Cow<'a, Record>>;
     type ProvidedIter<'a> = iter::Empty<Cow<'a, ProviderRecord>>;
 
     fn get(&self, key: &KadKey) -> Option<Cow<'_, Record>> {
@@ -47,6 +46,14 @@ impl RecordStore for KadStore {
 
     fn put(&mut self, record: Record) -> Result<()> {
         let refused = match RecordKey::try_from(record.key.as_ref()) {
+            // Put by this node itself, to others: Kademlia lets nothing through that a peer sends in this
+            // node's name. It is no sign that others care for it.
+            Ok(key)
+                if record.publisher == Some(self.local)
+                    && self.store.holds(&key, &record.value) =>
+            {
+                return Ok(());
+            }
             Ok(key) => match self.store.insert(&key, &record.value) {
                 Ok(()) => return Ok(()),
                 Err(refused) => refused,
@@ -57,21 +64,18 @@ impl RecordStore for KadStore {
         Err(match refused {
             Refused::Full | Refused::Quota => Error::MaxRecords,
             // libp2p has no word for "not valid".
-            Refused::NotOurs | Refused::Older | Refused::Rejected(_) => Error::ValueTooLarge,
+            Refused::NotOurs | Refused::Older | Refused::Withdrawn | Refused::Rejected(_) => {
+                Error::ValueTooLarge
+            }
         })
     }
 
     /// Kademlia removes what it takes for expired. Only the store decides that here.
     fn remove(&mut self, _: &KadKey) {}
 
+    /// Kademlia would ask for them to replicate them, which the engine does.
     fn records(&self) -> Self::RecordsIter<'_> {
-        let records: Vec<_> = self
-            .store
-            .all()
-            .into_iter()
-            .map(|(key, value, own)| Cow::Owned(self.record(&key, value, own)))
-            .collect();
-        records.into_iter()
+        iter::empty()
     }
 
     fn add_provider(&mut self, _: ProviderRecord) -> Result<()> {

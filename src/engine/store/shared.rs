@@ -1,0 +1,136 @@
+//! The store as its users see it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libp2p::PeerId;
+
+use super::{Refused, Store, StoreFact};
+use crate::{
+    Config, PackageName,
+    record::{Head, Kind, Record, RecordKey, Rejected, Revision, Signed},
+};
+
+/// The one store of a node, shared by its two users within one poll: Kademlia, which serves and fills it for
+/// peers, and the engine. The lock is never contended.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedStore(Arc<Mutex<Store>>);
+
+impl SharedStore {
+    pub(crate) fn new(local: PeerId, config: &Config, now: u64) -> Self {
+        Self(Arc::new(Mutex::new(Store::new(local, config, now))))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Store> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the calendar time by which records are valid.
+    pub(crate) fn set_time(&self, unix: u64) {
+        self.lock().now = unix;
+    }
+
+    /// Verifies a copy of a record that was looked up, without taking it in. A head of this node's own that is
+    /// older than its last one is no replay: an earlier life of the node may have published it.
+    pub(crate) fn verify(&self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
+        let store = self.lock();
+        Record::verify(&store.network, key, bytes, store.now, |kind, owner, name| {
+            if owner == store.local.preimage() {
+                None
+            } else {
+                store.newest_seen(kind, owner, name)
+            }
+        })
+    }
+
+    /// Verifies a record that a peer sent, and takes it in.
+    pub(crate) fn insert(&self, key: &RecordKey, bytes: &[u8]) -> Result<(), Refused> {
+        let mut store = self.lock();
+        if let Some(held) = store.live(key)
+            && *held.record.to_bytes() == *bytes
+        {
+            // The same bytes were verified before.
+            store.renew(key);
+            return Ok(());
+        }
+        let record = store.verify(key, bytes)?;
+        store.insert(record, false)
+    }
+
+    /// Takes a record in that has been verified before.
+    pub(crate) fn insert_verified(&self, record: Record) -> Result<(), Refused> {
+        self.lock().insert(record, false)
+    }
+
+    /// Takes one of this node's own records in, outside the bounds.
+    pub(crate) fn insert_own(&self, record: Record) -> Result<(), Refused> {
+        self.lock().insert(record, true)
+    }
+
+    /// Remembers the sequence of a head that was seen, stored or not.
+    pub(crate) fn raise_high_water(&self, head: &Head) {
+        self.lock().high_water.raise(head);
+    }
+
+    /// The highest revision seen of a package's records of this kind.
+    pub(crate) fn high_water(
+        &self,
+        kind: Kind,
+        owner: &PeerId,
+        name: &PackageName,
+    ) -> Option<Revision> {
+        self.lock().newest_seen(kind, owner, name)
+    }
+
+    /// Whether it is news that there are two heads of this one's revision.
+    pub(crate) fn is_news_of_equivocation(&self, head: &Head) -> bool {
+        self.lock().high_water.is_news(head)
+    }
+
+    /// Drops what is held of a package whose owner has withdrawn it. The tombstone takes the place of a head
+    /// that is held; where none is, it is not taken in.
+    pub(crate) fn withdraw(&self, tombstone: &Signed<Head>) -> Result<(), Refused> {
+        let mut store = self.lock();
+        if store.live(&tombstone.key()).is_some() {
+            return store.insert(Record::Head(tombstone.clone()), false);
+        }
+        store.purge(&(tombstone.owner, tombstone.name.clone()));
+        Ok(())
+    }
+
+    /// One of this node's own records.
+    pub(crate) fn own(&self, key: &RecordKey) -> Option<Record> {
+        let store = self.lock();
+        let held = store.live(key).filter(|held| held.own)?;
+        // A set of claims is everybody's, and this node may not know all of it.
+        (!matches!(held.record, Record::Claims { .. })).then(|| held.record.clone())
+    }
+
+    pub(crate) fn bytes(&self, key: &RecordKey) -> Option<(Vec<u8>, bool)> {
+        let store = self.lock();
+        let held = store.live(key)?;
+        Some((held.record.to_bytes().to_vec(), held.own))
+    }
+
+    /// Whether these bytes are held under this key.
+    pub(crate) fn holds(&self, key: &RecordKey, bytes: &[u8]) -> bool {
+        self.lock().live(key).is_some_and(|held| *held.record.to_bytes() == *bytes)
+    }
+
+    /// At most `budget` records of others that are to be put to those that are now closest to them.
+    pub(crate) fn take_due(&self, budget: usize) -> Vec<Record> {
+        let mut store = self.lock();
+        std::iter::from_fn(|| store.take_due()).take(budget).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().records.len()
+    }
+
+    pub(crate) fn sweep(&self, budget: usize) {
+        self.lock().sweep(budget);
+    }
+
+    pub(crate) fn next_fact(&self) -> Option<StoreFact> {
+        self.lock().facts.pop_front()
+    }
+}

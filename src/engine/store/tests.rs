@@ -1,0 +1,220 @@
+use libp2p::identity::Keypair;
+
+use super::*;
+use crate::{
+    Manifest,
+    record::{Claim, ClaimSet, ClaimStatus, Release, ReleaseEntry, Validity},
+};
+
+const NOW: u64 = 1_800_000_000;
+
+fn store(adjust: impl FnOnce(&mut Config)) -> SharedStore {
+    let mut config = Config::new();
+    adjust(&mut config);
+    SharedStore::new(PeerId::random(), &config, NOW)
+}
+
+fn name(text: &str) -> PackageName {
+    text.parse().unwrap()
+}
+
+fn keypair(seed: u8) -> Keypair {
+    Keypair::ed25519_from_bytes([seed; 32]).unwrap()
+}
+
+fn validity() -> Validity {
+    Validity::starting(NOW, 3600)
+}
+
+fn release(keypair: &Keypair, package: &str, version: &str) -> Signed<Release> {
+    let manifest = Manifest::new(name(package), version.parse().unwrap());
+    let owner = keypair.public().to_peer_id();
+    Signed::sign(keypair, Release::new(NetworkName::default(), owner, manifest)).unwrap()
+}
+
+fn live(keypair: &Keypair, package: &str, version: &str, sequence: u64) -> Signed<Head> {
+    let release = release(keypair, package, version);
+    let head = Head::live(
+        NetworkName::default(),
+        keypair.public().to_peer_id(),
+        Revision::new(0, sequence),
+        validity(),
+        release.manifest.clone(),
+        vec![ReleaseEntry::of(&release)],
+        None,
+    );
+    Signed::sign(keypair, head).unwrap()
+}
+
+fn tombstone(keypair: &Keypair, package: &str, sequence: u64) -> Signed<Head> {
+    let owner = keypair.public().to_peer_id();
+    let revision = Revision::new(0, sequence);
+    let (network, name) = (NetworkName::default(), name(package));
+    Signed::sign(keypair, Head::withdrawn(network, owner, name, revision, validity(), "")).unwrap()
+}
+
+fn claims(package: &str, claimants: &[&Keypair]) -> Record {
+    let mut set = ClaimSet::empty(NetworkName::default(), name(package));
+    for keypair in claimants {
+        let claim = Claim::new(
+            NetworkName::default(),
+            keypair.public().to_peer_id(),
+            name(package),
+            Revision::new(0, 1),
+            validity(),
+            ClaimStatus::Active,
+        );
+        set = set.with(Signed::sign(keypair, claim).unwrap(), NOW);
+    }
+    Record::Claims { set, dropped: 0 }
+}
+
+fn put(store: &SharedStore, record: &Record) -> Result<(), Refused> {
+    store.insert(&record.key(), &record.to_bytes())
+}
+
+fn share(store: &SharedStore, keypair: &Keypair) -> usize {
+    store.lock().shares.get(&keypair.public().to_peer_id()).copied().unwrap_or_default()
+}
+
+/// The key pairs of two owners, in the order of the claims in a set.
+fn in_order() -> (Keypair, Keypair) {
+    let (a, b) = (keypair(1), keypair(2));
+    let key = |keypair: &Keypair| crate::package::owner_key(&keypair.public().to_peer_id());
+    if key(&a) < key(&b) { (a, b) } else { (b, a) }
+}
+
+#[test]
+fn a_claimant_without_any_share_left_cannot_take_the_claims_of_others_away() {
+    let (greedy, modest) = in_order();
+    let store = store(|config| config.limits.store_records_per_owner = 1);
+    put(&store, &Record::Head(live(&greedy, "greedy", "1.0.0", 1))).unwrap();
+    put(&store, &claims("wanted", &[&modest])).unwrap();
+
+    put(&store, &claims("wanted", &[&greedy])).unwrap();
+
+    let (bytes, _) = store.bytes(&claims("wanted", &[]).key()).expect("the set is still held");
+    assert_eq!(*bytes, *claims("wanted", &[&greedy, &modest]).to_bytes());
+}
+
+#[test]
+fn what_peers_gave_back_first_becomes_own_when_its_owner_publishes_it() {
+    let owner = keypair(1);
+    let store = store(|config| config.limits.store_records = 1);
+    let release = Record::Release(release(&owner, "tool", "1.0.0"));
+    put(&store, &release).unwrap();
+    assert_eq!(share(&store, &owner), 1);
+
+    store.insert_own(release.clone()).unwrap();
+
+    assert_eq!(store.own(&release.key()).as_ref(), Some(&release));
+    assert_eq!(share(&store, &owner), 0, "own records are on nobody's share");
+    for other in 10..20 {
+        // The one place for others is free, and nothing takes the own one's.
+        let _ = put(&store, &Record::Head(live(&keypair(other), "other", "1.0.0", 1)));
+    }
+    assert_eq!(store.len(), 2);
+    assert!(store.own(&release.key()).is_some());
+}
+
+#[test]
+fn nothing_of_a_withdrawn_package_comes_back() {
+    let owner = keypair(1);
+    let store = store(|_| {});
+    let release = Record::Release(release(&owner, "tool", "1.0.0"));
+    put(&store, &Record::Head(live(&owner, "tool", "1.0.0", 1))).unwrap();
+    put(&store, &release).unwrap();
+
+    put(&store, &Record::Head(tombstone(&owner, "tool", 2))).unwrap();
+
+    assert_eq!(store.bytes(&release.key()), None);
+    assert_eq!(put(&store, &release), Err(Refused::Withdrawn));
+    assert_eq!(store.len(), 1, "the tombstone");
+}
+
+#[test]
+fn a_tombstone_that_is_heard_of_drops_releases_without_a_head() {
+    let owner = keypair(1);
+    let store = store(|_| {});
+    let release = Record::Release(release(&owner, "tool", "1.0.0"));
+    put(&store, &release).unwrap();
+
+    store.withdraw(&tombstone(&owner, "tool", 2)).unwrap();
+
+    assert_eq!(store.len(), 0);
+}
+
+#[test]
+fn a_held_head_stands_against_older_ones_when_its_mark_is_forgotten() {
+    let owner = keypair(1);
+    let store = store(|config| config.limits.remembered_sequences = 1);
+    let newer = live(&owner, "tool", "2.0.0", 2);
+    put(&store, &Record::Head(newer.clone())).unwrap();
+    store.raise_high_water(&live(&keypair(2), "other", "1.0.0", 1));
+
+    let older = Record::Head(live(&owner, "tool", "1.0.0", 1));
+    let rejected = store.verify(&older.key(), &older.to_bytes()).unwrap_err();
+
+    assert_eq!(rejected, Rejected::Stale { known: newer.revision, found: Revision::new(0, 1) });
+}
+
+#[test]
+fn an_equivocation_is_told_once_however_often_its_heads_are_sent() {
+    let owner = keypair(1);
+    let store = store(|_| {});
+    let heads = ["1.0.0", "2.0.0"].map(|version| Record::Head(live(&owner, "tool", version, 1)));
+    for _ in 0..5 {
+        for head in &heads {
+            put(&store, head).unwrap();
+        }
+    }
+    let facts = std::iter::from_fn(|| store.next_fact());
+    let told = facts.filter(|fact| matches!(fact, StoreFact::Equivocation { .. })).count();
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn own_heads_leave_room_for_the_facts_that_peers_make() {
+    let (own, other) = (keypair(1), keypair(2));
+    let store = store(|_| {});
+    for i in 0..2 * MAX_FACTS {
+        let head = live(&own, &format!("own-{i}"), "1.0.0", 1);
+        store.insert_own(Record::Head(head)).unwrap();
+    }
+    put(&store, &Record::Head(live(&other, "tool", "1.0.0", 1))).unwrap();
+    assert!(matches!(store.next_fact(), Some(StoreFact::Head(head)) if head.name == name("tool")));
+}
+
+#[test]
+fn a_record_of_others_is_put_again_once_an_hour_unless_others_do() {
+    let owner = keypair(1);
+    let store = store(|config| config.record_ttl = std::time::Duration::from_secs(86_400));
+    let release = Record::Release(release(&owner, "tool", "1.0.0"));
+    let own = Record::Release(self::release(&owner, "own", "1.0.0"));
+    put(&store, &release).unwrap();
+    store.insert_own(own).unwrap();
+
+    assert_eq!(store.take_due(9), []);
+    store.set_time(NOW + REPLICATION_SECS - 1);
+    assert_eq!(store.take_due(9), []);
+    put(&store, &release).unwrap();
+    store.set_time(NOW + 2 * REPLICATION_SECS - 2);
+    assert_eq!(store.take_due(9), [], "somebody else has just put it");
+    store.set_time(NOW + 3 * REPLICATION_SECS);
+    assert_eq!(store.take_due(0), []);
+    assert_eq!(store.take_due(9), std::slice::from_ref(&release));
+    assert_eq!(store.take_due(9), [], "its next round has begun");
+}
+
+#[test]
+fn what_peers_have_stopped_putting_lapses_although_this_node_puts_it() {
+    let owner = keypair(1);
+    let store = store(|config| config.record_ttl = std::time::Duration::from_secs(7200));
+    let release = Record::Release(release(&owner, "tool", "1.0.0"));
+    put(&store, &release).unwrap();
+    store.set_time(NOW + 7199);
+    assert_eq!(store.take_due(9), std::slice::from_ref(&release));
+    assert!(store.holds(&release.key(), &release.to_bytes()));
+    store.set_time(NOW + 7200);
+    assert!(!store.holds(&release.key(), &release.to_bytes()));
+}
