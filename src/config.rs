@@ -46,7 +46,7 @@ pub struct Config {
     /// packages. Default: `announcements`.
     pub announcements_topic: String,
     /// How many calls may stand between the handles and the node before further callers wait for
-    /// room. Their deadlines run meanwhile. Default: 100.
+    /// room. Their deadlines run meanwhile. At most 1,000,000. Default: 100.
     pub command_capacity: usize,
     /// How long a call may take, counted from the call itself. Default: 30 s.
     #[serde(with = "humantime_serde")]
@@ -55,8 +55,8 @@ pub struct Config {
     /// Default: 5 s.
     #[serde(with = "humantime_serde")]
     pub announce_timeout: Duration,
-    /// The granularity with which stale calls, cache entries and the like are swept: one tick of the timer
-    /// wheel. An answer is never later than its deadline and one of these. Default: 10 ms.
+    /// The granularity of deadlines: one tick of the timer wheel. An answer is never later than its deadline
+    /// and one of these. Default: 10 ms.
     #[serde(with = "humantime_serde")]
     pub sweep_granularity: Duration,
     /// For how long what was read or announced is answered without asking again. Default: 300 s.
@@ -233,8 +233,8 @@ impl Config {
                 "must be at most a third of `record_ttl`, or own records lapse between two rounds",
             ));
         }
-        if self.command_capacity == 0 {
-            return Err(Error::invalid("command_capacity", "must be at least 1"));
+        if !(1..=1_000_000).contains(&self.command_capacity) {
+            return Err(Error::invalid("command_capacity", "must be between 1 and 1,000,000"));
         }
         validate_topic("announcements_topic", &self.announcements_topic)?;
         self.transport.validate()?;
@@ -275,7 +275,8 @@ pub struct Limits {
     pub commands_per_poll: usize,
     /// Network events taken in one poll before the caller's executor has its turn. Default: 256.
     pub network_events_per_poll: usize,
-    /// Packages that this node publishes itself. Default: 1,000.
+    /// Packages that this node publishes itself, with those that it has withdrawn since it started: their
+    /// tombstones are put again, too. Default: 1,000.
     pub own_packages: usize,
     /// Records held for the network. Default: 16,384 (at 8 KiB each at the most: 128 MiB).
     pub store_records: usize,
@@ -389,5 +390,19 @@ impl Limits {
             Some((field, _)) => Err(Error::invalid(field, "must be at least 1")),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_no_memory_holds_is_refused_and_does_not_panic() {
+        for capacity in [0, 1_000_001, usize::MAX] {
+            let refused = Config::new().with_command_capacity(capacity).validate();
+            assert!(matches!(refused, Err(Error::Invalid { .. })), "{capacity}");
+        }
+        assert_eq!(Config::new().with_command_capacity(1_000_000).validate(), Ok(()));
     }
 }

@@ -89,8 +89,8 @@ impl Handle {
 
     /// Reads one record of the DHT by its key. The record has been verified: signature, key, validity.
     ///
-    /// A set of claims is the union of what all reached peers hold; of any other record the first valid
-    /// copy answers.
+    /// A set of claims is the union of what all reached peers hold, and a head of this node's own the newest
+    /// that they hold; of any other record the first valid copy answers.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NoPeers`], [`Error::Timeout`], [`Error::Busy`], [`Error::ShuttingDown`].
@@ -102,7 +102,9 @@ impl Handle {
     /// they stored it. An acknowledgement means stored: peers refuse what they would not hold.
     ///
     /// # Errors
-    /// [`Error::Conflict`] where this node knows a newer one, [`Error::Busy`], [`Error::ShuttingDown`].
+    /// [`Error::Conflict`] where this node knows a newer one, [`Error::Invalid`] for one of another network or
+    /// one that has expired, [`Error::Busy`] where there is no room for it here, [`Error::Timeout`],
+    /// [`Error::ShuttingDown`].
     pub async fn put_record(&self, record: Record) -> Result<u32> {
         let record = Box::new(record);
         self.ask(|reply| Command::PutRecord { record, reply }).await
@@ -125,7 +127,8 @@ impl Handle {
     /// Answered when the last step is done, with the number of peers in the routing table.
     ///
     /// # Errors
-    /// [`Error::NoPeers`] where none could be reached, [`Error::Timeout`], [`Error::ShuttingDown`].
+    /// [`Error::NoPeers`] where none could be reached, [`Error::Busy`], [`Error::Timeout`],
+    /// [`Error::ShuttingDown`].
     pub async fn bootstrap(&self) -> Result<usize> {
         self.ask(|reply| Command::Bootstrap { reply }).await
     }
@@ -157,7 +160,7 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::Transport`] with the reason for each address, [`Error::Invalid`] where an address names
-    /// another peer, [`Error::Timeout`], [`Error::ShuttingDown`].
+    /// another peer or the peer is this node, [`Error::Busy`], [`Error::Timeout`], [`Error::ShuttingDown`].
     pub async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<()> {
         if addresses.is_empty() {
             return Err(Error::invalid("addresses", "name at least one address to dial"));

@@ -232,6 +232,23 @@ fn a_clock_that_jumps_by_a_year_answers_everybody() {
 }
 
 #[test]
+fn a_shutdown_is_acknowledged_after_everybody_in_the_queue_was_answered() {
+    let limits = Limits::new().with_commands_per_poll(1);
+    let mut bench = Bench::new(Config::new().with_limits(limits));
+    let handle = bench.handle.clone();
+    let mut shutdown = handle.shutdown().boxed();
+    assert!((&mut shutdown).now_or_never().is_none());
+    let mut behind = metadata_calls(&handle, 20);
+    let mut cx = noop_context();
+    while (&mut shutdown).now_or_never().is_none() {
+        let _ = bench.poll(&mut cx);
+    }
+    for _ in 0..20 {
+        assert_eq!(behind.next().now_or_never(), Some(Some(Err(Error::ShuttingDown))));
+    }
+}
+
+#[test]
 fn it_ends_once_for_ever_and_only_then_says_so() {
     let mut bench = Bench::asking(Config::new());
     let (waker, wakes) = new_count_waker();

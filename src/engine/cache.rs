@@ -1,8 +1,9 @@
 //! Records that were read or announced a short while ago.
 
-use std::collections::{BTreeSet, HashMap};
-
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use crate::record::{Record, RecordKey};
 
@@ -27,8 +28,7 @@ impl Cache {
         Self { records: HashMap::new(), by_time: BTreeSet::new(), ttl, bound }
     }
 
-    /// Keeps a record for the cache's time to live, and tells when that ends. The caller decides which of
-    /// two records is newer.
+    /// Keeps a record for the cache's time to live. The caller decides which of two records is newer.
     pub(crate) fn insert(&mut self, key: RecordKey, record: Record, now: Duration) {
         if self.bound == 0 {
             return;

@@ -1,5 +1,7 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
+use std::borrow::Cow;
+
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
@@ -146,8 +148,9 @@ impl Engine {
         if self.queries.len() >= self.config.limits.waiting_calls {
             return reply.send(Err(Error::busy("waiting_calls")));
         }
-        if let Err(refused) = self.store.insert_verified(record.clone()) {
-            return reply.send(Err(Error::Conflict { reason: refused.to_string() }));
+        // It was verified once, but maybe for another network or at another time.
+        if let Err(refused) = self.store.insert(&record.key(), &record.to_bytes()) {
+            return reply.send(Err(refused.into()));
         }
         let since = self.since(&begin);
         self.queries.put(record, Some(begin.ticket));
@@ -231,16 +234,17 @@ impl Engine {
             .own
             .values()
             .filter_map(|own| read::newest(&own.head, Source::Own))
-            .filter(|package| query.matches(&package.manifest, &package.owner));
-        let known = self.catalogue.matching(query, now.unix).cloned();
-        let mut found: Vec<(u32, Package)> =
+            .filter(|package| query.matches(&package.manifest, &package.owner))
+            .map(Cow::Owned);
+        let known = self.catalogue.matching(query, now.unix).map(Cow::Borrowed);
+        let mut found: Vec<(u32, Cow<'_, Package>)> =
             own.chain(known).map(|package| (query.score(&package.manifest), package)).collect();
         // Best first, and of equal ones always in the same order.
         found.sort_by(|(a_score, a), (b_score, b)| {
             b_score.cmp(a_score).then_with(|| (a.id.name(), a.owner).cmp(&(b.id.name(), b.owner)))
         });
         found.truncate(query.limit);
-        Ok(found.into_iter().map(|(_, package)| package).collect())
+        Ok(found.into_iter().map(|(_, package)| package.into_owned()).collect())
     }
 
     fn metadata(&self) -> RegistryMetadata {

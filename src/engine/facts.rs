@@ -5,6 +5,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict,
     interface::{Fact, QueryEnd},
+    own::Standing,
     queries::Outcome,
     read,
     store::StoreFact,
@@ -34,6 +35,9 @@ impl Engine {
                 self.events.push_back(Event::Connected { peer, address, direction });
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
                 self.wheel.insert(deadline, Deadline::Introduction(peer));
+                if self.peers.is_routable(&peer) {
+                    self.reached(now);
+                }
             }
             Fact::Disconnected { peer, reason } => {
                 self.peers.disconnected(&peer);
@@ -42,10 +46,11 @@ impl Engine {
             }
             Fact::Introduced { peer, agent } => self.peers.introduced(&peer, agent),
             Fact::Routable { peer } => {
-                self.peers.routable(peer);
-                self.rejoin.backoff.reset();
-                self.replication.backoff.reset();
-                self.replicate_soon(now);
+                // A peer that merely tells its addresses again is no change: were it one, it could make
+                // this node put its packages without a pause.
+                if self.peers.routable(peer) {
+                    self.reached(now);
+                }
             }
             Fact::Unroutable { peer } => self.peers.unroutable(&peer),
             Fact::Dialed { ticket, failure } => self.dialed(ticket, failure),
@@ -82,6 +87,13 @@ impl Engine {
             Some(Protocol::P2p(_)) => address,
             _ => address.with(Protocol::P2p(self.local)),
         }
+    }
+
+    /// Somebody can be asked who could not be a moment ago: what waited for that begins anew.
+    fn reached(&mut self, now: Now) {
+        self.rejoin.backoff.reset();
+        self.replication.backoff.reset();
+        self.replicate_soon(now);
     }
 
     pub(super) fn dial_bootstrap(&mut self) {
@@ -138,20 +150,31 @@ impl Engine {
     pub(crate) fn learn_stored(&mut self) {
         while let Some(fact) = self.store.next_fact() {
             match fact {
+                StoreFact::Head(head) if head.owner == self.local => self.doubt_own(&head),
                 StoreFact::Head(head) => {
-                    let own = self.own.get_mut(&head.name).filter(|_| head.owner == self.local);
-                    if let Some(own) = own
-                        && own.head.revision < head.revision
-                    {
-                        // Another node with this key, or an earlier life of this one: the next change reads
-                        // what it did first.
-                        own.standing = super::own::Standing::Unconfirmed;
+                    if head.is_withdrawn() {
+                        self.catalogue.remove(&head.name, &head.owner);
                     }
                 }
                 StoreFact::Equivocation { owner, name } => {
+                    if owner == self.local
+                        && let Some(own) = self.own.get_mut(&name)
+                    {
+                        own.standing = Standing::Unconfirmed;
+                    }
                     self.events.push_back(Event::Equivocation { owner, name });
                 }
             }
+        }
+    }
+
+    /// A head of an own package came from elsewhere: from another node with this key, or an earlier life of
+    /// this one. Where it may have replaced the one known here, the next change reads first what it says.
+    fn doubt_own(&mut self, head: &Signed<Head>) {
+        if let Some(own) = self.own.get_mut(&head.name)
+            && own.is_outbid_by(head)
+        {
+            own.standing = Standing::Unconfirmed;
         }
     }
 
@@ -181,6 +204,7 @@ impl Engine {
         )?;
         self.reputations.valid(head.owner);
         if head.owner == self.local {
+            self.doubt_own(&head);
             return Ok(Verdict::Accept);
         }
         self.store.raise_high_water(&head);

@@ -16,8 +16,9 @@ use crate::{
 };
 
 impl Engine {
-    /// A copy of a record that is being looked up. The first valid one answers; of claims, the union of all
-    /// copies does, and of this node's own heads the newest, once the lookup has ended.
+    /// A copy of a record that is being looked up. The first valid one answers, with two exceptions that wait
+    /// for the end of the lookup: of claims the union of all copies answers, and of this node's own heads the
+    /// newest. To go on from an older one would undo what came after it, and sign its sequence twice.
     pub(super) fn copy(&mut self, now: Now, query: QueryKey, from: Option<PeerId>, bytes: &[u8]) {
         let Some(key) = self.queries.looked_up(query) else { return };
         let record = match self.store.verify(&key, bytes) {
@@ -79,6 +80,9 @@ impl Engine {
     pub(super) fn remember(&mut self, now: Now, record: &Record) {
         if let Record::Head(head) = record {
             self.store.raise_high_water(head);
+            if head.is_withdrawn() {
+                self.catalogue.remove(&head.name, &head.owner);
+            }
         }
         self.cache.insert(record.key(), record.clone(), now.mono);
     }

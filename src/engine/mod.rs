@@ -17,7 +17,7 @@
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
 //! | `own.rs` | own packages, and what a change to one signs |
 //! | `store.rs` | records held for the network |
-//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `reputation.rs` | one kind of knowledge each |
+//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `reputation.rs`, `topics.rs` | one kind of knowledge each |
 //! | `wheel.rs` | every deadline |
 
 use std::{
@@ -30,7 +30,7 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use crate::{
     Config, Entropy, Event, PackageName, Source,
     command::Ticket,
-    record::{Record, RecordKey},
+    record::{Kind, Record, RecordKey},
 };
 
 mod cache;
@@ -257,7 +257,7 @@ impl Engine {
             Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
             Deadline::Rejoin => {
                 self.rejoin.timer = None;
-                if self.peers.len() == 0 && !self.peers.is_dialing() {
+                if !self.closed && self.peers.len() == 0 && !self.peers.is_dialing() {
                     self.dial_bootstrap();
                 }
             }
@@ -320,8 +320,25 @@ impl Engine {
             return Some((record, Source::Own));
         }
         let record = self.cache.get(key, now.mono)?;
-        let valid = record.expires().is_none_or(|expires| expires > now.unix);
-        valid.then(|| (record.clone(), Source::Cache))
+        if record.expires().is_some_and(|expires| expires <= now.unix) {
+            return None;
+        }
+        let record = match record {
+            // Where a newer head has been seen since, by the store for example, this one is not believed.
+            Record::Head(head) => {
+                let mark = self.store.high_water(Kind::Head, &head.owner, &head.name);
+                if mark.is_some_and(|mark| head.revision < mark) {
+                    return None;
+                }
+                record.clone()
+            }
+            // Some claims of a set may have expired before the others.
+            Record::Claims { set, dropped } => {
+                Record::Claims { set: set.merge(set, now.unix), dropped: *dropped }
+            }
+            Record::Release(_) | Record::Page(_) => record.clone(),
+        };
+        Some((record, Source::Cache))
     }
 
     fn signer(&self, now: Now) -> Signer<'_> {

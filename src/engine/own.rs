@@ -9,7 +9,7 @@ use crate::{
     Digest, Error, Manifest, NetworkName, PackageId, PackageName, Result,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Page, Pagination, Record, RecordKey, Release,
-        ReleaseEntry, Revision, Signed, Validity, latest, paginate,
+        ReleaseEntry, Revision, Selection, Signed, Validity, latest, paginate, select,
     },
 };
 
@@ -166,6 +166,10 @@ impl Base {
             }
             base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
         }
+        if base.withdrawn {
+            // Whichever of the two knows of releases: a tombstone has none.
+            base = Self { revision: base.revision, withdrawn: true, ..Self::default() };
+        }
         base
     }
 
@@ -280,16 +284,13 @@ pub(super) fn apply(
     };
 
     // A head that says nothing new is kept for as long as half of its life is left: signing it anew takes a
-    // sequence, and everybody would have to read it again.
-    // Where the network holds what this node's own head does not say, it says something new.
+    // sequence, and everybody would have to read it again. What was recalled may be news, though, even where
+    // its sequence is no higher: this node may have counted from one again before it could ask.
     let kept = own.filter(|own| {
         let half_life = own.head.validity.issued.midpoint(own.head.validity.expires);
         let says_all = own.releases == base.releases && own.is_withdrawn() == base.withdrawn;
         let is_newest = own.head.revision == base.revision
-            && recalled.is_none_or(|recalled| {
-                recalled.head.revision < own.head.revision
-                    || recalled.head.digest() == own.head.digest()
-            });
+            && !recalled.is_some_and(|recalled| own.is_outbid_by(&recalled.head));
         !changes && says_all && is_newest && signer.unix < half_life
     });
     let package = match kept {
@@ -366,6 +367,15 @@ impl OwnPackage {
         self.head.is_withdrawn()
     }
 
+    /// Whether peers may hold this head of the package instead of the one known here: only a head of a higher
+    /// sequence than both replaces it everywhere.
+    pub(super) fn is_outbid_by(&self, head: &Signed<Head>) -> bool {
+        match select(&self.head, head) {
+            Selection::Right | Selection::Equivocation { .. } => true,
+            Selection::Left | Selection::Same => false,
+        }
+    }
+
     /// The keys of its releases and pages.
     pub(super) fn keys(&self) -> impl Iterator<Item = RecordKey> {
         let releases = self.records.values().map(Signed::key);
@@ -377,3 +387,6 @@ impl OwnPackage {
         matches!(self.standing, Standing::Unconfirmed | Standing::Confirmed { replicas: 0 })
     }
 }
+
+#[cfg(test)]
+mod tests;

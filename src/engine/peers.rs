@@ -90,8 +90,13 @@ impl Peers {
         }
     }
 
-    pub(crate) fn routable(&mut self, peer: PeerId) {
-        self.routable.insert(peer);
+    /// The peer stands in the routing table. True if that is new.
+    pub(crate) fn routable(&mut self, peer: PeerId) -> bool {
+        self.routable.insert(peer)
+    }
+
+    pub(crate) fn is_routable(&self, peer: &PeerId) -> bool {
+        self.routable.contains(peer)
     }
 
     pub(crate) fn unroutable(&mut self, peer: &PeerId) {

@@ -18,6 +18,8 @@ use crate::{
 };
 
 #[cfg(test)]
+mod pace_tests;
+#[cfg(test)]
 mod tests;
 
 impl Stage {
@@ -215,17 +217,20 @@ impl Engine {
         }
     }
 
-    /// A change that comes to nothing.
+    /// A change that comes to nothing. What the node does by itself it tries again: a package that is never
+    /// put again expires.
     fn abandon(&mut self, now: Now, publish: Publish, error: Error) {
-        let name = publish.change.name();
-        if matches!(publish.change, Change::Renew { .. }) {
-            self.renewing.remove(name);
-            // The next round may have more luck. Without one the package would lapse.
-            self.renew_later(now, name.clone());
+        if let Some(reply) = publish.reply {
+            return reply.send(Err(error));
         }
-        match publish.reply {
-            Some(reply) => reply.send(Err(error)),
-            None => tracing::debug!(%name, %error, "not put again"),
+        let name = publish.change.name();
+        tracing::debug!(%name, %error, "not put again");
+        self.renewing.remove(name);
+        if let Some(own) = self.own.get(name) {
+            if own.lacks_replicas() {
+                self.replicate_later(now);
+            }
+            self.renew_later(now, name.clone());
         }
     }
 
@@ -235,9 +240,9 @@ impl Engine {
         let Stage::Storing(storing) = &publish.stage else { return };
         let name = publish.change.name();
         let replicas = storing.replicas();
-        let mut first_taken = false;
+        let (mut lacked, mut lacks) = (false, false);
         if let Some(own) = self.own.get_mut(name) {
-            let lacked = own.lacks_replicas();
+            lacked = own.lacks_replicas();
             if let Standing::Confirmed { .. } = own.standing {
                 own.standing = match replicas {
                     // Peers that refuse it may hold a newer one, which the next round reads first.
@@ -245,16 +250,17 @@ impl Engine {
                     replicas => Standing::Confirmed { replicas },
                 };
             }
-            first_taken = lacked && !own.lacks_replicas();
-            if own.lacks_replicas() && self.peers.reach() == Reach::Joined {
-                let pause = self.replication.backoff.pause();
-                self.replicate_after(now, pause);
-            }
+            lacks = own.lacks_replicas();
         }
-        let renewed = matches!(publish.change, Change::Renew { .. }) && self.renewing.remove(name);
-        if renewed && first_taken {
-            let id = storing.id.clone();
-            self.events.push_back(Event::Replicated { id, replicas });
+        if lacks {
+            self.replicate_later(now);
+        }
+        if matches!(publish.change, Change::Renew { .. }) {
+            self.renewing.remove(name);
+            if lacked && !lacks {
+                let id = storing.id.clone();
+                self.events.push_back(Event::Replicated { id, replicas });
+            }
         }
         if let Some(reply) = publish.reply {
             reply.send(storing.receipt(publish.stage.announcement(&self.outbox)));
@@ -262,7 +268,9 @@ impl Engine {
     }
 
     fn renew_later(&mut self, now: Now, name: PackageName) {
-        let after = self.jitter(self.config.republish_interval);
+        // Often enough that a head is signed anew, which happens past half of its life, before it expires.
+        let interval = self.config.republish_interval.min(self.config.record_ttl / 3);
+        let after = self.jitter(interval);
         let deadline = now.mono.saturating_add(after);
         let timer = self.wheel.insert(deadline, Deadline::Renew(name.clone()));
         if let Some(before) = self.renewals.insert(name, timer) {
@@ -284,6 +292,15 @@ impl Engine {
     pub(super) fn replicate_soon(&mut self, now: Now) {
         if self.own.values().any(own::OwnPackage::lacks_replicas) {
             self.replicate_after(now, REPLICATION_DELAY);
+        }
+    }
+
+    /// Peers were asked, and an own package still lacks replicas: tries again after a pause. One pause serves
+    /// all packages that wait for it, so that it grows with each round and not with each package.
+    fn replicate_later(&mut self, now: Now) {
+        if self.replication.timer.is_none() && self.peers.reach() == Reach::Joined {
+            let pause = self.replication.backoff.pause();
+            self.replicate_after(now, pause);
         }
     }
 

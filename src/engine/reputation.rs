@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Reputation {
     /// Records and announcements that proved valid.
     pub valid: u64,
-    /// Records that were refused: bad signature, wrong key, expired, older than known.
+    /// Records that no honest peer serves: bad signature, wrong key, broken encoding. Those that are expired,
+    /// older than what is known or of a later format do not count: whoever serves them is not at fault.
     pub invalid: u64,
 }
 

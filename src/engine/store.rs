@@ -16,7 +16,7 @@ use high_water::HighWater;
 pub(crate) use shared::SharedStore;
 
 use crate::{
-    Config, NetworkName, PackageName,
+    Config, Error, NetworkName, PackageName,
     record::{Head, Kind, Record, RecordKey, Rejected, Revision, Selection, Side, Signed, select},
 };
 
@@ -35,6 +35,19 @@ pub(crate) enum Refused {
     Withdrawn,
     #[error(transparent)]
     Rejected(#[from] Rejected),
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Older | Refused::Withdrawn | Refused::Rejected(Rejected::Stale { .. }) => {
+                Self::Conflict { reason: refused.to_string() }
+            }
+            Refused::Full => Self::busy("store_records"),
+            Refused::Quota => Self::busy("store_records_per_owner"),
+            Refused::NotOurs | Refused::Rejected(_) => Self::invalid("record", refused.to_string()),
+        }
+    }
 }
 
 /// What happened in the store while peers were filling it.

@@ -218,7 +218,7 @@ impl Node {
                 Poll::Ready(Some(request)) => {
                     *budget -= 1;
                     turn = Turn::Progress;
-                    self.take(now, request);
+                    self.take(cx, now, request);
                 }
                 Poll::Ready(None) => {
                     // The last handle is gone, or the queue was closed by a shutdown and is now empty.
@@ -231,9 +231,9 @@ impl Node {
         turn
     }
 
-    fn take(&mut self, now: Now, request: Request) {
+    fn take(&mut self, cx: &mut Context<'_>, now: Now, request: Request) {
         match (self.phase, request.command) {
-            (Phase::Running, Command::Shutdown { reply }) => self.shut_down(now, reply),
+            (Phase::Running, Command::Shutdown { reply }) => self.shut_down(cx, now, reply),
             (Phase::Running, command) => self.engine.command(now, Request { command, ..request }),
             (_, Command::Shutdown { reply }) => reply.send(Ok(())),
             (_, command) => command.refuse(Error::ShuttingDown),
@@ -275,8 +275,13 @@ impl Node {
         self.engine.next_deadline().map_or(heartbeat, |due| due.min(heartbeat)).min(closing)
     }
 
-    fn shut_down(&mut self, now: Now, reply: Reply<()>) {
+    /// Closes, and says so once everybody has been answered who asked before.
+    fn shut_down(&mut self, cx: &mut Context<'_>, now: Now, reply: Reply<()>) {
         self.close(now);
+        // No more than the queue holds: it is closed.
+        while let Poll::Ready(Some(request)) = self.commands.poll_next_unpin(cx) {
+            self.take(cx, now, request);
+        }
         reply.send(Ok(()));
     }
 

@@ -56,11 +56,6 @@ impl SharedStore {
         store.insert(record, false)
     }
 
-    /// Takes a record in that has been verified before.
-    pub(crate) fn insert_verified(&self, record: Record) -> Result<(), Refused> {
-        self.lock().insert(record, false)
-    }
-
     /// Takes one of this node's own records in, outside the bounds.
     pub(crate) fn insert_own(&self, record: Record) -> Result<(), Refused> {
         self.lock().insert(record, true)

@@ -1,0 +1,131 @@
+//! How a row is measured and printed.
+
+use std::time::Duration;
+
+/// What a row's value has to keep to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// Ours over the peer's is at most this.
+    AtMost(f64),
+    /// The peer's over ours is at least this: so many times faster, or smaller.
+    AtLeast(f64),
+}
+
+impl Target {
+    fn value(self, ours: f64, peer: f64) -> f64 {
+        match self {
+            Self::AtMost(_) => ours / peer,
+            Self::AtLeast(_) => peer / ours,
+        }
+    }
+
+    fn print(self, name: &str, value: f64) {
+        let (sign, target, kept) = match self {
+            Self::AtMost(most) => ("<=", most, value <= most),
+            Self::AtLeast(least) => (">=", least, value >= least),
+        };
+        let verdict = if kept { "ok" } else { "short" };
+        println!("ratio {name} {} {sign} {} {verdict}", figures(value), figures(target));
+    }
+}
+
+/// Three significant figures, so that a fiftieth and a hundredfold both read well.
+fn figures(value: f64) -> String {
+    let before = value.abs().log10().floor();
+    let decimals = if before.is_finite() { (2.0 - before).clamp(0.0, 6.0) as usize } else { 2 };
+    format!("{value:.decimals$}")
+}
+
+/// Prints rows, or those of them that were asked for.
+#[derive(Debug)]
+pub(crate) struct Report {
+    wanted: Vec<String>,
+}
+
+impl Report {
+    /// `cargo bench` hands over flags of its own; every other word selects rows.
+    pub(crate) fn from_args(args: impl Iterator<Item = String>) -> Self {
+        Self { wanted: args.filter(|arg| !arg.starts_with("--")).collect() }
+    }
+
+    /// Whether a row is to be measured: what is costly to set up is then not even set up.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|word| name.contains(word.as_str()))
+    }
+
+    /// Measures both sides in `rounds` rounds, in turns, and prints the row. A side's cost may be a time,
+    /// or any other number of which less is better.
+    pub(crate) fn row<C: Cost>(
+        &self,
+        name: &str,
+        target: Target,
+        rounds: usize,
+        mut ours: impl FnMut() -> C,
+        mut peer: impl FnMut() -> C,
+    ) {
+        if !self.wants(name) {
+            return;
+        }
+        // The first round fills caches and is not counted.
+        let (mut our_costs, mut peer_costs, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..=rounds {
+            // Who comes first changes, so that neither always works in the other's wake.
+            let (our, peers) = if round % 2 == 0 {
+                let our = ours().number();
+                (our, peer().number())
+            } else {
+                let peers = peer().number();
+                (ours().number(), peers)
+            };
+            if round > 0 {
+                values.push(target.value(our, peers));
+                our_costs.push(our);
+                peer_costs.push(peers);
+            }
+        }
+        target.print(name, median(values));
+        eprintln!(
+            "      {name}: {} beside {}",
+            C::show(median(our_costs)),
+            C::show(median(peer_costs))
+        );
+    }
+}
+
+/// What a side costs in one round.
+pub(crate) trait Cost {
+    fn number(self) -> f64;
+    fn show(number: f64) -> String;
+}
+
+impl Cost for Duration {
+    fn number(self) -> f64 {
+        self.as_secs_f64()
+    }
+
+    fn show(number: f64) -> String {
+        format!("{:?}", Duration::from_secs_f64(number))
+    }
+}
+
+/// What one of many operations took, of which the clock only sees all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Each {
+    pub(crate) total: Duration,
+    pub(crate) operations: u64,
+}
+
+impl Cost for Each {
+    fn number(self) -> f64 {
+        self.total.as_secs_f64() / self.operations as f64
+    }
+
+    fn show(number: f64) -> String {
+        format!("{} ns", figures(number * 1e9))
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,93 @@
+use super::*;
+use crate::Manifest;
+
+const NOW: u64 = 2_000_000_000;
+
+/// An owner who forgets: each life knows only what it did itself and what it recalled.
+struct Owner {
+    keypair: Keypair,
+    network: NetworkName,
+}
+
+impl Owner {
+    fn new() -> Self {
+        Self { keypair: Keypair::generate_ed25519(), network: NetworkName::default() }
+    }
+
+    fn signer(&self) -> Signer<'_> {
+        Signer { keypair: &self.keypair, network: &self.network, unix: NOW, ttl: 48 * 3600 }
+    }
+
+    fn apply(
+        &self,
+        own: Option<&OwnPackage>,
+        recalled: Option<&OwnPackage>,
+        change: &Change,
+    ) -> OwnPackage {
+        let recalled = recalled.map(|earlier| Recalled {
+            head: earlier.head.clone(),
+            releases: earlier.releases.clone(),
+            newest: None,
+        });
+        let standing = Standing::Confirmed { replicas: 0 };
+        let seen = Revision::default();
+        apply(own, recalled.as_ref(), change, standing, seen, &self.signer()).unwrap().package
+    }
+
+    fn register(&self, own: Option<&OwnPackage>, version: &str) -> OwnPackage {
+        let manifest = Manifest::new(name(), version.parse().unwrap());
+        self.apply(own, None, &Change::Register(Box::new(manifest)))
+    }
+}
+
+fn name() -> PackageName {
+    "tool".parse().unwrap()
+}
+
+fn versions(package: &OwnPackage) -> Vec<String> {
+    package.releases.iter().map(|entry| entry.version.to_string()).collect()
+}
+
+#[test]
+fn what_an_earlier_life_published_stays_though_this_one_counted_as_far_before_it_could_ask() {
+    let owner = Owner::new();
+    let earlier = owner.register(None, "1.0.0");
+    for lives in [&["2.0.0"][..], &["2.0.0", "3.0.0"]] {
+        let mut own = None;
+        for version in lives {
+            own = Some(owner.register(own.as_ref(), version));
+        }
+        let own = own.unwrap();
+        let renewed = owner.apply(Some(&own), Some(&earlier), &Change::Renew { name: name() });
+        assert!(versions(&renewed).contains(&"1.0.0".to_owned()), "{:?}", versions(&renewed));
+        assert!(renewed.head.revision > own.head.revision.max(earlier.head.revision));
+    }
+}
+
+#[test]
+fn a_withdrawal_in_an_earlier_life_is_not_undone_by_a_head_of_the_same_sequence() {
+    let owner = Owner::new();
+    let earlier = owner.register(None, "1.0.0");
+    let withdrawn = owner.apply(Some(&earlier), None, &Change::Unregister { name: name() });
+    let own = owner.register(Some(&owner.register(None, "2.0.0")), "3.0.0");
+    assert_eq!(own.head.revision, withdrawn.head.revision);
+    let renewed = owner.apply(Some(&own), Some(&withdrawn), &Change::Renew { name: name() });
+    assert!(renewed.is_withdrawn());
+    assert!(renewed.head.revision > withdrawn.head.revision);
+    // From here on nothing is news: neither the tombstone itself nor a release that it has buried.
+    for recalled in [&renewed, &own] {
+        let again = owner.apply(Some(&renewed), Some(recalled), &Change::Renew { name: name() });
+        assert_eq!(again.head, renewed.head);
+    }
+}
+
+#[test]
+fn a_head_that_says_all_there_is_to_say_is_kept() {
+    let owner = Owner::new();
+    let first = owner.register(None, "1.0.0");
+    let own = owner.register(Some(&first), "2.0.0");
+    for recalled in [None, Some(&first), Some(&own)] {
+        let renewed = owner.apply(Some(&own), recalled, &Change::Renew { name: name() });
+        assert_eq!(renewed.head, own.head);
+    }
+}
