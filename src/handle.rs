@@ -137,8 +137,8 @@ impl Handle {
     /// it is new.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that cannot be a topic, [`Error::Busy`] above the bound on topics,
-    /// [`Error::ShuttingDown`].
+    /// [`Error::Invalid`] for a name that cannot be a topic and for the topic of package announcements, which
+    /// the node hears anyway, [`Error::Busy`] above the bound on topics, [`Error::ShuttingDown`].
     pub async fn subscribe(&self, topic: &str) -> Result<bool> {
         validate_topic("topic", topic)?;
         let topic = topic.to_owned();

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use libp2p::PeerId;
 
-use crate::{Package, PackageName, Query};
+use crate::{
+    Package, PackageName, Query,
+    record::{Head, Revision},
+};
 
 /// Announced packages, bounded in number: the one that was announced longest ago goes.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub(crate) struct Catalogue {
 #[derive(Debug)]
 struct Listed {
     package: Package,
+    revision: Revision,
     /// Unix seconds at which the head that announced it is no longer valid.
     expires: u64,
     turn: u64,
@@ -30,7 +34,7 @@ impl Catalogue {
     }
 
     /// Lists a package in place of an older announcement of it.
-    pub(crate) fn insert(&mut self, package: Package, expires: u64) {
+    pub(crate) fn insert(&mut self, package: Package, head: &Head) {
         if self.bound == 0 {
             return;
         }
@@ -38,7 +42,8 @@ impl Catalogue {
         self.turn += 1;
         let turn = self.turn;
         self.by_age.push_back((turn, key.clone()));
-        self.packages.insert(key, Listed { package, expires, turn });
+        let (revision, expires) = (head.revision, head.validity.expires);
+        self.packages.insert(key, Listed { package, revision, expires, turn });
         while self.packages.len() > self.bound {
             let Some((turn, key)) = self.by_age.pop_front() else { break };
             if self.packages.get(&key).is_some_and(|listed| listed.turn == turn) {
@@ -56,9 +61,9 @@ impl Catalogue {
         self.packages.remove(&(name.clone(), *owner));
     }
 
-    /// The sequence at which a listed package was announced.
-    pub(crate) fn sequence(&self, name: &PackageName, owner: &PeerId) -> Option<u64> {
-        Some(self.packages.get(&(name.clone(), *owner))?.package.sequence)
+    /// The revision of the head that announced a listed package.
+    pub(crate) fn revision(&self, name: &PackageName, owner: &PeerId) -> Option<Revision> {
+        Some(self.packages.get(&(name.clone(), *owner))?.revision)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -10,7 +10,7 @@ use super::{
     own::Change,
     peers::Reach,
     publish::Stage,
-    read::{self, Goal, Read},
+    read::{self, Goal, Progress, Read},
 };
 use crate::{
     Announcement, Error, Package, PackageId, Query, RegistryMetadata, Result, Source,
@@ -104,7 +104,13 @@ impl Engine {
                     Operation::Publish(publish).fail(Error::Timeout { after });
                 }
             }
+            // Better what was found so far than nothing.
             (Operation::GetRecord { reply }, Some(best)) => reply.send(Ok(best)),
+            (Operation::Read(read), Some(best)) => {
+                if let Progress::More(read) = self.advance(read, best, Source::Network) {
+                    read.fail(Error::Timeout { after });
+                }
+            }
             (operation, _) => operation.fail(Error::Timeout { after }),
         }
     }
@@ -186,8 +192,13 @@ impl Engine {
     }
 
     fn subscribe(&mut self, topic: String) -> Result<bool> {
+        if topic == self.config.announcements_topic {
+            let reason =
+                format!("`{topic}` is heard anyway; packages on it are events by themselves");
+            return Err(Error::invalid("topic", reason));
+        }
         let new = self.topics.subscribe(&topic)?;
-        if new && topic != self.config.announcements_topic {
+        if new {
             self.actions.push_back(Action::Subscribe { topic });
         }
         Ok(new)
@@ -195,8 +206,7 @@ impl Engine {
 
     fn unsubscribe(&mut self, topic: String) -> bool {
         let known = self.topics.unsubscribe(&topic);
-        // The registry itself goes on listening to what packages are announced.
-        if known && topic != self.config.announcements_topic {
+        if known {
             self.actions.push_back(Action::Unsubscribe { topic });
         }
         known

@@ -9,6 +9,7 @@ use super::{
     queries::Outcome,
     read,
     store::StoreFact,
+    wheel,
 };
 use crate::{
     Error, Event, PackageId, Source,
@@ -31,20 +32,24 @@ impl Engine {
                 self.events.push_back(Event::ListeningEnded { address, reason });
             }
             Fact::Connected { peer, address, direction } => {
-                self.peers.connected(peer, address.clone(), direction);
-                self.events.push_back(Event::Connected { peer, address, direction });
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
-                self.wheel.insert(deadline, Deadline::Introduction(peer));
+                let deadline = self.wheel.insert(deadline, Deadline::Introduction(peer));
+                self.peers.connected(peer, address.clone(), direction, deadline);
+                self.events.push_back(Event::Connected { peer, address, direction });
                 if self.peers.is_routable(&peer) {
                     self.reached(now);
                 }
             }
             Fact::Disconnected { peer, reason } => {
-                self.peers.disconnected(&peer);
+                let awaited = self.peers.disconnected(&peer);
+                self.introduction_over(awaited);
                 self.events.push_back(Event::Disconnected { peer, reason });
                 self.rejoin_later(now);
             }
-            Fact::Introduced { peer, agent } => self.peers.introduced(&peer, agent),
+            Fact::Introduced { peer, agent } => {
+                let awaited = self.peers.introduced(&peer, agent);
+                self.introduction_over(awaited);
+            }
             Fact::Routable { peer } => {
                 // A peer that merely tells its addresses again is no change: were it one, it could make
                 // this node put its packages without a pause.
@@ -86,6 +91,12 @@ impl Engine {
         match address.iter().last() {
             Some(Protocol::P2p(_)) => address,
             _ => address.with(Protocol::P2p(self.local)),
+        }
+    }
+
+    fn introduction_over(&mut self, awaited: Option<wheel::Key>) {
+        if let Some(deadline) = awaited {
+            self.wheel.cancel(deadline);
         }
     }
 
@@ -232,7 +243,7 @@ impl Engine {
 
     /// A head that is newer than what was known of its package.
     fn discover(&mut self, now: Now, head: &Signed<Head>) {
-        let before = self.catalogue.sequence(&head.name, &head.owner);
+        let before = self.catalogue.revision(&head.name, &head.owner);
         if head.is_withdrawn() {
             self.catalogue.remove(&head.name, &head.owner);
             self.cache.insert(head.key(), Record::Head(head.clone()), now.mono);
@@ -246,9 +257,9 @@ impl Engine {
         }
         self.cache.insert(head.key(), Record::Head(head.clone()), now.mono);
         let Some(package) = read::newest(head, Source::Cache) else { return };
-        self.catalogue.insert(package.clone(), head.validity.expires);
+        self.catalogue.insert(package.clone(), head);
         // A head that was merely signed anew after the cache had forgotten it is no discovery.
-        if before.is_none_or(|before| before < head.revision.sequence) {
+        if before.is_none_or(|before| before < head.revision) {
             self.events.push_back(Event::Discovered { package: Box::new(package) });
         }
     }

@@ -44,6 +44,11 @@ impl Engine {
                 };
                 self.queries.set_best(query, Record::Claims { set, dropped });
             }
+            // This node may have missed what has happened since it was handed its replica: it answers only if
+            // nobody else does.
+            Record::Head(head) if from.is_none() && head.owner != self.local => {
+                self.queries.set_best(query, Record::Head(head));
+            }
             // What is signed next goes on from here: a copy that is out of date would lose releases, and a
             // sequence would be signed twice.
             Record::Head(head) if head.owner == self.local => {
@@ -63,6 +68,14 @@ impl Engine {
                 }
             }
             record => {
+                let record = match (self.queries.best(query), record) {
+                    (Some(Record::Head(held)), Record::Head(head))
+                        if select(held, &head) == Selection::Left =>
+                    {
+                        Record::Head(held.clone())
+                    }
+                    (_, record) => record,
+                };
                 self.remember(now, &record);
                 let (waiting, finish) = self.queries.settle(query);
                 if finish {
@@ -171,7 +184,7 @@ impl Engine {
         }
     }
 
-    fn advance(&mut self, read: Box<Read>, record: Record, source: Source) -> Progress {
+    pub(super) fn advance(&mut self, read: Box<Read>, record: Record, source: Source) -> Progress {
         if let Record::Head(head) = &record
             && read.is_bare()
             && is_live_of_other(head, &self.local)

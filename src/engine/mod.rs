@@ -66,7 +66,7 @@ pub(crate) use store::{Refused, SharedStore};
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::Catalogue;
-use outbox::Outbox;
+use outbox::{AnnouncementId, Outbox};
 use own::{OwnPackage, Signer};
 use peers::{Peers, Reach};
 use pins::Pins;
@@ -80,6 +80,9 @@ const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
 
 /// How long after a first peer has appeared own records are put again: others mostly come with it.
 const REPLICATION_DELAY: Duration = Duration::from_millis(250);
+
+/// A head that has not changed is not announced again within this time.
+const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Pauses before own records that no connected peer took are put again.
 const REPLICATION: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));
@@ -126,7 +129,7 @@ pub(crate) struct Engine {
     wheel: Wheel<Deadline>,
 
     own: BTreeMap<PackageName, OwnPackage>,
-    renewals: HashMap<PackageName, wheel::Key>,
+    renewals: HashMap<PackageName, Renewal>,
     /// Own packages that the node is putting again by itself.
     renewing: BTreeSet<PackageName>,
     store: SharedStore,
@@ -146,6 +149,14 @@ pub(crate) struct Engine {
 
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
+}
+
+/// When an own package is put again, and when it was last announced.
+#[derive(Debug)]
+struct Renewal {
+    timer: wheel::Key,
+    announced: Duration,
+    announcement: AnnouncementId,
 }
 
 /// Something that is tried again, and when.

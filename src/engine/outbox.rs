@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use crate::{Announcement, Error, PackageName, Result, command::Reply};
 
+/// Announcements whose success is remembered: more than are under way at any time.
+const REMEMBERED_SENT: usize = 1024;
+
 /// Names one announcement for as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct AnnouncementId(u64);
@@ -34,12 +37,14 @@ struct Entry {
 pub(crate) struct Outbox {
     next: u64,
     entries: VecDeque<Entry>,
+    /// The last that were sent, so that a receipt can tell them from those that had to make room.
+    sent: VecDeque<AnnouncementId>,
     bound: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { next: 0, entries: VecDeque::new(), bound }
+        Self { next: 0, entries: VecDeque::new(), sent: VecDeque::new(), bound }
     }
 
     /// Adds the newest head of an own package, in the place of an older one of the same package. The oldest
@@ -108,14 +113,17 @@ impl Outbox {
         if outcome != Published::Unheard {
             self.entries.remove(place);
         }
+        if outcome == Published::Sent {
+            self.sent.push_back(id);
+            if self.sent.len() > REMEMBERED_SENT {
+                self.sent.pop_front();
+            }
+        }
     }
 
     /// What became of an announcement so far.
     pub(crate) fn state(&self, id: AnnouncementId) -> Announcement {
-        match self.get(id) {
-            Some(_) => Announcement::Queued,
-            None => Announcement::Sent,
-        }
+        if self.sent.contains(&id) { Announcement::Sent } else { Announcement::Queued }
     }
 
     /// Announcements that wait for a hearer of this topic.

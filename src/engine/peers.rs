@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
+use super::wheel;
 use crate::Direction;
 
 /// A peer with which a connection stands.
@@ -35,7 +36,26 @@ pub(crate) enum Reach {
 #[derive(Debug)]
 struct Connection {
     shown: ConnectedPeer,
-    introduced: bool,
+    introduction: Introduction,
+}
+
+/// Whether a peer has said what it is and speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Introduction {
+    /// Not yet; it is waited for until this deadline.
+    Awaited(wheel::Key),
+    /// It has, or has taken too long.
+    Over,
+}
+
+impl Introduction {
+    /// It is waited for no longer.
+    fn end(&mut self) -> Option<wheel::Key> {
+        match std::mem::replace(self, Self::Over) {
+            Self::Awaited(deadline) => Some(deadline),
+            Self::Over => None,
+        }
+    }
 }
 
 /// Connected peers, the routing table's members, and the dials that may lead to either.
@@ -51,20 +71,31 @@ impl Peers {
     pub(crate) fn reach(&self) -> Reach {
         if !self.routable.is_empty() {
             Reach::Joined
-        } else if self.dialing > 0 || self.connected.values().any(|peer| !peer.introduced) {
+        } else if self.dialing > 0
+            || self.connected.values().any(|peer| peer.introduction != Introduction::Over)
+        {
             Reach::Joining
         } else {
             Reach::Isolated
         }
     }
 
-    pub(crate) fn connected(&mut self, peer: PeerId, address: Multiaddr, direction: Direction) {
+    /// A first connection stands. Its introduction is waited for until the deadline in the wheel.
+    pub(crate) fn connected(
+        &mut self,
+        peer: PeerId,
+        address: Multiaddr,
+        direction: Direction,
+        deadline: wheel::Key,
+    ) {
         let shown = ConnectedPeer { peer, address, direction, agent: None };
-        self.connected.insert(peer, Connection { shown, introduced: false });
+        let introduction = Introduction::Awaited(deadline);
+        self.connected.insert(peer, Connection { shown, introduction });
     }
 
-    pub(crate) fn disconnected(&mut self, peer: &PeerId) {
-        self.connected.remove(peer);
+    /// The last connection has ended. Its introduction's deadline, if it was still awaited.
+    pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<wheel::Key> {
+        self.connected.remove(peer)?.introduction.end()
     }
 
     pub(crate) fn address(&self, peer: &PeerId) -> Option<&Multiaddr> {
@@ -75,18 +106,17 @@ impl Peers {
         self.connected.contains_key(peer)
     }
 
-    /// The peer has said what it is and speaks.
-    pub(crate) fn introduced(&mut self, peer: &PeerId, agent: String) {
-        if let Some(connection) = self.connected.get_mut(peer) {
-            connection.introduced = true;
-            connection.shown.agent = Some(agent);
-        }
+    /// The peer has said what it is and speaks. The deadline of that, if it was still awaited.
+    pub(crate) fn introduced(&mut self, peer: &PeerId, agent: String) -> Option<wheel::Key> {
+        let connection = self.connected.get_mut(peer)?;
+        connection.shown.agent = Some(agent);
+        connection.introduction.end()
     }
 
     /// Stops waiting for an introduction that has not come.
     pub(crate) fn stop_waiting_for(&mut self, peer: &PeerId) {
         if let Some(connection) = self.connected.get_mut(peer) {
-            connection.introduced = true;
+            connection.introduction = Introduction::Over;
         }
     }
 
@@ -130,11 +160,15 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::engine::wheel::Wheel;
 
     fn connect(peers: &mut Peers) -> PeerId {
         let peer = PeerId::random();
-        peers.connected(peer, Multiaddr::empty(), Direction::Outbound);
+        let deadline = Wheel::new(Duration::from_millis(10)).insert(Duration::ZERO, ());
+        peers.connected(peer, Multiaddr::empty(), Direction::Outbound, deadline);
         peer
     }
 

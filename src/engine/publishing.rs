@@ -2,14 +2,16 @@
 //! as long as the node lives.
 
 use super::{
-    Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET, REPLICATION_DELAY,
+    ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET,
+    REPLICATION_DELAY, Renewal,
     calls::{Call, Since},
     commands::Begin,
-    outbox::Outbox,
+    outbox::{AnnouncementId, Outbox},
     own::{self, Change, Recalled, Standing},
     peers::Reach,
     publish::{Publish, Recall, Recalling, Stage, Storing},
     queries::Outcome,
+    wheel,
 };
 use crate::{
     Announcement, Error, Event, PackageName, Receipt,
@@ -188,21 +190,55 @@ impl Engine {
         for record in changed.records {
             self.queries.put(record, Some(ticket));
         }
-        let topic = self.config.announcements_topic.clone();
-        let data = changed.package.head.bytes().to_vec();
-        let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone());
-        self.actions.push_back(Action::Publish { id, topic, data });
+        let is_news = self
+            .own
+            .get(&name)
+            .is_none_or(|own| own.head.digest() != changed.package.head.digest())
+            || !matches!(publish.change, Change::Renew { .. });
+        let announcement = self.announce_head(now, &name, &changed.package, is_news);
         publish.stage = Stage::Storing(Storing {
             id: changed.id,
             sequence: changed.package.head.revision.sequence,
-            announcement: Some(id),
+            announcement: Some(announcement),
             pending,
             fewest: None,
         });
-        self.own.insert(name.clone(), changed.package);
-        self.renew_later(now, name);
+        self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation, query: None });
+    }
+
+    /// Announces the head of an own package, unless it is the one that was announced a short while ago, and sets
+    /// the time at which the package is put again.
+    fn announce_head(
+        &mut self,
+        now: Now,
+        name: &PackageName,
+        package: &own::OwnPackage,
+        is_news: bool,
+    ) -> AnnouncementId {
+        let before =
+            self.renewals.get(name).map(|renewal| (renewal.announcement, renewal.announced));
+        let (announcement, announced) = match before {
+            Some((id, announced))
+                if !is_news && now.mono < announced.saturating_add(ANNOUNCEMENT_INTERVAL) =>
+            {
+                (id, announced)
+            }
+            _ => {
+                let topic = self.config.announcements_topic.clone();
+                let data = package.head.bytes().to_vec();
+                let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone());
+                self.actions.push_back(Action::Publish { id, topic, data });
+                (id, now.mono)
+            }
+        };
+        let timer = self.renewal_timer(now, name);
+        let renewal = Renewal { timer, announced, announcement };
+        if let Some(before) = self.renewals.insert(name.clone(), renewal) {
+            self.wheel.cancel(before.timer);
+        }
+        announcement
     }
 
     /// Forgets what was read of an own package: from now on it is known better.
@@ -230,7 +266,7 @@ impl Engine {
             if own.lacks_replicas() {
                 self.replicate_later(now);
             }
-            self.renew_later(now, name.clone());
+            self.renew_later(now, name);
         }
     }
 
@@ -267,15 +303,21 @@ impl Engine {
         }
     }
 
-    fn renew_later(&mut self, now: Now, name: PackageName) {
+    /// Sets the time at which an own package is put again.
+    fn renew_later(&mut self, now: Now, name: &PackageName) {
+        let timer = self.renewal_timer(now, name);
+        if let Some(renewal) = self.renewals.get_mut(name) {
+            let before = std::mem::replace(&mut renewal.timer, timer);
+            self.wheel.cancel(before);
+        }
+    }
+
+    fn renewal_timer(&mut self, now: Now, name: &PackageName) -> wheel::Key {
         // Often enough that a head is signed anew, which happens past half of its life, before it expires.
         let interval = self.config.republish_interval.min(self.config.record_ttl / 3);
         let after = self.jitter(interval);
         let deadline = now.mono.saturating_add(after);
-        let timer = self.wheel.insert(deadline, Deadline::Renew(name.clone()));
-        if let Some(before) = self.renewals.insert(name, timer) {
-            self.wheel.cancel(before);
-        }
+        self.wheel.insert(deadline, Deadline::Renew(name.clone()))
     }
 
     /// Puts an own package again, signed anew where half of its life is over.

@@ -24,13 +24,16 @@ pub(crate) enum Task {
 
 /// The kinds of task, each with a line of its own: a burst of one never stands in the way of another.
 const KINDS: usize = 3;
+const GET: usize = 0;
+const PUT: usize = 1;
+const BOOTSTRAP: usize = 2;
 
 impl Task {
     fn kind(&self) -> usize {
         match self {
-            Self::Get(_) => 0,
-            Self::Put(_) => 1,
-            Self::Bootstrap => 2,
+            Self::Get(_) => GET,
+            Self::Put(_) => PUT,
+            Self::Bootstrap => BOOTSTRAP,
         }
     }
 }
@@ -94,7 +97,8 @@ pub(crate) struct Queries {
     lines: [VecDeque<QueryKey>; KINDS],
     /// Whose turn it is to take the next free place.
     turn: usize,
-    inside: usize,
+    /// How many of each kind are inside libp2p.
+    inside: [usize; KINDS],
     window: usize,
 }
 
@@ -106,7 +110,7 @@ impl Queries {
             lookups: HashMap::new(),
             lines: Default::default(),
             turn: 0,
-            inside: 0,
+            inside: [0; KINDS],
             window,
         }
     }
@@ -154,16 +158,18 @@ impl Queries {
 
     /// The next query to start, while the window has a free place. The kinds take turns.
     pub(crate) fn admit(&mut self) -> Option<(QueryKey, Task)> {
-        while self.inside < self.window {
-            let line = (0..KINDS)
-                .map(|step| (self.turn + step) % KINDS)
-                .find(|&kind| self.lines.get(kind).is_some_and(|line| !line.is_empty()))?;
+        while self.inside.iter().sum::<usize>() < self.window {
+            let line = (0..KINDS).map(|step| (self.turn + step) % KINDS).find(|&kind| {
+                self.has_place(kind) && self.lines.get(kind).is_some_and(|line| !line.is_empty())
+            })?;
             self.turn = (line + 1) % KINDS;
             let id = self.lines.get_mut(line)?.pop_front()?;
             // A query that everybody left while it stood in line is no longer in the table.
             if let Some(query) = self.queries.get_mut(&id) {
                 query.state = State::Running;
-                self.inside += 1;
+                if let Some(inside) = self.inside.get_mut(line) {
+                    *inside += 1;
+                }
                 return Some((id, query.task.clone()));
             }
         }
@@ -173,6 +179,13 @@ impl Queries {
     /// How many queries have not ended.
     pub(crate) fn len(&self) -> usize {
         self.queries.len()
+    }
+
+    /// Whether one more of a kind may run. Puts take no more than half of the window: nobody waits for most of
+    /// them, and to a peer that has gone silent each takes as long as it may.
+    fn has_place(&self, kind: usize) -> bool {
+        let share = if kind == PUT { (self.window / 2).max(1) } else { self.window };
+        self.inside.get(kind).is_some_and(|&inside| inside < share)
     }
 
     /// The key that a running lookup asked for.
@@ -251,7 +264,9 @@ impl Queries {
     /// libp2p reports the end of a query: its place is free. Who waited for it, and the best it found.
     pub(crate) fn ended(&mut self, id: QueryKey) -> Option<(Vec<Ticket>, Option<Box<Record>>)> {
         let query = self.queries.remove(&id)?;
-        self.inside = self.inside.saturating_sub(1);
+        if let Some(inside) = self.inside.get_mut(query.task.kind()) {
+            *inside = inside.saturating_sub(1);
+        }
         if let Task::Get(key) = &query.task
             && self.lookups.get(key) == Some(&id)
         {
@@ -262,6 +277,6 @@ impl Queries {
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.queries.is_empty() && self.lookups.is_empty() && self.inside == 0
+        self.queries.is_empty() && self.lookups.is_empty() && self.inside == [0; KINDS]
     }
 }

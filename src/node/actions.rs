@@ -56,11 +56,12 @@ impl Node {
             Action::Publish { id, topic, data } => {
                 let topic = topic_name(self.wiring.network(), &topic);
                 let outcome = match swarm.behaviour_mut().gossipsub.publish(topic, data) {
-                    // A duplicate has been sent before: somebody has heard it.
-                    Ok(_) | Err(PublishError::Duplicate) => Published::Sent,
-                    Err(
-                        PublishError::NoPeersSubscribedToTopic | PublishError::AllQueuesFull(_),
-                    ) => Published::Unheard,
+                    // A duplicate has been sent before: somebody has heard it. Where every peer's queue is full,
+                    // gossipsub keeps the message and offers it to them at its next heartbeats.
+                    Ok(_) | Err(PublishError::Duplicate | PublishError::AllQueuesFull(_)) => {
+                        Published::Sent
+                    }
+                    Err(PublishError::NoPeersSubscribedToTopic) => Published::Unheard,
                     Err(
                         error @ (PublishError::MessageTooLarge
                         | PublishError::SigningError(_)
