@@ -151,6 +151,30 @@ fn any_set() -> impl Strategy<Value = ClaimSet> {
     proptest::collection::vec(any_claim(), 0..36).prop_map(set_of)
 }
 
+#[test]
+fn a_claim_that_has_expired_takes_nobody_s_place() {
+    let status = ClaimStatus::Withdrawn;
+    let newest = claim_of(0, Revision::new(1, 0), status, 2);
+    let older = claim_of(0, Revision::new(0, 0), status, 2);
+    // Of the same revision as the newest, and with whichever digest: both orders of the two must do.
+    let expired = claim_of(0, Revision::new(1, 0), status, 1);
+    for claims in
+        [[&newest, &expired, &older], [&expired, &newest, &older], [&older, &expired, &newest]]
+    {
+        let set = set_of(claims.into_iter().cloned());
+        assert_eq!(set.iter().collect::<Vec<_>>(), [&newest]);
+    }
+    // One that was valid when the set was made, and is no longer when it is merged.
+    let (empty, hour_later) = (ClaimSet::empty(main_net(), name()), NOW + 3600);
+    let held = empty.clone().with(claim_of(0, Revision::new(2, 0), status, 2), NOW);
+    let merged =
+        held.merge(&empty.with(claim_of(0, Revision::new(1, 0), status, 24), NOW), hour_later);
+    assert_eq!(
+        merged.iter().map(|claim| claim.revision).collect::<Vec<_>>(),
+        [Revision::new(1, 0)]
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
