@@ -234,26 +234,32 @@ impl Handle {
         self.ask(|reply| Command::Shutdown { reply }).await
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
-        self.ask_within(self.shared.facts.query_timeout, command).await
+    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> impl Future<Output = Result<T>> {
+        self.ask_within(self.shared.facts.query_timeout, command)
     }
 
-    async fn ask_within<T>(
+    /// Not an `async fn`, so that what travels is moved once: into the request.
+    fn ask_within<T>(
         &self,
         timeout: Duration,
         command: impl FnOnce(Reply<T>) -> Command,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let shared = &*self.shared;
         let ticket = Ticket(shared.tickets.fetch_add(1, Ordering::Relaxed));
         let asked = shared.clock.now();
         let deadline = asked.saturating_add(timeout);
         let (reply, answer) = Reply::channel();
         let request = Request { ticket, asked, deadline, command: command(reply) };
-        shared.commands.send(request).await?;
-        let guard = CancelOnDrop { cancels: &shared.cancels, ticket: Some(ticket) };
-        let answer = answer.await.unwrap_or(Err(Error::ShuttingDown));
-        guard.answered();
-        answer
+        async move {
+            if let Some(request) = shared.commands.try_send(request)? {
+                // Boxed, so that a call that finds room, as nearly all do, is not the larger for it.
+                shared.commands.send(request).boxed().await?;
+            }
+            let guard = CancelOnDrop { cancels: &shared.cancels, ticket: Some(ticket) };
+            let answer = answer.await.unwrap_or(Err(Error::ShuttingDown));
+            guard.answered();
+            answer
+        }
     }
 }
 

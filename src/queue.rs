@@ -7,7 +7,10 @@ use std::{
     collections::BTreeMap,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering, fence},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -41,7 +44,14 @@ pub(crate) struct Receiver<T> {
 /// Callers that wait for room, first come first served. Bounded by the calls that are under way, each of
 /// which is a future that some caller holds.
 #[derive(Debug, Clone, Default)]
-struct Line(Arc<Mutex<Waiting>>);
+struct Line(Arc<LineInner>);
+
+#[derive(Debug, Default)]
+struct LineInner {
+    /// How many stand in line, so that the node need not lock a line that is empty, as it nearly always is.
+    length: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -50,16 +60,25 @@ struct Waiting {
 }
 
 impl Line {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes the line, and keeps its length.
+    fn change<T>(&self, change: impl FnOnce(&mut Waiting) -> T) -> T {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut waiting);
+        // A caller stands in line before it looks for room a last time, and the node makes room before it
+        // looks at the length: one of the two sees the other.
+        self.0.length.store(waiting.callers.len(), Ordering::SeqCst);
+        changed
     }
 
     /// Wakes the first callers in line, outside of the lock.
     fn wake(&self, count: usize) {
-        let woken: Vec<(u64, Waker)> = {
-            let mut waiting = self.lock();
+        fence(Ordering::SeqCst);
+        if self.0.length.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let woken: Vec<(u64, Waker)> = self.change(|waiting| {
             std::iter::from_fn(|| waiting.callers.pop_first()).take(count).collect()
-        };
+        });
         for (_, caller) in woken {
             caller.wake();
         }
@@ -74,19 +93,21 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn stand(&mut self, waker: &Waker) {
-        let mut waiting = self.line.lock();
-        let number = *self.number.get_or_insert_with(|| {
-            waiting.next += 1;
-            waiting.next
+        self.line.change(|waiting| {
+            let number = *self.number.get_or_insert_with(|| {
+                waiting.next += 1;
+                waiting.next
+            });
+            waiting.callers.insert(number, waker.clone());
         });
-        waiting.callers.insert(number, waker.clone());
+        fence(Ordering::SeqCst);
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
-        if self.line.lock().callers.remove(&number).is_none() {
+        if self.line.change(|waiting| waiting.callers.remove(&number)).is_none() {
             // It had been woken. If it goes without taking the room that it was woken for, that is the next
             // one's; if it took it, the next one looks in vain and stands in line again.
             self.line.wake(1);
@@ -102,28 +123,31 @@ impl<T> Sender<T> {
         let mut item = Some(item);
         let mut place = Place { line: &self.line, number: None };
         poll_fn(|cx| {
-            match self.try_send(&mut item) {
-                Poll::Pending => {}
-                ready @ Poll::Ready(_) => return ready,
+            if let ready @ Poll::Ready(_) = self.try_take(&mut item) {
+                return ready;
             }
             place.stand(cx.waker());
             // The node may have made room, and looked at the line, between the two lines above.
-            self.try_send(&mut item)
+            self.try_take(&mut item)
         })
         .await
     }
 
-    fn try_send(&self, item: &mut Option<T>) -> Poll<Result<()>> {
-        let Some(command) = item.take() else { return Poll::Ready(Ok(())) };
+    /// Puts a command into the queue if there is room, else gives it back.
+    pub(crate) fn try_send(&self, item: T) -> Result<Option<T>> {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        match sender.try_send(command) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(full) if full.is_full() => {
-                *item = Some(full.into_inner());
-                Poll::Pending
-            }
-            Err(_) => Poll::Ready(Err(Error::ShuttingDown)),
+        match sender.try_send(item) {
+            Ok(()) => Ok(None),
+            Err(full) if full.is_full() => Ok(Some(full.into_inner())),
+            Err(_) => Err(Error::ShuttingDown),
         }
+    }
+
+    fn try_take(&self, item: &mut Option<T>) -> Poll<Result<()>> {
+        if let Some(command) = item.take() {
+            *item = self.try_send(command)?;
+        }
+        if item.is_some() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 

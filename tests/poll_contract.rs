@@ -40,17 +40,18 @@ struct Bench {
     node: Node,
     handle: Handle,
     clock: VirtualClock,
+    network: Stalled,
 }
 
 impl Bench {
     fn new(config: Config) -> Self {
-        let clock = VirtualClock::default();
+        let (clock, network) = (VirtualClock::default(), Stalled::default());
         let (node, handle) = Node::builder(Keypair::generate_ed25519(), config.with_listen([]))
-            .with_transport(Stalled.boxed())
+            .with_transport(network.clone().boxed())
             .with_clock(Arc::new(clock.clone()))
             .build()
             .expect("a node");
-        Self { node, handle, clock }
+        Self { node, handle, clock, network }
     }
 
     /// A node that has somebody to ask, who never answers.
@@ -99,6 +100,56 @@ fn an_idle_node_goes_quiet_and_spurious_polls_change_nothing() {
     assert!(wakes.get() - quiet < 10, "{} wakes", wakes.get() - quiet);
     assert_eq!(bench.clock.armed(), armed);
     assert!(armed.is_some(), "no alarm is set");
+}
+
+#[test]
+fn what_is_answered_here_costs_neither_a_look_at_the_network_nor_a_setting_of_the_timer() {
+    let mut bench = Bench::new(Config::new());
+    let (waker, wakes) = new_count_waker();
+    let mut cx = Context::from_waker(&waker);
+    let handle = bench.handle.clone();
+    bench.settle(&mut cx, &wakes);
+    let (looks, settings) = (bench.network.polls(), bench.clock.settings());
+    for _ in 0..1000 {
+        let mut call = handle.metadata();
+        assert!((&mut call).now_or_never().is_none());
+        bench.settle(&mut cx, &wakes);
+        assert!(matches!(call.now_or_never(), Some(Ok(_))));
+    }
+    // libp2p's own heartbeats run on the real clock and may ask for a look meanwhile.
+    let (looks, settings) = (bench.network.polls() - looks, bench.clock.settings() - settings);
+    assert!(looks < 20, "{looks} looks");
+    assert!(settings < 20, "{settings} settings");
+}
+
+#[test]
+fn what_a_command_asks_of_the_network_is_begun_in_the_same_poll() {
+    let mut bench = Bench::new(Config::new());
+    let (waker, wakes) = new_count_waker();
+    let mut cx = Context::from_waker(&waker);
+    let handle = bench.handle.clone();
+    bench.settle(&mut cx, &wakes);
+    let before = bench.network.polls();
+    let mut call = Box::pin(handle.subscribe("chat"));
+    assert!((&mut call).now_or_never().is_none());
+    assert!(bench.poll(&mut cx).is_pending());
+    assert!(bench.network.polls() > before, "the network was not polled after it was touched");
+    assert_eq!(call.now_or_never(), Some(Ok(true)));
+}
+
+#[test]
+fn the_network_is_polled_at_every_heartbeat_even_if_it_has_lost_its_wake_up() {
+    let mut bench = Bench::new(Config::new());
+    let (waker, wakes) = new_count_waker();
+    let mut cx = Context::from_waker(&waker);
+    bench.settle(&mut cx, &wakes);
+    for _ in 0..5 {
+        let (before, woken) = (bench.network.polls(), wakes.get());
+        bench.clock.advance(Duration::from_secs(1));
+        assert!(wakes.get() > woken, "the alarm did not ring");
+        bench.settle(&mut cx, &wakes);
+        assert!(bench.network.polls() > before);
+    }
 }
 
 #[test]

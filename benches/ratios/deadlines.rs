@@ -56,16 +56,18 @@ fn worst_poll() -> Duration {
     }
     let mut worst = Duration::ZERO;
     while !calls.is_empty() {
+        // As the engine does: so many answers, and so many entries brought into order.
+        let (mut done, mut moves) = (0, DEADLINES_PER_POLL);
         let start = Instant::now();
-        for _ in 0..DEADLINES_PER_POLL {
-            match wheel.poll(DEADLINE) {
+        while done < DEADLINES_PER_POLL {
+            match wheel.poll_within(DEADLINE, &mut moves) {
                 Expiry::Expired(number) => {
                     if let Some(reply) = calls.remove(&number) {
                         let _ = black_box(reply.send(number));
                     }
+                    done += 1;
                 }
-                Expiry::More => {}
-                Expiry::Idle => break,
+                Expiry::More | Expiry::Idle => break,
             }
         }
         worst = worst.max(start.elapsed());

@@ -7,15 +7,16 @@ use libp2p::{Multiaddr, PeerId};
 use super::{
     Action, Deadline, Engine, Now, Operation,
     calls::{Call, Since},
+    lookups::Known,
     own::Change,
     peers::Reach,
     publish::Stage,
     read::{self, Goal, Progress, Read},
 };
 use crate::{
-    Announcement, Error, Package, PackageId, Query, RegistryMetadata, Result, Source,
+    Announcement, Error, Package, PackageId, PackageName, Query, RegistryMetadata, Result, Source,
     command::{Command, Reply, Request, Ticket},
-    record::{Message, Record, RecordKey, Signed},
+    record::{Head, Message, Record, RecordKey, Signed},
 };
 
 impl Engine {
@@ -136,8 +137,29 @@ impl Engine {
             }
             None => self.pins.owner(package.name()),
         };
-        let since = self.since(&begin);
-        self.drive_read(begin.now, begin.ticket, since, Box::new(Read::new(package, owner, goal)));
+        let mut read = Box::new(Read::new(package, owner, goal));
+        if owner == Some(self.local)
+            && let Some(head) = self.own_head(begin.now, read.name())
+        {
+            match self.advance(read, Record::Head(head), Source::Own) {
+                Progress::More(further) => read = further,
+                Progress::Answered => return,
+            }
+        }
+        match self.read_known(begin.now, read) {
+            Known::Answered => {}
+            // Only what has to wait takes a place among the deadlines.
+            Known::Lacks(key, read) => {
+                let since = self.since(&begin);
+                self.wait_read(begin.ticket, since, key, read);
+            }
+        }
+    }
+
+    /// The head of an own package, found by its name: its key need not be computed.
+    fn own_head(&self, now: Now, name: &PackageName) -> Option<Signed<Head>> {
+        let head = &self.own.get(name)?.head;
+        (head.validity.expires > now.unix).then(|| head.clone())
     }
 
     fn get_record(&mut self, begin: Begin, key: RecordKey, reply: Reply<Record>) {

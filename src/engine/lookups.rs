@@ -12,8 +12,16 @@ use super::{
 use crate::{
     Error, Source,
     command::Ticket,
-    record::{Head, Record, Selection, Side, Signed, select},
+    record::{Head, Record, RecordKey, Selection, Side, Signed, select},
 };
+
+/// How far a read comes with what is known here.
+#[derive(Debug)]
+pub(super) enum Known {
+    Answered,
+    /// The record under this key is to be asked for.
+    Lacks(RecordKey, Box<Read>),
+}
 
 impl Engine {
     /// A copy of a record that is being looked up. The first valid one answers, with two exceptions that wait
@@ -160,28 +168,37 @@ impl Engine {
     }
 
     /// Takes a read as far as it goes with what is known here, then asks the DHT for what is missing.
-    pub(super) fn drive_read(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        since: Since,
-        mut read: Box<Read>,
-    ) {
+    fn drive_read(&mut self, now: Now, ticket: Ticket, since: Since, read: Box<Read>) {
+        match self.read_known(now, read) {
+            Known::Answered => self.finish(since),
+            Known::Lacks(key, read) => self.wait_read(ticket, since, key, read),
+        }
+    }
+
+    /// Takes a read as far as it goes with what is known here.
+    pub(super) fn read_known(&mut self, now: Now, mut read: Box<Read>) -> Known {
         loop {
             let key = read.wants(&self.config.network);
             match self.known(now, &key).filter(|(record, _)| read.accepts(record)) {
                 Some((record, source)) => match self.advance(read, record, source) {
                     Progress::More(further) => read = further,
-                    Progress::Answered => return self.finish(since),
+                    Progress::Answered => return Known::Answered,
                 },
-                None => {
-                    let query = Some(self.queries.get(key, ticket));
-                    self.calls
-                        .insert(ticket, Call { since, operation: Operation::Read(read), query });
-                    return;
-                }
+                None => return Known::Lacks(key, read),
             }
         }
+    }
+
+    /// Asks the DHT for what a read lacks.
+    pub(super) fn wait_read(
+        &mut self,
+        ticket: Ticket,
+        since: Since,
+        key: RecordKey,
+        read: Box<Read>,
+    ) {
+        let query = Some(self.queries.get(key, ticket));
+        self.calls.insert(ticket, Call { since, operation: Operation::Read(read), query });
     }
 
     pub(super) fn advance(&mut self, read: Box<Read>, record: Record, source: Source) -> Progress {

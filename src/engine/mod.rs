@@ -243,13 +243,20 @@ impl Engine {
         self.store.set_time(now.unix);
     }
 
-    /// Handles deadlines that are due, at most `budget` of them, and tells how many it took.
+    /// Handles deadlines that are due, at most `budget` of them, and brings no more than as many others into
+    /// order. Tells how many it handled; all of the budget if there may be more.
     pub(crate) fn expire(&mut self, now: Now, budget: usize) -> usize {
         let mut done = 0;
+        // One number for all calls: a crowd that is spread over a slot would else cost each of its members
+        // the moves of a whole poll.
+        let mut moves = budget;
         while done < budget {
-            match self.wheel.poll(now.mono) {
+            match self.wheel.poll_within(now.mono, &mut moves) {
                 Expiry::Expired(deadline) => self.fall_due(now, deadline),
-                Expiry::More => {}
+                Expiry::More => {
+                    done = budget;
+                    break;
+                }
                 Expiry::Idle => break,
             }
             done += 1;

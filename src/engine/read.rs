@@ -10,9 +10,12 @@ use libp2p::PeerId;
 use semver::Version;
 
 use crate::{
-    Error, NetworkName, Package, PackageId, Result, Source, VersionInfo,
+    Error, NetworkName, Package, PackageId, PackageName, Result, Source, VersionInfo,
     command::Reply,
-    record::{ClaimSet, ClaimStatus, Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
+    record::{
+        ClaimSet, ClaimStatus, Head, HeadState, Record, RecordKey, ReleaseEntry, ReleaseList,
+        Signed,
+    },
 };
 
 /// What the caller wants to know of the package.
@@ -60,6 +63,11 @@ impl Read {
         Self { package, stage, source: Source::Own }
     }
 
+    /// The name of the package that is read.
+    pub(super) fn name(&self) -> &PackageName {
+        self.package.name()
+    }
+
     /// Whether the caller did not say whose package is meant.
     pub(super) fn is_bare(&self) -> bool {
         self.package.owner().is_none()
@@ -103,6 +111,14 @@ impl Read {
                     let id = PackageId::owned(head.owner, head.name.clone());
                     return goal.fail(Error::Withdrawn { id });
                 }
+                let goal = match goal {
+                    // The usual question needs no list.
+                    Goal::Package(reply) if package.version().is_none() => {
+                        reply.send(newest(&head, source).ok_or_else(|| not_found(&package)));
+                        return Progress::Answered;
+                    }
+                    goal => goal,
+                };
                 let list = ReleaseList::of(&head);
                 Self::follow(package, goal, source, head, list)
             }
@@ -238,16 +254,14 @@ fn not_found(package: &PackageId) -> Error {
 
 /// The release that a head recommends.
 pub(super) fn newest(head: &Head, source: Source) -> Option<Package> {
-    let latest = head.latest()?;
-    let list = ReleaseList::of(head);
+    let HeadState::Live { latest, releases, .. } = &head.state else { return None };
     // A release that is not among those in the head itself was passed over only if they are all yanked or
     // pre-releases, and then it is neither.
-    let yanked = list
-        .releases()
+    let yanked = releases
         .iter()
         .find(|entry| entry.version == latest.version)
         .is_some_and(|entry| entry.yanked);
-    Some(package_of(head, latest.clone(), yanked, source))
+    Some(package_of(head, (**latest).clone(), yanked, source))
 }
 
 fn package_of(head: &Head, manifest: crate::Manifest, yanked: bool, source: Source) -> Package {

@@ -190,16 +190,24 @@ impl<T> Wheel<T> {
     /// The work of one call is bounded, whatever is pending and however far the clock has jumped:
     /// one entry returned, at most [`MOVES_PER_POLL`] moved.
     pub fn poll(&mut self, now: Duration) -> Expiry<T> {
-        self.now = self.now.max(self.resolution.round_down(now));
         let mut moves = MOVES_PER_POLL;
+        self.poll_within(now, &mut moves)
+    }
+
+    /// As [`poll`](Self::poll), but with a number of moves of the caller's own, which is lessened by what
+    /// was moved: several calls that share one number do no more together than one poll that is given it
+    /// whole. With none left, what is due already still expires, and [`Expiry::More`] says that the rest
+    /// has to wait.
+    pub fn poll_within(&mut self, now: Duration, moves: &mut usize) -> Expiry<T> {
+        self.now = self.now.max(self.resolution.round_down(now));
         loop {
             if let Some(value) = self.pop_due() {
                 return Expiry::Expired(value);
             }
             // Each pass from here either moves an entry or ends in `pop_due` or a return, so the
             // moves bound the passes.
-            while moves > 0 && self.redistribute_one() {
-                moves -= 1;
+            while *moves > 0 && self.redistribute_one() {
+                *moves -= 1;
             }
             if !self.slots.is_empty(Slot::DUE) {
                 continue;

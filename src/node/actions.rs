@@ -21,6 +21,8 @@ impl Node {
     /// Carries out every action that the engine has decided. What is known at once goes back as a fact.
     pub(super) fn carry_out(&mut self, now: Now) {
         while let Some(action) = self.engine.next_action() {
+            // Behaviours rely on being polled after they were touched.
+            self.bell.keep_rung();
             if let Some(fact) = self.perform(action) {
                 self.engine.learn(now, fact);
             }

@@ -10,7 +10,7 @@ use libp2p::{
 };
 
 use super::{
-    Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, facts::Wiring,
+    Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, bell::Bell, facts::Wiring,
     record_store::KadStore,
 };
 use crate::{
@@ -144,8 +144,21 @@ impl NodeBuilder {
         engine.start(now);
         let timer = clock.timer();
         let phase = Phase::Running;
-        let node =
-            Node { swarm, tasks, commands, cancels, engine, wiring, clock, timer, budgets, phase };
+        let node = Node {
+            swarm,
+            tasks,
+            commands,
+            cancels,
+            engine,
+            wiring,
+            clock,
+            timer,
+            bell: Bell::new(),
+            heartbeat: now.mono,
+            armed: None,
+            budgets,
+            phase,
+        };
         Ok((node, handle))
     }
 }

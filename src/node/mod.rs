@@ -6,6 +6,7 @@
 //! | `builder.rs` | what a node is made of |
 //! | `facts.rs` | what the Swarm reports, put as facts for the engine |
 //! | `actions.rs` | what the engine decides, carried out on the Swarm |
+//! | `bell.rs` | whether the network has asked to be polled |
 //! | `record_store.rs` | the engine's record store as Kademlia sees it |
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -29,11 +30,14 @@ use crate::{
 };
 
 mod actions;
+mod bell;
 mod builder;
 mod facts;
 mod record_store;
 
 pub use builder::NodeBuilder;
+
+use bell::Bell;
 use record_store::KadStore;
 
 /// libp2p can lose a wake-up when it is idle (Kademlia's query deadlines, gossipsub's heartbeat), so the
@@ -75,6 +79,11 @@ pub struct Node {
     wiring: facts::Wiring,
     clock: Arc<dyn Clock>,
     timer: Box<dyn Timer>,
+    bell: Bell,
+    /// When the network is to be polled at the latest.
+    heartbeat: Duration,
+    /// What the timer is set to, and whom it wakes.
+    armed: Option<(Duration, Waker)>,
     budgets: Budgets,
     phase: Phase,
 }
@@ -103,8 +112,6 @@ struct Budgets {
 enum Turn {
     /// It has nothing, and will wake the task when it does.
     Pending,
-    /// It did something and may have more.
-    Progress,
     /// It may have more, but has used up its budget for this poll.
     Spent,
 }
@@ -156,14 +163,18 @@ impl Node {
     // 3. Commands (and cancellations) come before the network, so that what they ask of it is carried out
     //    in the same pass.
     // 4. The network comes last, so that it sees every action decided so far: libp2p's behaviours rely on
-    //    being polled after they were touched.
+    //    being polled after they were touched. It is left alone in a poll in which nothing rang its bell,
+    //    no action touched it and no heartbeat is due: a walk through every protocol costs more than
+    //    most commands do.
     // 5. The timer is armed when everything is quiet, for the next deadline or the next heartbeat.
     //
-    // `Pending` is returned only if every source said so in this pass, or if the task has just been woken
-    // because a budget was spent. The clock is read once, here.
+    // Each source is taken until it says `Pending` or has spent its budget, so that one pass is enough unless
+    // there are events to hand out. `Pending` is returned only if every source said so, or if the task has
+    // just been woken because a budget was spent. The clock is read once, here.
     fn step(&mut self, cx: &mut Context<'_>, budgets: &mut Budgets) -> Poll<Option<Event>> {
         let now = Now { mono: self.clock.now(), unix: self.clock.unix_time().as_secs() };
         self.engine.begin(now);
+        self.bell.attach(cx.waker());
         loop {
             if let Some(event) = self.engine.next_event() {
                 return Poll::Ready(Some(event));
@@ -174,16 +185,16 @@ impl Node {
             let turns = [
                 self.poll_deadlines(now, &mut budgets.deadlines),
                 self.poll_commands(cx, now, &mut budgets.commands),
-                self.poll_network(cx, now, &mut budgets.network),
+                self.poll_network(now, &mut budgets.network),
             ];
-            if turns.contains(&Turn::Progress) || self.engine.has_event() {
+            if self.engine.has_event() {
                 continue;
             }
             if self.has_closed(now, turns) {
                 self.phase = Phase::Terminated;
                 continue;
             }
-            if turns.contains(&Turn::Spent) || self.timer.poll_at(self.alarm(now), cx).is_ready() {
+            if turns.contains(&Turn::Spent) || self.arm(cx, now).is_ready() {
                 cx.waker().wake_by_ref();
             }
             return Poll::Pending;
@@ -195,38 +206,31 @@ impl Node {
         *budget -= done;
         if done > 0 {
             self.carry_out(now);
-            Turn::Progress
-        } else if *budget == 0 {
-            Turn::Spent
-        } else {
-            Turn::Pending
         }
+        if *budget == 0 { Turn::Spent } else { Turn::Pending }
     }
 
     fn poll_commands(&mut self, cx: &mut Context<'_>, now: Now, budget: &mut usize) -> Turn {
         for ticket in self.cancels.take(cx.waker()) {
             self.engine.cancel(ticket);
         }
-        let mut turn = Turn::Pending;
-        loop {
+        let turn = loop {
             if *budget == 0 {
-                turn = Turn::Spent;
-                break;
+                break Turn::Spent;
             }
             match self.commands.poll_next_unpin(cx) {
-                Poll::Pending => break,
+                Poll::Pending => break Turn::Pending,
                 Poll::Ready(Some(request)) => {
                     *budget -= 1;
-                    turn = Turn::Progress;
                     self.take(cx, now, request);
                 }
                 Poll::Ready(None) => {
                     // The last handle is gone, or the queue was closed by a shutdown and is now empty.
                     self.close(now);
-                    break;
+                    break Turn::Pending;
                 }
             }
-        }
+        };
         self.carry_out(now);
         turn
     }
@@ -240,39 +244,66 @@ impl Node {
         }
     }
 
-    fn poll_network(&mut self, cx: &mut Context<'_>, now: Now, budget: &mut usize) -> Turn {
-        let mut turn = Turn::Pending;
-        loop {
+    fn poll_network(&mut self, now: Now, budget: &mut usize) -> Turn {
+        if !self.bell.answer() && now.mono < self.heartbeat {
+            return Turn::Pending;
+        }
+        self.heartbeat = now.mono.saturating_add(HEARTBEAT);
+        let turn = loop {
             if *budget == 0 {
-                return Turn::Spent;
+                break Turn::Spent;
             }
+            // Silent before each look, so that a ring that comes with it or after it is heard. What a turn of
+            // this loop itself rang for is done by the next.
+            self.bell.answer();
+            let mut cx = self.bell.context();
             // Tasks before the Swarm: what they have read from their sockets is for it to see.
-            self.tasks.poll(cx);
-            match self.swarm.poll_next_unpin(cx) {
-                Poll::Pending => return turn,
+            self.tasks.poll(&mut cx);
+            match self.swarm.poll_next_unpin(&mut cx) {
                 Poll::Ready(Some(event)) => {
                     *budget -= 1;
-                    turn = Turn::Progress;
                     self.learn(now, event);
                     self.carry_out(now);
                 }
                 // A Swarm never ends; should it do so, there is nothing left to wait for.
-                Poll::Ready(None) => return turn,
+                Poll::Pending | Poll::Ready(None) => return Turn::Pending,
             }
             if self.engine.has_event() {
-                return turn;
+                break Turn::Pending;
             }
-        }
+        };
+        // It was left before it had said that it has no more.
+        self.bell.keep_rung();
+        turn
     }
 
     /// When the node is to be polled next, if nothing else wakes it before.
-    fn alarm(&self, now: Now) -> Duration {
-        let heartbeat = now.mono.saturating_add(HEARTBEAT);
+    fn alarm(&self) -> Duration {
+        let heartbeat = self.heartbeat;
         let closing = match self.phase {
             Phase::Closing { until } => until,
             Phase::Running | Phase::Terminated => heartbeat,
         };
         self.engine.next_deadline().map_or(heartbeat, |due| due.min(heartbeat)).min(closing)
+    }
+
+    /// Sets the timer. One that is set already and will fire early enough is left as it is: moving it with
+    /// every poll would mean a system call and a wake-up of the timer's thread for each command.
+    fn arm(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<()> {
+        let latest = self.alarm();
+        let mut alarm = latest;
+        if let Some((armed, task)) = &self.armed
+            && now.mono < *armed
+            && *armed <= latest
+        {
+            if task.will_wake(cx.waker()) {
+                return Poll::Pending;
+            }
+            alarm = *armed;
+        }
+        let fired = self.timer.poll_at(alarm, cx);
+        self.armed = fired.is_pending().then(|| (alarm, cx.waker().clone()));
+        fired
     }
 
     /// Closes, and says so once everybody has been answered who asked before.
@@ -294,6 +325,7 @@ impl Node {
         // What already stands in the queue is refused as it comes out of it.
         self.commands.close();
         self.wiring.close(&mut self.swarm);
+        self.bell.keep_rung();
         self.phase = Phase::Closing { until: now.mono.saturating_add(CLOSING_TIME) };
     }
 

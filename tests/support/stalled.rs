@@ -1,8 +1,12 @@
-//! A transport on which nothing ever happens: every dial hangs.
+//! A transport on which nothing ever happens: every dial hangs. It counts how often it is polled.
 
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -15,8 +19,17 @@ use libp2p::{
     },
 };
 
-#[derive(Debug, Default)]
-pub(crate) struct Stalled;
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stalled {
+    polls: Arc<AtomicUsize>,
+}
+
+impl Stalled {
+    /// How often the network has been polled, as seen from below.
+    pub(crate) fn polls(&self) -> usize {
+        self.polls.load(Ordering::Relaxed)
+    }
+}
 
 type Connection = (PeerId, StreamMuxerBox);
 
@@ -46,6 +59,7 @@ impl Transport for Stalled {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
+        self.polls.fetch_add(1, Ordering::Relaxed);
         Poll::Pending
     }
 }

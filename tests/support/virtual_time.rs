@@ -18,6 +18,7 @@ pub(crate) struct VirtualClock(Arc<Mutex<State>>);
 struct State {
     now: Duration,
     armed: Option<(Duration, Waker)>,
+    settings: usize,
 }
 
 impl VirtualClock {
@@ -34,6 +35,11 @@ impl VirtualClock {
         {
             waker.wake();
         }
+    }
+
+    /// How often the timer has been set.
+    pub(crate) fn settings(&self) -> usize {
+        self.state().settings
     }
 
     /// When the node wants to be woken.
@@ -59,6 +65,7 @@ impl Clock for VirtualClock {
 impl Timer for VirtualClock {
     fn poll_at(&mut self, deadline: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
+        state.settings += 1;
         if deadline <= state.now {
             state.armed = None;
             return Poll::Ready(());

@@ -1,0 +1,112 @@
+//! Tells whether the network has asked to be polled, so that it is left alone when it has not.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
+};
+
+use futures::task::AtomicWaker;
+
+/// The waker that connections and Swarm are polled with. Ringing it wakes the node's task and leaves a note
+/// for whom: a command or a deadline that wakes the task does not by itself mean a walk through every
+/// protocol.
+#[derive(Debug)]
+pub(super) struct Bell {
+    rope: Arc<Rope>,
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct Rope {
+    rung: AtomicBool,
+    node: AtomicWaker,
+}
+
+impl Wake for Rope {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Whoever finds it rung already has nothing to add: the node is awake and has yet to look.
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.node.wake();
+        }
+    }
+}
+
+impl Bell {
+    /// A bell that has been rung: a network that was never polled waits for nothing yet.
+    pub(super) fn new() -> Self {
+        let rope = Arc::new(Rope { rung: AtomicBool::new(true), node: AtomicWaker::new() });
+        let waker = Waker::from(Arc::clone(&rope));
+        Self { rope, waker }
+    }
+
+    /// Says whose task it wakes. To be called before [`answer`](Self::answer), so that no ring is lost
+    /// between the two.
+    pub(super) fn attach(&self, node: &Waker) {
+        self.rope.node.register(node);
+    }
+
+    /// Whether it has been rung since the last time.
+    pub(super) fn answer(&self) -> bool {
+        // A plain look first: most polls are for somebody else.
+        self.rope.rung.load(Ordering::Acquire) && self.rope.rung.swap(false, Ordering::AcqRel)
+    }
+
+    /// Makes the next [`answer`](Self::answer) say yes, without waking anybody.
+    pub(super) fn keep_rung(&self) {
+        self.rope.rung.store(true, Ordering::Release);
+    }
+
+    /// To poll the network with.
+    pub(super) fn context(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_test::task::new_count_waker;
+
+    fn at_rest() -> (Bell, futures_test::task::AwokenCount) {
+        let bell = Bell::new();
+        let (waker, wakes) = new_count_waker();
+        bell.attach(&waker);
+        assert!(bell.answer());
+        (bell, wakes)
+    }
+
+    #[test]
+    fn a_ring_wakes_the_node_and_is_answered_once() {
+        let (bell, wakes) = at_rest();
+        assert!(!bell.answer());
+        bell.context().waker().wake_by_ref();
+        bell.context().waker().wake_by_ref();
+        assert_eq!(wakes.get(), 1);
+        assert!(bell.answer());
+        assert!(!bell.answer());
+    }
+
+    #[test]
+    fn the_task_that_polled_last_is_the_one_that_is_woken() {
+        let (bell, first) = at_rest();
+        let (waker, second) = new_count_waker();
+        bell.attach(&waker);
+        bell.context().waker().wake_by_ref();
+        assert_eq!((first.get(), second.get()), (0, 1));
+    }
+
+    #[test]
+    fn what_is_kept_rung_is_answered_without_a_wake() {
+        let (bell, wakes) = at_rest();
+        bell.keep_rung();
+        assert_eq!(wakes.get(), 0);
+        assert!(bell.answer());
+    }
+}
