@@ -3,8 +3,10 @@
 
 use std::{
     fmt, mem,
-    sync::{Arc, Mutex, PoisonError},
-    task::Waker,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -135,25 +137,41 @@ impl<T> fmt::Debug for Reply<T> {
 /// Calls whose callers went away, on the way to the node.
 ///
 /// Bounded by the calls that are under way: each is cancelled at most once.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cancels(Arc<CancelsInner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct CancelsInner {
+    /// Whether there are any: the node looks at every poll, and mostly in vain.
+    any: AtomicBool,
     tickets: Mutex<Vec<Ticket>>,
-    node: AtomicWaker,
+    node: Arc<AtomicWaker>,
 }
 
 impl Cancels {
+    /// Cancellations that wake this task, which the node keeps up to date.
+    pub(crate) fn new(node: Arc<AtomicWaker>) -> Self {
+        let (any, tickets) = (AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(CancelsInner { any, tickets, node }))
+    }
+
     pub(crate) fn push(&self, ticket: Ticket) {
-        self.0.tickets.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
+        self.tickets().push(ticket);
+        self.0.any.store(true, Ordering::Release);
         self.0.node.wake();
     }
 
-    /// Takes what has been cancelled so far. The waker is registered first, so that a cancellation that
-    /// comes right after this look still wakes the node.
-    pub(crate) fn take(&self, waker: &Waker) -> Vec<Ticket> {
-        self.0.node.register(waker);
-        mem::take(&mut *self.0.tickets.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes what has been cancelled so far. One that comes after this look wakes the node again.
+    pub(crate) fn take(&self) -> Vec<Ticket> {
+        if !self.0.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut tickets = self.tickets();
+        self.0.any.store(false, Ordering::Release);
+        mem::take(&mut *tickets)
+    }
+
+    fn tickets(&self) -> MutexGuard<'_, Vec<Ticket>> {
+        self.0.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

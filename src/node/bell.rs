@@ -22,7 +22,7 @@ pub(super) struct Bell {
 #[derive(Debug)]
 struct Rope {
     rung: AtomicBool,
-    node: AtomicWaker,
+    node: Arc<AtomicWaker>,
 }
 
 impl Wake for Rope {
@@ -39,15 +39,15 @@ impl Wake for Rope {
 }
 
 impl Bell {
-    /// A bell that has been rung: a network that was never polled waits for nothing yet.
-    pub(super) fn new() -> Self {
-        let rope = Arc::new(Rope { rung: AtomicBool::new(true), node: AtomicWaker::new() });
+    /// A bell for the task in `node`, that has been rung: a network that was never polled waits for nothing yet.
+    pub(super) fn new(node: Arc<AtomicWaker>) -> Self {
+        let rope = Arc::new(Rope { rung: AtomicBool::new(true), node });
         let waker = Waker::from(Arc::clone(&rope));
         Self { rope, waker }
     }
 
-    /// Says whose task it wakes. To be called before [`answer`](Self::answer), so that no ring is lost
-    /// between the two.
+    /// Says whose task it wakes, for everybody else who was given the same waker, too. To be called before
+    /// [`answer`](Self::answer), so that no ring is lost between the two.
     pub(super) fn attach(&self, node: &Waker) {
         self.rope.node.register(node);
     }
@@ -75,7 +75,7 @@ mod tests {
     use futures_test::task::new_count_waker;
 
     fn at_rest() -> (Bell, futures_test::task::AwokenCount) {
-        let bell = Bell::new();
+        let bell = Bell::new(Arc::default());
         let (waker, wakes) = new_count_waker();
         bell.attach(&waker);
         assert!(bell.answer());

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use futures::task::AtomicWaker;
 use libp2p::{
     Swarm,
     core::{transport::ListenerId, upgrade},
@@ -126,7 +127,9 @@ impl NodeBuilder {
         }
 
         let (sender, commands) = queue::bounded(config.command_capacity);
-        let cancels = Cancels::default();
+        // One place for the task that polls the node, and everybody who wakes it.
+        let task = Arc::new(AtomicWaker::new());
+        let cancels = Cancels::new(Arc::clone(&task));
         let facts = Facts {
             peer_id,
             network: config.network.clone(),
@@ -153,7 +156,7 @@ impl NodeBuilder {
             wiring,
             clock,
             timer,
-            bell: Bell::new(),
+            bell: Bell::new(task),
             heartbeat: now.mono,
             armed: None,
             budgets,

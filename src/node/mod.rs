@@ -211,7 +211,7 @@ impl Node {
     }
 
     fn poll_commands(&mut self, cx: &mut Context<'_>, now: Now, budget: &mut usize) -> Turn {
-        for ticket in self.cancels.take(cx.waker()) {
+        for ticket in self.cancels.take() {
             self.engine.cancel(ticket);
         }
         let turn = loop {
