@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use semver::Version;
 
@@ -20,6 +23,7 @@ use crate::{
     config::validate_topic,
     queue,
     record::{Record, RecordKey},
+    shelf::Shelf,
 };
 
 /// Asks a [`Node`](crate::Node). Cheap to clone, usable from any thread and under any executor.
@@ -43,6 +47,7 @@ struct Shared {
     cancels: Cancels,
     tickets: AtomicU64,
     clock: Arc<dyn Clock>,
+    shelf: Shelf,
     facts: Facts,
 }
 
@@ -69,10 +74,11 @@ impl Handle {
         commands: queue::Sender<Request>,
         cancels: Cancels,
         clock: Arc<dyn Clock>,
+        shelf: Shelf,
         facts: Facts,
     ) -> Self {
         let tickets = AtomicU64::new(0);
-        Self { shared: Arc::new(Shared { commands, cancels, tickets, clock, facts }) }
+        Self { shared: Arc::new(Shared { commands, cancels, tickets, clock, shelf, facts }) }
     }
 
     /// The node's identity: the owner of what this handle publishes.
@@ -301,7 +307,12 @@ impl Registry for Handle {
         .boxed()
     }
 
+    /// What this node publishes itself, or has read or heard announced a short while ago, is answered on the
+    /// spot, without waiting for the node to be polled.
     fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>> {
+        if let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock) {
+            return ready(Ok(package)).boxed();
+        }
         self.ask(|reply| Command::GetPackage { package, reply }).boxed()
     }
 

@@ -111,6 +111,7 @@ pub mod package;
 mod queue;
 pub mod record;
 mod registry;
+mod shelf;
 
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use semver;

@@ -10,6 +10,7 @@
 mod deadlines;
 mod dispatch_rows;
 mod report;
+mod shelf_rows;
 mod wheel;
 
 #[path = "../subjects/dispatch.rs"]
@@ -20,8 +21,8 @@ mod timers;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 3] =
-    [dispatch_rows::rows, wheel::rows, deadlines::rows];
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 4] =
+    [dispatch_rows::rows, shelf_rows::rows, wheel::rows, deadlines::rows];
 
 fn main() -> Outcome<()> {
     let mut report = Report::from_args(std::env::args().skip(1));

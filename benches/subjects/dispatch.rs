@@ -74,9 +74,11 @@ pub(crate) fn node() -> Outcome<(Node, Handle, Package)> {
     Ok((node, handle, package))
 }
 
-/// Who is asked for: its owner is named, so that nobody has to find out who it is.
+/// Who is asked for: its owner is named, so that nobody has to find out who it is, and its version, so that
+/// the node itself is asked. Without one a caller need not wait for it.
 pub(crate) fn wanted(package: &Package) -> PackageId {
     PackageId::owned(package.owner, package.id.name().clone())
+        .with_version(package.manifest.version.clone())
 }
 
 /// What an executor remembers of a task.

@@ -5,7 +5,14 @@ use std::{
     time::Duration,
 };
 
-use crate::record::{Record, RecordKey};
+use libp2p::PeerId;
+
+use super::read;
+use crate::{
+    PackageId, Source,
+    record::{Head, Record, RecordKey},
+    shelf::Shelf,
+};
 
 #[derive(Debug)]
 struct Entry {
@@ -14,18 +21,22 @@ struct Entry {
     until: Duration,
 }
 
-/// Verified records with a time to live, bounded in number: the one that would lapse first goes.
+/// Verified records with a time to live, bounded in number: the one that would lapse first goes. What they say of
+/// other owners' packages stands on the shelf for as long as they stay.
 #[derive(Debug)]
 pub(crate) struct Cache {
     records: HashMap<RecordKey, Entry>,
     by_time: BTreeSet<(Duration, RecordKey)>,
     ttl: Duration,
     bound: usize,
+    /// This node, whose own packages are not the cache's business.
+    local: PeerId,
+    shelf: Shelf,
 }
 
 impl Cache {
-    pub(crate) fn new(ttl: Duration, bound: usize) -> Self {
-        Self { records: HashMap::new(), by_time: BTreeSet::new(), ttl, bound }
+    pub(crate) fn new(ttl: Duration, bound: usize, local: PeerId, shelf: Shelf) -> Self {
+        Self { records: HashMap::new(), by_time: BTreeSet::new(), ttl, bound, local, shelf }
     }
 
     /// Keeps a record for the cache's time to live. The caller decides which of two records is newer.
@@ -39,6 +50,11 @@ impl Cache {
             self.remove(&soonest);
         }
         let until = now.saturating_add(self.ttl);
+        if let Some((head, id)) = self.shelved(&record)
+            && let Some(package) = read::newest(head, Source::Cache)
+        {
+            self.shelf.put([id], package, Some(until), head.validity.expires);
+        }
         self.records.insert(key, Entry { record, until });
         self.by_time.insert((until, key));
     }
@@ -50,6 +66,28 @@ impl Cache {
     pub(crate) fn remove(&mut self, key: &RecordKey) {
         if let Some(entry) = self.records.remove(key) {
             self.by_time.remove(&(entry.until, *key));
+            if let Some((_, id)) = self.shelved(&entry.record) {
+                self.shelf.remove(&id);
+            }
+        }
+    }
+
+    /// Forgets the head of a package if a newer one than this has been seen.
+    pub(crate) fn outdate(&mut self, head: &Head, key: &RecordKey) {
+        if let Some(Entry { record: Record::Head(known), .. }) = self.records.get(key)
+            && known.revision < head.revision
+        {
+            self.remove(key);
+        }
+    }
+
+    /// The head and the identifier under which a record stands on the shelf.
+    fn shelved<'a>(&self, record: &'a Record) -> Option<(&'a Head, PackageId)> {
+        match record {
+            Record::Head(head) if head.owner != self.local => {
+                Some((head, PackageId::owned(head.owner, head.name.clone())))
+            }
+            Record::Head(_) | Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
         }
     }
 

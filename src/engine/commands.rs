@@ -180,6 +180,7 @@ impl Engine {
         if let Err(refused) = self.store.insert(&record.key(), &record.to_bytes()) {
             return reply.send(Err(refused.into()));
         }
+        self.learn_stored();
         let since = self.since(&begin);
         self.queries.put(record, Some(begin.ticket));
         self.calls.insert(

@@ -163,6 +163,7 @@ impl Engine {
             match fact {
                 StoreFact::Head(head) if head.owner == self.local => self.doubt_own(&head),
                 StoreFact::Head(head) => {
+                    self.cache.outdate(&head, &head.key());
                     if head.is_withdrawn() {
                         self.catalogue.remove(&head.name, &head.owner);
                     }

@@ -31,6 +31,7 @@ use crate::{
     Config, Entropy, Event, PackageName, Source,
     command::Ticket,
     record::{Kind, Record, RecordKey},
+    shelf::Shelf,
 };
 
 mod cache;
@@ -134,6 +135,8 @@ pub(crate) struct Engine {
     renewing: BTreeSet<PackageName>,
     store: SharedStore,
     cache: Cache,
+    /// What callers may read without asking.
+    shelf: Shelf,
     catalogue: Catalogue,
     outbox: Outbox,
     pins: Pins,
@@ -199,10 +202,12 @@ impl Engine {
         config: Config,
         store: SharedStore,
         entropy: Box<dyn Entropy>,
+        shelf: Shelf,
     ) -> Self {
         let limits = config.limits.clone();
+        let local = keypair.public().to_peer_id();
         Self {
-            local: keypair.public().to_peer_id(),
+            local,
             keypair,
             entropy,
             calls: Calls::default(),
@@ -212,7 +217,8 @@ impl Engine {
             renewals: HashMap::new(),
             renewing: BTreeSet::new(),
             store,
-            cache: Cache::new(config.cache_ttl, limits.cache_records),
+            cache: Cache::new(config.cache_ttl, limits.cache_records, local, shelf.clone()),
+            shelf,
             catalogue: Catalogue::new(limits.catalogue_packages),
             outbox: Outbox::new(limits.queued_announcements),
             pins: Pins::new(config.pins.clone(), config.pin_on_first_use, limits.pins),
@@ -312,6 +318,7 @@ impl Engine {
             call.operation.fail(crate::Error::ShuttingDown);
         }
         self.outbox.close();
+        self.shelf.clear();
         self.actions.clear();
     }
 
@@ -380,6 +387,13 @@ impl Engine {
         self.entropy.fill(&mut byte);
         let [byte] = byte;
         duration.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Handles outlive the node, and must not answer for it.
+        self.shelf.clear();
     }
 }
 

@@ -11,10 +11,10 @@ use super::{
     peers::Reach,
     publish::{Publish, Recall, Recalling, Stage, Storing},
     queries::Outcome,
-    wheel,
+    read, wheel,
 };
 use crate::{
-    Announcement, Error, Event, PackageName, Receipt,
+    Announcement, Error, Event, PackageId, PackageName, Receipt, Source,
     command::{Reply, Ticket},
     record::{Kind, RecordKey},
 };
@@ -203,6 +203,7 @@ impl Engine {
             pending,
             fewest: None,
         });
+        self.shelve_own(&name, &changed.package);
         self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation, query: None });
@@ -239,6 +240,16 @@ impl Engine {
             self.wheel.cancel(before.timer);
         }
         announcement
+    }
+
+    /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
+    fn shelve_own(&self, name: &PackageName, own: &own::OwnPackage) {
+        // To its own publisher, the bare name means its own.
+        let ids = [PackageId::owned(self.local, name.clone()), PackageId::named(name.clone())];
+        match read::newest(&own.head, Source::Own) {
+            Some(package) => self.shelf.put(ids, package, None, own.head.validity.expires),
+            None => ids.iter().for_each(|id| self.shelf.remove(id)),
+        }
     }
 
     /// Forgets what was read of an own package: from now on it is known better.

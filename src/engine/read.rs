@@ -112,8 +112,10 @@ impl Read {
                     return goal.fail(Error::Withdrawn { id });
                 }
                 let goal = match goal {
-                    // The usual question needs no list.
-                    Goal::Package(reply) if package.version().is_none() => {
+                    // The usual questions need no list.
+                    Goal::Package(reply)
+                        if package.version().is_none_or(|version| is_latest(&head, version)) =>
+                    {
                         reply.send(newest(&head, source).ok_or_else(|| not_found(&package)));
                         return Progress::Answered;
                     }
@@ -262,6 +264,10 @@ pub(super) fn newest(head: &Head, source: Source) -> Option<Package> {
         .find(|entry| entry.version == latest.version)
         .is_some_and(|entry| entry.yanked);
     Some(package_of(head, (**latest).clone(), yanked, source))
+}
+
+fn is_latest(head: &Head, version: &Version) -> bool {
+    head.latest().is_some_and(|latest| latest.version == *version)
 }
 
 fn package_of(head: &Head, manifest: crate::Manifest, yanked: bool, source: Source) -> Package {

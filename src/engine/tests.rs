@@ -4,7 +4,7 @@ use futures::{FutureExt, channel::oneshot};
 
 use super::*;
 use crate::{
-    Limits, Manifest, Package, PackageId, Result,
+    Clock, Limits, Manifest, Package, PackageId, Result, Timer,
     command::{Command, Reply, Request},
     record::{Head, Release, ReleaseEntry, Revision, Signed, Validity},
 };
@@ -24,6 +24,7 @@ impl Entropy for NoEntropy {
 /// An engine with one peer in its routing table, and the time.
 struct Lab {
     engine: Engine,
+    shelf: Shelf,
     mono: Duration,
     tickets: u64,
 }
@@ -39,15 +40,21 @@ impl Lab {
     /// An engine that knows nobody yet.
     fn untouched(config: Config) -> Self {
         let keypair = Keypair::generate_ed25519();
+        let shelf = Shelf::default();
         let store = SharedStore::new(keypair.public().to_peer_id(), &config, UNIX);
-        let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy));
+        let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
         let mono = Duration::from_secs(100);
         engine.start(Now { mono, unix: UNIX });
-        Self { engine, mono, tickets: 0 }
+        Self { engine, shelf, mono, tickets: 0 }
     }
 
     fn now(&self) -> Now {
         Now { mono: self.mono, unix: UNIX }
+    }
+
+    /// What a caller is answered without the node.
+    fn on_shelf(&self, id: &PackageId) -> Option<Package> {
+        self.shelf.get(id, &Frozen(self.now()))
     }
 
     fn learn(&mut self, fact: Fact) {
@@ -97,6 +104,24 @@ impl Lab {
 
     fn end(&mut self, query: QueryKey, answered: u32) {
         self.learn(Fact::QueryEnded { query, end: QueryEnd::Lookup { answered } });
+    }
+}
+
+/// A clock that shows one time.
+#[derive(Debug)]
+struct Frozen(Now);
+
+impl Clock for Frozen {
+    fn now(&self) -> Duration {
+        self.0.mono
+    }
+
+    fn unix_time(&self) -> Duration {
+        Duration::from_secs(self.0.unix)
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        panic!("nobody waits by it")
     }
 }
 
@@ -374,4 +399,81 @@ fn a_change_that_is_signed_stands_when_its_time_is_up_or_its_caller_gone() {
         let (_, package) = lab.get(&PackageId::named(name.parse().unwrap()));
         assert_eq!(answer(package).unwrap().unwrap().source, Source::Own);
     }
+}
+
+#[test]
+fn what_is_read_or_announced_can_be_read_without_the_node_until_it_lapses() {
+    let mut lab = Lab::new(Config::new().with_cache_ttl(Duration::from_secs(5)));
+    let (id, head) = published("tool", 1);
+    assert_eq!(lab.on_shelf(&id), None);
+    let now = lab.now();
+    lab.engine.hear(now, "announcements", head.bytes());
+    assert_eq!(lab.on_shelf(&id).unwrap().source, Source::Cache);
+    assert_eq!(lab.on_shelf(&id.clone().with_version("1.0.0".parse().unwrap())), None);
+    // Nobody polls the engine meanwhile.
+    lab.mono += Duration::from_secs(5);
+    assert_eq!(lab.on_shelf(&id), None);
+}
+
+#[test]
+fn what_is_replaced_or_withdrawn_leaves_the_shelf_at_once() {
+    let mut lab = Lab::new(Config::new());
+    let keypair = Keypair::generate_ed25519();
+    let (id, first) = published_by(&keypair, "tool", 1);
+    let now = lab.now();
+    lab.engine.hear(now, "announcements", first.bytes());
+    for sequence in 2..4 {
+        let (_, next) = published_by(&keypair, "tool", sequence);
+        lab.engine.hear(now, "announcements", next.bytes());
+        assert_eq!(lab.on_shelf(&id).unwrap().sequence, sequence);
+    }
+    // A newer one that a peer has put here is not what was read: it has to be asked for.
+    let (_, stored) = published_by(&keypair, "tool", 4);
+    lab.engine.store.insert(&stored.key(), stored.bytes()).unwrap();
+    lab.engine.learn_stored();
+    assert_eq!(lab.on_shelf(&id), None);
+
+    let owner = keypair.public().to_peer_id();
+    let (network, name) = (crate::NetworkName::default(), id.name().clone());
+    let validity = Validity::starting(UNIX - 60, 3600);
+    let (_, live) = published_by(&keypair, "tool", 5);
+    lab.engine.hear(now, "announcements", live.bytes());
+    assert!(lab.on_shelf(&id).is_some());
+    let gone = Head::withdrawn(network, owner, name, Revision::new(0, 6), validity, "");
+    let gone = Signed::sign(&keypair, gone).unwrap();
+    lab.engine.hear(now, "announcements", gone.bytes());
+    assert_eq!(lab.on_shelf(&id), None);
+}
+
+#[test]
+fn own_packages_stand_on_the_shelf_by_both_names_until_they_are_withdrawn() {
+    let mut lab = Lab::untouched(Config::new());
+    let name: PackageName = "mine".parse().unwrap();
+    let ids = [PackageId::named(name.clone()), PackageId::owned(lab.engine.local, name.clone())];
+    let manifest = Manifest::new(name.clone(), "1.0.0".parse().unwrap());
+    let (_, _receipt) = lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+    for id in &ids {
+        assert_eq!(lab.on_shelf(id).unwrap().source, Source::Own);
+    }
+    let (_, _receipt) = lab.ask(|reply| Command::Unregister { name, reply });
+    for id in &ids {
+        assert_eq!(lab.on_shelf(id), None);
+    }
+    assert_eq!(lab.shelf.len(), 0);
+}
+
+#[test]
+fn the_shelf_is_no_larger_than_what_the_engine_keeps_and_empty_when_it_ends() {
+    let limits = Limits::new().with_cache_records(3);
+    let mut lab = Lab::new(Config::new().with_limits(limits));
+    let now = lab.now();
+    for n in 0..20 {
+        let (_, head) = published(&format!("package-{n}"), 1);
+        lab.engine.hear(now, "announcements", head.bytes());
+        assert!(lab.shelf.len() <= 3);
+    }
+    assert_eq!(lab.shelf.len(), 3);
+    let Lab { engine, shelf, .. } = lab;
+    drop(engine);
+    assert_eq!(shelf.len(), 0);
 }

@@ -21,6 +21,7 @@ use crate::{
     handle::Facts,
     net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner},
     queue,
+    shelf::Shelf,
 };
 
 /// Builds a [`Node`]. Whatever is not set has the default of [`Node::new`].
@@ -136,14 +137,15 @@ impl NodeBuilder {
             query_timeout: config.query_timeout,
             announce_timeout: config.announce_timeout,
         };
-        let handle = Handle::new(sender, cancels.clone(), Arc::clone(&clock), facts);
+        let shelf = Shelf::default();
+        let handle = Handle::new(sender, cancels.clone(), Arc::clone(&clock), shelf.clone(), facts);
         let budgets = Budgets {
             deadlines: DEADLINES_PER_POLL,
             commands: config.limits.commands_per_poll,
             network: config.limits.network_events_per_poll,
         };
         let wiring = Wiring::new(&config, listeners)?;
-        let mut engine = Engine::new(keypair, config, store, entropy);
+        let mut engine = Engine::new(keypair, config, store, entropy, shelf);
         engine.start(now);
         let timer = clock.timer();
         let phase = Phase::Running;

@@ -9,6 +9,7 @@ use crate::{
     command::{Command, Request},
     engine::{Fact, QueryEnd, QueryKey, SharedStore},
     record::{Head, Kind, Record, Release, ReleaseEntry, Revision, Signed, Validity},
+    shelf::Shelf,
 };
 
 const UNIX: u64 = 2_000_000_000;
@@ -33,7 +34,8 @@ impl Lab {
     fn new(config: Config) -> Self {
         let keypair = Keypair::generate_ed25519();
         let store = SharedStore::new(keypair.public().to_peer_id(), &config, UNIX);
-        let mut engine = Engine::new(keypair.clone(), config, store, Box::new(NoEntropy));
+        let mut engine =
+            Engine::new(keypair.clone(), config, store, Box::new(NoEntropy), Shelf::default());
         engine.start(Now { mono: Duration::ZERO, unix: UNIX });
         Self { engine, keypair, mono: Duration::ZERO, tickets: 0 }
     }

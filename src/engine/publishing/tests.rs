@@ -9,6 +9,7 @@ use crate::{
     command::{Command, Request},
     engine::{Fact, QueryEnd, QueryKey, SharedStore},
     record::{Head, Record, Release, ReleaseEntry, Revision, Signed, Validity},
+    shelf::Shelf,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -32,7 +33,8 @@ impl Played {
         adjust(&mut config);
         let now = at(Duration::ZERO);
         let store = SharedStore::new(keypair.public().to_peer_id(), &config, now.unix);
-        let engine = Engine::new(keypair.clone(), config, store, Box::new(SystemEntropy));
+        let engine =
+            Engine::new(keypair.clone(), config, store, Box::new(SystemEntropy), Shelf::default());
         Self { engine, keypair, now, tickets: 0 }
     }
 
