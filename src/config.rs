@@ -62,6 +62,10 @@ pub struct Config {
     /// For how long what was read or announced is answered without asking again. Default: 300 s.
     #[serde(with = "humantime_serde")]
     pub cache_ttl: Duration,
+    /// For how long a lookup that found nothing is not repeated, unless the package is announced or published
+    /// meanwhile. Default: 2 s; zero repeats each.
+    #[serde(with = "humantime_serde")]
+    pub absence_ttl: Duration,
     /// For how long a signed head or claim is valid. An owner that stays away for longer vanishes from the
     /// network. Default: 48 h; at most 30 days.
     #[serde(with = "humantime_serde")]
@@ -100,6 +104,7 @@ impl Default for Config {
             announce_timeout: Duration::from_secs(5),
             sweep_granularity: Duration::from_millis(10),
             cache_ttl: Duration::from_secs(300),
+            absence_ttl: Duration::from_secs(2),
             record_ttl: Duration::from_secs(48 * 3600),
             republish_interval: Duration::from_secs(12 * 3600),
             location: None,
@@ -147,6 +152,8 @@ impl Config {
         with_sweep_granularity: sweep_granularity: Duration,
         /// Sets [`cache_ttl`](Self::cache_ttl).
         with_cache_ttl: cache_ttl: Duration,
+        /// Sets [`absence_ttl`](Self::absence_ttl).
+        with_absence_ttl: absence_ttl: Duration,
         /// Sets [`record_ttl`](Self::record_ttl).
         with_record_ttl: record_ttl: Duration,
         /// Sets [`republish_interval`](Self::republish_interval).

@@ -166,6 +166,9 @@ impl Engine {
         if let Some((record, _)) = self.known(begin.now, &key) {
             return reply.send(Ok(record));
         }
+        if self.absences.contains(&key, begin.now.mono) {
+            return reply.send(Err(Error::NotFound { what: "record".to_owned() }));
+        }
         let since = self.since(&begin);
         let query = Some(self.queries.get(key, begin.ticket));
         self.calls
@@ -181,6 +184,7 @@ impl Engine {
             return reply.send(Err(refused.into()));
         }
         self.learn_stored();
+        self.absences.remove(&record.key());
         let since = self.since(&begin);
         self.queries.put(record, Some(begin.ticket));
         self.calls.insert(

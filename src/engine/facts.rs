@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Error, Event, PackageId, Source,
     command::Ticket,
-    record::{Head, Kind, Message, Record, Rejected, Selection, Side, Signed, select},
+    record::{Head, Kind, Message, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
 
 impl Engine {
@@ -140,6 +140,8 @@ impl Engine {
     }
 
     fn query_ended(&mut self, now: Now, query: super::QueryKey, end: QueryEnd) {
+        // One that nobody waited for to the end has not asked everybody.
+        let asked = self.queries.looked_up(query);
         let Some((waiting, best)) = self.queries.ended(query) else { return };
         let outcome = match (best, end) {
             (Some(record), _) => Outcome::Found(record),
@@ -149,8 +151,10 @@ impl Engine {
             (None, QueryEnd::Stored { replicas }) => Outcome::Stored(replicas),
             (None, QueryEnd::Bootstrapped) => Outcome::Bootstrapped,
         };
-        if let Outcome::Found(record) = &outcome {
-            self.remember(now, record);
+        match (&outcome, asked) {
+            (Outcome::Found(record), _) => self.remember(now, record),
+            (Outcome::NotFound, Some(key)) => self.absences.insert(key, now.mono),
+            _ => {}
         }
         for ticket in waiting {
             self.resume(now, ticket, outcome.clone());
@@ -164,6 +168,7 @@ impl Engine {
                 StoreFact::Head(head) if head.owner == self.local => self.doubt_own(&head),
                 StoreFact::Head(head) => {
                     self.cache.outdate(&head, &head.key());
+                    self.appeared(&head);
                     if head.is_withdrawn() {
                         self.catalogue.remove(&head.name, &head.owner);
                     }
@@ -178,6 +183,15 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// A package is there, whether or not it was a moment ago.
+    pub(super) fn appeared(&mut self, head: &Head) {
+        let keys = [
+            RecordKey::head(&head.network, &head.owner, &head.name),
+            RecordKey::claims(&head.network, &head.name),
+        ];
+        keys.iter().for_each(|key| self.absences.remove(key));
     }
 
     /// A head of an own package came from elsewhere: from another node with this key, or an earlier life of
@@ -244,6 +258,7 @@ impl Engine {
 
     /// A head that is newer than what was known of its package.
     fn discover(&mut self, now: Now, head: &Signed<Head>) {
+        self.appeared(head);
         let before = self.catalogue.revision(&head.name, &head.owner);
         if head.is_withdrawn() {
             self.catalogue.remove(&head.name, &head.owner);

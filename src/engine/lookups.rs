@@ -184,6 +184,10 @@ impl Engine {
                     Progress::More(further) => read = further,
                     Progress::Answered => return Known::Answered,
                 },
+                None if self.absences.contains(&key, now.mono) => {
+                    read.not_found();
+                    return Known::Answered;
+                }
                 None => return Known::Lacks(key, read),
             }
         }

@@ -17,7 +17,7 @@
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
 //! | `own.rs` | own packages, and what a change to one signs |
 //! | `store.rs` | records held for the network |
-//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `reputation.rs`, `topics.rs` | one kind of knowledge each |
+//! | `absences.rs`, `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `reputation.rs`, `topics.rs` | one kind of knowledge each |
 //! | `wheel.rs` | every deadline |
 
 use std::{
@@ -34,6 +34,7 @@ use crate::{
     shelf::Shelf,
 };
 
+mod absences;
 mod cache;
 mod calls;
 mod catalogue;
@@ -64,6 +65,7 @@ pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub(crate) use store::{Refused, SharedStore};
 
+use absences::Absences;
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::Catalogue;
@@ -135,6 +137,7 @@ pub(crate) struct Engine {
     renewing: BTreeSet<PackageName>,
     store: SharedStore,
     cache: Cache,
+    absences: Absences,
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
@@ -217,6 +220,7 @@ impl Engine {
             renewals: HashMap::new(),
             renewing: BTreeSet::new(),
             store,
+            absences: Absences::new(config.absence_ttl, limits.cache_records),
             cache: Cache::new(config.cache_ttl, limits.cache_records, local, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(limits.catalogue_packages),

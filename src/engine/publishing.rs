@@ -185,6 +185,7 @@ impl Engine {
                 tracing::warn!(%name, %refused, "own record not stored");
             }
             self.cache.remove(&record.key());
+            self.absences.remove(&record.key());
         }
         let pending = changed.records.len();
         for record in changed.records {

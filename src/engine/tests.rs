@@ -477,3 +477,32 @@ fn the_shelf_is_no_larger_than_what_the_engine_keeps_and_empty_when_it_ends() {
     drop(engine);
     assert_eq!(shelf.len(), 0);
 }
+
+#[test]
+fn what_was_not_found_a_moment_ago_is_not_asked_for_again_unless_it_appears() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    let (_, first) = lab.get(&id);
+    let [query] = lab.lookups()[..] else { panic!("one lookup") };
+    lab.end(query, 3);
+    assert_eq!(answer(first).unwrap().unwrap_err().kind(), "not_found");
+    let (_, again) = lab.get(&id);
+    assert_eq!(answer(again).unwrap().unwrap_err().kind(), "not_found");
+    assert!(lab.lookups().is_empty());
+
+    // It is announced.
+    let now = lab.now();
+    lab.engine.hear(now, "announcements", head.bytes());
+    let (_, found) = lab.get(&id);
+    assert!(answer(found).unwrap().is_ok());
+
+    // Or some time goes by.
+    let (other, _) = published("other", 1);
+    let (_, first) = lab.get(&other);
+    let [query] = lab.lookups()[..] else { panic!("one lookup") };
+    lab.end(query, 3);
+    assert!(answer(first).unwrap().is_err());
+    lab.advance(Duration::from_secs(2));
+    let (_, _again) = lab.get(&other);
+    assert_eq!(lab.lookups().len(), 1);
+}

@@ -57,7 +57,8 @@ const DEADLINES_PER_POLL: usize = 256;
 /// no runtime. Two helper threads belong to the process, not to the node: one of
 /// [`async-io`](async_io) for sockets and the node's timer, one of `futures-timer` for libp2p's own timers.
 ///
-/// A node that is not polled does nothing: callers wait, and peers see a silent host. It stops by
+/// A node that is not polled does nothing: callers wait, but for those who ask for a package that it knows, and
+/// peers see a silent host. It stops by
 /// [`Handle::shutdown`] or when the last handle is dropped. Dropping the node itself never blocks; whoever
 /// still waits hears [`Error::ShuttingDown`](crate::Error::ShuttingDown).
 ///

@@ -1,0 +1,83 @@
+//! Lookups that found nothing a moment ago, so that the next caller need not ask everybody again.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use crate::record::RecordKey;
+
+/// Keys under which nothing was found, for a short time, bounded in number: the oldest goes first.
+#[derive(Debug)]
+pub(super) struct Absences {
+    until: HashMap<RecordKey, Duration>,
+    /// Oldest first: all live equally long. A key that was forgotten early stays here until its time.
+    order: VecDeque<(Duration, RecordKey)>,
+    ttl: Duration,
+    bound: usize,
+}
+
+impl Absences {
+    pub(super) fn new(ttl: Duration, bound: usize) -> Self {
+        Self { until: HashMap::new(), order: VecDeque::new(), ttl, bound }
+    }
+
+    pub(super) fn insert(&mut self, key: RecordKey, now: Duration) {
+        let until = now.saturating_add(self.ttl);
+        self.until.insert(key, until);
+        self.order.push_back((until, key));
+        while self.order.len() > self.bound
+            || self.order.front().is_some_and(|&(until, _)| until <= now)
+        {
+            let Some((until, key)) = self.order.pop_front() else { return };
+            if self.until.get(&key) == Some(&until) {
+                self.until.remove(&key);
+            }
+        }
+    }
+
+    pub(super) fn contains(&self, key: &RecordKey, now: Duration) -> bool {
+        self.until.get(key).is_some_and(|&until| until > now)
+    }
+
+    /// Something is there now, or may be.
+    pub(super) fn remove(&mut self, key: &RecordKey) {
+        self.until.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::PeerId;
+
+    fn key(n: usize) -> RecordKey {
+        let name = format!("package-{n}").parse().unwrap();
+        RecordKey::head(&crate::NetworkName::default(), &PeerId::random(), &name)
+    }
+
+    #[test]
+    fn what_was_not_there_is_asked_for_again_after_a_while() {
+        let mut absences = Absences::new(Duration::from_secs(2), 8);
+        let (gone, second) = (key(1), Duration::from_secs(1));
+        absences.insert(gone, second);
+        assert!(absences.contains(&gone, 2 * second));
+        assert!(!absences.contains(&gone, 3 * second));
+        absences.insert(gone, 5 * second);
+        absences.remove(&gone);
+        assert!(!absences.contains(&gone, 5 * second));
+    }
+
+    #[test]
+    fn a_flood_of_questions_costs_bounded_memory() {
+        let mut absences = Absences::new(Duration::from_secs(2), 8);
+        let keys: Vec<_> = (0..100).map(key).collect();
+        for key in &keys {
+            absences.insert(*key, Duration::ZERO);
+        }
+        assert_eq!((absences.until.len(), absences.order.len()), (8, 8));
+        assert!(absences.contains(&keys[99], Duration::ZERO));
+        absences.insert(key(200), Duration::from_secs(9));
+        assert_eq!((absences.until.len(), absences.order.len()), (1, 1));
+    }
+}
