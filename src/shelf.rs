@@ -28,6 +28,9 @@ struct Shelved {
 impl Shelf {
     /// The newest release of a package, if this node knows it. Identifiers that name a version are for the node.
     pub(crate) fn get(&self, id: &PackageId, clock: &dyn Clock) -> Option<Package> {
+        if id.version().is_some() {
+            return None;
+        }
         let package = {
             let packages = self.0.read().unwrap_or_else(PoisonError::into_inner);
             let shelved = packages.get(id)?;

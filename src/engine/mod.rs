@@ -151,6 +151,8 @@ pub(crate) struct Engine {
     replication: Retry,
     rejoin: Retry,
     next_ticket: u64,
+    /// The calendar time that the store was last told.
+    unix: u64,
     closed: bool,
 
     actions: VecDeque<Action>,
@@ -233,6 +235,7 @@ impl Engine {
             replication: Retry { backoff: REPLICATION, timer: None },
             rejoin: Retry { backoff: REJOIN, timer: None },
             next_ticket: FIRST_INTERNAL_TICKET,
+            unix: 0,
             closed: false,
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -250,7 +253,10 @@ impl Engine {
 
     /// Begins a poll: from here on, records are judged by this time.
     pub(crate) fn begin(&mut self, now: Now) {
-        self.store.set_time(now.unix);
+        if self.unix != now.unix {
+            self.unix = now.unix;
+            self.store.set_time(now.unix);
+        }
     }
 
     /// Handles deadlines that are due, at most `budget` of them, and brings no more than as many others into
