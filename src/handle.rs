@@ -98,6 +98,8 @@ impl Handle {
     /// A set of claims is the union of what all reached peers hold, and a head of this node's own the newest
     /// that they hold; of any other record the first valid copy answers.
     ///
+    /// Cancel safe: dropping the future gives the call up, and ends the lookup if nobody else waits for it.
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NoPeers`], [`Error::Timeout`], [`Error::Busy`], [`Error::ShuttingDown`].
     pub async fn get_record(&self, key: RecordKey) -> Result<Record> {
@@ -106,6 +108,8 @@ impl Handle {
 
     /// Puts a verified record into the DHT, of whichever owner, and says how many peers acknowledged that
     /// they stored it. An acknowledgement means stored: peers refuse what they would not hold.
+    ///
+    /// Cancel safe: a put that has begun is carried out all the same.
     ///
     /// # Errors
     /// [`Error::Conflict`] where this node knows a newer one, [`Error::Invalid`] for one of another network or
@@ -117,6 +121,8 @@ impl Handle {
     }
 
     /// Signs `data` and announces it on `topic`, to whoever [subscribed](Self::subscribe) it.
+    ///
+    /// Cancel safe: what has been signed is sent all the same.
     ///
     /// # Errors
     /// [`Error::TooLarge`] above 6 KiB, [`Error::Invalid`] for the topic of package announcements, on which
@@ -132,6 +138,8 @@ impl Handle {
     /// Dials the configured bootstrap addresses if no peer is known yet, then fills the routing table.
     /// Answered when the last step is done, with the number of peers in the routing table.
     ///
+    /// Cancel safe: dropping the future gives the call up; the routing table is filled all the same.
+    ///
     /// # Errors
     /// [`Error::NoPeers`] where none could be reached, [`Error::Busy`], [`Error::Timeout`],
     /// [`Error::ShuttingDown`].
@@ -141,6 +149,8 @@ impl Handle {
 
     /// Subscribes a topic: its messages arrive as [`Event::Message`](crate::Event::Message). Answers whether
     /// it is new.
+    ///
+    /// Cancel safe: dropped before it is ready, the topic may be subscribed or not.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a name that cannot be a topic and for the topic of package announcements, which
@@ -153,6 +163,8 @@ impl Handle {
 
     /// Ends a subscription. Answers whether there was one.
     ///
+    /// Cancel safe: dropped before it is ready, the subscription may have ended or not.
+    ///
     /// # Errors
     /// [`Error::Invalid`] for a name that cannot be a topic, [`Error::ShuttingDown`].
     pub async fn unsubscribe(&self, topic: &str) -> Result<bool> {
@@ -163,6 +175,8 @@ impl Handle {
 
     /// Connects to `peer` at one of `addresses`. Whoever answers there must prove to be that peer. Done at
     /// once where a connection stands already.
+    ///
+    /// Cancel safe: dropping the future gives the call up; the dial takes its course.
     ///
     /// # Errors
     /// [`Error::Transport`] with the reason for each address, [`Error::Invalid`] where an address names
@@ -185,6 +199,8 @@ impl Handle {
     /// Connects to the peer that an address names in its trailing `/p2p/<peer>`, as
     /// [`Event::Listening`](crate::Event::Listening) prints it. Answers with the peer.
     ///
+    /// Cancel safe, as [`dial`](Self::dial).
+    ///
     /// # Errors
     /// [`Error::Invalid`] for an address that names no peer, else as [`dial`](Self::dial).
     pub async fn dial_address(&self, address: Multiaddr) -> Result<PeerId> {
@@ -200,6 +216,8 @@ impl Handle {
 
     /// The peers with which a connection stands, sorted by identity.
     ///
+    /// Cancel safe: dropping the future gives the call up.
+    ///
     /// # Errors
     /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
     pub async fn peers(&self) -> Result<Vec<ConnectedPeer>> {
@@ -207,6 +225,8 @@ impl Handle {
     }
 
     /// What this node has seen of a peer's conduct.
+    ///
+    /// Cancel safe: dropping the future gives the call up.
     ///
     /// # Errors
     /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
@@ -217,6 +237,8 @@ impl Handle {
     /// Decides that the bare name means the package of this owner. Answers with the owner that was pinned
     /// before.
     ///
+    /// Cancel safe: dropped before it is ready, the name may be pinned or not.
+    ///
     /// # Errors
     /// [`Error::Busy`] above the bound on pins, [`Error::ShuttingDown`], [`Error::Timeout`].
     pub async fn pin(&self, name: PackageName, owner: PeerId) -> Result<Option<PeerId>> {
@@ -224,6 +246,8 @@ impl Handle {
     }
 
     /// Forgets the owner pinned for a bare name, and answers with it.
+    ///
+    /// Cancel safe: dropped before it is ready, the pin may be gone or not.
     ///
     /// # Errors
     /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
@@ -233,6 +257,8 @@ impl Handle {
 
     /// Stops the node: no command is taken any more, everyone who waits hears
     /// [`Error::ShuttingDown`], connections are closed. Acknowledged after the others have been answered.
+    ///
+    /// Cancel safe: a node that was told to stop stops, whether or not anybody waits to hear of it.
     ///
     /// # Errors
     /// [`Error::ShuttingDown`] where the node is gone already.
