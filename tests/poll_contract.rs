@@ -103,6 +103,51 @@ fn an_idle_node_goes_quiet_and_spurious_polls_change_nothing() {
 }
 
 #[test]
+fn ten_thousand_queued_commands_keep_no_network_event_waiting() {
+    let config = Config::new().with_command_capacity(10_000);
+    let mut bench = Bench::new(config);
+    let (waker, wakes) = new_count_waker();
+    let mut cx = Context::from_waker(&waker);
+    bench.settle(&mut cx, &wakes);
+    let handle = bench.handle.clone();
+    let mut calls = metadata_calls(&handle, 10_000);
+    for _ in 0..10 {
+        // Something arrives: it is looked at in the very next poll, whatever stands in the queue.
+        let before = bench.network.polls();
+        bench.network.talk(false);
+        assert!(bench.poll(&mut cx).is_pending());
+        assert!(bench.network.polls() > before);
+    }
+    let mut answered = 0;
+    while let Some(Some(answer)) = calls.next().now_or_never() {
+        answer.expect("answered");
+        answered += 1;
+    }
+    let budget = Limits::new().commands_per_poll;
+    assert_eq!(answered, 10 * budget, "more or less than the budget of ten polls");
+}
+
+#[test]
+fn a_network_that_never_falls_silent_keeps_no_command_waiting() {
+    let limits = Limits::new().with_network_events_per_poll(32);
+    let mut bench = Bench::new(Config::new().with_limits(limits));
+    let (waker, wakes) = new_count_waker();
+    let mut cx = Context::from_waker(&waker);
+    bench.settle(&mut cx, &wakes);
+    let handle = bench.handle.clone();
+    bench.network.talk(true);
+    for _ in 0..100 {
+        let mut call = handle.metadata();
+        assert!((&mut call).now_or_never().is_none());
+        let (before, woken) = (bench.network.polls(), wakes.get());
+        assert!(bench.poll(&mut cx).is_pending());
+        assert!(matches!(call.now_or_never(), Some(Ok(_))), "the command had to wait");
+        assert!(bench.network.polls() - before <= 32 + 1, "the budget was not kept");
+        assert!(wakes.get() > woken, "work was left behind and nobody was woken");
+    }
+}
+
+#[test]
 fn what_is_answered_here_costs_neither_a_look_at_the_network_nor_a_setting_of_the_timer() {
     let mut bench = Bench::new(Config::new());
     let (waker, wakes) = new_count_waker();

@@ -1,13 +1,14 @@
-//! A transport on which nothing ever happens: every dial hangs. It counts how often it is polled.
+//! A transport on which nothing ever happens: every dial hangs. It counts how often it is polled, and can be made
+//! to report something at each poll, without end.
 
 use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use futures::future::Pending;
@@ -22,12 +23,22 @@ use libp2p::{
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stalled {
     polls: Arc<AtomicUsize>,
+    talkative: Arc<AtomicBool>,
+    waker: Arc<Mutex<Option<Waker>>>,
 }
 
 impl Stalled {
     /// How often the network has been polled, as seen from below.
     pub(crate) fn polls(&self) -> usize {
         self.polls.load(Ordering::Relaxed)
+    }
+
+    /// From now on, there is always something to report, or no longer.
+    pub(crate) fn talk(&self, talkative: bool) {
+        self.talkative.store(talkative, Ordering::Relaxed);
+        if let Some(waker) = self.waker.lock().expect("not poisoned").take() {
+            waker.wake();
+        }
     }
 }
 
@@ -57,9 +68,14 @@ impl Transport for Stalled {
 
     fn poll(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
         self.polls.fetch_add(1, Ordering::Relaxed);
+        if self.talkative.load(Ordering::Relaxed) {
+            let (listener_id, error) = (ListenerId::next(), io::Error::other("talk"));
+            return Poll::Ready(TransportEvent::ListenerError { listener_id, error });
+        }
+        *self.waker.lock().expect("not poisoned") = Some(cx.waker().clone());
         Poll::Pending
     }
 }
