@@ -193,6 +193,21 @@ fn callers_who_want_the_same_share_one_lookup_and_each_has_its_own_deadline() {
 }
 
 #[test]
+fn ten_thousand_callers_of_one_package_ask_the_network_once() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    let waiting: Vec<_> = (0..10_000).map(|_| lab.get(&id)).collect();
+    let [query] = lab.lookups()[..] else { panic!("one lookup") };
+    lab.learn(copy(query, &head));
+    for (_, waiting) in waiting {
+        assert_eq!(answer(waiting).unwrap().unwrap().sequence, 1);
+    }
+    lab.end(query, 1);
+    assert!(lab.engine.is_at_rest());
+    assert!(lab.lookups().is_empty());
+}
+
+#[test]
 fn a_caller_that_goes_away_frees_its_place_and_the_last_one_the_lookup() {
     let mut lab = Lab::new(Config::new());
     let (id, _) = published("tool", 1);
