@@ -7,11 +7,21 @@
 )]
 
 use futures::executor::block_on;
-use peerage::{Error, Event, Manifest, Registry, identity::Keypair};
+use peerage::{Config, Error, Event, Manifest, Registry, identity::Keypair};
 
 mod support;
 
 use support::{Executor, Peer, bare, loopback, manifest, name, network, owned, version, within};
+
+/// A node publishes these releases, and ends.
+async fn first_life(key: &Keypair, config: Config, releases: &[&str]) {
+    let peer = Peer::start_as(Executor::Smol, key.clone(), config);
+    for release in releases {
+        peer.handle.register(manifest("reborn", release)).await.expect("registered");
+    }
+    peer.handle.shutdown().await.expect("acknowledged");
+    within("the end", peer.ended).await.expect("ended");
+}
 
 #[test]
 fn a_node_that_lost_its_memory_goes_on_where_it_stopped() {
@@ -21,11 +31,7 @@ fn a_node_that_lost_its_memory_goes_on_where_it_stopped() {
         let key = Keypair::generate_ed25519();
         let config = || loopback().with_bootstrap([address.clone()]);
 
-        let first_life = Peer::start_as(Executor::Smol, key.clone(), config());
-        first_life.handle.register(manifest("reborn", "1.0.0")).await.expect("registered");
-        first_life.handle.register(manifest("reborn", "1.1.0")).await.expect("registered");
-        first_life.handle.shutdown().await.expect("acknowledged");
-        within("the end", first_life.ended).await.expect("ended");
+        first_life(&key, config(), &["1.0.0", "1.1.0"]).await;
 
         let second_life = Peer::start_as(Executor::Smol, key, config());
         let twice = Manifest::new(name("reborn"), version("1.0.0")).with_description("another");
@@ -55,10 +61,7 @@ fn what_a_node_published_before_it_lost_its_memory_is_kept_when_it_starts_alone(
         let key = Keypair::generate_ed25519();
         let config = loopback().with_bootstrap([address.clone()]);
 
-        let first_life = Peer::start_as(Executor::Smol, key.clone(), config);
-        first_life.handle.register(manifest("reborn", "1.0.0")).await.expect("registered");
-        first_life.handle.shutdown().await.expect("acknowledged");
-        within("the end", first_life.ended).await.expect("ended");
+        first_life(&key, config, &["1.0.0"]).await;
 
         for alone in [vec!["2.0.0"], vec!["3.0.0", "4.0.0", "5.0.0"]] {
             let mut later_life = Peer::start_as(Executor::Smol, key.clone(), loopback());
@@ -90,12 +93,7 @@ fn yanking_one_release_after_the_other_reads_the_next_newest_from_peers() {
         let address = peers[0].handle.metadata().await.expect("metadata").addresses[0].clone();
         let key = Keypair::generate_ed25519();
         let config = || loopback().with_bootstrap([address.clone()]);
-        let first_life = Peer::start_as(Executor::Smol, key.clone(), config());
-        for release in ["1.0.0", "1.1.0", "1.2.0"] {
-            first_life.handle.register(manifest("reborn", release)).await.expect("registered");
-        }
-        first_life.handle.shutdown().await.expect("acknowledged");
-        within("the end", first_life.ended).await.expect("ended");
+        first_life(&key, config(), &["1.0.0", "1.1.0", "1.2.0"]).await;
 
         let second_life = Peer::start_as(Executor::Smol, key, config());
         second_life.handle.register(manifest("reborn", "2.0.0")).await.expect("registered");

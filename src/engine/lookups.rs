@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error, Source,
     command::Ticket,
-    record::{Head, Record, RecordKey, Selection, Side, Signed, select},
+    record::{Head, Record, RecordKey, Signed, kept},
 };
 
 /// How far a read comes with what is known here.
@@ -64,23 +64,16 @@ impl Engine {
                     // What this node has signed itself says nothing of what peers hold.
                     return;
                 }
-                let is_better = match self.queries.best(query) {
-                    Some(Record::Head(known)) => matches!(
-                        select(known, &head),
-                        Selection::Right | Selection::Equivocation { keep: Side::Right }
-                    ),
-                    _ => true,
+                let head = match self.queries.best(query) {
+                    Some(Record::Head(known)) => kept(known, &head).clone(),
+                    _ => head,
                 };
-                if is_better {
-                    self.queries.set_best(query, Record::Head(head));
-                }
+                self.queries.set_best(query, Record::Head(head));
             }
             record => {
                 let record = match (self.queries.best(query), record) {
-                    (Some(Record::Head(held)), Record::Head(head))
-                        if select(held, &head) == Selection::Left =>
-                    {
-                        Record::Head(held.clone())
+                    (Some(Record::Head(held)), Record::Head(head)) => {
+                        Record::Head(kept(held, &head).clone())
                     }
                     (_, record) => record,
                 };
@@ -234,7 +227,8 @@ impl Engine {
         publish: Box<super::publish::Publish>,
     ) {
         let Stage::Recalling(recall) = &publish.stage else { return };
-        let key = recall.wants(&self.config.network);
+        let name = publish.change.name();
+        let key = recall.wants(&self.config.network, &self.local, name);
         let query = Some(self.queries.get(key, ticket));
         self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish), query });
     }

@@ -5,8 +5,10 @@
 //!   └──known here──────────────────▲
 //! ```
 
+use libp2p::PeerId;
+
 use crate::{
-    Announcement, NetworkName, PackageId, Receipt, Result,
+    Announcement, NetworkName, PackageId, PackageName, Receipt, Result,
     command::Reply,
     engine::{outbox::AnnouncementId, own::Change},
     record::{Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
@@ -36,7 +38,7 @@ pub(super) enum Stage {
 /// it, or another node with the same key, may have published it.
 #[derive(Debug)]
 pub(super) enum Recall {
-    Head { key: RecordKey },
+    Head,
     Pages { head: Signed<Head>, list: ReleaseList, next: RecordKey },
     Newest { recalled: Recalled, entry: ReleaseEntry },
 }
@@ -53,27 +55,27 @@ pub(super) enum Recalling {
 
 impl Recall {
     /// The record that it needs next.
-    pub(super) fn wants(&self, network: &NetworkName) -> RecordKey {
+    pub(super) fn wants(
+        &self,
+        network: &NetworkName,
+        owner: &PeerId,
+        name: &PackageName,
+    ) -> RecordKey {
         match self {
-            Self::Head { key } => *key,
+            Self::Head => RecordKey::head(network, owner, name),
             Self::Pages { next, .. } => *next,
-            Self::Newest { recalled, entry } => RecordKey::release(
-                network,
-                &recalled.head.owner,
-                &recalled.head.name,
-                &entry.version,
-            ),
+            Self::Newest { entry, .. } => RecordKey::release(network, owner, name, &entry.version),
         }
     }
 
     /// Goes on with a record, or without one if nobody holds it.
     pub(super) fn take(self, record: Option<Record>) -> Option<Recalling> {
         match (self, record) {
-            (Self::Head { .. }, Some(Record::Head(head))) => {
+            (Self::Head, Some(Record::Head(head))) => {
                 let list = ReleaseList::of(&head);
                 Some(Self::listed(head, list))
             }
-            (Self::Head { .. }, _) => None,
+            (Self::Head, _) => None,
             (Self::Pages { head, mut list, .. }, Some(Record::Page(page))) => {
                 // A list that its own owner has broken cannot be continued: what is readable of it counts.
                 if list.accept(&page).is_err() {

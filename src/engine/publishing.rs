@@ -54,15 +54,11 @@ impl Engine {
         reply: Option<Reply<Receipt>>,
     ) {
         let standing = self.own.get(change.name()).map(|own| own.standing);
-        let key = RecordKey::head(&self.config.network, &self.local, change.name());
-        let stage = Stage::Recalling(Recall::Head { key });
+        let stage = Stage::Recalling(Recall::Head);
         let publish = Box::new(Publish { change, reply, stage });
-        // Releases of an earlier life of this node are with its peers: one that becomes the newest is read.
-        let own = self.own.get(publish.change.name());
-        let at_hand = own::missing_newest(own, None, &publish.change, &self.signer(now)).is_none();
         match (standing, self.peers.reach()) {
             (Some(standing @ Standing::Confirmed { .. }), reach)
-                if at_hand || reach == Reach::Isolated =>
+                if reach == Reach::Isolated || self.has_newest(now, &publish.change) =>
             {
                 self.commit(now, ticket, since, publish, None, standing);
             }
@@ -72,6 +68,13 @@ impl Engine {
             }
             (_, Reach::Joined | Reach::Joining) => self.wait_publish(ticket, since, publish),
         }
+    }
+
+    /// Whether the release that a change makes the newest is at hand. Those of an earlier life of this node are
+    /// with its peers, and are read first.
+    fn has_newest(&self, now: Now, change: &Change) -> bool {
+        let own = self.own.get(change.name());
+        own::missing_newest(own, None, change, &self.signer(now)).is_none()
     }
 
     /// A lookup of a recall, or a put, has ended.
@@ -97,7 +100,7 @@ impl Engine {
                 let confirmed = Standing::Confirmed { replicas: 0 };
                 let found = match outcome {
                     Outcome::Found(record) => Some(*record),
-                    Outcome::NoPeers if matches!(recall, Recall::Head { .. }) => {
+                    Outcome::NoPeers if matches!(recall, Recall::Head) => {
                         publish.stage = Stage::Recalling(recall);
                         let standing = Standing::Unconfirmed;
                         return self.commit(now, ticket, since, publish, None, standing);
@@ -119,8 +122,7 @@ impl Engine {
                     | Outcome::Stored(_)
                     | Outcome::Bootstrapped => None,
                 };
-                let key = RecordKey::head(&self.config.network, &self.local, publish.change.name());
-                publish.stage = Stage::Recalling(Recall::Head { key });
+                publish.stage = Stage::Recalling(Recall::Head);
                 match recall.take(found) {
                     None => self.commit(now, ticket, since, publish, None, confirmed),
                     Some(Recalling::More(recall)) => {

@@ -63,6 +63,7 @@ pub use paginate::{Pagination, ReleaseList, paginate};
 pub use rejected::Rejected;
 pub use release::{MAX_MANIFEST_BYTES, Release, check_manifest, manifest_bytes};
 pub use revision::{MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, Revision, Validity};
+pub(crate) use select::kept;
 pub use select::{Selection, Side, latest, select};
 pub use signed::{Body, Signed, Stored};
 pub use verify::Record;

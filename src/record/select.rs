@@ -53,6 +53,14 @@ pub fn select(left: &Signed<Head>, right: &Signed<Head>) -> Selection {
     }
 }
 
+/// The one of two heads of one package that [`select`] keeps.
+pub(crate) fn kept<'a>(left: &'a Signed<Head>, right: &'a Signed<Head>) -> &'a Signed<Head> {
+    match select(left, right) {
+        Selection::Left | Selection::Same | Selection::Equivocation { keep: Side::Left } => left,
+        Selection::Right | Selection::Equivocation { keep: Side::Right } => right,
+    }
+}
+
 /// The release that is meant when no version is: the highest one, whether they are in order or not.
 ///
 /// Releases that were yanked are only taken when there are no others, and so are pre-releases among
