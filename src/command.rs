@@ -15,8 +15,8 @@ use libp2p::{Multiaddr, PeerId};
 use semver::Version;
 
 use crate::{
-    Announcement, ConnectedPeer, Error, Manifest, Package, PackageId, PackageName, Query, Receipt,
-    RegistryMetadata, Reputation, Result, VersionInfo,
+    Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
+    PackageName, Query, Receipt, RegistryMetadata, Reputation, Result, Versions,
     record::{Record, RecordKey},
 };
 
@@ -38,14 +38,14 @@ pub(crate) struct Ticket(pub(crate) u64);
 /// What a caller may ask. Each variant carries the place for its one answer.
 #[derive(Debug)]
 pub(crate) enum Command {
-    GetPackage { package: PackageId, reply: Reply<Package> },
-    ListVersions { package: PackageId, reply: Reply<Vec<VersionInfo>> },
+    GetPackage { package: PackageId, freshness: Freshness, reply: Reply<Package> },
+    ListVersions { package: PackageId, freshness: Freshness, reply: Reply<Versions> },
     Register { manifest: Box<Manifest>, reply: Reply<Receipt> },
     Yank { name: PackageName, version: Version, reply: Reply<Receipt> },
     Unregister { name: PackageName, reply: Reply<Receipt> },
     Search { query: Query, reply: Reply<Vec<Package>> },
     Metadata { reply: Reply<RegistryMetadata> },
-    GetRecord { key: RecordKey, reply: Reply<Record> },
+    GetRecord { key: RecordKey, freshness: Freshness, reply: Reply<Found> },
     PutRecord { record: Box<Record>, reply: Reply<u32> },
     Announce { topic: String, data: Vec<u8>, reply: Reply<Announcement> },
     Bootstrap { reply: Reply<usize> },

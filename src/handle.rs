@@ -17,8 +17,9 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use semver::Version;
 
 use crate::{
-    Announcement, Clock, ConnectedPeer, Error, Manifest, NetworkName, Package, PackageId,
-    PackageName, Query, Receipt, Registry, RegistryMetadata, Reputation, Result, VersionInfo,
+    Announcement, Clock, ConnectedPeer, Error, Found, Freshness, Manifest, NetworkName, Package,
+    PackageId, PackageName, Query, Receipt, Registry, RegistryMetadata, Reputation, Result,
+    Versions,
     command::{Cancels, Command, Reply, Request, Ticket},
     config::validate_topic,
     queue,
@@ -40,6 +41,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
+    freshness: Freshness,
 }
 
 struct Shared {
@@ -65,6 +67,7 @@ impl fmt::Debug for Handle {
         f.debug_struct("Handle")
             .field("peer_id", &self.shared.facts.peer_id)
             .field("network", &self.shared.facts.network)
+            .field("freshness", &self.freshness)
             .finish_non_exhaustive()
     }
 }
@@ -78,7 +81,27 @@ impl Handle {
         facts: Facts,
     ) -> Self {
         let tickets = AtomicU64::new(0);
-        Self { shared: Arc::new(Shared { commands, cancels, tickets, clock, shelf, facts }) }
+        let shared = Arc::new(Shared { commands, cancels, tickets, clock, shelf, facts });
+        Self { shared, freshness: Freshness::First }
+    }
+
+    /// A handle to the same node whose reads wait for so many replicas: [`get_record`](Self::get_record), and of
+    /// [`Registry`] `get_package`, `get_version` and `list_versions`. This handle's reads go on as before.
+    ///
+    /// ```no_run
+    /// use peerage::{Freshness, Handle, Registry, Source};
+    ///
+    /// async fn newest(handle: &Handle) -> peerage::Result<()> {
+    ///     let package = handle.with_freshness(Freshness::Quorum(3)).get_package("tiny-http".parse()?).await?;
+    ///     if package.source == Source::Partial {
+    ///         println!("fewer than three peers answered in time: there may be a newer one");
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_freshness(&self, freshness: Freshness) -> Self {
+        Self { shared: Arc::clone(&self.shared), freshness }
     }
 
     /// The node's identity: the owner of what this handle publishes.
@@ -96,14 +119,19 @@ impl Handle {
     /// Reads one record of the DHT by its key. The record has been verified: signature, key, validity.
     ///
     /// A set of claims is the union of what all reached peers hold, and a head of this node's own the newest
-    /// that they hold; of any other record the first valid copy answers.
+    /// that they hold; of another head as many copies are heard as this handle's [`Freshness`] says, and of what is
+    /// written once the first valid copy answers.
+    ///
+    /// Where the deadline passes and some copies have come, the best of them answers, as
+    /// [`Source::Partial`](crate::Source::Partial).
     ///
     /// Cancel safe: dropping the future gives the call up, and ends the lookup if nobody else waits for it.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NoPeers`], [`Error::Timeout`], [`Error::Busy`], [`Error::ShuttingDown`].
-    pub async fn get_record(&self, key: RecordKey) -> Result<Record> {
-        self.ask(|reply| Command::GetRecord { key, reply }).await
+    pub async fn get_record(&self, key: RecordKey) -> Result<Found> {
+        let freshness = self.freshness;
+        self.ask(|reply| Command::GetRecord { key, freshness, reply }).await
     }
 
     /// Puts a verified record into the DHT, of whichever owner, and says how many peers acknowledged that
@@ -334,21 +362,25 @@ impl Registry for Handle {
     }
 
     /// What this node publishes itself, or has read or heard announced a short while ago, is answered on the
-    /// spot, without waiting for the node to be polled.
+    /// spot, without waiting for the node to be polled: by a handle whose [`Freshness`] is [`Freshness::First`].
     fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>> {
-        if let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock) {
+        let freshness = self.freshness;
+        if freshness == Freshness::First
+            && let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock)
+        {
             return ready(Ok(package)).boxed();
         }
-        self.ask(|reply| Command::GetPackage { package, reply }).boxed()
+        self.ask(move |reply| Command::GetPackage { package, freshness, reply }).boxed()
     }
 
     fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>> {
-        let package = package.with_version(version);
-        self.ask(|reply| Command::GetPackage { package, reply }).boxed()
+        let (package, freshness) = (package.with_version(version), self.freshness);
+        self.ask(move |reply| Command::GetPackage { package, freshness, reply }).boxed()
     }
 
-    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Vec<VersionInfo>>> {
-        self.ask(|reply| Command::ListVersions { package, reply }).boxed()
+    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Versions>> {
+        let freshness = self.freshness;
+        self.ask(move |reply| Command::ListVersions { package, freshness, reply }).boxed()
     }
 
     fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Package>>> {

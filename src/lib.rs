@@ -104,6 +104,7 @@ mod config;
 mod engine;
 mod error;
 mod event;
+mod freshness;
 mod handle;
 pub mod net;
 mod node;
@@ -121,6 +122,7 @@ pub use config::{Config, DhtMode, Limits};
 pub use engine::{ConnectedPeer, Reputation};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
+pub use freshness::{Found, Freshness};
 pub use handle::Handle;
 pub use net::{
     ConnectionTask,
@@ -129,7 +131,7 @@ pub use net::{
 pub use node::{Node, NodeBuilder};
 pub use package::{
     Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Package, PackageId,
-    PackageName, Query, Receipt, Source, VersionInfo,
+    PackageName, Query, Receipt, Source, VersionInfo, Versions,
 };
 pub use record::NetworkName;
 pub use registry::{Registry, RegistryMetadata};

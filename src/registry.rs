@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     DhtMode, GeoLocation, Manifest, NetworkName, Package, PackageId, PackageName, Query, Receipt,
-    Result, VersionInfo,
+    Result, Versions,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -52,7 +52,7 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// As [`get_package`](Self::get_package).
-    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Vec<VersionInfo>>>;
+    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Versions>>;
 
     /// Packages that match, best first: this node's own and those that it has heard announced.
     ///

@@ -165,7 +165,8 @@ fn a_package_with_a_thousand_releases_can_be_listed_and_read() {
         }
         // The announcements have told the reader of the newest heads; the pages it reads from the DHT.
         let listed = peers[1].handle.list_versions(bare("busy")).await.expect("listed");
-        let listed: Vec<String> = listed.iter().map(|info| info.version.to_string()).collect();
+        let listed: Vec<String> =
+            listed.releases.iter().map(|info| info.version.to_string()).collect();
         assert!(listed.iter().eq(releases.iter().rev()));
         for release in ["0.0.0", "4.2.0", "9.98.0"] {
             let package =
@@ -472,7 +473,7 @@ fn a_verified_record_can_be_read_and_put_by_anybody() {
         let peers = network(Executor::Smol, 3).await;
         peers[0].handle.register(manifest("mirrored", "1.0.0")).await.expect("registered");
         let key = RecordKey::head(peers[0].handle.network(), &peers[0].id(), &name("mirrored"));
-        let record = peers[2].handle.get_record(key).await.expect("found");
+        let record = peers[2].handle.get_record(key).await.expect("found").record;
         match &record {
             Record::Head(head) => assert_eq!(head.owner, peers[0].id()),
             other => panic!("{other:?}"),

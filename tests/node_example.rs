@@ -185,7 +185,7 @@ fn two_processes_find_each_others_packages() {
     let package = bob.ask(json!({"id": 2, "op": "get", "package": owned, "version": "1.0.0"}));
     assert_eq!(package["yanked"], false);
     let versions = bob.ask(json!({"id": 3, "op": "versions", "package": owned}));
-    assert_eq!(versions["versions"][0]["version"], "1.0.0");
+    assert_eq!(versions["releases"][0]["version"], "1.0.0");
     let discovered = bob.await_event("discovered");
     assert_eq!(discovered["package"]["manifest"]["name"], "tiny");
     let found = bob.ask(json!({"id": 4, "op": "search", "text": "tiny"}));

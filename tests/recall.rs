@@ -44,7 +44,7 @@ fn a_node_that_lost_its_memory_goes_on_where_it_stopped() {
         let versions =
             peers[1].handle.list_versions(owned(second_life.id(), "reborn")).await.expect("listed");
         let versions: Vec<(String, bool)> =
-            versions.iter().map(|info| (info.version.to_string(), info.yanked)).collect();
+            versions.releases.iter().map(|info| (info.version.to_string(), info.yanked)).collect();
         let expected = [("2.0.0", true), ("1.1.0", false), ("1.0.0", false)];
         assert_eq!(versions, expected.map(|(version, yanked)| (version.to_owned(), yanked)));
         let newest =
@@ -81,7 +81,8 @@ fn what_a_node_published_before_it_lost_its_memory_is_kept_when_it_starts_alone(
             .list_versions(owned(key.public().to_peer_id(), "reborn"))
             .await
             .expect("listed");
-        let versions: Vec<String> = versions.iter().map(|info| info.version.to_string()).collect();
+        let versions: Vec<String> =
+            versions.releases.iter().map(|info| info.version.to_string()).collect();
         assert_eq!(versions, ["5.0.0", "4.0.0", "3.0.0", "2.0.0", "1.0.0"]);
     });
 }

@@ -39,7 +39,8 @@ async fn the_life_of_a_package(executor: Executor) {
     let package = reader.handle.get_package(bare("tiny-http")).await.expect("found");
     assert_eq!(package.manifest.version, version("1.1.0"));
     let versions = reader.handle.list_versions(bare("tiny-http")).await.expect("listed");
-    let listed: Vec<String> = versions.iter().map(|info| info.version.to_string()).collect();
+    let listed: Vec<String> =
+        versions.releases.iter().map(|info| info.version.to_string()).collect();
     assert_eq!(listed, ["1.1.0", "1.0.0"]);
     let old = reader.handle.get_version(bare("tiny-http"), version("1.0.0")).await.expect("found");
     assert_eq!(old.manifest, manifest("tiny-http", "1.0.0"));

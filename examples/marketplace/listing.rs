@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::BTreeSet, time::Instant};
 
-use peerage::{Manifest, Package, PackageId, PackageName, PeerId, Receipt, VersionInfo};
+use peerage::{Manifest, Package, PackageId, PackageName, PeerId, Receipt, Versions};
 
 /// What an answer should have been, where it is not.
 pub(crate) type Checked = Result<(), String>;
@@ -126,7 +126,8 @@ impl Listing {
     }
 
     /// Whether these are all the releases, newest first.
-    pub(crate) fn check_versions(&self, versions: &[VersionInfo]) -> Checked {
+    pub(crate) fn check_versions(&self, versions: &Versions) -> Checked {
+        let versions = &versions.releases;
         let wanted = self.releases.iter().rev();
         let same = versions.len() == self.releases.len()
             && wanted.zip(versions).all(|(release, info)| {

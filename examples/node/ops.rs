@@ -2,8 +2,8 @@
 
 use peerage::{
     Announcement, ConnectedPeer, Error, Handle, Manifest, Multiaddr, Package, PackageId,
-    PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Result,
-    VersionInfo, semver::Version,
+    PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Result, Versions,
+    semver::Version,
 };
 use serde::Serialize;
 
@@ -36,9 +36,7 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     Receipt(Receipt),
     Package(Box<Package>),
-    Versions {
-        versions: Vec<VersionInfo>,
-    },
+    Versions(Versions),
     Packages {
         packages: Vec<Package>,
     },
@@ -83,9 +81,7 @@ impl Request {
         Ok(match self {
             Self::Register(manifest) => Answer::Receipt(handle.register(*manifest).await?),
             Self::Get(package) => Answer::Package(Box::new(handle.get_package(package).await?)),
-            Self::Versions(package) => {
-                Answer::Versions { versions: handle.list_versions(package).await? }
-            }
+            Self::Versions(package) => Answer::Versions(handle.list_versions(package).await?),
             Self::Search(query) => Answer::Packages { packages: handle.search(query).await? },
             Self::Yank { package, version } => {
                 Answer::Receipt(handle.yank(own(handle, package)?, version).await?)

@@ -154,8 +154,8 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
     match answer {
         Answer::Receipt(receipt) => write_receipt(out, receipt),
         Answer::Package(package) => write_package(out, package),
-        Answer::Versions { versions } => {
-            for info in versions {
+        Answer::Versions(versions) => {
+            for info in &versions.releases {
                 let yanked = if info.yanked { "  yanked" } else { "" };
                 writeln!(out, "{:<16} {}{yanked}", info.version.to_string(), info.digest)?;
             }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use crate::{
 
 #[derive(Debug)]
 struct Entry {
-    record: Record,
+    record: Arc<Record>,
     /// Monotonic time at which it is no longer answered.
     until: Duration,
 }
@@ -40,7 +41,7 @@ impl Cache {
     }
 
     /// Keeps a record for the cache's time to live. The caller decides which of two records is newer.
-    pub(crate) fn insert(&mut self, key: RecordKey, record: Record, now: Duration) {
+    pub(crate) fn insert(&mut self, key: RecordKey, record: Arc<Record>, now: Duration) {
         if self.bound == 0 {
             return;
         }
@@ -59,7 +60,7 @@ impl Cache {
         self.by_time.insert((until, key));
     }
 
-    pub(crate) fn get(&self, key: &RecordKey, now: Duration) -> Option<&Record> {
+    pub(crate) fn get(&self, key: &RecordKey, now: Duration) -> Option<&Arc<Record>> {
         self.records.get(key).filter(|entry| entry.until > now).map(|entry| &entry.record)
     }
 
@@ -74,7 +75,8 @@ impl Cache {
 
     /// Forgets the head of a package if a newer one than this has been seen.
     pub(crate) fn outdate(&mut self, head: &Head, key: &RecordKey) {
-        if let Some(Entry { record: Record::Head(known), .. }) = self.records.get(key)
+        if let Some(entry) = self.records.get(key)
+            && let Record::Head(known) = &*entry.record
             && known.revision < head.revision
         {
             self.remove(key);

@@ -1,17 +1,16 @@
 //! Calls that wait for the network, each with its deadline and the place for its one answer.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     publish::{Publish, Stage},
-    queries::QueryKey,
     read::Read,
     wheel,
 };
 use crate::{
-    Announcement, Error,
+    Announcement, Error, Found, Freshness, Source,
     command::{Reply, Ticket},
-    record::Record,
+    record::{Record, RecordKey},
 };
 
 /// A call that waits.
@@ -19,8 +18,6 @@ use crate::{
 pub(super) struct Call {
     pub(super) since: Since,
     pub(super) operation: Operation,
-    /// The query that it waits for, where it would be left if the call ended first.
-    pub(super) query: Option<QueryKey>,
 }
 
 /// When a call was made, and its deadline in the wheel.
@@ -36,10 +33,49 @@ pub(super) struct Since {
 pub(super) enum Operation {
     Read(Box<Read>),
     Publish(Box<Publish>),
-    GetRecord { reply: Reply<Record> },
+    GetRecord(Box<GetRecord>),
     PutRecord { reply: Reply<u32> },
     Bootstrap { reply: Reply<usize> },
     Dial { reply: Reply<()> },
+}
+
+/// A record that is asked for by its key.
+#[derive(Debug)]
+pub(super) struct GetRecord {
+    pub(super) key: RecordKey,
+    pub(super) freshness: Freshness,
+    pub(super) reply: Reply<Found>,
+}
+
+/// How a query ended, as the calls that wait for it hear it.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// A valid record: the first, the newest of several, of claims the union. Shared by all who wait for it.
+    Found { record: Arc<Record>, source: Source },
+    /// Peers answered, and none held a valid record.
+    NotFound,
+    /// No peer answered at all.
+    NoPeers,
+    /// libp2p ended the lookup for want of time.
+    TimedOut,
+    /// So many peers acknowledged that they stored the record.
+    Stored(u32),
+    /// The routing table has been filled.
+    Bootstrapped,
+}
+
+impl Outcome {
+    /// How many peers stored the record, if it was a put.
+    pub(super) fn replicas(&self) -> u32 {
+        match self {
+            Self::Stored(replicas) => *replicas,
+            Self::Found { .. }
+            | Self::NotFound
+            | Self::NoPeers
+            | Self::TimedOut
+            | Self::Bootstrapped => 0,
+        }
+    }
 }
 
 impl Operation {
@@ -54,7 +90,7 @@ impl Operation {
                     reply.send(Err(error));
                 }
             }
-            Self::GetRecord { reply } => reply.send(Err(error)),
+            Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
             Self::Dial { reply } => reply.send(Err(error)),

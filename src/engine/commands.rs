@@ -1,20 +1,22 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
     Action, Deadline, Engine, Now, Operation,
-    calls::{Call, Since},
+    calls::{Call, GetRecord, Since},
     lookups::Known,
     own::Change,
     peers::Reach,
     publish::Stage,
+    queries::Waiter,
     read::{self, Goal, Progress, Read},
 };
 use crate::{
-    Announcement, Error, Package, PackageId, PackageName, Query, RegistryMetadata, Result, Source,
+    Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query,
+    RegistryMetadata, Result, Source,
     command::{Command, Reply, Request, Ticket},
     record::{Head, Message, Record, RecordKey, Signed},
 };
@@ -47,11 +49,11 @@ impl Engine {
             waiting if self.calls.len() >= self.config.limits.waiting_calls => {
                 waiting.refuse(Error::busy("waiting_calls"));
             }
-            Command::GetPackage { package, reply } => {
-                self.read(begin, package, Goal::Package(reply));
+            Command::GetPackage { package, freshness, reply } => {
+                self.read(begin, package, freshness, Goal::Package(reply));
             }
-            Command::ListVersions { package, reply } => {
-                self.read(begin, package, Goal::Versions(reply));
+            Command::ListVersions { package, freshness, reply } => {
+                self.read(begin, package, freshness, Goal::Versions(reply));
             }
             Command::Register { manifest, reply } => {
                 self.change(begin, Change::Register(manifest), reply);
@@ -62,7 +64,9 @@ impl Engine {
             Command::Unregister { name, reply } => {
                 self.change(begin, Change::Unregister { name }, reply);
             }
-            Command::GetRecord { key, reply } => self.get_record(begin, key, reply),
+            Command::GetRecord { key, freshness, reply } => {
+                self.get_record(begin, GetRecord { key, freshness, reply });
+            }
             Command::PutRecord { record, reply } => self.put_record(begin, *record, reply),
             Command::Bootstrap { reply } => self.bootstrap(begin, reply),
             Command::Dial { peer, addresses, reply } => self.dial(begin, peer, addresses, reply),
@@ -76,7 +80,7 @@ impl Engine {
         if let Some(timer) = call.since.timer.take() {
             self.wheel.cancel(timer);
         }
-        self.leave(ticket, &call);
+        self.leave(ticket, &call.operation);
         if let Operation::Publish(mut publish) = call.operation {
             // What is signed stands, and the node sees to it that it is stored.
             publish.reply = None;
@@ -92,8 +96,8 @@ impl Engine {
     pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
         let Some(mut call) = self.calls.remove(ticket) else { return };
         call.since.timer = None;
-        let best = call.query.and_then(|query| self.queries.best(query).cloned());
-        self.leave(ticket, &call);
+        let best = self.awaited(&call.operation).and_then(|key| self.queries.best(&key)).cloned();
+        self.leave(ticket, &call.operation);
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
             (Operation::Publish(mut publish), _) => {
@@ -106,9 +110,12 @@ impl Engine {
                 }
             }
             // Better what was found so far than nothing.
-            (Operation::GetRecord { reply }, Some(best)) => reply.send(Ok(best)),
+            (Operation::GetRecord(get), Some(best)) => {
+                let record = Arc::unwrap_or_clone(best);
+                get.reply.send(Ok(Found { record, source: Source::Partial }));
+            }
             (Operation::Read(read), Some(best)) => {
-                if let Progress::More(read) = self.advance(read, best, Source::Network) {
+                if let Progress::More(read) = self.advance(*read, &best, Source::Partial) {
                     read.fail(Error::Timeout { after });
                 }
             }
@@ -116,9 +123,29 @@ impl Engine {
         }
     }
 
-    fn leave(&mut self, ticket: Ticket, call: &Call) {
-        if let Some(query) = call.query
-            && self.queries.leave(query, ticket)
+    /// The record that a call waits for.
+    fn awaited(&self, operation: &Operation) -> Option<RecordKey> {
+        let network = &self.config.network;
+        match operation {
+            Operation::Read(read) => Some(read.wants(network)),
+            Operation::GetRecord(get) => Some(get.key),
+            Operation::Publish(publish) => match &publish.stage {
+                Stage::Recalling(recall) => {
+                    Some(recall.wants(network, &self.local, publish.change.name()))
+                }
+                Stage::Storing(_) => None,
+            },
+            Operation::PutRecord { .. } | Operation::Bootstrap { .. } | Operation::Dial { .. } => {
+                None
+            }
+        }
+    }
+
+    fn leave(&mut self, ticket: Ticket, operation: &Operation) {
+        if let Operation::Bootstrap { .. } = operation {
+            self.queries.leave_bootstrap(ticket);
+        } else if let Some(key) = self.awaited(operation)
+            && let Some(query) = self.queries.leave(&key, ticket)
         {
             self.actions.push_back(Action::Finish { query });
         }
@@ -129,7 +156,7 @@ impl Engine {
         Since { asked: begin.asked, timer: Some(timer) }
     }
 
-    fn read(&mut self, begin: Begin, package: PackageId, goal: Goal) {
+    fn read(&mut self, begin: Begin, package: PackageId, freshness: Freshness, goal: Goal) {
         let owner = match package.owner() {
             Some(owner) => Some(*owner),
             None if self.own.get(package.name()).is_some_and(|own| !own.is_withdrawn()) => {
@@ -137,15 +164,15 @@ impl Engine {
             }
             None => self.pins.owner(package.name()),
         };
-        let mut read = Box::new(Read::new(package, owner, goal));
-        if owner == Some(self.local)
-            && let Some(head) = self.own_head(begin.now, read.name())
+        let own =
+            if owner == Some(self.local) { self.own_head(begin.now, package.name()) } else { None };
+        let mut progress = Read::begin(package, owner, freshness, goal);
+        if let Some(head) = own
+            && let Progress::More(read) = progress
         {
-            match self.advance(read, Record::Head(head), Source::Own) {
-                Progress::More(further) => read = further,
-                Progress::Answered => return,
-            }
+            progress = read.take_head(head, Source::Own);
         }
+        let Progress::More(read) = progress else { return };
         match self.read_known(begin.now, read) {
             Known::Answered => {}
             // Only what has to wait takes a place among the deadlines.
@@ -157,26 +184,28 @@ impl Engine {
     }
 
     /// The head of an own package, found by its name: its key need not be computed.
-    fn own_head(&self, now: Now, name: &PackageName) -> Option<Signed<Head>> {
+    fn own_head(&self, now: Now, name: &PackageName) -> Option<&Signed<Head>> {
         let head = &self.own.get(name)?.head;
-        (head.validity.expires > now.unix).then(|| head.clone())
+        (head.validity.expires > now.unix).then_some(head)
     }
 
-    fn get_record(&mut self, begin: Begin, key: RecordKey, reply: Reply<Record>) {
-        if let Some((record, _)) = self.known(begin.now, &key) {
-            return reply.send(Ok(record));
+    fn get_record(&mut self, begin: Begin, get: GetRecord) {
+        let GetRecord { key, freshness, .. } = get;
+        if let Some((record, source)) = self.known(begin.now, &key, freshness) {
+            let record = Arc::unwrap_or_clone(record);
+            return get.reply.send(Ok(Found { record, source }));
         }
-        if self.absences.contains(&key, begin.now.mono) {
-            return reply.send(Err(Error::NotFound { what: "record".to_owned() }));
+        if self.is_absent(begin.now, &key, freshness) {
+            return get.reply.send(Err(Error::NotFound { what: "record".to_owned() }));
         }
         let since = self.since(&begin);
-        let query = Some(self.queries.get(key, begin.ticket));
-        self.calls
-            .insert(begin.ticket, Call { since, operation: Operation::GetRecord { reply }, query });
+        self.queries.get(key, Waiter { ticket: begin.ticket, freshness });
+        let operation = Operation::GetRecord(Box::new(get));
+        self.calls.insert(begin.ticket, Call { since, operation });
     }
 
     fn put_record(&mut self, begin: Begin, record: Record, reply: Reply<u32>) {
-        if self.queries.len() >= self.config.limits.waiting_calls {
+        if self.queries.puts() >= self.config.limits.waiting_calls {
             return reply.send(Err(Error::busy("waiting_calls")));
         }
         // It was verified once, but maybe for another network or at another time.
@@ -187,10 +216,8 @@ impl Engine {
         self.absences.remove(&record.key());
         let since = self.since(&begin);
         self.queries.put(record, Some(begin.ticket));
-        self.calls.insert(
-            begin.ticket,
-            Call { since, operation: Operation::PutRecord { reply }, query: None },
-        );
+        let operation = Operation::PutRecord { reply };
+        self.calls.insert(begin.ticket, Call { since, operation });
     }
 
     fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
@@ -198,9 +225,9 @@ impl Engine {
             self.dial_bootstrap();
         }
         let since = self.since(&begin);
-        let query = Some(self.queries.bootstrap(begin.ticket));
-        self.calls
-            .insert(begin.ticket, Call { since, operation: Operation::Bootstrap { reply }, query });
+        self.queries.bootstrap(begin.ticket);
+        let operation = Operation::Bootstrap { reply };
+        self.calls.insert(begin.ticket, Call { since, operation });
     }
 
     fn dial(&mut self, begin: Begin, peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()>) {
@@ -211,10 +238,8 @@ impl Engine {
             return reply.send(Ok(()));
         }
         let since = self.since(&begin);
-        self.calls.insert(
-            begin.ticket,
-            Call { since, operation: Operation::Dial { reply }, query: None },
-        );
+        let operation = Operation::Dial { reply };
+        self.calls.insert(begin.ticket, Call { since, operation });
         self.actions.push_back(Action::Dial { ticket: begin.ticket, peer, addresses });
     }
 

@@ -1,15 +1,12 @@
 //! What each fact from the network changes.
 
+use std::sync::Arc;
+
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
-    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict,
-    interface::{Fact, QueryEnd},
-    own::Standing,
-    queries::Outcome,
-    read,
-    store::StoreFact,
-    wheel,
+    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict, interface::Fact,
+    own::Standing, read, store::StoreFact, wheel,
 };
 use crate::{
     Error, Event, PackageId, Source,
@@ -33,7 +30,7 @@ impl Engine {
             }
             Fact::Connected { peer, address, direction } => {
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
-                let deadline = self.wheel.insert(deadline, Deadline::Introduction(peer));
+                let deadline = self.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
                 self.peers.connected(peer, address.clone(), direction, deadline);
                 self.events.push_back(Event::Connected { peer, address, direction });
                 if self.peers.is_routable(&peer) {
@@ -128,36 +125,12 @@ impl Engine {
 
     fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
         let Some(call) = self.calls.remove(ticket) else { return };
-        if let Some(timer) = call.since.timer {
-            self.wheel.cancel(timer);
-        }
+        self.finish(call.since);
         match (call.operation, failure) {
             (Operation::Dial { reply }, None) => reply.send(Ok(())),
             (operation, Some(reason)) => operation.fail(Error::Transport { reason }),
             // Only dials carry this ticket.
             (operation, None) => operation.fail(Error::ShuttingDown),
-        }
-    }
-
-    fn query_ended(&mut self, now: Now, query: super::QueryKey, end: QueryEnd) {
-        // One that nobody waited for to the end has not asked everybody.
-        let asked = self.queries.looked_up(query);
-        let Some((waiting, best)) = self.queries.ended(query) else { return };
-        let outcome = match (best, end) {
-            (Some(record), _) => Outcome::Found(record),
-            (None, QueryEnd::Lookup { answered: 0 }) => Outcome::NoPeers,
-            (None, QueryEnd::Lookup { .. }) => Outcome::NotFound,
-            (None, QueryEnd::LookupCutShort) => Outcome::TimedOut,
-            (None, QueryEnd::Stored { replicas }) => Outcome::Stored(replicas),
-            (None, QueryEnd::Bootstrapped) => Outcome::Bootstrapped,
-        };
-        match (&outcome, asked) {
-            (Outcome::Found(record), _) => self.remember(now, record),
-            (Outcome::NotFound, Some(key)) => self.absences.insert(key, now.mono),
-            _ => {}
-        }
-        for ticket in waiting {
-            self.resume(now, ticket, outcome.clone());
         }
     }
 
@@ -235,11 +208,11 @@ impl Engine {
         }
         self.store.raise_high_water(&head);
         let key = head.key();
-        let known = match self.cache.get(&key, now.mono) {
-            Some(Record::Head(known)) => Some(known.clone()),
+        let known = self.cache.get(&key, now.mono).and_then(|record| match &**record {
+            Record::Head(known) => Some(select(known, &head)),
             _ => None,
-        };
-        let news = match known.map(|known| select(&known, &head)) {
+        });
+        let news = match known {
             None | Some(Selection::Right) => true,
             Some(Selection::Left | Selection::Same) => false,
             Some(Selection::Equivocation { keep }) => {
@@ -262,7 +235,7 @@ impl Engine {
         let before = self.catalogue.revision(&head.name, &head.owner);
         if head.is_withdrawn() {
             self.catalogue.remove(&head.name, &head.owner);
-            self.cache.insert(head.key(), Record::Head(head.clone()), now.mono);
+            self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
             // What this node holds for others is withdrawn with it.
             if let Err(refused) = self.store.withdraw(head) {
                 tracing::debug!(%refused, "withdrawal not stored");
@@ -271,7 +244,7 @@ impl Engine {
             self.events.push_back(Event::Withdrawn { id });
             return;
         }
-        self.cache.insert(head.key(), Record::Head(head.clone()), now.mono);
+        self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
         let Some(package) = read::newest(head, Source::Cache) else { return };
         self.catalogue.insert(package.clone(), head);
         // A head that was merely signed anew after the cache had forgotten it is no discovery.

@@ -33,6 +33,13 @@ pub(crate) enum Action {
         key: RecordKey,
         bytes: Vec<u8>,
     },
+    /// Put a record to these peers, which lack it.
+    Repair {
+        query: QueryKey,
+        key: RecordKey,
+        bytes: Vec<u8>,
+        peers: Vec<PeerId>,
+    },
     /// Fill the routing table.
     Bootstrap {
         query: QueryKey,
@@ -130,16 +137,29 @@ pub(crate) enum Fact {
 }
 
 /// How a DHT query ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueryEnd {
-    /// The lookup went all the way; so many peers answered.
-    Lookup { answered: u32 },
+    /// The lookup went all the way, or was finished before.
+    Lookup {
+        /// So many peers answered.
+        answered: u32,
+        /// Those that had no copy, the closest to the key first. Told only where others had one.
+        without: Vec<PeerId>,
+    },
     /// The lookup ran out of time.
     LookupCutShort,
     /// So many peers acknowledged that they stored the record.
     Stored { replicas: u32 },
     /// The routing table has been filled as far as possible.
     Bootstrapped,
+}
+
+#[cfg(test)]
+impl QueryEnd {
+    /// The end of a lookup to which so many peers have answered, none of them without a copy.
+    pub(crate) fn answered_by(peers: u32) -> Self {
+        Self::Lookup { answered: peers, without: Vec::new() }
+    }
 }
 
 /// What is to become of a message that a peer forwarded.

@@ -1,19 +1,32 @@
 //! How answers of the DHT reach the calls that wait for them.
 
+use std::sync::Arc;
+
 use libp2p::PeerId;
 
 use super::{
-    Action, Engine, Now, Operation, QueryKey,
-    calls::{Call, Since},
+    Action, Engine, MAX_REPAIRS, Now, Operation, QueryEnd, QueryKey,
+    calls::{Call, Outcome, Since},
     publish::Stage,
-    queries::Outcome,
+    queries::{Ended, Extent, Replies, Waiter},
     read::{Progress, Read},
 };
 use crate::{
-    Error, Source,
+    Error, Found, Freshness, Source,
     command::Ticket,
-    record::{Head, Record, RecordKey, Signed, kept},
+    record::{Head, Record, RecordKey, Signed},
 };
+
+/// When a copy that was found is enough to answer with.
+#[derive(Debug, Clone, Copy)]
+enum Enough {
+    /// Whichever it is.
+    Any,
+    /// With as many others as each caller wants.
+    AsWanted,
+    /// At the end of the lookup.
+    Whole,
+}
 
 /// How far a read comes with what is known here.
 #[derive(Debug)]
@@ -24,19 +37,20 @@ pub(super) enum Known {
 }
 
 impl Engine {
-    /// A copy of a record that is being looked up. The first valid one answers, with two exceptions that wait
-    /// for the end of the lookup: of claims the union of all copies answers, and of this node's own heads the
-    /// newest. To go on from an older one would undo what came after it, and sign its sequence twice.
+    /// A copy of a record that is being looked up. What is written once is the same in every valid copy, so that
+    /// the first one answers. Of a head, as many copies as each caller wants to hear. Two things wait for the end
+    /// of the lookup whatever callers want: of claims the union of all copies answers, and of this node's own heads
+    /// the newest. To go on from an older one would undo what came after it, and sign its sequence twice.
     pub(super) fn copy(&mut self, now: Now, query: QueryKey, from: Option<PeerId>, bytes: &[u8]) {
-        let Some(key) = self.queries.looked_up(query) else { return };
+        let Some((key, replies)) = self.queries.lookup(query) else { return };
         let record = match self.store.verify(&key, bytes) {
             Ok(record) => record,
             Err(rejected) => {
                 tracing::debug!(%key, ?from, %rejected, "copy refused");
-                if let Some(peer) = from
-                    && !rejected.is_excusable()
-                {
-                    self.reputations.invalid(peer);
+                match from {
+                    from if rejected.is_excusable() => replies.outdated(from),
+                    Some(peer) => self.reputations.invalid(peer),
+                    None => {}
                 }
                 return;
             }
@@ -44,76 +58,170 @@ impl Engine {
         if let Some(peer) = from {
             self.reputations.valid(peer);
         }
-        match record {
-            Record::Claims { set, dropped } => {
-                let set = match self.queries.best(query) {
-                    Some(Record::Claims { set: known, .. }) => known.merge(&set, now.unix),
-                    _ => set,
-                };
-                self.queries.set_best(query, Record::Claims { set, dropped });
-            }
-            // This node may have missed what has happened since it was handed its replica: it answers only if
-            // nobody else does.
-            Record::Head(head) if from.is_none() && head.owner != self.local => {
-                self.queries.set_best(query, Record::Head(head));
-            }
-            // What is signed next goes on from here: a copy that is out of date would lose releases, and a
-            // sequence would be signed twice.
-            Record::Head(head) if head.owner == self.local => {
+        let enough = match &record {
+            Record::Release(_) | Record::Page(_) => Enough::Any,
+            Record::Claims { .. } => Enough::Whole,
+            Record::Head(head) if head.owner != self.local => Enough::AsWanted,
+            Record::Head(head) => {
                 if from.is_none() && self.own.contains_key(&head.name) {
                     // What this node has signed itself says nothing of what peers hold.
                     return;
                 }
-                let head = match self.queries.best(query) {
-                    Some(Record::Head(known)) => kept(known, &head).clone(),
-                    _ => head,
-                };
-                self.queries.set_best(query, Record::Head(head));
+                Enough::Whole
             }
-            record => {
-                let record = match (self.queries.best(query), record) {
-                    (Some(Record::Head(held)), Record::Head(head)) => {
-                        Record::Head(kept(held, &head).clone())
-                    }
-                    (_, record) => record,
-                };
-                self.remember(now, &record);
-                let (waiting, finish) = self.queries.settle(query);
-                if finish {
-                    self.actions.push_back(Action::Finish { query });
-                }
-                let outcome = Outcome::Found(Box::new(record));
-                for ticket in waiting {
-                    self.resume(now, ticket, outcome.clone());
-                }
+        };
+        // This node's own replica does not count: it may have missed what has happened since it was handed over.
+        replies.copy(from, bytes, record, now.unix);
+        let (copies, peers) = (replies.holders(), self.peers.routing_table_len());
+        let (waiting, finish) = match enough {
+            Enough::Whole => return,
+            Enough::Any => self.queries.answer(query, |_| true),
+            Enough::AsWanted => {
+                self.queries.answer(query, |freshness| freshness.is_satisfied(copies, peers))
             }
+        };
+        if let Some(query) = finish {
+            self.actions.push_back(Action::Finish { query });
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        let best = self.queries.lookup(query).and_then(|(_, replies)| replies.best().cloned());
+        if let Some(record) = best {
+            self.remember(now, &record);
+            self.resume_all(now, waiting, &Outcome::Found { record, source: Source::Network });
         }
     }
 
+    /// libp2p reports the end of a query.
+    pub(super) fn query_ended(&mut self, now: Now, query: QueryKey, end: QueryEnd) {
+        match self.queries.ended(query) {
+            Some(Ended::Lookup { key, waiting, replies }) => {
+                self.lookup_ended(now, &key, waiting, replies, end);
+            }
+            Some(Ended::Put { caller }) => {
+                let replicas = if let QueryEnd::Stored { replicas } = end { replicas } else { 0 };
+                self.resume_all(now, caller.into_iter().collect(), &Outcome::Stored(replicas));
+            }
+            Some(Ended::Bootstrap { callers }) => {
+                self.resume_all(now, callers, &Outcome::Bootstrapped);
+            }
+            None => {}
+        }
+    }
+
+    fn lookup_ended(
+        &mut self,
+        now: Now,
+        key: &RecordKey,
+        waiting: Vec<Ticket>,
+        mut replies: Replies,
+        end: QueryEnd,
+    ) {
+        let (answered, without) = match end {
+            QueryEnd::Lookup { answered, without } => (Some(answered), without),
+            _ => (None, Vec::new()),
+        };
+        if waiting.is_empty() && replies.agree(&without) {
+            return;
+        }
+        // One that nobody waited for to the end has not asked everybody.
+        let extent = match answered {
+            Some(_) if !waiting.is_empty() => Extent::Whole,
+            _ => Extent::Part,
+        };
+        let mut best = replies.best().cloned();
+        if let Some((known, source)) = self.known(now, key, Freshness::First) {
+            replies.know(&known, now.unix);
+            // An announcement may have brought something newer than any replica holds. What this node has signed
+            // itself is no finding.
+            if source != Source::Own {
+                best = replies.best().cloned();
+            }
+        }
+        self.repair(now, key, &replies, &without, extent);
+        if waiting.is_empty() {
+            return;
+        }
+        let outcome = match (best, answered) {
+            (Some(record), Some(1..)) => {
+                self.remember(now, &record);
+                Outcome::Found { record, source: Source::Network }
+            }
+            (Some(record), Some(0) | None) => Outcome::Found { record, source: Source::Partial },
+            (None, Some(1..)) => {
+                self.absences.insert(*key, now.mono);
+                Outcome::NotFound
+            }
+            (None, Some(0)) => Outcome::NoPeers,
+            (None, None) => Outcome::TimedOut,
+        };
+        self.resume_all(now, waiting, &outcome);
+    }
+
+    /// Sends the best record that a lookup has found to the replicas that were found to lack it, this node's own
+    /// among them. One that lacks it again a moment later does not want it.
+    fn repair(
+        &mut self,
+        now: Now,
+        key: &RecordKey,
+        replies: &Replies,
+        without: &[PeerId],
+        extent: Extent,
+    ) {
+        let Some(best) = replies.best() else { return };
+        if self.store.holds_another(key, &best.to_bytes())
+            && let Err(refused) = self.store.insert(key, &best.to_bytes())
+        {
+            tracing::debug!(%key, %refused, "own replica not brought up to date");
+        }
+        let lacking = replies.lacking(key, without, extent);
+        if lacking.is_empty()
+            || self.closed
+            || self.queries.puts() >= MAX_REPAIRS
+            || self.repairs.contains(key, now.mono)
+        {
+            return;
+        }
+        tracing::debug!(%key, replicas = lacking.len(), "repairing");
+        self.repairs.insert(*key, now.mono);
+        self.queries.repair(Arc::clone(best), lacking);
+    }
+
     /// Keeps what was read for a while, and the sequence for good.
-    pub(super) fn remember(&mut self, now: Now, record: &Record) {
-        if let Record::Head(head) = record {
+    pub(super) fn remember(&mut self, now: Now, record: &Arc<Record>) {
+        if let Record::Head(head) = &**record {
             self.store.raise_high_water(head);
             if head.is_withdrawn() {
                 self.catalogue.remove(&head.name, &head.owner);
             }
         }
-        self.cache.insert(record.key(), record.clone(), now.mono);
+        self.cache.insert(record.key(), Arc::clone(record), now.mono);
+    }
+
+    fn resume_all(&mut self, now: Now, waiting: Vec<Ticket>, outcome: &Outcome) {
+        for ticket in waiting {
+            self.resume(now, ticket, outcome.clone());
+        }
     }
 
     /// The query that a call waits for has ended.
-    pub(super) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
+    fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
         let Some(call) = self.calls.remove(ticket) else { return };
-        let Call { since, operation, .. } = call;
+        let Call { since, operation } = call;
         match (operation, outcome) {
-            (Operation::Read(read), outcome) => self.resume_read(now, ticket, since, read, outcome),
+            (Operation::Read(read), outcome) => {
+                self.resume_read(now, ticket, since, *read, outcome)
+            }
             (Operation::Publish(publish), outcome) => {
                 self.resume_publish(now, ticket, since, publish, outcome);
             }
-            (Operation::GetRecord { reply }, outcome) => {
+            (Operation::GetRecord(get), outcome) => {
                 self.finish(since);
-                reply.send(match outcome {
-                    Outcome::Found(record) => Ok(*record),
+                get.reply.send(match outcome {
+                    Outcome::Found { record, source } => {
+                        Ok(Found { record: Arc::unwrap_or_clone(record), source })
+                    }
                     Outcome::NoPeers => Err(Error::NoPeers),
                     Outcome::TimedOut => Err(self.timeout(now, since)),
                     Outcome::NotFound | Outcome::Stored(_) | Outcome::Bootstrapped => {
@@ -132,7 +240,7 @@ impl Engine {
             }
             // A dial waits for no query.
             (operation @ Operation::Dial { .. }, _) => {
-                self.calls.insert(ticket, Call { since, operation, query: None });
+                self.calls.insert(ticket, Call { since, operation });
             }
         }
     }
@@ -142,11 +250,11 @@ impl Engine {
         now: Now,
         ticket: Ticket,
         since: Since,
-        read: Box<Read>,
+        read: Read,
         outcome: Outcome,
     ) {
         let progress = match outcome {
-            Outcome::Found(record) => self.advance(read, *record, Source::Network),
+            Outcome::Found { record, source } => self.advance(read, &record, source),
             Outcome::NoPeers => read.fail(Error::NoPeers),
             Outcome::TimedOut => {
                 let error = self.timeout(now, since);
@@ -171,19 +279,25 @@ impl Engine {
     /// Takes a read as far as it goes with what is known here.
     pub(super) fn read_known(&mut self, now: Now, mut read: Box<Read>) -> Known {
         loop {
-            let key = read.wants(&self.config.network);
-            match self.known(now, &key).filter(|(record, _)| read.accepts(record)) {
-                Some((record, source)) => match self.advance(read, record, source) {
+            let (key, freshness) = (read.wants(&self.config.network), read.freshness());
+            let known = self.known(now, &key, freshness);
+            match known.filter(|(record, _)| read.accepts(record)) {
+                Some((record, source)) => match self.advance(*read, &record, source) {
                     Progress::More(further) => read = further,
                     Progress::Answered => return Known::Answered,
                 },
-                None if self.absences.contains(&key, now.mono) => {
+                None if self.is_absent(now, &key, freshness) => {
                     read.not_found();
                     return Known::Answered;
                 }
                 None => return Known::Lacks(key, read),
             }
         }
+    }
+
+    /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
+    pub(super) fn is_absent(&self, now: Now, key: &RecordKey, freshness: Freshness) -> bool {
+        freshness == Freshness::First && self.absences.contains(key, now.mono)
     }
 
     /// Asks the DHT for what a read lacks.
@@ -194,12 +308,12 @@ impl Engine {
         key: RecordKey,
         read: Box<Read>,
     ) {
-        let query = Some(self.queries.get(key, ticket));
-        self.calls.insert(ticket, Call { since, operation: Operation::Read(read), query });
+        self.queries.get(key, Waiter { ticket, freshness: read.freshness() });
+        self.calls.insert(ticket, Call { since, operation: Operation::Read(read) });
     }
 
-    pub(super) fn advance(&mut self, read: Box<Read>, record: Record, source: Source) -> Progress {
-        if let Record::Head(head) = &record
+    pub(super) fn advance(&mut self, read: Read, record: &Record, source: Source) -> Progress {
+        if let Record::Head(head) = record
             && read.is_bare()
             && is_live_of_other(head, &self.local)
         {
@@ -229,8 +343,8 @@ impl Engine {
         let Stage::Recalling(recall) = &publish.stage else { return };
         let name = publish.change.name();
         let key = recall.wants(&self.config.network, &self.local, name);
-        let query = Some(self.queries.get(key, ticket));
-        self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish), query });
+        self.queries.get(key, Waiter { ticket, freshness: Freshness::First });
+        self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
     }
 }
 

@@ -17,24 +17,25 @@
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
 //! | `own.rs` | own packages, and what a change to one signs |
 //! | `store.rs` | records held for the network |
-//! | `absences.rs`, `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `reputation.rs`, `topics.rs` | one kind of knowledge each |
+//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `reputation.rs`, `topics.rs` | one kind of knowledge each |
 //! | `wheel.rs` | every deadline |
+//! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use crate::{
-    Config, Entropy, Event, PackageName, Source,
+    Config, Entropy, Event, Freshness, PackageName, Source,
     command::Ticket,
     record::{Kind, Record, RecordKey},
     shelf::Shelf,
 };
 
-mod absences;
 mod cache;
 mod calls;
 mod catalogue;
@@ -44,12 +45,14 @@ mod interface;
 mod lookups;
 mod outbox;
 mod own;
+mod pages;
 mod peers;
 mod pins;
 mod publish;
 mod publishing;
 mod queries;
 mod read;
+mod recent;
 mod reputation;
 mod store;
 #[cfg(test)]
@@ -65,7 +68,6 @@ pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub(crate) use store::{Refused, SharedStore};
 
-use absences::Absences;
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::Catalogue;
@@ -73,7 +75,8 @@ use outbox::{AnnouncementId, Outbox};
 use own::{OwnPackage, Signer};
 use peers::{Peers, Reach};
 use pins::Pins;
-use queries::{Queries, Task};
+use queries::{Queries, Repair, Task};
+use recent::Recent;
 use reputation::Reputations;
 use topics::Topics;
 use wheel::{Expiry, Wheel};
@@ -101,6 +104,11 @@ const SWEEP_BUDGET: usize = 1024;
 /// How many records of others are put again at one sweep, at the most: 16,384 of them take an hour.
 const REPLICATION_BUDGET: usize = 137;
 
+/// Replicas of one record are repaired once in this time, and only while no more puts than this wait: every node
+/// that reads repairs, and what nobody repairs now the next reader does.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_REPAIRS: usize = 256;
+
 /// Tickets from here on name what the node does by itself.
 const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
 
@@ -110,11 +118,12 @@ enum Deadline {
     /// A caller must be answered now.
     Call(Ticket),
     /// An own package is to be put again.
-    Renew(PackageName),
+    Renew(Box<PackageName>),
     /// Own packages that nobody holds are to be put again.
     Replicate,
     /// This peer's introduction, if it has not come by now, is waited for no longer.
-    Introduction(PeerId),
+    /// Boxed, like the name above: nearly all deadlines are calls', and those are to be small.
+    Introduction(Box<PeerId>),
     /// The bootstrap addresses are to be dialed again.
     Rejoin,
     Sweep,
@@ -137,7 +146,9 @@ pub(crate) struct Engine {
     renewing: BTreeSet<PackageName>,
     store: SharedStore,
     cache: Cache,
-    absences: Absences,
+    absences: Recent,
+    /// Records that replicas were sent a moment ago, because they lacked them.
+    repairs: Recent,
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
@@ -222,7 +233,8 @@ impl Engine {
             renewals: HashMap::new(),
             renewing: BTreeSet::new(),
             store,
-            absences: Absences::new(config.absence_ttl, limits.cache_records),
+            absences: Recent::new(config.absence_ttl, limits.cache_records),
+            repairs: Recent::new(REPAIR_INTERVAL, limits.cache_records),
             cache: Cache::new(config.cache_ttl, limits.cache_records, local, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(limits.catalogue_packages),
@@ -286,7 +298,7 @@ impl Engine {
     fn fall_due(&mut self, now: Now, deadline: Deadline) {
         match deadline {
             Deadline::Call(ticket) => self.time_out(now, ticket),
-            Deadline::Renew(name) => self.renew(now, name),
+            Deadline::Renew(name) => self.renew(now, *name),
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
             Deadline::Rejoin => {
@@ -344,34 +356,47 @@ impl Engine {
                 Task::Put(record) => {
                     Action::Put { query, key: record.key(), bytes: record.to_bytes().to_vec() }
                 }
+                Task::Repair(repair) => {
+                    let Repair { record, peers } = *repair;
+                    let (key, bytes) = (record.key(), record.to_bytes().to_vec());
+                    Action::Repair { query, key, bytes, peers }
+                }
                 Task::Bootstrap => Action::Bootstrap { query },
             });
         }
     }
 
     /// A record that can be had without asking anybody: an own one, or one that was read a short while ago.
-    fn known(&self, now: Now, key: &RecordKey) -> Option<(Record, Source)> {
+    fn known(
+        &self,
+        now: Now,
+        key: &RecordKey,
+        freshness: Freshness,
+    ) -> Option<(Arc<Record>, Source)> {
         if let Some(record) = self.store.own(key) {
-            return Some((record, Source::Own));
+            return Some((Arc::new(record), Source::Own));
+        }
+        if freshness != Freshness::First {
+            return None;
         }
         let record = self.cache.get(key, now.mono)?;
         if record.expires().is_some_and(|expires| expires <= now.unix) {
             return None;
         }
-        let record = match record {
+        let record = match &**record {
             // Where a newer head has been seen since, by the store for example, this one is not believed.
             Record::Head(head) => {
                 let mark = self.store.high_water(Kind::Head, &head.owner, &head.name);
                 if mark.is_some_and(|mark| head.revision < mark) {
                     return None;
                 }
-                record.clone()
+                Arc::clone(record)
             }
             // Some claims of a set may have expired before the others.
             Record::Claims { set, dropped } => {
-                Record::Claims { set: set.merge(set, now.unix), dropped: *dropped }
+                Arc::new(Record::Claims { set: set.merge(set, now.unix), dropped: *dropped })
             }
-            Record::Release(_) | Record::Page(_) => record.clone(),
+            Record::Release(_) | Record::Page(_) => Arc::clone(record),
         };
         Some((record, Source::Cache))
     }

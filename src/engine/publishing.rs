@@ -1,16 +1,17 @@
 //! How a change to an own package takes its course: recalled, signed, stored, announced, and put again for
 //! as long as the node lives.
 
+use std::sync::Arc;
+
 use super::{
     ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET,
     REPLICATION_DELAY, Renewal,
-    calls::{Call, Since},
+    calls::{Call, Outcome, Since},
     commands::Begin,
     outbox::{AnnouncementId, Outbox},
     own::{self, Change, Recalled, Standing},
     peers::Reach,
     publish::{Publish, Recall, Recalling, Stage, Storing},
-    queries::Outcome,
     read, wheel,
 };
 use crate::{
@@ -40,6 +41,10 @@ impl Engine {
         let full = self.own.len() >= self.config.limits.own_packages;
         if full && !self.own.contains_key(change.name()) {
             return reply.send(Err(Error::busy("own_packages")));
+        }
+        // What is signed is put even if its caller goes away, so the puts have a bound of their own.
+        if self.queries.puts() >= self.config.limits.waiting_calls {
+            return reply.send(Err(Error::busy("waiting_calls")));
         }
         let since = self.since(&begin);
         self.begin_change(begin.now, begin.ticket, since, change, Some(reply));
@@ -91,7 +96,7 @@ impl Engine {
                 storing.stored(outcome.replicas());
                 if storing.pending > 0 {
                     let operation = Operation::Publish(publish);
-                    self.calls.insert(ticket, Call { since, operation, query: None });
+                    self.calls.insert(ticket, Call { since, operation });
                 } else {
                     self.stored(now, since, *publish);
                 }
@@ -99,7 +104,7 @@ impl Engine {
             Stage::Recalling(recall) => {
                 let confirmed = Standing::Confirmed { replicas: 0 };
                 let found = match outcome {
-                    Outcome::Found(record) => Some(*record),
+                    Outcome::Found { record, .. } => Some(Arc::unwrap_or_clone(record)),
                     Outcome::NoPeers if matches!(recall, Recall::Head) => {
                         publish.stage = Stage::Recalling(recall);
                         let standing = Standing::Unconfirmed;
@@ -209,7 +214,7 @@ impl Engine {
         self.shelve_own(&name, &changed.package);
         self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
-        self.calls.insert(ticket, Call { since, operation, query: None });
+        self.calls.insert(ticket, Call { since, operation });
     }
 
     /// Announces the head of an own package, unless it is the one that was announced a short while ago, and sets
@@ -331,7 +336,7 @@ impl Engine {
         let interval = self.config.republish_interval.min(self.config.record_ttl / 3);
         let after = self.jitter(interval);
         let deadline = now.mono.saturating_add(after);
-        self.wheel.insert(deadline, Deadline::Renew(name.clone()))
+        self.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone())))
     }
 
     /// Puts an own package again, signed anew where half of its life is over.
@@ -377,7 +382,7 @@ impl Engine {
     /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
     /// these wait.
     pub(super) fn replicate_others(&mut self) {
-        let room = REPLICATION_BUDGET.saturating_sub(self.queries.len());
+        let room = REPLICATION_BUDGET.saturating_sub(self.queries.puts());
         if self.closed || self.peers.reach() != Reach::Joined {
             return;
         }

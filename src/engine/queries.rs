@@ -3,23 +3,49 @@
 //! libp2p's Kademlia walks over every running query on each poll and keeps more than ten kilobytes for each,
 //! so only a bounded window of them is inside it at any time. Lookups of one key share one query.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroU64,
+    sync::Arc,
+};
+
+use libp2p::PeerId;
 
 use crate::{
+    Freshness,
     command::Ticket,
     record::{Record, RecordKey},
 };
 
+mod replies;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use replies::{Extent, Replies};
+pub(crate) use table::Waiter;
+use table::{Left, Lookups};
+
 /// Names one query for as long as it lives. Never reused within a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct QueryKey(u64);
+pub(crate) struct QueryKey(NonZeroU64);
 
 /// What the DHT is asked to do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Task {
     Get(RecordKey),
+    /// Put a record to the peers closest to its key.
     Put(Box<Record>),
+    /// Put a record to these peers, which lack it.
+    Repair(Box<Repair>),
     Bootstrap,
+}
+
+/// A record, and the replicas that lack it.
+#[derive(Debug)]
+pub(crate) struct Repair {
+    pub(crate) record: Arc<Record>,
+    pub(crate) peers: Vec<PeerId>,
 }
 
 /// The kinds of task, each with a line of its own: a burst of one never stands in the way of another.
@@ -28,73 +54,72 @@ const GET: usize = 0;
 const PUT: usize = 1;
 const BOOTSTRAP: usize = 2;
 
-impl Task {
+/// A record on its way out, in line.
+#[derive(Debug)]
+enum Put {
+    Publish { record: Box<Record>, caller: Option<Ticket> },
+    Repair(Box<Repair>),
+}
+
+/// A query inside libp2p. It takes a place in the window until libp2p reports its end.
+#[derive(Debug)]
+enum Running {
+    /// Whether anybody still waits for it is the lookup table's to know.
+    Lookup {
+        key: RecordKey,
+        replies: Replies,
+    },
+    Put {
+        caller: Option<Ticket>,
+    },
+    Bootstrap {
+        callers: Vec<Ticket>,
+    },
+}
+
+impl Running {
     fn kind(&self) -> usize {
         match self {
-            Self::Get(_) => GET,
-            Self::Put(_) => PUT,
-            Self::Bootstrap => BOOTSTRAP,
+            Self::Lookup { .. } => GET,
+            Self::Put { .. } => PUT,
+            Self::Bootstrap { .. } => BOOTSTRAP,
         }
     }
-}
 
-/// How a query ended.
-#[derive(Debug, Clone)]
-pub(crate) enum Outcome {
-    /// A valid record: the first, or for claims the union of all.
-    Found(Box<Record>),
-    /// Peers answered, and none held a valid record.
-    NotFound,
-    /// No peer answered at all.
-    NoPeers,
-    /// libp2p ended the lookup for want of time.
-    TimedOut,
-    /// So many peers acknowledged that they stored the record.
-    Stored(u32),
-    /// The routing table has been filled.
-    Bootstrapped,
-}
-
-impl Outcome {
-    /// How many peers stored the record, if it was a put.
-    pub(crate) fn replicas(&self) -> u32 {
+    fn bootstrap_callers(&mut self) -> Option<&mut Vec<Ticket>> {
         match self {
-            Self::Stored(replicas) => *replicas,
-            Self::Found(_)
-            | Self::NotFound
-            | Self::NoPeers
-            | Self::TimedOut
-            | Self::Bootstrapped => 0,
+            Self::Bootstrap { callers } => Some(callers),
+            Self::Lookup { .. } | Self::Put { .. } => None,
         }
     }
 }
 
+/// A query that has ended, and who waits for what it came to.
 #[derive(Debug)]
-enum State {
-    /// In line for a place in the window.
-    Queued,
-    /// Inside libp2p.
-    Running,
-    /// Nobody waits for it any longer, but libp2p has yet to report its end. It still takes a place in
-    /// the window.
-    Ending,
-}
-
-#[derive(Debug)]
-struct Query {
-    task: Task,
-    state: State,
-    waiting: Vec<Ticket>,
-    best: Option<Box<Record>>,
+pub(crate) enum Ended {
+    Lookup {
+        key: RecordKey,
+        /// Nobody where it was answered, or left by everybody, before its end.
+        waiting: Vec<Ticket>,
+        replies: Replies,
+    },
+    Put {
+        caller: Option<Ticket>,
+    },
+    Bootstrap {
+        callers: Vec<Ticket>,
+    },
 }
 
 /// All queries that have not ended.
 #[derive(Debug)]
 pub(crate) struct Queries {
-    next: u64,
-    queries: HashMap<QueryKey, Query>,
-    lookups: HashMap<RecordKey, QueryKey>,
-    lines: [VecDeque<QueryKey>; KINDS],
+    next: NonZeroU64,
+    lookups: Lookups,
+    puts: VecDeque<Put>,
+    /// Who waits for the bootstrap that is in line, if one is.
+    bootstrap: Option<Vec<Ticket>>,
+    running: HashMap<QueryKey, Running>,
     /// Whose turn it is to take the next free place.
     turn: usize,
     /// How many of each kind are inside libp2p.
@@ -105,10 +130,11 @@ pub(crate) struct Queries {
 impl Queries {
     pub(crate) fn new(window: usize) -> Self {
         Self {
-            next: 0,
-            queries: HashMap::new(),
-            lookups: HashMap::new(),
-            lines: Default::default(),
+            next: NonZeroU64::MIN,
+            lookups: Lookups::new(),
+            puts: VecDeque::new(),
+            bootstrap: None,
+            running: HashMap::new(),
             turn: 0,
             inside: [0; KINDS],
             window,
@@ -116,69 +142,70 @@ impl Queries {
     }
 
     /// Joins the lookup of this key if there is one, else puts one in line.
-    pub(crate) fn get(&mut self, key: RecordKey, caller: Ticket) -> QueryKey {
-        if let Some((&id, query)) =
-            self.lookups.get(&key).and_then(|id| Some((id, self.queries.get_mut(id)?)))
-        {
-            query.waiting.push(caller);
-            return id;
-        }
-        let id = self.enqueue(Task::Get(key), Some(caller));
-        self.lookups.insert(key, id);
-        id
+    pub(crate) fn get(&mut self, key: RecordKey, caller: Waiter) {
+        self.lookups.join(key, caller);
     }
 
     /// Puts a record in line to be stored. It is carried out even if its caller goes away.
-    pub(crate) fn put(&mut self, record: Record, caller: Option<Ticket>) -> QueryKey {
-        self.enqueue(Task::Put(Box::new(record)), caller)
+    pub(crate) fn put(&mut self, record: Record, caller: Option<Ticket>) {
+        self.puts.push_back(Put::Publish { record: Box::new(record), caller });
+    }
+
+    /// Puts a record in line for those of its replicas that lack it.
+    pub(crate) fn repair(&mut self, record: Arc<Record>, peers: Vec<PeerId>) {
+        self.puts.push_back(Put::Repair(Box::new(Repair { record, peers })));
     }
 
     /// Joins the bootstrap that is in line or running, else puts one in line.
-    pub(crate) fn bootstrap(&mut self, caller: Ticket) -> QueryKey {
-        let running = self.queries.iter_mut().find(|(_, query)| {
-            matches!(query.task, Task::Bootstrap) && !matches!(query.state, State::Ending)
-        });
-        if let Some((&id, query)) = running {
-            query.waiting.push(caller);
-            return id;
-        }
-        self.enqueue(Task::Bootstrap, Some(caller))
-    }
-
-    fn enqueue(&mut self, task: Task, caller: Option<Ticket>) -> QueryKey {
-        let id = QueryKey(self.next);
-        self.next += 1;
-        if let Some(line) = self.lines.get_mut(task.kind()) {
-            line.push_back(id);
-        }
-        let waiting = caller.into_iter().collect();
-        self.queries.insert(id, Query { task, state: State::Queued, waiting, best: None });
-        id
+    pub(crate) fn bootstrap(&mut self, caller: Ticket) {
+        let running = self.running.values_mut().find_map(Running::bootstrap_callers);
+        running.unwrap_or_else(|| self.bootstrap.get_or_insert_default()).push(caller);
     }
 
     /// The next query to start, while the window has a free place. The kinds take turns.
     pub(crate) fn admit(&mut self) -> Option<(QueryKey, Task)> {
-        while self.inside.iter().sum::<usize>() < self.window {
-            let line = (0..KINDS).map(|step| (self.turn + step) % KINDS).find(|&kind| {
-                self.has_place(kind) && self.lines.get(kind).is_some_and(|line| !line.is_empty())
-            })?;
-            self.turn = (line + 1) % KINDS;
-            let id = self.lines.get_mut(line)?.pop_front()?;
-            // A query that everybody left while it stood in line is no longer in the table.
-            if let Some(query) = self.queries.get_mut(&id) {
-                query.state = State::Running;
-                if let Some(inside) = self.inside.get_mut(line) {
-                    *inside += 1;
-                }
-                return Some((id, query.task.clone()));
-            }
+        if self.inside.iter().sum::<usize>() >= self.window {
+            return None;
         }
-        None
+        let kind = (0..KINDS)
+            .map(|step| (self.turn + step) % KINDS)
+            .find(|&kind| self.has_line(kind) && self.has_place(kind))?;
+        self.turn = (kind + 1) % KINDS;
+        let id = QueryKey(self.next);
+        self.next = self.next.saturating_add(1);
+        let (running, task) = match kind {
+            GET => {
+                let key = self.lookups.start(id)?;
+                (Running::Lookup { key, replies: Replies::default() }, Task::Get(key))
+            }
+            PUT => match self.puts.pop_front()? {
+                Put::Publish { record, caller } => (Running::Put { caller }, Task::Put(record)),
+                Put::Repair(repair) => (Running::Put { caller: None }, Task::Repair(repair)),
+            },
+            _ => {
+                let callers = self.bootstrap.take()?;
+                (Running::Bootstrap { callers }, Task::Bootstrap)
+            }
+        };
+        if let Some(inside) = self.inside.get_mut(kind) {
+            *inside += 1;
+        }
+        self.running.insert(id, running);
+        Some((id, task))
     }
 
-    /// How many queries have not ended.
-    pub(crate) fn len(&self) -> usize {
-        self.queries.len()
+    /// How many puts have not ended.
+    pub(crate) fn puts(&self) -> usize {
+        let [_, inside, _] = self.inside;
+        self.puts.len() + inside
+    }
+
+    fn has_line(&self, kind: usize) -> bool {
+        match kind {
+            GET => self.lookups.has_line(),
+            PUT => !self.puts.is_empty(),
+            _ => self.bootstrap.is_some(),
+        }
     }
 
     /// Whether one more of a kind may run. Puts take no more than half of the window: nobody waits for most of
@@ -188,95 +215,82 @@ impl Queries {
         self.inside.get(kind).is_some_and(|&inside| inside < share)
     }
 
-    /// The key that a running lookup asked for.
-    pub(crate) fn looked_up(&self, id: QueryKey) -> Option<RecordKey> {
-        match self.queries.get(&id)? {
-            Query { task: Task::Get(key), state: State::Running, .. } => Some(*key),
-            _ => None,
+    /// The key that a lookup asks for and what it has heard, until libp2p has reported its end. Copies that come
+    /// after it was answered tell which replicas lack what.
+    pub(crate) fn lookup(&mut self, query: QueryKey) -> Option<(RecordKey, &mut Replies)> {
+        match self.running.get_mut(&query)? {
+            Running::Lookup { key, replies } => Some((*key, replies)),
+            Running::Put { .. } | Running::Bootstrap { .. } => None,
         }
     }
 
-    /// The best record that a lookup has found so far.
-    pub(crate) fn best(&self, id: QueryKey) -> Option<&Record> {
-        self.queries.get(&id)?.best.as_deref()
-    }
-
-    /// Remembers the best record of a lookup that goes on.
-    pub(crate) fn set_best(&mut self, id: QueryKey, record: Record) {
-        if let Some(query) = self.queries.get_mut(&id) {
-            query.best = Some(Box::new(record));
+    /// The best record that has been found so far under a key that is being looked up.
+    pub(crate) fn best(&self, key: &RecordKey) -> Option<&Arc<Record>> {
+        match self.running.get(&self.lookups.query(key)?)? {
+            Running::Lookup { replies, .. } => replies.best(),
+            Running::Put { .. } | Running::Bootstrap { .. } => None,
         }
     }
 
-    /// One caller no longer waits. True if that leaves a running lookup to nobody, so that it is to be
-    /// finished.
-    pub(crate) fn leave(&mut self, id: QueryKey, caller: Ticket) -> bool {
-        let Some(query) = self.queries.get_mut(&id) else { return false };
-        query.waiting.retain(|&waiting| waiting != caller);
-        if !query.waiting.is_empty() || !matches!(query.task, Task::Get(_)) {
-            return false;
-        }
-        self.abandon(id)
-    }
-
-    /// Answers a query before libp2p has reported its end: takes its callers away. The second value tells
-    /// whether libp2p is to be told to finish it.
-    pub(crate) fn settle(&mut self, id: QueryKey) -> (Vec<Ticket>, bool) {
-        let Some(query) = self.queries.get_mut(&id) else { return (Vec::new(), false) };
-        let waiting = std::mem::take(&mut query.waiting);
-        (waiting, self.abandon(id))
-    }
-
-    fn abandon(&mut self, id: QueryKey) -> bool {
-        let Some(query) = self.queries.get_mut(&id) else { return false };
-        if let Task::Get(key) = &query.task
-            && self.lookups.get(key) == Some(&id)
-        {
-            self.lookups.remove(key);
-        }
-        match query.state {
-            State::Queued => {
-                let kind = query.task.kind();
-                self.queries.remove(&id);
-                self.compact(kind);
-                false
-            }
-            State::Running => {
-                query.state = State::Ending;
-                query.best = None;
-                true
-            }
-            State::Ending => false,
+    /// One caller no longer waits for a lookup. If nobody does any more, its query is to be finished: this one,
+    /// if it runs.
+    pub(crate) fn leave(&mut self, key: &RecordKey, caller: Ticket) -> Option<QueryKey> {
+        match self.lookups.leave(key, caller) {
+            Left::Nobody(query) => query,
+            Left::Others => None,
         }
     }
 
-    /// Places in line whose query is gone are skipped when their turn comes. Where they outnumber the
-    /// others they are cleared out, so that a line is never longer than about twice what waits in it.
-    fn compact(&mut self, kind: usize) {
-        let queries = &self.queries;
-        if let Some(line) = self.lines.get_mut(kind)
-            && line.len() > 2 * queries.len() + 64
-        {
-            line.retain(|id| queries.contains_key(id));
+    /// One caller no longer waits for the bootstrap, which is carried out all the same.
+    pub(crate) fn leave_bootstrap(&mut self, caller: Ticket) {
+        let running = self.running.values_mut().filter_map(Running::bootstrap_callers);
+        for callers in running.chain(&mut self.bootstrap) {
+            callers.retain(|&waiting| waiting != caller);
         }
     }
 
-    /// libp2p reports the end of a query: its place is free. Who waited for it, and the best it found.
-    pub(crate) fn ended(&mut self, id: QueryKey) -> Option<(Vec<Ticket>, Option<Box<Record>>)> {
-        let query = self.queries.remove(&id)?;
-        if let Some(inside) = self.inside.get_mut(query.task.kind()) {
+    /// Takes the callers of a lookup that what was heard so far is enough for. If nobody is left, its query is to
+    /// be finished.
+    pub(crate) fn answer(
+        &mut self,
+        query: QueryKey,
+        enough: impl Fn(Freshness) -> bool,
+    ) -> (Vec<Ticket>, Option<QueryKey>) {
+        let Some((key, _)) = self.lookup(query) else { return (Vec::new(), None) };
+        // Another query may be asking for the key by now.
+        if self.lookups.query(&key) != Some(query) {
+            return (Vec::new(), None);
+        }
+        let answered = self.lookups.answer(&key, enough);
+        let finish = self.lookups.query(&key).is_none();
+        (answered, finish.then_some(query))
+    }
+
+    /// libp2p reports the end of a query: its place is free.
+    pub(crate) fn ended(&mut self, query: QueryKey) -> Option<Ended> {
+        let running = self.running.remove(&query)?;
+        if let Some(inside) = self.inside.get_mut(running.kind()) {
             *inside = inside.saturating_sub(1);
         }
-        if let Task::Get(key) = &query.task
-            && self.lookups.get(key) == Some(&id)
-        {
-            self.lookups.remove(key);
-        }
-        Some((query.waiting, query.best))
+        Some(match running {
+            Running::Lookup { key, replies } => {
+                let lookup = (self.lookups.query(&key) == Some(query))
+                    .then(|| self.lookups.remove(&key))
+                    .flatten();
+                let waiting = lookup.map(table::Lookup::into_waiting).unwrap_or_default();
+                Ended::Lookup { key, waiting, replies }
+            }
+            Running::Put { caller } => Ended::Put { caller },
+            Running::Bootstrap { callers } => Ended::Bootstrap { callers },
+        })
     }
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.queries.is_empty() && self.lookups.is_empty() && self.inside == [0; KINDS]
+        self.lookups.len() == 0
+            && self.puts.is_empty()
+            && self.bootstrap.is_none()
+            && self.running.is_empty()
+            && self.inside == [0; KINDS]
     }
 }

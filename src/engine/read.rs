@@ -10,8 +10,10 @@ use libp2p::PeerId;
 use semver::Version;
 
 use crate::{
-    Error, NetworkName, Package, PackageId, PackageName, Result, Source, VersionInfo,
+    Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, Source, VersionInfo,
+    Versions,
     command::Reply,
+    package::{owner_from_key, owner_key},
     record::{
         ClaimSet, ClaimStatus, Head, HeadState, Record, RecordKey, ReleaseEntry, ReleaseList,
         Signed,
@@ -24,24 +26,61 @@ pub(super) enum Goal {
     /// One release: the one that the identifier names, or the newest.
     Package(Reply<Package>),
     /// The whole list.
-    Versions(Reply<Vec<VersionInfo>>),
+    Versions(Reply<Versions>),
 }
 
 /// A read under way. It asks for one record after the other; whence they come is the engine's business.
 #[derive(Debug)]
 pub(super) struct Read {
-    package: PackageId,
+    wanted: Wanted,
     stage: Stage,
-    /// Where the head came from.
+}
+
+/// What is read. Thousands of these may wait, so an owner is kept as the bare key.
+#[derive(Debug)]
+struct Wanted {
+    name: PackageName,
+    version: Option<Box<Version>>,
+    whose: Whose,
+    freshness: Freshness,
+    /// Where the head came from. What was partial once makes the answer partial.
     source: Source,
+}
+
+/// Whose package is read.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// The caller named the owner.
+    Named([u8; 32]),
+    /// The bare name means this owner's.
+    Resolved([u8; 32]),
+    /// That is to be found out.
+    Unknown,
 }
 
 #[derive(Debug)]
 enum Stage {
-    Claims { goal: Goal },
-    Head { goal: Goal, owner: PeerId },
-    Pages { goal: Goal, head: Signed<Head>, list: ReleaseList, next: RecordKey },
-    Release { reply: Reply<Package>, head: Signed<Head>, entry: ReleaseEntry },
+    Claims(Goal),
+    Head(Goal),
+    Pages(Box<Pages>),
+    Release(Box<Release>),
+}
+
+/// A head, and a list that goes on.
+#[derive(Debug)]
+struct Pages {
+    goal: Goal,
+    head: Signed<Head>,
+    list: ReleaseList,
+    next: RecordKey,
+}
+
+/// A head, and the release in its list that is meant.
+#[derive(Debug)]
+struct Release {
+    reply: Reply<Package>,
+    head: Signed<Head>,
+    entry: ReleaseEntry,
 }
 
 /// How a read goes on after a record.
@@ -54,149 +93,130 @@ pub(super) enum Progress {
 }
 
 impl Read {
-    /// A read of a package whose owner is known, or is to be found out.
-    pub(super) fn new(package: PackageId, owner: Option<PeerId>, goal: Goal) -> Self {
-        let stage = match owner {
-            Some(owner) => Stage::Head { goal, owner },
-            None => Stage::Claims { goal },
+    /// A read of a package, and what a bare name is known to mean. Answers at once where the owner's identity is
+    /// none that can own packages.
+    pub(super) fn begin(
+        package: PackageId,
+        known_owner: Option<PeerId>,
+        freshness: Freshness,
+        goal: Goal,
+    ) -> Progress {
+        let (named, name, version) = package.into_parts();
+        let whose = match (named, known_owner) {
+            (Some(owner), _) => owner_key(&owner).map(Whose::Named),
+            (None, Some(owner)) => owner_key(&owner).map(Whose::Resolved),
+            (None, None) => Some(Whose::Unknown),
         };
-        Self { package, stage, source: Source::Own }
-    }
-
-    /// The name of the package that is read.
-    pub(super) fn name(&self) -> &PackageName {
-        self.package.name()
+        let Some(whose) = whose else {
+            let reason = "only Ed25519 keys (`12D3KooW…`) own packages";
+            return goal.fail(Error::invalid("owner", reason));
+        };
+        let stage = match whose {
+            Whose::Named(_) | Whose::Resolved(_) => Stage::Head(goal),
+            Whose::Unknown => Stage::Claims(goal),
+        };
+        let wanted = Wanted { name, version, whose, freshness, source: Source::Own };
+        wanted.go_on(stage)
     }
 
     /// Whether the caller did not say whose package is meant.
     pub(super) fn is_bare(&self) -> bool {
-        self.package.owner().is_none()
+        match self.wanted.whose {
+            Whose::Named(_) => false,
+            Whose::Resolved(_) | Whose::Unknown => true,
+        }
     }
 
     /// The record that it needs next.
     pub(super) fn wants(&self, network: &NetworkName) -> RecordKey {
-        let name = self.package.name();
-        match &self.stage {
-            Stage::Claims { .. } => RecordKey::claims(network, name),
-            Stage::Head { owner, .. } => RecordKey::head(network, owner, name),
-            Stage::Pages { next, .. } => *next,
-            Stage::Release { head, entry, .. } => {
+        let name = &self.wanted.name;
+        match (&self.stage, self.wanted.owner()) {
+            (Stage::Pages(pages), _) => pages.next,
+            (Stage::Release(release), _) => {
+                let Release { head, entry, .. } = &**release;
                 RecordKey::release(network, &head.owner, name, &entry.version)
             }
+            (Stage::Head(_), Some(owner)) => RecordKey::head(network, &owner, name),
+            // A head is only read once it is known whose.
+            (Stage::Claims(_) | Stage::Head(_), _) => RecordKey::claims(network, name),
+        }
+    }
+
+    /// How many replicas of that record are to be heard. What is written once is the same in all of them.
+    pub(super) fn freshness(&self) -> Freshness {
+        match self.stage {
+            Stage::Claims(_) | Stage::Head(_) => self.wanted.freshness,
+            Stage::Pages(_) | Stage::Release(_) => Freshness::First,
         }
     }
 
     /// Whether a record is the one that it needs: a mirror may not mix another release into a list.
     pub(super) fn accepts(&self, record: &Record) -> bool {
         match (&self.stage, record) {
-            (Stage::Claims { .. }, Record::Claims { .. })
-            | (Stage::Head { .. }, Record::Head(_))
+            (Stage::Claims(_), Record::Claims { .. })
+            | (Stage::Head(_), Record::Head(_))
             // A page's key is made of its digest, so it can be no other.
-            | (Stage::Pages { .. }, Record::Page(_)) => true,
-            (Stage::Release { entry, .. }, Record::Release(release)) => entry.is_of(release),
+            | (Stage::Pages(_), Record::Page(_)) => true,
+            (Stage::Release(wanted), Record::Release(release)) => wanted.entry.is_of(release),
             _ => false,
         }
     }
 
     /// Goes on with the record that it needed.
-    pub(super) fn take(self, record: Record, source: Source) -> Progress {
-        let Self { package, stage, source: head_source } = self;
+    pub(super) fn take(self, record: &Record, source: Source) -> Progress {
+        let Self { mut wanted, stage } = self;
         match (stage, record) {
-            (Stage::Claims { goal }, Record::Claims { set, .. }) => match only_owner(&set) {
-                Ok(owner) => Progress::More(Box::new(Self::new(package, Some(owner), goal))),
-                Err(error) => goal.fail(error),
+            (Stage::Claims(goal), Record::Claims { set, .. }) => {
+                wanted.came_from(source);
+                match only_owner(set) {
+                    Ok(owner) => match owner_key(&owner) {
+                        Some(key) => {
+                            wanted.whose = Whose::Resolved(key);
+                            wanted.go_on(Stage::Head(goal))
+                        }
+                        // Nobody else can sign a claim.
+                        None => goal.fail(wanted.not_found()),
+                    },
+                    Err(error) => goal.fail(error),
+                }
+            }
+            (Stage::Head(goal), Record::Head(head)) => wanted.take_head(goal, head, source),
+            (Stage::Pages(mut pages), Record::Page(page)) => match pages.list.accept(page) {
+                Ok(()) => {
+                    let Pages { goal, head, list, .. } = *pages;
+                    wanted.follow(goal, &head, list)
+                }
+                Err(_) => Self { wanted, stage: Stage::Pages(pages) }.not_found(),
             },
-            (Stage::Head { goal, .. }, Record::Head(head)) => {
-                if head.is_withdrawn() {
-                    let id = PackageId::owned(head.owner, head.name.clone());
-                    return goal.fail(Error::Withdrawn { id });
-                }
-                let goal = match goal {
-                    // The usual questions need no list.
-                    Goal::Package(reply)
-                        if package.version().is_none_or(|version| is_latest(&head, version)) =>
-                    {
-                        reply.send(newest(&head, source).ok_or_else(|| not_found(&package)));
-                        return Progress::Answered;
-                    }
-                    goal => goal,
-                };
-                let list = ReleaseList::of(&head);
-                Self::follow(package, goal, source, head, list)
-            }
-            (Stage::Pages { goal, head, mut list, next }, Record::Page(page)) => {
-                match list.accept(&page) {
-                    Ok(()) => Self::follow(package, goal, head_source, head, list),
-                    Err(_) => {
-                        let stage = Stage::Pages { goal, head, list, next };
-                        Self { package, stage, source: head_source }.not_found()
-                    }
-                }
-            }
-            (Stage::Release { reply, head, entry }, Record::Release(release))
-                if entry.is_of(&release) =>
-            {
+            (Stage::Release(listed), Record::Release(release)) if listed.entry.is_of(release) => {
+                let Release { reply, head, entry } = *listed;
                 let manifest = release.manifest.clone();
-                reply.send(Ok(package_of(&head, manifest, entry.yanked, head_source)));
+                reply.send(Ok(package_of(&head, manifest, entry.yanked, wanted.source)));
                 Progress::Answered
             }
             // Not the release that the head lists, or (against its key) not the kind that was asked for.
-            (stage, _) => Self { package, stage, source: head_source }.not_found(),
+            (stage, _) => Self { wanted, stage }.not_found(),
         }
     }
 
-    /// With the head and as much of the list as is known: answers, or asks for what is missing.
-    fn follow(
-        package: PackageId,
-        goal: Goal,
-        source: Source,
-        head: Signed<Head>,
-        list: ReleaseList,
-    ) -> Progress {
-        let stage = match (goal, list.awaits()) {
-            (Goal::Versions(reply), None) => {
-                reply.send(Ok(list.into_releases().into_iter().map(version_info).collect()));
-                return Progress::Answered;
-            }
-            (goal @ Goal::Versions(_), Some(next)) => Stage::Pages { goal, head, list, next },
-            (Goal::Package(reply), next) => {
-                let Some(version) = package.version() else {
-                    reply.send(newest(&head, source).ok_or_else(|| not_found(&package)));
-                    return Progress::Answered;
-                };
-                let entry = list.releases().iter().find(|entry| entry.version == *version);
-                match (entry.cloned(), head.latest(), next) {
-                    (Some(entry), Some(latest), _) if latest.version == entry.version => {
-                        let manifest = latest.clone();
-                        reply.send(Ok(package_of(&head, manifest, entry.yanked, source)));
-                        return Progress::Answered;
-                    }
-                    (Some(entry), _, _) => Stage::Release { reply, head, entry },
-                    (None, _, Some(next)) => {
-                        Stage::Pages { goal: Goal::Package(reply), head, list, next }
-                    }
-                    (None, _, None) => return Goal::Package(reply).fail(not_found(&package)),
-                }
-            }
-        };
-        Progress::More(Box::new(Self { package, stage, source }))
+    /// As [`take`](Self::take), with a head that need not be wrapped up as a record.
+    pub(super) fn take_head(self, head: &Signed<Head>, source: Source) -> Progress {
+        match self.stage {
+            Stage::Head(goal) => self.wanted.take_head(goal, head, source),
+            stage => Progress::More(Box::new(Self { wanted: self.wanted, stage })),
+        }
     }
 
     /// Nobody holds the record that it needs.
     pub(super) fn not_found(self) -> Progress {
+        let id = self.wanted.id();
         let error = match &self.stage {
-            Stage::Claims { .. } | Stage::Head { .. } => not_found(&self.package),
-            Stage::Pages { .. } => Error::NotFound {
-                what: format!(
-                    "`{}`: no reachable peer holds all its list of releases",
-                    self.package
-                ),
+            Stage::Claims(_) | Stage::Head(_) => self.wanted.not_found(),
+            Stage::Pages(_) => Error::NotFound {
+                what: format!("`{id}`: no reachable peer holds all its list of releases"),
             },
-            Stage::Release { .. } => Error::NotFound {
-                what: format!(
-                    "`{}`: listed, but no reachable peer holds the release",
-                    self.package
-                ),
+            Stage::Release(_) => Error::NotFound {
+                what: format!("`{id}`: listed, but no reachable peer holds the release"),
             },
         };
         self.fail(error)
@@ -205,13 +225,103 @@ impl Read {
     /// Answers with an error.
     pub(super) fn fail(self, error: Error) -> Progress {
         match self.stage {
-            Stage::Claims { goal } | Stage::Head { goal, .. } | Stage::Pages { goal, .. } => {
-                goal.fail(error)
+            Stage::Claims(goal) | Stage::Head(goal) => goal.fail(error),
+            Stage::Pages(pages) => pages.goal.fail(error),
+            Stage::Release(release) => Goal::Package(release.reply).fail(error),
+        }
+    }
+}
+
+impl Wanted {
+    fn go_on(self, stage: Stage) -> Progress {
+        Progress::More(Box::new(Read { wanted: self, stage }))
+    }
+
+    fn owner(&self) -> Option<PeerId> {
+        match &self.whose {
+            Whose::Named(key) | Whose::Resolved(key) => owner_from_key(key),
+            Whose::Unknown => None,
+        }
+    }
+
+    /// The package as the caller named it.
+    fn id(&self) -> PackageId {
+        let id = PackageId::named(self.name.clone());
+        let id = match (self.whose, self.owner()) {
+            (Whose::Named(_), Some(owner)) => id.with_owner(owner),
+            _ => id,
+        };
+        match &self.version {
+            Some(version) => id.with_version(Version::clone(version)),
+            None => id,
+        }
+    }
+
+    fn not_found(&self) -> Error {
+        Error::NotFound { what: format!("`{}`", self.id()) }
+    }
+
+    fn came_from(&mut self, source: Source) {
+        if self.source != Source::Partial {
+            self.source = source;
+        }
+    }
+
+    fn take_head(mut self, goal: Goal, head: &Signed<Head>, source: Source) -> Progress {
+        self.came_from(source);
+        if head.is_withdrawn() {
+            let id = PackageId::owned(head.owner, head.name.clone());
+            return goal.fail(Error::Withdrawn { id });
+        }
+        match goal {
+            // The usual questions need no list.
+            Goal::Package(reply)
+                if self.version.as_deref().is_none_or(|version| is_latest(head, version)) =>
+            {
+                self.answer_newest(reply, head)
             }
-            Stage::Release { reply, .. } => {
-                reply.send(Err(error));
+            goal => self.follow(goal, head, ReleaseList::of(head)),
+        }
+    }
+
+    fn answer_newest(self, reply: Reply<Package>, head: &Signed<Head>) -> Progress {
+        reply.send(newest(head, self.source).ok_or_else(|| self.not_found()));
+        Progress::Answered
+    }
+
+    /// With the head and as much of the list as is known: answers, or asks for what is missing.
+    fn follow(self, goal: Goal, head: &Signed<Head>, list: ReleaseList) -> Progress {
+        let next = list.awaits();
+        let reply = match (goal, next) {
+            (Goal::Versions(reply), None) => {
+                reply.send(Ok(versions_of(head, list, self.source)));
+                return Progress::Answered;
+            }
+            (goal @ Goal::Versions(_), Some(next)) => {
+                let head = head.clone();
+                return self.go_on(Stage::Pages(Box::new(Pages { goal, head, list, next })));
+            }
+            (Goal::Package(reply), _) => reply,
+        };
+        let Some(version) = self.version.as_deref() else {
+            return self.answer_newest(reply, head);
+        };
+        let entry = list.releases().iter().find(|entry| entry.version == *version).cloned();
+        match (entry, head.latest(), next) {
+            (Some(entry), Some(latest), _) if latest.version == entry.version => {
+                let manifest = latest.clone();
+                reply.send(Ok(package_of(head, manifest, entry.yanked, self.source)));
                 Progress::Answered
             }
+            (Some(entry), _, _) => {
+                let head = head.clone();
+                self.go_on(Stage::Release(Box::new(Release { reply, head, entry })))
+            }
+            (None, _, Some(next)) => {
+                let (goal, head) = (Goal::Package(reply), head.clone());
+                self.go_on(Stage::Pages(Box::new(Pages { goal, head, list, next })))
+            }
+            (None, _, None) => Goal::Package(reply).fail(self.not_found()),
         }
     }
 }
@@ -226,8 +336,20 @@ impl Goal {
     }
 }
 
-fn version_info(entry: ReleaseEntry) -> VersionInfo {
-    VersionInfo { version: entry.version, digest: entry.digest, yanked: entry.yanked }
+/// The whole list of releases that a head begins.
+fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
+    let releases = list.into_releases().into_iter().map(|entry| VersionInfo {
+        version: entry.version,
+        digest: entry.digest,
+        yanked: entry.yanked,
+    });
+    Versions {
+        owner: head.owner,
+        name: head.name.clone(),
+        releases: releases.collect(),
+        sequence: head.revision.sequence,
+        source,
+    }
 }
 
 /// The owner that a bare name means, if there is only one. Somebody who has withdrawn does not stand in the
@@ -248,10 +370,6 @@ fn only_owner(claims: &ClaimSet) -> Result<PeerId> {
         }
         _ => Err(Error::Ambiguous { name, claimants: active }),
     }
-}
-
-fn not_found(package: &PackageId) -> Error {
-    Error::NotFound { what: format!("`{package}`") }
 }
 
 /// The release that a head recommends.

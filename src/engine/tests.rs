@@ -9,6 +9,7 @@ use crate::{
     record::{Head, Release, ReleaseEntry, Revision, Signed, Validity},
 };
 
+mod freshness;
 mod random;
 
 const UNIX: u64 = 2_000_000_000;
@@ -76,8 +77,16 @@ impl Lab {
     }
 
     fn get(&mut self, package: &PackageId) -> (Ticket, oneshot::Receiver<Result<Package>>) {
+        self.get_as(package, Freshness::First)
+    }
+
+    fn get_as(
+        &mut self,
+        package: &PackageId,
+        freshness: Freshness,
+    ) -> (Ticket, oneshot::Receiver<Result<Package>>) {
         let package = package.clone();
-        self.ask(|reply| Command::GetPackage { package, reply })
+        self.ask(|reply| Command::GetPackage { package, freshness, reply })
     }
 
     fn actions(&mut self) -> Vec<Action> {
@@ -103,7 +112,7 @@ impl Lab {
     }
 
     fn end(&mut self, query: QueryKey, answered: u32) {
-        self.learn(Fact::QueryEnded { query, end: QueryEnd::Lookup { answered } });
+        self.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(answered) });
     }
 }
 
@@ -130,7 +139,11 @@ fn published(name: &str, sequence: u64) -> (PackageId, Signed<Head>) {
     published_by(&Keypair::generate_ed25519(), name, sequence)
 }
 
-fn published_by(keypair: &Keypair, name: &str, sequence: u64) -> (PackageId, Signed<Head>) {
+pub(super) fn published_by(
+    keypair: &Keypair,
+    name: &str,
+    sequence: u64,
+) -> (PackageId, Signed<Head>) {
     let owner = keypair.public().to_peer_id();
     let network = crate::NetworkName::default();
     let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());

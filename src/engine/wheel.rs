@@ -39,12 +39,11 @@
 use std::{fmt, num::NonZeroU64, time::Duration};
 
 use self::{
-    pages::{Entry, Links, Pages},
-    slots::{NIL, Slot, Slots},
+    slots::{Slot, Slots},
     ticks::{NEVER, Resolution},
 };
+use super::pages::{Links, NIL, Pages};
 
-mod pages;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -62,6 +61,15 @@ pub const MOVES_PER_POLL: usize = 32;
 pub struct Key {
     generation: NonZeroU64,
     index: u32,
+}
+
+/// One pending value.
+#[derive(Debug)]
+struct Entry<T> {
+    /// Drawn once for the wheel's life. Never zero, which also lets a vacant place do without a tag.
+    generation: NonZeroU64,
+    deadline: u64,
+    value: T,
 }
 
 /// What one call of [`Wheel::poll`] came to.
@@ -93,7 +101,7 @@ pub enum Expiry<T> {
 pub struct Wheel<T> {
     resolution: Resolution,
     slots: Box<Slots>,
-    entries: Pages<T>,
+    entries: Pages<Entry<T>>,
     /// Where the wheel stands. Every entry in a level has a later deadline, and differs from the
     /// position first in that level's digit, with the larger digit.
     position: u64,
@@ -160,7 +168,8 @@ impl<T> Wheel<T> {
 
     /// Takes back what waits under `key`; `None` if it has expired or was cancelled.
     pub fn cancel(&mut self, key: Key) -> Option<T> {
-        let (links, entry) = self.entries.remove(key.index, key.generation)?;
+        let (links, entry) =
+            self.entries.take_if(key.index, |entry| entry.generation == key.generation)?;
         self.unlink(links);
         Some(entry.value)
     }
@@ -169,7 +178,7 @@ impl<T> Wheel<T> {
     /// was cancelled. The new deadline is treated like that of an [`insert`](Self::insert).
     pub fn reschedule(&mut self, key: Key, deadline: Duration) -> bool {
         let deadline = self.resolution.round_up(deadline);
-        let Some(entry) = self.entries.entry_mut(key.index) else { return false };
+        let Some(entry) = self.entries.get_mut(key.index) else { return false };
         if entry.generation != key.generation {
             return false;
         }
@@ -254,7 +263,7 @@ impl<T> Wheel<T> {
     fn redistribute_one(&mut self) -> bool {
         let index = self.slots.head(Slot::OPENED);
         let Some(&mut links) = self.entries.links_mut(index) else { return false };
-        let Some(&mut Entry { deadline, .. }) = self.entries.entry_mut(index) else { return false };
+        let Some(&mut Entry { deadline, .. }) = self.entries.get_mut(index) else { return false };
         self.unlink(links);
         self.link(Slot::of(deadline, self.position).unwrap_or(Slot::DUE), index, deadline);
         true

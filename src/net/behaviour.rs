@@ -118,7 +118,9 @@ where
         .set_replication_interval(None)
         // The store validates and its refusal resets the stream, so that an acknowledgement means stored.
         .set_record_filtering(kad::StoreInserts::Unfiltered)
-        .set_caching(kad::Caching::Disabled)
+        // Kademlia caches nothing by itself: it tells which of the closest peers had no copy, and the engine
+        // repairs them.
+        .set_caching(kad::Caching::Enabled { max_peers: REPLICATION_FACTOR.get() as u16 })
         .set_max_packet_size(MAX_DHT_PACKET_BYTES)
         .set_query_timeout(config.query_timeout);
     let mut kad = kad::Behaviour::with_config(peer_id, store, settings);

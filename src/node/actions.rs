@@ -40,6 +40,14 @@ impl Node {
             Action::Put { query, key, bytes } => {
                 self.put(query, KadKey::new(&key.as_bytes()), bytes)
             }
+            Action::Repair { query, key, bytes, peers } => {
+                let key = KadKey::new(&key.as_bytes());
+                let record = Record { key, value: bytes, publisher: None, expires: None };
+                let kad = &mut swarm.behaviour_mut().kad;
+                let id = kad.put_record_to(record, peers.into_iter(), Quorum::All);
+                self.wiring.started(query, id);
+                None
+            }
             Action::Bootstrap { query } => match swarm.behaviour_mut().kad.bootstrap() {
                 Ok(id) => {
                     self.wiring.started(query, id);

@@ -189,13 +189,18 @@ impl Node {
                         let fact =
                             Fact::Copy { query, from: found.peer, bytes: found.record.value };
                         self.engine.learn(now, fact);
-                        QueryEnd::Lookup { answered }
+                        QueryEnd::Lookup { answered, without: Vec::new() }
                     }
                     // "No additional record" means that there were some; the copies have been told.
-                    kad::QueryResult::GetRecord(
-                        Ok(kad::GetRecordOk::FinishedWithNoAdditionalRecord { .. })
-                        | Err(kad::GetRecordError::NotFound { .. }),
-                    ) => QueryEnd::Lookup { answered },
+                    kad::QueryResult::GetRecord(Ok(
+                        kad::GetRecordOk::FinishedWithNoAdditionalRecord { cache_candidates },
+                    )) => {
+                        let without = cache_candidates.into_values().collect();
+                        QueryEnd::Lookup { answered, without }
+                    }
+                    kad::QueryResult::GetRecord(Err(kad::GetRecordError::NotFound { .. })) => {
+                        QueryEnd::Lookup { answered, without: Vec::new() }
+                    }
                     kad::QueryResult::GetRecord(Err(kad::GetRecordError::Timeout { .. })) => {
                         QueryEnd::LookupCutShort
                     }

@@ -71,6 +71,10 @@ impl PackageId {
         self.owner.as_ref()
     }
 
+    pub(crate) fn into_parts(self) -> (Option<PeerId>, PackageName, Option<Box<Version>>) {
+        (self.owner, self.name, self.version)
+    }
+
     /// The version, if one is meant.
     #[must_use]
     pub fn version(&self) -> Option<&Version> {

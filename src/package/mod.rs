@@ -25,7 +25,7 @@ pub use id::PackageId;
 pub use manifest::{Dependency, Manifest};
 pub use name::PackageName;
 pub use owner::{owner_from_key, owner_key};
-pub use published::{Announcement, Package, Receipt, Source, VersionInfo};
+pub use published::{Announcement, Package, Receipt, Source, VersionInfo, Versions};
 pub use query::Query;
 
 /// Serialises a type as the string it displays, and reads it back through `FromStr`, so that what

@@ -4,7 +4,7 @@ use libp2p::PeerId;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Manifest, PackageId};
+use super::{Digest, Manifest, PackageId, PackageName};
 
 /// A release of a package, as its owner signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,26 @@ pub enum Source {
     Cache,
     /// Read from the network for this call.
     Network,
+    /// Read from the network for this call, but fewer peers have answered than
+    /// [`Freshness`](crate::Freshness) asks for: the deadline passed, or nobody else could be reached. It is the
+    /// best of what was there, and a newer one may exist.
+    Partial,
+}
+
+/// All releases of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Versions {
+    /// Whose package it is.
+    pub owner: PeerId,
+    /// The package's name.
+    pub name: PackageName,
+    /// The releases, newest version first.
+    pub releases: Vec<VersionInfo>,
+    /// The sequence of the head that lists them. It grows with each change to the package.
+    pub sequence: u64,
+    /// Where that head came from.
+    pub source: Source,
 }
 
 /// One entry of a package's list of releases.

@@ -5,7 +5,7 @@ use libp2p::{PeerId, identity::Keypair};
 
 use super::*;
 use crate::{
-    Config, Entropy, Manifest, Result,
+    Config, Entropy, Freshness, Manifest, Result,
     command::{Command, Request},
     engine::{Fact, QueryEnd, QueryKey, SharedStore},
     record::{Head, Kind, Record, Release, ReleaseEntry, Revision, Signed, Validity},
@@ -88,7 +88,7 @@ impl Lab {
             }
             for action in actions {
                 let (query, end) = match action {
-                    Action::Get { query, .. } => (query, QueryEnd::Lookup { answered: 1 }),
+                    Action::Get { query, .. } => (query, QueryEnd::answered_by(1)),
                     Action::Put { query, .. } => {
                         puts += 1;
                         (query, QueryEnd::Stored { replicas })
@@ -138,7 +138,7 @@ fn a_change_goes_on_from_the_newest_head_that_peers_hold_whichever_answers_first
         let head = lab.earlier(sequence);
         lab.learn(copy(query, &head));
     }
-    lab.learn(Fact::QueryEnded { query, end: QueryEnd::Lookup { answered: 3 } });
+    lab.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(3) });
     lab.serve(1);
     assert_eq!(answer(receipt).unwrap().unwrap().sequence, 6);
 }
@@ -220,9 +220,9 @@ fn a_cached_head_is_not_answered_once_a_newer_one_was_seen() {
     let mut lab = Lab::new(Config::new());
     let (old, new) = (lab.earlier(1), lab.earlier(2));
     let now = lab.now();
-    lab.engine.remember(now, &Record::Head(old.clone()));
-    assert!(lab.engine.known(now, &old.key()).is_some());
+    lab.engine.remember(now, &Arc::new(Record::Head(old.clone())));
+    assert!(lab.engine.known(now, &old.key(), Freshness::First).is_some());
     lab.engine.store.raise_high_water(&new);
-    assert!(lab.engine.known(now, &old.key()).is_none());
+    assert!(lab.engine.known(now, &old.key(), Freshness::First).is_none());
     assert_eq!(lab.engine.store.high_water(Kind::Head, &new.owner, &new.name), Some(new.revision));
 }

@@ -140,14 +140,14 @@ fn what_nobody_stored_is_recalled_before_it_is_put_again() {
     played.learn(routable());
     let _answer = played.register(manifest("tool", "1.0.0"));
     let query = played.lookups()[0];
-    played.learn(Fact::QueryEnded { query, end: QueryEnd::Lookup { answered: 1 } });
+    played.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(1) });
     assert_eq!(played.heads_put(0).len(), 1);
 
     played.pass(Duration::from_secs(31));
     let query = played.lookups()[0];
     let bytes = played.earlier(7, &["0.9.0"]);
     played.learn(Fact::Copy { query, from: Some(PeerId::random()), bytes });
-    played.learn(Fact::QueryEnded { query, end: QueryEnd::Lookup { answered: 1 } });
+    played.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(1) });
 
     let heads = played.heads_put(1);
     assert_eq!(heads[0].revision, Revision::new(0, 8));
@@ -167,7 +167,7 @@ fn a_change_goes_on_from_the_newest_copy_whichever_came_first() {
             played.learn(Fact::Copy { query, from: Some(PeerId::random()), bytes });
             assert!(answer.try_recv().unwrap().is_none(), "others may know more");
         }
-        played.learn(Fact::QueryEnded { query, end: QueryEnd::Lookup { answered: 2 } });
+        played.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(2) });
 
         let heads = played.heads_put(2);
         assert_eq!(heads[0].revision, Revision::new(0, 6));
@@ -185,7 +185,7 @@ fn changes_in_flight_keep_to_the_number_of_own_packages_too() {
     let mut first = played.register(manifest("first", "1.0.0"));
     let mut second = played.register(manifest("second", "1.0.0"));
     for query in played.lookups() {
-        played.learn(Fact::QueryEnded { query, end: QueryEnd::Lookup { answered: 1 } });
+        played.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(1) });
     }
     played.heads_put(1);
     assert!(first.try_recv().unwrap().unwrap().is_ok());

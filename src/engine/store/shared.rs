@@ -111,6 +111,12 @@ impl SharedStore {
         self.lock().live(key).is_some_and(|held| *held.record.to_bytes() == *bytes)
     }
 
+    /// Whether a replica of others' is held under this key that differs from these bytes.
+    pub(crate) fn holds_another(&self, key: &RecordKey, bytes: &[u8]) -> bool {
+        let store = self.lock();
+        store.live(key).is_some_and(|held| !held.own && *held.record.to_bytes() != *bytes)
+    }
+
     /// At most `budget` records of others that are to be put to those that are now closest to them.
     pub(crate) fn take_due(&self, budget: usize) -> Vec<Record> {
         let mut store = self.lock();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::{Announcement, Direction, Error, Receipt, VersionInfo};
+use crate::{Announcement, Direction, Error, Found, Receipt, Versions};
 
 /// Cases in an ordinary run. `PEERAGE_CASES` asks for more.
 const CASES: u64 = 2_000;
@@ -47,9 +47,9 @@ static WORLD: LazyLock<Vec<(PackageId, [Signed<Head>; 2])>> = LazyLock::new(|| {
 /// A call that has not been answered as far as its caller knows.
 enum Waiting {
     Package(oneshot::Receiver<Result<Package>>),
-    Versions(oneshot::Receiver<Result<Vec<VersionInfo>>>),
+    Versions(oneshot::Receiver<Result<Versions>>),
     Receipt(oneshot::Receiver<Result<Receipt>>),
-    Record(oneshot::Receiver<Result<Record>>),
+    Record(oneshot::Receiver<Result<Found>>),
     Replicas(oneshot::Receiver<Result<u32>>),
     Known(oneshot::Receiver<Result<usize>>),
     Dialed(oneshot::Receiver<Result<()>>),
@@ -142,17 +142,27 @@ impl Chaos {
         WORLD[self.dice.roll(WORLD.len())].1[self.dice.roll(2)].clone()
     }
 
+    fn freshness(&mut self) -> Freshness {
+        match self.dice.roll(6) {
+            0 => Freshness::All,
+            1 => Freshness::Quorum(u8::try_from(self.dice.roll(4)).unwrap()),
+            _ => Freshness::First,
+        }
+    }
+
     fn call(&mut self) {
         let name: PackageName = format!("own-{}", self.dice.roll(3)).parse().unwrap();
         let version: semver::Version = format!("1.{}.0", self.dice.roll(3)).parse().unwrap();
         match self.dice.roll(12) {
             0..3 => {
-                let package = self.package();
-                self.wait(|reply| Command::GetPackage { package, reply }, Waiting::Package);
+                let (package, freshness) = (self.package(), self.freshness());
+                let command = |reply| Command::GetPackage { package, freshness, reply };
+                self.wait(command, Waiting::Package);
             }
             3 => {
-                let package = self.package();
-                self.wait(|reply| Command::ListVersions { package, reply }, Waiting::Versions);
+                let (package, freshness) = (self.package(), self.freshness());
+                let command = |reply| Command::ListVersions { package, freshness, reply };
+                self.wait(command, Waiting::Versions);
             }
             4 => {
                 let manifest = Box::new(Manifest::new(name, version));
@@ -161,8 +171,9 @@ impl Chaos {
             5 => self.wait(|reply| Command::Yank { name, version, reply }, Waiting::Receipt),
             6 => self.wait(|reply| Command::Unregister { name, reply }, Waiting::Receipt),
             7 => {
-                let key = self.head().key();
-                self.wait(|reply| Command::GetRecord { key, reply }, Waiting::Record);
+                let (key, freshness) = (self.head().key(), self.freshness());
+                let command = |reply| Command::GetRecord { key, freshness, reply };
+                self.wait(command, Waiting::Record);
             }
             8 => {
                 let record = Box::new(Record::Head(self.head()));
@@ -233,7 +244,10 @@ impl Chaos {
         let Some(kind) = self.running.remove(&query) else { return };
         let end = match kind {
             Running::Lookup if self.dice.roll(8) == 0 => QueryEnd::LookupCutShort,
-            Running::Lookup => QueryEnd::Lookup { answered: u32::from(self.dice.roll(3) > 0) },
+            Running::Lookup => QueryEnd::Lookup {
+                answered: u32::from(self.dice.roll(3) > 0),
+                without: (0..self.dice.roll(4)).map(|_| PeerId::random()).collect(),
+            },
             Running::Put => QueryEnd::Stored { replicas: u32::from(self.dice.roll(3) > 0) },
             Running::Bootstrap => QueryEnd::Bootstrapped,
         };
@@ -269,7 +283,8 @@ impl Chaos {
                 Action::Get { query, .. } => {
                     self.running.insert(query, Running::Lookup);
                 }
-                Action::Put { query, .. } => {
+                Action::Repair { peers, .. } if peers.is_empty() => panic!("nobody to repair"),
+                Action::Put { query, .. } | Action::Repair { query, .. } => {
                     self.running.insert(query, Running::Put);
                 }
                 Action::Bootstrap { query } => {

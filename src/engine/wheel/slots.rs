@@ -1,5 +1,7 @@
 //! The levels' slots: where a deadline belongs, and which slot comes next.
 
+use crate::engine::pages::{MAX_ENTRIES, NIL};
+
 /// Bits of a digit, and so the base-two logarithm of the slots of a level.
 const DIGIT_BITS: u32 = 6;
 const SLOTS_PER_LEVEL: u32 = 1 << DIGIT_BITS;
@@ -9,13 +11,8 @@ const LEVELS: u32 = u64::BITS.div_ceil(DIGIT_BITS);
 const IN_HAND: u32 = LEVELS * SLOTS_PER_LEVEL;
 const SLOTS: usize = IN_HAND as usize + 3;
 
-/// Ends a list, and heads an empty one.
-pub(super) const NIL: u32 = u32::MAX;
-
-/// Marks a link that leads to a slot and not to an entry.
-const SLOT_LINK: u32 = 1 << 31;
-/// Entries have indices below this, so that none looks like a link to a slot.
-pub(super) const MAX_ENTRIES: u32 = SLOT_LINK;
+/// Marks a link that leads to a slot and not to an entry: entries have indices below it.
+const SLOT_LINK: u32 = MAX_ENTRIES;
 
 /// A list of entries: a slot of a level, or one of the three lists in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

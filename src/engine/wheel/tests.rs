@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use super::*;
+use crate::engine::pages;
 
 mod model;
 
@@ -389,7 +390,7 @@ fn values_are_dropped_when_they_leave_and_with_the_wheel() {
 
 #[test]
 fn an_entry_is_compact() {
-    assert_eq!(pages::node_size::<u64>(), size_of::<u64>() + 24);
-    assert_eq!(pages::node_size::<[u64; 4]>(), size_of::<[u64; 4]>() + 24);
+    assert_eq!(pages::node_size::<Entry<u64>>(), size_of::<u64>() + 24);
+    assert_eq!(pages::node_size::<Entry<[u64; 4]>>(), size_of::<[u64; 4]>() + 24);
     assert_eq!(size_of::<Option<Key>>(), 16);
 }

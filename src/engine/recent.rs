@@ -1,4 +1,5 @@
-//! Lookups that found nothing a moment ago, so that the next caller need not ask everybody again.
+//! Keys with which something was done a moment ago, so that it is not done again at once: lookups that found
+//! nothing, replicas that were repaired.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -7,9 +8,9 @@ use std::{
 
 use crate::record::RecordKey;
 
-/// Keys under which nothing was found, for a short time, bounded in number: the oldest goes first.
+/// Keys that are remembered for a short time, bounded in number: the oldest goes first.
 #[derive(Debug)]
-pub(super) struct Absences {
+pub(super) struct Recent {
     until: HashMap<RecordKey, Duration>,
     /// Oldest first: all live equally long. A key that was forgotten early stays here until its time.
     order: VecDeque<(Duration, RecordKey)>,
@@ -17,7 +18,7 @@ pub(super) struct Absences {
     bound: usize,
 }
 
-impl Absences {
+impl Recent {
     pub(super) fn new(ttl: Duration, bound: usize) -> Self {
         Self { until: HashMap::new(), order: VecDeque::new(), ttl, bound }
     }
@@ -40,7 +41,7 @@ impl Absences {
         self.until.get(key).is_some_and(|&until| until > now)
     }
 
-    /// Something is there now, or may be.
+    /// Forgets a key: something is there now, say.
     pub(super) fn remove(&mut self, key: &RecordKey) {
         self.until.remove(key);
     }
@@ -58,26 +59,26 @@ mod tests {
 
     #[test]
     fn what_was_not_there_is_asked_for_again_after_a_while() {
-        let mut absences = Absences::new(Duration::from_secs(2), 8);
+        let mut recent = Recent::new(Duration::from_secs(2), 8);
         let (gone, second) = (key(1), Duration::from_secs(1));
-        absences.insert(gone, second);
-        assert!(absences.contains(&gone, 2 * second));
-        assert!(!absences.contains(&gone, 3 * second));
-        absences.insert(gone, 5 * second);
-        absences.remove(&gone);
-        assert!(!absences.contains(&gone, 5 * second));
+        recent.insert(gone, second);
+        assert!(recent.contains(&gone, 2 * second));
+        assert!(!recent.contains(&gone, 3 * second));
+        recent.insert(gone, 5 * second);
+        recent.remove(&gone);
+        assert!(!recent.contains(&gone, 5 * second));
     }
 
     #[test]
     fn a_flood_of_questions_costs_bounded_memory() {
-        let mut absences = Absences::new(Duration::from_secs(2), 8);
+        let mut recent = Recent::new(Duration::from_secs(2), 8);
         let keys: Vec<_> = (0..100).map(key).collect();
         for key in &keys {
-            absences.insert(*key, Duration::ZERO);
+            recent.insert(*key, Duration::ZERO);
         }
-        assert_eq!((absences.until.len(), absences.order.len()), (8, 8));
-        assert!(absences.contains(&keys[99], Duration::ZERO));
-        absences.insert(key(200), Duration::from_secs(9));
-        assert_eq!((absences.until.len(), absences.order.len()), (1, 1));
+        assert_eq!((recent.until.len(), recent.order.len()), (8, 8));
+        assert!(recent.contains(&keys[99], Duration::ZERO));
+        recent.insert(key(200), Duration::from_secs(9));
+        assert_eq!((recent.until.len(), recent.order.len()), (1, 1));
     }
 }

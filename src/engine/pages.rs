@@ -1,23 +1,17 @@
-//! Where entries live: fixed pages, so that growing never copies and shrinking never waits.
-
-use std::num::NonZeroU64;
-
-use super::slots::{MAX_ENTRIES, NIL};
+//! Where small things live in great numbers, by index: fixed pages, so that growing never copies, shrinking never
+//! waits, and what is not used is less than a page.
 
 const PAGE_BITS: u32 = 9;
 /// Entries of a page.
 pub(super) const PAGE: usize = 1 << PAGE_BITS;
 
-/// One pending value.
-#[derive(Debug)]
-pub(super) struct Entry<T> {
-    /// Drawn once for the wheel's life. Never zero, which also lets a vacant node do without a tag.
-    pub(super) generation: NonZeroU64,
-    pub(super) deadline: u64,
-    pub(super) value: T,
-}
+/// No entry: ends a list, and heads an empty one.
+pub(super) const NIL: u32 = u32::MAX;
 
-/// An entry's neighbours in its slot's list. A vacant node's `next` is the page's next vacant one.
+/// Entries have indices below this.
+pub(super) const MAX_ENTRIES: u32 = 1 << 31;
+
+/// An entry's neighbours in the list that it stands in. A vacant node's `next` is the page's next vacant one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
     pub(super) prev: u32,
@@ -25,15 +19,16 @@ pub(super) struct Links {
 }
 
 #[derive(Debug)]
-struct Node<T> {
+struct Node<E> {
     links: Links,
-    entry: Option<Entry<T>>,
+    /// Takes no more room than the entry itself, if that has a niche.
+    entry: Option<E>,
 }
 
 #[derive(Debug)]
-struct Page<T> {
+struct Page<E> {
     /// Without capacity while the page is given back.
-    nodes: Vec<Node<T>>,
+    nodes: Vec<Node<E>>,
     /// The first of the vacant nodes, by index.
     vacant: u32,
     live: u32,
@@ -43,8 +38,8 @@ struct Page<T> {
 
 /// The entries, by index.
 #[derive(Debug)]
-pub(super) struct Pages<T> {
-    pages: Vec<Page<T>>,
+pub(super) struct Pages<E> {
+    pages: Vec<Page<E>>,
     /// The first page with room. Every page with room is in this list, also one given back.
     open: u32,
     /// The page that became empty last. It keeps its memory.
@@ -52,7 +47,7 @@ pub(super) struct Pages<T> {
     len: usize,
 }
 
-impl<T> Pages<T> {
+impl<E> Pages<E> {
     pub(super) const fn new() -> Self {
         Self { pages: Vec::new(), open: NIL, spare: NIL, len: 0 }
     }
@@ -65,12 +60,17 @@ impl<T> Pages<T> {
         self.node_mut(index).map(|node| &mut node.links)
     }
 
-    pub(super) fn entry_mut(&mut self, index: u32) -> Option<&mut Entry<T>> {
+    pub(super) fn get(&self, index: u32) -> Option<&E> {
+        let page = self.pages.get((index >> PAGE_BITS) as usize)?;
+        page.nodes.get(index as usize % PAGE)?.entry.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut E> {
         self.node_mut(index)?.entry.as_mut()
     }
 
     /// Stores an entry, in the page that had room last, and tells its index.
-    pub(super) fn insert(&mut self, links: Links, entry: Entry<T>) -> u32 {
+    pub(super) fn insert(&mut self, links: Links, entry: E) -> u32 {
         let node = Node { links, entry: Some(entry) };
         let number = self.open;
         let Some(page) = self.pages.get_mut(number as usize) else {
@@ -93,9 +93,9 @@ impl<T> Pages<T> {
     }
 
     #[cold]
-    fn insert_in_new_page(&mut self, node: Node<T>) -> u32 {
+    fn insert_in_new_page(&mut self, node: Node<E>) -> u32 {
         let number = self.pages.len() as u32;
-        assert!(number < MAX_ENTRIES >> PAGE_BITS, "a wheel holds at most 2^31 entries");
+        assert!(number < MAX_ENTRIES >> PAGE_BITS, "at most 2^31 entries");
         let mut page = Page { nodes: Vec::new(), vacant: NIL, live: 1, next_open: NIL };
         let index = page.push(number, node);
         self.pages.push(page);
@@ -104,25 +104,17 @@ impl<T> Pages<T> {
         index
     }
 
-    /// Takes the entry at `index` if it is still the one with this generation.
-    pub(super) fn remove(
-        &mut self,
-        index: u32,
-        generation: NonZeroU64,
-    ) -> Option<(Links, Entry<T>)> {
-        self.take_if(index, |entry| entry.generation == generation)
-    }
-
     /// Takes the entry at `index`, if there is one.
-    pub(super) fn take(&mut self, index: u32) -> Option<(Links, Entry<T>)> {
+    pub(super) fn take(&mut self, index: u32) -> Option<(Links, E)> {
         self.take_if(index, |_| true)
     }
 
-    fn take_if(
+    /// Takes the entry at `index`, if there is one and it passes the test.
+    pub(super) fn take_if(
         &mut self,
         index: u32,
-        test: impl FnOnce(&mut Entry<T>) -> bool,
-    ) -> Option<(Links, Entry<T>)> {
+        test: impl FnOnce(&mut E) -> bool,
+    ) -> Option<(Links, E)> {
         let number = index >> PAGE_BITS;
         let page = self.pages.get_mut(number as usize)?;
         let node = page.nodes.get_mut(index as usize % PAGE)?;
@@ -156,7 +148,7 @@ impl<T> Pages<T> {
         self.spare = emptied;
     }
 
-    fn node_mut(&mut self, index: u32) -> Option<&mut Node<T>> {
+    fn node_mut(&mut self, index: u32) -> Option<&mut Node<E>> {
         self.pages.get_mut((index >> PAGE_BITS) as usize)?.nodes.get_mut(index as usize % PAGE)
     }
 
@@ -166,9 +158,9 @@ impl<T> Pages<T> {
     }
 }
 
-impl<T> Page<T> {
+impl<E> Page<E> {
     /// Adds a node that was never used; only when no vacant one is left.
-    fn push(&mut self, number: u32, node: Node<T>) -> u32 {
+    fn push(&mut self, number: u32, node: Node<E>) -> u32 {
         if self.nodes.is_empty() {
             self.nodes.reserve_exact(PAGE);
         }
@@ -179,6 +171,6 @@ impl<T> Page<T> {
 }
 
 #[cfg(test)]
-pub(super) const fn node_size<T>() -> usize {
-    size_of::<Node<T>>()
+pub(super) const fn node_size<E>() -> usize {
+    size_of::<Node<E>>()
 }

@@ -1,0 +1,234 @@
+//! The lookups that somebody waits for: by their keys, and those in line in the order of their arrival.
+//!
+//! Ten thousand of them may wait here while a few run, so each is small: its key, once, its callers, its
+//! neighbours in the line.
+
+use std::{collections::hash_map::RandomState, hash::BuildHasher, mem};
+
+use hashbrown::HashTable;
+
+use super::QueryKey;
+use crate::{
+    Freshness,
+    command::Ticket,
+    engine::pages::{Links, NIL, Pages},
+    record::RecordKey,
+};
+
+/// A caller that waits for a lookup.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiter {
+    pub(crate) ticket: Ticket,
+    pub(crate) freshness: Freshness,
+}
+
+/// The callers of one lookup: nearly always one.
+#[derive(Debug)]
+enum Waiting {
+    One(Waiter),
+    Many(Vec<Waiter>),
+}
+
+/// A lookup that somebody waits for.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    key: RecordKey,
+    /// The query that asks for it, once it has left the line.
+    query: Option<QueryKey>,
+    waiting: Waiting,
+}
+
+/// What one caller leaves behind by going away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Others wait, or it was not there.
+    Others,
+    /// Nobody; the lookup has left the table. If a query was asking for it, this one.
+    Nobody(Option<QueryKey>),
+}
+
+#[derive(Debug)]
+pub(super) struct Lookups {
+    pages: Pages<Lookup>,
+    by_key: HashTable<u32>,
+    hasher: RandomState,
+    first: u32,
+    last: u32,
+}
+
+impl Waiting {
+    fn push(&mut self, waiter: Waiter) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, waiter]),
+            Self::Many(all) => all.push(waiter),
+        }
+    }
+
+    /// Removes a caller. True if that was the last one.
+    fn remove(&mut self, caller: Ticket) -> bool {
+        match self {
+            Self::One(only) => only.ticket == caller,
+            Self::Many(all) => {
+                if let Some(place) = all.iter().position(|waiter| waiter.ticket == caller) {
+                    all.swap_remove(place);
+                }
+                all.is_empty()
+            }
+        }
+    }
+
+    /// Takes those that have heard enough.
+    fn take(&mut self, enough: impl Fn(Freshness) -> bool) -> Vec<Ticket> {
+        match self {
+            Self::One(only) if enough(only.freshness) => {
+                let answered = vec![only.ticket];
+                *self = Self::Many(Vec::new());
+                answered
+            }
+            Self::One(_) => Vec::new(),
+            Self::Many(all) => {
+                let answered = all.extract_if(.., |waiter| enough(waiter.freshness));
+                answered.map(|waiter| waiter.ticket).collect()
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Many(all) if all.is_empty())
+    }
+}
+
+impl Lookup {
+    /// Everybody who waits.
+    pub(super) fn into_waiting(self) -> Vec<Ticket> {
+        match self.waiting {
+            Waiting::One(only) => vec![only.ticket],
+            Waiting::Many(all) => all.into_iter().map(|waiter| waiter.ticket).collect(),
+        }
+    }
+}
+
+impl Lookups {
+    pub(super) fn new() -> Self {
+        Self {
+            pages: Pages::new(),
+            by_key: HashTable::new(),
+            hasher: RandomState::new(),
+            first: NIL,
+            last: NIL,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// The bytes that are set aside, used or not.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let entries = self.pages.capacity() * crate::engine::pages::node_size::<Lookup>();
+        entries + self.by_key.allocation_size()
+    }
+
+    pub(super) fn has_line(&self) -> bool {
+        self.first != NIL
+    }
+
+    /// Joins the lookup of this key if there is one, else puts one at the end of the line.
+    pub(super) fn join(&mut self, key: RecordKey, waiter: Waiter) {
+        if let Some(lookup) = self.find(&key).and_then(|index| self.pages.get_mut(index)) {
+            return lookup.waiting.push(waiter);
+        }
+        let lookup = Lookup { key, query: None, waiting: Waiting::One(waiter) };
+        let index = self.pages.insert(Links { prev: self.last, next: NIL }, lookup);
+        self.link_next(self.last, index);
+        self.last = index;
+        let (pages, hasher) = (&self.pages, &self.hasher);
+        // Every index in the table has its lookup; the key only has to be the same each time.
+        let rehash = |&index: &u32| pages.get(index).map_or(0, |known| hasher.hash_one(known.key));
+        self.by_key.insert_unique(hasher.hash_one(key), index, rehash);
+    }
+
+    /// The first lookup leaves the line: this query asks for it from now on.
+    pub(super) fn start(&mut self, query: QueryKey) -> Option<RecordKey> {
+        let index = self.first;
+        self.leave_line(index);
+        let lookup = self.pages.get_mut(index)?;
+        lookup.query = Some(query);
+        Some(lookup.key)
+    }
+
+    /// The query that asks for this key.
+    pub(super) fn query(&self, key: &RecordKey) -> Option<QueryKey> {
+        self.pages.get(self.find(key)?)?.query
+    }
+
+    /// Takes the callers that have heard enough. None of them left: neither is the lookup.
+    pub(super) fn answer(
+        &mut self,
+        key: &RecordKey,
+        enough: impl Fn(Freshness) -> bool,
+    ) -> Vec<Ticket> {
+        let Some(lookup) = self.find(key).and_then(|index| self.pages.get_mut(index)) else {
+            return Vec::new();
+        };
+        let answered = lookup.waiting.take(enough);
+        if lookup.waiting.is_empty() {
+            self.remove(key);
+        }
+        answered
+    }
+
+    /// One caller no longer waits.
+    pub(super) fn leave(&mut self, key: &RecordKey, caller: Ticket) -> Left {
+        let Some(lookup) = self.find(key).and_then(|index| self.pages.get_mut(index)) else {
+            return Left::Others;
+        };
+        if !lookup.waiting.remove(caller) {
+            return Left::Others;
+        }
+        Left::Nobody(self.remove(key).and_then(|lookup| lookup.query))
+    }
+
+    pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Lookup> {
+        let (pages, hash) = (&self.pages, self.hasher.hash_one(key));
+        let is_it = |&index: &u32| pages.get(index).is_some_and(|lookup| lookup.key == *key);
+        let (index, _) = self.by_key.find_entry(hash, is_it).ok()?.remove();
+        if self.pages.get(index)?.query.is_none() {
+            self.leave_line(index);
+        }
+        // What a burst took is given back.
+        if self.by_key.capacity() > 4 * self.by_key.len() + 1024 {
+            let (pages, hasher) = (&self.pages, &self.hasher);
+            let rehash =
+                |&index: &u32| pages.get(index).map_or(0, |known| hasher.hash_one(known.key));
+            self.by_key.shrink_to(2 * self.by_key.len(), rehash);
+        }
+        self.pages.take(index).map(|(_, lookup)| lookup)
+    }
+
+    fn find(&self, key: &RecordKey) -> Option<u32> {
+        let is_it = |&index: &u32| self.pages.get(index).is_some_and(|lookup| lookup.key == *key);
+        self.by_key.find(self.hasher.hash_one(key), is_it).copied()
+    }
+
+    /// Closes the gap that a lookup leaves in the line.
+    fn leave_line(&mut self, index: u32) {
+        let Some(links) = self.pages.links_mut(index) else { return };
+        let Links { prev, next } = mem::replace(links, Links { prev: NIL, next: NIL });
+        self.link_next(prev, next);
+        match self.pages.links_mut(next) {
+            Some(links) => links.prev = prev,
+            None => self.last = prev,
+        }
+    }
+
+    /// Lets `next` follow `prev`, or lead the line.
+    fn link_next(&mut self, prev: u32, next: u32) {
+        match self.pages.links_mut(prev) {
+            Some(links) => links.next = next,
+            None => self.first = next,
+        }
+    }
+}

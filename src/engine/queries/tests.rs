@@ -1,0 +1,172 @@
+use libp2p::kad::KBucketKey;
+
+use super::*;
+use crate::{NetworkName, engine::tests::published_by, identity::Keypair};
+
+fn key(n: usize) -> RecordKey {
+    let name = format!("package-{n}").parse().unwrap();
+    RecordKey::claims(&NetworkName::default(), &name)
+}
+
+fn caller(n: u64) -> Waiter {
+    Waiter { ticket: Ticket(n), freshness: Freshness::First }
+}
+
+/// The keys whose lookups start now.
+fn started(queries: &mut Queries) -> Vec<(QueryKey, RecordKey)> {
+    std::iter::from_fn(|| queries.admit())
+        .map(|(query, task)| match task {
+            Task::Get(key) => (query, key),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn lookups_start_in_the_order_in_which_they_were_asked_for() {
+    let mut queries = Queries::new(2);
+    for n in 0..6 {
+        queries.get(key(n), caller(n as u64));
+    }
+    // The first, one in the middle and the last leave the line before their turn.
+    for n in [0, 3, 5] {
+        assert_eq!(queries.leave(&key(n), Ticket(n as u64)), None);
+    }
+    let running = started(&mut queries);
+    assert_eq!(running.iter().map(|&(_, key)| key).collect::<Vec<_>>(), [key(1), key(2)]);
+    // Asked for again, it stands at the end.
+    queries.get(key(0), caller(7));
+    let mut order = Vec::new();
+    for (query, _) in running {
+        assert!(queries.ended(query).is_some());
+        order.extend(started(&mut queries));
+    }
+    assert_eq!(order.iter().map(|&(_, key)| key).collect::<Vec<_>>(), [key(4), key(0)]);
+    for (query, _) in order {
+        assert!(
+            matches!(queries.ended(query), Some(Ended::Lookup { waiting, .. }) if waiting.len() == 1)
+        );
+    }
+    assert!(queries.is_empty());
+}
+
+#[test]
+fn a_key_that_is_asked_for_again_while_its_answered_lookup_ends_is_looked_up_again() {
+    let mut queries = Queries::new(2);
+    queries.get(key(1), caller(1));
+    let [(first, _)] = started(&mut queries)[..] else { panic!("one lookup") };
+    let (answered, finish) = queries.answer(first, |_| true);
+    assert_eq!((answered, finish), (vec![Ticket(1)], Some(first)));
+    queries.get(key(1), caller(2));
+    let [(second, _)] = started(&mut queries)[..] else { panic!("one lookup") };
+    // What the first one still hears is not an answer to the second.
+    assert_eq!(queries.answer(first, |_| true), (Vec::new(), None));
+    assert!(
+        matches!(queries.ended(first), Some(Ended::Lookup { waiting, .. }) if waiting.is_empty())
+    );
+    assert!(
+        matches!(queries.ended(second), Some(Ended::Lookup { waiting, .. }) if waiting == [Ticket(2)])
+    );
+    assert!(queries.is_empty());
+}
+
+#[test]
+fn each_caller_of_a_lookup_hears_as_many_replicas_as_it_wants() {
+    let mut queries = Queries::new(1);
+    let wanted = [Freshness::First, Freshness::Quorum(2), Freshness::All];
+    for (n, freshness) in wanted.into_iter().enumerate() {
+        queries.get(key(1), Waiter { ticket: Ticket(n as u64), freshness });
+    }
+    let [(query, _)] = started(&mut queries)[..] else { panic!("one lookup") };
+    for (copies, answered) in [(1, 0), (2, 1)] {
+        let (tickets, finish) =
+            queries.answer(query, |freshness| freshness.is_satisfied(copies, 20));
+        assert_eq!((tickets, finish), (vec![Ticket(answered)], None));
+    }
+    assert!(
+        matches!(queries.ended(query), Some(Ended::Lookup { waiting, .. }) if waiting == [Ticket(2)])
+    );
+    assert!(queries.is_empty());
+}
+
+#[test]
+fn a_bootstrap_that_its_callers_left_is_carried_out_and_holds_nobody_back() {
+    let mut queries = Queries::new(1);
+    for n in 0..1000 {
+        queries.bootstrap(Ticket(n));
+        queries.leave_bootstrap(Ticket(n));
+    }
+    queries.bootstrap(Ticket(1000));
+    let (query, task) = queries.admit().unwrap();
+    assert!(matches!(task, Task::Bootstrap));
+    queries.bootstrap(Ticket(1001));
+    let Some(Ended::Bootstrap { callers }) = queries.ended(query) else { panic!("a bootstrap") };
+    assert_eq!(callers, [Ticket(1000), Ticket(1001)]);
+    assert!(queries.is_empty());
+}
+
+#[test]
+fn a_hundred_thousand_lookups_wait_and_leave_nothing_behind() {
+    let mut queries = Queries::new(1);
+    for n in 0..100_000 {
+        queries.get(key(n), caller(n as u64));
+    }
+    assert_eq!(queries.lookups.len(), 100_000);
+    for n in 0..100_000 {
+        queries.leave(&key(n), Ticket(n as u64));
+    }
+    assert!(queries.is_empty());
+    assert!(queries.lookups.memory() < 64 * 1024, "{} bytes", queries.lookups.memory());
+}
+
+/// Peers in the order of their distance from a key.
+fn peers_by_distance(count: usize, key: &RecordKey) -> Vec<PeerId> {
+    let target = KBucketKey::new(key.as_bytes().to_vec());
+    let mut peers: Vec<_> = (0..count).map(|_| PeerId::random()).collect();
+    peers.sort_by_key(|peer| KBucketKey::from(*peer).distance(&target));
+    peers
+}
+
+#[test]
+fn replicas_with_an_older_copy_are_found_to_lack_the_newest_wherever_they_are() {
+    let keypair = Keypair::generate_ed25519();
+    let [old, new] = [1, 2].map(|sequence| published_by(&keypair, "tool", sequence).1);
+    let key = new.key();
+    let peers = peers_by_distance(4, &key);
+    let mut replies = Replies::default();
+    for (peer, head) in peers.iter().zip([&new, &old, &new]) {
+        replies.copy(Some(*peer), head.bytes(), Record::Head(head.clone()), 0);
+    }
+    replies.outdated(Some(peers[3]));
+    assert!(matches!(replies.best().map(|best| &**best), Some(Record::Head(head)) if *head == new));
+    for extent in [Extent::Whole, Extent::Part] {
+        assert_eq!(replies.lacking(&key, &[], extent), [peers[1], peers[3]]);
+    }
+}
+
+#[test]
+fn of_the_peers_without_a_copy_only_those_close_to_the_key_are_replicas() {
+    let head = published_by(&Keypair::generate_ed25519(), "tool", 1).1;
+    let key = head.key();
+    let peers = peers_by_distance(30, &key);
+    let held_by = |holders: &[usize]| {
+        let mut replies = Replies::default();
+        for &rank in holders {
+            replies.copy(Some(peers[rank]), head.bytes(), Record::Head(head.clone()), 0);
+        }
+        replies
+    };
+    let without: Vec<_> = peers.iter().copied().filter(|peer| *peer != peers[5]).collect();
+    // All were asked: the twenty closest hold it, or should.
+    let lacking = held_by(&[5]).lacking(&key, &without, Extent::Whole);
+    assert_eq!(lacking, [&peers[..5], &peers[6..20]].concat());
+    // Only some were: one that lies between the key and a replica is a replica.
+    let lacking = held_by(&[5]).lacking(&key, &without, Extent::Part);
+    assert_eq!(lacking, peers[..5]);
+    // This node's own copy says nothing of where peers hold it.
+    let mut replies = Replies::default();
+    replies.copy(None, head.bytes(), Record::Head(head.clone()), 0);
+    assert!(replies.lacking(&key, &without, Extent::Part).is_empty());
+    // Nothing was found: nothing is missing.
+    assert!(Replies::default().lacking(&key, &without, Extent::Whole).is_empty());
+}

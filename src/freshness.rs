@@ -1,0 +1,66 @@
+//! How sure a reader wants to be that what it reads is the newest.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Source, record::Record};
+
+/// How many replicas a read waits for.
+///
+/// Records are signed, so that no peer can invent one; but a peer that was away may hold one that has been
+/// replaced since. A reader who has to know waits for more than one answer: of all the copies that come, the newest
+/// counts. It is chosen for each [`Handle`](crate::Handle::with_freshness) and concerns what can change, that is
+/// heads; releases and pages are written once, and any valid copy will do. Claims to a name are always gathered
+/// from all peers that the lookup reaches.
+///
+/// A read that waits for more than the first copy does ask: it is not answered from what was read or announced
+/// a while ago. This node's own packages are answered by the node itself, whatever is asked for.
+///
+/// Whichever it is, replicas that turn out to lack the newest record, or to hold an older one, are sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Freshness {
+    /// The first valid copy answers. The quickest, and the default.
+    #[default]
+    First,
+    /// The newest of the copies of so many peers. In a small network, as many as there are peers are enough; and
+    /// where the lookup has gone all the way, those that it found. Zero is taken as one.
+    Quorum(u8),
+    /// The newest of all copies that the lookup finds on its way to the peers closest to the key.
+    All,
+}
+
+impl Freshness {
+    /// Whether this many valid copies are enough, where there are so many peers to be asked.
+    pub(crate) fn is_satisfied(self, copies: usize, peers: usize) -> bool {
+        match self {
+            Self::First => copies >= 1,
+            Self::Quorum(wanted) => copies >= usize::from(wanted).min(peers).max(1),
+            Self::All => false,
+        }
+    }
+}
+
+/// A record that was read from the DHT, or is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// The record. Its signature, key and validity have been verified.
+    pub record: Record,
+    /// Where it came from; [`Source::Partial`] where fewer peers than wanted have answered.
+    pub source: Source,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_is_never_more_than_the_peers_there_are_and_never_nobody() {
+        assert!(Freshness::Quorum(3).is_satisfied(3, 20));
+        assert!(!Freshness::Quorum(3).is_satisfied(2, 20));
+        assert!(Freshness::Quorum(3).is_satisfied(2, 2));
+        assert!(!Freshness::Quorum(0).is_satisfied(0, 0));
+        assert!(Freshness::Quorum(0).is_satisfied(1, 0));
+    }
+}
