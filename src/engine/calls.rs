@@ -31,9 +31,9 @@ pub(super) struct Since {
 /// What a call is doing.
 #[derive(Debug)]
 pub(super) enum Operation {
-    Read(Box<Read>),
+    Read(Read),
     Publish(Box<Publish>),
-    GetRecord(Box<GetRecord>),
+    GetRecord(GetRecord),
     PutRecord { reply: Reply<u32> },
     Bootstrap { reply: Reply<usize> },
     Dial { reply: Reply<()> },
@@ -117,17 +117,17 @@ impl Publish {
     }
 }
 
-/// Waiting calls by ticket.
+/// Waiting calls by ticket. Boxed, so that what the table keeps free for others costs little.
 #[derive(Debug, Default)]
-pub(super) struct Calls(HashMap<Ticket, Call>);
+pub(super) struct Calls(HashMap<Ticket, Box<Call>>);
 
 impl Calls {
     pub(super) fn insert(&mut self, ticket: Ticket, call: Call) {
-        self.0.insert(ticket, call);
+        self.0.insert(ticket, Box::new(call));
     }
 
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Call> {
-        self.0.remove(&ticket)
+        self.0.remove(&ticket).map(|call| *call)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -135,6 +135,6 @@ impl Calls {
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Call> {
-        self.0.drain().map(|(_, call)| call)
+        self.0.drain().map(|(_, call)| *call)
     }
 }

@@ -115,7 +115,7 @@ impl Engine {
                 get.reply.send(Ok(Found { record, source: Source::Partial }));
             }
             (Operation::Read(read), Some(best)) => {
-                if let Progress::More(read) = self.advance(*read, &best, Source::Partial) {
+                if let Progress::More(read) = self.advance(read, &best, Source::Partial) {
                     read.fail(Error::Timeout { after });
                 }
             }
@@ -200,7 +200,7 @@ impl Engine {
         }
         let since = self.since(&begin);
         self.queries.get(key, Waiter { ticket: begin.ticket, freshness });
-        let operation = Operation::GetRecord(Box::new(get));
+        let operation = Operation::GetRecord(get);
         self.calls.insert(begin.ticket, Call { since, operation });
     }
 

@@ -33,7 +33,7 @@ enum Enough {
 pub(super) enum Known {
     Answered,
     /// The record under this key is to be asked for.
-    Lacks(RecordKey, Box<Read>),
+    Lacks(RecordKey, Read),
 }
 
 impl Engine {
@@ -210,9 +210,7 @@ impl Engine {
         let Some(call) = self.calls.remove(ticket) else { return };
         let Call { since, operation } = call;
         match (operation, outcome) {
-            (Operation::Read(read), outcome) => {
-                self.resume_read(now, ticket, since, *read, outcome)
-            }
+            (Operation::Read(read), outcome) => self.resume_read(now, ticket, since, read, outcome),
             (Operation::Publish(publish), outcome) => {
                 self.resume_publish(now, ticket, since, publish, outcome);
             }
@@ -269,7 +267,7 @@ impl Engine {
     }
 
     /// Takes a read as far as it goes with what is known here, then asks the DHT for what is missing.
-    fn drive_read(&mut self, now: Now, ticket: Ticket, since: Since, read: Box<Read>) {
+    fn drive_read(&mut self, now: Now, ticket: Ticket, since: Since, read: Read) {
         match self.read_known(now, read) {
             Known::Answered => self.finish(since),
             Known::Lacks(key, read) => self.wait_read(ticket, since, key, read),
@@ -277,12 +275,12 @@ impl Engine {
     }
 
     /// Takes a read as far as it goes with what is known here.
-    pub(super) fn read_known(&mut self, now: Now, mut read: Box<Read>) -> Known {
+    pub(super) fn read_known(&mut self, now: Now, mut read: Read) -> Known {
         loop {
             let (key, freshness) = (read.wants(&self.config.network), read.freshness());
             let known = self.known(now, &key, freshness);
             match known.filter(|(record, _)| read.accepts(record)) {
-                Some((record, source)) => match self.advance(*read, &record, source) {
+                Some((record, source)) => match self.advance(read, &record, source) {
                     Progress::More(further) => read = further,
                     Progress::Answered => return Known::Answered,
                 },
@@ -301,13 +299,7 @@ impl Engine {
     }
 
     /// Asks the DHT for what a read lacks.
-    pub(super) fn wait_read(
-        &mut self,
-        ticket: Ticket,
-        since: Since,
-        key: RecordKey,
-        read: Box<Read>,
-    ) {
+    pub(super) fn wait_read(&mut self, ticket: Ticket, since: Since, key: RecordKey, read: Read) {
         self.queries.get(key, Waiter { ticket, freshness: read.freshness() });
         self.calls.insert(ticket, Call { since, operation: Operation::Read(read) });
     }

@@ -87,7 +87,7 @@ struct Release {
 #[derive(Debug)]
 pub(super) enum Progress {
     /// It needs another record.
-    More(Box<Read>),
+    More(Read),
     /// Its caller has been answered.
     Answered,
 }
@@ -203,7 +203,7 @@ impl Read {
     pub(super) fn take_head(self, head: &Signed<Head>, source: Source) -> Progress {
         match self.stage {
             Stage::Head(goal) => self.wanted.take_head(goal, head, source),
-            stage => Progress::More(Box::new(Self { wanted: self.wanted, stage })),
+            stage => Progress::More(Self { wanted: self.wanted, stage }),
         }
     }
 
@@ -234,7 +234,7 @@ impl Read {
 
 impl Wanted {
     fn go_on(self, stage: Stage) -> Progress {
-        Progress::More(Box::new(Read { wanted: self, stage }))
+        Progress::More(Read { wanted: self, stage })
     }
 
     fn owner(&self) -> Option<PeerId> {
