@@ -10,16 +10,38 @@ use super::*;
 /// what there is.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Insert { delay: u64 },
-    InsertPast { by: u64 },
+    Insert {
+        delay: u64,
+    },
+    InsertPast {
+        by: u64,
+    },
     InsertNever,
-    Cancel { pick: usize },
-    CancelStale { pick: usize },
-    Reschedule { pick: usize, delay: u64 },
-    Forward { by: u64 },
-    Backward { by: u64 },
+    Cancel {
+        pick: usize,
+    },
+    CancelStale {
+        pick: usize,
+    },
+    Reschedule {
+        pick: usize,
+        delay: u64,
+    },
+    Forward {
+        by: u64,
+    },
+    Backward {
+        by: u64,
+    },
     ToNextDeadline,
-    Poll { times: u8 },
+    Poll {
+        times: u8,
+    },
+    /// Polls that share a number of moves.
+    PollWithin {
+        times: u8,
+        moves: usize,
+    },
     PollUntilIdle,
 }
 
@@ -48,6 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => span().prop_map(|by| Step::Backward { by }),
         6 => Just(Step::ToNextDeadline),
         10 => (1..20_u8).prop_map(|times| Step::Poll { times }),
+        5 => (1..20_u8, 0..40_usize).prop_map(|(times, moves)| Step::PollWithin { times, moves }),
         5 => Just(Step::PollUntilIdle),
     ]
 }
@@ -138,8 +161,24 @@ impl Model {
 
     /// Polls once; `true` if there may be more.
     fn poll(&mut self) -> bool {
+        let expiry = self.wheel.poll(self.now);
+        self.expired(expiry)
+    }
+
+    /// Polls once with no more moves than these, and takes off how many it needed.
+    fn poll_within(&mut self, moves: &mut usize) {
+        let before = *moves;
+        let expiry = self.wheel.poll_within(self.now, moves);
+        assert!(*moves <= before, "moves were made up");
+        // Nobody stops short of what is due while there are moves left.
+        assert!(expiry != Expiry::More || *moves == 0, "{moves} moves are left");
+        self.expired(expiry);
+    }
+
+    /// Compares what a poll came to with what it had to.
+    fn expired(&mut self, expiry: Expiry<u64>) -> bool {
         self.latest = self.latest.max(self.now);
-        match self.wheel.poll(self.now) {
+        match expiry {
             Expiry::Expired(id) => {
                 let (named, deadline) = self.forget(id);
                 assert!(deadline <= self.latest, "early: {deadline:?} at {:?}", self.latest);
@@ -197,6 +236,11 @@ impl Model {
             Step::Poll { times } => {
                 for _ in 0..times {
                     self.poll();
+                }
+            }
+            Step::PollWithin { times, mut moves } => {
+                for _ in 0..times {
+                    self.poll_within(&mut moves);
                 }
             }
             Step::PollUntilIdle => while self.poll() {},
