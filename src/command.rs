@@ -38,7 +38,7 @@ pub(crate) struct Ticket(pub(crate) u64);
 /// What a caller may ask. Each variant carries the place for its one answer.
 #[derive(Debug)]
 pub(crate) enum Command {
-    GetPackage { package: PackageId, freshness: Freshness, reply: Reply<Package> },
+    GetPackage { package: PackageId, freshness: Freshness, reply: Reply<Box<Package>> },
     ListVersions { package: PackageId, freshness: Freshness, reply: Reply<Versions> },
     Register { manifest: Box<Manifest>, reply: Reply<Receipt> },
     Yank { name: PackageName, version: Version, reply: Reply<Receipt> },

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::{
-    FutureExt,
+    FutureExt, TryFutureExt,
     future::{BoxFuture, ready},
 };
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
@@ -370,12 +370,16 @@ impl Registry for Handle {
         {
             return ready(Ok(package)).boxed();
         }
-        self.ask(move |reply| Command::GetPackage { package, freshness, reply }).boxed()
+        self.ask(move |reply| Command::GetPackage { package, freshness, reply })
+            .map_ok(|package| *package)
+            .boxed()
     }
 
     fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>> {
         let (package, freshness) = (package.with_version(version), self.freshness);
-        self.ask(move |reply| Command::GetPackage { package, freshness, reply }).boxed()
+        self.ask(move |reply| Command::GetPackage { package, freshness, reply })
+            .map_ok(|package| *package)
+            .boxed()
     }
 
     fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Versions>> {

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Goal {
     /// One release: the one that the identifier names, or the newest.
-    Package(Reply<Package>),
+    Package(Reply<Box<Package>>),
     /// The whole list.
     Versions(Reply<Versions>),
 }
@@ -78,7 +78,7 @@ struct Pages {
 /// A head, and the release in its list that is meant.
 #[derive(Debug)]
 struct Release {
-    reply: Reply<Package>,
+    reply: Reply<Box<Package>>,
     head: Signed<Head>,
     entry: ReleaseEntry,
 }
@@ -191,7 +191,8 @@ impl Read {
             (Stage::Release(listed), Record::Release(release)) if listed.entry.is_of(release) => {
                 let Release { reply, head, entry } = *listed;
                 let manifest = release.manifest.clone();
-                reply.send(Ok(package_of(&head, manifest, entry.yanked, wanted.source)));
+                let package = package_of(&head, manifest, entry.yanked, wanted.source);
+                reply.send(Ok(Box::new(package)));
                 Progress::Answered
             }
             // Not the release that the head lists, or (against its key) not the kind that was asked for.
@@ -284,8 +285,8 @@ impl Wanted {
         }
     }
 
-    fn answer_newest(self, reply: Reply<Package>, head: &Signed<Head>) -> Progress {
-        reply.send(newest(head, self.source).ok_or_else(|| self.not_found()));
+    fn answer_newest(self, reply: Reply<Box<Package>>, head: &Signed<Head>) -> Progress {
+        reply.send(newest(head, self.source).map(Box::new).ok_or_else(|| self.not_found()));
         Progress::Answered
     }
 
@@ -310,7 +311,8 @@ impl Wanted {
         match (entry, head.latest(), next) {
             (Some(entry), Some(latest), _) if latest.version == entry.version => {
                 let manifest = latest.clone();
-                reply.send(Ok(package_of(head, manifest, entry.yanked, self.source)));
+                let package = package_of(head, manifest, entry.yanked, self.source);
+                reply.send(Ok(Box::new(package)));
                 Progress::Answered
             }
             (Some(entry), _, _) => {

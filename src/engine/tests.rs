@@ -76,7 +76,7 @@ impl Lab {
         (ticket, answer)
     }
 
-    fn get(&mut self, package: &PackageId) -> (Ticket, oneshot::Receiver<Result<Package>>) {
+    fn get(&mut self, package: &PackageId) -> (Ticket, oneshot::Receiver<Result<Box<Package>>>) {
         self.get_as(package, Freshness::First)
     }
 
@@ -84,7 +84,7 @@ impl Lab {
         &mut self,
         package: &PackageId,
         freshness: Freshness,
-    ) -> (Ticket, oneshot::Receiver<Result<Package>>) {
+    ) -> (Ticket, oneshot::Receiver<Result<Box<Package>>>) {
         let package = package.clone();
         self.ask(|reply| Command::GetPackage { package, freshness, reply })
     }

@@ -46,7 +46,7 @@ static WORLD: LazyLock<Vec<(PackageId, [Signed<Head>; 2])>> = LazyLock::new(|| {
 
 /// A call that has not been answered as far as its caller knows.
 enum Waiting {
-    Package(oneshot::Receiver<Result<Package>>),
+    Package(oneshot::Receiver<Result<Box<Package>>>),
     Versions(oneshot::Receiver<Result<Versions>>),
     Receipt(oneshot::Receiver<Result<Receipt>>),
     Record(oneshot::Receiver<Result<Found>>),
@@ -372,11 +372,11 @@ fn every_call_is_answered_once_and_in_time_and_nothing_is_retained() {
 
 #[test]
 fn an_answer_that_was_never_given_is_noticed() {
-    let (reply, receiver) = Reply::<Package>::channel();
+    let (reply, receiver) = Reply::<Box<Package>>::channel();
     drop(reply);
     let noticed = catch_unwind(AssertUnwindSafe(|| Waiting::Package(receiver).is_answered()));
     assert!(noticed.is_err());
-    let (reply, receiver) = Reply::<Package>::channel();
+    let (reply, receiver) = Reply::<Box<Package>>::channel();
     reply.send(Err(Error::NoPeers));
     assert!(Waiting::Package(receiver).is_answered());
 }
