@@ -1,8 +1,10 @@
 //! How sure a reader wants to be that what it reads is the newest.
 
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Source, record::Record};
+use crate::{Error, Result, Source, record::Record};
 
 /// How many replicas a read waits for.
 ///
@@ -14,6 +16,15 @@ use crate::{Source, record::Record};
 ///
 /// A read that waits for more than the first copy does ask: it is not answered from what was read or announced
 /// a while ago. This node's own packages are answered by the node itself, whatever is asked for.
+///
+/// As text it reads `first`, `all`, or the number of a quorum:
+///
+/// ```
+/// use peerage::Freshness;
+///
+/// assert_eq!("3".parse(), Ok(Freshness::Quorum(3)));
+/// assert_eq!(Freshness::All.to_string(), "all");
+/// ```
 ///
 /// Whichever it is, replicas that turn out to lack the newest record, or to hold an older one, are sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -41,6 +52,31 @@ impl Freshness {
     }
 }
 
+impl fmt::Display for Freshness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::First => f.pad("first"),
+            Self::Quorum(wanted) => fmt::Display::fmt(wanted, f),
+            Self::All => f.pad("all"),
+        }
+    }
+}
+
+impl FromStr for Freshness {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "first" => Ok(Self::First),
+            "all" => Ok(Self::All),
+            number => number.parse().map(Self::Quorum).map_err(|_| {
+                let accepted = "`first`, `all` or a number of peers up to 255";
+                Error::invalid("freshness", format!("{text:?} is not {accepted}"))
+            }),
+        }
+    }
+}
+
 /// A record that was read from the DHT, or is known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -62,5 +98,15 @@ mod tests {
         assert!(Freshness::Quorum(3).is_satisfied(2, 2));
         assert!(!Freshness::Quorum(0).is_satisfied(0, 0));
         assert!(Freshness::Quorum(0).is_satisfied(1, 0));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_what_is_neither_word_nor_number_is_refused() {
+        for freshness in [Freshness::First, Freshness::Quorum(20), Freshness::All] {
+            assert_eq!(freshness.to_string().parse(), Ok(freshness));
+        }
+        for text in ["", "All", "256", "-1", "most"] {
+            assert_eq!(text.parse::<Freshness>().unwrap_err().kind(), "invalid", "{text:?}");
+        }
     }
 }

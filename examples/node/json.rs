@@ -9,7 +9,9 @@
 //!
 //! Requests run at the same time and are answered as they are done: the id says which is which.
 
-use peerage::{Error, Event, Manifest, Multiaddr, NetworkName, PackageId, PeerId, Query, Result};
+use peerage::{
+    Error, Event, Freshness, Manifest, Multiaddr, NetworkName, PackageId, PeerId, Query, Result,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -61,7 +63,12 @@ fn parse_request(mut fields: Fields) -> Result<Request> {
     let op = fields.text("op")?;
     let request = match op.as_str() {
         "register" => Request::Register(Box::new(manifest(fields.needed("manifest")?)?)),
-        "get" => Request::Get(fields.package_and_version()?),
+        "get" => {
+            let package = fields.package_and_version()?;
+            let freshness = fields.optional_text("freshness")?;
+            let freshness = freshness.map_or(Ok(Freshness::First), |text| text.parse())?;
+            Request::Get { package, freshness }
+        }
         "versions" => Request::Versions(parse_package("package", &fields.text("package")?)?),
         "search" => Request::Search(fields.query()?),
         "yank" => {

@@ -1,4 +1,4 @@
-use peerage::PackageName;
+use peerage::{Freshness, PackageName};
 use serde_json::json;
 
 use super::*;
@@ -24,6 +24,10 @@ fn refusal(text: &str) -> (Value, String) {
     }
 }
 
+fn get(package: PackageId, freshness: Freshness) -> Request {
+    Request::Get { package, freshness }
+}
+
 fn name(text: &str) -> PackageName {
     text.parse().unwrap()
 }
@@ -33,10 +37,17 @@ fn every_documented_op_reads() {
     let peer: PeerId = PEER.parse().unwrap();
     let tiny = PackageId::named(name("tiny"));
     let version = "1.2.0".parse().unwrap();
-    assert_eq!(request(r#"{"op":"get","package":"tiny"}"#), Request::Get(tiny.clone()));
+    assert_eq!(request(r#"{"op":"get","package":"tiny"}"#), get(tiny.clone(), Freshness::First));
     assert_eq!(
         request(&format!(r#"{{"op":"get","package":"{PEER}/tiny","version":"1.2.0"}}"#)),
-        Request::Get(PackageId::owned(peer, name("tiny")).with_version("1.2.0".parse().unwrap()))
+        get(
+            PackageId::owned(peer, name("tiny")).with_version("1.2.0".parse().unwrap()),
+            Freshness::First
+        )
+    );
+    assert_eq!(
+        request(r#"{"op":"get","package":"tiny","freshness":"all"}"#),
+        get(tiny.clone(), Freshness::All)
     );
     assert_eq!(request(r#"{"op":"versions","package":"tiny"}"#), Request::Versions(tiny.clone()));
     assert_eq!(

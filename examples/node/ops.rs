@@ -1,7 +1,7 @@
 //! What can be asked of this peer, and what it answers, whichever form the question came in.
 
 use peerage::{
-    Announcement, ConnectedPeer, Error, Handle, Manifest, Multiaddr, Package, PackageId,
+    Announcement, ConnectedPeer, Error, Freshness, Handle, Manifest, Multiaddr, Package, PackageId,
     PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Result, Versions,
     semver::Version,
 };
@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Request {
     Register(Box<Manifest>),
-    Get(PackageId),
+    Get { package: PackageId, freshness: Freshness },
     Versions(PackageId),
     Search(Query),
     Yank { package: PackageId, version: Version },
@@ -80,7 +80,10 @@ impl Request {
     pub(crate) async fn ask(self, handle: &Handle) -> Result<Answer> {
         Ok(match self {
             Self::Register(manifest) => Answer::Receipt(handle.register(*manifest).await?),
-            Self::Get(package) => Answer::Package(Box::new(handle.get_package(package).await?)),
+            Self::Get { package, freshness } => {
+                let handle = handle.with_freshness(freshness);
+                Answer::Package(Box::new(handle.get_package(package).await?))
+            }
             Self::Versions(package) => Answer::Versions(handle.list_versions(package).await?),
             Self::Search(query) => Answer::Packages { packages: handle.search(query).await? },
             Self::Yank { package, version } => {

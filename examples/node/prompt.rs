@@ -2,7 +2,9 @@
 
 use std::{fmt::Write as _, fs::File, io::Read};
 
-use peerage::{Announcement, Direction, Event, Manifest, Package, Query, Receipt, Result, Source};
+use peerage::{
+    Announcement, Direction, Event, Freshness, Manifest, Package, Query, Receipt, Result, Source,
+};
 use serde_json::Value;
 
 use crate::{
@@ -17,7 +19,8 @@ use crate::{
 
 pub(crate) const HELP: &str = "commands:
   register FILE                publish the manifest in this JSON file
-  get [OWNER/]NAME[@VERSION]   the newest release, or the one named
+  get [OWNER/]NAME[@VERSION]   the newest release, or the one named; then, if you like, how many
+                               replicas are to be heard: first, all, or a number
   versions [OWNER/]NAME        all its releases
   search [WORDS] [#KEYWORD]    packages of this peer, and announced by others
   yank NAME VERSION            no longer recommend a release of yours
@@ -68,7 +71,11 @@ fn parse_command(text: &str) -> Result<Request> {
             let file = text.strip_prefix("register").unwrap_or_default().trim();
             Ok(Request::Register(Box::new(read_manifest(file)?)))
         }
-        ("get", [package]) => Ok(Request::Get(parse_package("package", package)?)),
+        ("get", [package, rest @ ..]) if rest.len() <= 1 => {
+            let package = parse_package("package", package)?;
+            let freshness = rest.first().map_or(Ok(Freshness::First), |text| text.parse())?;
+            Ok(Request::Get { package, freshness })
+        }
         ("versions", [package]) => Ok(Request::Versions(parse_package("package", package)?)),
         ("search", words) => Ok(Request::Search(query(words))),
         ("yank", [package, rest @ ..]) if rest.len() <= 1 => {
@@ -247,6 +254,7 @@ fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
         Source::Own => "published by this peer",
         Source::Cache => "read earlier",
         Source::Network => "read from the network",
+        Source::Partial => "read from fewer peers than were asked for: there may be a newer one",
         _ => "from elsewhere",
     };
     writeln!(out, "  {from}")

@@ -18,15 +18,22 @@ fn refusal(text: &str) -> String {
     }
 }
 
+fn get(package: PackageId, freshness: Freshness) -> Request {
+    Request::Get { package, freshness }
+}
+
 fn package(text: &str) -> PackageId {
     text.parse().unwrap()
 }
 
 #[test]
 fn commands_read_as_the_help_says() {
-    assert_eq!(request("get tiny"), Request::Get(package("tiny")));
+    assert_eq!(request("get tiny"), get(package("tiny"), Freshness::First));
     let owned = format!("{PEER}/tiny@1.0.0");
-    assert_eq!(request(&format!("  get  {owned} ")), Request::Get(package(&owned)));
+    assert_eq!(request(&format!("  get  {owned} ")), get(package(&owned), Freshness::First));
+    assert_eq!(request("get tiny all"), get(package("tiny"), Freshness::All));
+    assert_eq!(request("get tiny 3"), get(package("tiny"), Freshness::Quorum(3)));
+    assert!(refusal("get tiny most").contains("freshness"));
     assert_eq!(
         request("search http #async server"),
         Request::Search(Query::new().with_text("http server").with_keyword("async"))
