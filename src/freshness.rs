@@ -26,7 +26,8 @@ use crate::{Error, Result, Source, record::Record};
 /// assert_eq!(Freshness::All.to_string(), "all");
 /// ```
 ///
-/// Whichever it is, replicas that turn out to lack the newest record, or to hold an older one, are sent it.
+/// Whichever it is, replicas that turn out to lack the newest record, or to hold an older one, are sent it, once a
+/// minute at the most and as far as the node finds time for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -34,20 +35,29 @@ pub enum Freshness {
     /// The first valid copy answers. The quickest, and the default.
     #[default]
     First,
-    /// The newest of the copies of so many peers. In a small network, as many as there are peers are enough; and
-    /// where the lookup has gone all the way, those that it found. Zero is taken as one.
+    /// The newest of the copies of so many peers; where there are fewer, of those that there are. Zero is taken as
+    /// one.
     Quorum(u8),
     /// The newest of all copies that the lookup finds on its way to the peers closest to the key.
     All,
 }
 
 impl Freshness {
-    /// Whether this many valid copies are enough, where there are so many peers to be asked.
-    pub(crate) fn is_satisfied(self, copies: usize, peers: usize) -> bool {
+    /// Whether this many valid copies are enough while the lookup goes on.
+    pub(crate) fn is_satisfied(self, copies: usize) -> bool {
         match self {
             Self::First => copies >= 1,
-            Self::Quorum(wanted) => copies >= usize::from(wanted).min(peers).max(1),
+            Self::Quorum(wanted) => copies >= usize::from(wanted).max(1),
             Self::All => false,
+        }
+    }
+
+    /// Whether they are enough at its end, by which all peers that there are may have been heard. That is what bounds
+    /// a quorum in a small network: a node knows how many peers there are only when it has asked.
+    pub(crate) fn is_satisfied_at_end(self, copies: usize, all_heard: bool) -> bool {
+        match self {
+            Self::First => true,
+            Self::Quorum(_) | Self::All => all_heard || self.is_satisfied(copies),
         }
     }
 }
@@ -92,12 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quorum_is_never_more_than_the_peers_there_are_and_never_nobody() {
-        assert!(Freshness::Quorum(3).is_satisfied(3, 20));
-        assert!(!Freshness::Quorum(3).is_satisfied(2, 20));
-        assert!(Freshness::Quorum(3).is_satisfied(2, 2));
-        assert!(!Freshness::Quorum(0).is_satisfied(0, 0));
-        assert!(Freshness::Quorum(0).is_satisfied(1, 0));
+    fn a_quorum_is_never_nobody_and_never_more_than_there_are() {
+        assert!(Freshness::Quorum(3).is_satisfied(3));
+        assert!(!Freshness::Quorum(3).is_satisfied(2));
+        assert!(!Freshness::Quorum(0).is_satisfied(0));
+        assert!(Freshness::Quorum(0).is_satisfied(1));
+        assert!(Freshness::Quorum(3).is_satisfied_at_end(2, true));
+        assert!(!Freshness::Quorum(3).is_satisfied_at_end(2, false));
     }
 
     #[test]

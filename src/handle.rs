@@ -118,9 +118,9 @@ impl Handle {
 
     /// Reads one record of the DHT by its key. The record has been verified: signature, key, validity.
     ///
-    /// A set of claims is the union of what all reached peers hold, and a head of this node's own the newest
-    /// that they hold; of another head as many copies are heard as this handle's [`Freshness`] says, and of what is
-    /// written once the first valid copy answers.
+    /// Of a head as many copies are heard as this handle's [`Freshness`] says, and the newest answers. A set of claims
+    /// is the union of what all reached peers hold. Of what is written once, the first valid copy answers. A head that
+    /// this node has signed itself it answers itself.
     ///
     /// Where the deadline passes and some copies have come, the best of them answers, as
     /// [`Source::Partial`](crate::Source::Partial).

@@ -148,3 +148,73 @@ fn a_peer_that_has_fallen_silent_makes_the_answer_partial_and_not_late() {
         assert_eq!((found.sequence, found.source), (1, Source::Network));
     });
 }
+
+#[test]
+fn a_newcomer_that_asks_for_a_quorum_is_not_content_with_its_bootstrap_peer() {
+    block_on(async {
+        let owner = Keypair::generate_ed25519();
+        let [old, new] = [("1.0.0", 1), ("2.0.0", 2)].map(|(release, n)| head(&owner, release, n));
+        let package =
+            PackageId::owned(owner.public().to_peer_id(), "tool".parse().expect("a name"));
+        // One peer that was away, which knows five that were not.
+        let stale = holder(Some(&old)).await;
+        let mut others = Vec::new();
+        for _ in 0..5 {
+            let other = holder(Some(&new)).await;
+            other.0.handle.dial_address(stale.1.clone()).await.expect("dialed");
+            others.push(other);
+        }
+        for (peer, _) in &others {
+            within("bootstrap", peer.handle.bootstrap()).await.expect("joined");
+        }
+        let mut wrong = Vec::new();
+        for _ in 0..5 {
+            let config = forgetful().with_mode(DhtMode::Client).with_bootstrap([stale.1.clone()]);
+            let reader = Peer::start(Executor::Smol, config);
+            let sure = reader.handle.with_freshness(Freshness::Quorum(3));
+            let found = within("an answer", sure.get_package(package.clone())).await;
+            let found = found.expect("found");
+            if found.sequence != 2 && found.source != Source::Partial {
+                wrong.push((found.sequence, found.source));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:?} of five");
+    });
+}
+
+#[test]
+fn all_copies_are_not_all_where_a_peer_was_silent() {
+    block_on(async {
+        let owner = Keypair::generate_ed25519();
+        let package =
+            PackageId::owned(owner.public().to_peer_id(), "tool".parse().expect("a name"));
+        let (_holder, fresh) = holder(Some(&head(&owner, "1.0.0", 1))).await;
+        let (mut silent, _handle) =
+            Node::new(Keypair::generate_ed25519(), loopback()).expect("a node");
+        let address = loop {
+            if let Some(Event::Listening { address }) = silent.next().await {
+                break address;
+            }
+        };
+        // The deadline is the default of thirty seconds.
+        let config = forgetful().with_mode(DhtMode::Client).with_bootstrap([fresh, address]);
+        let reader = Peer::start(Executor::Smol, config);
+        let joined = async {
+            loop {
+                if reader.handle.bootstrap().await == Ok(2) {
+                    return;
+                }
+            }
+        };
+        let mut joined = pin!(within("two peers", joined));
+        poll_fn(|cx| {
+            while silent.poll_next_unpin(cx).is_ready() {}
+            joined.poll_unpin(cx)
+        })
+        .await;
+        let sure = reader.handle.with_freshness(Freshness::All);
+        let start = std::time::Instant::now();
+        let found = within("an answer", sure.get_package(package.clone())).await.expect("found");
+        assert_eq!(found.source, Source::Partial, "after {:?}", start.elapsed());
+    });
+}

@@ -130,6 +130,11 @@ impl Calls {
         self.0.remove(&ticket).map(|call| *call)
     }
 
+    /// Whether a call waits that has a deadline to end it.
+    pub(super) fn has_deadline(&self, ticket: Ticket) -> bool {
+        self.0.get(&ticket).is_some_and(|call| call.since.timer.is_some())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

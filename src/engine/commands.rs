@@ -7,11 +7,11 @@ use libp2p::{Multiaddr, PeerId};
 use super::{
     Action, Deadline, Engine, Now, Operation,
     calls::{Call, GetRecord, Since},
-    lookups::Known,
+    lookups::{Best, Known},
     own::Change,
     peers::Reach,
     publish::Stage,
-    queries::Waiter,
+    queries::{Replies, Waiter},
     read::{self, Goal, Progress, Read},
 };
 use crate::{
@@ -96,7 +96,14 @@ impl Engine {
     pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
         let Some(mut call) = self.calls.remove(ticket) else { return };
         call.since.timer = None;
-        let best = self.awaited(&call.operation).and_then(|key| self.queries.best(&key)).cloned();
+        let best = self.awaited(&call.operation).map(|key| match self.queries.heard(&key) {
+            Some(replies) => self.best(now, &key, replies),
+            None => self.best(now, &key, &Replies::default()),
+        });
+        let best = match best {
+            Some(Best::Found(record) | Best::Known(record)) => Some(record),
+            Some(Best::Nothing) | None => None,
+        };
         self.leave(ticket, &call.operation);
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
@@ -114,8 +121,11 @@ impl Engine {
                 let record = Arc::unwrap_or_clone(best);
                 get.reply.send(Ok(Found { record, source: Source::Partial }));
             }
-            (Operation::Read(read), Some(best)) => {
-                if let Progress::More(read) = self.advance(read, &best, Source::Partial) {
+            (Operation::Read(mut read), Some(best)) => {
+                read.make_do();
+                if let Progress::More(read) = self.advance(read, &best, Source::Partial)
+                    && let Known::Lacks(_, read) = self.read_known(now, read)
+                {
                     read.fail(Error::Timeout { after });
                 }
             }
@@ -191,7 +201,8 @@ impl Engine {
 
     fn get_record(&mut self, begin: Begin, get: GetRecord) {
         let GetRecord { key, freshness, .. } = get;
-        if let Some((record, source)) = self.known(begin.now, &key, freshness) {
+        let known = self.known(begin.now, &key, freshness);
+        if let Some((record, source)) = known.or_else(|| self.heard(&key, freshness)) {
             let record = Arc::unwrap_or_clone(record);
             return get.reply.send(Ok(Found { record, source }));
         }

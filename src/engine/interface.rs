@@ -143,6 +143,8 @@ pub(crate) enum QueryEnd {
     Lookup {
         /// So many peers answered.
         answered: u32,
+        /// So many were asked, and did not.
+        unheard: u32,
         /// Those that had no copy, the closest to the key first. Told only where others had one.
         without: Vec<PeerId>,
     },
@@ -156,9 +158,9 @@ pub(crate) enum QueryEnd {
 
 #[cfg(test)]
 impl QueryEnd {
-    /// The end of a lookup to which so many peers have answered, none of them without a copy.
+    /// The end of a lookup that so many peers have answered, which is all that there are.
     pub(crate) fn answered_by(peers: u32) -> Self {
-        Self::Lookup { answered: peers, without: Vec::new() }
+        Self::Lookup { answered: peers, unheard: 0, without: Vec::new() }
     }
 }
 

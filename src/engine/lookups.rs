@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use libp2p::PeerId;
+use libp2p::{PeerId, kad::K_VALUE};
 
 use super::{
-    Action, Engine, MAX_REPAIRS, Now, Operation, QueryEnd, QueryKey,
+    Action, Engine, Now, Operation, QueryEnd, QueryKey,
     calls::{Call, Outcome, Since},
     publish::Stage,
-    queries::{Ended, Extent, Replies, Waiter},
+    queries::{Ended, Extent, Replies, Waiter, newest, saying},
     read::{Progress, Read},
 };
 use crate::{
     Error, Found, Freshness, Source,
     command::Ticket,
-    record::{Head, Record, RecordKey, Signed},
+    record::{Head, Record, RecordKey, Rejected, Signed},
 };
 
 /// When a copy that was found is enough to answer with.
@@ -26,6 +26,39 @@ enum Enough {
     AsWanted,
     /// At the end of the lookup.
     Whole,
+}
+
+/// Who was heard by the end of a lookup.
+#[derive(Debug, Clone, Copy)]
+enum Hearing {
+    /// Everybody who was asked; or all of the peers closest to the key, and the others do not matter.
+    All,
+    /// Somebody. Others have fallen silent, or could not be reached.
+    Some,
+    Nobody,
+    /// libp2p ended it for want of time.
+    CutShort,
+}
+
+impl Hearing {
+    fn of(answered: u32, unheard: u32) -> Self {
+        let closest = u32::try_from(K_VALUE.get()).unwrap_or(u32::MAX);
+        match answered {
+            0 => Self::Nobody,
+            _ if unheard == 0 || answered >= closest => Self::All,
+            _ => Self::Some,
+        }
+    }
+}
+
+/// The best record under a key.
+#[derive(Debug)]
+pub(super) enum Best {
+    /// It was found with peers.
+    Found(Arc<Record>),
+    /// No peer was found to hold it, or only older ones: this node was told of it before.
+    Known(Arc<Record>),
+    Nothing,
 }
 
 /// How far a read comes with what is known here.
@@ -47,10 +80,15 @@ impl Engine {
             Ok(record) => record,
             Err(rejected) => {
                 tracing::debug!(%key, ?from, %rejected, "copy refused");
-                match from {
-                    from if rejected.is_excusable() => replies.outdated(from),
-                    Some(peer) => self.reputations.invalid(peer),
-                    None => {}
+                match (&rejected, from) {
+                    (Rejected::Stale { .. } | Rejected::Expired { .. }, from) => {
+                        replies.outdated(from);
+                        self.answer_heard(now, query);
+                    }
+                    (rejected, Some(peer)) if !rejected.is_excusable() => {
+                        self.reputations.invalid(peer);
+                    }
+                    _ => {}
                 }
                 return;
             }
@@ -70,16 +108,32 @@ impl Engine {
                 Enough::Whole
             }
         };
+        // From here on nothing older is believed, whoever is still waited for.
+        if let (Record::Head(head), Enough::AsWanted) = (&record, enough) {
+            self.store.raise_high_water(head);
+            self.cache.outdate(head, &key);
+        }
         // This node's own replica does not count: it may have missed what has happened since it was handed over.
-        replies.copy(from, bytes, record, now.unix);
-        let (copies, peers) = (replies.holders(), self.peers.routing_table_len());
-        let (waiting, finish) = match enough {
-            Enough::Whole => return,
-            Enough::Any => self.queries.answer(query, |_| true),
-            Enough::AsWanted => {
-                self.queries.answer(query, |freshness| freshness.is_satisfied(copies, peers))
-            }
-        };
+        replies.copy(from, record, now.unix);
+        match enough {
+            Enough::Any => self.answer(now, query, |_| true),
+            Enough::AsWanted => self.answer_heard(now, query),
+            Enough::Whole => {}
+        }
+    }
+
+    /// Answers those who have heard as many copies of a head as they want.
+    fn answer_heard(&mut self, now: Now, query: QueryKey) {
+        let Some((_, replies)) = self.queries.lookup(query) else { return };
+        let copies = replies.copies();
+        let is_others = replies.best().is_some_and(|best| is_head_of_other(best, &self.local));
+        if is_others && copies > 0 {
+            self.answer(now, query, |freshness| freshness.is_satisfied(copies));
+        }
+    }
+
+    fn answer(&mut self, now: Now, query: QueryKey, enough: impl Fn(Freshness) -> bool) {
+        let (waiting, finish) = self.queries.answer(query, enough);
         if let Some(query) = finish {
             self.actions.push_back(Action::Finish { query });
         }
@@ -89,7 +143,10 @@ impl Engine {
         let best = self.queries.lookup(query).and_then(|(_, replies)| replies.best().cloned());
         if let Some(record) = best {
             self.remember(now, &record);
-            self.resume_all(now, waiting, &Outcome::Found { record, source: Source::Network });
+            let outcome = Outcome::Found { record, source: Source::Network };
+            for ticket in waiting {
+                self.resume(now, ticket, outcome.clone());
+            }
         }
     }
 
@@ -97,16 +154,20 @@ impl Engine {
     pub(super) fn query_ended(&mut self, now: Now, query: QueryKey, end: QueryEnd) {
         match self.queries.ended(query) {
             Some(Ended::Lookup { key, waiting, replies }) => {
-                self.lookup_ended(now, &key, waiting, replies, end);
+                self.lookup_ended(now, &key, waiting, &replies, end);
             }
             Some(Ended::Put { caller }) => {
                 let replicas = if let QueryEnd::Stored { replicas } = end { replicas } else { 0 };
-                self.resume_all(now, caller.into_iter().collect(), &Outcome::Stored(replicas));
+                if let Some(ticket) = caller {
+                    self.resume(now, ticket, Outcome::Stored(replicas));
+                }
             }
             Some(Ended::Bootstrap { callers }) => {
-                self.resume_all(now, callers, &Outcome::Bootstrapped);
+                for ticket in callers {
+                    self.resume(now, ticket, Outcome::Bootstrapped);
+                }
             }
-            None => {}
+            Some(Ended::Repair) | None => {}
         }
     }
 
@@ -114,53 +175,102 @@ impl Engine {
         &mut self,
         now: Now,
         key: &RecordKey,
-        waiting: Vec<Ticket>,
-        mut replies: Replies,
+        waiting: Vec<Waiter>,
+        replies: &Replies,
         end: QueryEnd,
     ) {
-        let (answered, without) = match end {
-            QueryEnd::Lookup { answered, without } => (Some(answered), without),
-            _ => (None, Vec::new()),
+        let (hearing, without) = match end {
+            QueryEnd::Lookup { answered, unheard, without } => {
+                (Hearing::of(answered, unheard), without)
+            }
+            QueryEnd::LookupCutShort | QueryEnd::Stored { .. } | QueryEnd::Bootstrapped => {
+                (Hearing::CutShort, Vec::new())
+            }
         };
         if waiting.is_empty() && replies.agree(&without) {
             return;
         }
         // One that nobody waited for to the end has not asked everybody.
-        let extent = match answered {
-            Some(_) if !waiting.is_empty() => Extent::Whole,
+        let extent = match hearing {
+            Hearing::All | Hearing::Some if !waiting.is_empty() => Extent::Whole,
             _ => Extent::Part,
         };
-        let mut best = replies.best().cloned();
-        if let Some((known, source)) = self.known(now, key, Freshness::First) {
-            replies.know(&known, now.unix);
-            // An announcement may have brought something newer than any replica holds. What this node has signed
-            // itself is no finding.
-            if source != Source::Own {
-                best = replies.best().cloned();
-            }
-        }
-        self.repair(now, key, &replies, &without, extent);
+        self.repair(now, key, replies, &without, extent);
         if waiting.is_empty() {
             return;
         }
-        let outcome = match (best, answered) {
-            (Some(record), Some(1..)) => {
-                self.remember(now, &record);
-                Outcome::Found { record, source: Source::Network }
+        let best = self.best(now, key, replies);
+        match (&best, hearing) {
+            (Best::Found(record), Hearing::All | Hearing::Some) => {
+                self.remember(now, &Arc::clone(record));
             }
-            (Some(record), Some(0) | None) => Outcome::Found { record, source: Source::Partial },
-            (None, Some(1..)) => {
+            (Best::Nothing, Hearing::All | Hearing::Some) => {
                 self.absences.insert(*key, now.mono);
-                Outcome::NotFound
             }
-            (None, Some(0)) => Outcome::NoPeers,
-            (None, None) => Outcome::TimedOut,
-        };
-        self.resume_all(now, waiting, &outcome);
+            _ => {}
+        }
+        let copies = replies.copies();
+        for Waiter { ticket, freshness } in waiting {
+            let is_heard = match hearing {
+                Hearing::All => true,
+                Hearing::Some => freshness.is_satisfied_at_end(copies, false),
+                Hearing::Nobody | Hearing::CutShort => false,
+            };
+            let outcome = match (&best, hearing) {
+                (Best::Found(record), _) => {
+                    let source = if is_heard { Source::Network } else { Source::Partial };
+                    Outcome::Found { record: Arc::clone(record), source }
+                }
+                (Best::Known(record), _) => {
+                    let source = if is_heard { Source::Cache } else { Source::Partial };
+                    Outcome::Found { record: Arc::clone(record), source }
+                }
+                (Best::Nothing, Hearing::All | Hearing::Some) => Outcome::NotFound,
+                (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
+                (Best::Nothing, Hearing::CutShort) => {
+                    // Whoever joined it late has time left for another.
+                    if self.calls.has_deadline(ticket) {
+                        self.queries.get(*key, Waiter { ticket, freshness });
+                        continue;
+                    }
+                    Outcome::TimedOut
+                }
+            };
+            self.resume(now, ticket, outcome);
+        }
     }
 
-    /// Sends the best record that a lookup has found to the replicas that were found to lack it, this node's own
-    /// among them. One that lacks it again a moment later does not want it.
+    /// The best of what a lookup has found, and of what is known of it here: an announcement, or a peer that has put a
+    /// record here meanwhile, may have brought something newer than any copy. What this node has signed itself is no
+    /// finding; of its own heads only what peers hold counts.
+    pub(super) fn best(&self, now: Now, key: &RecordKey, replies: &Replies) -> Best {
+        let known = match self.known(now, key, Freshness::First) {
+            Some((_, Source::Own)) | None => None,
+            Some((record, _)) => Some(record),
+        };
+        let held = self.store.held(key).map(Arc::new);
+        let known = match (known, held) {
+            (Some(known), Some(held)) => Some(newest(&known, &held, now.unix)),
+            (known, held) => known.or(held),
+        };
+        let is_found = replies.is_found();
+        match (replies.best(), known) {
+            (Some(found), Some(known)) => {
+                let record = newest(found, &known, now.unix);
+                // Of claims, those that were found are a part.
+                let is_same =
+                    matches!(*record, Record::Claims { .. }) || saying(&record) == saying(found);
+                if is_found && is_same { Best::Found(record) } else { Best::Known(record) }
+            }
+            (Some(found), None) if is_found => Best::Found(Arc::clone(found)),
+            (Some(found), None) => Best::Known(Arc::clone(found)),
+            (None, Some(known)) => Best::Known(known),
+            (None, None) => Best::Nothing,
+        }
+    }
+
+    /// Sends the best record that is known to the replicas that were found to lack it. An older one that this node
+    /// holds for others itself is replaced. Replicas that still lack it a moment later do not want it.
     fn repair(
         &mut self,
         now: Now,
@@ -169,23 +279,26 @@ impl Engine {
         without: &[PeerId],
         extent: Extent,
     ) {
-        let Some(best) = replies.best() else { return };
+        let best = match (self.best(now, key, replies), self.store.own(key).map(Arc::new)) {
+            (Best::Found(best) | Best::Known(best), Some(own)) => newest(&best, &own, now.unix),
+            (Best::Found(best) | Best::Known(best), None) => best,
+            (Best::Nothing, Some(own)) => own,
+            (Best::Nothing, None) => return,
+        };
         if self.store.holds_another(key, &best.to_bytes())
             && let Err(refused) = self.store.insert(key, &best.to_bytes())
         {
             tracing::debug!(%key, %refused, "own replica not brought up to date");
         }
-        let lacking = replies.lacking(key, without, extent);
-        if lacking.is_empty()
-            || self.closed
-            || self.queries.puts() >= MAX_REPAIRS
-            || self.repairs.contains(key, now.mono)
-        {
+        let repair = (*key, saying(&best));
+        let lacking = replies.lacking(&best, without, extent);
+        if lacking.is_empty() || self.closed || self.repairs.contains(&repair, now.mono) {
             return;
         }
         tracing::debug!(%key, replicas = lacking.len(), "repairing");
-        self.repairs.insert(*key, now.mono);
-        self.queries.repair(Arc::clone(best), lacking);
+        if self.queries.repair(best, lacking) {
+            self.repairs.insert(repair, now.mono);
+        }
     }
 
     /// Keeps what was read for a while, and the sequence for good.
@@ -197,12 +310,6 @@ impl Engine {
             }
         }
         self.cache.insert(record.key(), Arc::clone(record), now.mono);
-    }
-
-    fn resume_all(&mut self, now: Now, waiting: Vec<Ticket>, outcome: &Outcome) {
-        for ticket in waiting {
-            self.resume(now, ticket, outcome.clone());
-        }
     }
 
     /// The query that a call waits for has ended.
@@ -278,7 +385,7 @@ impl Engine {
     pub(super) fn read_known(&mut self, now: Now, mut read: Read) -> Known {
         loop {
             let (key, freshness) = (read.wants(&self.config.network), read.freshness());
-            let known = self.known(now, &key, freshness);
+            let known = self.known(now, &key, freshness).or_else(|| self.heard(&key, freshness));
             match known.filter(|(record, _)| read.accepts(record)) {
                 Some((record, source)) => match self.advance(read, &record, source) {
                     Progress::More(further) => read = further,
@@ -291,6 +398,18 @@ impl Engine {
                 None => return Known::Lacks(key, read),
             }
         }
+    }
+
+    /// What a lookup that goes on has found already, if it is enough.
+    pub(super) fn heard(
+        &self,
+        key: &RecordKey,
+        freshness: Freshness,
+    ) -> Option<(Arc<Record>, Source)> {
+        let replies = self.queries.heard(key)?;
+        let best = replies.best()?;
+        (is_head_of_other(best, &self.local) && freshness.is_satisfied(replies.copies()))
+            .then(|| (Arc::clone(best), Source::Network))
     }
 
     /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
@@ -307,6 +426,9 @@ impl Engine {
     pub(super) fn advance(&mut self, read: Read, record: &Record, source: Source) -> Progress {
         if let Record::Head(head) = record
             && read.is_bare()
+            // A part of the claims may not name the owner who was there first.
+            && !read.is_partial()
+            && source != Source::Partial
             && is_live_of_other(head, &self.local)
         {
             self.pins.first_use(&head.name, head.owner);
@@ -338,6 +460,10 @@ impl Engine {
         self.queries.get(key, Waiter { ticket, freshness: Freshness::First });
         self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
     }
+}
+
+fn is_head_of_other(record: &Record, local: &PeerId) -> bool {
+    matches!(record, Record::Head(head) if head.owner != *local)
 }
 
 fn is_live_of_other(head: &Signed<Head>, local: &PeerId) -> bool {

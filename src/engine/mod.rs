@@ -30,7 +30,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use crate::{
-    Config, Entropy, Event, Freshness, PackageName, Source,
+    Config, Digest, Entropy, Event, Freshness, PackageName, Source,
     command::Ticket,
     record::{Kind, Record, RecordKey},
     shelf::Shelf,
@@ -104,10 +104,9 @@ const SWEEP_BUDGET: usize = 1024;
 /// How many records of others are put again at one sweep, at the most: 16,384 of them take an hour.
 const REPLICATION_BUDGET: usize = 137;
 
-/// Replicas of one record are repaired once in this time, and only while no more puts than this wait: every node
-/// that reads repairs, and what nobody repairs now the next reader does.
+/// Replicas of one record are repaired once in this time, of so many records at the most.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
-const MAX_REPAIRS: usize = 256;
+const REMEMBERED_REPAIRS: usize = 4096;
 
 /// Tickets from here on name what the node does by itself.
 const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
@@ -146,9 +145,10 @@ pub(crate) struct Engine {
     renewing: BTreeSet<PackageName>,
     store: SharedStore,
     cache: Cache,
-    absences: Recent,
-    /// Records that replicas were sent a moment ago, because they lacked them.
-    repairs: Recent,
+    absences: Recent<RecordKey>,
+    /// Records that replicas were sent a moment ago, because they lacked them. What they say is part of it, so that a
+    /// newer one need not wait.
+    repairs: Recent<(RecordKey, Digest)>,
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
@@ -234,7 +234,7 @@ impl Engine {
             renewing: BTreeSet::new(),
             store,
             absences: Recent::new(config.absence_ttl, limits.cache_records),
-            repairs: Recent::new(REPAIR_INTERVAL, limits.cache_records),
+            repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
             cache: Cache::new(config.cache_ttl, limits.cache_records, local, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(limits.catalogue_packages),

@@ -104,6 +104,15 @@ impl Engine {
             Stage::Recalling(recall) => {
                 let confirmed = Standing::Confirmed { replicas: 0 };
                 let found = match outcome {
+                    // A part of the replicas may not hold the newest: to go on from it would sign a sequence twice.
+                    Outcome::Found { source: Source::Partial, .. }
+                        if matches!(recall, Recall::Head) =>
+                    {
+                        self.finish(since);
+                        publish.stage = Stage::Recalling(recall);
+                        let error = self.timeout(now, since);
+                        return self.abandon(now, *publish, error);
+                    }
                     Outcome::Found { record, .. } => Some(Arc::unwrap_or_clone(record)),
                     Outcome::NoPeers if matches!(recall, Recall::Head) => {
                         publish.stage = Stage::Recalling(recall);

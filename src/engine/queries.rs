@@ -22,7 +22,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use replies::{Extent, Replies};
+pub(crate) use replies::{Extent, Replies, newest, saying};
 pub(crate) use table::Waiter;
 use table::{Left, Lookups};
 
@@ -49,16 +49,20 @@ pub(crate) struct Repair {
 }
 
 /// The kinds of task, each with a line of its own: a burst of one never stands in the way of another.
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 const GET: usize = 0;
 const PUT: usize = 1;
 const BOOTSTRAP: usize = 2;
+const REPAIR: usize = 3;
 
-/// A record on its way out, in line.
+/// Repairs in line. Every node that reads repairs, and what nobody repairs now the next reader does.
+const MAX_REPAIRS: usize = 256;
+
+/// A record on its way out, in line, and who waits for it.
 #[derive(Debug)]
-enum Put {
-    Publish { record: Box<Record>, caller: Option<Ticket> },
-    Repair(Box<Repair>),
+struct Put {
+    record: Box<Record>,
+    caller: Option<Ticket>,
 }
 
 /// A query inside libp2p. It takes a place in the window until libp2p reports its end.
@@ -75,6 +79,7 @@ enum Running {
     Bootstrap {
         callers: Vec<Ticket>,
     },
+    Repair,
 }
 
 impl Running {
@@ -83,13 +88,14 @@ impl Running {
             Self::Lookup { .. } => GET,
             Self::Put { .. } => PUT,
             Self::Bootstrap { .. } => BOOTSTRAP,
+            Self::Repair => REPAIR,
         }
     }
 
     fn bootstrap_callers(&mut self) -> Option<&mut Vec<Ticket>> {
         match self {
             Self::Bootstrap { callers } => Some(callers),
-            Self::Lookup { .. } | Self::Put { .. } => None,
+            Self::Lookup { .. } | Self::Put { .. } | Self::Repair => None,
         }
     }
 }
@@ -100,7 +106,7 @@ pub(crate) enum Ended {
     Lookup {
         key: RecordKey,
         /// Nobody where it was answered, or left by everybody, before its end.
-        waiting: Vec<Ticket>,
+        waiting: Vec<Waiter>,
         replies: Replies,
     },
     Put {
@@ -109,6 +115,7 @@ pub(crate) enum Ended {
     Bootstrap {
         callers: Vec<Ticket>,
     },
+    Repair,
 }
 
 /// All queries that have not ended.
@@ -117,6 +124,7 @@ pub(crate) struct Queries {
     next: NonZeroU64,
     lookups: Lookups,
     puts: VecDeque<Put>,
+    repairs: VecDeque<Box<Repair>>,
     /// Who waits for the bootstrap that is in line, if one is.
     bootstrap: Option<Vec<Ticket>>,
     running: HashMap<QueryKey, Running>,
@@ -133,6 +141,7 @@ impl Queries {
             next: NonZeroU64::MIN,
             lookups: Lookups::new(),
             puts: VecDeque::new(),
+            repairs: VecDeque::new(),
             bootstrap: None,
             running: HashMap::new(),
             turn: 0,
@@ -148,12 +157,16 @@ impl Queries {
 
     /// Puts a record in line to be stored. It is carried out even if its caller goes away.
     pub(crate) fn put(&mut self, record: Record, caller: Option<Ticket>) {
-        self.puts.push_back(Put::Publish { record: Box::new(record), caller });
+        self.puts.push_back(Put { record: Box::new(record), caller });
     }
 
-    /// Puts a record in line for those of its replicas that lack it.
-    pub(crate) fn repair(&mut self, record: Arc<Record>, peers: Vec<PeerId>) {
-        self.puts.push_back(Put::Repair(Box::new(Repair { record, peers })));
+    /// Puts a record in line for those of its replicas that lack it. False where the line is too long.
+    pub(crate) fn repair(&mut self, record: Arc<Record>, peers: Vec<PeerId>) -> bool {
+        let room = self.repairs.len() < MAX_REPAIRS;
+        if room {
+            self.repairs.push_back(Box::new(Repair { record, peers }));
+        }
+        room
     }
 
     /// Joins the bootstrap that is in line or running, else puts one in line.
@@ -178,10 +191,11 @@ impl Queries {
                 let key = self.lookups.start(id)?;
                 (Running::Lookup { key, replies: Replies::default() }, Task::Get(key))
             }
-            PUT => match self.puts.pop_front()? {
-                Put::Publish { record, caller } => (Running::Put { caller }, Task::Put(record)),
-                Put::Repair(repair) => (Running::Put { caller: None }, Task::Repair(repair)),
-            },
+            PUT => {
+                let Put { record, caller } = self.puts.pop_front()?;
+                (Running::Put { caller }, Task::Put(record))
+            }
+            REPAIR => (Running::Repair, Task::Repair(self.repairs.pop_front()?)),
             _ => {
                 let callers = self.bootstrap.take()?;
                 (Running::Bootstrap { callers }, Task::Bootstrap)
@@ -194,9 +208,9 @@ impl Queries {
         Some((id, task))
     }
 
-    /// How many puts have not ended.
+    /// How many puts have not ended, without repairs.
     pub(crate) fn puts(&self) -> usize {
-        let [_, inside, _] = self.inside;
+        let [_, inside, ..] = self.inside;
         self.puts.len() + inside
     }
 
@@ -204,14 +218,19 @@ impl Queries {
         match kind {
             GET => self.lookups.has_line(),
             PUT => !self.puts.is_empty(),
+            REPAIR => !self.repairs.is_empty(),
             _ => self.bootstrap.is_some(),
         }
     }
 
-    /// Whether one more of a kind may run. Puts take no more than half of the window: nobody waits for most of
-    /// them, and to a peer that has gone silent each takes as long as it may.
+    /// Whether one more of a kind may run. Puts take no more than half of the window, and repairs an eighth: nobody
+    /// waits for most of them, and to a peer that has gone silent each takes as long as it may.
     fn has_place(&self, kind: usize) -> bool {
-        let share = if kind == PUT { (self.window / 2).max(1) } else { self.window };
+        let share = match kind {
+            PUT => (self.window / 2).max(1),
+            REPAIR => (self.window / 8).max(1),
+            _ => self.window,
+        };
         self.inside.get(kind).is_some_and(|&inside| inside < share)
     }
 
@@ -220,15 +239,15 @@ impl Queries {
     pub(crate) fn lookup(&mut self, query: QueryKey) -> Option<(RecordKey, &mut Replies)> {
         match self.running.get_mut(&query)? {
             Running::Lookup { key, replies } => Some((*key, replies)),
-            Running::Put { .. } | Running::Bootstrap { .. } => None,
+            Running::Put { .. } | Running::Bootstrap { .. } | Running::Repair => None,
         }
     }
 
-    /// The best record that has been found so far under a key that is being looked up.
-    pub(crate) fn best(&self, key: &RecordKey) -> Option<&Arc<Record>> {
+    /// What has been heard so far of a key that is being looked up.
+    pub(crate) fn heard(&self, key: &RecordKey) -> Option<&Replies> {
         match self.running.get(&self.lookups.query(key)?)? {
-            Running::Lookup { replies, .. } => replies.best(),
-            Running::Put { .. } | Running::Bootstrap { .. } => None,
+            Running::Lookup { replies, .. } => Some(replies),
+            Running::Put { .. } | Running::Bootstrap { .. } | Running::Repair => None,
         }
     }
 
@@ -282,6 +301,7 @@ impl Queries {
             }
             Running::Put { caller } => Ended::Put { caller },
             Running::Bootstrap { callers } => Ended::Bootstrap { callers },
+            Running::Repair => Ended::Repair,
         })
     }
 
@@ -289,6 +309,7 @@ impl Queries {
     pub(crate) fn is_empty(&self) -> bool {
         self.lookups.len() == 0
             && self.puts.is_empty()
+            && self.repairs.is_empty()
             && self.bootstrap.is_none()
             && self.running.is_empty()
             && self.inside == [0; KINDS]

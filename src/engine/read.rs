@@ -127,6 +127,17 @@ impl Read {
         }
     }
 
+    /// Whether the answer will be no more than a part.
+    pub(super) fn is_partial(&self) -> bool {
+        self.wanted.source == Source::Partial
+    }
+
+    /// Its time is up: it is content with whatever is known from here on, and says so.
+    pub(super) fn make_do(&mut self) {
+        self.wanted.freshness = Freshness::First;
+        self.wanted.source = Source::Partial;
+    }
+
     /// The record that it needs next.
     pub(super) fn wants(&self, network: &NetworkName) -> RecordKey {
         let name = &self.wanted.name;

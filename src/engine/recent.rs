@@ -3,27 +3,30 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     time::Duration,
 };
 
-use crate::record::RecordKey;
-
 /// Keys that are remembered for a short time, bounded in number: the oldest goes first.
 #[derive(Debug)]
-pub(super) struct Recent {
-    until: HashMap<RecordKey, Duration>,
+pub(super) struct Recent<K> {
+    until: HashMap<K, Duration>,
     /// Oldest first: all live equally long. A key that was forgotten early stays here until its time.
-    order: VecDeque<(Duration, RecordKey)>,
+    order: VecDeque<(Duration, K)>,
     ttl: Duration,
     bound: usize,
 }
 
-impl Recent {
+impl<K: Copy + Eq + Hash> Recent<K> {
     pub(super) fn new(ttl: Duration, bound: usize) -> Self {
         Self { until: HashMap::new(), order: VecDeque::new(), ttl, bound }
     }
 
-    pub(super) fn insert(&mut self, key: RecordKey, now: Duration) {
+    /// Remembers a key, unless it is remembered already: its time does not begin anew.
+    pub(super) fn insert(&mut self, key: K, now: Duration) {
+        if self.contains(&key, now) {
+            return;
+        }
         let until = now.saturating_add(self.ttl);
         self.until.insert(key, until);
         self.order.push_back((until, key));
@@ -37,12 +40,12 @@ impl Recent {
         }
     }
 
-    pub(super) fn contains(&self, key: &RecordKey, now: Duration) -> bool {
+    pub(super) fn contains(&self, key: &K, now: Duration) -> bool {
         self.until.get(key).is_some_and(|&until| until > now)
     }
 
     /// Forgets a key: something is there now, say.
-    pub(super) fn remove(&mut self, key: &RecordKey) {
+    pub(super) fn remove(&mut self, key: &K) {
         self.until.remove(key);
     }
 }
@@ -51,6 +54,8 @@ impl Recent {
 mod tests {
     use super::*;
     use libp2p::PeerId;
+
+    use crate::record::RecordKey;
 
     fn key(n: usize) -> RecordKey {
         let name = format!("package-{n}").parse().unwrap();

@@ -4,16 +4,20 @@ use futures::{FutureExt, channel::oneshot};
 
 use super::*;
 use crate::{
-    Clock, Limits, Manifest, Package, PackageId, Result, Timer,
+    Clock, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
     command::{Command, Reply, Request},
-    record::{Head, Release, ReleaseEntry, Revision, Signed, Validity},
+    record::{
+        Claim, ClaimSet, ClaimStatus, Head, Release, ReleaseEntry, Revision, Signed, Validity,
+    },
 };
 
 mod changes;
 mod crowds;
 mod freshness;
 mod lookups;
+mod news;
 mod random;
+mod repairs;
 mod shelf;
 
 const UNIX: u64 = 2_000_000_000;
@@ -171,4 +175,60 @@ fn copy(query: QueryKey, head: &Signed<Head>) -> Fact {
 
 fn answer<T>(receiver: oneshot::Receiver<Result<T>>) -> Option<Result<T>> {
     receiver.now_or_never().map(|answer| answer.expect("not dropped"))
+}
+
+fn only_lookup(lab: &mut Lab) -> QueryKey {
+    let [query] = lab.lookups()[..] else { panic!("one lookup") };
+    query
+}
+
+fn two_heads(name: &str) -> (PackageId, [Signed<Head>; 2]) {
+    let keypair = Keypair::generate_ed25519();
+    let (id, old) = published_by(&keypair, name, 1);
+    (id, [old, published_by(&keypair, name, 2).1])
+}
+
+fn tombstone(keypair: &Keypair, id: &PackageId, sequence: u64) -> Signed<Head> {
+    let head = Head::withdrawn(
+        NetworkName::default(),
+        *id.owner().unwrap(),
+        id.name().clone(),
+        Revision::new(0, sequence),
+        Validity::starting(UNIX - 60, 3600),
+        "gone",
+    );
+    Signed::sign(keypair, head).unwrap()
+}
+
+fn claims(keypairs: &[&Keypair], name: &str) -> ClaimSet {
+    let network = NetworkName::default();
+    let mut set = ClaimSet::empty(network.clone(), name.parse().unwrap());
+    for keypair in keypairs {
+        let claim = Claim::new(
+            network.clone(),
+            keypair.public().to_peer_id(),
+            name.parse().unwrap(),
+            Revision::new(0, 1),
+            Validity::starting(UNIX - 60, 3600),
+            ClaimStatus::Active,
+        );
+        set = set.with(Signed::sign(keypair, claim).unwrap(), UNIX);
+    }
+    set
+}
+
+fn bytes_of(query: QueryKey, bytes: Vec<u8>) -> Fact {
+    Fact::Copy { query, from: Some(PeerId::random()), bytes }
+}
+
+/// The sequence that a plain reader is told, from the shelf or by the node; `None` if the network is asked.
+fn told_now(lab: &mut Lab, id: &PackageId) -> Option<u64> {
+    if let Some(package) = lab.on_shelf(id) {
+        return Some(package.sequence);
+    }
+    let (_, waiting) = lab.get(id);
+    match answer(waiting) {
+        Some(Ok(package)) => Some(package.sequence),
+        Some(Err(_)) | None => None,
+    }
 }

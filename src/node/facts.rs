@@ -184,22 +184,23 @@ impl Node {
                     return;
                 };
                 let answered = stats.num_successes();
+                let unheard = stats.num_requests().saturating_sub(answered);
                 let end = match result {
                     kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => {
                         let fact =
                             Fact::Copy { query, from: found.peer, bytes: found.record.value };
                         self.engine.learn(now, fact);
-                        QueryEnd::Lookup { answered, without: Vec::new() }
+                        QueryEnd::Lookup { answered, unheard, without: Vec::new() }
                     }
                     // "No additional record" means that there were some; the copies have been told.
                     kad::QueryResult::GetRecord(Ok(
                         kad::GetRecordOk::FinishedWithNoAdditionalRecord { cache_candidates },
                     )) => {
                         let without = cache_candidates.into_values().collect();
-                        QueryEnd::Lookup { answered, without }
+                        QueryEnd::Lookup { answered, unheard, without }
                     }
                     kad::QueryResult::GetRecord(Err(kad::GetRecordError::NotFound { .. })) => {
-                        QueryEnd::Lookup { answered, without: Vec::new() }
+                        QueryEnd::Lookup { answered, unheard, without: Vec::new() }
                     }
                     kad::QueryResult::GetRecord(Err(kad::GetRecordError::Timeout { .. })) => {
                         QueryEnd::LookupCutShort

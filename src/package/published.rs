@@ -31,13 +31,14 @@ pub struct Package {
 pub enum Source {
     /// One of this node's own packages.
     Own,
-    /// Read or announced earlier, and kept for no longer than the cache's time to live.
+    /// Read, announced or put here earlier. Where the network was asked for this call, no peer was found to hold
+    /// anything newer, or anything at all.
     Cache,
     /// Read from the network for this call.
     Network,
     /// Read from the network for this call, but fewer peers have answered than
-    /// [`Freshness`](crate::Freshness) asks for: the deadline passed, or nobody else could be reached. It is the
-    /// best of what was there, and a newer one may exist.
+    /// [`Freshness`](crate::Freshness) asks for: the deadline passed, or some of those that should know have fallen
+    /// silent or could not be reached. It is the best of what was there, and a newer one may exist.
     Partial,
 }
 

@@ -6,9 +6,11 @@ use libp2p::{
     PeerId,
     kad::{K_VALUE, KBucketKey},
 };
-use sha2::{Digest as _, Sha256};
 
-use crate::record::{Record, RecordKey, kept};
+use crate::{
+    Digest,
+    record::{Record, kept},
+};
 
 /// Peers whose replies are remembered, for each lookup: it asks the twenty closest ones, and some on the way there.
 const MAX_PEERS: usize = 64;
@@ -28,8 +30,8 @@ pub(crate) struct Replies {
 #[derive(Debug)]
 struct Holder {
     peer: PeerId,
-    /// SHA-256 of the copy.
-    copy: [u8; 32],
+    /// What its copy [says](saying).
+    says: Digest,
 }
 
 /// How far a lookup came.
@@ -47,41 +49,34 @@ impl Replies {
         self.best.as_ref()
     }
 
-    /// How many peers have answered with a valid copy.
-    pub(crate) fn holders(&self) -> usize {
-        self.holders.len()
+    /// Whether a peer was found to hold a valid copy.
+    pub(crate) fn is_found(&self) -> bool {
+        !self.holders.is_empty()
+    }
+
+    /// How many peers have answered with a copy, once there is a valid one. Those that hold an older one count: they
+    /// have been heard.
+    pub(crate) fn copies(&self) -> usize {
+        if self.is_found() { self.holders.len() + self.outdated.len() } else { 0 }
     }
 
     /// A valid copy, of a peer or of this node's own store.
-    pub(crate) fn copy(&mut self, from: Option<PeerId>, bytes: &[u8], record: Record, unix: u64) {
+    pub(crate) fn copy(&mut self, from: Option<PeerId>, record: Record, unix: u64) {
         match from {
             None => self.held_here = true,
             Some(peer) => {
                 if self.holders.len() < MAX_PEERS
                     && self.holders.iter().all(|holder| holder.peer != peer)
                 {
-                    self.holders.push(Holder { peer, copy: Sha256::digest(bytes).into() });
+                    self.holders.push(Holder { peer, says: saying(&record) });
                 }
             }
         }
-        self.know(&Arc::new(record), unix);
-    }
-
-    /// Something that is known of the record, whoever holds it.
-    pub(crate) fn know(&mut self, record: &Arc<Record>, unix: u64) {
-        self.best = Some(match (self.best.as_deref(), &**record) {
-            (Some(Record::Head(known)), Record::Head(head)) if kept(known, head) == known => return,
-            (Some(Record::Claims { set: known, .. }), Record::Claims { set, dropped }) => {
-                Arc::new(Record::Claims { set: known.merge(set, unix), dropped: *dropped })
-            }
-            // What is written once is the same in every copy.
-            _ => Arc::clone(record),
+        let record = Arc::new(record);
+        self.best = Some(match self.best.take() {
+            Some(known) => newest(&known, &record, unix),
+            None => record,
         });
-    }
-
-    /// Whether there is no sign that any replica lacks the record.
-    pub(crate) fn agree(&self, without: &[PeerId]) -> bool {
-        !self.held_here && self.outdated.is_empty() && without.is_empty() && self.holders.len() <= 1
     }
 
     /// A peer, or this node's own store, holds a copy that was valid once.
@@ -89,44 +84,80 @@ impl Replies {
         match from {
             None => self.held_here = true,
             Some(peer) => {
-                if self.outdated.len() < MAX_PEERS && !self.outdated.contains(&peer) {
+                if self.outdated.len() < MAX_PEERS
+                    && !self.outdated.contains(&peer)
+                    && self.holders.iter().all(|holder| holder.peer != peer)
+                {
                     self.outdated.push(peer);
                 }
             }
         }
     }
 
-    /// Which peers should hold the best record and do not: those with another copy, and of those without any the
-    /// ones that are close enough to the key to be its replicas. `without` is in the order of their distance
-    /// from the key.
+    /// Whether there is no sign that any replica lacks the record.
+    pub(crate) fn agree(&self, without: &[PeerId]) -> bool {
+        !self.held_here && self.outdated.is_empty() && without.is_empty() && self.holders.len() <= 1
+    }
+
+    /// Which peers should hold a record and do not, the closest to its key first: those with another copy, and of
+    /// those without any the ones that are its replicas. No more than a record has replicas. `without` is in the
+    /// order of the distance from the key.
     pub(crate) fn lacking(
         &self,
-        key: &RecordKey,
+        record: &Record,
         without: &[PeerId],
         extent: Extent,
     ) -> Vec<PeerId> {
-        let Some(best) = &self.best else { return Vec::new() };
-        let best: [u8; 32] = Sha256::digest(best.to_bytes()).into();
-        let stale = self.holders.iter().filter(|holder| holder.copy != best);
-        let mut lacking: Vec<_> =
-            stale.map(|holder| holder.peer).chain(self.outdated.iter().copied()).collect();
-        if without.is_empty() {
-            return lacking;
-        }
-        let target = KBucketKey::new(key.as_bytes().to_vec());
+        let says = saying(record);
+        let target = KBucketKey::new(record.key().as_bytes().to_vec());
         let distance = |peer: &PeerId| KBucketKey::from(*peer).distance(&target);
-        let mut held: Vec<_> = self.holders.iter().map(|holder| distance(&holder.peer)).collect();
+        let holders = self.holders.iter().map(|holder| &holder.peer).chain(&self.outdated);
+        let mut held: Vec<_> = holders.map(distance).collect();
         held.sort_unstable();
-        let absent = without.iter().enumerate().filter(|&(rank, peer)| match extent {
-            Extent::Whole => {
-                let distance = distance(peer);
-                let closer = held.iter().filter(|&&holder| holder < distance).count();
-                rank + closer < K_VALUE.get()
+        let absent = without.iter().enumerate().filter(|&(rank, peer)| {
+            let distance = distance(peer);
+            match extent {
+                Extent::Whole => {
+                    rank + held.iter().filter(|&&holder| holder < distance).count() < K_VALUE.get()
+                }
+                // Nobody knows yet who the closest are. A peer that lies nearer than two that hold it is one; anybody
+                // can hold what they have read, so that one alone says nothing.
+                Extent::Part => held.iter().rev().nth(1).is_some_and(|&second| distance < second),
             }
-            // Nobody knows yet who the closest are, only that a peer between the key and a replica is one.
-            Extent::Part => held.last().is_some_and(|&farthest| distance(peer) < farthest),
         });
-        lacking.extend(absent.map(|(_, &peer)| peer));
-        lacking
+        let stale = self.holders.iter().filter(|holder| holder.says != says);
+        let mut lacking: Vec<_> = stale
+            .map(|holder| holder.peer)
+            .chain(self.outdated.iter().copied())
+            .chain(absent.map(|(_, &peer)| peer))
+            .map(|peer| (distance(&peer), peer))
+            .collect();
+        lacking.sort_unstable_by_key(|&(distance, _)| distance);
+        lacking.truncate(K_VALUE.get());
+        lacking.into_iter().map(|(_, peer)| peer).collect()
+    }
+}
+
+/// The one of two records under one key that everybody keeps: of heads the newer, of claims the union. The owner who
+/// signs two releases of one version is at fault, and all keep the lesser of them.
+pub(crate) fn newest(left: &Arc<Record>, right: &Arc<Record>, unix: u64) -> Arc<Record> {
+    let is_left = match (&**left, &**right) {
+        (Record::Claims { set: known, .. }, Record::Claims { set, dropped }) => {
+            return Arc::new(Record::Claims { set: known.merge(set, unix), dropped: *dropped });
+        }
+        (Record::Head(known), Record::Head(head)) => kept(known, head) == known,
+        (known, record) => known.to_bytes() <= record.to_bytes(),
+    };
+    Arc::clone(if is_left { left } else { right })
+}
+
+/// What tells whether two copies say the same: the digest of what is signed, which a second signature over it does
+/// not change.
+pub(crate) fn saying(record: &Record) -> Digest {
+    match record {
+        Record::Head(head) => head.digest(),
+        Record::Release(release) => release.digest(),
+        Record::Page(page) => page.digest(),
+        Record::Claims { set, .. } => Digest::of(set.to_bytes()),
     }
 }

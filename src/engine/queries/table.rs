@@ -3,7 +3,11 @@
 //! Ten thousand of them may wait here while a few run, so each is small: its key, once, its callers, its
 //! neighbours in the line.
 
-use std::{collections::hash_map::RandomState, hash::BuildHasher, mem};
+use std::{
+    collections::{BTreeMap, hash_map::RandomState},
+    hash::BuildHasher,
+    mem,
+};
 
 use hashbrown::HashTable;
 
@@ -26,7 +30,7 @@ pub(crate) struct Waiter {
 #[derive(Debug)]
 enum Waiting {
     One(Waiter),
-    Many(Vec<Waiter>),
+    Many(BTreeMap<Ticket, Freshness>),
 }
 
 /// A lookup that somebody waits for.
@@ -59,8 +63,13 @@ pub(super) struct Lookups {
 impl Waiting {
     fn push(&mut self, waiter: Waiter) {
         match self {
-            Self::One(first) => *self = Self::Many(vec![*first, waiter]),
-            Self::Many(all) => all.push(waiter),
+            Self::One(first) => {
+                let both = [*first, waiter].map(|waiter| (waiter.ticket, waiter.freshness));
+                *self = Self::Many(BTreeMap::from(both));
+            }
+            Self::Many(all) => {
+                all.insert(waiter.ticket, waiter.freshness);
+            }
         }
     }
 
@@ -69,41 +78,37 @@ impl Waiting {
         match self {
             Self::One(only) => only.ticket == caller,
             Self::Many(all) => {
-                if let Some(place) = all.iter().position(|waiter| waiter.ticket == caller) {
-                    all.swap_remove(place);
-                }
+                all.remove(&caller);
                 all.is_empty()
             }
         }
     }
 
-    /// Takes those that have heard enough.
-    fn take(&mut self, enough: impl Fn(Freshness) -> bool) -> Vec<Ticket> {
+    /// Takes those that have heard enough. True if nobody is left.
+    fn take(&mut self, enough: impl Fn(Freshness) -> bool) -> (Vec<Ticket>, bool) {
         match self {
-            Self::One(only) if enough(only.freshness) => {
-                let answered = vec![only.ticket];
-                *self = Self::Many(Vec::new());
-                answered
-            }
-            Self::One(_) => Vec::new(),
+            Self::One(only) if enough(only.freshness) => (vec![only.ticket], true),
+            Self::One(_) => (Vec::new(), false),
+            Self::Many(all) if !all.values().copied().any(&enough) => (Vec::new(), false),
             Self::Many(all) => {
-                let answered = all.extract_if(.., |waiter| enough(waiter.freshness));
-                answered.map(|waiter| waiter.ticket).collect()
+                let (answered, waiting) =
+                    mem::take(all).into_iter().partition(|&(_, wants)| enough(wants));
+                *all = waiting;
+                let answered: BTreeMap<_, _> = answered;
+                (answered.into_keys().collect(), all.is_empty())
             }
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        matches!(self, Self::Many(all) if all.is_empty())
     }
 }
 
 impl Lookup {
     /// Everybody who waits.
-    pub(super) fn into_waiting(self) -> Vec<Ticket> {
+    pub(super) fn into_waiting(self) -> Vec<Waiter> {
         match self.waiting {
-            Waiting::One(only) => vec![only.ticket],
-            Waiting::Many(all) => all.into_iter().map(|waiter| waiter.ticket).collect(),
+            Waiting::One(only) => vec![only],
+            Waiting::Many(all) => {
+                all.into_iter().map(|(ticket, freshness)| Waiter { ticket, freshness }).collect()
+            }
         }
     }
 }
@@ -173,8 +178,8 @@ impl Lookups {
         let Some(lookup) = self.find(key).and_then(|index| self.pages.get_mut(index)) else {
             return Vec::new();
         };
-        let answered = lookup.waiting.take(enough);
-        if lookup.waiting.is_empty() {
+        let (answered, nobody_left) = lookup.waiting.take(enough);
+        if nobody_left {
             self.remove(key);
         }
         answered

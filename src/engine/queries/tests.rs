@@ -12,6 +12,10 @@ fn caller(n: u64) -> Waiter {
     Waiter { ticket: Ticket(n), freshness: Freshness::First }
 }
 
+fn tickets(waiting: &[Waiter]) -> Vec<Ticket> {
+    waiting.iter().map(|waiter| waiter.ticket).collect()
+}
+
 /// The keys whose lookups start now.
 fn started(queries: &mut Queries) -> Vec<(QueryKey, RecordKey)> {
     std::iter::from_fn(|| queries.admit())
@@ -65,7 +69,7 @@ fn a_key_that_is_asked_for_again_while_its_answered_lookup_ends_is_looked_up_aga
         matches!(queries.ended(first), Some(Ended::Lookup { waiting, .. }) if waiting.is_empty())
     );
     assert!(
-        matches!(queries.ended(second), Some(Ended::Lookup { waiting, .. }) if waiting == [Ticket(2)])
+        matches!(queries.ended(second), Some(Ended::Lookup { waiting, .. }) if tickets(&waiting) == [Ticket(2)])
     );
     assert!(queries.is_empty());
 }
@@ -79,12 +83,11 @@ fn each_caller_of_a_lookup_hears_as_many_replicas_as_it_wants() {
     }
     let [(query, _)] = started(&mut queries)[..] else { panic!("one lookup") };
     for (copies, answered) in [(1, 0), (2, 1)] {
-        let (tickets, finish) =
-            queries.answer(query, |freshness| freshness.is_satisfied(copies, 20));
+        let (tickets, finish) = queries.answer(query, |freshness| freshness.is_satisfied(copies));
         assert_eq!((tickets, finish), (vec![Ticket(answered)], None));
     }
     assert!(
-        matches!(queries.ended(query), Some(Ended::Lookup { waiting, .. }) if waiting == [Ticket(2)])
+        matches!(queries.ended(query), Some(Ended::Lookup { waiting, .. }) if tickets(&waiting) == [Ticket(2)])
     );
     assert!(queries.is_empty());
 }
@@ -132,41 +135,96 @@ fn replicas_with_an_older_copy_are_found_to_lack_the_newest_wherever_they_are() 
     let keypair = Keypair::generate_ed25519();
     let [old, new] = [1, 2].map(|sequence| published_by(&keypair, "tool", sequence).1);
     let key = new.key();
+    let record = Record::Head(new.clone());
     let peers = peers_by_distance(4, &key);
     let mut replies = Replies::default();
     for (peer, head) in peers.iter().zip([&new, &old, &new]) {
-        replies.copy(Some(*peer), head.bytes(), Record::Head(head.clone()), 0);
+        replies.copy(Some(*peer), Record::Head(head.clone()), 0);
     }
     replies.outdated(Some(peers[3]));
     assert!(matches!(replies.best().map(|best| &**best), Some(Record::Head(head)) if *head == new));
     for extent in [Extent::Whole, Extent::Part] {
-        assert_eq!(replies.lacking(&key, &[], extent), [peers[1], peers[3]]);
+        assert_eq!(replies.lacking(&record, &[], extent), [peers[1], peers[3]]);
     }
 }
 
 #[test]
 fn of_the_peers_without_a_copy_only_those_close_to_the_key_are_replicas() {
     let head = published_by(&Keypair::generate_ed25519(), "tool", 1).1;
-    let key = head.key();
+    let (key, record) = (head.key(), Record::Head(head.clone()));
     let peers = peers_by_distance(30, &key);
     let held_by = |holders: &[usize]| {
         let mut replies = Replies::default();
         for &rank in holders {
-            replies.copy(Some(peers[rank]), head.bytes(), Record::Head(head.clone()), 0);
+            replies.copy(Some(peers[rank]), Record::Head(head.clone()), 0);
         }
         replies
     };
     let without: Vec<_> = peers.iter().copied().filter(|peer| *peer != peers[5]).collect();
     // All were asked: the twenty closest hold it, or should.
-    let lacking = held_by(&[5]).lacking(&key, &without, Extent::Whole);
+    let lacking = held_by(&[5]).lacking(&record, &without, Extent::Whole);
     assert_eq!(lacking, [&peers[..5], &peers[6..20]].concat());
-    // Only some were: one that lies between the key and a replica is a replica.
-    let lacking = held_by(&[5]).lacking(&key, &without, Extent::Part);
+    // Only some were: one that lies nearer to the key than two replicas is one.
+    assert!(held_by(&[5]).lacking(&record, &without, Extent::Part).is_empty());
+    let lacking = held_by(&[5, 9]).lacking(&record, &without, Extent::Part);
     assert_eq!(lacking, peers[..5]);
     // This node's own copy says nothing of where peers hold it.
     let mut replies = Replies::default();
-    replies.copy(None, head.bytes(), Record::Head(head.clone()), 0);
-    assert!(replies.lacking(&key, &without, Extent::Part).is_empty());
-    // Nothing was found: nothing is missing.
-    assert!(Replies::default().lacking(&key, &without, Extent::Whole).is_empty());
+    replies.copy(None, Record::Head(head.clone()), 0);
+    assert!(replies.lacking(&record, &without, Extent::Part).is_empty());
+}
+
+#[test]
+fn a_far_peer_that_serves_a_copy_makes_no_replicas_of_those_that_were_asked_on_the_way() {
+    let head = published_by(&Keypair::generate_ed25519(), "tool", 1).1;
+    let (key, record) = (head.key(), Record::Head(head.clone()));
+    let peers = peers_by_distance(600, &key);
+    let mut replies = Replies::default();
+    // Whoever has read the record can serve it, replica or not.
+    replies.copy(Some(peers[599]), Record::Head(head.clone()), 0);
+    let without: Vec<_> = (1..6).map(|n| peers[n * 100]).collect();
+    let lacking = replies.lacking(&record, &without, Extent::Part);
+    assert!(lacking.is_empty(), "{} peers of ranks 100 to 500 are sent it", lacking.len());
+}
+
+#[test]
+fn replicas_with_an_outdated_copy_count_among_the_closest() {
+    let head = published_by(&Keypair::generate_ed25519(), "tool", 2).1;
+    let (key, record) = (head.key(), Record::Head(head.clone()));
+    let peers = peers_by_distance(30, &key);
+    let mut replies = Replies::default();
+    replies.copy(Some(peers[0]), Record::Head(head.clone()), 0);
+    for peer in &peers[1..20] {
+        replies.outdated(Some(*peer));
+    }
+    let lacking = replies.lacking(&record, &peers[20..], Extent::Whole);
+    assert_eq!(lacking, peers[1..20], "the twenty closest are its replicas, nobody else");
+}
+
+#[test]
+fn of_two_releases_of_one_version_the_one_that_replicas_keep_is_the_best_in_any_order() {
+    use crate::{
+        Manifest,
+        record::{Release, Signed},
+    };
+    let keypair = Keypair::generate_ed25519();
+    let owner = keypair.public().to_peer_id();
+    let mut releases: Vec<_> = ["one", "another"]
+        .map(|text| {
+            let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
+            let manifest = manifest.with_description(text);
+            let release = Release::new(NetworkName::default(), owner, manifest);
+            Record::Release(Signed::sign(&keypair, release).unwrap())
+        })
+        .into();
+    // The store keeps the one of the lesser bytes.
+    releases.sort_by_key(Record::to_bytes);
+    for order in [[0, 1], [1, 0]] {
+        let mut replies = Replies::default();
+        for n in order {
+            let record: &Record = &releases[n];
+            replies.copy(Some(PeerId::random()), record.clone(), 0);
+        }
+        assert_eq!(replies.best().map(|best| &**best), Some(&releases[0]), "{order:?}");
+    }
 }

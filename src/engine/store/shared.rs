@@ -100,6 +100,12 @@ impl SharedStore {
         (!matches!(held.record, Record::Claims { .. })).then(|| held.record.clone())
     }
 
+    /// What is held under this key for others.
+    pub(crate) fn held(&self, key: &RecordKey) -> Option<Record> {
+        let store = self.lock();
+        store.live(key).filter(|held| !held.own).map(|held| held.record.clone())
+    }
+
     pub(crate) fn bytes(&self, key: &RecordKey) -> Option<(Vec<u8>, bool)> {
         let store = self.lock();
         let held = store.live(key)?;

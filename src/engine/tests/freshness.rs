@@ -1,50 +1,14 @@
-//! How many replicas a read waits for, and what becomes of those that lack the newest record.
+//! How many replicas a read waits for, and what it is told when they do not all answer.
 
 use super::*;
-use crate::{
-    NetworkName,
-    record::{Claim, ClaimSet, ClaimStatus},
-};
-
-/// An engine that knows so many peers.
-fn among(peers: usize) -> Lab {
-    let mut lab = Lab::new(Config::new());
-    for _ in 1..peers {
-        lab.learn(Fact::Routable { peer: PeerId::random() });
-    }
-    lab.actions();
-    lab
-}
-
-fn only_lookup(lab: &mut Lab) -> QueryKey {
-    let [query] = lab.lookups()[..] else { panic!("one lookup") };
-    query
-}
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {
     Fact::Copy { query, from: Some(from), bytes: head.bytes().to_vec() }
 }
 
-/// The repairs that have been started since the last look: what is sent to whom.
-fn repairs(lab: &mut Lab) -> Vec<(QueryKey, Vec<u8>, Vec<PeerId>)> {
-    lab.actions()
-        .into_iter()
-        .filter_map(|action| match action {
-            Action::Repair { query, bytes, peers, .. } => Some((query, bytes, peers)),
-            _ => None,
-        })
-        .collect()
-}
-
-fn two_heads(name: &str) -> (PackageId, [Signed<Head>; 2]) {
-    let keypair = Keypair::generate_ed25519();
-    let (id, old) = published_by(&keypair, name, 1);
-    (id, [old, published_by(&keypair, name, 2).1])
-}
-
 #[test]
 fn a_quorum_is_waited_for_and_the_newest_of_its_copies_answers() {
-    let mut lab = among(20);
+    let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
     let (_, mut waiting) = lab.get_as(&id, Freshness::Quorum(3));
     let query = only_lookup(&mut lab);
@@ -65,20 +29,21 @@ fn a_quorum_is_waited_for_and_the_newest_of_its_copies_answers() {
 #[test]
 fn a_small_network_is_asked_for_no_more_replicas_than_it_has_peers() {
     for peers in [1, 2] {
-        let mut lab = among(peers);
+        let mut lab = Lab::new(Config::new());
         let (id, head) = published("tool", 1);
         let (_, waiting) = lab.get_as(&id, Freshness::Quorum(20));
         let query = only_lookup(&mut lab);
         for _ in 0..peers {
             lab.learn(copy(query, &head));
         }
+        lab.end(query, u32::try_from(peers).unwrap());
         assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Network);
     }
 }
 
 #[test]
 fn a_quorum_that_the_lookup_does_not_find_is_answered_with_all_that_it_found() {
-    let mut lab = among(20);
+    let mut lab = Lab::new(Config::new());
     let (id, head) = published("tool", 1);
     let (_, waiting) = lab.get_as(&id, Freshness::Quorum(3));
     let query = only_lookup(&mut lab);
@@ -90,7 +55,7 @@ fn a_quorum_that_the_lookup_does_not_find_is_answered_with_all_that_it_found() {
 
 #[test]
 fn whoever_wants_all_copies_waits_for_the_end_of_the_lookup_and_others_do_not() {
-    let mut lab = among(20);
+    let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
     let (_, mut all) = lab.get_as(&id, Freshness::All);
     let (_, first) = lab.get(&id);
@@ -109,7 +74,7 @@ fn whoever_wants_all_copies_waits_for_the_end_of_the_lookup_and_others_do_not() 
 
 #[test]
 fn whoever_wants_more_than_the_first_copy_is_not_answered_from_memory() {
-    let mut lab = among(20);
+    let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
     let (_, first) = lab.get(&id);
     let query = only_lookup(&mut lab);
@@ -143,7 +108,7 @@ fn an_own_package_is_answered_by_its_own_node_whatever_is_asked_for() {
 
 #[test]
 fn a_deadline_with_some_replies_answers_with_the_best_of_them_and_says_so() {
-    let mut lab = among(20);
+    let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
     let (_, package) = lab.get_as(&id, Freshness::Quorum(5));
     let command =
@@ -170,7 +135,7 @@ fn a_deadline_with_some_replies_answers_with_the_best_of_them_and_says_so() {
 
 #[test]
 fn a_copy_that_only_this_node_holds_is_partial_where_nobody_else_answers() {
-    let mut lab = among(1);
+    let mut lab = Lab::new(Config::new());
     let (id, head) = published("tool", 1);
     for cut_short in [false, true] {
         let (_, waiting) = lab.get(&id);
@@ -187,7 +152,7 @@ fn a_copy_that_only_this_node_holds_is_partial_where_nobody_else_answers() {
 
 #[test]
 fn what_a_bare_name_means_is_partial_where_not_all_claims_could_be_gathered() {
-    let mut lab = among(20);
+    let mut lab = Lab::new(Config::new());
     let keypair = Keypair::generate_ed25519();
     let (id, head) = published_by(&keypair, "tool", 1);
     let network = NetworkName::default();
@@ -213,83 +178,8 @@ fn what_a_bare_name_means_is_partial_where_not_all_claims_could_be_gathered() {
 }
 
 #[test]
-fn replicas_that_are_found_stale_or_absent_are_sent_the_newest_record_once_a_minute() {
-    let mut lab = among(20);
-    let (id, [old, new]) = two_heads("tool");
-    let [fresh, stale, absent] = [(); 3].map(|()| PeerId::random());
-    for _ in 0..2 {
-        let (_, waiting) = lab.get_as(&id, Freshness::All);
-        let query = only_lookup(&mut lab);
-        lab.learn(copy_of(query, &new, fresh));
-        lab.learn(copy_of(query, &old, stale));
-        let end = QueryEnd::Lookup { answered: 3, without: vec![absent] };
-        lab.learn(Fact::QueryEnded { query, end });
-        assert_eq!(answer(waiting).unwrap().unwrap().sequence, 2);
-        let [(repair, bytes, peers)] = &repairs(&mut lab)[..] else { panic!("one repair") };
-        assert_eq!((&bytes[..], &peers[..]), (&new.bytes()[..], &[stale, absent][..]));
-        // Meanwhile nobody repairs it again, be it that they will not take it.
-        let (_, _waiting) = lab.get_as(&id, Freshness::All);
-        let query = only_lookup(&mut lab);
-        lab.learn(copy_of(query, &new, fresh));
-        lab.learn(copy_of(query, &old, stale));
-        lab.end(query, 2);
-        assert!(repairs(&mut lab).is_empty());
-        lab.learn(Fact::QueryEnded { query: *repair, end: QueryEnd::Stored { replicas: 2 } });
-        assert!(lab.engine.is_at_rest());
-        lab.advance(Duration::from_secs(61));
-    }
-}
-
-#[test]
-fn a_first_copy_repairs_what_was_seen_on_the_way_to_it() {
-    let mut lab = among(20);
-    let (id, [old, new]) = two_heads("tool");
-    let (_, waiting) = lab.get(&id);
-    let query = only_lookup(&mut lab);
-    let stale = PeerId::random();
-    lab.learn(copy_of(query, &new, PeerId::random()));
-    assert_eq!(answer(waiting).unwrap().unwrap().sequence, 2);
-    // A copy that was on its way is older, by what is known since.
-    lab.learn(copy_of(query, &old, stale));
-    lab.actions();
-    lab.end(query, 2);
-    let [(_, bytes, peers)] = &repairs(&mut lab)[..] else { panic!("one repair") };
-    assert_eq!((&bytes[..], &peers[..]), (&new.bytes()[..], &[stale][..]));
-}
-
-#[test]
-fn an_announcement_that_replicas_have_missed_answers_and_repairs_them() {
-    let mut lab = among(20);
-    let (id, [old, new]) = two_heads("tool");
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
-    let (_, waiting) = lab.get_as(&id, Freshness::All);
-    let query = only_lookup(&mut lab);
-    let stale = PeerId::random();
-    lab.learn(copy_of(query, &old, stale));
-    lab.end(query, 20);
-    assert_eq!(answer(waiting).unwrap().unwrap().sequence, 2);
-    let [(_, bytes, peers)] = &repairs(&mut lab)[..] else { panic!("one repair") };
-    assert_eq!((&bytes[..], &peers[..]), (&new.bytes()[..], &[stale][..]));
-}
-
-#[test]
-fn this_nodes_own_replica_is_repaired_too() {
-    let mut lab = among(20);
-    let (id, [old, new]) = two_heads("tool");
-    lab.engine.store.insert(&old.key(), old.bytes()).unwrap();
-    let (_, waiting) = lab.get(&id);
-    let query = only_lookup(&mut lab);
-    lab.learn(Fact::Copy { query, from: None, bytes: old.bytes().to_vec() });
-    lab.learn(copy(query, &new));
-    assert_eq!(answer(waiting).unwrap().unwrap().sequence, 2);
-    lab.end(query, 1);
-    assert!(lab.engine.store.holds(&new.key(), new.bytes()));
-}
-
-#[test]
 fn a_peer_that_is_nobodys_owner_is_not_looked_up() {
-    let mut lab = among(20);
+    let mut lab = Lab::new(Config::new());
     let id = PackageId::owned(PeerId::random(), "tool".parse().unwrap());
     let (_, waiting) = lab.get(&id);
     assert_eq!(answer(waiting).unwrap().unwrap_err().kind(), "invalid");
@@ -317,4 +207,72 @@ fn records_on_their_way_out_to_a_silent_network_are_bounded() {
     }
     assert!(busy > 90, "{busy}");
     assert!(lab.engine.queries.puts() < 8 + 4, "{}", lab.engine.queries.puts());
+}
+
+#[test]
+fn a_reader_for_whom_enough_was_heard_already_does_not_wait() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    let (_, _all) = lab.get_as(&id, Freshness::All);
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &head));
+    lab.learn(copy(query, &head));
+    for freshness in [Freshness::First, Freshness::Quorum(2)] {
+        let (_, waiting) = lab.get_as(&id, freshness);
+        let answered = answer(waiting);
+        assert!(answered.is_some(), "{freshness:?} waits although two copies are here");
+    }
+}
+
+#[test]
+fn a_reader_of_the_first_copy_is_not_answered_partially_with_a_copy_there() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    let (_, _all) = lab.get_as(&id, Freshness::All);
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &head));
+    let (_, first) = lab.get(&id);
+    lab.advance(Duration::from_secs(30));
+    assert_eq!(answer(first).unwrap().unwrap().source, Source::Network);
+}
+
+#[test]
+fn a_lookup_that_ran_out_of_time_costs_nobody_who_joined_it_late_the_rest_of_its_time() {
+    let mut lab = Lab::new(Config::new());
+    let (id, _) = published("tool", 1);
+    let (_, early) = lab.get(&id);
+    let query = only_lookup(&mut lab);
+    lab.advance(Duration::from_secs(29));
+    let (_, late) = lab.get(&id);
+    lab.learn(Fact::QueryEnded { query, end: QueryEnd::LookupCutShort });
+    assert_eq!(answer(early), None, "a second of its time is left");
+    assert_eq!(answer(late), None, "29 of its 30 seconds are left");
+    assert_eq!(lab.lookups().len(), 1, "it is asked for anew");
+}
+
+#[test]
+fn a_quorum_that_could_not_be_heard_is_partial() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    let (_, waiting) = lab.get_as(&id, Freshness::Quorum(3));
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &head));
+    // Nobody else could be reached.
+    let end = QueryEnd::Lookup { answered: 1, unheard: 2, without: Vec::new() };
+    lab.learn(Fact::QueryEnded { query, end });
+    assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Partial);
+}
+
+#[test]
+fn a_deadline_goes_as_far_as_what_is_known_here_allows() {
+    let mut lab = Lab::new(Config::new());
+    let keypair = Keypair::generate_ed25519();
+    let (_, head) = published_by(&keypair, "tool", 1);
+    let now = lab.now();
+    let (_, waiting) = lab.get(&PackageId::named("tool".parse().unwrap()));
+    let query = only_lookup(&mut lab);
+    lab.learn(bytes_of(query, claims(&[&keypair], "tool").to_bytes()));
+    assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
+    lab.advance(Duration::from_secs(30));
+    assert_eq!(answer(waiting).unwrap().map(|package| package.source), Ok(Source::Partial));
 }

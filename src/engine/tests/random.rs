@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::*;
-use crate::{Announcement, Direction, Error, Found, Receipt, Versions};
+use crate::{
+    Announcement, Direction, Error, Found, Receipt, Versions,
+    record::{Claim, ClaimSet, ClaimStatus},
+};
 
 /// Cases in an ordinary run. `PEERAGE_CASES` asks for more.
 const CASES: u64 = 2_000;
@@ -44,6 +47,52 @@ static WORLD: LazyLock<Vec<(PackageId, [Signed<Head>; 2])>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Everything that the network may hold of a package: heads of which the last withdraws it, a release that is not the
+/// newest, and its claim.
+struct Holding {
+    keypair: Keypair,
+    records: Vec<(RecordKey, Vec<u8>)>,
+}
+
+fn holding(keypair: Keypair, name: &str) -> Holding {
+    let network = crate::NetworkName::default();
+    let owner = keypair.public().to_peer_id();
+    let releases: Vec<_> = ["1.0.0", "0.9.0"]
+        .map(|version| {
+            let manifest = Manifest::new(name.parse().unwrap(), version.parse().unwrap());
+            Signed::sign(&keypair, Release::new(network.clone(), owner, manifest)).unwrap()
+        })
+        .into();
+    let mut records: Vec<_> =
+        releases.iter().map(|release| (release.key(), release.bytes().to_vec())).collect();
+    for sequence in 1..5 {
+        let validity = Validity::starting(UNIX - 60, 3600);
+        let revision = Revision::new(0, sequence);
+        let head = if sequence == 4 {
+            let name = name.parse().unwrap();
+            Head::withdrawn(network.clone(), owner, name, revision, validity, "gone")
+        } else {
+            let entries = releases.iter().map(ReleaseEntry::of).collect();
+            let manifest = releases[0].manifest.clone();
+            Head::live(network.clone(), owner, revision, validity, manifest, entries, None)
+        };
+        let head = Signed::sign(&keypair, head).unwrap();
+        let name = head.name.clone();
+        let status = if sequence == 4 { ClaimStatus::Withdrawn } else { ClaimStatus::Active };
+        let claim = Claim::new(network.clone(), owner, name.clone(), revision, validity, status);
+        let set = ClaimSet::empty(network.clone(), name)
+            .with(Signed::sign(&keypair, claim).unwrap(), UNIX);
+        records.push((set.key(), set.to_bytes()));
+        records.push((head.key(), head.bytes().to_vec()));
+    }
+    Holding { keypair, records }
+}
+
+/// Two owners of each of three names.
+static HOLDINGS: LazyLock<Vec<Holding>> = LazyLock::new(|| {
+    (0..6).map(|n| holding(Keypair::generate_ed25519(), &format!("held-{}", n % 3))).collect()
+});
+
 /// A call that has not been answered as far as its caller knows.
 enum Waiting {
     Package(oneshot::Receiver<Result<Box<Package>>>),
@@ -59,12 +108,36 @@ enum Waiting {
 impl Waiting {
     /// Whether it has been answered. A reply that was dropped unanswered is a failure.
     fn is_answered(&mut self) -> bool {
+        self.answer(&HashMap::new())
+    }
+
+    /// Whether it has been answered, and with nothing older than what had been seen when it was asked.
+    fn answer(&mut self, seen: &Seen) -> bool {
         fn look<T>(receiver: &mut oneshot::Receiver<Result<T>>) -> bool {
             receiver.try_recv().expect("a reply was dropped without an answer").is_some()
         }
+        let fresh = |owner: PeerId, name: &PackageName, sequence: u64| {
+            let newest = seen.get(&(owner, name.clone())).copied().unwrap_or(0);
+            assert!(
+                sequence >= newest,
+                "{owner}/{name}: sequence {sequence} where {newest} was seen"
+            );
+        };
         match self {
-            Self::Package(receiver) => look(receiver),
-            Self::Versions(receiver) => look(receiver),
+            Self::Package(receiver) => {
+                let answer = receiver.try_recv().expect("dropped without an answer");
+                if let Some(Ok(package)) = &answer {
+                    fresh(package.owner, package.id.name(), package.sequence);
+                }
+                answer.is_some()
+            }
+            Self::Versions(receiver) => {
+                let answer = receiver.try_recv().expect("dropped without an answer");
+                if let Some(Ok(versions)) = &answer {
+                    fresh(versions.owner, &versions.name, versions.sequence);
+                }
+                answer.is_some()
+            }
             Self::Receipt(receiver) => look(receiver),
             Self::Record(receiver) => look(receiver),
             Self::Replicas(receiver) => look(receiver),
@@ -75,9 +148,18 @@ impl Waiting {
     }
 }
 
+/// The newest sequences that the node was told of, by whatever way.
+type Seen = HashMap<(PeerId, PackageName), u64>;
+
+struct Asked {
+    deadline: Duration,
+    waiting: Waiting,
+    seen: Seen,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Running {
-    Lookup,
+    Lookup(RecordKey),
     Put,
     Bootstrap,
 }
@@ -86,14 +168,38 @@ enum Running {
 struct Chaos {
     lab: Lab,
     dice: Dice,
-    waiting: HashMap<Ticket, (Duration, Waiting)>,
+    waiting: HashMap<Ticket, Asked>,
     running: HashMap<QueryKey, Running>,
     dials: Vec<Ticket>,
     bootstrap_dials: usize,
     peers: Vec<PeerId>,
+    own: Vec<(RecordKey, Vec<u8>)>,
+    seen: Seen,
+    voters: Vec<PeerId>,
 }
 
 impl Chaos {
+    fn valid_copies(&self, key: &RecordKey) -> Vec<Vec<u8>> {
+        let all = HOLDINGS.iter().flat_map(|holding| &holding.records).chain(&self.own);
+        all.filter(|(of, _)| of == key).map(|(_, bytes)| bytes.clone()).collect()
+    }
+
+    fn any_record(&mut self) -> (RecordKey, Vec<u8>) {
+        let holding = &HOLDINGS[self.dice.roll(HOLDINGS.len())];
+        holding.records[self.dice.roll(holding.records.len())].clone()
+    }
+
+    fn saw(&mut self, key: &RecordKey, bytes: &[u8]) {
+        let now = self.lab.now();
+        let network = crate::NetworkName::default();
+        if let Ok(Record::Head(head)) =
+            Record::verify(&network, key, bytes, now.unix, |_, _, _| None)
+        {
+            let seen = self.seen.entry((head.owner, head.name.clone())).or_default();
+            *seen = (*seen).max(head.revision.sequence);
+        }
+    }
+
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
         let limits = Limits::new()
@@ -108,8 +214,15 @@ impl Chaos {
             .with_cache_ttl(Duration::from_secs(5))
             .with_sweep_granularity(TICK)
             .with_bootstrap(bootstrap);
+        let lab = Lab::untouched(config);
+        let own = (0..3)
+            .flat_map(|n| holding(lab.engine.keypair.clone(), &format!("own-{n}")).records)
+            .collect();
         Self {
-            lab: Lab::untouched(config),
+            lab,
+            own,
+            seen: HashMap::new(),
+            voters: (0..8).map(|_| PeerId::random()).collect(),
             dice,
             waiting: HashMap::new(),
             running: HashMap::new(),
@@ -126,10 +239,24 @@ impl Chaos {
     ) {
         let (ticket, receiver) = self.lab.ask(command);
         let deadline = self.lab.mono + Duration::from_secs(30);
-        self.waiting.insert(ticket, (deadline, waiting(receiver)));
+        let (waiting, seen) = (waiting(receiver), self.seen.clone());
+        self.waiting.insert(ticket, Asked { deadline, waiting, seen });
     }
 
     fn package(&mut self) -> PackageId {
+        if self.dice.roll(2) == 0 {
+            let n = self.dice.roll(HOLDINGS.len());
+            let id = PackageId::owned(
+                HOLDINGS[n].keypair.public().to_peer_id(),
+                format!("held-{}", n % 3).parse().unwrap(),
+            );
+            return match self.dice.roll(4) {
+                0 => PackageId::named(id.name().clone()),
+                1 => id.with_version("0.9.0".parse().unwrap()),
+                2 => PackageId::named(id.name().clone()).with_version("0.9.0".parse().unwrap()),
+                _ => id,
+            };
+        }
         let (id, _) = &WORLD[self.dice.roll(WORLD.len())];
         match self.dice.roll(3) {
             0 => PackageId::named(id.name().clone()),
@@ -196,9 +323,29 @@ impl Chaos {
     fn network(&mut self) {
         let mut queries: Vec<QueryKey> = self.running.keys().copied().collect();
         queries.sort_unstable();
-        match self.dice.roll(10) {
+        match self.dice.roll(11) {
+            10 => {
+                // A peer hands a record over.
+                let (key, bytes) = self.any_record();
+                if self.lab.engine.store.insert(&key, &bytes).is_ok() {
+                    self.saw(&key, &bytes);
+                }
+                self.lab.engine.learn_stored();
+            }
             0..3 => {
-                if let Some(query) = self.dice.pick(&queries) {
+                if let Some(query) = self.dice.pick(&queries)
+                    && let Some(&Running::Lookup(key)) = self.running.get(&query)
+                    && self.dice.roll(4) > 0
+                {
+                    let copies = self.valid_copies(&key);
+                    if !copies.is_empty() {
+                        let bytes = copies[self.dice.roll(copies.len())].clone();
+                        let voter = self.dice.roll(self.voters.len() + 1);
+                        let from = self.voters.get(voter).copied();
+                        self.saw(&key, &bytes);
+                        self.lab.learn(Fact::Copy { query, from, bytes });
+                    }
+                } else if let Some(query) = self.dice.pick(&queries) {
                     let head = self.head();
                     let mut fact = copy(query, &head);
                     if let Fact::Copy { bytes, .. } = &mut fact
@@ -243,9 +390,10 @@ impl Chaos {
     fn end_query(&mut self, query: QueryKey) {
         let Some(kind) = self.running.remove(&query) else { return };
         let end = match kind {
-            Running::Lookup if self.dice.roll(8) == 0 => QueryEnd::LookupCutShort,
-            Running::Lookup => QueryEnd::Lookup {
+            Running::Lookup(_) if self.dice.roll(8) == 0 => QueryEnd::LookupCutShort,
+            Running::Lookup(_) => QueryEnd::Lookup {
                 answered: u32::from(self.dice.roll(3) > 0),
+                unheard: u32::from(self.dice.roll(3) == 0),
                 without: (0..self.dice.roll(4)).map(|_| PeerId::random()).collect(),
             },
             Running::Put => QueryEnd::Stored { replicas: u32::from(self.dice.roll(3) > 0) },
@@ -280,8 +428,8 @@ impl Chaos {
     fn settle(&mut self) {
         while let Some(action) = self.lab.engine.next_action() {
             match action {
-                Action::Get { query, .. } => {
-                    self.running.insert(query, Running::Lookup);
+                Action::Get { query, key } => {
+                    self.running.insert(query, Running::Lookup(key));
                 }
                 Action::Repair { peers, .. } if peers.is_empty() => panic!("nobody to repair"),
                 Action::Put { query, .. } | Action::Repair { query, .. } => {
@@ -309,9 +457,12 @@ impl Chaos {
         while self.lab.engine.next_event().is_some() {}
         let window = self.lab.engine.config.limits.running_queries;
         assert!(self.running.len() <= window, "{} queries run", self.running.len());
+        if !self.lab.engine.closed {
+            self.check_wheel();
+        }
         let now = self.lab.mono;
-        self.waiting.retain(|_, (deadline, waiting)| {
-            let answered = waiting.is_answered();
+        self.waiting.retain(|_, Asked { deadline, waiting, seen }| {
+            let answered = waiting.answer(seen);
             assert!(answered || now < *deadline + TICK, "late");
             !answered
         });
@@ -320,6 +471,18 @@ impl Chaos {
     fn advance(&mut self) {
         let millis = [0, 1, 9, 10, 100, 1_000, 7_000, 31_000][self.dice.roll(8)];
         self.lab.advance(Duration::from_millis(millis));
+    }
+
+    /// Nothing waits in the wheel but what the node does by itself, and calls that have not been answered.
+    fn check_wheel(&self) {
+        let engine = &self.lab.engine;
+        let own = 1
+            + engine.renewals.len()
+            + usize::from(engine.replication.timer.is_some())
+            + usize::from(engine.rejoin.timer.is_some())
+            + engine.peers.len()
+            + engine.calls.len();
+        assert!(engine.wheel.len() <= own, "{} deadlines of at most {own}", engine.wheel.len());
     }
 
     fn run(mut self) {
