@@ -10,7 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 #[path = "subjects/dispatch.rs"]
 mod dispatch;
 
-use dispatch::{Bare, Classic, Driven, NodeOnTokio, Outcome, WholeNode};
+use dispatch::{Bare, Driven, NodeOnTokio, Outcome, WholeNode, classic::Classic};
 
 fn measure(c: &mut Criterion, group: &str, name: &str, subject: Outcome<impl Driven>) {
     let mut group = c.benchmark_group(group);

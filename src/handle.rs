@@ -368,7 +368,7 @@ impl Registry for Handle {
         if freshness == Freshness::First
             && let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock)
         {
-            return ready(Ok(package)).boxed();
+            return ready(Ok(Package::clone(&package))).boxed();
         }
         self.ask(move |reply| Command::GetPackage { package, freshness, reply })
             .map_ok(|package| *package)

@@ -27,21 +27,25 @@ struct Shelved {
 
 impl Shelf {
     /// The newest release of a package, if this node knows it. Identifiers that name a version are for the node.
-    pub(crate) fn get(&self, id: &PackageId, clock: &dyn Clock) -> Option<Package> {
+    pub(crate) fn get(&self, id: &PackageId, clock: &dyn Clock) -> Option<Arc<Package>> {
+        self.get_at(id, || (clock.now(), clock.unix_time().as_secs()))
+    }
+
+    /// As [`get`](Self::get), at a time on both scales, which is only asked for where there is something to time.
+    pub(crate) fn get_at(
+        &self,
+        id: &PackageId,
+        time: impl FnOnce() -> (Duration, u64),
+    ) -> Option<Arc<Package>> {
         if id.version().is_some() {
             return None;
         }
-        let package = {
-            let packages = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            let shelved = packages.get(id)?;
-            let lapsed = shelved.until.is_some_and(|until| until <= clock.now());
-            if lapsed || shelved.expires <= clock.unix_time().as_secs() {
-                return None;
-            }
-            Arc::clone(&shelved.package)
-        };
-        // Outside of the lock: a manifest is a page of text.
-        Some(Package::clone(&package))
+        let packages = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let shelved = packages.get(id)?;
+        let (mono, unix) = time();
+        let lapsed = shelved.until.is_some_and(|until| until <= mono);
+        // What is copied is copied outside of the lock: a manifest is a page of text.
+        (!lapsed && unix < shelved.expires).then(|| Arc::clone(&shelved.package))
     }
 
     /// Puts a package here, under each of the identifiers, in the place of what was there.

@@ -1,7 +1,7 @@
 //! From a command to an answer that is known locally, one call at a time.
 
 use crate::{
-    dispatch::{Bare, Classic, Driven, NodeOnTokio, Outcome, WholeNode},
+    dispatch::{Bare, Driven, NodeOnTokio, Outcome, WholeNode, classic::Classic},
     report::{Each, Report, Target},
 };
 

@@ -5,24 +5,49 @@
 //! little: both sides of a row are measured in turns, and the value is the median over the rounds of what
 //! one round came to.
 //!
+//! What is measured in bytes needs an allocator that counts, which would slow down what is measured in time:
+//! those rows are a benchmark of their own, `heap`, that this one starts.
+//!
 //! A family of rows is a file: a function that takes [`Report`], named in `FAMILIES`.
 
+mod crowd;
 mod deadlines;
 mod dispatch_rows;
+mod first_record;
+mod heap_rows;
+mod lookups;
 mod report;
 mod shelf_rows;
+mod waiting_rows;
 mod wheel;
 
+#[path = "../subjects/client.rs"]
+mod client;
 #[path = "../subjects/dispatch.rs"]
 mod dispatch;
+#[path = "../subjects/network.rs"]
+mod network;
+#[path = "../subjects/raw.rs"]
+mod raw;
 #[path = "../subjects/timers.rs"]
 mod timers;
+#[path = "../subjects/waiting.rs"]
+mod waiting;
 
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 4] =
-    [dispatch_rows::rows, shelf_rows::rows, wheel::rows, deadlines::rows];
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 9] = [
+    dispatch_rows::rows,
+    shelf_rows::rows,
+    wheel::rows,
+    deadlines::rows,
+    waiting_rows::rows,
+    heap_rows::rows,
+    lookups::rows,
+    crowd::rows,
+    first_record::rows,
+];
 
 fn main() -> Outcome<()> {
     let mut report = Report::from_args(std::env::args().skip(1));

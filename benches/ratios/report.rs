@@ -1,4 +1,5 @@
 //! How a row is measured and printed.
+#![allow(dead_code, reason = "each benchmark uses its own part of this")]
 
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ pub(crate) enum Target {
     AtMost(f64),
     /// The peer's over ours is at least this: so many times faster, or smaller.
     AtLeast(f64),
+    /// Ours takes at most so many milliseconds more than the peer: for what is no multiple of anything.
+    MillisMore(f64),
 }
 
 impl Target {
@@ -16,12 +19,13 @@ impl Target {
         match self {
             Self::AtMost(_) => ours / peer,
             Self::AtLeast(_) => peer / ours,
+            Self::MillisMore(_) => (ours - peer) * 1e3,
         }
     }
 
     fn print(self, name: &str, value: f64) {
         let (sign, target, kept) = match self {
-            Self::AtMost(most) => ("<=", most, value <= most),
+            Self::AtMost(most) | Self::MillisMore(most) => ("<=", most, value <= most),
             Self::AtLeast(least) => (">=", least, value >= least),
         };
         let verdict = if kept { "ok" } else { "short" };
@@ -51,6 +55,22 @@ impl Report {
     /// Whether a row is to be measured: what is costly to set up is then not even set up.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.wanted.is_empty() || self.wanted.iter().any(|word| name.contains(word.as_str()))
+    }
+
+    /// Measures each side once, where a side takes too long for more.
+    pub(crate) fn once<C: Cost>(
+        &self,
+        name: &str,
+        target: Target,
+        ours: impl FnOnce() -> C,
+        peer: impl FnOnce() -> C,
+    ) {
+        if !self.wants(name) {
+            return;
+        }
+        let (ours, peer) = (ours().number(), peer().number());
+        target.print(name, target.value(ours, peer));
+        eprintln!("      {name}: {} beside {}", C::show(ours), C::show(peer));
     }
 
     /// Measures both sides in `rounds` rounds, in turns, and prints the row. A side's cost may be a time,
@@ -122,6 +142,23 @@ impl Cost for Each {
 
     fn show(number: f64) -> String {
         format!("{} ns", figures(number * 1e9))
+    }
+}
+
+/// Bytes, of so many things together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BytesEach {
+    pub(crate) total: usize,
+    pub(crate) things: usize,
+}
+
+impl Cost for BytesEach {
+    fn number(self) -> f64 {
+        self.total as f64 / self.things as f64
+    }
+
+    fn show(number: f64) -> String {
+        format!("{number:.0} bytes")
     }
 }
 

@@ -31,9 +31,7 @@ use peerage::{
 };
 
 #[path = "classic.rs"]
-mod classic;
-
-pub(crate) use classic::Classic;
+pub(crate) mod classic;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -41,8 +39,8 @@ pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
 pub(crate) const CAPACITY: usize = 100;
 
 /// A package as they are published: some texts, some dependencies.
-fn manifest() -> Outcome<Manifest> {
-    Ok(Manifest::new("tiny-http".parse()?, "1.2.0".parse()?)
+pub(crate) fn manifest(name: &str) -> Outcome<Manifest> {
+    Ok(Manifest::new(name.parse()?, "1.2.0".parse()?)
         .with_description("A small HTTP server that fits into any program")
         .with_license("MIT OR Apache-2.0")
         .with_keywords(["http", "server"])
@@ -62,7 +60,7 @@ pub(crate) fn node() -> Outcome<(Node, Handle, Package)> {
     let config = Config::new().with_listen([listen()?]).with_command_capacity(CAPACITY);
     let transport = transport::memory(&keypair, &TransportConfig::new())?;
     let (mut node, handle) = Node::builder(keypair, config).with_transport(transport).build()?;
-    let manifest = manifest()?;
+    let manifest = manifest("tiny-http")?;
     let name = manifest.name.clone();
     let mut by_hand = ByHand::default();
     let mut polling = |cx: &mut Context<'_>| {
@@ -140,7 +138,7 @@ impl ByHand {
     }
 
     /// As [`answer`](Self::answer), for what may also have to wait for time to pass.
-    fn wait<T>(
+    pub(crate) fn wait<T>(
         &mut self,
         caller: impl Future<Output = T>,
         mut task: impl FnMut(&mut Context<'_>),

@@ -50,6 +50,13 @@ impl Engine {
                 waiting.refuse(Error::busy("waiting_calls"));
             }
             Command::GetPackage { package, freshness, reply } => {
+                // It may have been put there while the command was on its way: a crowd that asks for one package is
+                // mostly answered from here.
+                if freshness == Freshness::First
+                    && let Some(known) = self.shelf.get_at(&package, || (now.mono, now.unix))
+                {
+                    return reply.send(Ok(Box::new(Package::clone(&known))));
+                }
                 self.read(begin, package, freshness, Goal::Package(reply));
             }
             Command::ListVersions { package, freshness, reply } => {

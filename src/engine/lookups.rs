@@ -315,6 +315,7 @@ impl Engine {
     /// The query that a call waits for has ended.
     fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
         let Some(call) = self.calls.remove(ticket) else { return };
+        self.answered = true;
         let Call { since, operation } = call;
         match (operation, outcome) {
             (Operation::Read(read), outcome) => self.resume_read(now, ticket, since, read, outcome),

@@ -165,6 +165,8 @@ pub(crate) struct Engine {
     /// The calendar time that the store was last told.
     unix: u64,
     closed: bool,
+    /// Somebody has been answered by what the network told, and not been heard of yet.
+    answered: bool,
 
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -249,6 +251,7 @@ impl Engine {
             next_ticket: FIRST_INTERNAL_TICKET,
             unix: 0,
             closed: false,
+            answered: false,
             actions: VecDeque::new(),
             events: VecDeque::new(),
             config,
@@ -327,6 +330,11 @@ impl Engine {
 
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// Whether somebody has been answered since the last time, who may be waiting for this very task to rest.
+    pub(crate) fn take_answered(&mut self) -> bool {
+        std::mem::take(&mut self.answered)
     }
 
     pub(crate) fn has_event(&self) -> bool {

@@ -63,7 +63,7 @@ impl Lab {
 
     /// What a caller is answered without the node.
     fn on_shelf(&self, id: &PackageId) -> Option<Package> {
-        self.shelf.get(id, &Frozen(self.now()))
+        self.shelf.get(id, &Frozen(self.now())).map(|package| Package::clone(&package))
     }
 
     fn learn(&mut self, fact: Fact) {

@@ -272,6 +272,11 @@ impl Node {
             if self.engine.has_event() {
                 break Turn::Pending;
             }
+            // An answer is not kept from its caller by what else the network has to tell: where one thread polls
+            // both, the caller's turn comes when this poll has ended.
+            if self.engine.take_answered() {
+                break Turn::Spent;
+            }
         };
         // It was left before it had said that it has no more.
         self.bell.keep_rung();
