@@ -23,6 +23,8 @@ mod table;
 mod tests;
 
 pub(crate) use replies::{Extent, Replies, newest, saying};
+#[cfg(test)]
+pub(crate) use table::BYTES_IN_LINE;
 pub(crate) use table::Waiter;
 use table::{Left, Lookups};
 

@@ -170,8 +170,9 @@ impl Node {
     // 5. The timer is armed when everything is quiet, for the next deadline or the next heartbeat.
     //
     // Each source is taken until it says `Pending` or has spent its budget, so that one pass is enough unless
-    // there are events to hand out. `Pending` is returned only if every source said so, or if the task has
-    // just been woken because a budget was spent. The clock is read once, here.
+    // there are events to hand out. The network's turn also ends with an answer to a caller, whose turn it then is.
+    // `Pending` is returned only if every source said so, or if the task has just been woken because one was left
+    // before. The clock is read once, here.
     fn step(&mut self, cx: &mut Context<'_>, budgets: &mut Budgets) -> Poll<Option<Event>> {
         let now = Now { mono: self.clock.now(), unix: self.clock.unix_time().as_secs() };
         self.engine.begin(now);

@@ -60,6 +60,11 @@ pub(super) struct Lookups {
     last: u32,
 }
 
+/// What a lookup in line takes, its places in the line and in the table of keys included.
+#[cfg(test)]
+pub(crate) const BYTES_IN_LINE: usize =
+    crate::engine::pages::node_size::<Lookup>() + size_of::<u32>() + 1;
+
 impl Waiting {
     fn push(&mut self, waiter: Waiter) {
         match self {

@@ -167,3 +167,12 @@ fn a_hundred_thousand_callers_wait_and_each_is_answered_on_time_a_few_a_poll() {
     }
     assert!(lab.engine.is_at_rest());
 }
+
+#[test]
+fn a_lookup_that_waits_takes_no_more_than_three_hundred_bytes() {
+    // The call and its place in the table of calls, its lookup, its deadline.
+    let call = size_of::<calls::Call>() + size_of::<(Ticket, Box<calls::Call>)>() + 1;
+    let deadline = size_of::<Deadline>() + 24;
+    let bytes = call + queries::BYTES_IN_LINE + deadline;
+    assert!(bytes <= 300, "{bytes} bytes");
+}
