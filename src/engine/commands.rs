@@ -209,7 +209,7 @@ impl Engine {
     fn get_record(&mut self, begin: Begin, get: GetRecord) {
         let GetRecord { key, freshness, .. } = get;
         let known = self.known(begin.now, &key, freshness);
-        if let Some((record, source)) = known.or_else(|| self.heard(&key, freshness)) {
+        if let Some((record, source)) = known.or_else(|| self.heard(begin.now, &key, freshness)) {
             let record = Arc::unwrap_or_clone(record);
             return get.reply.send(Ok(Found { record, source }));
         }

@@ -133,20 +133,24 @@ impl Engine {
     }
 
     fn answer(&mut self, now: Now, query: QueryKey, enough: impl Fn(Freshness) -> bool) {
+        let Some((key, _)) = self.queries.lookup(query) else { return };
+        // Nothing where nobody waits for this query any more.
+        let Some(replies) = self.queries.heard(&key) else { return };
+        let (record, source) = match self.best(now, &key, replies) {
+            Best::Found(record) => (record, Source::Network),
+            Best::Known(record) => (record, Source::Cache),
+            Best::Nothing => return,
+        };
         let (waiting, finish) = self.queries.answer(query, enough);
         if let Some(query) = finish {
             self.actions.push_back(Action::Finish { query });
         }
-        if waiting.is_empty() {
-            return;
-        }
-        let best = self.queries.lookup(query).and_then(|(_, replies)| replies.best().cloned());
-        if let Some(record) = best {
+        if !waiting.is_empty() && source == Source::Network {
             self.remember(now, &record);
-            let outcome = Outcome::Found { record, source: Source::Network };
-            for ticket in waiting {
-                self.resume(now, ticket, outcome.clone());
-            }
+        }
+        let outcome = Outcome::Found { record, source };
+        for ticket in waiting {
+            self.resume(now, ticket, outcome.clone());
         }
     }
 
@@ -386,7 +390,8 @@ impl Engine {
     pub(super) fn read_known(&mut self, now: Now, mut read: Read) -> Known {
         loop {
             let (key, freshness) = (read.wants(&self.config.network), read.freshness());
-            let known = self.known(now, &key, freshness).or_else(|| self.heard(&key, freshness));
+            let known =
+                self.known(now, &key, freshness).or_else(|| self.heard(now, &key, freshness));
             match known.filter(|(record, _)| read.accepts(record)) {
                 Some((record, source)) => match self.advance(read, &record, source) {
                     Progress::More(further) => read = further,
@@ -404,13 +409,21 @@ impl Engine {
     /// What a lookup that goes on has found already, if it is enough.
     pub(super) fn heard(
         &self,
+        now: Now,
         key: &RecordKey,
         freshness: Freshness,
     ) -> Option<(Arc<Record>, Source)> {
         let replies = self.queries.heard(key)?;
-        let best = replies.best()?;
-        (is_head_of_other(best, &self.local) && freshness.is_satisfied(replies.copies()))
-            .then(|| (Arc::clone(best), Source::Network))
+        if !is_head_of_other(replies.best()?, &self.local)
+            || !freshness.is_satisfied(replies.copies())
+        {
+            return None;
+        }
+        match self.best(now, key, replies) {
+            Best::Found(record) => Some((record, Source::Network)),
+            Best::Known(record) => Some((record, Source::Cache)),
+            Best::Nothing => None,
+        }
     }
 
     /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.

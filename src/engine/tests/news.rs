@@ -178,3 +178,18 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
         own.map(|own| own.head.revision.sequence)
     );
 }
+
+#[test]
+fn a_quorum_that_old_copies_fill_answers_with_what_was_announced_meanwhile() {
+    let mut lab = Lab::new(Config::new());
+    let (id, [old, new]) = two_heads("tool");
+    let (_, quorum) = lab.get_as(&id, Freshness::Quorum(2));
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &old));
+    let now = lab.now();
+    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
+    lab.learn(copy(query, &old));
+    let found = answer(quorum).unwrap().unwrap();
+    assert_eq!((found.sequence, found.source), (2, Source::Cache));
+    assert_eq!(told_now(&mut lab, &id), Some(2));
+}
