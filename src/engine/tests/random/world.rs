@@ -1,0 +1,63 @@
+//! What the network may hold.
+
+use std::sync::LazyLock;
+
+use super::*;
+
+/// Packages of others, each with two heads, the second newer.
+pub(super) static WORLD: LazyLock<Vec<(PackageId, [Signed<Head>; 2])>> = LazyLock::new(|| {
+    (0..6)
+        .map(|n| {
+            let keypair = Keypair::generate_ed25519();
+            let (name, sequence) = (format!("package-{}", n % 3), 1 + n);
+            let (id, old) = published_by(&keypair, &name, sequence);
+            (id, [old, published_by(&keypair, &name, sequence + 1).1])
+        })
+        .collect()
+});
+
+/// Everything that the network may hold of a package: heads of which the last withdraws it, a release that is not the
+/// newest, and its claim.
+pub(super) struct Holding {
+    pub(super) keypair: Keypair,
+    pub(super) records: Vec<(RecordKey, Vec<u8>)>,
+}
+
+pub(super) fn holding(keypair: Keypair, name: &str) -> Holding {
+    let network = crate::NetworkName::default();
+    let owner = keypair.public().to_peer_id();
+    let releases: Vec<_> = ["1.0.0", "0.9.0"]
+        .map(|version| {
+            let manifest = Manifest::new(name.parse().unwrap(), version.parse().unwrap());
+            Signed::sign(&keypair, Release::new(network.clone(), owner, manifest)).unwrap()
+        })
+        .into();
+    let mut records: Vec<_> =
+        releases.iter().map(|release| (release.key(), release.bytes().to_vec())).collect();
+    for sequence in 1..5 {
+        let validity = Validity::starting(UNIX - 60, 3600);
+        let revision = Revision::new(0, sequence);
+        let head = if sequence == 4 {
+            let name = name.parse().unwrap();
+            Head::withdrawn(network.clone(), owner, name, revision, validity, "gone")
+        } else {
+            let entries = releases.iter().map(ReleaseEntry::of).collect();
+            let manifest = releases[0].manifest.clone();
+            Head::live(network.clone(), owner, revision, validity, manifest, entries, None)
+        };
+        let head = Signed::sign(&keypair, head).unwrap();
+        let name = head.name.clone();
+        let status = if sequence == 4 { ClaimStatus::Withdrawn } else { ClaimStatus::Active };
+        let claim = Claim::new(network.clone(), owner, name.clone(), revision, validity, status);
+        let set = ClaimSet::empty(network.clone(), name)
+            .with(Signed::sign(&keypair, claim).unwrap(), UNIX);
+        records.push((set.key(), set.to_bytes()));
+        records.push((head.key(), head.bytes().to_vec()));
+    }
+    Holding { keypair, records }
+}
+
+/// Two owners of each of three names.
+pub(super) static HOLDINGS: LazyLock<Vec<Holding>> = LazyLock::new(|| {
+    (0..6).map(|n| holding(Keypair::generate_ed25519(), &format!("held-{}", n % 3))).collect()
+});
