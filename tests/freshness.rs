@@ -60,6 +60,31 @@ async fn holder(record: Option<&Signed<Head>>) -> (Peer, Multiaddr) {
     (peer, address)
 }
 
+/// A client that knows this peer and another, which was polled until it was known, and is polled by nobody from then
+/// on.
+async fn beside_a_silent_peer(peer: Multiaddr, timeout: Duration) -> (Peer, (Node, Handle)) {
+    let (mut silent, handle) = Node::new(Keypair::generate_ed25519(), loopback()).expect("a node");
+    let address = loop {
+        if let Some(Event::Listening { address }) = silent.next().await {
+            break address;
+        }
+    };
+    let config = forgetful()
+        .with_mode(DhtMode::Client)
+        .with_bootstrap([peer, address])
+        .with_query_timeout(timeout);
+    let reader = Peer::start(Executor::Smol, config);
+    let asking = reader.handle.clone();
+    let joined = async move { while asking.bootstrap().await != Ok(2) {} };
+    let mut joined = pin!(within("two peers", joined));
+    poll_fn(|cx| {
+        while silent.poll_next_unpin(cx).is_ready() {}
+        joined.poll_unpin(cx)
+    })
+    .await;
+    (reader, (silent, handle))
+}
+
 /// Reads until the answer is this sequence.
 async fn reads_at_last(handle: &Handle, package: &PackageId, sequence: u64) {
     let reading = async {
@@ -113,33 +138,7 @@ fn a_peer_that_has_fallen_silent_makes_the_answer_partial_and_not_late() {
             PackageId::owned(owner.public().to_peer_id(), "tool".parse().expect("a name"));
         let (_holder, fresh) = holder(Some(&head(&owner, "1.0.0", 1))).await;
 
-        let (mut silent, _handle) =
-            Node::new(Keypair::generate_ed25519(), loopback()).expect("a node");
-        let address = loop {
-            if let Some(Event::Listening { address }) = silent.next().await {
-                break address;
-            }
-        };
-        let config = forgetful()
-            .with_mode(DhtMode::Client)
-            .with_bootstrap([fresh, address])
-            .with_query_timeout(Duration::from_secs(2));
-        let reader = Peer::start(Executor::Smol, config);
-        // It is polled until it is known, and from then on by nobody.
-        let joined = async {
-            loop {
-                if reader.handle.bootstrap().await == Ok(2) {
-                    return;
-                }
-            }
-        };
-        let mut joined = pin!(within("two peers", joined));
-        poll_fn(|cx| {
-            while silent.poll_next_unpin(cx).is_ready() {}
-            joined.poll_unpin(cx)
-        })
-        .await;
-
+        let (reader, _silent) = beside_a_silent_peer(fresh, Duration::from_secs(5)).await;
         let sure = reader.handle.with_freshness(Freshness::All);
         let found = within("an answer", sure.get_package(package.clone())).await.expect("found");
         assert_eq!((found.sequence, found.source), (1, Source::Partial));
@@ -189,29 +188,8 @@ fn all_copies_are_not_all_where_a_peer_was_silent() {
         let package =
             PackageId::owned(owner.public().to_peer_id(), "tool".parse().expect("a name"));
         let (_holder, fresh) = holder(Some(&head(&owner, "1.0.0", 1))).await;
-        let (mut silent, _handle) =
-            Node::new(Keypair::generate_ed25519(), loopback()).expect("a node");
-        let address = loop {
-            if let Some(Event::Listening { address }) = silent.next().await {
-                break address;
-            }
-        };
-        // The deadline is the default of thirty seconds.
-        let config = forgetful().with_mode(DhtMode::Client).with_bootstrap([fresh, address]);
-        let reader = Peer::start(Executor::Smol, config);
-        let joined = async {
-            loop {
-                if reader.handle.bootstrap().await == Ok(2) {
-                    return;
-                }
-            }
-        };
-        let mut joined = pin!(within("two peers", joined));
-        poll_fn(|cx| {
-            while silent.poll_next_unpin(cx).is_ready() {}
-            joined.poll_unpin(cx)
-        })
-        .await;
+        // Kademlia gives a silent peer up long before.
+        let (reader, _silent) = beside_a_silent_peer(fresh, Duration::from_secs(30)).await;
         let sure = reader.handle.with_freshness(Freshness::All);
         let start = std::time::Instant::now();
         let found = within("an answer", sure.get_package(package.clone())).await.expect("found");
