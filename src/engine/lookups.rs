@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Error, Found, Freshness, Source,
     command::Ticket,
-    record::{Head, Record, RecordKey, Rejected, Signed},
+    record::{Head, Kind, Record, RecordKey, Rejected, Signed},
 };
 
 /// When a copy that was found is enough to answer with.
@@ -108,13 +108,18 @@ impl Engine {
                 Enough::Whole
             }
         };
-        // From here on nothing older is believed, whoever is still waited for.
-        if let (Record::Head(head), Enough::AsWanted) = (&record, enough) {
+        let record = Arc::new(record);
+        // This node's own replica does not count: it may have missed what has happened since it was handed over.
+        replies.copy(from, Arc::clone(&record), now.unix);
+        if let (Record::Head(head), Enough::AsWanted) = (&*record, enough) {
+            // From here on nothing older is believed, whoever is still waited for.
             self.store.raise_high_water(head);
             self.cache.outdate(head, &key);
+            if !self.queries.is_wanted(query) {
+                // It comes too late for its own lookup, and is as good for the next.
+                return self.remember(now, &record);
+            }
         }
-        // This node's own replica does not count: it may have missed what has happened since it was handed over.
-        replies.copy(from, record, now.unix);
         match enough {
             Enough::Any => self.answer(now, query, |_| true),
             Enough::AsWanted => self.answer_heard(now, query),
@@ -258,7 +263,15 @@ impl Engine {
             (known, held) => known.or(held),
         };
         let is_found = replies.is_found();
-        match (replies.best(), known) {
+        // It may have been overtaken since it was heard.
+        let found = replies.best().filter(|found| match &***found {
+            Record::Head(head) if head.owner != self.local => {
+                let mark = self.store.high_water(Kind::Head, &head.owner, &head.name);
+                mark.is_none_or(|mark| mark <= head.revision)
+            }
+            _ => true,
+        });
+        match (found, known) {
             (Some(found), Some(known)) => {
                 let record = newest(found, &known, now.unix);
                 // Of claims, those that were found are a part.

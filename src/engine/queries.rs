@@ -245,6 +245,14 @@ impl Queries {
         }
     }
 
+    /// Whether anybody still waits for what this lookup finds.
+    pub(crate) fn is_wanted(&self, query: QueryKey) -> bool {
+        match self.running.get(&query) {
+            Some(Running::Lookup { key, .. }) => self.lookups.query(key) == Some(query),
+            _ => false,
+        }
+    }
+
     /// What has been heard so far of a key that is being looked up.
     pub(crate) fn heard(&self, key: &RecordKey) -> Option<&Replies> {
         match self.running.get(&self.lookups.query(key)?)? {

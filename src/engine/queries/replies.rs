@@ -61,7 +61,7 @@ impl Replies {
     }
 
     /// A valid copy, of a peer or of this node's own store.
-    pub(crate) fn copy(&mut self, from: Option<PeerId>, record: Record, unix: u64) {
+    pub(crate) fn copy(&mut self, from: Option<PeerId>, record: Arc<Record>, unix: u64) {
         match from {
             None => self.held_here = true,
             Some(peer) => {
@@ -72,7 +72,6 @@ impl Replies {
                 }
             }
         }
-        let record = Arc::new(record);
         self.best = Some(match self.best.take() {
             Some(known) => newest(&known, &record, unix),
             None => record,

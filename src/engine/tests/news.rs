@@ -193,3 +193,21 @@ fn a_quorum_that_old_copies_fill_answers_with_what_was_announced_meanwhile() {
     assert_eq!((found.sequence, found.source), (2, Source::Cache));
     assert_eq!(told_now(&mut lab, &id), Some(2));
 }
+
+#[test]
+fn what_comes_too_late_for_one_lookup_is_known_to_the_next() {
+    let mut lab = Lab::new(Config::new());
+    let (id, [old, new]) = two_heads("tool");
+    let (caller, _gone) = lab.get(&id);
+    let late = only_lookup(&mut lab);
+    lab.engine.cancel(caller);
+    lab.actions();
+    let (_, all) = lab.get_as(&id, Freshness::All);
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &old));
+    lab.learn(copy(late, &new));
+    // Who joins now is not told of the old one, and neither is who has waited.
+    assert_eq!(told_now(&mut lab, &id), Some(2));
+    lab.end(query, 20);
+    assert_eq!(answer(all).unwrap().unwrap().sequence, 2);
+}
