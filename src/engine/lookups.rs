@@ -257,20 +257,13 @@ impl Engine {
             Some((_, Source::Own)) | None => None,
             Some((record, _)) => Some(record),
         };
-        let held = self.store.held(key).map(Arc::new);
+        let held = self.store.held(key).filter(|held| !self.is_overtaken(held)).map(Arc::new);
         let known = match (known, held) {
             (Some(known), Some(held)) => Some(newest(&known, &held, now.unix)),
             (known, held) => known.or(held),
         };
         let is_found = replies.is_found();
-        // It may have been overtaken since it was heard.
-        let found = replies.best().filter(|found| match &***found {
-            Record::Head(head) if head.owner != self.local => {
-                let mark = self.store.high_water(Kind::Head, &head.owner, &head.name);
-                mark.is_none_or(|mark| mark <= head.revision)
-            }
-            _ => true,
-        });
+        let found = replies.best().filter(|found| !self.is_overtaken(found));
         match (found, known) {
             (Some(found), Some(known)) => {
                 let record = newest(found, &known, now.unix);
@@ -283,6 +276,17 @@ impl Engine {
             (Some(found), None) => Best::Known(Arc::clone(found)),
             (None, Some(known)) => Best::Known(known),
             (None, None) => Best::Nothing,
+        }
+    }
+
+    /// Whether a newer head of somebody else's package has been seen, since this one was heard or handed over.
+    fn is_overtaken(&self, record: &Record) -> bool {
+        match record {
+            Record::Head(head) if head.owner != self.local => {
+                let mark = self.store.high_water(Kind::Head, &head.owner, &head.name);
+                mark.is_some_and(|mark| head.revision < mark)
+            }
+            _ => false,
         }
     }
 
