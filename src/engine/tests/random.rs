@@ -469,10 +469,17 @@ impl Chaos {
 #[test]
 fn every_call_is_answered_once_and_in_time_and_nothing_is_retained() {
     let cases = std::env::var("PEERAGE_CASES").map_or(CASES, |cases| cases.parse().unwrap());
-    for seed in 0..cases {
-        let outcome = catch_unwind(AssertUnwindSafe(|| Chaos::new(seed).run()));
-        assert!(outcome.is_ok(), "with seed {seed}");
-    }
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            scope.spawn(move || {
+                for seed in (first as u64..cases).step_by(threads) {
+                    let outcome = catch_unwind(AssertUnwindSafe(|| Chaos::new(seed).run()));
+                    assert!(outcome.is_ok(), "with seed {seed}");
+                }
+            });
+        }
+    });
 }
 
 #[test]
