@@ -121,7 +121,7 @@ impl Engine {
             }
         }
         match enough {
-            Enough::Any => self.answer(now, query, |_| true),
+            Enough::Any => self.answer(now, query, |_, _, _| true),
             Enough::AsWanted => self.answer_heard(now, query),
             Enough::Whole => {}
         }
@@ -131,13 +131,17 @@ impl Engine {
     fn answer_heard(&mut self, now: Now, query: QueryKey) {
         let Some((_, replies)) = self.queries.lookup(query) else { return };
         let copies = replies.copies();
-        let is_others = replies.best().is_some_and(|best| is_head_of_other(best, &self.local));
-        if is_others && copies > 0 {
-            self.answer(now, query, |freshness| freshness.is_satisfied(copies));
-        }
+        self.answer(now, query, |record, freshness, local| {
+            is_head_of_other(record, local) && freshness.is_satisfied(copies)
+        });
     }
 
-    fn answer(&mut self, now: Now, query: QueryKey, enough: impl Fn(Freshness) -> bool) {
+    fn answer(
+        &mut self,
+        now: Now,
+        query: QueryKey,
+        enough: impl Fn(&Record, Freshness, &PeerId) -> bool,
+    ) {
         let Some((key, _)) = self.queries.lookup(query) else { return };
         // Nothing where nobody waits for this query any more.
         let Some(replies) = self.queries.heard(&key) else { return };
@@ -146,7 +150,9 @@ impl Engine {
             Best::Known(record) => (record, Source::Cache),
             Best::Nothing => return,
         };
-        let (waiting, finish) = self.queries.answer(query, enough);
+        let local = &self.local;
+        let (waiting, finish) =
+            self.queries.answer(query, |freshness| enough(&record, freshness, local));
         if let Some(query) = finish {
             self.actions.push_back(Action::Finish { query });
         }
@@ -229,6 +235,10 @@ impl Engine {
                 (Best::Found(record), _) => {
                     let source = if is_heard { Source::Network } else { Source::Partial };
                     Outcome::Found { record: Arc::clone(record), source }
+                }
+                // What this node holds of its own earlier life is nothing that it could go on from for certain.
+                (Best::Known(record), Hearing::Nobody) if is_own_head(record, &self.local) => {
+                    Outcome::NoPeers
                 }
                 (Best::Known(record), _) => {
                     let source = if is_heard { Source::Cache } else { Source::Partial };
@@ -414,7 +424,7 @@ impl Engine {
                     Progress::More(further) => read = further,
                     Progress::Answered => return Known::Answered,
                 },
-                None if self.is_absent(now, &key, freshness) => {
+                None if !read.is_partial() && self.is_absent(now, &key, freshness) => {
                     read.not_found();
                     return Known::Answered;
                 }
@@ -431,16 +441,15 @@ impl Engine {
         freshness: Freshness,
     ) -> Option<(Arc<Record>, Source)> {
         let replies = self.queries.heard(key)?;
-        if !is_head_of_other(replies.best()?, &self.local)
-            || !freshness.is_satisfied(replies.copies())
-        {
+        if !freshness.is_satisfied(replies.copies()) {
             return None;
         }
-        match self.best(now, key, replies) {
-            Best::Found(record) => Some((record, Source::Network)),
-            Best::Known(record) => Some((record, Source::Cache)),
-            Best::Nothing => None,
-        }
+        let heard = match self.best(now, key, replies) {
+            Best::Found(record) => (record, Source::Network),
+            Best::Known(record) => (record, Source::Cache),
+            Best::Nothing => return None,
+        };
+        Some(heard).filter(|(record, _)| is_head_of_other(record, &self.local))
     }
 
     /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
@@ -491,6 +500,10 @@ impl Engine {
         self.queries.get(key, Waiter { ticket, freshness: Freshness::First });
         self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
     }
+}
+
+fn is_own_head(record: &Record, local: &PeerId) -> bool {
+    matches!(record, Record::Head(head) if head.owner == *local)
 }
 
 fn is_head_of_other(record: &Record, local: &PeerId) -> bool {

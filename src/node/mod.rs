@@ -251,6 +251,8 @@ impl Node {
             return Turn::Pending;
         }
         self.heartbeat = now.mono.saturating_add(HEARTBEAT);
+        // What was answered before this turn is no reason to end it.
+        self.engine.take_answered();
         let turn = loop {
             if *budget == 0 {
                 break Turn::Spent;

@@ -54,10 +54,9 @@ impl Replies {
         !self.holders.is_empty()
     }
 
-    /// How many peers have answered with a copy, once there is a valid one. Those that hold an older one count: they
-    /// have been heard.
+    /// How many peers have answered with a copy. Those that hold an older one count: they have been heard.
     pub(crate) fn copies(&self) -> usize {
-        if self.is_found() { self.holders.len() + self.outdated.len() } else { 0 }
+        self.holders.len() + self.outdated.len()
     }
 
     /// A valid copy, of a peer or of this node's own store.

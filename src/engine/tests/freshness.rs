@@ -276,3 +276,17 @@ fn a_deadline_goes_as_far_as_what_is_known_here_allows() {
     lab.advance(Duration::from_secs(30));
     assert_eq!(answer(waiting).unwrap().map(|package| package.source), Ok(Source::Partial));
 }
+
+#[test]
+fn a_quorum_of_replicas_that_are_all_behind_has_been_heard() {
+    let mut lab = Lab::new(Config::new());
+    let (id, [old, new]) = two_heads("tool");
+    let now = lab.now();
+    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
+    let (_, quorum) = lab.get_as(&id, Freshness::Quorum(2));
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &old));
+    lab.learn(copy(query, &old));
+    let found = answer(quorum).unwrap().unwrap();
+    assert_eq!((found.sequence, found.source), (2, Source::Cache));
+}
