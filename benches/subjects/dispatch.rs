@@ -81,10 +81,10 @@ pub(crate) fn wanted(package: &Package) -> PackageId {
 
 /// What an executor remembers of a task.
 #[derive(Default)]
-struct Woken(AtomicBool);
+pub(crate) struct Woken(AtomicBool);
 
 impl Woken {
-    fn take(&self) -> bool {
+    pub(crate) fn take(&self) -> bool {
         self.0.swap(false, Ordering::AcqRel)
     }
 }

@@ -5,11 +5,8 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::Arc,
+    task::{Context, Poll, Wake as _, Waker},
 };
 
 use futures::{
@@ -35,7 +32,7 @@ use peerage::{
 };
 
 use crate::{
-    dispatch::{ByHand, Outcome},
+    dispatch::{ByHand, Outcome, Woken},
     raw::{self, Behaviour, RawClient},
 };
 
@@ -106,7 +103,7 @@ impl WaitingNode {
         let before = allocated();
         waiting.assert_waiting(lookups);
         // Until it has taken in all of them, and told the network of as many as it does at once.
-        woken.0.store(true, Ordering::Release);
+        woken.wake_by_ref();
         while woken.take() {
             waiting.poll();
         }
@@ -130,21 +127,6 @@ impl WaitingNode {
     pub(crate) fn assert_waiting(&mut self, lookups: usize) {
         let answer = self.callers.poll_next_unpin(&mut Context::from_waker(&noop_waker()));
         assert!(answer.is_pending() && self.callers.len() == lookups, "somebody was answered");
-    }
-}
-
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Woken {
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::AcqRel)
-    }
-}
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Release);
     }
 }
 

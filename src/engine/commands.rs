@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use super::{
     Action, Deadline, Engine, Now, Operation,
     calls::{Call, GetRecord, Since},
-    lookups::{Best, Known},
+    lookups::Known,
     own::Change,
     peers::Reach,
     publish::Stage,
@@ -87,7 +87,8 @@ impl Engine {
         if let Some(timer) = call.since.timer.take() {
             self.wheel.cancel(timer);
         }
-        self.leave(ticket, &call.operation);
+        let awaited = self.awaited(&call.operation);
+        self.leave(ticket, &call.operation, awaited);
         if let Operation::Publish(mut publish) = call.operation {
             // What is signed stands, and the node sees to it that it is stored.
             publish.reply = None;
@@ -103,15 +104,13 @@ impl Engine {
     pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
         let Some(mut call) = self.calls.remove(ticket) else { return };
         call.since.timer = None;
-        let best = self.awaited(&call.operation).map(|key| match self.queries.heard(&key) {
-            Some(replies) => self.best(now, &key, replies),
-            None => self.best(now, &key, &Replies::default()),
+        let awaited = self.awaited(&call.operation);
+        let best = awaited.and_then(|key| {
+            let nothing = Replies::default();
+            let replies = self.queries.heard(&key).unwrap_or(&nothing);
+            self.best(now, &key, replies).known()
         });
-        let best = match best {
-            Some(Best::Found(record) | Best::Known(record)) => Some(record),
-            Some(Best::Nothing) | None => None,
-        };
-        self.leave(ticket, &call.operation);
+        self.leave(ticket, &call.operation, awaited);
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
             (Operation::Publish(mut publish), _) => {
@@ -124,11 +123,11 @@ impl Engine {
                 }
             }
             // Better what was found so far than nothing.
-            (Operation::GetRecord(get), Some(best)) => {
+            (Operation::GetRecord(get), Some((best, _))) => {
                 let record = Arc::unwrap_or_clone(best);
                 get.reply.send(Ok(Found { record, source: Source::Partial }));
             }
-            (Operation::Read(mut read), Some(best)) => {
+            (Operation::Read(mut read), Some((best, _))) => {
                 read.make_do();
                 if let Progress::More(read) = self.advance(read, &best, Source::Partial)
                     && let Known::Lacks(_, read) = self.read_known(now, read)
@@ -158,10 +157,10 @@ impl Engine {
         }
     }
 
-    fn leave(&mut self, ticket: Ticket, operation: &Operation) {
+    fn leave(&mut self, ticket: Ticket, operation: &Operation, awaited: Option<RecordKey>) {
         if let Operation::Bootstrap { .. } = operation {
             self.queries.leave_bootstrap(ticket);
-        } else if let Some(key) = self.awaited(operation)
+        } else if let Some(key) = awaited
             && let Some(query) = self.queries.leave(&key, ticket)
         {
             self.actions.push_back(Action::Finish { query });

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Error, Found, Freshness, Source,
     command::Ticket,
-    record::{Head, Kind, Record, RecordKey, Rejected, Signed},
+    record::{Head, Record, RecordKey, Rejected, Signed},
 };
 
 /// When a copy that was found is enough to answer with.
@@ -59,6 +59,17 @@ pub(super) enum Best {
     /// No peer was found to hold it, or only older ones: this node was told of it before.
     Known(Arc<Record>),
     Nothing,
+}
+
+impl Best {
+    /// The record, and where it came from if enough was heard.
+    pub(super) fn known(self) -> Option<(Arc<Record>, Source)> {
+        match self {
+            Self::Found(record) => Some((record, Source::Network)),
+            Self::Known(record) => Some((record, Source::Cache)),
+            Self::Nothing => None,
+        }
+    }
 }
 
 /// How far a read comes with what is known here.
@@ -115,7 +126,7 @@ impl Engine {
             // From here on nothing older is believed, whoever is still waited for.
             self.store.raise_high_water(head);
             self.cache.outdate(head, &key);
-            if !self.queries.is_wanted(query) {
+            if self.queries.wanted(query).is_none() {
                 // It comes too late for its own lookup, and is as good for the next.
                 return self.remember(now, &record);
             }
@@ -142,14 +153,9 @@ impl Engine {
         query: QueryKey,
         enough: impl Fn(&Record, Freshness, &PeerId) -> bool,
     ) {
-        let Some((key, _)) = self.queries.lookup(query) else { return };
-        // Nothing where nobody waits for this query any more.
+        let Some(key) = self.queries.wanted(query) else { return };
         let Some(replies) = self.queries.heard(&key) else { return };
-        let (record, source) = match self.best(now, &key, replies) {
-            Best::Found(record) => (record, Source::Network),
-            Best::Known(record) => (record, Source::Cache),
-            Best::Nothing => return,
-        };
+        let Some((record, source)) = self.best(now, &key, replies).known() else { return };
         let local = &self.local;
         let (waiting, finish) =
             self.queries.answer(query, |freshness| enough(&record, freshness, local));
@@ -210,14 +216,14 @@ impl Engine {
             Hearing::All | Hearing::Some if !waiting.is_empty() => Extent::Whole,
             _ => Extent::Part,
         };
-        self.repair(now, key, replies, &without, extent);
+        let best = self.best(now, key, replies);
+        self.repair(now, key, &best, replies, &without, extent);
         if waiting.is_empty() {
             return;
         }
-        let best = self.best(now, key, replies);
         match (&best, hearing) {
             (Best::Found(record), Hearing::All | Hearing::Some) => {
-                self.remember(now, &Arc::clone(record));
+                self.remember(now, record);
             }
             (Best::Nothing, Hearing::All | Hearing::Some) => {
                 self.absences.insert(*key, now.mono);
@@ -227,7 +233,7 @@ impl Engine {
         let copies = replies.copies();
         for Waiter { ticket, freshness } in waiting {
             let is_heard = match hearing {
-                Hearing::All => true,
+                Hearing::All => freshness.is_satisfied_at_end(copies, true),
                 Hearing::Some => freshness.is_satisfied_at_end(copies, false),
                 Hearing::Nobody | Hearing::CutShort => false,
             };
@@ -292,11 +298,8 @@ impl Engine {
     /// Whether a newer head of somebody else's package has been seen, since this one was heard or handed over.
     fn is_overtaken(&self, record: &Record) -> bool {
         match record {
-            Record::Head(head) if head.owner != self.local => {
-                let mark = self.store.high_water(Kind::Head, &head.owner, &head.name);
-                mark.is_some_and(|mark| head.revision < mark)
-            }
-            _ => false,
+            Record::Head(head) => head.owner != self.local && self.store.is_overtaken(head),
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
         }
     }
 
@@ -306,13 +309,14 @@ impl Engine {
         &mut self,
         now: Now,
         key: &RecordKey,
+        best: &Best,
         replies: &Replies,
         without: &[PeerId],
         extent: Extent,
     ) {
-        let best = match (self.best(now, key, replies), self.store.own(key).map(Arc::new)) {
-            (Best::Found(best) | Best::Known(best), Some(own)) => newest(&best, &own, now.unix),
-            (Best::Found(best) | Best::Known(best), None) => best,
+        let best = match (best, self.store.own(key).map(Arc::new)) {
+            (Best::Found(best) | Best::Known(best), Some(own)) => newest(best, &own, now.unix),
+            (Best::Found(best) | Best::Known(best), None) => Arc::clone(best),
             (Best::Nothing, Some(own)) => own,
             (Best::Nothing, None) => return,
         };
@@ -444,12 +448,8 @@ impl Engine {
         if !freshness.is_satisfied(replies.copies()) {
             return None;
         }
-        let heard = match self.best(now, key, replies) {
-            Best::Found(record) => (record, Source::Network),
-            Best::Known(record) => (record, Source::Cache),
-            Best::Nothing => return None,
-        };
-        Some(heard).filter(|(record, _)| is_head_of_other(record, &self.local))
+        let heard = self.best(now, key, replies).known();
+        heard.filter(|(record, _)| is_head_of_other(record, &self.local))
     }
 
     /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.

@@ -32,7 +32,7 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use crate::{
     Config, Digest, Entropy, Event, Freshness, PackageName, Source,
     command::Ticket,
-    record::{Kind, Record, RecordKey},
+    record::{Record, RecordKey},
     shelf::Shelf,
 };
 
@@ -393,18 +393,12 @@ impl Engine {
         }
         let record = match &**record {
             // Where a newer head has been seen since, by the store for example, this one is not believed.
-            Record::Head(head) => {
-                let mark = self.store.high_water(Kind::Head, &head.owner, &head.name);
-                if mark.is_some_and(|mark| head.revision < mark) {
-                    return None;
-                }
-                Arc::clone(record)
-            }
+            Record::Head(head) if self.store.is_overtaken(head) => return None,
             // Some claims of a set may have expired before the others.
             Record::Claims { set, dropped } => {
                 Arc::new(Record::Claims { set: set.merge(set, now.unix), dropped: *dropped })
             }
-            Record::Release(_) | Record::Page(_) => Arc::clone(record),
+            Record::Head(_) | Record::Release(_) | Record::Page(_) => Arc::clone(record),
         };
         Some((record, Source::Cache))
     }

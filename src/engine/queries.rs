@@ -25,8 +25,8 @@ mod tests;
 pub(crate) use replies::{Extent, Replies, newest, saying};
 #[cfg(test)]
 pub(crate) use table::BYTES_IN_LINE;
+use table::Lookups;
 pub(crate) use table::Waiter;
-use table::{Left, Lookups};
 
 /// Names one query for as long as it lives. Never reused within a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -245,11 +245,12 @@ impl Queries {
         }
     }
 
-    /// Whether anybody still waits for what this lookup finds.
-    pub(crate) fn is_wanted(&self, query: QueryKey) -> bool {
-        match self.running.get(&query) {
-            Some(Running::Lookup { key, .. }) => self.lookups.query(key) == Some(query),
-            _ => false,
+    /// The key that a lookup asks for, if anybody still waits for what it finds. Another query may be asking for the
+    /// key by now.
+    pub(crate) fn wanted(&self, query: QueryKey) -> Option<RecordKey> {
+        match self.running.get(&query)? {
+            Running::Lookup { key, .. } => (self.lookups.query(key) == Some(query)).then_some(*key),
+            Running::Put { .. } | Running::Bootstrap { .. } | Running::Repair => None,
         }
     }
 
@@ -264,10 +265,7 @@ impl Queries {
     /// One caller no longer waits for a lookup. If nobody does any more, its query is to be finished: this one,
     /// if it runs.
     pub(crate) fn leave(&mut self, key: &RecordKey, caller: Ticket) -> Option<QueryKey> {
-        match self.lookups.leave(key, caller) {
-            Left::Nobody(query) => query,
-            Left::Others => None,
-        }
+        self.lookups.leave(key, caller)
     }
 
     /// One caller no longer waits for the bootstrap, which is carried out all the same.
@@ -285,11 +283,7 @@ impl Queries {
         query: QueryKey,
         enough: impl Fn(Freshness) -> bool,
     ) -> (Vec<Ticket>, Option<QueryKey>) {
-        let Some((key, _)) = self.lookup(query) else { return (Vec::new(), None) };
-        // Another query may be asking for the key by now.
-        if self.lookups.query(&key) != Some(query) {
-            return (Vec::new(), None);
-        }
+        let Some(key) = self.wanted(query) else { return (Vec::new(), None) };
         let answered = self.lookups.answer(&key, enough);
         let finish = self.lookups.query(&key).is_none();
         (answered, finish.then_some(query))
@@ -297,15 +291,14 @@ impl Queries {
 
     /// libp2p reports the end of a query: its place is free.
     pub(crate) fn ended(&mut self, query: QueryKey) -> Option<Ended> {
+        let wanted = self.wanted(query);
         let running = self.running.remove(&query)?;
         if let Some(inside) = self.inside.get_mut(running.kind()) {
             *inside = inside.saturating_sub(1);
         }
         Some(match running {
             Running::Lookup { key, replies } => {
-                let lookup = (self.lookups.query(&key) == Some(query))
-                    .then(|| self.lookups.remove(&key))
-                    .flatten();
+                let lookup = wanted.and_then(|key| self.lookups.remove(&key));
                 let waiting = lookup.map(table::Lookup::into_waiting).unwrap_or_default();
                 Ended::Lookup { key, waiting, replies }
             }

@@ -182,6 +182,15 @@ fn only_lookup(lab: &mut Lab) -> QueryKey {
     query
 }
 
+/// A plain reader has read this head, so that it is remembered.
+fn read_once(lab: &mut Lab, id: &PackageId, head: &Signed<Head>) {
+    let (_, waiting) = lab.get(id);
+    let query = only_lookup(lab);
+    lab.learn(copy(query, head));
+    lab.end(query, 1);
+    assert!(answer(waiting).unwrap().is_ok());
+}
+
 fn two_heads(name: &str) -> (PackageId, [Signed<Head>; 2]) {
     let keypair = Keypair::generate_ed25519();
     let (id, old) = published_by(&keypair, name, 1);

@@ -42,15 +42,6 @@ pub(super) struct Lookup {
     waiting: Waiting,
 }
 
-/// What one caller leaves behind by going away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
-    /// Others wait, or it was not there.
-    Others,
-    /// Nobody; the lookup has left the table. If a query was asking for it, this one.
-    Nobody(Option<QueryKey>),
-}
-
 #[derive(Debug)]
 pub(super) struct Lookups {
     pages: Pages<Lookup>,
@@ -154,10 +145,8 @@ impl Lookups {
         let index = self.pages.insert(Links { prev: self.last, next: NIL }, lookup);
         self.link_next(self.last, index);
         self.last = index;
-        let (pages, hasher) = (&self.pages, &self.hasher);
-        // Every index in the table has its lookup; the key only has to be the same each time.
-        let rehash = |&index: &u32| pages.get(index).map_or(0, |known| hasher.hash_one(known.key));
-        self.by_key.insert_unique(hasher.hash_one(key), index, rehash);
+        let hash = self.hasher.hash_one(key);
+        self.by_key.insert_unique(hash, index, rehash(&self.pages, &self.hasher));
     }
 
     /// The first lookup leaves the line: this query asks for it from now on.
@@ -190,37 +179,29 @@ impl Lookups {
         answered
     }
 
-    /// One caller no longer waits.
-    pub(super) fn leave(&mut self, key: &RecordKey, caller: Ticket) -> Left {
-        let Some(lookup) = self.find(key).and_then(|index| self.pages.get_mut(index)) else {
-            return Left::Others;
-        };
-        if !lookup.waiting.remove(caller) {
-            return Left::Others;
-        }
-        Left::Nobody(self.remove(key).and_then(|lookup| lookup.query))
+    /// One caller no longer waits. With the last one the lookup goes; the query that was asking for it, if one was,
+    /// is left to nobody.
+    pub(super) fn leave(&mut self, key: &RecordKey, caller: Ticket) -> Option<QueryKey> {
+        let index = self.find(key)?;
+        let nobody_left = self.pages.get_mut(index)?.waiting.remove(caller);
+        if nobody_left { self.remove(key)?.query } else { None }
     }
 
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Lookup> {
-        let (pages, hash) = (&self.pages, self.hasher.hash_one(key));
-        let is_it = |&index: &u32| pages.get(index).is_some_and(|lookup| lookup.key == *key);
-        let (index, _) = self.by_key.find_entry(hash, is_it).ok()?.remove();
+        let hash = self.hasher.hash_one(key);
+        let (index, _) = self.by_key.find_entry(hash, is_of(&self.pages, key)).ok()?.remove();
         if self.pages.get(index)?.query.is_none() {
             self.leave_line(index);
         }
         // What a burst took is given back.
         if self.by_key.capacity() > 4 * self.by_key.len() + 1024 {
-            let (pages, hasher) = (&self.pages, &self.hasher);
-            let rehash =
-                |&index: &u32| pages.get(index).map_or(0, |known| hasher.hash_one(known.key));
-            self.by_key.shrink_to(2 * self.by_key.len(), rehash);
+            self.by_key.shrink_to(2 * self.by_key.len(), rehash(&self.pages, &self.hasher));
         }
         self.pages.take(index).map(|(_, lookup)| lookup)
     }
 
     fn find(&self, key: &RecordKey) -> Option<u32> {
-        let is_it = |&index: &u32| self.pages.get(index).is_some_and(|lookup| lookup.key == *key);
-        self.by_key.find(self.hasher.hash_one(key), is_it).copied()
+        self.by_key.find(self.hasher.hash_one(key), is_of(&self.pages, key)).copied()
     }
 
     /// Closes the gap that a lookup leaves in the line.
@@ -241,4 +222,14 @@ impl Lookups {
             None => self.first = next,
         }
     }
+}
+
+/// Whether an index in the table of keys is that of this key's lookup.
+fn is_of(pages: &Pages<Lookup>, key: &RecordKey) -> impl Fn(&u32) -> bool {
+    |&index| pages.get(index).is_some_and(|lookup| lookup.key == *key)
+}
+
+/// The hash of an index in the table of keys. Each has its lookup there; the key only has to be the same each time.
+fn rehash(pages: &Pages<Lookup>, hasher: &RandomState) -> impl Fn(&u32) -> u64 {
+    |&index| pages.get(index).map_or(0, |lookup| hasher.hash_one(lookup.key))
 }

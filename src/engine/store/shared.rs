@@ -76,6 +76,12 @@ impl SharedStore {
         self.lock().newest_seen(kind, owner, name)
     }
 
+    /// Whether a newer head of the same package has been seen.
+    pub(crate) fn is_overtaken(&self, head: &Head) -> bool {
+        let mark = self.high_water(Kind::Head, &head.owner, &head.name);
+        mark.is_some_and(|mark| head.revision < mark)
+    }
+
     /// Whether it is news that there are two heads of this one's revision.
     pub(crate) fn is_news_of_equivocation(&self, head: &Head) -> bool {
         self.lock().high_water.is_news(head)

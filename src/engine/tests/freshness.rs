@@ -76,11 +76,7 @@ fn whoever_wants_all_copies_waits_for_the_end_of_the_lookup_and_others_do_not() 
 fn whoever_wants_more_than_the_first_copy_is_not_answered_from_memory() {
     let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
-    let (_, first) = lab.get(&id);
-    let query = only_lookup(&mut lab);
-    lab.learn(copy(query, &old));
-    lab.end(query, 1);
-    assert!(answer(first).unwrap().is_ok());
+    read_once(&mut lab, &id, &old);
     let (_, all) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &new));

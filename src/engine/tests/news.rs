@@ -25,11 +25,7 @@ fn what_a_partial_answer_has_found_is_not_undone_by_the_next_plain_read() {
     for cut_short in [false, true] {
         let mut lab = Lab::new(Config::new());
         let (id, [old, new]) = two_heads("tool");
-        let (_, first) = lab.get(&id);
-        let query = only_lookup(&mut lab);
-        lab.learn(copy(query, &old));
-        lab.end(query, 1);
-        assert!(answer(first).unwrap().is_ok());
+        read_once(&mut lab, &id, &old);
         let (_, all) = lab.get_as(&id, Freshness::All);
         let query = only_lookup(&mut lab);
         lab.learn(copy(query, &new));
@@ -50,11 +46,7 @@ fn a_withdrawal_that_a_partial_answer_has_found_is_not_undone_by_the_next_plain_
     let keypair = Keypair::generate_ed25519();
     let (id, old) = published_by(&keypair, "tool", 1);
     let gone = tombstone(&keypair, &id, 2);
-    let (_, first) = lab.get(&id);
-    let query = only_lookup(&mut lab);
-    lab.learn(copy(query, &old));
-    lab.end(query, 1);
-    assert!(answer(first).unwrap().is_ok());
+    read_once(&mut lab, &id, &old);
     let (_, all) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &gone));
