@@ -40,9 +40,9 @@ pub(crate) struct Ticket(pub(crate) u64);
 pub(crate) enum Command {
     GetPackage { package: PackageId, freshness: Freshness, reply: Reply<Box<Package>> },
     ListVersions { package: PackageId, freshness: Freshness, reply: Reply<Versions> },
-    Register { manifest: Box<Manifest>, reply: Reply<Receipt> },
-    Yank { name: PackageName, version: Version, reply: Reply<Receipt> },
-    Unregister { name: PackageName, reply: Reply<Receipt> },
+    Register { manifest: Box<Manifest>, confirmation: u8, reply: Reply<Receipt> },
+    Yank { name: PackageName, version: Version, confirmation: u8, reply: Reply<Receipt> },
+    Unregister { name: PackageName, confirmation: u8, reply: Reply<Receipt> },
     Search { query: Query, reply: Reply<Vec<Package>> },
     Metadata { reply: Reply<RegistryMetadata> },
     GetRecord { key: RecordKey, freshness: Freshness, reply: Reply<Found> },

@@ -302,6 +302,9 @@ pub struct Limits {
     pub topics: usize,
     /// Peers whose conduct is remembered. Default: 4,096.
     pub remembered_peers: usize,
+    /// Peers that are refused for a while because of their conduct; of more, the one that has been refused for longest
+    /// is pardoned. Zero refuses nobody. Default: 1,024.
+    pub blocked_peers: usize,
     /// Names that trust on first use may pin. Default: 4,096.
     pub pins: usize,
     /// Connections in all, a quarter of which only this node's own dials can take. Default: 512.
@@ -328,6 +331,7 @@ impl Default for Limits {
             queued_announcements: 256,
             topics: 64,
             remembered_peers: 4_096,
+            blocked_peers: 1_024,
             pins: 4_096,
             connections: 512,
             connections_per_peer: 4,
@@ -370,6 +374,8 @@ impl Limits {
         with_topics: topics: usize,
         /// Sets [`remembered_peers`](Self::remembered_peers).
         with_remembered_peers: remembered_peers: usize,
+        /// Sets [`blocked_peers`](Self::blocked_peers).
+        with_blocked_peers: blocked_peers: usize,
         /// Sets [`pins`](Self::pins).
         with_pins: pins: usize,
         /// Sets [`connections`](Self::connections).

@@ -74,6 +74,14 @@ pub enum Event {
         /// How many peers hold the least held record of it.
         replicas: u32,
     },
+    /// A peer has served or handed over so many records that no honest peer would, that its connections are ended and
+    /// new ones refused for an hour. See [`Reputation`](crate::Reputation).
+    PeerBlocked {
+        /// The peer.
+        peer: PeerId,
+        /// What its [score](crate::Reputation::score) has come to.
+        score: u8,
+    },
     /// An owner signed two different heads with one sequence. One is kept, the same one on every peer; the
     /// owner deserves no trust.
     Equivocation {

@@ -22,6 +22,7 @@ use crate::{
     Versions,
     command::{Cancels, Command, Reply, Request, Ticket},
     config::validate_topic,
+    net::REPLICATION_FACTOR,
     queue,
     record::{Record, RecordKey},
     shelf::Shelf,
@@ -42,6 +43,7 @@ use crate::{
 pub struct Handle {
     shared: Arc<Shared>,
     freshness: Freshness,
+    confirmation: u8,
 }
 
 struct Shared {
@@ -68,6 +70,7 @@ impl fmt::Debug for Handle {
             .field("peer_id", &self.shared.facts.peer_id)
             .field("network", &self.shared.facts.network)
             .field("freshness", &self.freshness)
+            .field("confirmation", &self.confirmation)
             .finish_non_exhaustive()
     }
 }
@@ -82,7 +85,7 @@ impl Handle {
     ) -> Self {
         let tickets = AtomicU64::new(0);
         let shared = Arc::new(Shared { commands, cancels, tickets, clock, shelf, facts });
-        Self { shared, freshness: Freshness::First }
+        Self { shared, freshness: Freshness::First, confirmation: 0 }
     }
 
     /// A handle to the same node whose reads wait for so many replicas: [`get_record`](Self::get_record), and of
@@ -101,7 +104,42 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn with_freshness(&self, freshness: Freshness) -> Self {
-        Self { shared: Arc::clone(&self.shared), freshness }
+        Self { freshness, ..self.clone() }
+    }
+
+    /// A handle to the same node whose changes are read back before they are answered: `register`, `yank` and
+    /// `unregister` of [`Registry`]. This handle's changes are answered as before.
+    ///
+    /// An acknowledgement says that a peer has verified a record and stored it, and a liar acknowledges too. So that, once
+    /// all puts have ended, every record of the change (head, claim, release, and pages of the list that are new) is
+    /// looked up as any reader would do, until `peers` peers have served it or all that the lookup finds were asked.
+    /// [`Receipt::confirmed`] says how many of them served the record that fewest did. A peer counts whose own reply held
+    /// exactly what was put: the same signed body, or for a set of claims, one with this claim in it. Neither this
+    /// node's own copy counts nor one that came twice from one peer.
+    ///
+    /// Peers are told apart by their identities, and nothing else is known of how independent they are: one operator
+    /// can run many. What is confirmed is that so many identities served the record just now.
+    ///
+    /// Fewer than `peers` are no error: the change stands, is announced and put again like any other. See
+    /// [`Receipt::is_confirmed`]. The deadline is that of the whole call; when it passes, the receipt says what was
+    /// confirmed by then. Zero, the default of every handle, reads nothing back; more than 20 are taken as 20, which is
+    /// how many replicas a record has.
+    ///
+    /// ```no_run
+    /// use peerage::{Handle, Manifest, Registry};
+    ///
+    /// async fn publish(handle: &Handle, manifest: Manifest) -> peerage::Result<()> {
+    ///     let receipt = handle.with_confirmation(3).register(manifest).await?;
+    ///     if !receipt.is_confirmed() {
+    ///         println!("only {} peers serve it so far", receipt.confirmed);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_confirmation(&self, peers: u8) -> Self {
+        let most = u8::try_from(REPLICATION_FACTOR.get()).unwrap_or(u8::MAX);
+        Self { confirmation: peers.min(most), ..self.clone() }
     }
 
     /// The node's identity: the owner of what this handle publishes.
@@ -356,7 +394,8 @@ impl Registry for Handle {
         async move {
             manifest.validate()?;
             let manifest = Box::new(manifest);
-            self.ask(|reply| Command::Register { manifest, reply }).await
+            let confirmation = self.confirmation;
+            self.ask(|reply| Command::Register { manifest, confirmation, reply }).await
         }
         .boxed()
     }
@@ -396,11 +435,13 @@ impl Registry for Handle {
     }
 
     fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>> {
-        self.ask(|reply| Command::Yank { name: package, version, reply }).boxed()
+        let (name, confirmation) = (package, self.confirmation);
+        self.ask(move |reply| Command::Yank { name, version, confirmation, reply }).boxed()
     }
 
     fn unregister(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>> {
-        self.ask(|reply| Command::Unregister { name: package, reply }).boxed()
+        let (name, confirmation) = (package, self.confirmation);
+        self.ask(move |reply| Command::Unregister { name, confirmation, reply }).boxed()
     }
 
     fn metadata(&self) -> BoxFuture<'_, Result<RegistryMetadata>> {

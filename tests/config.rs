@@ -202,6 +202,7 @@ fn what_can_be_done_without_may_be_bounded_at_nothing() {
         "queued_announcements",
         "topics",
         "remembered_peers",
+        "blocked_peers",
         "pins",
     ] {
         let config = read(with(&format!("limits.{bound}"), json!(0))).expect("readable");

@@ -175,8 +175,16 @@ fn two_processes_find_each_others_packages() {
     bob.ask(json!({"id": "b", "op": "bootstrap"}));
 
     let manifest = json!({"name": "tiny", "version": "1.0.0", "description": "a tiny package"});
-    let receipt = alice.ask(json!({"id": 1, "op": "register", "manifest": manifest}));
+    let register = json!({"id": 1, "op": "register", "manifest": manifest, "confirm": 1});
+    let receipt = alice.ask(register);
     assert_eq!(receipt["id"], json!(format!("{alice_id}/tiny@1.0.0")));
+    assert_eq!((&receipt["confirmed"], &receipt["confirmation"]), (&json!(1), &json!(1)));
+    let reputation = alice.ask(json!({"id": 9, "op": "reputation", "peer": bob_id}));
+    assert!(
+        reputation["score"].as_u64() > Some(50),
+        "it has served what it was given: {reputation}"
+    );
+    assert!(reputation["success"].as_f64() > Some(0.5), "{reputation}");
 
     let package = bob.ask(json!({"id": 1, "op": "get", "package": "tiny"}));
     assert_eq!(package["owner"], json!(alice_id));

@@ -62,7 +62,10 @@ fn parse_object(mut fields: Fields) -> Input {
 fn parse_request(mut fields: Fields) -> Result<Request> {
     let op = fields.text("op")?;
     let request = match op.as_str() {
-        "register" => Request::Register(Box::new(manifest(fields.needed("manifest")?)?)),
+        "register" => {
+            let manifest = Box::new(manifest(fields.needed("manifest")?)?);
+            Request::Register { manifest, confirm: fields.confirm()? }
+        }
         "get" => {
             let package = fields.package_and_version()?;
             let freshness = fields.optional_text("freshness")?;
@@ -152,6 +155,12 @@ impl Fields {
             Some(version) => package.with_version(version),
             None => package,
         })
+    }
+
+    fn confirm(&mut self) -> Result<u8> {
+        let confirm = self.optional("confirm").unwrap_or_else(|| 0.into());
+        let number = confirm.as_u64().and_then(|number| u8::try_from(number).ok());
+        number.ok_or_else(|| invalid("confirm", "must be a number of peers up to 255"))
     }
 
     fn addresses(&mut self) -> Result<Vec<Multiaddr>> {

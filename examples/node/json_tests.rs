@@ -98,8 +98,12 @@ fn a_manifest_reads_as_the_library_writes_it() {
     let manifest = Manifest::new(name("tiny"), "1.2.0".parse().unwrap())
         .with_description("small")
         .with_keywords(["http"]);
+    let manifest = Box::new(manifest);
     let line = json!({"id": 1, "op": "register", "manifest": manifest}).to_string();
-    assert_eq!(request(&line), Request::Register(Box::new(manifest)));
+    let register = |confirm| Request::Register { manifest: manifest.clone(), confirm };
+    assert_eq!(request(&line), register(0));
+    let line = json!({"op": "register", "manifest": manifest, "confirm": 3}).to_string();
+    assert_eq!(request(&line), register(3));
 }
 
 #[test]
@@ -136,6 +140,10 @@ fn what_cannot_be_used_is_refused_under_its_id_with_the_field_at_fault() {
         (r#"{"id":1,"op":"dial","addresses":["localhost"]}"#, "addresses[0]"),
         (r#"{"id":1,"op":"register"}"#, "manifest"),
         (r#"{"id":1,"op":"register","manifest":[]}"#, "manifest"),
+        (
+            r#"{"id":1,"op":"register","manifest":{"name":"a","version":"1.0.0"},"confirm":256}"#,
+            "confirm",
+        ),
         (r#"{"id":1,"op":"register","manifest":{"version":"1.0.0"}}"#, "manifest.name"),
         (r#"{"id":1,"op":"register","manifest":{"name":"a","version":"1"}}"#, "manifest.version"),
         (

@@ -10,20 +10,39 @@ use serde::Serialize;
 /// One call of the library.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Request {
-    Register(Box<Manifest>),
-    Get { package: PackageId, freshness: Freshness },
+    /// Read back from so many peers, if any.
+    Register {
+        manifest: Box<Manifest>,
+        confirm: u8,
+    },
+    Get {
+        package: PackageId,
+        freshness: Freshness,
+    },
     Versions(PackageId),
     Search(Query),
-    Yank { package: PackageId, version: Version },
+    Yank {
+        package: PackageId,
+        version: Version,
+    },
     Unregister(PackageId),
     Metadata,
     Peers,
-    Dial { peer: PeerId, addresses: Vec<Multiaddr> },
+    Dial {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
     Bootstrap,
     Subscribe(String),
     Unsubscribe(String),
-    Announce { topic: String, text: String },
-    Pin { name: PackageName, owner: PeerId },
+    Announce {
+        topic: String,
+        text: String,
+    },
+    Pin {
+        name: PackageName,
+        owner: PeerId,
+    },
     Unpin(PackageName),
     Reputation(PeerId),
     Shutdown,
@@ -79,7 +98,10 @@ impl Request {
     /// Asks the node, and waits for its answer.
     pub(crate) async fn ask(self, handle: &Handle) -> Result<Answer> {
         Ok(match self {
-            Self::Register(manifest) => Answer::Receipt(handle.register(*manifest).await?),
+            Self::Register { manifest, confirm } => {
+                let handle = handle.with_confirmation(confirm);
+                Answer::Receipt(handle.register(*manifest).await?)
+            }
             Self::Get { package, freshness } => {
                 let handle = handle.with_freshness(freshness);
                 Answer::Package(Box::new(handle.get_package(package).await?))

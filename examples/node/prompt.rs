@@ -3,7 +3,8 @@
 use std::{fmt::Write as _, fs::File, io::Read};
 
 use peerage::{
-    Announcement, Direction, Event, Freshness, Manifest, Package, Query, Receipt, Result, Source,
+    Announcement, Direction, Event, Freshness, Manifest, Package, Query, Receipt, Reputation,
+    Result, Source,
 };
 use serde_json::Value;
 
@@ -18,7 +19,8 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "commands:
-  register FILE                publish the manifest in this JSON file
+  register FILE [confirm N]    publish the manifest in this JSON file; then, if you like, have it
+                               read back from N peers
   get [OWNER/]NAME[@VERSION]   the newest release, or the one named; then, if you like, how many
                                replicas are to be heard: first, all, or a number
   versions [OWNER/]NAME        all its releases
@@ -68,8 +70,9 @@ fn parse_command(text: &str) -> Result<Request> {
     match (command, arguments) {
         // A file name may hold spaces.
         ("register", [_, ..]) => {
-            let file = text.strip_prefix("register").unwrap_or_default().trim();
-            Ok(Request::Register(Box::new(read_manifest(file)?)))
+            let text = text.strip_prefix("register").unwrap_or_default().trim();
+            let (file, confirm) = file_and_confirmation(text);
+            Ok(Request::Register { manifest: Box::new(read_manifest(file)?), confirm })
         }
         ("get", [package, rest @ ..]) if rest.len() <= 1 => {
             let package = parse_package("package", package)?;
@@ -106,6 +109,15 @@ fn parse_command(text: &str) -> Result<Request> {
         ("metadata", []) => Ok(Request::Metadata),
         ("quit" | "exit", []) => Ok(Request::Shutdown),
         _ => Err(invalid("command", usage(command))),
+    }
+}
+
+/// A file's name, and from how many peers its package is to be read back.
+fn file_and_confirmation(text: &str) -> (&str, u8) {
+    let (before, last) = text.rsplit_once(char::is_whitespace).unwrap_or((text, ""));
+    match (before.trim_end().strip_suffix(" confirm"), last.parse()) {
+        (Some(file), Ok(confirm)) => (file.trim_end(), confirm),
+        _ => (text, 0),
     }
 }
 
@@ -208,16 +220,34 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
         Answer::Pinned { previous: Some(owner) } => writeln!(out, "done; it was pinned to {owner}"),
         Answer::Pinned { previous: None } => writeln!(out, "done; it was not pinned before"),
         Answer::Reputation { seen, score } => {
-            writeln!(out, "score {score} of 100: {} valid, {} invalid", seen.valid, seen.invalid)
+            let Reputation { valid, invalid, failed, .. } = seen;
+            writeln!(
+                out,
+                "score {score} of 100: {valid} valid, {invalid} invalid, {failed} failed"
+            )?;
+            for (term, value) in [
+                ("success", seen.success),
+                ("availability", seen.availability),
+                ("response time", seen.response_time),
+                ("recency", seen.recency),
+                ("nearness", seen.nearness),
+            ] {
+                writeln!(out, "    {term:<13} {value:.2}")?;
+            }
+            Ok(())
         }
         Answer::Stopped {} => Ok(()),
     }
 }
 
 fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
-    let Receipt { id, sequence, replicas, announcement, .. } = receipt;
+    let Receipt { id, sequence, replicas, confirmed, confirmation, announcement, .. } = receipt;
     let announcement = announced(*announcement);
-    writeln!(out, "{id}\n    sequence {sequence}, stored by {replicas} others, {announcement}")
+    writeln!(out, "{id}\n    sequence {sequence}, stored by {replicas} others, {announcement}")?;
+    match confirmation {
+        0 => Ok(()),
+        wanted => writeln!(out, "    read back from {confirmed} others; {wanted} were wanted"),
+    }
 }
 
 fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
@@ -305,6 +335,9 @@ pub(crate) fn event(event: &Event) -> String {
         Event::Replicated { id, replicas } => format!("* {id} is now held by {replicas} others\n"),
         Event::Equivocation { owner, name } => {
             format!("* {owner} signed two histories of `{name}` and deserves no trust\n")
+        }
+        Event::PeerBlocked { peer, score } => {
+            format!("* {peer} serves invalid records (score {score}): refused for an hour\n")
         }
         other => format!("* {other:?}\n"),
     }

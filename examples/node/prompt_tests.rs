@@ -63,10 +63,9 @@ fn a_manifest_is_read_from_a_file_whose_name_may_hold_spaces() {
     let file = folder.path().join("my manifest.json");
     std::fs::write(&file, r#"{"name":"tiny","version":"1.2.0"}"#).unwrap();
     let expected = Manifest::new("tiny".parse().unwrap(), "1.2.0".parse().unwrap());
-    assert_eq!(
-        request(&format!("register {}", file.display())),
-        Request::Register(Box::new(expected))
-    );
+    let expected = |confirm| Request::Register { manifest: Box::new(expected.clone()), confirm };
+    assert_eq!(request(&format!("register {}", file.display())), expected(0));
+    assert_eq!(request(&format!("register {} confirm 3", file.display())), expected(3));
     std::fs::write(&file, r#"{"name":"tiny","version":"1.2.0","licence":"MIT"}"#).unwrap();
     assert!(refusal(&format!("register {}", file.display())).contains("manifest.licence"));
     std::fs::write(&file, "no JSON").unwrap();

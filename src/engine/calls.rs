@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
-    publish::{Publish, Stage},
+    confirming::Confirming,
+    publish::{Publish, Stage, Storing},
     read::Read,
     wheel,
 };
@@ -60,6 +61,8 @@ pub(super) enum Outcome {
     TimedOut,
     /// So many peers acknowledged that they stored the record.
     Stored(u32),
+    /// So many peers have served what was put under this key.
+    ReadBack { key: RecordKey, confirmed: u32 },
     /// The routing table has been filled.
     Bootstrapped,
 }
@@ -73,6 +76,7 @@ impl Outcome {
             | Self::NotFound
             | Self::NoPeers
             | Self::TimedOut
+            | Self::ReadBack { .. }
             | Self::Bootstrapped => 0,
         }
     }
@@ -106,10 +110,11 @@ impl Publish {
         announcement: impl FnOnce(&Stage) -> Announcement,
     ) -> bool {
         match &self.stage {
-            Stage::Recalling(_) => false,
+            Stage::Recalling(_) | Stage::Confirming(_) => false,
             Stage::Storing(storing) => {
                 if let Some(reply) = self.reply.take() {
-                    reply.send(storing.receipt(announcement(&self.stage)));
+                    let announcement = announcement(&self.stage);
+                    reply.send(Ok(storing.receipt(announcement, self.confirmation)));
                 }
                 true
             }
@@ -133,6 +138,28 @@ impl Calls {
     /// Whether a call waits that has a deadline to end it.
     pub(super) fn has_deadline(&self, ticket: Ticket) -> bool {
         self.0.get(&ticket).is_some_and(|call| call.since.timer.is_some())
+    }
+
+    /// The change of which a call awaits the read-backs.
+    pub(super) fn confirming(&self, ticket: Ticket) -> Option<&Confirming> {
+        match &self.0.get(&ticket)?.operation {
+            Operation::Publish(publish) => match &publish.stage {
+                Stage::Confirming(confirming) => Some(confirming),
+                Stage::Recalling(_) | Stage::Storing(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The change that peers are storing for a call, if it is to be read back from them.
+    pub(super) fn storing(&mut self, ticket: Ticket) -> Option<&mut Storing> {
+        match &mut self.0.get_mut(&ticket)?.operation {
+            Operation::Publish(publish) if publish.confirmation > 0 => match &mut publish.stage {
+                Stage::Storing(storing) => Some(storing),
+                Stage::Recalling(_) | Stage::Confirming(_) => None,
+            },
+            _ => None,
+        }
     }
 
     pub(super) fn len(&self) -> usize {

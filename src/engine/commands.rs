@@ -24,6 +24,7 @@ use crate::{
 impl Engine {
     /// Begins what a caller asks for.
     pub(crate) fn command(&mut self, now: Now, request: Request) {
+        self.set_time(now);
         let Request { ticket, asked, deadline, command } = request;
         if self.closed {
             return command.refuse(Error::ShuttingDown);
@@ -62,14 +63,14 @@ impl Engine {
             Command::ListVersions { package, freshness, reply } => {
                 self.read(begin, package, freshness, Goal::Versions(reply));
             }
-            Command::Register { manifest, reply } => {
-                self.change(begin, Change::Register(manifest), reply);
+            Command::Register { manifest, confirmation, reply } => {
+                self.change(begin, Change::Register(manifest), confirmation, reply);
             }
-            Command::Yank { name, version, reply } => {
-                self.change(begin, Change::Yank { name, version }, reply);
+            Command::Yank { name, version, confirmation, reply } => {
+                self.change(begin, Change::Yank { name, version }, confirmation, reply);
             }
-            Command::Unregister { name, reply } => {
-                self.change(begin, Change::Unregister { name }, reply);
+            Command::Unregister { name, confirmation, reply } => {
+                self.change(begin, Change::Unregister { name }, confirmation, reply);
             }
             Command::GetRecord { key, freshness, reply } => {
                 self.get_record(begin, GetRecord { key, freshness, reply });
@@ -90,6 +91,9 @@ impl Engine {
         let awaited = self.awaited(&call.operation);
         self.leave(ticket, &call.operation, awaited);
         if let Operation::Publish(mut publish) = call.operation {
+            if let Stage::Confirming(confirming) = &publish.stage {
+                self.end_read_backs(ticket, confirming);
+            }
             // What is signed stands, and the node sees to it that it is stored.
             publish.reply = None;
             if matches!(publish.stage, Stage::Storing(_)) {
@@ -113,6 +117,9 @@ impl Engine {
         self.leave(ticket, &call.operation, awaited);
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
+            (Operation::Publish(publish), _) if matches!(publish.stage, Stage::Confirming(_)) => {
+                self.confirmed(ticket, *publish);
+            }
             (Operation::Publish(mut publish), _) => {
                 let outbox = &self.outbox;
                 if publish.answer_early(|stage| stage.announcement(outbox)) {
@@ -149,7 +156,7 @@ impl Engine {
                 Stage::Recalling(recall) => {
                     Some(recall.wants(network, &self.local, publish.change.name()))
                 }
-                Stage::Storing(_) => None,
+                Stage::Storing(_) | Stage::Confirming(_) => None,
             },
             Operation::PutRecord { .. } | Operation::Bootstrap { .. } | Operation::Dial { .. } => {
                 None
@@ -216,7 +223,7 @@ impl Engine {
             return get.reply.send(Err(Error::NotFound { what: "record".to_owned() }));
         }
         let since = self.since(&begin);
-        self.queries.get(key, Waiter { ticket: begin.ticket, freshness });
+        self.queries.get(key, Waiter::new(begin.ticket, freshness));
         let operation = Operation::GetRecord(get);
         self.calls.insert(begin.ticket, Call { since, operation });
     }
@@ -251,6 +258,8 @@ impl Engine {
         if peer == self.local {
             return reply.send(Err(Error::invalid("peer", "is this node itself")));
         }
+        // Whoever wants it dialed knows better than this node.
+        self.pardon(&peer);
         if self.peers.is_connected(&peer) {
             return reply.send(Ok(()));
         }

@@ -17,6 +17,7 @@ use crate::{
 impl Engine {
     /// Takes note of something that happened on the network.
     pub(crate) fn learn(&mut self, now: Now, fact: Fact) {
+        self.set_time(now);
         match fact {
             Fact::Listening { address } => {
                 let address = self.dialable(address);
@@ -32,6 +33,7 @@ impl Engine {
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
                 let deadline = self.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
                 self.peers.connected(peer, address.clone(), direction, deadline);
+                self.reputations.retell(&peer, true);
                 self.events.push_back(Event::Connected { peer, address, direction });
                 if self.peers.is_routable(&peer) {
                     self.reached(now);
@@ -47,6 +49,10 @@ impl Engine {
                 let awaited = self.peers.introduced(&peer, agent);
                 self.introduction_over(awaited);
             }
+            // It introduced itself before it was told to go: it is taken out of the routing table again.
+            Fact::Routable { peer } if self.is_blocked(&peer) => {
+                self.actions.push_back(Action::Block { peer });
+            }
             Fact::Routable { peer } => {
                 // A peer that merely tells its addresses again is no change: were it one, it could make
                 // this node put its packages without a pause.
@@ -55,6 +61,12 @@ impl Engine {
                 }
             }
             Fact::Unroutable { peer } => self.peers.unroutable(&peer),
+            Fact::Unreachable { peer } => {
+                // Of others, all that is known is what peers say: that they could be found there.
+                if self.peers.is_routable(&peer) {
+                    self.reputations.failed(peer);
+                }
+            }
             Fact::Dialed { ticket, failure } => self.dialed(ticket, failure),
             Fact::BootstrapDialed { address, failure } => {
                 self.peers.dial_ended();
@@ -64,6 +76,7 @@ impl Engine {
                 }
             }
             Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
+            Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
             Fact::Published { id, outcome } => self.outbox.published(id, outcome),
             Fact::Hearer { topic } => {
@@ -75,6 +88,7 @@ impl Engine {
                 }
             }
         }
+        self.judge();
         self.admit();
     }
 
@@ -105,9 +119,9 @@ impl Engine {
     }
 
     pub(super) fn dial_bootstrap(&mut self) {
-        for address in &self.config.bootstrap {
+        for address in self.ranked_bootstrap() {
             self.peers.dial_started();
-            self.actions.push_back(Action::DialBootstrap { address: address.clone() });
+            self.actions.push_back(Action::DialBootstrap { address });
         }
     }
 
@@ -156,6 +170,7 @@ impl Engine {
                 }
             }
         }
+        self.judge();
     }
 
     /// A package is there, whether or not it was a moment ago.
@@ -201,7 +216,6 @@ impl Engine {
             now.unix,
             |owner, name| store.high_water(Kind::Head, owner, name),
         )?;
-        self.reputations.valid(head.owner);
         if head.owner == self.local {
             self.doubt_own(&head);
             return Ok(Verdict::Accept);
@@ -259,7 +273,6 @@ impl Engine {
             // Signed for another topic: somebody has carried it over.
             return Ok(Verdict::Reject);
         }
-        self.reputations.valid(message.author);
         if self.topics.hear(message.digest()) {
             self.events.push_back(Event::Message {
                 topic: topic.to_owned(),

@@ -70,6 +70,20 @@ pub(crate) enum Action {
     DialBootstrap {
         address: Multiaddr,
     },
+    /// End the connections with a peer, make no new ones, and ask it nothing.
+    Block {
+        peer: PeerId,
+    },
+    /// Connections with this peer are allowed again.
+    Unblock {
+        peer: PeerId,
+    },
+    /// Tell gossip how a connected peer stands: from -1 (everything that it has served is invalid) to 1, with 0 for
+    /// one of whom nothing is known.
+    Score {
+        peer: PeerId,
+        score: f64,
+    },
 }
 
 /// Something that happened on the network.
@@ -106,6 +120,10 @@ pub(crate) enum Fact {
     Unroutable {
         peer: PeerId,
     },
+    /// A peer could not be reached, at any of the addresses under which it was looked for.
+    Unreachable {
+        peer: PeerId,
+    },
     /// A dial for a caller has ended.
     Dialed {
         ticket: Ticket,
@@ -121,6 +139,11 @@ pub(crate) enum Fact {
         query: QueryKey,
         from: Option<PeerId>,
         bytes: Vec<u8>,
+    },
+    /// These peers acknowledged what was put. Told before the end of the query, where it is known.
+    Acknowledged {
+        query: QueryKey,
+        peers: Vec<PeerId>,
     },
     QueryEnded {
         query: QueryKey,

@@ -8,7 +8,7 @@ use super::{
     Action, Engine, Now, Operation, QueryEnd, QueryKey,
     calls::{Call, Outcome, Since},
     publish::Stage,
-    queries::{Ended, Extent, Replies, Waiter, newest, saying},
+    queries::{Ended, Extent, Replies, Waiter, Wants, newest, saying},
     read::{Progress, Read},
 };
 use crate::{
@@ -86,6 +86,9 @@ impl Engine {
     /// of the lookup whatever callers want: of claims the union of all copies answers, and of this node's own heads
     /// the newest. To go on from an older one would undo what came after it, and sign its sequence twice.
     pub(super) fn copy(&mut self, now: Now, query: QueryKey, from: Option<PeerId>, bytes: &[u8]) {
+        if from.is_some_and(|peer| self.is_blocked(&peer)) {
+            return;
+        }
         let Some((key, replies)) = self.queries.lookup(query) else { return };
         let record = match self.store.verify(&key, bytes) {
             Ok(record) => record,
@@ -104,8 +107,9 @@ impl Engine {
                 return;
             }
         };
+        let elapsed = self.queries.elapsed(query, now.mono).unwrap_or_default();
         if let Some(peer) = from {
-            self.reputations.valid(peer);
+            self.credit(peer, &record, elapsed);
         }
         let enough = match &record {
             Record::Release(_) | Record::Page(_) => Enough::Any,
@@ -121,7 +125,9 @@ impl Engine {
         };
         let record = Arc::new(record);
         // This node's own replica does not count: it may have missed what has happened since it was handed over.
-        replies.copy(from, Arc::clone(&record), now.unix);
+        let Some((_, replies)) = self.queries.lookup(query) else { return };
+        replies.copy(from, Arc::clone(&record), &self.local, now.unix);
+        self.read_back(now, query, &record);
         if let (Record::Head(head), Enough::AsWanted) = (&*record, enough) {
             // From here on nothing older is believed, whoever is still waited for.
             self.store.raise_high_water(head);
@@ -231,7 +237,14 @@ impl Engine {
             _ => {}
         }
         let copies = replies.copies();
-        for Waiter { ticket, freshness } in waiting {
+        for Waiter { ticket, wants } in waiting {
+            let freshness = match wants {
+                Wants::Record(freshness) => freshness,
+                Wants::ReadBack => {
+                    self.read_back_ended(now, ticket, key, replies, &without);
+                    continue;
+                }
+            };
             let is_heard = match hearing {
                 Hearing::All => freshness.is_satisfied_at_end(copies, true),
                 Hearing::Some => freshness.is_satisfied_at_end(copies, false),
@@ -255,7 +268,7 @@ impl Engine {
                 (Best::Nothing, Hearing::CutShort) => {
                     // Whoever joined it late has time left for another.
                     if self.calls.has_deadline(ticket) {
-                        self.queries.get(*key, Waiter { ticket, freshness });
+                        self.queries.get(*key, Waiter::new(ticket, freshness));
                         continue;
                     }
                     Outcome::TimedOut
@@ -326,7 +339,9 @@ impl Engine {
             tracing::debug!(%key, %refused, "own replica not brought up to date");
         }
         let repair = (*key, saying(&best));
-        let lacking = replies.lacking(&best, without, extent);
+        let mut lacking = replies.lacking(&best, without, extent);
+        lacking.retain(|peer| !self.is_blocked(peer));
+        self.reputations.rank(&mut lacking);
         if lacking.is_empty() || self.closed || self.repairs.contains(&repair, now.mono) {
             return;
         }
@@ -348,7 +363,7 @@ impl Engine {
     }
 
     /// The query that a call waits for has ended.
-    fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
+    pub(super) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
         let Some(call) = self.calls.remove(ticket) else { return };
         self.answered = true;
         let Call { since, operation } = call;
@@ -365,9 +380,10 @@ impl Engine {
                     }
                     Outcome::NoPeers => Err(Error::NoPeers),
                     Outcome::TimedOut => Err(self.timeout(now, since)),
-                    Outcome::NotFound | Outcome::Stored(_) | Outcome::Bootstrapped => {
-                        Err(Error::NotFound { what: "record".to_owned() })
-                    }
+                    Outcome::NotFound
+                    | Outcome::Stored(_)
+                    | Outcome::ReadBack { .. }
+                    | Outcome::Bootstrapped => Err(Error::NotFound { what: "record".to_owned() }),
                 });
             }
             (Operation::PutRecord { reply }, outcome) => {
@@ -401,7 +417,10 @@ impl Engine {
                 let error = self.timeout(now, since);
                 read.fail(error)
             }
-            Outcome::NotFound | Outcome::Stored(_) | Outcome::Bootstrapped => read.not_found(),
+            Outcome::NotFound
+            | Outcome::Stored(_)
+            | Outcome::ReadBack { .. }
+            | Outcome::Bootstrapped => read.not_found(),
         };
         match progress {
             Progress::More(read) => self.drive_read(now, ticket, since, read),
@@ -459,7 +478,7 @@ impl Engine {
 
     /// Asks the DHT for what a read lacks.
     pub(super) fn wait_read(&mut self, ticket: Ticket, since: Since, key: RecordKey, read: Read) {
-        self.queries.get(key, Waiter { ticket, freshness: read.freshness() });
+        self.queries.get(key, Waiter::new(ticket, read.freshness()));
         self.calls.insert(ticket, Call { since, operation: Operation::Read(read) });
     }
 
@@ -497,7 +516,7 @@ impl Engine {
         let Stage::Recalling(recall) = &publish.stage else { return };
         let name = publish.change.name();
         let key = recall.wants(&self.config.network, &self.local, name);
-        self.queries.get(key, Waiter { ticket, freshness: Freshness::First });
+        self.queries.get(key, Waiter::new(ticket, Freshness::First));
         self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
     }
 }

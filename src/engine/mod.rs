@@ -13,11 +13,13 @@
 //! | `facts.rs` | what each fact changes |
 //! | `lookups.rs` | how answers of the DHT reach the calls that wait for them |
 //! | `publishing.rs` | how a change to an own package takes its course |
+//! | `confirming.rs` | how it is read back from those who said that they hold it |
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
 //! | `own.rs` | own packages, and what a change to one signs |
 //! | `store.rs` | records held for the network |
-//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `reputation.rs`, `topics.rs` | one kind of knowledge each |
+//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
+//! | `reputation.rs` | the conduct of peers, and what follows from it |
 //! | `wheel.rs` | every deadline |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
 
@@ -40,6 +42,7 @@ mod cache;
 mod calls;
 mod catalogue;
 mod commands;
+mod confirming;
 mod facts;
 mod interface;
 mod lookups;
@@ -77,7 +80,7 @@ use peers::{Peers, Reach};
 use pins::Pins;
 use queries::{Queries, Repair, Task};
 use recent::Recent;
-use reputation::Reputations;
+use reputation::{Blocked, Reputations};
 use topics::Topics;
 use wheel::{Expiry, Wheel};
 
@@ -125,6 +128,8 @@ enum Deadline {
     Introduction(Box<PeerId>),
     /// The bootstrap addresses are to be dialed again.
     Rejoin,
+    /// Connections with this peer are refused no longer.
+    Pardon(Box<PeerId>),
     Sweep,
 }
 
@@ -157,11 +162,14 @@ pub(crate) struct Engine {
     topics: Topics,
     peers: Peers,
     reputations: Reputations,
+    blocked: Blocked,
     addresses: Vec<Multiaddr>,
 
     replication: Retry,
     rejoin: Retry,
     next_ticket: u64,
+    /// The monotonic time of the current poll.
+    mono: Duration,
     /// The calendar time that the store was last told.
     unix: u64,
     closed: bool,
@@ -245,10 +253,12 @@ impl Engine {
             topics: Topics::new(limits.topics),
             peers: Peers::default(),
             reputations: Reputations::new(limits.remembered_peers),
+            blocked: Blocked::default(),
             addresses: Vec::new(),
             replication: Retry { backoff: REPLICATION, timer: None },
             rejoin: Retry { backoff: REJOIN, timer: None },
             next_ticket: FIRST_INTERNAL_TICKET,
+            mono: Duration::ZERO,
             unix: 0,
             closed: false,
             answered: false,
@@ -260,6 +270,7 @@ impl Engine {
 
     /// Listens to announcements and dials the bootstrap addresses.
     pub(crate) fn start(&mut self, now: Now) {
+        self.set_time(now);
         let topic = self.config.announcements_topic.clone();
         self.actions.push_back(Action::Subscribe { topic });
         self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
@@ -268,10 +279,17 @@ impl Engine {
 
     /// Begins a poll: from here on, records are judged by this time.
     pub(crate) fn begin(&mut self, now: Now) {
+        self.set_time(now);
         if self.unix != now.unix {
             self.unix = now.unix;
             self.store.set_time(now.unix);
         }
+    }
+
+    /// The monotonic time, for what is measured and for what fades.
+    fn set_time(&mut self, now: Now) {
+        self.mono = now.mono;
+        self.reputations.set_time(now.mono);
     }
 
     /// Handles deadlines that are due, at most `budget` of them, and brings no more than as many others into
@@ -304,6 +322,7 @@ impl Engine {
             Deadline::Renew(name) => self.renew(now, *name),
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
+            Deadline::Pardon(peer) => self.pardon(&peer),
             Deadline::Rejoin => {
                 self.rejoin.timer = None;
                 if !self.closed && self.peers.len() == 0 && !self.peers.is_dialing() {
@@ -314,6 +333,7 @@ impl Engine {
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
                 self.replicate_others();
+                self.retell_reputations();
                 self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
             }
         }
@@ -358,7 +378,7 @@ impl Engine {
         if self.closed || self.peers.reach() == Reach::Joining {
             return;
         }
-        while let Some((query, task)) = self.queries.admit() {
+        while let Some((query, task)) = self.queries.admit(self.mono) {
             self.actions.push_back(match task {
                 Task::Get(key) => Action::Get { query, key },
                 Task::Put(record) => {

@@ -153,6 +153,11 @@ impl Peers {
         self.routable.len()
     }
 
+    /// Everybody who is connected.
+    pub(crate) fn ids(&self) -> Vec<PeerId> {
+        self.connected.keys().copied().collect()
+    }
+
     pub(crate) fn list(&self) -> Vec<ConnectedPeer> {
         self.connected.values().map(|connection| connection.shown.clone()).collect()
     }

@@ -1,20 +1,24 @@
 //! Publishing a change to an own package: recall what the network holds, sign, put, announce.
 //!
 //! ```text
-//!  Head ──▶ Pages ──▶ Newest ──▶ (sign) ──▶ Storing ──all puts ended──▶ receipt
-//!   └──known here──────────────────▲
+//!  Head ──▶ Pages ──▶ Newest ──▶ (sign) ──▶ Storing ──all puts ended─────────────────▶ receipt
+//!   └──known here──────────────────▲           │                                        ▲
+//!                                              └──read-backs wanted──▶ Confirming ──────┘
 //! ```
+//!
+//! Confirming ends when so many peers have served each record as were wanted, or all that there are were asked, or
+//! the caller's time is up.
 
 use libp2p::PeerId;
 
 use crate::{
-    Announcement, NetworkName, PackageId, PackageName, Receipt, Result,
+    Announcement, Digest, NetworkName, PackageId, PackageName, Receipt,
     command::Reply,
     engine::{outbox::AnnouncementId, own::Change},
     record::{Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
 
-use super::own::Recalled;
+use super::{confirming::Confirming, own::Recalled};
 
 /// A change under way.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Publish {
     pub(super) change: Change,
     /// Nobody waits where the node itself renews a package, or once the caller has been answered.
     pub(super) reply: Option<Reply<Receipt>>,
+    /// From how many peers the caller wants the change read back.
+    pub(super) confirmation: u8,
     pub(super) stage: Stage,
 }
 
@@ -32,6 +38,13 @@ pub(super) enum Stage {
     Recalling(Recall),
     /// Signed and in force; peers are storing it.
     Storing(Storing),
+    /// The puts have ended; peers are asked for what they said that they hold.
+    Confirming(Box<Confirming>),
+}
+
+impl Stage {
+    /// Where every change begins.
+    pub(super) const BEGINNING: Self = Self::Recalling(Recall::Head);
 }
 
 /// What is read before a package can be changed that this node does not know for certain: an earlier life of
@@ -117,6 +130,17 @@ pub(super) struct Storing {
     pub(super) pending: usize,
     /// The fewest peers that stored any one record, of the puts that have ended.
     pub(super) fewest: Option<u32>,
+    pub(super) put: Vec<Put>,
+}
+
+/// A record of a change.
+#[derive(Debug)]
+pub(super) struct Put {
+    pub(super) key: RecordKey,
+    /// What a copy from there has to [attest](super::queries::attesting).
+    pub(super) attests: Digest,
+    /// Who has acknowledged it, as far as that is told.
+    pub(super) acknowledged: Vec<PeerId>,
 }
 
 impl Storing {
@@ -131,12 +155,15 @@ impl Storing {
         if self.pending == 0 { self.fewest.unwrap_or(0) } else { 0 }
     }
 
-    pub(super) fn receipt(&self, announcement: Announcement) -> Result<Receipt> {
-        Ok(Receipt {
+    /// The receipt, by what is known before anything is read back.
+    pub(super) fn receipt(&self, announcement: Announcement, confirmation: u8) -> Receipt {
+        Receipt {
             id: self.id.clone(),
             sequence: self.sequence,
             replicas: self.replicas(),
+            confirmed: 0,
+            confirmation,
             announcement,
-        })
+        }
     }
 }

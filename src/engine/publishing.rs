@@ -11,7 +11,8 @@ use super::{
     outbox::{AnnouncementId, Outbox},
     own::{self, Change, Recalled, Standing},
     peers::Reach,
-    publish::{Publish, Recall, Recalling, Stage, Storing},
+    publish::{Publish, Put, Recall, Recalling, Stage, Storing},
+    queries::attesting,
     read, wheel,
 };
 use crate::{
@@ -30,6 +31,7 @@ impl Stage {
     pub(super) fn announcement(&self, outbox: &Outbox) -> Announcement {
         match self {
             Self::Storing(Storing { announcement: Some(id), .. }) => outbox.state(*id),
+            Self::Confirming(confirming) => confirming.announcement(outbox),
             Self::Storing(_) | Self::Recalling(_) => Announcement::Queued,
         }
     }
@@ -37,7 +39,13 @@ impl Stage {
 
 impl Engine {
     /// A caller changes an own package.
-    pub(super) fn change(&mut self, begin: Begin, change: Change, reply: Reply<Receipt>) {
+    pub(super) fn change(
+        &mut self,
+        begin: Begin,
+        change: Change,
+        confirmation: u8,
+        reply: Reply<Receipt>,
+    ) {
         let full = self.own.len() >= self.config.limits.own_packages;
         if full && !self.own.contains_key(change.name()) {
             return reply.send(Err(Error::busy("own_packages")));
@@ -47,20 +55,13 @@ impl Engine {
             return reply.send(Err(Error::busy("waiting_calls")));
         }
         let since = self.since(&begin);
-        self.begin_change(begin.now, begin.ticket, since, change, Some(reply));
+        let publish = Publish { change, reply: Some(reply), confirmation, stage: Stage::BEGINNING };
+        self.begin_change(begin.now, begin.ticket, since, publish);
     }
 
-    fn begin_change(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        since: Since,
-        change: Change,
-        reply: Option<Reply<Receipt>>,
-    ) {
-        let standing = self.own.get(change.name()).map(|own| own.standing);
-        let stage = Stage::Recalling(Recall::Head);
-        let publish = Box::new(Publish { change, reply, stage });
+    fn begin_change(&mut self, now: Now, ticket: Ticket, since: Since, publish: Publish) {
+        let standing = self.own.get(publish.change.name()).map(|own| own.standing);
+        let publish = Box::new(publish);
         match (standing, self.peers.reach()) {
             (Some(standing @ Standing::Confirmed { .. }), reach)
                 if reach == Reach::Isolated || self.has_newest(now, &publish.change) =>
@@ -98,8 +99,14 @@ impl Engine {
                     let operation = Operation::Publish(publish);
                     self.calls.insert(ticket, Call { since, operation });
                 } else {
-                    self.stored(now, since, *publish);
+                    self.stored(now, ticket, since, publish);
                 }
+            }
+            Stage::Confirming(ref mut confirming) => {
+                if let Outcome::ReadBack { key, confirmed } = outcome {
+                    confirming.ended(&key, confirmed);
+                }
+                self.go_on_confirming(ticket, since, publish);
             }
             Stage::Recalling(recall) => {
                 let confirmed = Standing::Confirmed { replicas: 0 };
@@ -134,6 +141,7 @@ impl Engine {
                     Outcome::NotFound
                     | Outcome::NoPeers
                     | Outcome::Stored(_)
+                    | Outcome::ReadBack { .. }
                     | Outcome::Bootstrapped => None,
                 };
                 publish.stage = Stage::Recalling(Recall::Head);
@@ -204,6 +212,12 @@ impl Engine {
             self.absences.remove(&record.key());
         }
         let pending = changed.records.len();
+        let put = changed.records.iter().map(|record| Put {
+            key: record.key(),
+            attests: attesting(record, &self.local),
+            acknowledged: Vec::new(),
+        });
+        let put = put.collect();
         for record in changed.records {
             self.queries.put(record, Some(ticket));
         }
@@ -219,6 +233,7 @@ impl Engine {
             announcement: Some(announcement),
             pending,
             fewest: None,
+            put,
         });
         self.shelve_own(&name, &changed.package);
         self.own.insert(name, changed.package);
@@ -299,9 +314,8 @@ impl Engine {
     }
 
     /// Every put of a change has ended.
-    fn stored(&mut self, now: Now, since: Since, publish: Publish) {
-        self.finish(since);
-        let Stage::Storing(storing) = &publish.stage else { return };
+    fn stored(&mut self, now: Now, ticket: Ticket, since: Since, publish: Box<Publish>) {
+        let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
         let name = publish.change.name();
         let replicas = storing.replicas();
         let (mut lacked, mut lacks) = (false, false);
@@ -326,8 +340,13 @@ impl Engine {
                 self.events.push_back(Event::Replicated { id, replicas });
             }
         }
+        if publish.reply.is_some() && publish.confirmation > 0 {
+            return self.confirm(ticket, since, publish);
+        }
+        self.finish(since);
+        let receipt = storing.receipt(publish.stage.announcement(&self.outbox), 0);
         if let Some(reply) = publish.reply {
-            reply.send(storing.receipt(publish.stage.announcement(&self.outbox)));
+            reply.send(Ok(receipt));
         }
     }
 
@@ -355,7 +374,9 @@ impl Engine {
         }
         let ticket = self.ticket();
         let since = Since { asked: now.mono, timer: None };
-        self.begin_change(now, ticket, since, Change::Renew { name }, None);
+        let change = Change::Renew { name };
+        let publish = Publish { change, reply: None, confirmation: 0, stage: Stage::BEGINNING };
+        self.begin_change(now, ticket, since, publish);
     }
 
     /// A peer has appeared: own packages that nobody holds are put again, shortly.

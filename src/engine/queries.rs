@@ -7,6 +7,7 @@ use std::{
     collections::{HashMap, VecDeque},
     num::NonZeroU64,
     sync::Arc,
+    time::Duration,
 };
 
 use libp2p::PeerId;
@@ -22,11 +23,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use replies::{Extent, Replies, newest, saying};
+pub(crate) use replies::{Extent, Replies, attesting, newest, saying};
 #[cfg(test)]
 pub(crate) use table::BYTES_IN_LINE;
 use table::Lookups;
-pub(crate) use table::Waiter;
+pub(crate) use table::{Waiter, Wants};
 
 /// Names one query for as long as it lives. Never reused within a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,8 +75,11 @@ enum Running {
     Lookup {
         key: RecordKey,
         replies: Replies,
+        /// When it was handed to libp2p, on the monotonic scale.
+        begun: Duration,
     },
     Put {
+        key: RecordKey,
         caller: Option<Ticket>,
     },
     Bootstrap {
@@ -177,8 +181,8 @@ impl Queries {
         running.unwrap_or_else(|| self.bootstrap.get_or_insert_default()).push(caller);
     }
 
-    /// The next query to start, while the window has a free place. The kinds take turns.
-    pub(crate) fn admit(&mut self) -> Option<(QueryKey, Task)> {
+    /// The next query to start, at this time, while the window has a free place. The kinds take turns.
+    pub(crate) fn admit(&mut self, begun: Duration) -> Option<(QueryKey, Task)> {
         if self.inside.iter().sum::<usize>() >= self.window {
             return None;
         }
@@ -191,11 +195,11 @@ impl Queries {
         let (running, task) = match kind {
             GET => {
                 let key = self.lookups.start(id)?;
-                (Running::Lookup { key, replies: Replies::default() }, Task::Get(key))
+                (Running::Lookup { key, replies: Replies::default(), begun }, Task::Get(key))
             }
             PUT => {
                 let Put { record, caller } = self.puts.pop_front()?;
-                (Running::Put { caller }, Task::Put(record))
+                (Running::Put { key: record.key(), caller }, Task::Put(record))
             }
             REPAIR => (Running::Repair, Task::Repair(self.repairs.pop_front()?)),
             _ => {
@@ -240,7 +244,7 @@ impl Queries {
     /// after it was answered tell which replicas lack what.
     pub(crate) fn lookup(&mut self, query: QueryKey) -> Option<(RecordKey, &mut Replies)> {
         match self.running.get_mut(&query)? {
-            Running::Lookup { key, replies } => Some((*key, replies)),
+            Running::Lookup { key, replies, .. } => Some((*key, replies)),
             Running::Put { .. } | Running::Bootstrap { .. } | Running::Repair => None,
         }
     }
@@ -252,6 +256,27 @@ impl Queries {
             Running::Lookup { key, .. } => (self.lookups.query(key) == Some(query)).then_some(*key),
             Running::Put { .. } | Running::Bootstrap { .. } | Running::Repair => None,
         }
+    }
+
+    /// For how long a lookup has been under way.
+    pub(crate) fn elapsed(&self, query: QueryKey, mono: Duration) -> Option<Duration> {
+        match self.running.get(&query)? {
+            Running::Lookup { begun, .. } => Some(mono.saturating_sub(*begun)),
+            Running::Put { .. } | Running::Bootstrap { .. } | Running::Repair => None,
+        }
+    }
+
+    /// The key under which a query puts a record, and who waits for that.
+    pub(crate) fn put_for(&self, query: QueryKey) -> Option<(RecordKey, Ticket)> {
+        match self.running.get(&query)? {
+            Running::Put { key, caller } => Some((*key, (*caller)?)),
+            Running::Lookup { .. } | Running::Bootstrap { .. } | Running::Repair => None,
+        }
+    }
+
+    /// Who wants to know which peers serve what this node has put under a key.
+    pub(crate) fn read_backs(&self, key: &RecordKey) -> Vec<Ticket> {
+        self.lookups.read_backs(key)
     }
 
     /// What has been heard so far of a key that is being looked up.
@@ -297,12 +322,12 @@ impl Queries {
             *inside = inside.saturating_sub(1);
         }
         Some(match running {
-            Running::Lookup { key, replies } => {
+            Running::Lookup { key, replies, .. } => {
                 let lookup = wanted.and_then(|key| self.lookups.remove(&key));
                 let waiting = lookup.map(table::Lookup::into_waiting).unwrap_or_default();
                 Ended::Lookup { key, waiting, replies }
             }
-            Running::Put { caller } => Ended::Put { caller },
+            Running::Put { caller, .. } => Ended::Put { caller },
             Running::Bootstrap { callers } => Ended::Bootstrap { callers },
             Running::Repair => Ended::Repair,
         })

@@ -12,6 +12,8 @@ use crate::{
 };
 
 mod changes;
+mod conduct;
+mod confirming;
 mod crowds;
 mod freshness;
 mod lookups;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use libp2p::{
-    PeerId, StreamProtocol, connection_limits, gossipsub, identify,
+    PeerId, StreamProtocol, allow_block_list, connection_limits, gossipsub, identify,
     identity::Keypair,
     kad::{self, store::RecordStore},
     swarm::NetworkBehaviour,
@@ -47,7 +47,9 @@ pub(crate) struct Behaviour<S>
 where
     S: RecordStore + Send + 'static,
 {
-    /// First, so that a connection above the limits is refused before anyone else hears of it.
+    /// First, so that nobody else hears of a peer that is refused.
+    pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+    /// Then, so that a connection above the limits is refused before anyone else hears of it.
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: kad::Behaviour<S>,
@@ -61,6 +63,7 @@ where
     pub(crate) fn new(keypair: &Keypair, config: &Config, store: S) -> Result<Self> {
         let peer_id = keypair.public().to_peer_id();
         Ok(Self {
+            blocked: allow_block_list::Behaviour::default(),
             limits: limits(config),
             identify: introduction(keypair, &config.network),
             kad: dht(peer_id, config, store)?,

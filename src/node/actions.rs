@@ -109,6 +109,21 @@ impl Node {
                 };
                 self.dial(options, DialFor::Bootstrap(address))
             }
+            Action::Block { peer } => {
+                let behaviour = swarm.behaviour_mut();
+                // Its connections are closed with that.
+                behaviour.blocked.block_peer(peer);
+                behaviour.kad.remove_peer(&peer);
+                Some(Fact::Unroutable { peer })
+            }
+            Action::Unblock { peer } => {
+                swarm.behaviour_mut().blocked.unblock_peer(peer);
+                None
+            }
+            Action::Score { peer, score } => {
+                swarm.behaviour_mut().gossipsub.set_application_score(&peer, score);
+                None
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use libp2p::{
     core::transport::ListenerId,
     gossipsub, identify, kad,
     multiaddr::Protocol,
-    swarm::{ConnectionId, SwarmEvent},
+    swarm::{ConnectionId, DialError, SwarmEvent},
 };
 
 use super::{
@@ -146,9 +146,13 @@ impl Node {
                 let reason = cause.map(|cause| innermost(&cause));
                 self.engine.learn(now, Fact::Disconnected { peer: peer_id, reason });
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error, .. } => {
                 if let Some(purpose) = self.wiring.dials.remove(&connection_id) {
                     self.engine.learn(now, purpose.failed(reason(&error)));
+                } else if let (Some(peer), DialError::Transport(_)) = (peer_id, &error) {
+                    // One of Kademlia's dials. Where others answered in its stead, or this node would not dial, the
+                    // peer is not at fault.
+                    self.engine.learn(now, Fact::Unreachable { peer });
                 }
             }
             SwarmEvent::NewListenAddr { address, .. } => {
@@ -206,6 +210,14 @@ impl Node {
                         QueryEnd::LookupCutShort
                     }
                     kad::QueryResult::PutRecord(result) => {
+                        if let Err(
+                            kad::PutRecordError::QuorumFailed { success, .. }
+                            | kad::PutRecordError::Timeout { success, .. },
+                        ) = &result
+                        {
+                            let peers = success.clone();
+                            self.engine.learn(now, Fact::Acknowledged { query, peers });
+                        }
                         QueryEnd::Stored { replicas: acknowledged(&result) }
                     }
                     kad::QueryResult::Bootstrap(_) => QueryEnd::Bootstrapped,
@@ -271,6 +283,9 @@ impl Node {
 
     fn learn_introduction(&mut self, now: Now, event: identify::Event) {
         let identify::Event::Received { peer_id: peer, info, .. } = event else { return };
+        if self.engine.is_blocked(&peer) {
+            return;
+        }
         // Identify's addresses reach the routing table only if somebody takes them there. A client does not
         // name the protocol, so it is never asked to hold or find anything.
         if info.protocols.contains(&self.wiring.protocol) {

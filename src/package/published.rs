@@ -82,8 +82,23 @@ pub struct Receipt {
     /// took, the count of the one that fewest peers hold. Zero on a node that is alone; the node puts
     /// them again when peers appear.
     pub replicas: u32,
+    /// How many other peers have served the change when it was read back, of those that
+    /// [`with_confirmation`](crate::Handle::with_confirmation) asked for: of all the records that it took, the count
+    /// of the one that fewest peers served. Zero where none were asked for.
+    pub confirmed: u32,
+    /// How many were asked for.
+    pub confirmation: u8,
     /// Whether the change has been announced.
     pub announcement: Announcement,
+}
+
+impl Receipt {
+    /// Whether as many peers as were asked for have served every record of the change. False where none were asked for:
+    /// then nothing was read back.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmation > 0 && self.confirmed >= u32::from(self.confirmation)
+    }
 }
 
 /// What became of an announcement.

@@ -61,7 +61,7 @@ impl Lab {
         self.tickets += 1;
         let (ticket, asked) = (Ticket(self.tickets), self.mono);
         let deadline = asked + Duration::from_secs(30);
-        let command = Command::Register { manifest, reply };
+        let command = Command::Register { manifest, confirmation: 0, reply };
         self.engine.command(self.now(), Request { ticket, asked, deadline, command });
         answer
     }

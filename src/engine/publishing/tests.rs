@@ -56,7 +56,7 @@ impl Played {
             ticket: Ticket(self.tickets),
             asked: self.now.mono,
             deadline: self.now.mono + HOUR,
-            command: Command::Register { manifest: Box::new(manifest), reply },
+            command: Command::Register { manifest: Box::new(manifest), confirmation: 0, reply },
         };
         self.engine.command(self.now, request);
         answer

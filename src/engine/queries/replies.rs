@@ -32,6 +32,8 @@ struct Holder {
     peer: PeerId,
     /// What its copy [says](saying).
     says: Digest,
+    /// What its copy [attests](attesting).
+    attests: Digest,
 }
 
 /// How far a lookup came.
@@ -60,14 +62,22 @@ impl Replies {
     }
 
     /// A valid copy, of a peer or of this node's own store.
-    pub(crate) fn copy(&mut self, from: Option<PeerId>, record: Arc<Record>, unix: u64) {
+    /// `owner` is this node's, whose claim may be in it.
+    pub(crate) fn copy(
+        &mut self,
+        from: Option<PeerId>,
+        record: Arc<Record>,
+        owner: &PeerId,
+        unix: u64,
+    ) {
         match from {
             None => self.held_here = true,
             Some(peer) => {
                 if self.holders.len() < MAX_PEERS
                     && self.holders.iter().all(|holder| holder.peer != peer)
                 {
-                    self.holders.push(Holder { peer, says: saying(&record) });
+                    let (says, attests) = (saying(&record), attesting(&record, owner));
+                    self.holders.push(Holder { peer, says, attests });
                 }
             }
         }
@@ -75,6 +85,11 @@ impl Replies {
             Some(known) => newest(&known, &record, unix),
             None => record,
         });
+    }
+
+    /// How many peers have served what this node has put.
+    pub(crate) fn attesting(&self, wanted: &Digest) -> usize {
+        self.holders.iter().filter(|holder| holder.attests == *wanted).count()
     }
 
     /// A peer, or this node's own store, holds a copy that was valid once.
@@ -157,5 +172,15 @@ pub(crate) fn saying(record: &Record) -> Digest {
         Record::Release(release) => release.digest(),
         Record::Page(page) => page.digest(),
         Record::Claims { set, .. } => Digest::of(set.to_bytes()),
+    }
+}
+
+/// What a copy says for an owner who wants to know whether it is there: of a set of claims, what his own says.
+pub(crate) fn attesting(record: &Record, owner: &PeerId) -> Digest {
+    match record {
+        Record::Claims { set, .. } => {
+            set.of(owner).map_or_else(|| saying(record), |claim| claim.digest())
+        }
+        Record::Head(_) | Record::Release(_) | Record::Page(_) => saying(record),
     }
 }

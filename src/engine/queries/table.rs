@@ -23,14 +23,39 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiter {
     pub(crate) ticket: Ticket,
-    pub(crate) freshness: Freshness,
+    pub(crate) wants: Wants,
+}
+
+/// What a caller wants of a lookup.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wants {
+    /// The record, of so many replicas.
+    Record(Freshness),
+    /// To know which peers serve what this node has put there. It hears of each copy by itself.
+    ReadBack,
+}
+
+impl Waiter {
+    /// A caller that wants the record.
+    pub(crate) fn new(ticket: Ticket, freshness: Freshness) -> Self {
+        Self { ticket, wants: Wants::Record(freshness) }
+    }
+}
+
+impl Wants {
+    fn has(self, enough: impl Fn(Freshness) -> bool) -> bool {
+        match self {
+            Self::Record(freshness) => enough(freshness),
+            Self::ReadBack => false,
+        }
+    }
 }
 
 /// The callers of one lookup: nearly always one.
 #[derive(Debug)]
 enum Waiting {
     One(Waiter),
-    Many(BTreeMap<Ticket, Freshness>),
+    Many(BTreeMap<Ticket, Wants>),
 }
 
 /// A lookup that somebody waits for.
@@ -60,11 +85,11 @@ impl Waiting {
     fn push(&mut self, waiter: Waiter) {
         match self {
             Self::One(first) => {
-                let both = [*first, waiter].map(|waiter| (waiter.ticket, waiter.freshness));
+                let both = [*first, waiter].map(|waiter| (waiter.ticket, waiter.wants));
                 *self = Self::Many(BTreeMap::from(both));
             }
             Self::Many(all) => {
-                all.insert(waiter.ticket, waiter.freshness);
+                all.insert(waiter.ticket, waiter.wants);
             }
         }
     }
@@ -83,12 +108,12 @@ impl Waiting {
     /// Takes those that have heard enough. True if nobody is left.
     fn take(&mut self, enough: impl Fn(Freshness) -> bool) -> (Vec<Ticket>, bool) {
         match self {
-            Self::One(only) if enough(only.freshness) => (vec![only.ticket], true),
+            Self::One(only) if only.wants.has(&enough) => (vec![only.ticket], true),
             Self::One(_) => (Vec::new(), false),
-            Self::Many(all) if !all.values().copied().any(&enough) => (Vec::new(), false),
+            Self::Many(all) if !all.values().any(|wants| wants.has(&enough)) => (Vec::new(), false),
             Self::Many(all) => {
                 let (answered, waiting) =
-                    mem::take(all).into_iter().partition(|&(_, wants)| enough(wants));
+                    mem::take(all).into_iter().partition(|(_, wants)| wants.has(&enough));
                 *all = waiting;
                 let answered: BTreeMap<_, _> = answered;
                 (answered.into_keys().collect(), all.is_empty())
@@ -103,7 +128,7 @@ impl Lookup {
         match self.waiting {
             Waiting::One(only) => vec![only],
             Waiting::Many(all) => {
-                all.into_iter().map(|(ticket, freshness)| Waiter { ticket, freshness }).collect()
+                all.into_iter().map(|(ticket, wants)| Waiter { ticket, wants }).collect()
             }
         }
     }
@@ -177,6 +202,23 @@ impl Lookups {
             self.remove(key);
         }
         answered
+    }
+
+    /// Who reads back what this node has put under this key.
+    pub(super) fn read_backs(&self, key: &RecordKey) -> Vec<Ticket> {
+        let Some(lookup) = self.find(key).and_then(|index| self.pages.get(index)) else {
+            return Vec::new();
+        };
+        let ticket = |(ticket, wants): (Ticket, Wants)| match wants {
+            Wants::ReadBack => Some(ticket),
+            Wants::Record(_) => None,
+        };
+        match &lookup.waiting {
+            Waiting::One(only) => ticket((only.ticket, only.wants)).into_iter().collect(),
+            Waiting::Many(all) => {
+                all.iter().filter_map(|(&name, &wants)| ticket((name, wants))).collect()
+            }
+        }
     }
 
     /// One caller no longer waits. With the last one the lookup goes; the query that was asking for it, if one was,

@@ -8,8 +8,13 @@ fn key(n: usize) -> RecordKey {
     RecordKey::claims(&NetworkName::default(), &name)
 }
 
+/// An owner of none of these records.
+fn nobody() -> PeerId {
+    PeerId::random()
+}
+
 fn caller(n: u64) -> Waiter {
-    Waiter { ticket: Ticket(n), freshness: Freshness::First }
+    Waiter::new(Ticket(n), Freshness::First)
 }
 
 fn tickets(waiting: &[Waiter]) -> Vec<Ticket> {
@@ -18,7 +23,7 @@ fn tickets(waiting: &[Waiter]) -> Vec<Ticket> {
 
 /// The keys whose lookups start now.
 fn started(queries: &mut Queries) -> Vec<(QueryKey, RecordKey)> {
-    std::iter::from_fn(|| queries.admit())
+    std::iter::from_fn(|| queries.admit(Duration::ZERO))
         .map(|(query, task)| match task {
             Task::Get(key) => (query, key),
             other => panic!("{other:?}"),
@@ -79,7 +84,7 @@ fn each_caller_of_a_lookup_hears_as_many_replicas_as_it_wants() {
     let mut queries = Queries::new(1);
     let wanted = [Freshness::First, Freshness::Quorum(2), Freshness::All];
     for (n, freshness) in wanted.into_iter().enumerate() {
-        queries.get(key(1), Waiter { ticket: Ticket(n as u64), freshness });
+        queries.get(key(1), Waiter::new(Ticket(n as u64), freshness));
     }
     let [(query, _)] = started(&mut queries)[..] else { panic!("one lookup") };
     for (copies, answered) in [(1, 0), (2, 1)] {
@@ -100,7 +105,7 @@ fn a_bootstrap_that_its_callers_left_is_carried_out_and_holds_nobody_back() {
         queries.leave_bootstrap(Ticket(n));
     }
     queries.bootstrap(Ticket(1000));
-    let (query, task) = queries.admit().unwrap();
+    let (query, task) = queries.admit(Duration::ZERO).unwrap();
     assert!(matches!(task, Task::Bootstrap));
     queries.bootstrap(Ticket(1001));
     let Some(Ended::Bootstrap { callers }) = queries.ended(query) else { panic!("a bootstrap") };
@@ -139,7 +144,7 @@ fn replicas_with_an_older_copy_are_found_to_lack_the_newest_wherever_they_are() 
     let peers = peers_by_distance(4, &key);
     let mut replies = Replies::default();
     for (peer, head) in peers.iter().zip([&new, &old, &new]) {
-        replies.copy(Some(*peer), Arc::new(Record::Head(head.clone())), 0);
+        replies.copy(Some(*peer), Arc::new(Record::Head(head.clone())), &nobody(), 0);
     }
     replies.outdated(Some(peers[3]));
     assert!(matches!(replies.best().map(|best| &**best), Some(Record::Head(head)) if *head == new));
@@ -156,7 +161,7 @@ fn of_the_peers_without_a_copy_only_those_close_to_the_key_are_replicas() {
     let held_by = |holders: &[usize]| {
         let mut replies = Replies::default();
         for &rank in holders {
-            replies.copy(Some(peers[rank]), Arc::new(Record::Head(head.clone())), 0);
+            replies.copy(Some(peers[rank]), Arc::new(Record::Head(head.clone())), &nobody(), 0);
         }
         replies
     };
@@ -170,7 +175,7 @@ fn of_the_peers_without_a_copy_only_those_close_to_the_key_are_replicas() {
     assert_eq!(lacking, peers[..5]);
     // This node's own copy says nothing of where peers hold it.
     let mut replies = Replies::default();
-    replies.copy(None, Arc::new(Record::Head(head.clone())), 0);
+    replies.copy(None, Arc::new(Record::Head(head.clone())), &nobody(), 0);
     assert!(replies.lacking(&record, &without, Extent::Part).is_empty());
 }
 
@@ -181,7 +186,7 @@ fn a_far_peer_that_serves_a_copy_makes_no_replicas_of_those_that_were_asked_on_t
     let peers = peers_by_distance(600, &key);
     let mut replies = Replies::default();
     // Whoever has read the record can serve it, replica or not.
-    replies.copy(Some(peers[599]), Arc::new(Record::Head(head.clone())), 0);
+    replies.copy(Some(peers[599]), Arc::new(Record::Head(head.clone())), &nobody(), 0);
     let without: Vec<_> = (1..6).map(|n| peers[n * 100]).collect();
     let lacking = replies.lacking(&record, &without, Extent::Part);
     assert!(lacking.is_empty(), "{} peers of ranks 100 to 500 are sent it", lacking.len());
@@ -193,7 +198,7 @@ fn replicas_with_an_outdated_copy_count_among_the_closest() {
     let (key, record) = (head.key(), Record::Head(head.clone()));
     let peers = peers_by_distance(30, &key);
     let mut replies = Replies::default();
-    replies.copy(Some(peers[0]), Arc::new(Record::Head(head.clone())), 0);
+    replies.copy(Some(peers[0]), Arc::new(Record::Head(head.clone())), &nobody(), 0);
     for peer in &peers[1..20] {
         replies.outdated(Some(*peer));
     }
@@ -223,7 +228,7 @@ fn of_two_releases_of_one_version_the_one_that_replicas_keep_is_the_best_in_any_
         let mut replies = Replies::default();
         for n in order {
             let record: &Record = &releases[n];
-            replies.copy(Some(PeerId::random()), Arc::new(record.clone()), 0);
+            replies.copy(Some(PeerId::random()), Arc::new(record.clone()), &nobody(), 0);
         }
         assert_eq!(replies.best().map(|best| &**best), Some(&releases[0]), "{order:?}");
     }

@@ -7,7 +7,7 @@ fn a_change_is_signed_once_and_answered_when_every_put_has_ended() {
     let mut lab = Lab::new(Config::new());
     let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
     let (_, mut waiting) =
-        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
     // What an earlier life of this node may have published is looked up first.
     let [recall] = lab.lookups()[..] else { panic!("one lookup") };
     lab.end(recall, 5);
@@ -35,8 +35,11 @@ fn a_change_that_is_signed_stands_when_its_time_is_up_or_its_caller_gone() {
     let mut lab = Lab::new(Config::new());
     for (name, cancelled) in [("kept", false), ("dropped", true)] {
         let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());
-        let (ticket, waiting) =
-            lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+        let (ticket, waiting) = lab.ask(|reply| Command::Register {
+            manifest: Box::new(manifest),
+            confirmation: 0,
+            reply,
+        });
         let [recall] = lab.lookups()[..] else { panic!("one lookup") };
         lab.end(recall, 1);
         if cancelled {

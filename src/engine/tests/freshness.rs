@@ -95,7 +95,7 @@ fn whoever_wants_more_than_the_first_copy_is_not_answered_from_memory() {
 fn an_own_package_is_answered_by_its_own_node_whatever_is_asked_for() {
     let mut lab = Lab::untouched(Config::new());
     let manifest = Box::new(Manifest::new("mine".parse().unwrap(), "1.0.0".parse().unwrap()));
-    let (_, registered) = lab.ask(|reply| Command::Register { manifest, reply });
+    let (_, registered) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
     let id = PackageId::named("mine".parse().unwrap());
     let (_, own) = lab.get_as(&id, Freshness::All);
     assert_eq!(answer(own).unwrap().unwrap().source, Source::Own);
@@ -189,8 +189,11 @@ fn records_on_their_way_out_to_a_silent_network_are_bounded() {
     let mut busy = 0;
     for n in 0..100 {
         let manifest = Manifest::new(format!("own-{n}").parse().unwrap(), "1.0.0".parse().unwrap());
-        let (_, waiting) =
-            lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+        let (_, waiting) = lab.ask(|reply| Command::Register {
+            manifest: Box::new(manifest),
+            confirmation: 0,
+            reply,
+        });
         for query in lab.lookups() {
             lab.end(query, 1);
         }

@@ -157,7 +157,8 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     let keypair = lab.engine.keypair.clone();
     let (_, old) = published_by(&keypair, "tool", 1);
     let manifest = Manifest::new("tool".parse().unwrap(), "2.0.0".parse().unwrap());
-    let (_, _waiting) = lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+    let (_, _waiting) =
+        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &old));
     // The others, who hold sequence 2, are too slow.

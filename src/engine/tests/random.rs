@@ -118,6 +118,8 @@ struct Chaos {
     own: Vec<(RecordKey, Vec<u8>)>,
     seen: Seen,
     voters: Vec<PeerId>,
+    /// Those who serve what is broken.
+    liars: Vec<PeerId>,
 }
 
 impl Chaos {
@@ -165,6 +167,7 @@ impl Chaos {
             own,
             seen: HashMap::new(),
             voters: (0..8).map(|_| PeerId::random()).collect(),
+            liars: (0..2).map(|_| PeerId::random()).collect(),
             dice,
             waiting: HashMap::new(),
             running: HashMap::new(),
@@ -222,6 +225,7 @@ impl Chaos {
     fn call(&mut self) {
         let name: PackageName = format!("own-{}", self.dice.roll(3)).parse().unwrap();
         let version: semver::Version = format!("1.{}.0", self.dice.roll(3)).parse().unwrap();
+        let confirmation = if self.dice.roll(2) == 0 { 0 } else { self.dice.roll(4) as u8 };
         match self.dice.roll(12) {
             0..3 => {
                 let (package, freshness) = (self.package(), self.freshness());
@@ -235,10 +239,17 @@ impl Chaos {
             }
             4 => {
                 let manifest = Box::new(Manifest::new(name, version));
-                self.wait(|reply| Command::Register { manifest, reply }, Waiting::Receipt);
+                self.wait(
+                    |reply| Command::Register { manifest, confirmation, reply },
+                    Waiting::Receipt,
+                );
             }
-            5 => self.wait(|reply| Command::Yank { name, version, reply }, Waiting::Receipt),
-            6 => self.wait(|reply| Command::Unregister { name, reply }, Waiting::Receipt),
+            5 => self.wait(
+                |reply| Command::Yank { name, version, confirmation, reply },
+                Waiting::Receipt,
+            ),
+            6 => self
+                .wait(|reply| Command::Unregister { name, confirmation, reply }, Waiting::Receipt),
             7 => {
                 let (key, freshness) = (self.head().key(), self.freshness());
                 let command = |reply| Command::GetRecord { key, freshness, reply };
@@ -290,11 +301,12 @@ impl Chaos {
                 } else if let Some(query) = self.dice.pick(&queries) {
                     let head = self.head();
                     let mut fact = copy(query, &head);
-                    if let Fact::Copy { bytes, .. } = &mut fact
+                    if let Fact::Copy { bytes, from, .. } = &mut fact
                         && self.dice.roll(4) == 0
                     {
                         let place = self.dice.roll(bytes.len());
                         bytes[place] ^= 1;
+                        *from = Some(self.liars[self.dice.roll(self.liars.len())]);
                     }
                     self.lab.learn(fact);
                 }
@@ -374,7 +386,12 @@ impl Chaos {
                     self.running.insert(query, Running::Lookup(key));
                 }
                 Action::Repair { peers, .. } if peers.is_empty() => panic!("nobody to repair"),
-                Action::Put { query, .. } | Action::Repair { query, .. } => {
+                Action::Put { query, key, bytes } => {
+                    // Whoever took it may serve it later.
+                    self.own.push((key, bytes));
+                    self.running.insert(query, Running::Put);
+                }
+                Action::Repair { query, .. } => {
                     self.running.insert(query, Running::Put);
                 }
                 Action::Bootstrap { query } => {
@@ -393,7 +410,11 @@ impl Chaos {
                 }
                 Action::Dial { ticket, .. } => self.dials.push(ticket),
                 Action::DialBootstrap { .. } => self.bootstrap_dials += 1,
-                Action::Subscribe { .. } | Action::Unsubscribe { .. } => {}
+                Action::Subscribe { .. }
+                | Action::Unsubscribe { .. }
+                | Action::Block { .. }
+                | Action::Unblock { .. }
+                | Action::Score { .. } => {}
             }
         }
         while self.lab.engine.next_event().is_some() {}
@@ -423,6 +444,7 @@ impl Chaos {
             + usize::from(engine.replication.timer.is_some())
             + usize::from(engine.rejoin.timer.is_some())
             + engine.peers.len()
+            + engine.blocked.len()
             + engine.calls.len();
         assert!(engine.wheel.len() <= own, "{} deadlines of at most {own}", engine.wheel.len());
     }

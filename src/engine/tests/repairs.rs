@@ -159,7 +159,8 @@ fn repairs_of_others_do_not_stand_in_the_way_of_publishing() {
     lab.actions();
     // The repairs that run go to peers that take no answer; this node's user publishes.
     let manifest = Manifest::new("mine".parse().unwrap(), "1.0.0".parse().unwrap());
-    let (_, waiting) = lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+    let (_, waiting) =
+        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
     let recall = only_lookup(&mut lab);
     lab.end(recall, 20);
     let puts = lab.actions().iter().filter(|action| matches!(action, Action::Put { .. })).count();
@@ -176,7 +177,8 @@ fn repairs_of_others_do_not_make_publishing_busy() {
     }
     lab.actions();
     let manifest = Manifest::new("mine".parse().unwrap(), "1.0.0".parse().unwrap());
-    let (_, waiting) = lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+    let (_, waiting) =
+        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
     assert_eq!(answer(waiting), None, "refused at once");
 }
 

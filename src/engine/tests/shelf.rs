@@ -52,11 +52,12 @@ fn own_packages_stand_on_the_shelf_by_both_names_until_they_are_withdrawn() {
     let name: PackageName = "mine".parse().unwrap();
     let ids = [PackageId::named(name.clone()), PackageId::owned(lab.engine.local, name.clone())];
     let manifest = Manifest::new(name.clone(), "1.0.0".parse().unwrap());
-    let (_, _receipt) = lab.ask(|reply| Command::Register { manifest: Box::new(manifest), reply });
+    let (_, _receipt) =
+        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
     for id in &ids {
         assert_eq!(lab.on_shelf(id).unwrap().source, Source::Own);
     }
-    let (_, _receipt) = lab.ask(|reply| Command::Unregister { name, reply });
+    let (_, _receipt) = lab.ask(|reply| Command::Unregister { name, confirmation: 0, reply });
     for id in &ids {
         assert_eq!(lab.on_shelf(id), None);
     }

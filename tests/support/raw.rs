@@ -1,0 +1,104 @@
+//! Peers that are no nodes: raw Kademlia, over the same transport and under the same names as a node of this network.
+//! They acknowledge every record and keep none, and serve what they are given.
+
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
+use futures::{FutureExt as _, StreamExt as _, channel::oneshot};
+use libp2p::{
+    StreamProtocol, Swarm, identify,
+    identity::Keypair,
+    kad::{
+        self,
+        store::{MemoryStore, RecordStore as _},
+    },
+    swarm::{self, NetworkBehaviour, SwarmEvent},
+};
+use peerage::{
+    Multiaddr, NetworkName, PeerId,
+    net::transport::{self, TransportConfig},
+    record::RecordKey,
+};
+
+use super::Executor;
+
+#[derive(NetworkBehaviour)]
+#[behaviour(prelude = "libp2p::swarm::derive_prelude")]
+struct Behaviour {
+    identify: identify::Behaviour,
+    kad: kad::Behaviour<MemoryStore>,
+}
+
+fn swarm() -> Swarm<Behaviour> {
+    let keypair = Keypair::generate_ed25519();
+    let peer_id = keypair.public().to_peer_id();
+    let network = NetworkName::default();
+    let protocol = StreamProtocol::try_from_owned(format!("/peerage/{network}/kad/1.0.0"));
+    let mut settings = kad::Config::new(protocol.expect("a protocol"));
+    // Records are acknowledged and handed to the application, which does nothing with them.
+    settings.set_record_filtering(kad::StoreInserts::FilterBoth);
+    let mut kad = kad::Behaviour::with_config(peer_id, MemoryStore::new(peer_id), settings);
+    kad.set_mode(Some(kad::Mode::Server));
+    let introduction = identify::Config::new(format!("/peerage/{network}/1.0.0"), keypair.public());
+    let behaviour = Behaviour { identify: identify::Behaviour::new(introduction), kad };
+    let transport = transport::tcp(&keypair, &TransportConfig::new()).expect("a transport");
+    Swarm::new(
+        transport,
+        behaviour,
+        peer_id,
+        swarm::Config::with_executor(|task| {
+            smol::spawn(task).detach();
+        }),
+    )
+}
+
+/// A raw peer that runs until this is dropped.
+pub(crate) struct Raw {
+    pub(crate) id: PeerId,
+    pub(crate) address: Multiaddr,
+    _running: oneshot::Sender<()>,
+}
+
+/// Starts one that dials this address, and serves the same under each of these keys.
+pub(crate) async fn start(
+    executor: Executor,
+    bootstrap: Multiaddr,
+    served: &[RecordKey],
+    bytes: &[u8],
+) -> Raw {
+    let mut swarm = swarm();
+    for key in served {
+        let record = kad::Record::new(key.as_bytes().to_vec(), bytes.to_vec());
+        swarm.behaviour_mut().kad.store_mut().put(record).expect("room");
+    }
+    let id = *swarm.local_peer_id();
+    swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("listening");
+    let address = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+            break address;
+        }
+    };
+    let (running, mut ended) = oneshot::channel();
+    executor.spawn(async move {
+        swarm.dial(bootstrap).expect("a dial");
+        loop {
+            futures::select! {
+                event = swarm.select_next_some() => take(&mut swarm, event),
+                _ = (&mut ended).fuse() => return,
+            }
+        }
+    });
+    Raw { id, address, _running: running }
+}
+
+fn take(swarm: &mut Swarm<Behaviour>, event: SwarmEvent<BehaviourEvent>) {
+    if let SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+        peer_id,
+        info,
+        ..
+    })) = event
+    {
+        for address in info.listen_addrs {
+            swarm.behaviour_mut().kad.add_address(&peer_id, address);
+        }
+    }
+}
