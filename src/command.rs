@@ -16,7 +16,7 @@ use semver::Version;
 
 use crate::{
     Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
-    PackageName, Query, Receipt, RegistryMetadata, Reputation, Result, Versions,
+    PackageName, Query, Receipt, RegistryMetadata, Reputation, Result, Snapshot, Versions,
     record::{Record, RecordKey},
 };
 
@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Peers { reply: Reply<Vec<ConnectedPeer>> },
     Reputation { peer: PeerId, reply: Reply<Reputation> },
     Pin { name: PackageName, owner: Option<PeerId>, reply: Reply<Option<PeerId>> },
+    Snapshot { reply: Reply<Box<Snapshot>> },
     Shutdown { reply: Reply<()> },
 }
 
@@ -80,6 +81,7 @@ impl Command {
             Self::Peers { reply } => reply.send(Err(error)),
             Self::Reputation { reply, .. } => reply.send(Err(error)),
             Self::Pin { reply, .. } => reply.send(Err(error)),
+            Self::Snapshot { reply } => reply.send(Err(error)),
         }
     }
 
@@ -102,6 +104,7 @@ impl Command {
             Self::Peers { reply } => reply.is_abandoned(),
             Self::Reputation { reply, .. } => reply.is_abandoned(),
             Self::Pin { reply, .. } => reply.is_abandoned(),
+            Self::Snapshot { reply } => reply.is_abandoned(),
             // A node that was told to stop stops, whether or not anybody waits to hear of it.
             Self::Shutdown { .. } => false,
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, GeoLocation, NetworkName, PackageName, Result, net::transport::TransportConfig,
+    record::MAX_RECORD_BYTES,
 };
 
 /// How a node is set up. Every field has a default; [`Config::new`] is a node of the network `main` that
@@ -290,6 +291,20 @@ pub struct Limits {
     /// Records held for one owner, so that nobody fills the store by accident. Keys are free: it does not keep out
     /// somebody who makes them for the purpose. Default: 4,096.
     pub store_records_per_owner: usize,
+    /// Bytes of the records held for the network, as they are on the wire. A peer that has put them is held to
+    /// the part of these that [`store_records_per_peer`](Self::store_records_per_peer) is of
+    /// [`store_records`](Self::store_records). At least 8 KiB. Default: 64 MiB.
+    pub store_bytes: usize,
+    /// Records held that one peer has put, whoever signed them. A peer with more has its own farthest ones
+    /// replaced, not those of others. Default: 4,096.
+    pub store_records_per_peer: usize,
+    /// Requests of the DHT that one peer may make in a second, over time. Other things cost several: a record
+    /// that is put for the first time 5, one that no honest peer sends 33, a set of claims up to 24 times as
+    /// much. 64 lookups at a time over round trips of 10 ms are 3,200. Default: 4,000.
+    pub requests_per_second: u32,
+    /// Requests that one peer may make at once. Beyond, what it puts is refused and what it looks up is not
+    /// found; with five times as many outstanding, its connections are closed. Default: 16,000.
+    pub request_burst: u32,
     /// Packages whose highest sequence is remembered, so that no older head is believed. Default: 65,536.
     pub remembered_sequences: usize,
     /// Records kept for a while after they were read or announced. Default: 4,096.
@@ -325,6 +340,10 @@ impl Default for Limits {
             own_packages: 1_000,
             store_records: 16_384,
             store_records_per_owner: 4_096,
+            store_bytes: 64 * 1024 * 1024,
+            store_records_per_peer: 4_096,
+            requests_per_second: 4_000,
+            request_burst: 16_000,
             remembered_sequences: 65_536,
             cache_records: 4_096,
             catalogue_packages: 16_384,
@@ -362,6 +381,14 @@ impl Limits {
         with_store_records: store_records: usize,
         /// Sets [`store_records_per_owner`](Self::store_records_per_owner).
         with_store_records_per_owner: store_records_per_owner: usize,
+        /// Sets [`store_bytes`](Self::store_bytes).
+        with_store_bytes: store_bytes: usize,
+        /// Sets [`store_records_per_peer`](Self::store_records_per_peer).
+        with_store_records_per_peer: store_records_per_peer: usize,
+        /// Sets [`requests_per_second`](Self::requests_per_second).
+        with_requests_per_second: requests_per_second: u32,
+        /// Sets [`request_burst`](Self::request_burst).
+        with_request_burst: request_burst: u32,
         /// Sets [`remembered_sequences`](Self::remembered_sequences).
         with_remembered_sequences: remembered_sequences: usize,
         /// Sets [`cache_records`](Self::cache_records).
@@ -394,15 +421,22 @@ impl Limits {
             ("limits.network_events_per_poll", self.network_events_per_poll),
             ("limits.store_records", self.store_records),
             ("limits.store_records_per_owner", self.store_records_per_owner),
+            ("limits.store_records_per_peer", self.store_records_per_peer),
+            ("limits.requests_per_second", self.requests_per_second as usize),
+            ("limits.request_burst", self.request_burst as usize),
             ("limits.remembered_sequences", self.remembered_sequences),
             ("limits.connections", self.connections as usize),
             ("limits.connections_per_peer", self.connections_per_peer as usize),
             ("limits.pending_connections", self.pending_connections as usize),
         ];
-        match needed.into_iter().find(|&(_, value)| value == 0) {
-            Some((field, _)) => Err(Error::invalid(field, "must be at least 1")),
-            None => Ok(()),
+        if let Some((field, _)) = needed.into_iter().find(|&(_, value)| value == 0) {
+            return Err(Error::invalid(field, "must be at least 1"));
         }
+        if self.store_bytes < MAX_RECORD_BYTES {
+            let reason = format!("must be at least {MAX_RECORD_BYTES}: the bytes of one record");
+            return Err(Error::invalid("limits.store_bytes", reason));
+        }
+        Ok(())
     }
 }
 

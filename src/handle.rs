@@ -19,7 +19,7 @@ use semver::Version;
 use crate::{
     Announcement, Clock, ConnectedPeer, Error, Found, Freshness, Manifest, NetworkName, Package,
     PackageId, PackageName, Query, Receipt, Registry, RegistryMetadata, Reputation, Result,
-    Versions,
+    Snapshot, Versions,
     command::{Cancels, Command, Reply, Request, Ticket},
     config::validate_topic,
     net::REPLICATION_FACTOR,
@@ -319,6 +319,19 @@ impl Handle {
     /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
     pub async fn unpin(&self, name: PackageName) -> Result<Option<PeerId>> {
         self.ask(|reply| Command::Pin { name, owner: None, reply }).await
+    }
+
+    /// What the node knows and would not know again after a restart. See [`Snapshot`] for what is in it and
+    /// where to keep it. The node gathers it within one poll, which takes the longer the more it holds: up to a
+    /// tenth of a second for a full store. Writing it down, [`Snapshot::to_bytes`], is for the caller's thread.
+    ///
+    /// Cancel safe: it changes nothing.
+    ///
+    /// # Errors
+    /// Only [`Error::ShuttingDown`] and [`Error::Timeout`]. A node that is shutting down gives none: ask
+    /// before.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        self.ask(|reply| Command::Snapshot { reply }).await.map(|snapshot| *snapshot)
     }
 
     /// Stops the node: no command is taken any more, everyone who waits hears

@@ -119,7 +119,7 @@ pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use config::{Config, DhtMode, Limits};
-pub use engine::{ConnectedPeer, Reputation};
+pub use engine::{ConnectedPeer, Reputation, Snapshot};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
 pub use freshness::{Found, Freshness};

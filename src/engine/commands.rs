@@ -42,7 +42,10 @@ impl Engine {
             Command::Metadata { reply } => reply.send(Ok(self.metadata())),
             Command::Peers { reply } => reply.send(Ok(self.peers.list())),
             Command::Reputation { peer, reply } => reply.send(Ok(self.reputations.get(&peer))),
-            Command::Pin { name, owner, reply } => reply.send(self.pins.set(name, owner)),
+            Command::Pin { name, owner, reply } => reply.send(self.pin(name, owner)),
+            Command::Snapshot { reply } => {
+                reply.send(Ok(Box::new(self.store.snapshot(self.pins.all()))));
+            }
             Command::Subscribe { topic, reply } => reply.send(self.subscribe(topic)),
             Command::Unsubscribe { topic, reply } => reply.send(Ok(self.unsubscribe(topic))),
             Command::Announce { topic, data, reply } => self.announce(now, topic, data, reply),
@@ -314,6 +317,13 @@ impl Engine {
                 }
             }
         }
+    }
+
+    fn pin(&mut self, name: PackageName, owner: Option<PeerId>) -> Result<Option<PeerId>> {
+        if let Some(owner) = &owner {
+            self.store.want(owner, &name);
+        }
+        self.pins.set(name, owner)
     }
 
     fn search(&self, now: Now, query: &Query) -> Result<Vec<Package>> {

@@ -168,6 +168,11 @@ impl Engine {
                     }
                     self.events.push_back(Event::Equivocation { owner, name });
                 }
+                // What an honest peer may send, too, says nothing of its conduct.
+                StoreFact::Refused { excusable: true, .. } => {}
+                StoreFact::Refused { peer, excusable: false, times } => {
+                    (0..times).for_each(|_| self.reputations.invalid(peer));
+                }
             }
         }
         self.judge();

@@ -376,6 +376,9 @@ impl Engine {
                 self.finish(since);
                 get.reply.send(match outcome {
                     Outcome::Found { record, source } => {
+                        if let Record::Head(head) = &*record {
+                            self.store.want(&head.owner, &head.name);
+                        }
                         Ok(Found { record: Arc::unwrap_or_clone(record), source })
                     }
                     Outcome::NoPeers => Err(Error::NoPeers),
@@ -483,6 +486,10 @@ impl Engine {
     }
 
     pub(super) fn advance(&mut self, read: Read, record: &Record, source: Source) -> Progress {
+        if let Record::Head(head) = record {
+            // From here on nothing older is told, however many other packages are heard of.
+            self.store.want(&head.owner, &head.name);
+        }
         if let Record::Head(head) = record
             && read.is_bare()
             // A part of the claims may not name the owner who was there first.

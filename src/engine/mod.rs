@@ -32,7 +32,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use crate::{
-    Config, Digest, Entropy, Event, Freshness, PackageName, Source,
+    Config, Digest, Entropy, Error, Event, Freshness, PackageName, Result, Source,
     command::Ticket,
     record::{Record, RecordKey},
     shelf::Shelf,
@@ -69,7 +69,8 @@ pub use reputation::Reputation;
 pub(crate) use interface::{Action, Fact, Now, QueryEnd, Verdict};
 pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
-pub(crate) use store::{Refused, SharedStore};
+pub use store::Snapshot;
+pub(crate) use store::{Hearing, Refused, SharedStore};
 
 use cache::Cache;
 use calls::{Calls, Operation};
@@ -268,6 +269,17 @@ impl Engine {
         }
     }
 
+    /// Takes in what an earlier node knew. What is configured comes first.
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+        if *snapshot.network() != self.config.network {
+            let reason = format!("is of the network `{}`", snapshot.network());
+            return Err(Error::invalid("snapshot", reason));
+        }
+        self.store.restore(snapshot);
+        self.pins.restore(snapshot.pins());
+        Ok(())
+    }
+
     /// Listens to announcements and dials the bootstrap addresses.
     pub(crate) fn start(&mut self, now: Now) {
         self.set_time(now);
@@ -280,6 +292,7 @@ impl Engine {
     /// Begins a poll: from here on, records are judged by this time.
     pub(crate) fn begin(&mut self, now: Now) {
         self.set_time(now);
+        self.store.set_clock(now.mono);
         if self.unix != now.unix {
             self.unix = now.unix;
             self.store.set_time(now.unix);
@@ -365,7 +378,7 @@ impl Engine {
     pub(crate) fn shut_down(&mut self) {
         self.closed = true;
         for call in self.calls.drain() {
-            call.operation.fail(crate::Error::ShuttingDown);
+            call.operation.fail(Error::ShuttingDown);
         }
         self.outbox.close();
         self.shelf.clear();

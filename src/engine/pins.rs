@@ -40,6 +40,23 @@ impl Pins {
         Ok(self.owners.insert(name, owner))
     }
 
+    /// Every name that is pinned, and whom it means.
+    pub(crate) fn all(&self) -> Vec<(PackageName, PeerId)> {
+        self.owners.iter().map(|(name, owner)| (name.clone(), *owner)).collect()
+    }
+
+    /// Pins what was pinned in an earlier life, where nothing else is decided.
+    pub(crate) fn restore<'a>(
+        &mut self,
+        pins: impl Iterator<Item = (&'a PackageName, &'a PeerId)>,
+    ) {
+        for (name, owner) in pins {
+            if self.owners.len() < self.bound {
+                self.owners.entry(name.clone()).or_insert(*owner);
+            }
+        }
+    }
+
     /// A bare name resolved to the only owner that claims it.
     pub(crate) fn first_use(&mut self, name: &PackageName, owner: PeerId) {
         if self.on_first_use && self.owners.len() < self.bound {

@@ -1,19 +1,33 @@
 //! The records that this node holds for the network. Nothing enters that has not been verified.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
 
 use libp2p::{
     PeerId,
     kad::{KBucketDistance, KBucketKey},
 };
 
+mod eviction;
 mod high_water;
+mod offers;
+mod quota;
+mod rates;
+mod replication;
 mod shared;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use high_water::HighWater;
+use quota::{Amount, Putters, Shares};
+use rates::Rates;
+
+pub(crate) use rates::Hearing;
 pub(crate) use shared::SharedStore;
+pub use snapshot::Snapshot;
 
 use crate::{
     Config, Error, NetworkName, PackageName,
@@ -31,6 +45,10 @@ pub(crate) enum Refused {
     Full,
     #[error("its owner's share of the store is used up")]
     Quota,
+    #[error("what its sender may put here is used up")]
+    PeerQuota,
+    #[error("its sender asks for too much at once")]
+    Rate,
     #[error("its package is withdrawn")]
     Withdrawn,
     #[error(transparent)]
@@ -45,6 +63,8 @@ impl From<Refused> for Error {
             }
             Refused::Full => Self::busy("store_records"),
             Refused::Quota => Self::busy("store_records_per_owner"),
+            Refused::PeerQuota => Self::busy("store_records_per_peer"),
+            Refused::Rate => Self::busy("requests_per_second"),
             Refused::NotOurs | Refused::Rejected(_) => Self::invalid("record", refused.to_string()),
         }
     }
@@ -57,16 +77,21 @@ pub(crate) enum StoreFact {
     Head(Signed<Head>),
     /// An owner signed two heads with one sequence.
     Equivocation { owner: PeerId, name: PackageName },
+    /// Records that a peer has put were refused, so many times.
+    Refused {
+        peer: PeerId,
+        /// Whether an honest peer may well send such a record.
+        excusable: bool,
+        times: u32,
+    },
 }
 
 /// Facts that are kept until the engine asks for them. It does so after every network event, each of which
 /// stores one record at the most; the node's own records make none.
 const MAX_FACTS: usize = 64;
 
-/// The least time between two rounds in which a record held for others is put to the peers that are closest to
-/// it now, in seconds. It is up to twice that, of each record differently, so that one of its holders comes
-/// first: what it puts is a round for the others.
-const REPLICATION_SECS: u64 = 3600;
+/// Peers of whose refused records note is taken until then. There may be many of one peer in between.
+const MAX_REFUSALS: usize = 64;
 
 /// A package: its owner and its name.
 pub(crate) type PackageKey = (PeerId, PackageName);
@@ -74,8 +99,12 @@ pub(crate) type PackageKey = (PeerId, PackageName);
 #[derive(Debug)]
 struct Held {
     record: Record,
+    /// How many bytes it has on the wire.
+    bytes: usize,
     /// On whose share it counts.
     account: Option<PeerId>,
+    /// Which peer's room it takes: of the one who has put it.
+    putter: Option<PeerId>,
     /// Unix seconds after which it is no longer served.
     until: u64,
     distance: KBucketDistance,
@@ -86,14 +115,17 @@ struct Held {
 
 /// Verified records by key: one of each, the one that the selection rule prefers.
 ///
-/// When it is full, the record whose key lies farthest from this node goes: other nodes are closer to it.
-/// No owner has more than a share. Own records are outside both bounds.
+/// When it is full, of records or of bytes, the record whose key lies farthest from this node goes: other nodes
+/// are closer to it. No owner has more than a share, and of what one peer has put, its own farthest makes room.
+/// Own records are outside of all of these bounds.
 #[derive(Debug)]
 pub(crate) struct Store {
     network: NetworkName,
     local: KBucketKey<PeerId>,
     /// Unix seconds, as of the current poll.
     now: u64,
+    /// The node's own clock, as of the current poll.
+    mono: Duration,
     ttl: u64,
     records: HashMap<RecordKey, Held>,
     by_distance: BTreeSet<(KBucketDistance, RecordKey)>,
@@ -101,31 +133,43 @@ pub(crate) struct Store {
     /// Those that are not this node's own: these the engine renews.
     by_replication: BTreeSet<(u64, RecordKey)>,
     packages: HashMap<PackageKey, BTreeSet<RecordKey>>,
-    shares: HashMap<PeerId, usize>,
+    shares: Shares,
+    putters: Putters,
     high_water: HighWater,
-    max_records: usize,
-    max_share: usize,
+    rates: Rates,
+    /// The peer whose request Kademlia is carrying out.
+    speaker: Option<PeerId>,
+    /// What is held for others.
+    held: Amount,
+    most: Amount,
     facts: VecDeque<StoreFact>,
+    refusals: VecDeque<StoreFact>,
 }
 
 impl Store {
     fn new(local: PeerId, config: &Config, now: u64) -> Self {
         let limits = &config.limits;
+        let most = Amount { records: limits.store_records, bytes: limits.store_bytes };
         Self {
             network: config.network.clone(),
             local: KBucketKey::from(local),
             now,
+            mono: Duration::ZERO,
             ttl: config.record_ttl.as_secs(),
             records: HashMap::new(),
             by_distance: BTreeSet::new(),
             by_expiry: BTreeSet::new(),
             by_replication: BTreeSet::new(),
             packages: HashMap::new(),
-            shares: HashMap::new(),
-            high_water: HighWater::new(limits.remembered_sequences),
-            max_records: limits.store_records,
-            max_share: limits.store_records_per_owner,
+            shares: Shares::new(limits.store_records_per_owner),
+            putters: Putters::new(most.part(limits.store_records_per_peer)),
+            high_water: HighWater::new(config.network.clone(), local, limits.remembered_sequences),
+            rates: Rates::new(limits),
+            speaker: None,
+            held: Amount::default(),
+            most,
             facts: VecDeque::new(),
+            refusals: VecDeque::new(),
         }
     }
 
@@ -141,7 +185,7 @@ impl Store {
         if kind != Kind::Head {
             return None;
         }
-        let mark = self.high_water.revision(&(*owner, name.clone()));
+        let mark = self.high_water.revision(owner, name);
         if mark.is_some() {
             return mark;
         }
@@ -165,12 +209,12 @@ impl Store {
         match self.records.get(&key) {
             None => {
                 if !own {
-                    self.make_room(account(&record), self.distance(&key))?;
+                    self.make_room(&record, self.distance(&key))?;
                 }
-                self.place(key, record, own);
+                self.place(key, record, own, self.speaker);
             }
             Some(held) => {
-                let was_own = held.own;
+                let (was_own, putter) = (held.own, held.putter);
                 match self.prefer(&held.record.clone(), record) {
                     Preferred::Held => {
                         // Somebody still cares for it: a record without an expiry of its own lives on.
@@ -185,7 +229,14 @@ impl Store {
                     // claimant without any left would take the claims of others away.
                     Preferred::New(record) => {
                         self.remove(&key);
-                        self.place(key, *record, own || was_own);
+                        let bytes = record.to_bytes().len();
+                        let speaker =
+                            self.speaker.filter(|peer| self.putters.has_room(peer, bytes));
+                        self.place(key, *record, own || was_own, speaker.or(putter));
+                        self.trim();
+                        if !self.records.contains_key(&key) {
+                            return Err(Refused::Full);
+                        }
                     }
                 }
             }
@@ -199,11 +250,22 @@ impl Store {
     /// Whether it is a part of a package that is withdrawn, so that it means nothing any more.
     fn is_leftover(&self, record: &Record) -> bool {
         matches!(record, Record::Release(_) | Record::Page(_))
-            && package(record).is_some_and(|package| self.high_water.is_withdrawn(&package))
+            && package(record).is_some_and(|(owner, name)| self.is_withdrawn(&owner, &name))
+    }
+
+    fn is_withdrawn(&self, owner: &PeerId, name: &PackageName) -> bool {
+        if self.high_water.revision(owner, name).is_some() {
+            return self.high_water.is_withdrawn(owner, name);
+        }
+        // As with revisions: a tombstone that is held speaks for a mark that is forgotten.
+        match self.records.get(&RecordKey::head(&self.network, owner, name)) {
+            Some(Held { record: Record::Head(head), .. }) => head.is_withdrawn(),
+            _ => false,
+        }
     }
 
     fn distance(&self, key: &RecordKey) -> KBucketDistance {
-        self.local.distance(&KBucketKey::new(key.as_bytes().to_vec()))
+        distance_of(&self.local, key)
     }
 
     fn prefer(&mut self, held: &Record, new: Record) -> Preferred {
@@ -242,9 +304,10 @@ impl Store {
         }
     }
 
-    fn place(&mut self, key: RecordKey, record: Record, own: bool) {
-        let account = account(&record).filter(|_| !own);
-        let distance = self.distance(&key);
+    fn place(&mut self, key: RecordKey, record: Record, own: bool, putter: Option<PeerId>) {
+        let account = self.shares.account(&record).filter(|_| !own);
+        let putter = putter.filter(|_| !own);
+        let (distance, bytes) = (self.distance(&key), record.to_bytes().len());
         if let Record::Head(head) = &record {
             self.high_water.raise(head);
             if head.is_withdrawn() {
@@ -257,132 +320,55 @@ impl Store {
         }
         let replicate_at = self.next_replication(distance);
         if !own {
+            self.held = self.held.plus(bytes);
             self.by_distance.insert((distance, key));
             self.by_replication.insert((replicate_at, key));
         }
         self.by_expiry.insert((until, key));
         if let Some(owner) = account {
-            *self.shares.entry(owner).or_default() += 1;
+            self.shares.take(owner);
         }
-        self.records.insert(key, Held { record, account, until, distance, replicate_at, own });
+        if let Some(peer) = putter {
+            self.putters.take(peer, distance, key, bytes);
+        }
+        let held = Held { record, bytes, account, putter, until, distance, replicate_at, own };
+        self.records.insert(key, held);
     }
 
     /// A record that was held for the network turns out to be one of this node's own.
     fn make_own(&mut self, key: &RecordKey) {
-        let Some(held) = self.records.get_mut(key) else { return };
-        held.own = true;
+        let Some(mut held) = self.records.remove(key) else { return };
+        self.settle(key, &held);
+        (held.own, held.account, held.putter) = (true, None, None);
+        self.records.insert(*key, held);
+    }
+
+    /// A record takes nobody's room any longer.
+    fn settle(&mut self, key: &RecordKey, held: &Held) {
+        if held.own {
+            return;
+        }
+        self.held = self.held.minus(held.bytes);
         self.by_distance.remove(&(held.distance, *key));
         self.by_replication.remove(&(held.replicate_at, *key));
-        let account = held.account.take();
-        self.give_back(account);
-    }
-
-    /// A record no longer counts on its owner's share.
-    fn give_back(&mut self, account: Option<PeerId>) {
-        if let Some(owner) = account
-            && let Some(share) = self.shares.get_mut(&owner)
-        {
-            *share = share.saturating_sub(1);
-            if *share == 0 {
-                self.shares.remove(&owner);
-            }
+        if let Some(owner) = &held.account {
+            self.shares.give_back(owner);
         }
-    }
-
-    fn make_room(
-        &mut self,
-        account: Option<PeerId>,
-        distance: KBucketDistance,
-    ) -> Result<(), Refused> {
-        if account
-            .and_then(|owner| self.shares.get(&owner))
-            .is_some_and(|&share| share >= self.max_share)
-        {
-            return Err(Refused::Quota);
-        }
-        if self.by_distance.len() >= self.max_records {
-            self.sweep(usize::MAX);
-        }
-        while self.by_distance.len() >= self.max_records {
-            match self.by_distance.last() {
-                Some(&(farthest, key)) if farthest > distance => self.remove(&key),
-                _ => return Err(Refused::Full),
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes everything of a package: its releases and pages mean nothing once it is withdrawn.
-    fn purge(&mut self, package: &PackageKey) {
-        for key in self.packages.remove(package).unwrap_or_default() {
-            self.remove(&key);
+        if let Some(peer) = &held.putter {
+            self.putters.give_back(peer, held.distance, held.bytes);
         }
     }
 
     fn remove(&mut self, key: &RecordKey) {
         let Some(held) = self.records.remove(key) else { return };
-        self.by_distance.remove(&(held.distance, *key));
-        self.by_replication.remove(&(held.replicate_at, *key));
+        self.settle(key, &held);
         self.by_expiry.remove(&(held.until, *key));
-        self.give_back(held.account);
         if let Some(package) = package(&held.record)
             && let Some(keys) = self.packages.get_mut(&package)
         {
             keys.remove(key);
             if keys.is_empty() {
                 self.packages.remove(&package);
-            }
-        }
-    }
-
-    /// A peer has put what is held: it cares for it, and so do others that it has put it to.
-    fn renew(&mut self, key: &RecordKey) {
-        self.replicated(key);
-        let Some(held) = self.records.get_mut(key) else { return };
-        if held.record.expires().is_none() {
-            self.by_expiry.remove(&(held.until, *key));
-            held.until = self.now.saturating_add(self.ttl);
-            self.by_expiry.insert((held.until, *key));
-        }
-    }
-
-    fn next_replication(&self, distance: KBucketDistance) -> u64 {
-        let spread = distance.0.low_u64() % REPLICATION_SECS;
-        self.now.saturating_add(REPLICATION_SECS).saturating_add(spread)
-    }
-
-    fn replicated(&mut self, key: &RecordKey) {
-        let Some(distance) = self.records.get(key).map(|held| held.distance) else { return };
-        let next = self.next_replication(distance);
-        if let Some(held) = self.records.get_mut(key)
-            && self.by_replication.remove(&(held.replicate_at, *key))
-        {
-            held.replicate_at = next;
-            self.by_replication.insert((next, *key));
-        }
-    }
-
-    /// A record that is to be put to others again. Its next round begins.
-    fn take_due(&mut self) -> Option<Record> {
-        loop {
-            let &(due, key) = self.by_replication.first()?;
-            if due > self.now {
-                return None;
-            }
-            self.replicated(&key);
-            if let Some(held) = self.live(&key) {
-                return Some(held.record.clone());
-            }
-            self.remove(&key);
-        }
-    }
-
-    /// Drops at most `budget` records whose time is over.
-    fn sweep(&mut self, budget: usize) {
-        for _ in 0..budget {
-            match self.by_expiry.first() {
-                Some(&(until, key)) if until <= self.now => self.remove(&key),
-                _ => return,
             }
         }
     }
@@ -398,14 +384,9 @@ impl Store {
     }
 }
 
-/// On whose share of the store a record counts: its owner's. A set of claims counts on the first claimant's.
-fn account(record: &Record) -> Option<PeerId> {
-    match record {
-        Record::Head(head) => Some(head.owner),
-        Record::Release(release) => Some(release.owner),
-        Record::Page(page) => Some(page.owner),
-        Record::Claims { set, .. } => set.iter().next().map(|claim| claim.owner),
-    }
+/// How far a key lies from this node.
+fn distance_of(local: &KBucketKey<PeerId>, key: &RecordKey) -> KBucketDistance {
+    local.distance(&KBucketKey::new(key.as_bytes().to_vec()))
 }
 
 /// The package that a record is of. Claims to a name belong to several.

@@ -10,6 +10,7 @@ use libp2p::{
 };
 use sha2::{Digest as _, Sha256};
 
+use super::attributed::{Attributed, Audience};
 use crate::{Config, DhtMode, Error, NetworkName, Result, record::Message};
 
 /// Announcements carry a signed head at the most, with room for gossipsub's own framing.
@@ -45,20 +46,20 @@ impl gossipsub::TopicSubscriptionFilter for NetworkTopics {
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 pub(crate) struct Behaviour<S>
 where
-    S: RecordStore + Send + 'static,
+    S: RecordStore + Audience + Send + 'static,
 {
     /// First, so that nobody else hears of a peer that is refused.
     pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     /// Then, so that a connection above the limits is refused before anyone else hears of it.
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) identify: identify::Behaviour,
-    pub(crate) kad: kad::Behaviour<S>,
+    pub(crate) kad: Attributed<S>,
     pub(crate) gossipsub: Gossipsub,
 }
 
 impl<S> Behaviour<S>
 where
-    S: RecordStore + Send + 'static,
+    S: RecordStore + Audience + Send + 'static,
 {
     pub(crate) fn new(keypair: &Keypair, config: &Config, store: S) -> Result<Self> {
         let peer_id = keypair.public().to_peer_id();
@@ -66,7 +67,7 @@ where
             blocked: allow_block_list::Behaviour::default(),
             limits: limits(config),
             identify: introduction(keypair, &config.network),
-            kad: dht(peer_id, config, store)?,
+            kad: Attributed::new(dht(peer_id, config, store)?),
             gossipsub: gossip(&config.network)?,
         })
     }

@@ -270,7 +270,11 @@ impl Node {
                     self.carry_out(now);
                 }
                 // A Swarm never ends; should it do so, there is nothing left to wait for.
-                Poll::Pending | Poll::Ready(None) => return Turn::Pending,
+                Poll::Pending | Poll::Ready(None) => {
+                    // A record that is refused makes no event of the Swarm.
+                    self.engine.learn_stored();
+                    return Turn::Pending;
+                }
             }
             if self.engine.has_event() {
                 break Turn::Pending;

@@ -11,7 +11,8 @@ use libp2p::{
 };
 
 use crate::{
-    engine::{Refused, SharedStore},
+    engine::{Hearing, Refused, SharedStore},
+    net::{Audience, Verdict},
     record::RecordKey,
 };
 
@@ -21,11 +22,13 @@ use crate::{
 pub(crate) struct KadStore {
     store: SharedStore,
     local: PeerId,
+    /// Whether a record was refused since somebody began to speak.
+    has_refused: bool,
 }
 
 impl KadStore {
     pub(crate) fn new(store: SharedStore, local: PeerId) -> Self {
-        Self { store, local }
+        Self { store, local, has_refused: false }
     }
 
     fn record(&self, key: &RecordKey, value: Vec<u8>, own: bool) -> Record {
@@ -40,29 +43,31 @@ impl RecordStore for KadStore {
 
     fn get(&self, key: &KadKey) -> Option<Cow<'_, Record>> {
         let key = RecordKey::try_from(key.as_ref()).ok()?;
+        if !self.store.serves() {
+            return None;
+        }
         let (value, own) = self.store.bytes(&key)?;
         Some(Cow::Owned(self.record(&key, value, own)))
     }
 
     fn put(&mut self, record: Record) -> Result<()> {
-        let refused = match RecordKey::try_from(record.key.as_ref()) {
+        if record.publisher == Some(self.local)
+            && let Ok(key) = RecordKey::try_from(record.key.as_ref())
+            && self.store.holds(&key, &record.value)
+        {
             // Put by this node itself, to others: Kademlia lets nothing through that a peer sends in this
             // node's name. It is no sign that others care for it.
-            Ok(key)
-                if record.publisher == Some(self.local)
-                    && self.store.holds(&key, &record.value) =>
-            {
-                return Ok(());
-            }
-            Ok(key) => match self.store.insert(&key, &record.value) {
-                Ok(()) => return Ok(()),
-                Err(refused) => refused,
-            },
-            Err(_) => Refused::NotOurs,
+            return Ok(());
+        }
+        let Err(refused) = self.store.offer(record.key.as_ref(), &record.value) else {
+            return Ok(());
         };
+        self.has_refused = true;
         tracing::debug!(key = ?record.key, %refused, "record refused");
         Err(match refused {
-            Refused::Full | Refused::Quota => Error::MaxRecords,
+            Refused::Full | Refused::Quota | Refused::PeerQuota | Refused::Rate => {
+                Error::MaxRecords
+            }
             // libp2p has no word for "not valid".
             Refused::NotOurs | Refused::Older | Refused::Withdrawn | Refused::Rejected(_) => {
                 Error::ValueTooLarge
@@ -92,4 +97,24 @@ impl RecordStore for KadStore {
     }
 
     fn remove_provider(&mut self, _: &KadKey, _: &PeerId) {}
+}
+
+impl Audience for KadStore {
+    fn hear(&mut self, peer: PeerId) -> Verdict {
+        self.has_refused = false;
+        match self.store.hear(peer) {
+            // Who is not served is still listened to: it may be answering what this node asks.
+            Hearing::Served | Hearing::Unserved => Verdict::Listen,
+            Hearing::Closed => Verdict::Close,
+        }
+    }
+
+    fn fall_silent(&mut self) -> bool {
+        self.store.fall_silent();
+        std::mem::take(&mut self.has_refused)
+    }
+
+    fn ask(&mut self) {
+        self.store.ask();
+    }
 }

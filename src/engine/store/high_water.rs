@@ -1,17 +1,65 @@
 //! The newest head seen of each package.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
-use super::PackageKey;
-use crate::record::{Head, Revision};
+use libp2p::{
+    PeerId,
+    kad::{KBucketDistance, KBucketKey},
+};
+
+use super::distance_of;
+use crate::{
+    NetworkName, PackageName,
+    package::{owner_from_key, owner_key},
+    record::{Head, RecordKey, Revision},
+};
+
+/// No owner's packages take more than this part of the places, besides those that this node's own application
+/// has asked for.
+const OWNERS_PART: usize = 16;
 
 /// Highest (epoch, sequence) seen of each package. It outlives the records, so that an old head cannot come
-/// back when the newer one has expired here. Bounded: the package that entered first is forgotten first.
+/// back when the newer one has expired here.
+///
+/// Bounded, and hard to flush: an owner with more than its share loses its own oldest mark, and when all
+/// places are taken the package goes that the DHT places farthest from this node, which others remember.
+/// What this node's application has read goes after all of those, and what the node publishes goes last.
 #[derive(Debug)]
 pub(super) struct HighWater {
-    marks: HashMap<PackageKey, Mark>,
-    order: VecDeque<PackageKey>,
+    network: NetworkName,
+    local: KBucketKey<PeerId>,
+    marks: HashMap<Package, Mark>,
+    /// In the order in which they are forgotten.
+    order: BTreeSet<(Worth, Package)>,
+    /// What counts on an owner's share, by when it was raised.
+    by_owner: BTreeMap<([u8; 32], u64), PackageName>,
+    shares: HashMap<[u8; 32], usize>,
+    /// What the application has been told of, by when it first was.
+    wanted: BTreeMap<u64, Package>,
+    /// Counts up with every change, to tell older from newer.
+    clock: u64,
     bound: usize,
+}
+
+/// A package by its owner's bare key: thousands of these are kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Package {
+    owner: [u8; 32],
+    name: PackageName,
+}
+
+/// How much it matters that a mark stays, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// Somebody's: of these the farthest goes first.
+    Others(Reverse<KBucketDistance>),
+    /// The application has been told of it: of these the one first told goes first.
+    Wanted(u64),
+    /// This node publishes it.
+    Own(u64),
 }
 
 /// The newest head seen of a package.
@@ -21,49 +69,239 @@ struct Mark {
     withdrawn: bool,
     /// Whether it has been told that there are two of this revision.
     equivocated: bool,
+    worth: Worth,
+    raised: u64,
+}
+
+/// A mark by itself, as a snapshot has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Remembered {
+    pub(super) owner: [u8; 32],
+    pub(super) name: PackageName,
+    pub(super) revision: Revision,
+    pub(super) withdrawn: bool,
+    pub(super) equivocated: bool,
+    pub(super) wanted: bool,
 }
 
 impl HighWater {
-    pub(super) fn new(bound: usize) -> Self {
-        Self { marks: HashMap::new(), order: VecDeque::new(), bound }
+    pub(super) fn new(network: NetworkName, local: PeerId, bound: usize) -> Self {
+        Self {
+            network,
+            local: KBucketKey::from(local),
+            marks: HashMap::new(),
+            order: BTreeSet::new(),
+            by_owner: BTreeMap::new(),
+            shares: HashMap::new(),
+            wanted: BTreeMap::new(),
+            clock: 0,
+            bound,
+        }
+    }
+
+    fn mark(&self, owner: &PeerId, name: &PackageName) -> Option<&Mark> {
+        self.marks.get(&package(owner, name)?)
     }
 
     /// The highest revision seen, unless the package has been forgotten.
-    pub(super) fn revision(&self, package: &PackageKey) -> Option<Revision> {
-        self.marks.get(package).map(|mark| mark.revision)
+    pub(super) fn revision(&self, owner: &PeerId, name: &PackageName) -> Option<Revision> {
+        self.mark(owner, name).map(|mark| mark.revision)
     }
 
     /// Whether the newest head seen is a tombstone.
-    pub(super) fn is_withdrawn(&self, package: &PackageKey) -> bool {
-        self.marks.get(package).is_some_and(|mark| mark.withdrawn)
+    pub(super) fn is_withdrawn(&self, owner: &PeerId, name: &PackageName) -> bool {
+        self.mark(owner, name).is_some_and(|mark| mark.withdrawn)
     }
 
     /// Remembers a head that was seen.
     pub(super) fn raise(&mut self, head: &Head) {
-        let key = (head.owner, head.name.clone());
-        let (revision, withdrawn) = (head.revision, head.is_withdrawn());
-        let mark = Mark { revision, withdrawn, equivocated: false };
-        if let Some(known) = self.marks.get_mut(&key) {
-            if known.revision < revision {
-                *known = mark;
-            }
-            return;
-        }
-        while self.marks.len() >= self.bound {
-            let Some(first) = self.order.pop_front() else { break };
-            self.marks.remove(&first);
-        }
-        self.order.push_back(key.clone());
-        self.marks.insert(key, mark);
+        let Some(owner) = owner_key(&head.owner) else { return };
+        self.merge(Remembered {
+            owner,
+            name: head.name.clone(),
+            revision: head.revision,
+            withdrawn: head.is_withdrawn(),
+            equivocated: false,
+            wanted: false,
+        });
     }
 
     /// Whether an equivocation at this revision is news: whoever has two heads can send them in turns.
     pub(super) fn is_news(&mut self, head: &Head) -> bool {
-        match self.marks.get_mut(&(head.owner, head.name.clone())) {
+        let mark = package(&head.owner, &head.name).and_then(|key| self.marks.get_mut(&key));
+        match mark {
             Some(mark) if mark.revision == head.revision => {
                 !std::mem::replace(&mut mark.equivocated, true)
             }
             _ => true,
+        }
+    }
+
+    /// The application has been told what this package's head says, and must not be told anything older.
+    pub(super) fn want(&mut self, owner: &PeerId, name: &PackageName) {
+        if let Some(key) = package(owner, name)
+            && let Some(mark) = self.marks.get(&key)
+            && let Worth::Others(_) = mark.worth
+        {
+            self.clock += 1;
+            self.set_worth(&key, Worth::Wanted(self.clock));
+            self.bound_wanted();
+        }
+    }
+
+    /// Takes in what is known of a package, the higher of what was known before and this.
+    pub(super) fn merge(&mut self, seen: Remembered) {
+        let Remembered { owner, name, revision, withdrawn, equivocated, wanted } = seen;
+        let key = Package { owner, name };
+        self.clock += 1;
+        let raised = self.clock;
+        if let Some(mark) = self.marks.get_mut(&key) {
+            if mark.revision < revision {
+                (mark.revision, mark.withdrawn, mark.equivocated) =
+                    (revision, withdrawn, equivocated);
+                let before = std::mem::replace(&mut mark.raised, raised);
+                if matches!(mark.worth, Worth::Others(_)) {
+                    self.by_owner.remove(&(owner, before));
+                    self.by_owner.insert((owner, raised), key.name.clone());
+                }
+            } else if mark.revision == revision {
+                // Withdrawn is for good, whichever of two heads of one revision came first.
+                mark.withdrawn |= withdrawn;
+                mark.equivocated |= equivocated;
+            }
+        } else {
+            let Some(peer) = owner_from_key(&owner) else { return };
+            let worth = if peer == *self.local.preimage() {
+                Worth::Own(raised)
+            } else {
+                let head = RecordKey::head(&self.network, &peer, &key.name);
+                Worth::Others(Reverse(distance_of(&self.local, &head)))
+            };
+            let mark = Mark { revision, withdrawn, equivocated, worth, raised };
+            self.marks.insert(key.clone(), mark);
+            self.enlist(&key, worth, raised);
+            self.bound_share(&owner);
+            self.bound_all();
+        }
+        if wanted && let Some(peer) = owner_from_key(&owner) {
+            self.want(&peer, &key.name);
+        }
+    }
+
+    /// Everything that is known, the first to be forgotten first.
+    pub(super) fn all(&self) -> impl Iterator<Item = Remembered> {
+        self.order.iter().filter_map(|(worth, key)| {
+            let mark = self.marks.get(key)?;
+            Some(Remembered {
+                owner: key.owner,
+                name: key.name.clone(),
+                revision: mark.revision,
+                withdrawn: mark.withdrawn,
+                equivocated: mark.equivocated,
+                wanted: matches!(worth, Worth::Wanted(_)),
+            })
+        })
+    }
+
+    fn enlist(&mut self, key: &Package, worth: Worth, raised: u64) {
+        self.order.insert((worth, key.clone()));
+        match worth {
+            Worth::Others(_) => {
+                self.by_owner.insert((key.owner, raised), key.name.clone());
+                *self.shares.entry(key.owner).or_default() += 1;
+            }
+            Worth::Wanted(since) => {
+                self.wanted.insert(since, key.clone());
+            }
+            Worth::Own(_) => {}
+        }
+    }
+
+    fn delist(&mut self, key: &Package, worth: Worth, raised: u64) {
+        self.order.remove(&(worth, key.clone()));
+        match worth {
+            Worth::Others(_) => {
+                self.by_owner.remove(&(key.owner, raised));
+                if let Some(share) = self.shares.get_mut(&key.owner) {
+                    *share = share.saturating_sub(1);
+                    if *share == 0 {
+                        self.shares.remove(&key.owner);
+                    }
+                }
+            }
+            Worth::Wanted(since) => {
+                self.wanted.remove(&since);
+            }
+            Worth::Own(_) => {}
+        }
+    }
+
+    fn set_worth(&mut self, key: &Package, worth: Worth) {
+        let Some(mark) = self.marks.get_mut(key) else { return };
+        let (before, raised) = (std::mem::replace(&mut mark.worth, worth), mark.raised);
+        self.delist(key, before, raised);
+        self.enlist(key, worth, raised);
+    }
+
+    fn forget(&mut self, key: &Package) {
+        if let Some(Mark { worth, raised, .. }) = self.marks.remove(key) {
+            self.delist(key, worth, raised);
+        }
+    }
+
+    /// An owner with too many loses its oldest.
+    fn bound_share(&mut self, owner: &[u8; 32]) {
+        let most = self.bound.div_ceil(OWNERS_PART);
+        while self.shares.get(owner).is_some_and(|&share| share > most) {
+            let mut its = self.by_owner.range((*owner, 0)..=(*owner, u64::MAX));
+            let Some((_, name)) = its.next() else { return };
+            self.forget(&Package { owner: *owner, name: name.clone() });
+        }
+    }
+
+    /// What the application has asked for takes half of the places at the most. Beyond, the first told is as
+    /// others are.
+    fn bound_wanted(&mut self) {
+        while self.wanted.len() > self.bound / 2 {
+            let Some((_, key)) = self.wanted.first_key_value() else { return };
+            self.lower(&key.clone());
+        }
+    }
+
+    fn lower(&mut self, key: &Package) {
+        let Some(owner) = owner_from_key(&key.owner) else { return };
+        let head = RecordKey::head(&self.network, &owner, &key.name);
+        self.set_worth(key, Worth::Others(Reverse(distance_of(&self.local, &head))));
+        self.bound_share(&key.owner);
+    }
+
+    fn bound_all(&mut self) {
+        while self.marks.len() > self.bound {
+            let Some((_, key)) = self.order.first().cloned() else { return };
+            self.forget(&key);
+        }
+    }
+}
+
+fn package(owner: &PeerId, name: &PackageName) -> Option<Package> {
+    Some(Package { owner: owner_key(owner)?, name: name.clone() })
+}
+
+#[cfg(test)]
+impl HighWater {
+    /// Checks that every list tells the same.
+    pub(super) fn check(&self) {
+        let count =
+            |kind: fn(&Worth) -> bool| self.marks.values().filter(|mark| kind(&mark.worth)).count();
+        assert!(self.marks.len() <= self.bound);
+        assert_eq!(self.marks.len(), self.order.len());
+        assert_eq!(self.by_owner.len(), count(|worth| matches!(worth, Worth::Others(_))));
+        assert_eq!(self.by_owner.len(), self.shares.values().sum::<usize>());
+        assert_eq!(self.wanted.len(), count(|worth| matches!(worth, Worth::Wanted(_))));
+        assert!(self.wanted.len() <= self.bound / 2);
+        assert!(self.shares.values().all(|&share| share <= self.bound.div_ceil(OWNERS_PART)));
+        for (key, mark) in &self.marks {
+            assert!(self.order.contains(&(mark.worth, key.clone())));
         }
     }
 }

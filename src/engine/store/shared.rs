@@ -1,6 +1,9 @@
 //! The store as its users see it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use libp2p::PeerId;
 
@@ -27,6 +30,11 @@ impl SharedStore {
     /// Sets the calendar time by which records are valid.
     pub(crate) fn set_time(&self, unix: u64) {
         self.lock().now = unix;
+    }
+
+    /// Sets the time by which peers earn their requests.
+    pub(crate) fn set_clock(&self, mono: Duration) {
+        self.lock().mono = mono;
     }
 
     /// Verifies a copy of a record that was looked up, without taking it in. A head of this node's own that is
@@ -64,6 +72,11 @@ impl SharedStore {
     /// Remembers the sequence of a head that was seen, stored or not.
     pub(crate) fn raise_high_water(&self, head: &Head) {
         self.lock().high_water.raise(head);
+    }
+
+    /// The application has been told what this package's head says: its sequence is the last to be forgotten.
+    pub(crate) fn want(&self, owner: &PeerId, name: &PackageName) {
+        self.lock().high_water.want(owner, name);
     }
 
     /// The highest revision seen of a package's records of this kind.
@@ -144,6 +157,7 @@ impl SharedStore {
     }
 
     pub(crate) fn next_fact(&self) -> Option<StoreFact> {
-        self.lock().facts.pop_front()
+        let mut store = self.lock();
+        store.facts.pop_front().or_else(|| store.refusals.pop_front())
     }
 }

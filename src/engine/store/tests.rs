@@ -1,10 +1,15 @@
 use libp2p::identity::Keypair;
 
-use super::*;
+use super::{replication::REPLICATION_SECS, *};
 use crate::{
     Manifest,
     record::{Claim, ClaimSet, ClaimStatus, Release, ReleaseEntry, Validity},
 };
+
+mod histories;
+mod marks;
+mod quotas;
+mod snapshots;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -74,7 +79,7 @@ fn put(store: &SharedStore, record: &Record) -> Result<(), Refused> {
 }
 
 fn share(store: &SharedStore, keypair: &Keypair) -> usize {
-    store.lock().shares.get(&keypair.public().to_peer_id()).copied().unwrap_or_default()
+    store.lock().shares.of(&keypair.public().to_peer_id())
 }
 
 /// The key pairs of two owners, in the order of the claims in a set.

@@ -1,0 +1,101 @@
+//! What goes when there is no room, and when its time is over.
+
+use libp2p::{PeerId, kad::KBucketDistance};
+
+use super::{Amount, PackageKey, Refused, Store};
+use crate::record::{Record, RecordKey};
+
+impl Store {
+    /// Makes room for a record that is not held yet. Nothing is removed unless it can be taken in then.
+    pub(super) fn make_room(
+        &mut self,
+        record: &Record,
+        distance: KBucketDistance,
+    ) -> Result<(), Refused> {
+        let bytes = record.to_bytes().len();
+        if self.is_full(bytes) {
+            self.sweep(usize::MAX);
+        }
+        if self.shares.account(record).is_some_and(|owner| self.shares.is_used_up(&owner)) {
+            return Err(Refused::Quota);
+        }
+        let mut going = match self.speaker {
+            Some(peer) => self.room_of(&peer, bytes, distance).ok_or(Refused::PeerQuota)?,
+            None => Vec::new(),
+        };
+        let mut left = self.held.plus(bytes);
+        for key in &going {
+            left = left.minus(self.bytes_of(key));
+        }
+        let others = self.by_distance.iter().rev().filter(|(_, key)| !going.contains(key));
+        let farther = others.map(|&(distance, key)| (distance, key));
+        let more = self.farther(farther, left, self.most, distance).ok_or(Refused::Full)?;
+        going.extend(more);
+        going.iter().for_each(|key| self.remove(key));
+        Ok(())
+    }
+
+    fn is_full(&self, bytes: usize) -> bool {
+        let speaker_is_full = self.speaker.is_some_and(|peer| !self.putters.has_room(&peer, bytes));
+        speaker_is_full || !self.held.plus(bytes).fits(self.most)
+    }
+
+    /// Which of a peer's own records go for another one of it.
+    fn room_of(
+        &self,
+        peer: &PeerId,
+        bytes: usize,
+        distance: KBucketDistance,
+    ) -> Option<Vec<RecordKey>> {
+        let left = self.putters.held(peer).plus(bytes);
+        self.farther(self.putters.farthest(peer), left, self.putters.most(), distance)
+    }
+
+    /// The first of these records, all of them farther away than `distance`, without which the rest keeps to
+    /// the bound.
+    fn farther(
+        &self,
+        farthest_first: impl Iterator<Item = (KBucketDistance, RecordKey)>,
+        mut left: Amount,
+        most: Amount,
+        distance: KBucketDistance,
+    ) -> Option<Vec<RecordKey>> {
+        let mut going = Vec::new();
+        let mut candidates = farthest_first.take_while(|(farther, _)| *farther > distance);
+        while !left.fits(most) {
+            let (_, key) = candidates.next()?;
+            left = left.minus(self.bytes_of(&key));
+            going.push(key);
+        }
+        Some(going)
+    }
+
+    fn bytes_of(&self, key: &RecordKey) -> usize {
+        self.records.get(key).map_or(0, |held| held.bytes)
+    }
+
+    /// After a record has taken the place of a smaller one: the farthest go, whichever they are.
+    pub(super) fn trim(&mut self) {
+        while !self.held.fits(self.most) {
+            let Some(&(_, key)) = self.by_distance.last() else { return };
+            self.remove(&key);
+        }
+    }
+
+    /// Removes everything of a package: its releases and pages mean nothing once it is withdrawn.
+    pub(super) fn purge(&mut self, package: &PackageKey) {
+        for key in self.packages.remove(package).unwrap_or_default() {
+            self.remove(&key);
+        }
+    }
+
+    /// Drops at most `budget` records whose time is over.
+    pub(super) fn sweep(&mut self, budget: usize) {
+        for _ in 0..budget {
+            match self.by_expiry.first() {
+                Some(&(until, key)) if until <= self.now => self.remove(&key),
+                _ => return,
+            }
+        }
+    }
+}

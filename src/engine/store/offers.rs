@@ -1,0 +1,116 @@
+//! What peers put by way of Kademlia, and what it costs them.
+
+use libp2p::PeerId;
+
+use super::{Hearing, MAX_REFUSALS, Refused, SharedStore, Store, StoreFact, rates::cost};
+use crate::record::{ClaimSet, Kind, RecordKey};
+
+/// The least that a claim has in a set, in bytes: an envelope of 98, keys, revision and times.
+const MIN_CLAIM_BYTES: usize = 150;
+
+impl SharedStore {
+    /// Kademlia begins to carry out what a peer has sent.
+    pub(crate) fn hear(&self, peer: PeerId) -> Hearing {
+        let mut store = self.lock();
+        let now = store.mono;
+        store.speaker = Some(peer);
+        store.rates.hear(now, peer)
+    }
+
+    /// Kademlia has carried it out.
+    pub(crate) fn fall_silent(&self) {
+        self.lock().speaker = None;
+    }
+
+    /// This node itself has begun a query.
+    pub(crate) fn ask(&self) {
+        self.lock().rates.ask();
+    }
+
+    /// Whether whoever speaks is served. This node itself always is.
+    pub(crate) fn serves(&self) -> bool {
+        let store = self.lock();
+        let hearing = store.speaker.map(|peer| store.rates.hearing(store.mono, &peer));
+        hearing.is_none_or(|hearing| hearing == Hearing::Served)
+    }
+
+    /// Takes in a record under a key as Kademlia has them, on the account of whoever speaks.
+    pub(crate) fn offer(&self, key: &[u8], bytes: &[u8]) -> Result<(), Refused> {
+        if !self.serves() {
+            return Err(Refused::Rate);
+        }
+        let Ok(key) = RecordKey::try_from(key) else {
+            return self.account_for(bytes, Err(Refused::NotOurs));
+        };
+        if self.holds(&key, bytes) {
+            // Taken note of without any check: it costs no more than a message.
+            return self.insert(&key, bytes);
+        }
+        let outcome = self.insert(&key, bytes);
+        self.account_for(bytes, outcome)
+    }
+
+    fn account_for(&self, bytes: &[u8], outcome: Result<(), Refused>) -> Result<(), Refused> {
+        self.lock().account_for(bytes, outcome.as_ref().err());
+        outcome
+    }
+}
+
+impl Store {
+    /// Whoever speaks pays for what its record has cost, and is remembered for what it was.
+    fn account_for(&mut self, bytes: &[u8], refused: Option<&Refused>) {
+        let Some(peer) = self.speaker else { return };
+        let excusable = refused.is_none_or(Refused::is_excusable);
+        let cost = match refused {
+            // Time and revision are looked at before any signature.
+            Some(Refused::Rejected(rejected)) if rejected.is_excusable() => cost::CHECK,
+            _ if excusable => cost::CHECK.saturating_mul(checks(bytes)),
+            _ => cost::BAD_CHECK.saturating_mul(checks(bytes)),
+        };
+        self.rates.charge(self.mono, peer, cost);
+        if refused.is_some() {
+            self.note_refusal(peer, excusable);
+        }
+    }
+
+    /// Refusals of one peer are one fact until the engine has learned of them.
+    fn note_refusal(&mut self, peer: PeerId, excusable: bool) {
+        for fact in &mut self.refusals {
+            if let StoreFact::Refused { peer: known, excusable: kind, times } = fact
+                && *known == peer
+                && *kind == excusable
+            {
+                *times = times.saturating_add(1);
+                return;
+            }
+        }
+        if self.refusals.len() < MAX_REFUSALS {
+            self.refusals.push_back(StoreFact::Refused { peer, excusable, times: 1 });
+        }
+    }
+}
+
+impl Refused {
+    /// Whether an honest peer may well put such a record.
+    pub(super) fn is_excusable(&self) -> bool {
+        match self {
+            Self::Older
+            | Self::Full
+            | Self::Quota
+            | Self::PeerQuota
+            | Self::Rate
+            | Self::Withdrawn => true,
+            Self::NotOurs => false,
+            Self::Rejected(rejected) => rejected.is_excusable(),
+        }
+    }
+}
+
+/// How many signatures a record may have had checked.
+fn checks(bytes: &[u8]) -> u32 {
+    if bytes.get(1) != Some(&(Kind::ClaimSet as u8)) {
+        return 1;
+    }
+    let claims = bytes.len().div_ceil(MIN_CLAIM_BYTES).min(ClaimSet::MAX_CLAIMS);
+    u32::try_from(claims).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,72 @@
+//! When what is held for others is put to others again.
+
+use libp2p::kad::KBucketDistance;
+
+use super::Store;
+use crate::record::{Record, RecordKey};
+
+/// The least time between two rounds in which a record held for others is put to the peers that are closest to
+/// it now, in seconds. It is up to twice that, of each record differently, so that one of its holders comes
+/// first: what it puts is a round for the others.
+pub(super) const REPLICATION_SECS: u64 = 3600;
+
+impl Store {
+    /// A peer has put what is held: it cares for it, and so do others that it has put it to.
+    pub(super) fn renew(&mut self, key: &RecordKey) {
+        self.replicated(key);
+        self.adopt(key);
+        let Some(held) = self.records.get_mut(key) else { return };
+        if held.record.expires().is_none() {
+            self.by_expiry.remove(&(held.until, *key));
+            held.until = self.now.saturating_add(self.ttl);
+            self.by_expiry.insert((held.until, *key));
+        }
+    }
+
+    /// An owner that puts its own record takes it on its own account: whoever was quicker with it, to have it
+    /// make room for something else, has no say in it from then on.
+    fn adopt(&mut self, key: &RecordKey) {
+        let Some(held) = self.records.get_mut(key) else { return };
+        if let Some(owner) = self.speaker
+            && held.account == Some(owner)
+            && held.putter != Some(owner)
+            && self.putters.has_room(&owner, held.bytes)
+        {
+            if let Some(before) = held.putter.replace(owner) {
+                self.putters.give_back(&before, held.distance, held.bytes);
+            }
+            self.putters.take(owner, held.distance, *key, held.bytes);
+        }
+    }
+
+    pub(super) fn next_replication(&self, distance: KBucketDistance) -> u64 {
+        let spread = distance.0.low_u64() % REPLICATION_SECS;
+        self.now.saturating_add(REPLICATION_SECS).saturating_add(spread)
+    }
+
+    fn replicated(&mut self, key: &RecordKey) {
+        let Some(distance) = self.records.get(key).map(|held| held.distance) else { return };
+        let next = self.next_replication(distance);
+        if let Some(held) = self.records.get_mut(key)
+            && self.by_replication.remove(&(held.replicate_at, *key))
+        {
+            held.replicate_at = next;
+            self.by_replication.insert((next, *key));
+        }
+    }
+
+    /// A record that is to be put to others again. Its next round begins.
+    pub(super) fn take_due(&mut self) -> Option<Record> {
+        loop {
+            let &(due, key) = self.by_replication.first()?;
+            if due > self.now {
+                return None;
+            }
+            self.replicated(&key);
+            if let Some(held) = self.live(&key) {
+                return Some(held.record.clone());
+            }
+            self.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What a store knows, as bytes and back.
+
+use std::{fmt, sync::Arc};
+
+use libp2p::PeerId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{SharedStore, Store, high_water::Remembered};
+use crate::{
+    Error, NetworkName, PackageName, Result,
+    record::{MAX_RECORD_BYTES, Record, Revision},
+};
+
+const MAGIC: &[u8] = b"peerage snapshot";
+
+/// The format that is written, the only one that is read.
+const FORMAT: u8 = 1;
+
+const CHECKSUM_BYTES: usize = 32;
+
+/// What a node knows and would not know again after a restart: the records that it holds for the network and has
+/// published itself, how far each package had come that it has seen, and whom bare names mean.
+///
+/// [`Handle::snapshot`](crate::Handle::snapshot) takes one, at shutdown and now and then in between;
+/// [`NodeBuilder::with_snapshot`](crate::NodeBuilder::with_snapshot) starts a node from it. What the old node
+/// refused because it had seen something newer, the new one refuses too.
+///
+/// Keep it where you keep the node's key: on your own disk. Records are verified again when a node starts from
+/// it, so that nobody can have them say what their owners did not. But who can write the file can forget
+/// sequences, or raise them so that true records are refused, and can pin names. The checksum finds accidents,
+/// not these.
+///
+/// Its size is that of the records, at most [`Limits::store_bytes`](crate::Limits::store_bytes) and this node's
+/// own, and up to 120 bytes for each package, pin and record.
+///
+/// ```
+/// use peerage::Snapshot;
+///
+/// # fn start() -> peerage::Result<()> {
+/// # let bytes = Vec::new();
+/// let snapshot = Snapshot::from_bytes(&bytes)?;
+/// # let keypair = peerage::identity::Keypair::generate_ed25519();
+/// let (node, handle) =
+///     peerage::Node::builder(keypair, peerage::Config::new()).with_snapshot(snapshot).build()?;
+/// # Ok(()) }
+/// assert!(Snapshot::from_bytes(b"something else").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    network: NetworkName,
+    records: Vec<Kept>,
+    marks: Vec<Remembered>,
+    pins: Vec<(PackageName, PeerId)>,
+}
+
+/// A record that was held. What was read from a file is not verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kept {
+    bytes: Arc<[u8]>,
+    until: u64,
+    putter: Option<PeerId>,
+}
+
+// The file: magic, format (1 byte), network (length and text), sections, and the SHA-256 of all this.
+//
+// A section is its tag (1 byte), a length, and its entries one after the other. Sections come in the order of
+// their tags, and those without entries are left out, so that one state has one file. A tag that is not known
+// was written by a later version, which says so by its format; a section that later versions add within this
+// format takes the next tag, and a file without it reads as one that knows nothing of the matter.
+const RECORDS: u8 = 1;
+const MARKS: u8 = 2;
+const PINS: u8 = 3;
+
+#[derive(Serialize, Deserialize)]
+struct RecordWire<'a> {
+    bytes: &'a [u8],
+    until: u64,
+    #[serde(borrow)]
+    putter: Option<&'a [u8]>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MarkWire<'a> {
+    owner: [u8; 32],
+    name: &'a str,
+    epoch: u32,
+    sequence: u64,
+    withdrawn: bool,
+    equivocated: bool,
+    wanted: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PinWire<'a> {
+    name: &'a str,
+    owner: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+struct SectionWire<'a> {
+    tag: u8,
+    body: &'a [u8],
+}
+
+impl Snapshot {
+    /// The snapshot as a file holds it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = [MAGIC, &[FORMAT]].concat();
+        append(&mut bytes, &self.network.as_str());
+        section(&mut bytes, RECORDS, self.records.iter(), |out, record| {
+            let putter = record.putter.map(|peer| peer.to_bytes());
+            let wire =
+                RecordWire { bytes: &record.bytes, until: record.until, putter: putter.as_deref() };
+            append(out, &wire);
+        });
+        section(&mut bytes, MARKS, self.marks.iter(), |out, mark| {
+            let wire = MarkWire {
+                owner: mark.owner,
+                name: mark.name.as_str(),
+                epoch: mark.revision.epoch,
+                sequence: mark.revision.sequence,
+                withdrawn: mark.withdrawn,
+                equivocated: mark.equivocated,
+                wanted: mark.wanted,
+            };
+            append(out, &wire);
+        });
+        section(&mut bytes, PINS, self.pins.iter(), |out, (name, owner)| {
+            append(out, &PinWire { name: name.as_str(), owner: &owner.to_bytes() });
+        });
+        let checksum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&checksum);
+        bytes
+    }
+
+    /// Reads a file. Takes memory in proportion to the file's length, whatever is in it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for anything that [`to_bytes`](Self::to_bytes) has not written: a file that is cut
+    /// short, altered, of another format, or something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (content, checksum) = bytes
+            .split_last_chunk::<CHECKSUM_BYTES>()
+            .ok_or_else(|| invalid("is too short to be one"))?;
+        let rest = content.strip_prefix(MAGIC).ok_or_else(|| invalid("is something else"))?;
+        let Some((&FORMAT, rest)) = rest.split_first() else {
+            return Err(invalid("is of a format that this version does not read"));
+        };
+        if Sha256::digest(content)[..] != checksum[..] {
+            return Err(invalid("has been damaged: its checksum differs"));
+        }
+        let (network, mut rest) = take::<&str>(rest)?;
+        let mut snapshot = Self::empty(network.parse().map_err(|_| malformed())?);
+        while !rest.is_empty() {
+            let (section, following) = take::<SectionWire<'_>>(rest)?;
+            snapshot.read_section(section.tag, section.body)?;
+            rest = following;
+        }
+        // Numbers have longer spellings, and sections and entries other orders: one state has one file.
+        if snapshot.to_bytes() != bytes {
+            return Err(malformed());
+        }
+        Ok(snapshot)
+    }
+
+    fn empty(network: NetworkName) -> Self {
+        Self { network, records: Vec::new(), marks: Vec::new(), pins: Vec::new() }
+    }
+
+    fn read_section(&mut self, tag: u8, body: &[u8]) -> Result<()> {
+        match tag {
+            RECORDS => each(body, |wire: RecordWire<'_>| {
+                if wire.bytes.len() > MAX_RECORD_BYTES {
+                    return Err(malformed());
+                }
+                let putter = wire.putter.map(peer).transpose()?;
+                self.records.push(Kept { bytes: wire.bytes.into(), until: wire.until, putter });
+                Ok(())
+            }),
+            MARKS => each(body, |wire: MarkWire<'_>| {
+                self.marks.push(Remembered {
+                    owner: wire.owner,
+                    name: name(wire.name)?,
+                    revision: Revision::new(wire.epoch, wire.sequence),
+                    withdrawn: wire.withdrawn,
+                    equivocated: wire.equivocated,
+                    wanted: wire.wanted,
+                });
+                Ok(())
+            }),
+            PINS => each(body, |wire: PinWire<'_>| {
+                self.pins.push((name(wire.name)?, peer(wire.owner)?));
+                Ok(())
+            }),
+            _ => Err(invalid("was written by a later version")),
+        }
+    }
+
+    /// The network whose records these are.
+    #[must_use]
+    pub fn network(&self) -> &NetworkName {
+        &self.network
+    }
+
+    /// Whom bare names meant.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = (&PackageName, &PeerId)> {
+        self.pins.iter().map(|(name, owner)| (name, owner))
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("network", &self.network)
+            .field("records", &self.records.len())
+            .field("sequences", &self.marks.len())
+            .field("pins", &self.pins.len())
+            .finish()
+    }
+}
+
+impl SharedStore {
+    /// What the store knows, beside what bare names mean here.
+    pub(crate) fn snapshot(&self, pins: Vec<(PackageName, PeerId)>) -> Snapshot {
+        let store = self.lock();
+        let mut snapshot = Snapshot::empty(store.network.clone());
+        // The nearest first: they have the first claim to room, in a store that has become smaller.
+        let mut held: Vec<_> = store.records.values().collect();
+        held.retain(|held| held.until > store.now);
+        held.sort_unstable_by_key(|held| held.distance);
+        snapshot.records = held
+            .into_iter()
+            .map(|held| Kept {
+                bytes: held.record.to_bytes(),
+                until: held.until,
+                putter: held.putter,
+            })
+            .collect();
+        snapshot.marks = store.high_water.all().collect();
+        snapshot.pins = pins;
+        snapshot
+    }
+
+    /// Takes in what another store knew. Records are verified as if a peer had sent them, and own ones of an
+    /// earlier life are held as others' are: what of them still stands, the network has to say.
+    pub(crate) fn restore(&self, snapshot: &Snapshot) {
+        let mut store = self.lock();
+        // Before the records: what was refused before is refused again.
+        for mark in &snapshot.marks {
+            store.high_water.merge(mark.clone());
+        }
+        for kept in &snapshot.records {
+            store.restore(kept);
+        }
+        store.facts.clear();
+    }
+}
+
+impl Store {
+    fn restore(&mut self, kept: &Kept) {
+        if kept.until <= self.now {
+            return;
+        }
+        let outcome = Record::claimed_key(&kept.bytes)
+            .and_then(|key| self.verify(&key, &kept.bytes).map(|record| (key, record)));
+        let (key, record) = match outcome {
+            Ok(verified) => verified,
+            Err(rejected) => return tracing::debug!(%rejected, "record of a snapshot dropped"),
+        };
+        self.speaker = kept.putter;
+        let outcome = self.insert(record, false);
+        self.speaker = None;
+        if let Err(refused) = outcome {
+            return tracing::debug!(%key, %refused, "record of a snapshot dropped");
+        }
+        // Those without an end of their own live no longer for it.
+        if let Some(held) = self.records.get_mut(&key)
+            && kept.until < held.until
+        {
+            self.by_expiry.remove(&(held.until, key));
+            held.until = kept.until;
+            self.by_expiry.insert((held.until, key));
+        }
+    }
+}
+
+/// Appends what postcard writes, which for these types always succeeds.
+fn append(bytes: &mut Vec<u8>, wire: &impl Serialize) {
+    if let Ok(encoded) = postcard::to_stdvec(wire) {
+        bytes.extend_from_slice(&encoded);
+    }
+}
+
+fn section<T>(
+    bytes: &mut Vec<u8>,
+    tag: u8,
+    entries: impl Iterator<Item = T>,
+    write: impl Fn(&mut Vec<u8>, T),
+) {
+    let mut body = Vec::new();
+    entries.for_each(|entry| write(&mut body, entry));
+    if !body.is_empty() {
+        append(bytes, &SectionWire { tag, body: &body });
+    }
+}
+
+fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8])> {
+    postcard::take_from_bytes(bytes).map_err(|_| malformed())
+}
+
+fn each<'a, T: Deserialize<'a>>(
+    mut body: &'a [u8],
+    mut read: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
+    while !body.is_empty() {
+        let (entry, rest) = take(body)?;
+        read(entry)?;
+        body = rest;
+    }
+    Ok(())
+}
+
+fn name(text: &str) -> Result<PackageName> {
+    text.parse().map_err(|_| malformed())
+}
+
+fn peer(bytes: &[u8]) -> Result<PeerId> {
+    PeerId::from_bytes(bytes).map_err(|_| malformed())
+}
+
+fn malformed() -> Error {
+    invalid("is malformed")
+}
+
+fn invalid(reason: &str) -> Error {
+    Error::invalid("snapshot", reason)
+}
