@@ -5,6 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
+mod memory;
+
+pub use memory::MemoryCeiling;
+
 use crate::{
     Error, GeoLocation, NetworkName, PackageName, Result, net::transport::TransportConfig,
     record::MAX_RECORD_BYTES,
@@ -322,12 +326,45 @@ pub struct Limits {
     pub blocked_peers: usize,
     /// Names that trust on first use may pin. Default: 4,096.
     pub pins: usize,
-    /// Connections in all, a quarter of which only this node's own dials can take. Default: 512.
+    /// Connections in all, a quarter of which only this node's own dials can take. Default: 192, one for each
+    /// request that the running queries can have under way (64 of them, three requests each).
     pub connections: u32,
     /// Connections with one peer. Default: 4.
     pub connections_per_peer: u32,
     /// Connections that are still being set up, for each direction. Default: 128.
     pub pending_connections: u32,
+    /// Connections with one host, whichever identities it shows: with one IPv4 address, or the /64 of an IPv6 one.
+    /// Those that it is setting up count. Default: 8.
+    pub connections_per_ip: u32,
+    /// Peers in the routing table that came from, or were reached at, one IPv4 address or the /64 of an IPv6 one.
+    /// What a peer says of itself does not count. Default: 4.
+    pub routing_peers_per_ip: usize,
+    /// Peers in the routing table from one IPv4 /16 or IPv6 /32; those behind names and relays are one more such
+    /// network. Default: 16.
+    pub routing_peers_per_subnet: usize,
+    /// Whether loopback, private and link-local addresses (RFC 1918, 4193, 6598), and those within the process, are
+    /// counted by the three limits above. Default: no. Turn it on where strangers appear under such addresses, as
+    /// behind a proxy that forwards connections.
+    pub count_private_addresses: bool,
+    /// Addresses of one peer that the routing table is told of: the newest. Default: 16.
+    pub addresses_per_peer: usize,
+    /// Streams that one connection may have at a time, both directions together. Default: 96; 1 to
+    /// [4,096](Self::MAX_STREAMS).
+    ///
+    /// It has to be more than all protocols together open when they behave: who goes beyond it, this node or the
+    /// peer, loses the connection. Kademlia keeps to 32 in each direction, and the others to some ten.
+    pub streams_per_connection: usize,
+    /// Bytes that a peer may have in flight on one connection, all streams together, so what a peer whose data is
+    /// not read can make this node buffer. Default: 24 MiB.
+    ///
+    /// Each stream has [256 KiB](Self::STREAM_WINDOW) from the start, which the specification fixes, so that less
+    /// than that times [`streams_per_connection`](Self::streams_per_connection) counts as that. The default is
+    /// exactly that. What is above it goes to streams that carry much over a long distance.
+    pub receive_window: usize,
+    /// Bytes of memory that the process may use before new connections are refused, in either direction. Those
+    /// that stand are left alone. It is the whole process that counts, with what the application itself takes.
+    /// Default: not limited.
+    pub process_memory: Option<u64>,
 }
 
 impl Default for Limits {
@@ -352,18 +389,53 @@ impl Default for Limits {
             remembered_peers: 4_096,
             blocked_peers: 1_024,
             pins: 4_096,
-            connections: 512,
+            connections: 192,
             connections_per_peer: 4,
             pending_connections: 128,
+            connections_per_ip: 8,
+            routing_peers_per_ip: 4,
+            routing_peers_per_subnet: 16,
+            count_private_addresses: false,
+            addresses_per_peer: 16,
+            streams_per_connection: 96,
+            receive_window: 96 * Self::STREAM_WINDOW,
+            process_memory: None,
         }
     }
 }
 
 impl Limits {
+    /// The most streams that [`streams_per_connection`](Self::streams_per_connection) allows.
+    pub const MAX_STREAMS: usize = 4096;
+
+    /// What yamux grants every stream from the start, in bytes.
+    pub const STREAM_WINDOW: usize = yamux::DEFAULT_CREDIT as usize;
+
     /// The default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For a machine at home, among other programs: the default.
+    #[must_use]
+    pub fn home() -> Self {
+        Self::default()
+    }
+
+    /// For a machine that is there to serve: four times the records, and connections for many more peers, some of
+    /// them behind one address. [`Config::memory_ceiling`] tells what that can take.
+    #[must_use]
+    pub fn server() -> Self {
+        Self {
+            store_records: 65_536,
+            remembered_sequences: 262_144,
+            remembered_peers: 16_384,
+            connections: 1_024,
+            pending_connections: 256,
+            connections_per_ip: 32,
+            ..Self::default()
+        }
     }
 
     setters! {
@@ -411,6 +483,37 @@ impl Limits {
         with_connections_per_peer: connections_per_peer: u32,
         /// Sets [`pending_connections`](Self::pending_connections).
         with_pending_connections: pending_connections: u32,
+        /// Sets [`connections_per_ip`](Self::connections_per_ip).
+        with_connections_per_ip: connections_per_ip: u32,
+        /// Sets [`routing_peers_per_ip`](Self::routing_peers_per_ip).
+        with_routing_peers_per_ip: routing_peers_per_ip: usize,
+        /// Sets [`routing_peers_per_subnet`](Self::routing_peers_per_subnet).
+        with_routing_peers_per_subnet: routing_peers_per_subnet: usize,
+        /// Sets [`count_private_addresses`](Self::count_private_addresses).
+        with_count_private_addresses: count_private_addresses: bool,
+        /// Sets [`addresses_per_peer`](Self::addresses_per_peer).
+        with_addresses_per_peer: addresses_per_peer: usize,
+        /// Sets [`streams_per_connection`](Self::streams_per_connection).
+        with_streams_per_connection: streams_per_connection: usize,
+        /// Sets [`receive_window`](Self::receive_window).
+        with_receive_window: receive_window: usize,
+    }
+
+    /// Sets [`process_memory`](Self::process_memory).
+    #[must_use]
+    pub fn with_process_memory(mut self, bytes: u64) -> Self {
+        self.process_memory = Some(bytes);
+        self
+    }
+
+    /// The streams of a connection, for a transport that is given limits that nobody has validated.
+    pub(crate) fn allowed_streams(&self) -> usize {
+        self.streams_per_connection.clamp(1, Self::MAX_STREAMS)
+    }
+
+    /// The receive window in force: what was asked for, or the least that there can be.
+    pub(crate) fn granted_window(&self) -> usize {
+        self.receive_window.max(self.allowed_streams() * Self::STREAM_WINDOW)
     }
 
     fn validate(&self) -> Result<()> {
@@ -428,6 +531,11 @@ impl Limits {
             ("limits.connections", self.connections as usize),
             ("limits.connections_per_peer", self.connections_per_peer as usize),
             ("limits.pending_connections", self.pending_connections as usize),
+            ("limits.connections_per_ip", self.connections_per_ip as usize),
+            ("limits.routing_peers_per_ip", self.routing_peers_per_ip),
+            ("limits.routing_peers_per_subnet", self.routing_peers_per_subnet),
+            ("limits.addresses_per_peer", self.addresses_per_peer),
+            ("limits.streams_per_connection", self.streams_per_connection),
         ];
         if let Some((field, _)) = needed.into_iter().find(|&(_, value)| value == 0) {
             return Err(Error::invalid(field, "must be at least 1"));
@@ -435,6 +543,10 @@ impl Limits {
         if self.store_bytes < MAX_RECORD_BYTES {
             let reason = format!("must be at least {MAX_RECORD_BYTES}: the bytes of one record");
             return Err(Error::invalid("limits.store_bytes", reason));
+        }
+        if self.streams_per_connection > Self::MAX_STREAMS {
+            let reason = format!("must be 1 to {}", Self::MAX_STREAMS);
+            return Err(Error::invalid("limits.streams_per_connection", reason));
         }
         Ok(())
     }

@@ -118,7 +118,7 @@ pub use libp2p::{Multiaddr, PeerId, identity};
 pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
-pub use config::{Config, DhtMode, Limits};
+pub use config::{Config, DhtMode, Limits, MemoryCeiling};
 pub use engine::{ConnectedPeer, Reputation, Snapshot};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
@@ -136,11 +136,11 @@ pub use package::{
 pub use record::NetworkName;
 pub use registry::{Registry, RegistryMetadata};
 
-/// What the benchmarks measure beside other people's code. It is no part of the interface: it may change or go
+/// What the benchmarks and some tests measure beside other people's code. It is no part of the interface: it may change or go
 /// in any release.
 #[doc(hidden)]
 pub mod bench_support {
-    pub use crate::engine::wheel;
+    pub use crate::engine::{filled, wheel};
 }
 
 /// The examples of the README are compiled and run with the other documentation tests.

@@ -175,8 +175,6 @@ fn an_invalid_value_names_its_field() {
         ("announcements_topic", json!(long)),
         ("transport.dial_timeout", json!("0s")),
         ("transport.upgrade_timeout", json!("25h")),
-        ("transport.max_streams", json!(0)),
-        ("transport.max_streams", json!(4097)),
         ("limits.waiting_calls", json!(0)),
         ("limits.running_queries", json!(0)),
         ("limits.commands_per_poll", json!(0)),
@@ -191,6 +189,12 @@ fn an_invalid_value_names_its_field() {
         ("limits.connections", json!(0)),
         ("limits.connections_per_peer", json!(0)),
         ("limits.pending_connections", json!(0)),
+        ("limits.connections_per_ip", json!(0)),
+        ("limits.routing_peers_per_ip", json!(0)),
+        ("limits.routing_peers_per_subnet", json!(0)),
+        ("limits.addresses_per_peer", json!(0)),
+        ("limits.streams_per_connection", json!(0)),
+        ("limits.streams_per_connection", json!(4097)),
     ] {
         let config = read(with(path, value.clone())).expect("readable");
         assert_eq!(refused_for(&config), path, "{value}");

@@ -16,7 +16,7 @@ use std::{
 
 use futures::{StreamExt, executor::block_on, future::FutureExt};
 use peerage::{
-    Config, Event, Multiaddr, Node, PeerId, Registry, TransportConfig, identity::Keypair,
+    Config, Event, Limits, Multiaddr, Node, PeerId, Registry, TransportConfig, identity::Keypair,
     net::transport,
 };
 
@@ -113,7 +113,8 @@ fn connections_may_run_on_the_application_s_own_executor() {
 fn nodes_may_talk_within_the_process() {
     let memory = |config: Config| {
         let keypair = Keypair::generate_ed25519();
-        let transport = transport::memory(&keypair, &TransportConfig::new()).expect("a transport");
+        let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())
+            .expect("a transport");
         let listen: Multiaddr = "/memory/0".parse().expect("an address");
         let (node, handle) = Node::builder(keypair, config.with_listen([listen]))
             .with_transport(transport)

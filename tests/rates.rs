@@ -30,7 +30,7 @@ async fn node(limits: Limits) -> (Peer, Multiaddr) {
     let keypair = Keypair::generate_ed25519();
     let config =
         Config::new().with_listen(["/memory/0".parse().expect("an address")]).with_limits(limits);
-    let transport = memory(&keypair, &TransportConfig::new()).expect("a transport");
+    let transport = memory(&keypair, &TransportConfig::new(), &Limits::new()).expect("a transport");
     let (node, handle) =
         Node::builder(keypair, config).with_transport(transport).build().expect("a node");
     let mut peer = Peer::run(Executor::Smol, node, handle);
@@ -54,7 +54,8 @@ impl Raw {
             kad::Config::new(StreamProtocol::try_from_owned(protocol).expect("a protocol"));
         settings.set_max_packet_size(64 * 1024).set_replication_interval(None);
         let kad = kad::Behaviour::with_config(id, MemoryStore::new(id), settings);
-        let transport = memory(&keypair, &TransportConfig::new()).expect("a transport");
+        let transport =
+            memory(&keypair, &TransportConfig::new(), &Limits::new()).expect("a transport");
         let config = swarm::Config::without_executor();
         let mut raw =
             Self { swarm: Swarm::new(transport, kad, id, config), node, address: address.clone() };

@@ -15,7 +15,7 @@ use libp2p::{
     swarm::{self, NetworkBehaviour},
 };
 use peerage::{
-    Package, PackageId,
+    Limits, Package, PackageId,
     net::transport::{self, TransportConfig},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -67,7 +67,7 @@ fn swarm() -> Outcome<Swarm<Behaviour>> {
         kad,
         gossipsub,
     };
-    let transport = transport::memory(&keypair, &TransportConfig::new())?;
+    let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())?;
     let config = swarm::Config::with_executor(|task| drop(tokio::spawn(task)));
     let mut swarm = Swarm::new(transport, behaviour, peer_id, config);
     swarm.listen_on(listen()?)?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use peerage::{
-    Config, DhtMode, Handle, Node,
+    Config, DhtMode, Handle, Limits, Node,
     identity::Keypair,
     net::transport::{self, TransportConfig},
 };
@@ -66,7 +66,7 @@ impl Client {
             .with_listen([])
             .with_bootstrap(network.bootstrap().iter().cloned());
         let keypair = Keypair::generate_ed25519();
-        let transport = transport::memory(&keypair, &TransportConfig::new())?;
+        let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())?;
         let (node, handle) = Node::builder(keypair, config).with_transport(transport).build()?;
         let woken = Woken::spawned();
         let waker = Waker::from(Arc::clone(&woken));

@@ -24,7 +24,7 @@ use futures::{
     channel::{mpsc, oneshot},
 };
 use peerage::{
-    Config, Handle, Manifest, Multiaddr, Node, Package, PackageId, Registry as _,
+    Config, Handle, Limits, Manifest, Multiaddr, Node, Package, PackageId, Registry as _,
     identity::Keypair,
     net::transport::{self, TransportConfig},
     package::Dependency,
@@ -58,7 +58,7 @@ pub(crate) fn listen() -> Outcome<Multiaddr> {
 pub(crate) fn node() -> Outcome<(Node, Handle, Package)> {
     let keypair = Keypair::generate_ed25519();
     let config = Config::new().with_listen([listen()?]).with_command_capacity(CAPACITY);
-    let transport = transport::memory(&keypair, &TransportConfig::new())?;
+    let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())?;
     let (mut node, handle) = Node::builder(keypair, config).with_transport(transport).build()?;
     let manifest = manifest("tiny-http")?;
     let name = manifest.name.clone();

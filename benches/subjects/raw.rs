@@ -28,7 +28,7 @@ use libp2p::{
     swarm::{self, NetworkBehaviour, SwarmEvent},
 };
 use peerage::{
-    Multiaddr, NetworkName,
+    Limits, Multiaddr, NetworkName,
     net::transport::{self, TransportConfig},
 };
 
@@ -82,7 +82,7 @@ fn swarm(
         identify: identify::Behaviour::new(introduction),
         kad,
     };
-    let transport = transport::memory(&keypair, &TransportConfig::new())?;
+    let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())?;
     let config = config.with_substream_upgrade_protocol_override(upgrade::Version::V1Lazy);
     Ok(Swarm::new(transport, behaviour, peer_id, config))
 }

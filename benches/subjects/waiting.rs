@@ -24,7 +24,7 @@ use libp2p::{
     kad, swarm,
 };
 use peerage::{
-    BoxedTransport, Config, DhtMode, Handle, Multiaddr, Node, Package, PackageId, PeerId,
+    BoxedTransport, Config, DhtMode, Handle, Limits, Multiaddr, Node, Package, PackageId, PeerId,
     Registry as _,
     identity::Keypair,
     net::transport::{self, TransportConfig},
@@ -81,7 +81,7 @@ impl WaitingNode {
             .with_bootstrap([address])
             .with_command_capacity(lookups);
         let bell = Arc::new(AtomicWaker::new());
-        let transport = transport::memory(&keypair, &TransportConfig::new())?;
+        let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())?;
         let transport = Ringing { transport, bell: Arc::clone(&bell) }.boxed();
         let (mut node, handle) =
             Node::builder(keypair, config).with_transport(transport).build()?;

@@ -97,6 +97,12 @@ impl Engine {
         self.peers.address(peer)
     }
 
+    /// How many connected peers have said what they are.
+    #[cfg(test)]
+    pub(crate) fn introduced_peers(&self) -> usize {
+        self.peers.introduced_len()
+    }
+
     /// The address with this node's identity at its end.
     fn dialable(&self, address: Multiaddr) -> Multiaddr {
         match address.iter().last() {

@@ -44,6 +44,7 @@ mod catalogue;
 mod commands;
 mod confirming;
 mod facts;
+pub mod filled;
 mod interface;
 mod lookups;
 mod outbox;
@@ -71,6 +72,7 @@ pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub use store::Snapshot;
 pub(crate) use store::{Hearing, Refused, SharedStore};
+pub(crate) use topics::REMEMBERED_MESSAGES;
 
 use cache::Cache;
 use calls::{Calls, Operation};
@@ -110,7 +112,7 @@ const REPLICATION_BUDGET: usize = 137;
 
 /// Replicas of one record are repaired once in this time, of so many records at the most.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
-const REMEMBERED_REPAIRS: usize = 4096;
+pub(crate) const REMEMBERED_REPAIRS: usize = 4096;
 
 /// Tickets from here on name what the node does by itself.
 const FIRST_INTERNAL_TICKET: u64 = 1 << 63;

@@ -158,6 +158,12 @@ impl Peers {
         self.connected.keys().copied().collect()
     }
 
+    /// How many of those connected have said what they are.
+    #[cfg(test)]
+    pub(crate) fn introduced_len(&self) -> usize {
+        self.connected.values().filter(|peer| peer.shown.agent.is_some()).count()
+    }
+
     pub(crate) fn list(&self) -> Vec<ConnectedPeer> {
         self.connected.values().map(|connection| connection.shown.clone()).collect()
     }

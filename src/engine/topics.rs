@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use crate::{Digest, Error, Result};
 
 /// Messages remembered, so that one that is played again is not heard twice.
-const REMEMBERED_MESSAGES: usize = 8192;
+pub(crate) const REMEMBERED_MESSAGES: usize = 8192;
 
 #[derive(Debug)]
 pub(super) struct Topics {

@@ -3,43 +3,22 @@
 use std::num::NonZeroUsize;
 
 use libp2p::{
-    PeerId, StreamProtocol, allow_block_list, connection_limits, gossipsub, identify,
+    PeerId, StreamProtocol, allow_block_list, connection_limits, identify,
     identity::Keypair,
     kad::{self, store::RecordStore},
     swarm::NetworkBehaviour,
 };
-use sha2::{Digest as _, Sha256};
 
-use super::attributed::{Attributed, Audience};
-use crate::{Config, DhtMode, Error, NetworkName, Result, record::Message};
-
-/// Announcements carry a signed head at the most, with room for gossipsub's own framing.
-const MAX_GOSSIP_BYTES: usize = 16 * 1024;
+use super::{
+    admission,
+    attributed::{Attributed, Audience},
+    gossip::{self, Gossipsub, Subscriptions},
+};
+use crate::{Config, DhtMode, Error, NetworkName, Result};
 
 /// A reply to a lookup carries a record and the addresses of up to twenty peers; with libp2p's default of
 /// 16 KiB a record of 14,000 bytes can be held and yet not be served.
 const MAX_DHT_PACKET_BYTES: usize = 64 * 1024;
-
-/// Topics that one peer may subscribe. More is a flood.
-const MAX_TOPICS_PER_PEER: usize = 256;
-
-pub(crate) type Gossipsub = gossipsub::Behaviour<
-    gossipsub::IdentityTransform,
-    gossipsub::MaxCountSubscriptionFilter<NetworkTopics>,
->;
-
-/// Topics of one network, with names as long as messages have them. Whatever else a peer subscribes is not kept.
-#[derive(Debug)]
-pub(crate) struct NetworkTopics {
-    prefix: String,
-}
-
-impl gossipsub::TopicSubscriptionFilter for NetworkTopics {
-    fn can_subscribe(&mut self, topic: &gossipsub::TopicHash) -> bool {
-        let name = topic.as_str().strip_prefix(&self.prefix);
-        name.is_some_and(|name| (1..=Message::MAX_TOPIC_BYTES).contains(&name.len()))
-    }
-}
 
 /// Everything that a node says and hears, over the record store `S`.
 #[derive(NetworkBehaviour)]
@@ -52,6 +31,7 @@ where
     pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     /// Then, so that a connection above the limits is refused before anyone else hears of it.
     pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) admission: admission::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: Attributed<S>,
     pub(crate) gossipsub: Gossipsub,
@@ -61,15 +41,28 @@ impl<S> Behaviour<S>
 where
     S: RecordStore + Audience + Send + 'static,
 {
-    pub(crate) fn new(keypair: &Keypair, config: &Config, store: S) -> Result<Self> {
+    /// What is subscribed goes through `subscriptions`.
+    pub(crate) fn new(
+        keypair: &Keypair,
+        config: &Config,
+        store: S,
+        subscriptions: &Subscriptions,
+    ) -> Result<Self> {
         let peer_id = keypair.public().to_peer_id();
         Ok(Self {
             blocked: allow_block_list::Behaviour::default(),
             limits: limits(config),
+            admission: admission::Behaviour::new(&config.limits),
             identify: introduction(keypair, &config.network),
             kad: Attributed::new(dht(peer_id, config, store)?),
-            gossipsub: gossip(&config.network)?,
+            gossipsub: gossip::behaviour(&config.network, subscriptions)?,
         })
+    }
+
+    /// Tells gossipsub how a connected peer conducts itself, from -1 (the worst there is: it is not heard any more)
+    /// over 0 (nothing is known) to 1. It forgets a peer when it leaves, unless its score is below zero.
+    pub(crate) fn set_application_score(&mut self, peer: &PeerId, conduct: f64) {
+        self.gossipsub.set_application_score(peer, gossip::application_score(conduct));
     }
 }
 
@@ -77,11 +70,6 @@ where
 pub(crate) fn dht_protocol(network: &NetworkName) -> Result<StreamProtocol> {
     StreamProtocol::try_from_owned(format!("/peerage/{network}/kad/1.0.0"))
         .map_err(|error| Error::invalid("network", error.to_string()))
-}
-
-/// The name of a topic on the wire. The application's names are prefixed with the network's.
-pub(crate) fn topic_name(network: &NetworkName, topic: &str) -> gossipsub::IdentTopic {
-    gossipsub::IdentTopic::new(format!("peerage/{network}/{topic}"))
 }
 
 fn limits(config: &Config) -> connection_limits::Behaviour {
@@ -111,6 +99,8 @@ where
 {
     let mut settings = kad::Config::new(dht_protocol(&config.network)?);
     settings
+        // A peer gets a seat in the routing table from the node, which sees to it that no host has too many.
+        .set_kbucket_inserts(kad::BucketInserts::Manual)
         // Records carry their own signed validity, which the store enforces on the node's clock.
         .set_record_ttl(None)
         .set_provider_record_ttl(None)
@@ -135,51 +125,5 @@ where
     Ok(kad)
 }
 
-fn gossip(network: &NetworkName) -> Result<Gossipsub> {
-    let config = gossipsub::ConfigBuilder::default()
-        .protocol_id_prefix(format!("/peerage/{network}/meshsub"))
-        // The payload is signed by its author. A second signature by the same key would add nothing, and an
-        // identifier by content makes a duplicate cost a hash instead of a signature check. It is also what
-        // other implementations can be told to compute, which they must, or they score us down.
-        .validation_mode(gossipsub::ValidationMode::Anonymous)
-        .message_id_fn(|message| gossipsub::MessageId::from(Sha256::digest(&message.data).to_vec()))
-        // Nothing is forwarded before it has been verified here.
-        .validate_messages()
-        .max_transmit_size(MAX_GOSSIP_BYTES)
-        .build()
-        .map_err(|error| Error::Transport { reason: error.to_string() })?;
-    let filter = gossipsub::MaxCountSubscriptionFilter {
-        filter: NetworkTopics { prefix: topic_name(network, "").hash().into_string() },
-        max_subscribed_topics: MAX_TOPICS_PER_PEER,
-        max_subscriptions_per_request: MAX_TOPICS_PER_PEER,
-    };
-    gossipsub::Behaviour::new_with_subscription_filter(
-        gossipsub::MessageAuthenticity::Anonymous,
-        config,
-        filter,
-    )
-    .map_err(|reason| Error::Transport { reason: reason.to_owned() })
-}
-
 /// The number of peers that a record is put to, which is also the most that can acknowledge it.
 pub(crate) const REPLICATION_FACTOR: NonZeroUsize = kad::K_VALUE;
-
-#[cfg(test)]
-mod tests {
-    use gossipsub::TopicSubscriptionFilter as _;
-
-    use super::*;
-
-    #[test]
-    fn topics_of_other_networks_and_endless_ones_are_not_kept() {
-        let network = NetworkName::default();
-        let mut topics = NetworkTopics { prefix: topic_name(&network, "").hash().into_string() };
-        let mut allows = |topic: gossipsub::IdentTopic| topics.can_subscribe(&topic.hash());
-        assert!(allows(topic_name(&network, "announcements")));
-        assert!(allows(topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES))));
-        assert!(!allows(topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES + 1))));
-        assert!(!allows(topic_name(&network, "")));
-        assert!(!allows(topic_name(&"other".parse().unwrap(), "announcements")));
-        assert!(!allows(gossipsub::IdentTopic::new("announcements")));
-    }
-}

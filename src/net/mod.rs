@@ -1,7 +1,11 @@
 //! How bytes move: the protocols, the transports, the tasks that run connections.
 
+mod admission;
 mod attributed;
 mod behaviour;
+mod diversity;
+mod gossip;
+mod place;
 mod tasks;
 pub mod tcp;
 pub mod transport;
@@ -9,7 +13,10 @@ pub mod transport;
 pub use tasks::ConnectionTask;
 
 pub(crate) use attributed::{Audience, Verdict};
-pub(crate) use behaviour::{
-    Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol, topic_name,
-};
+pub(crate) use behaviour::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol};
+pub(crate) use diversity::{Crowded, Diversity};
+#[cfg(test)]
+pub(crate) use gossip::{GRAYLIST_THRESHOLD, GRAYLISTED_AFTER};
+pub(crate) use gossip::{Subscriptions, topic_name};
+pub(crate) use place::Place;
 pub(crate) use tasks::{ConnectionTasks, Spawner};

@@ -34,7 +34,7 @@ use libp2p::{
 use serde::{Deserialize, Serialize};
 
 use super::tcp;
-use crate::{Error, Result};
+use crate::{Error, Limits, Result};
 
 /// What a `Swarm` runs on: connections with a known peer, divided into streams.
 pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
@@ -49,8 +49,8 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// use std::time::Duration;
 /// use peerage::net::transport::TransportConfig;
 ///
-/// let config = TransportConfig::new().with_dial_timeout(Duration::from_secs(3)).with_max_streams(64);
-/// assert_eq!(config.max_streams(), 64);
+/// let config = TransportConfig::new().with_dial_timeout(Duration::from_secs(3));
+/// assert_eq!(config.dial_timeout(), Duration::from_secs(3));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,8 +60,6 @@ pub struct TransportConfig {
     #[serde(with = "humantime_serde")]
     upgrade_timeout: Duration,
     tcp: tcp::Config,
-    max_streams: usize,
-    receive_window: usize,
 }
 
 impl Default for TransportConfig {
@@ -70,19 +68,11 @@ impl Default for TransportConfig {
             dial_timeout: Duration::from_secs(10),
             upgrade_timeout: Duration::from_secs(10),
             tcp: tcp::Config::default(),
-            max_streams: 128,
-            receive_window: 32 * 1024 * 1024,
         }
     }
 }
 
 impl TransportConfig {
-    /// The most streams that [`with_max_streams`](Self::with_max_streams) allows.
-    pub const MAX_STREAMS: usize = 4096;
-
-    /// What yamux grants every stream from the start, in bytes.
-    pub const STREAM_WINDOW: usize = yamux::DEFAULT_CREDIT as usize;
-
     /// The defaults, as each setter documents them.
     #[must_use]
     pub fn new() -> Self {
@@ -119,29 +109,6 @@ impl TransportConfig {
         self
     }
 
-    /// How many streams one connection may have at a time, both directions together. Default: 128;
-    /// between 1 and [`MAX_STREAMS`](Self::MAX_STREAMS).
-    ///
-    /// It has to be more than all protocols together open when they behave: who goes beyond it, this node
-    /// or the peer, loses the connection. Kademlia keeps to 32 in each direction.
-    #[must_use]
-    pub fn with_max_streams(mut self, streams: usize) -> Self {
-        self.max_streams = streams.clamp(1, Self::MAX_STREAMS);
-        self
-    }
-
-    /// How many bytes the peer may have in flight on one connection, all streams together, so how much a
-    /// peer whose data is not read can make this node buffer. Default: 32 MiB.
-    ///
-    /// Each stream has [256 KiB](Self::STREAM_WINDOW) from the start, which the specification fixes, so
-    /// that the total cannot be below that times the [number of streams](Self::with_max_streams). With the
-    /// default it is exactly that. What is above it goes to streams that carry much over a long distance.
-    #[must_use]
-    pub fn with_receive_window(mut self, bytes: usize) -> Self {
-        self.receive_window = bytes;
-        self
-    }
-
     /// See [`with_dial_timeout`](Self::with_dial_timeout).
     #[must_use]
     pub fn dial_timeout(&self) -> Duration {
@@ -156,10 +123,6 @@ impl TransportConfig {
 
     /// Checks what was read from a file; the setters keep to the bounds by themselves.
     pub(crate) fn validate(&self) -> Result<()> {
-        if !(1..=Self::MAX_STREAMS).contains(&self.max_streams) {
-            let reason = format!("must be 1 to {}", Self::MAX_STREAMS);
-            return Err(Error::invalid("transport.max_streams", reason));
-        }
         for (field, timeout) in [
             ("transport.dial_timeout", self.dial_timeout),
             ("transport.upgrade_timeout", self.upgrade_timeout),
@@ -176,27 +139,16 @@ impl TransportConfig {
     pub fn tcp(&self) -> &tcp::Config {
         &self.tcp
     }
-
-    /// See [`with_max_streams`](Self::with_max_streams).
-    #[must_use]
-    pub fn max_streams(&self) -> usize {
-        self.max_streams
-    }
-
-    /// The window in force: what was [asked for](Self::with_receive_window), or the least there can be.
-    #[must_use]
-    pub fn receive_window(&self) -> usize {
-        self.receive_window.max(self.max_streams.saturating_mul(Self::STREAM_WINDOW))
-    }
 }
 
-/// The stack over TCP.
+/// The stack over TCP. Of the limits, those on streams hold here: [`Limits::streams_per_connection`] and
+/// [`Limits::receive_window`].
 ///
 /// # Errors
 ///
 /// [`Error::Transport`] if the key cannot sign, which no key that has its private half does.
-pub fn tcp(keypair: &Keypair, config: &TransportConfig) -> Result<BoxedTransport> {
-    upgraded(tcp::Transport::new(config.tcp.clone()), keypair, config)
+pub fn tcp(keypair: &Keypair, config: &TransportConfig, limits: &Limits) -> Result<BoxedTransport> {
+    upgraded(tcp::Transport::new(config.tcp.clone()), keypair, config, limits)
 }
 
 /// The stack over channels within the process (`/memory/<port>`), for tests and simulations: the
@@ -208,8 +160,12 @@ pub fn tcp(keypair: &Keypair, config: &TransportConfig) -> Result<BoxedTransport
 /// # Errors
 ///
 /// As for [`tcp`](tcp()).
-pub fn memory(keypair: &Keypair, config: &TransportConfig) -> Result<BoxedTransport> {
-    upgraded(MemoryTransport::new(), keypair, config)
+pub fn memory(
+    keypair: &Keypair,
+    config: &TransportConfig,
+    limits: &Limits,
+) -> Result<BoxedTransport> {
+    upgraded(MemoryTransport::new(), keypair, config, limits)
 }
 
 /// The stack over any transport of byte streams, such as one that resolves names first.
@@ -221,6 +177,7 @@ pub fn upgraded<T>(
     transport: T,
     keypair: &Keypair,
     config: &TransportConfig,
+    limits: &Limits,
 ) -> Result<BoxedTransport>
 where
     T: Transport + Send + Unpin + 'static,
@@ -238,7 +195,7 @@ where
     Ok(transport
         .upgrade(Version::V1Lazy)
         .authenticate(authentication)
-        .multiplex(muxer::Upgrade::new(config.max_streams, config.receive_window()))
+        .multiplex(muxer::Upgrade::new(limits))
         .outbound_timeout(setup_timeout)
         .inbound_timeout(config.upgrade_timeout)
         .boxed())

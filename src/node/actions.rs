@@ -85,14 +85,14 @@ impl Node {
             }
             Action::Subscribe { topic } => {
                 let topic = topic_name(self.wiring.network(), &topic);
-                if let Err(error) = swarm.behaviour_mut().gossipsub.subscribe(&topic) {
-                    tracing::warn!(%topic, %error, "cannot subscribe");
-                }
+                let gossipsub = &mut swarm.behaviour_mut().gossipsub;
+                self.wiring.subscriptions().subscribe(gossipsub, &topic);
                 None
             }
             Action::Unsubscribe { topic } => {
                 let topic = topic_name(self.wiring.network(), &topic);
-                swarm.behaviour_mut().gossipsub.unsubscribe(&topic);
+                let gossipsub = &mut swarm.behaviour_mut().gossipsub;
+                self.wiring.subscriptions().unsubscribe(gossipsub, &topic);
                 None
             }
             Action::Dial { ticket, peer, addresses } => {
@@ -114,6 +114,7 @@ impl Node {
                 // Its connections are closed with that.
                 behaviour.blocked.block_peer(peer);
                 behaviour.kad.remove_peer(&peer);
+                self.wiring.routing.left(&peer);
                 Some(Fact::Unroutable { peer })
             }
             Action::Unblock { peer } => {
@@ -121,7 +122,7 @@ impl Node {
                 None
             }
             Action::Score { peer, score } => {
-                swarm.behaviour_mut().gossipsub.set_application_score(&peer, score);
+                swarm.behaviour_mut().set_application_score(&peer, score);
                 None
             }
         }

@@ -20,10 +20,13 @@ use crate::{
     command::Cancels,
     engine::{Engine, Now, SharedStore},
     handle::Facts,
-    net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner},
+    net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions},
     queue,
     shelf::Shelf,
 };
+
+/// As many as Kademlia serves at a time.
+const MAX_NEGOTIATING_STREAMS: usize = 32;
 
 /// Builds a [`Node`]. Whatever is not set has the default of [`Node::new`].
 ///
@@ -120,17 +123,22 @@ impl NodeBuilder {
         let peer_id = keypair.public().to_peer_id();
         let transport = match transport {
             Some(transport) => transport,
-            None => net::transport::tcp(&keypair, &config.transport)?,
+            None => net::transport::tcp(&keypair, &config.transport, &config.limits)?,
         };
 
         let now = Now { mono: clock.now(), unix: clock.unix_time().as_secs() };
         let store = SharedStore::new(peer_id, &config, now.unix);
-        let behaviour = Behaviour::new(&keypair, &config, KadStore::new(store.clone(), peer_id))?;
+        let subscriptions = Subscriptions::default();
+        let kad_store = KadStore::new(store.clone(), peer_id);
+        let behaviour = Behaviour::new(&keypair, &config, kad_store, &subscriptions)?;
         let (tasks, executor) = ConnectionTasks::new(spawner);
         let swarm_config = swarm::Config::with_executor(executor)
             // A dialed substream names one protocol: the first bytes may follow without waiting for the
             // other side to agree, which saves a round trip.
-            .with_substream_upgrade_protocol_override(upgrade::Version::V1Lazy);
+            .with_substream_upgrade_protocol_override(upgrade::Version::V1Lazy)
+            // Streams of a peer that have not said what they are for. Each has ten seconds; more wait unseen, within
+            // what the connection may have in all.
+            .with_max_negotiating_inbound_streams(MAX_NEGOTIATING_STREAMS);
         let mut swarm = Swarm::new(transport, behaviour, peer_id, swarm_config);
         let listeners = listen(&mut swarm, &config)?;
         for address in &config.external_addresses {
@@ -154,7 +162,7 @@ impl NodeBuilder {
             commands: config.limits.commands_per_poll,
             network: config.limits.network_events_per_poll,
         };
-        let wiring = Wiring::new(&config, listeners)?;
+        let wiring = Wiring::new(&config, listeners, subscriptions)?;
         let mut engine = Engine::new(keypair, config, store, entropy, shelf);
         if let Some(snapshot) = &snapshot {
             engine.restore(snapshot)?;

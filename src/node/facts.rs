@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
     core::transport::ListenerId,
-    gossipsub, identify, kad,
-    multiaddr::Protocol,
+    gossipsub, kad,
     swarm::{ConnectionId, DialError, SwarmEvent},
 };
 
@@ -14,23 +13,17 @@ use super::{
     Node,
     actions::{innermost, reason},
     record_store::KadStore,
+    routing::Routing,
 };
 use crate::{
     Config, Direction, NetworkName, Result,
     command::Ticket,
     engine::{Fact, Now, QueryEnd, QueryKey, Verdict},
-    net::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol, topic_name},
+    net::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, Subscriptions, dht_protocol, topic_name},
 };
 
 #[cfg(test)]
 mod tests;
-
-/// Addresses of one peer that the routing table is told of. A peer on many interfaces has a few; more is an
-/// attempt to have others dial strangers.
-const MAX_ADDRESSES_PER_PEER: usize = 16;
-
-/// The longest of them, in bytes: those of the twenty peers in a reply to a lookup fit into it beside a record.
-const MAX_ADDRESS_BYTES: usize = 128;
 
 /// Which engine's matter each thing under way in the Swarm is.
 #[derive(Debug)]
@@ -41,6 +34,8 @@ pub(super) struct Wiring {
     running: HashMap<QueryKey, kad::QueryId>,
     dials: HashMap<ConnectionId, DialFor>,
     listeners: Vec<ListenerId>,
+    subscriptions: Subscriptions,
+    pub(super) routing: Routing,
 }
 
 /// On whose behalf a dial was made.
@@ -67,7 +62,11 @@ impl DialFor {
 }
 
 impl Wiring {
-    pub(super) fn new(config: &Config, listeners: Vec<ListenerId>) -> Result<Self> {
+    pub(super) fn new(
+        config: &Config,
+        listeners: Vec<ListenerId>,
+        subscriptions: Subscriptions,
+    ) -> Result<Self> {
         Ok(Self {
             network: config.network.clone(),
             protocol: dht_protocol(&config.network)?,
@@ -75,11 +74,22 @@ impl Wiring {
             running: HashMap::new(),
             dials: HashMap::new(),
             listeners,
+            subscriptions,
+            routing: Routing::new(&config.limits),
         })
     }
 
     pub(super) fn network(&self) -> &NetworkName {
         &self.network
+    }
+
+    /// The name under which peers of this network speak the DHT protocol.
+    pub(super) fn protocol(&self) -> &StreamProtocol {
+        &self.protocol
+    }
+
+    pub(super) fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
     }
 
     pub(super) fn started(&mut self, query: QueryKey, id: kad::QueryId) {
@@ -137,7 +147,9 @@ impl Node {
                         if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
                     let address = endpoint.get_remote_address().clone();
                     self.engine.learn(now, Fact::Connected { peer: peer_id, address, direction });
+                    self.swarm.behaviour_mut().set_application_score(&peer_id, 0.0);
                 }
+                self.wiring.routing.answered(connection_id);
                 if let Some(purpose) = self.wiring.dials.remove(&connection_id) {
                     self.engine.learn(now, purpose.succeeded());
                 }
@@ -154,6 +166,7 @@ impl Node {
                     // peer is not at fault.
                     self.engine.learn(now, Fact::Unreachable { peer });
                 }
+                self.unanswered(now, connection_id, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.engine.learn(now, Fact::Listening { address });
@@ -180,7 +193,7 @@ impl Node {
         self.engine.learn_stored();
     }
 
-    fn learn_dht(&mut self, now: Now, event: kad::Event) {
+    pub(super) fn learn_dht(&mut self, now: Now, event: kad::Event) {
         match event {
             kad::Event::OutboundQueryProgressed { id, result, stats, step } => {
                 let Some(&query) = self.wiring.queries.get(&id) else {
@@ -235,14 +248,14 @@ impl Node {
                 }
             }
             kad::Event::RoutingUpdated { peer, old_peer, .. } => {
-                if let Some(peer) = old_peer {
-                    self.engine.learn(now, Fact::Unroutable { peer });
-                }
-                self.engine.learn(now, Fact::Routable { peer });
+                self.routing_updated(now, peer, old_peer);
+            }
+            kad::Event::RoutablePeer { peer, address } => {
+                // Dialed, and it speaks the protocol.
+                self.seat(now, peer, &address, vec![address.clone()]);
             }
             kad::Event::InboundRequest { .. }
             | kad::Event::UnroutablePeer { .. }
-            | kad::Event::RoutablePeer { .. }
             | kad::Event::PendingRoutablePeer { .. }
             | kad::Event::ModeChanged { .. } => {}
         }
@@ -280,47 +293,6 @@ impl Node {
             | gossipsub::Event::GossipsubNotSupported { .. } => {}
         }
     }
-
-    fn learn_introduction(&mut self, now: Now, event: identify::Event) {
-        let identify::Event::Received { peer_id: peer, info, .. } = event else { return };
-        if self.engine.is_blocked(&peer) {
-            return;
-        }
-        // Identify's addresses reach the routing table only if somebody takes them there. A client does not
-        // name the protocol, so it is never asked to hold or find anything.
-        if info.protocols.contains(&self.wiring.protocol) {
-            let here = self.engine.address_of(&peer).is_some_and(is_loopback);
-            let addresses = info.listen_addrs.into_iter().filter(|address| {
-                // A peer elsewhere that listens on its own loopback address is not to be found on ours.
-                address.len() <= MAX_ADDRESS_BYTES && (here || !is_loopback(address))
-            });
-            for address in addresses.take(MAX_ADDRESSES_PER_PEER) {
-                let update = self.swarm.behaviour_mut().kad.add_address(&peer, address);
-                if update == kad::RoutingUpdate::Success {
-                    self.engine.learn(now, Fact::Routable { peer });
-                }
-            }
-            self.forget_oldest_addresses(peer);
-        } else {
-            tracing::debug!(%peer, protocols = ?info.protocols, "does not serve this network's DHT");
-        }
-        self.engine.learn(now, Fact::Introduced { peer, agent: info.agent_version });
-    }
-
-    /// A peer may introduce itself again and again, with other addresses each time.
-    fn forget_oldest_addresses(&mut self, peer: PeerId) {
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let Some(bucket) = kad.kbucket(peer) else { return };
-        let known: Vec<Multiaddr> = bucket
-            .iter()
-            .filter(|entry| *entry.node.key.preimage() == peer)
-            .flat_map(|entry| entry.node.value.iter().cloned())
-            .collect();
-        let surplus = known.len().saturating_sub(MAX_ADDRESSES_PER_PEER);
-        for address in known.into_iter().take(surplus) {
-            kad.remove_address(&peer, &address);
-        }
-    }
 }
 
 /// How many peers said that they stored a record, whether or not the quorum was reached.
@@ -334,12 +306,4 @@ fn acknowledged(result: &kad::PutRecordResult) -> u32 {
         ) => success.len(),
     };
     u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-fn is_loopback(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
-        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
-        _ => false,
-    }
 }

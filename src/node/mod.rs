@@ -34,6 +34,7 @@ mod bell;
 mod builder;
 mod facts;
 mod record_store;
+mod routing;
 
 pub use builder::NodeBuilder;
 

@@ -14,7 +14,7 @@ use libp2p::{
     swarm::{self, NetworkBehaviour, SwarmEvent},
 };
 use peerage::{
-    Multiaddr, NetworkName, PeerId,
+    Limits, Multiaddr, NetworkName, PeerId,
     net::transport::{self, TransportConfig},
     record::RecordKey,
 };
@@ -40,7 +40,8 @@ fn swarm() -> Swarm<Behaviour> {
     kad.set_mode(Some(kad::Mode::Server));
     let introduction = identify::Config::new(format!("/peerage/{network}/1.0.0"), keypair.public());
     let behaviour = Behaviour { identify: identify::Behaviour::new(introduction), kad };
-    let transport = transport::tcp(&keypair, &TransportConfig::new()).expect("a transport");
+    let transport =
+        transport::tcp(&keypair, &TransportConfig::new(), &Limits::new()).expect("a transport");
     Swarm::new(
         transport,
         behaviour,

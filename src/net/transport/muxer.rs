@@ -18,6 +18,8 @@ use libp2p::core::{
 };
 use yamux::{Connection, ConnectionError, Mode};
 
+use crate::Limits;
+
 /// Turns a byte stream into a [`Muxer`].
 #[derive(Debug, Clone)]
 pub(super) struct Upgrade {
@@ -25,13 +27,12 @@ pub(super) struct Upgrade {
 }
 
 impl Upgrade {
-    /// `receive_window` is at least 256 KiB for each of `max_streams`.
-    pub(super) fn new(max_streams: usize, receive_window: usize) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         let mut config = yamux::Config::default();
         // Each setter panics unless its value fits the other one's, so the default has to go first.
         config.set_max_connection_receive_window(None);
-        config.set_max_num_streams(max_streams);
-        config.set_max_connection_receive_window(Some(receive_window));
+        config.set_max_num_streams(limits.allowed_streams());
+        config.set_max_connection_receive_window(Some(limits.granted_window()));
         Self { config }
     }
 

@@ -91,13 +91,13 @@ async fn take(muxer: &mut StreamMuxerBox) -> io::Result<SubstreamBox> {
 
 /// Connects two stacks and passes a question and an answer through a stream.
 async fn converse(
-    stack: fn(&Keypair, &TransportConfig) -> crate::Result<BoxedTransport>,
+    stack: fn(&Keypair, &TransportConfig, &Limits) -> crate::Result<BoxedTransport>,
     address: &str,
 ) {
     let (alice, bob) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
     let config = TransportConfig::new();
-    let mut here = stack(&alice, &config).unwrap();
-    let mut there = stack(&bob, &config).unwrap();
+    let mut here = stack(&alice, &config, &Limits::new()).unwrap();
+    let mut there = stack(&bob, &config, &Limits::new()).unwrap();
     let (id, address) = listen(&mut there, address).await;
 
     let dial = here.dial(address, DIAL).unwrap();
@@ -162,7 +162,11 @@ fn a_connection_on_which_nothing_is_said_is_set_up_all_the_same() {
 }
 
 fn tcp_stack(config: &TransportConfig) -> BoxedTransport {
-    tcp(&Keypair::generate_ed25519(), config).unwrap()
+    limited_stack(config, &Limits::new())
+}
+
+fn limited_stack(config: &TransportConfig, limits: &Limits) -> BoxedTransport {
+    tcp(&Keypair::generate_ed25519(), config, limits).unwrap()
 }
 
 fn timed_out(outcome: Connection, start: Instant) {
@@ -238,13 +242,16 @@ fn somebody_who_speaks_another_protocol_is_refused() {
     });
 }
 
-/// The muxers of a connection between two stacks with these configurations.
-async fn connected(
-    dialing: &TransportConfig,
-    accepting: &TransportConfig,
+/// The muxers of a connection between two stacks with these limits.
+async fn connected(dialing: &Limits, accepting: &Limits) -> (StreamMuxerBox, StreamMuxerBox) {
+    let config = TransportConfig::new();
+    connected_by(limited_stack(&config, dialing), limited_stack(&config, accepting)).await
+}
+
+async fn connected_by(
+    mut here: BoxedTransport,
+    mut there: BoxedTransport,
 ) -> (StreamMuxerBox, StreamMuxerBox) {
-    let mut here = tcp_stack(dialing);
-    let mut there = tcp_stack(accepting);
     let (_, address) = listen(&mut there, "/ip4/127.0.0.1/tcp/0").await;
     let dial = here.dial(address, DIAL).unwrap();
     // The dialer proposes the multiplexer together with what it sends first, so it has to send.
@@ -304,11 +311,11 @@ async fn flood(mut here: StreamMuxerBox, mut there: StreamMuxerBox) -> usize {
 #[test]
 fn a_peer_that_opens_too_many_streams_loses_the_connection() {
     run(async {
-        let greedy = TransportConfig::new().with_max_streams(TransportConfig::MAX_STREAMS);
-        let (here, there) = connected(&greedy, &TransportConfig::new()).await;
-        assert_eq!(flood(here, there).await, 128);
+        let greedy = Limits::new().with_streams_per_connection(Limits::MAX_STREAMS);
+        let (here, there) = connected(&greedy, &Limits::new()).await;
+        assert_eq!(flood(here, there).await, 96);
 
-        let modest = TransportConfig::new().with_max_streams(3);
+        let modest = Limits::new().with_streams_per_connection(3);
         let (here, there) = connected(&greedy, &modest).await;
         assert_eq!(flood(here, there).await, 3);
     });
@@ -317,11 +324,11 @@ fn a_peer_that_opens_too_many_streams_loses_the_connection() {
 #[test]
 fn a_peer_whose_data_is_not_read_can_send_no_more_than_the_window() {
     run(async {
-        let config = TransportConfig::new().with_max_streams(4).with_receive_window(0);
+        let limits = Limits::new().with_streams_per_connection(4).with_receive_window(0);
         // With room for more streams, so that it is the other end that sets the limit.
-        let (mut here, mut there) = connected(&TransportConfig::new(), &config).await;
+        let (mut here, mut there) = connected(&Limits::new(), &limits).await;
         let mut streams = Vec::new();
-        for _ in 0..config.max_streams() {
+        for _ in 0..4 {
             streams.push(open(&mut here).await.unwrap());
         }
 
@@ -345,7 +352,6 @@ fn a_peer_whose_data_is_not_read_can_send_no_more_than_the_window() {
             if quiet_for < 5 { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
-        assert_eq!(sent, config.receive_window());
         assert_eq!(sent, 1024 * 1024);
     });
 }
@@ -353,8 +359,6 @@ fn a_peer_whose_data_is_not_read_can_send_no_more_than_the_window() {
 #[test]
 fn the_defaults_are_bounded() {
     let config = TransportConfig::default();
-    assert_eq!(config.max_streams(), 128);
-    assert_eq!(config.receive_window(), 32 * 1024 * 1024);
     assert_eq!(config.dial_timeout(), Duration::from_secs(10));
     assert_eq!(config.upgrade_timeout(), Duration::from_secs(10));
     assert!(config.tcp().nodelay());
@@ -366,12 +370,12 @@ fn limits_out_of_range_are_brought_into_it() {
         for streams in [0, usize::MAX] {
             for window in [0, usize::MAX] {
                 let config = TransportConfig::new()
-                    .with_max_streams(streams)
-                    .with_receive_window(window)
                     .with_dial_timeout(Duration::MAX)
                     .with_upgrade_timeout(Duration::MAX);
-                assert!((1..=TransportConfig::MAX_STREAMS).contains(&config.max_streams()));
-                connected(&config, &config).await;
+                let limits =
+                    Limits::new().with_streams_per_connection(streams).with_receive_window(window);
+                let stack = || limited_stack(&config, &limits);
+                connected_by(stack(), stack()).await;
             }
         }
     });

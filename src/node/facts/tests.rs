@@ -1,56 +1,209 @@
-use libp2p::{identify::Info, identity::Keypair, swarm::ConnectionId};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use futures::Stream;
+use libp2p::{identity::Keypair, swarm};
+use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::{
+    Digest, Event, Limits, Manifest,
+    net::transport::{self, TransportConfig},
+    record::{Head, ReleaseEntry, Revision, Signed, Validity},
+};
 
-fn introduction(keypair: &Keypair, node: &Node, addresses: Vec<Multiaddr>) -> identify::Event {
-    identify::Event::Received {
-        connection_id: ConnectionId::new_unchecked(0),
-        peer_id: keypair.public().to_peer_id(),
-        info: Info {
-            public_key: keypair.public(),
-            protocol_version: String::new(),
-            agent_version: String::new(),
-            listen_addrs: addresses,
-            protocols: vec![node.wiring.protocol.clone()],
-            observed_addr: Multiaddr::empty(),
-            signed_peer_record: None,
-        },
+/// gossipsub and nothing else, as libp2p has it: no scores, and whatever it is told is sent.
+struct Raw {
+    swarm: Swarm<gossipsub::Behaviour>,
+    heard: Vec<Vec<u8>>,
+}
+
+impl Raw {
+    fn dial(address: &Multiaddr, topic: &gossipsub::IdentTopic) -> Self {
+        let keypair = Keypair::generate_ed25519();
+        let config = gossipsub::ConfigBuilder::default()
+            .protocol_id_prefix("/peerage/main/meshsub")
+            .validation_mode(gossipsub::ValidationMode::Anonymous)
+            .message_id_fn(|message| Sha256::digest(&message.data).to_vec().into())
+            .build()
+            .unwrap();
+        let authenticity = gossipsub::MessageAuthenticity::Anonymous;
+        let mut behaviour: gossipsub::Behaviour =
+            gossipsub::Behaviour::new(authenticity, config).unwrap();
+        behaviour.subscribe(topic).unwrap();
+        let transport =
+            transport::memory(&keypair, &TransportConfig::new(), &Limits::new()).unwrap();
+        let peer = keypair.public().to_peer_id();
+        let config = swarm::Config::without_executor();
+        let mut swarm = Swarm::new(transport, behaviour, peer, config);
+        swarm.dial(address.clone()).unwrap();
+        Self { swarm, heard: Vec::new() }
+    }
+
+    fn id(&self) -> PeerId {
+        *self.swarm.local_peer_id()
+    }
+
+    fn publish(&mut self, topic: &gossipsub::IdentTopic, data: impl Into<Vec<u8>>) {
+        self.swarm.behaviour_mut().publish(topic.clone(), data).unwrap();
     }
 }
 
-fn known(node: &mut Node, peer: PeerId) -> Vec<String> {
-    let bucket = node.swarm.behaviour_mut().kad.kbucket(peer).expect("another peer's");
-    let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
-    entry
-        .map(|entry| entry.node.value.iter().map(Multiaddr::to_string).collect())
-        .unwrap_or_default()
+/// A node and its neighbours, all polled by one loop.
+struct Neighbourhood {
+    node: Node,
+    discovered: usize,
+    raw: Vec<Raw>,
 }
 
-#[test]
-fn however_often_a_peer_introduces_itself_its_newest_addresses_are_kept_and_few() {
-    let config = Config::new().with_listen([]);
-    let (mut node, _handle) = Node::new(Keypair::generate_ed25519(), config).unwrap();
-    let now = Now { mono: std::time::Duration::ZERO, unix: 0 };
-    let keypair = Keypair::generate_ed25519();
-    let peer = keypair.public().to_peer_id();
-    let address = |i: usize| format!("/ip4/198.51.100.{i}/tcp/4001").parse::<Multiaddr>().unwrap();
-    for round in 0..10 {
-        let addresses = (0..20).map(|i| address(20 * round + i)).collect();
-        let event = introduction(&keypair, &node, addresses);
-        node.learn_introduction(now, event);
+impl Neighbourhood {
+    /// A node and two neighbours who listen to its announcements.
+    fn new(topic: &gossipsub::IdentTopic) -> Self {
+        let keypair = Keypair::generate_ed25519();
+        let transport =
+            transport::memory(&keypair, &TransportConfig::new(), &Limits::new()).unwrap();
+        let config = Config::new().with_listen(["/memory/0".parse().unwrap()]);
+        let (node, handle) =
+            Node::builder(keypair, config).with_transport(transport).build().unwrap();
+        // The node would end with its last handle.
+        std::mem::forget(handle);
+        let mut all = Self { node, discovered: 0, raw: Vec::new() };
+        all.settle();
+        let address = all.node.swarm.listeners().next().unwrap().clone();
+        all.raw = (0..2).map(|_| Raw::dial(&address, topic)).collect();
+        all.settle();
+        all
     }
-    let expected: Vec<String> = (180..196).map(|i| format!("{}/p2p/{peer}", address(i))).collect();
-    assert_eq!(known(&mut node, peer), expected);
+
+    /// Polls all of them until nobody has anything to do any more.
+    fn settle(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut quiet_for = 0;
+        while quiet_for < 200 {
+            quiet_for += 1;
+            while let Poll::Ready(Some(event)) = Pin::new(&mut self.node).poll_next(&mut cx) {
+                quiet_for = 0;
+                self.discovered += usize::from(matches!(event, Event::Discovered { .. }));
+            }
+            for raw in &mut self.raw {
+                while let Poll::Ready(Some(event)) = Pin::new(&mut raw.swarm).poll_next(&mut cx) {
+                    quiet_for = 0;
+                    if let SwarmEvent::Behaviour(gossipsub::Event::Message { message, .. }) = event
+                    {
+                        raw.heard.push(message.data);
+                    }
+                }
+            }
+        }
+    }
+
+    fn score(&self, peer: PeerId) -> f64 {
+        self.node.swarm.behaviour().gossipsub.peer_score(&peer).unwrap()
+    }
+}
+
+/// A package as somebody announces it.
+fn announcement(name: &str) -> Vec<u8> {
+    let owner = Keypair::generate_ed25519();
+    let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());
+    let release =
+        ReleaseEntry { version: manifest.version.clone(), digest: Digest::of(name), yanked: false };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let head = Head::live(
+        NetworkName::default(),
+        owner.public().to_peer_id(),
+        Revision::new(0, 1),
+        Validity::starting(now, 3600),
+        manifest,
+        vec![release],
+        None,
+    );
+    Signed::sign(&owner, head).unwrap().bytes().to_vec()
+}
+
+fn garbage(number: u32) -> Vec<u8> {
+    let mut bytes = announcement("tool");
+    bytes.truncate(100);
+    bytes.extend(number.to_be_bytes());
+    bytes
 }
 
 #[test]
-fn addresses_that_would_not_fit_into_replies_are_left_out() {
-    let config = Config::new().with_listen([]);
-    let (mut node, _handle) = Node::new(Keypair::generate_ed25519(), config).unwrap();
-    let now = Now { mono: std::time::Duration::ZERO, unix: 0 };
-    let keypair = Keypair::generate_ed25519();
-    let long = format!("/dns4/{}.example/tcp/4001", "a".repeat(200)).parse().unwrap();
-    let event = introduction(&keypair, &node, vec![long]);
-    node.learn_introduction(now, event);
-    assert_eq!(known(&mut node, keypair.public().to_peer_id()), [""; 0]);
+fn a_sender_of_bad_messages_is_graylisted_soon_and_none_of_them_is_relayed() {
+    let topic = topic_name(&NetworkName::default(), "announcements");
+    let mut all = Neighbourhood::new(&topic);
+    let [attacker, honest] = [0, 1].map(|i| all.raw[i].id());
+    for number in 0..200 {
+        all.raw[0].publish(&topic, garbage(number));
+        all.settle();
+    }
+    // Minus the square of their number: had all been looked at, it would be minus 40,000.
+    let score = all.score(attacker);
+    let most = f64::from(crate::net::GRAYLISTED_AFTER);
+    assert!((-most * most - 1.0..crate::net::GRAYLIST_THRESHOLD).contains(&score), "{score}");
+    assert_eq!(all.raw[1].heard, Vec::<Vec<u8>>::new());
+
+    // It is not heard any more, whatever it has to say.
+    all.raw[0].publish(&topic, announcement("tool"));
+    all.settle();
+    assert_eq!((all.discovered, all.raw[1].heard.len()), (0, 0));
+
+    // Who has done nothing has lost nothing, and is heard.
+    assert!(all.score(honest) > 0.0);
+    all.raw[1].publish(&topic, announcement("tool"));
+    all.settle();
+    assert_eq!(all.discovered, 1);
+}
+
+#[test]
+fn what_has_been_overtaken_costs_its_sender_nothing() {
+    let topic = topic_name(&NetworkName::default(), "announcements");
+    let mut all = Neighbourhood::new(&topic);
+    let attacker = all.raw[0].id();
+    let owner = Keypair::generate_ed25519();
+    for number in 0..30_u64 {
+        let name = format!("tool-{number}").parse().unwrap();
+        let head = Head::withdrawn(
+            NetworkName::default(),
+            owner.public().to_peer_id(),
+            name,
+            Revision::new(0, 1),
+            // In 2001.
+            Validity::starting(1_000_000_000, 3600),
+            "",
+        );
+        let expired = Signed::sign(&owner, head).unwrap();
+        all.raw[0].publish(&topic, expired.bytes().to_vec());
+    }
+    all.settle();
+    assert!(all.score(attacker) > 0.0);
+    assert_eq!(all.raw[1].heard, Vec::<Vec<u8>>::new());
+}
+
+#[test]
+fn messages_that_nobody_listens_to_are_dropped_and_cost_their_sender_nothing() {
+    let announcements = topic_name(&NetworkName::default(), "announcements");
+    let mut all = Neighbourhood::new(&announcements);
+    let [subscribed, never] =
+        ["news", "noise"].map(|topic| topic_name(&NetworkName::default(), topic));
+    let gossipsub = &mut all.node.swarm.behaviour_mut().gossipsub;
+    all.node.wiring.subscriptions.subscribe(gossipsub, &subscribed);
+    all.settle();
+    let sender = all.raw[0].id();
+    all.node
+        .wiring
+        .subscriptions
+        .unsubscribe(&mut all.node.swarm.behaviour_mut().gossipsub, &subscribed);
+    // What is on its way already when the topic is left.
+    for topic in [&subscribed, &never] {
+        all.raw[0].swarm.behaviour_mut().subscribe(topic).unwrap();
+    }
+    for number in 0..30 {
+        all.raw[0].publish(&subscribed, garbage(number));
+    }
+    all.settle();
+    assert!(all.score(sender) > 0.0, "{}", all.score(sender));
 }

@@ -1,0 +1,203 @@
+//! How much memory a node takes at the most, by its configuration.
+
+use super::{Config, Limits};
+use crate::record::MAX_RECORD_BYTES;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// A record's bytes, which are kept beside what they say.
+const RECORD: u64 = MAX_RECORD_BYTES as u64;
+
+/// What the manifest and the releases of one record take once they are read, with their share of the tables that
+/// they stand in. Measured (`tests/memory.rs`) with the manifest that was found to grow most: 37 dependencies with 32
+/// comparisons each, in a record of 6 KiB that takes 85 KiB in all.
+const DECODED: u64 = 96 * KIB;
+
+// What follows is reckoned from the bounds in the code, here and in libp2p, and has not been measured by itself.
+
+/// An entry in a table that remembers a package, a peer, a key or a name, with room that tables keep free.
+const ENTRY: u64 = KIB / 2;
+
+/// A call that waits, and a command that stands in the queue. What a caller wants registered is the caller's.
+const CALL: u64 = KIB;
+
+/// A query in Kademlia: its own 13 KiB, and the peers that twenty replies of 64 KiB tell of.
+const QUERY: u64 = 4 * MIB;
+
+/// The seats of the routing table: 256 buckets of twenty, and one who waits at each. An address is at most 128 bytes.
+const SEATS: u64 = 256 * 21;
+const ADDRESS: u64 = KIB / 4;
+
+/// What one connection takes beside its window, if the peer reads nothing and asks for everything: 256 announcements
+/// (2.2 MiB), 20,000 control messages (4 MiB) and 10,000 identifiers that are not to be sent (1.5 MiB) in gossipsub;
+/// 64 requests and replies of 64 KiB in Kademlia, twice each (8 MiB); frames of noise and yamux.
+const CONNECTION: u64 = 16 * MIB;
+
+/// A connection that is being set up: buffers of noise, and the task that moves it.
+const PENDING: u64 = 256 * KIB;
+
+/// The most that a node takes of memory, in bytes, term by term: see [`Config::memory_ceiling`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryCeiling {
+    /// Records held for the network.
+    pub store: u64,
+    /// Records that were read or announced a while ago, what callers read of them without the node, and keys that
+    /// were not found or were repaired.
+    pub cache: u64,
+    /// Announced packages that searches cover.
+    pub catalogue: u64,
+    /// What is remembered in short: highest sequences, conduct of peers, pins, messages that were heard.
+    pub marks: u64,
+    /// Calls that wait, and announcements that nobody has heard.
+    pub queues: u64,
+    /// DHT queries that run.
+    pub queries: u64,
+    /// The routing table.
+    pub routing: u64,
+    /// Connections, those that are being set up included.
+    pub connections: u64,
+}
+
+impl MemoryCeiling {
+    /// The sum of all terms.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let Self { store, cache, catalogue, marks, queues, queries, routing, connections } = *self;
+        [store, cache, catalogue, marks, queues, queries, routing, connections]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+}
+
+impl Config {
+    /// How much memory a node with this configuration takes at the most for what others can make it keep.
+    ///
+    /// Each term is a bound of [`Limits`] times the most that one such thing can take. What a record takes was
+    /// measured and rounded up; what queries, seats and connections take is reckoned from the bounds in libp2p:
+    ///
+    /// | term | formula |
+    /// |--|--|
+    /// | `store` | `store_records` × (8 KiB + 96 KiB) |
+    /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
+    /// | `catalogue` | `catalogue_packages` × 96 KiB |
+    /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 8,192) × ½ KiB |
+    /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB |
+    /// | `queries` | `running_queries` × 4 MiB |
+    /// | `routing` | 5,376 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
+    /// | `connections` | `connections` × (`receive_window` + 16 MiB) + 2 × `pending_connections` × ¼ MiB |
+    ///
+    /// 96 KiB is for the manifest that grows most when it is read; one that is full of text takes some 6 KiB.
+    /// Nor does any peer that keeps to the protocols come near the term of the connections, which has every peer
+    /// fill all that it is granted and read nothing. So this is what a machine has to stand in the worst case.
+    /// [`Limits::process_memory`] stops new connections long before.
+    ///
+    /// Not part of it: what the application itself publishes and asks for, the program, the waste of its allocator,
+    /// and what gossipsub remembers of messages for two minutes (some hundred bytes each: a matter of how fast they
+    /// arrive).
+    ///
+    /// ```
+    /// use peerage::{Config, Limits};
+    ///
+    /// let home = Config::new().memory_ceiling();
+    /// let small = Config::new().with_limits(Limits::new().with_connections(32)).memory_ceiling();
+    /// assert!(small.connections < home.connections / 4);
+    /// assert_eq!(home.total() - home.connections, small.total() - small.connections);
+    /// ```
+    #[must_use]
+    pub fn memory_ceiling(&self) -> MemoryCeiling {
+        // As long as the variables: no bound is forgotten when one is added.
+        let Limits {
+            waiting_calls,
+            running_queries,
+            store_records,
+            store_bytes: _,
+            remembered_sequences,
+            cache_records,
+            catalogue_packages,
+            queued_announcements,
+            topics,
+            remembered_peers,
+            blocked_peers,
+            pins,
+            connections,
+            pending_connections,
+            addresses_per_peer,
+            // What the application publishes is its own matter; the rest bounds work, or is part of other bounds.
+            own_packages: _,
+            commands_per_poll: _,
+            network_events_per_poll: _,
+            store_records_per_owner: _,
+            store_records_per_peer: _,
+            requests_per_second: _,
+            request_burst: _,
+            connections_per_peer: _,
+            connections_per_ip: _,
+            routing_peers_per_ip: _,
+            routing_peers_per_subnet: _,
+            count_private_addresses: _,
+            streams_per_connection: _,
+            receive_window: _,
+            process_memory: _,
+        } = self.limits;
+        let window = bytes(self.limits.granted_window());
+        MemoryCeiling {
+            store: times(store_records, RECORD + DECODED),
+            cache: times(cache_records, RECORD + 2 * DECODED + ENTRY)
+                .saturating_add(times(crate::engine::REMEMBERED_REPAIRS, ENTRY)),
+            catalogue: times(catalogue_packages, DECODED),
+            marks: [
+                remembered_sequences,
+                remembered_peers,
+                blocked_peers,
+                pins,
+                crate::engine::REMEMBERED_MESSAGES,
+            ]
+            .into_iter()
+            .fold(0, |sum: u64, count| sum.saturating_add(times(count, ENTRY))),
+            queues: times(waiting_calls.saturating_add(self.command_capacity), CALL)
+                .saturating_add(times(queued_announcements, RECORD + KIB))
+                .saturating_add(times(topics, ENTRY)),
+            queries: times(running_queries, QUERY),
+            routing: SEATS.saturating_mul(times(addresses_per_peer, ADDRESS).saturating_add(ENTRY)),
+            connections: u64::from(connections)
+                .saturating_mul(window.saturating_add(CONNECTION))
+                .saturating_add(2 * u64::from(pending_connections) * PENDING),
+        }
+    }
+}
+
+fn bytes(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn times(count: usize, each: u64) -> u64 {
+    bytes(count).saturating_mul(each)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_limits_there_are_do_not_overflow() {
+        let limits = Limits::new()
+            .with_store_records(usize::MAX)
+            .with_cache_records(usize::MAX)
+            .with_waiting_calls(usize::MAX)
+            .with_addresses_per_peer(usize::MAX)
+            .with_connections(u32::MAX)
+            .with_pending_connections(u32::MAX)
+            .with_receive_window(usize::MAX);
+        assert_eq!(Config::new().with_limits(limits).memory_ceiling().total(), u64::MAX);
+    }
+
+    #[test]
+    fn a_server_may_take_more_than_a_home() {
+        let ceiling = |limits| Config::new().with_limits(limits).memory_ceiling().total();
+        assert_eq!(ceiling(Limits::home()), ceiling(Limits::new()));
+        assert!(ceiling(Limits::server()) > 2 * ceiling(Limits::home()));
+        assert_eq!(Config::new().with_limits(Limits::server()).validate(), Ok(()));
+    }
+}

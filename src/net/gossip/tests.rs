@@ -1,0 +1,57 @@
+use super::*;
+
+#[test]
+fn topics_of_other_networks_and_endless_ones_are_not_kept() {
+    let network = NetworkName::default();
+    let mut topics = NetworkTopics { prefix: topic_name(&network, "").hash().into_string() };
+    let mut allows = |topic: IdentTopic| topics.can_subscribe(&topic.hash());
+    assert!(allows(topic_name(&network, "announcements")));
+    assert!(allows(topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES))));
+    assert!(!allows(topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES + 1))));
+    assert!(!allows(topic_name(&network, "")));
+    assert!(!allows(topic_name(&"other".parse().unwrap(), "announcements")));
+    assert!(!allows(IdentTopic::new("announcements")));
+}
+
+/// What gossipsub comes to for a peer with so many invalid messages in one topic that it has been in the mesh of for
+/// this long, and that has delivered nothing at all.
+fn scored(mesh_time: Duration, invalid: f64, conduct: f64) -> f64 {
+    let (all, topic) = (score(), topic_score(1.0, MESH_TIME));
+    let in_mesh = mesh_time.as_secs_f64() / topic.time_in_mesh_quantum.as_secs_f64();
+    let deficit = topic.mesh_message_deliveries_threshold;
+    let of_topic = in_mesh.min(topic.time_in_mesh_cap) * topic.time_in_mesh_weight
+        + deficit * deficit * topic.mesh_message_deliveries_weight
+        + deficit * deficit * topic.mesh_failure_penalty_weight
+        + invalid * invalid * topic.invalid_message_deliveries_weight;
+    let of_topics = (of_topic * topic.topic_weight).min(all.topic_score_cap);
+    of_topics + application_score(conduct) * all.app_specific_weight
+}
+
+#[test]
+fn an_honest_peer_on_a_topic_that_is_quiet_for_hours_is_never_below_zero() {
+    for minutes in 0..48 * 60 {
+        let mesh_time = Duration::from_secs(60 * minutes);
+        assert!(scored(mesh_time, 0.0, 0.0) > 0.0, "after {minutes} minutes");
+    }
+}
+
+#[test]
+fn eleven_invalid_messages_are_too_many_for_anybody_and_nine_for_a_stranger() {
+    let most = f64::from(GRAYLISTED_AFTER);
+    let best = MESH_TIME_CREDIT + application_score(1.0);
+    // They fade while they come.
+    let fading = topic_score(1.0, MESH_TIME).invalid_message_deliveries_decay.powi(60);
+    assert!(best - (most * fading).powi(2) < GRAYLIST_THRESHOLD);
+    assert!(scored(Duration::ZERO, 9.0, 0.0) < GRAYLIST_THRESHOLD);
+    assert!(scored(Duration::ZERO, 1.0, 0.0) < 0.0);
+}
+
+#[test]
+fn conduct_alone_graylists_at_its_worst_and_buys_little_at_its_best() {
+    assert!(application_score(-1.0) < GRAYLIST_THRESHOLD - MESH_TIME_CREDIT);
+    assert_eq!(application_score(f64::NEG_INFINITY), application_score(-1.0));
+    assert_eq!(application_score(f64::INFINITY), application_score(1.0));
+    assert_eq!(application_score(f64::NAN), application_score(0.0));
+    assert!(application_score(0.0) > 0.0);
+    assert!(application_score(0.2) > application_score(0.1));
+}

@@ -1,0 +1,271 @@
+//! Who gets a seat in the routing table, and with which addresses.
+//!
+//! A peer comes here when it has been dialed and speaks the protocol, or when it has introduced itself over a
+//! connection that stands. What it says of its own addresses is where others may find it; where it *is*, for the
+//! share of its host and network, is told by the connection alone.
+//!
+//! Where a share is used up, a newcomer may still take the place of somebody who is gone: one who shares it and is
+//! not connected is dialed, and loses the seat if nobody answers. So a household whose node has started anew with
+//! another identity a few times is not locked out, and those who are there cannot be driven away.
+
+use std::collections::HashMap;
+
+use libp2p::{
+    Multiaddr, PeerId, identify, kad,
+    multiaddr::Protocol,
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+
+use super::Node;
+use crate::{
+    Limits,
+    engine::{Fact, Now},
+    net::{Crowded, Diversity, Place},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The longest address, in bytes: those of the twenty peers in a reply to a lookup fit into it beside a record.
+const MAX_ADDRESS_BYTES: usize = 128;
+
+/// Seats that are in question at a time: each is a dial, and keeps a newcomer's addresses.
+const MAX_CHALLENGES: usize = 16;
+
+/// The shares of hosts and networks, and the seats in question.
+#[derive(Debug)]
+pub(super) struct Routing {
+    diversity: Diversity,
+    challenges: HashMap<ConnectionId, Challenge>,
+    addresses_per_peer: usize,
+    count_private: bool,
+}
+
+/// A peer is dialed, to see whether it still needs its seat.
+#[derive(Debug)]
+struct Challenge {
+    seated: PeerId,
+    newcomer: PeerId,
+    /// Where the newcomer is, and where it says that it can be found.
+    address: Multiaddr,
+    addresses: Vec<Multiaddr>,
+}
+
+impl Routing {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            diversity: Diversity::new(limits),
+            challenges: HashMap::new(),
+            addresses_per_peer: limits.addresses_per_peer,
+            count_private: limits.count_private_addresses,
+        }
+    }
+
+    /// A connection stands: whoever was dialed keeps the seat.
+    pub(super) fn answered(&mut self, connection: ConnectionId) {
+        self.challenges.remove(&connection);
+    }
+
+    /// A peer has lost its seat: its share of the place is free.
+    pub(super) fn left(&mut self, peer: &PeerId) {
+        self.diversity.leave(peer);
+    }
+
+    /// Whether this newcomer may put this seat into question: not while either is part of it already.
+    fn may_challenge(&self, seated: &PeerId, newcomer: &PeerId) -> bool {
+        self.challenges.len() < MAX_CHALLENGES
+            && self
+                .challenges
+                .values()
+                .all(|challenge| challenge.seated != *seated && challenge.newcomer != *newcomer)
+    }
+}
+
+impl Node {
+    pub(super) fn learn_introduction(&mut self, now: Now, event: identify::Event) {
+        let identify::Event::Received { peer_id: peer, info, .. } = event else { return };
+        if self.engine.is_blocked(&peer) {
+            return;
+        }
+        // Identify's addresses reach the routing table only if somebody takes them there. A client does not
+        // name the protocol, so it is never asked to hold or find anything.
+        if info.protocols.contains(self.wiring.protocol()) {
+            // One that has gone meanwhile will introduce itself when it comes back.
+            if let Some(real) = self.engine.address_of(&peer).cloned() {
+                let here = is_loopback(&real);
+                let most = self.wiring.routing.addresses_per_peer;
+                let addresses = info.listen_addrs.into_iter().filter(|address| {
+                    // A peer elsewhere that listens on its own loopback address is not to be found on ours.
+                    address.len() <= MAX_ADDRESS_BYTES && (here || !is_loopback(address))
+                });
+                let addresses = addresses.take(most).collect();
+                self.seat(now, peer, &real, addresses);
+                self.forget_oldest_addresses(peer);
+            }
+        } else {
+            tracing::debug!(%peer, protocols = ?info.protocols, "does not serve this network's DHT");
+        }
+        self.engine.learn(now, Fact::Introduced { peer, agent: info.agent_version });
+    }
+
+    /// Tells the routing table where a peer can be found. If it has no seat there, it gets one, as far as the share
+    /// of its place goes: `real` is the address of a connection with it.
+    pub(super) fn seat(
+        &mut self,
+        now: Now,
+        peer: PeerId,
+        real: &Multiaddr,
+        addresses: Vec<Multiaddr>,
+    ) {
+        if addresses.is_empty() {
+            return;
+        }
+        // Those who are there already say where else they are; those whose place does not count need no share.
+        let place = Place::of(real, self.wiring.routing.count_private);
+        if let Some(place) = place
+            && !self.is_seated(&peer)
+            && let Err(crowded) = self.admit(peer, place)
+        {
+            tracing::debug!(%peer, address = %real, "the routing table has enough peers from there");
+            let (newcomer, address) = (peer, real.clone());
+            self.challenge(now, crowded, |seated| Challenge {
+                seated,
+                newcomer,
+                address,
+                addresses,
+            });
+            return;
+        }
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let mut waits = false;
+        for address in addresses {
+            waits |= kad.add_address(&peer, address) == kad::RoutingUpdate::Pending;
+        }
+        if self.is_seated(&peer) {
+            self.engine.learn(now, Fact::Routable { peer });
+        } else if !waits {
+            self.wiring.routing.left(&peer);
+        }
+    }
+
+    /// Kademlia has changed what it knows of a peer, or has at last replaced another by it.
+    pub(super) fn routing_updated(&mut self, now: Now, peer: PeerId, old_peer: Option<PeerId>) {
+        if let Some(peer) = old_peer {
+            self.wiring.routing.left(&peer);
+            self.engine.learn(now, Fact::Unroutable { peer });
+        }
+        self.forget_oldest_addresses(peer);
+        // It may have lost its seat before this was told.
+        if self.is_seated(&peer) {
+            self.engine.learn(now, Fact::Routable { peer });
+        }
+    }
+
+    /// Charges a seat to a place.
+    fn admit(&mut self, peer: PeerId, place: Place) -> Result<(), Crowded> {
+        let diversity = &mut self.wiring.routing.diversity;
+        if diversity.admit(peer, place).is_ok() {
+            return Ok(());
+        }
+        // Kademlia does not tell when somebody who waited for a seat has waited in vain.
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        diversity.retain(|&member| {
+            kad.kbucket(member).is_some_and(|bucket| {
+                bucket.has_pending()
+                    || bucket.iter().any(|entry| *entry.node.key.preimage() == member)
+            })
+        });
+        diversity.admit(peer, place)
+    }
+
+    /// Whether a peer stands in the routing table.
+    fn is_seated(&mut self, peer: &PeerId) -> bool {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        kad.kbucket(*peer)
+            .is_some_and(|bucket| bucket.iter().any(|entry| entry.node.key.preimage() == peer))
+    }
+
+    /// Dials one of those who share a place and are not connected, on behalf of a newcomer.
+    fn challenge(&mut self, now: Now, crowded: Crowded, by: impl FnOnce(PeerId) -> Challenge) {
+        let gone = crowded.members.into_iter().find(|member| !self.swarm.is_connected(member));
+        let Some(seated) = gone else { return };
+        let challenge = by(seated);
+        if !self.wiring.routing.may_challenge(&seated, &challenge.newcomer) {
+            return;
+        }
+        // Kademlia adds the addresses that it knows.
+        let options =
+            DialOpts::peer_id(seated).condition(PeerCondition::DisconnectedAndNotDialing).build();
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => {
+                self.wiring.routing.challenges.insert(connection, challenge);
+            }
+            Err(error) => self.judge(now, challenge, &error),
+        }
+        self.bell.keep_rung();
+    }
+
+    /// A dial has failed. If it was to see whether a peer needs its seat, it does not.
+    pub(super) fn unanswered(&mut self, now: Now, connection: ConnectionId, error: &DialError) {
+        if let Some(challenge) = self.wiring.routing.challenges.remove(&connection) {
+            self.judge(now, challenge, error);
+        }
+    }
+
+    fn judge(&mut self, now: Now, challenge: Challenge, error: &DialError) {
+        if !is_gone(error) || self.swarm.is_connected(&challenge.seated) {
+            return;
+        }
+        let Challenge { seated, newcomer, address, addresses } = challenge;
+        tracing::debug!(peer = %seated, %newcomer, "gives up its seat");
+        self.unseat(now, &seated);
+        if self.swarm.is_connected(&newcomer) {
+            self.seat(now, newcomer, &address, addresses);
+        }
+        self.bell.keep_rung();
+    }
+
+    /// Takes a peer out of the routing table.
+    pub(super) fn unseat(&mut self, now: Now, peer: &PeerId) {
+        self.swarm.behaviour_mut().kad.remove_peer(peer);
+        self.wiring.routing.left(peer);
+        self.engine.learn(now, Fact::Unroutable { peer: *peer });
+    }
+
+    /// A peer may introduce itself again and again, with other addresses each time.
+    fn forget_oldest_addresses(&mut self, peer: PeerId) {
+        let most = self.wiring.routing.addresses_per_peer;
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let Some(bucket) = kad.kbucket(peer) else { return };
+        let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
+        let Some(known) = entry.map(|entry| entry.node.value) else { return };
+        let surplus = known.len().saturating_sub(most);
+        let oldest: Vec<Multiaddr> = known.iter().take(surplus).cloned().collect();
+        for address in oldest {
+            kad.remove_address(&peer, &address);
+        }
+    }
+}
+
+/// Whether a failed dial says that nobody is there, not that this node could not look.
+fn is_gone(error: &DialError) -> bool {
+    match error {
+        DialError::Transport(_) | DialError::WrongPeerId { .. } | DialError::NoAddresses => true,
+        DialError::LocalPeerId { .. }
+        | DialError::DialPeerConditionFalse(_)
+        | DialError::Aborted
+        | DialError::Denied { .. } => false,
+    }
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        _ => false,
+    }
+}

@@ -1,0 +1,300 @@
+use std::{pin::Pin, task::Poll, time::Duration};
+
+use futures::{
+    Stream as _,
+    executor::block_on,
+    future::{Either, poll_fn, select},
+};
+use libp2p::{identify::Info, identity::Keypair, swarm::ConnectionId};
+
+use super::*;
+use crate::{Config, Direction, Handle, Manifest, Registry as _};
+
+const NOW: Now = Now { mono: Duration::ZERO, unix: 0 };
+
+fn node(limits: Limits) -> Node {
+    let config = Config::new().with_listen([]).with_limits(limits);
+    Node::new(Keypair::generate_ed25519(), config).unwrap().0
+}
+
+fn address(text: &str) -> Multiaddr {
+    text.parse().unwrap()
+}
+
+/// A peer that has connected from an address.
+struct Peer {
+    keypair: Keypair,
+    id: PeerId,
+}
+
+impl Peer {
+    fn connected(node: &mut Node, from: &str) -> Self {
+        let keypair = Keypair::generate_ed25519();
+        let peer = keypair.public().to_peer_id();
+        let (address, direction) = (address(from), Direction::Inbound);
+        node.engine.learn(NOW, Fact::Connected { peer, address, direction });
+        Self { keypair, id: peer }
+    }
+
+    /// It says where it can be found.
+    fn introduce(&self, node: &mut Node, addresses: Vec<Multiaddr>) {
+        let event = identify::Event::Received {
+            connection_id: ConnectionId::new_unchecked(0),
+            peer_id: self.id,
+            info: Info {
+                public_key: self.keypair.public(),
+                protocol_version: String::new(),
+                agent_version: String::new(),
+                listen_addrs: addresses,
+                protocols: vec![node.wiring.protocol().clone()],
+                observed_addr: Multiaddr::empty(),
+                signed_peer_record: None,
+            },
+        };
+        node.learn_introduction(NOW, event);
+    }
+
+    /// As above, at once and by one address.
+    fn join(node: &mut Node, from: &str, claims: &str) -> Self {
+        let peer = Self::connected(node, from);
+        peer.introduce(node, vec![address(claims)]);
+        peer
+    }
+}
+
+fn known(node: &mut Node, peer: PeerId) -> Vec<String> {
+    let bucket = node.swarm.behaviour_mut().kad.kbucket(peer).expect("another peer's");
+    let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
+    entry
+        .map(|entry| entry.node.value.iter().map(Multiaddr::to_string).collect())
+        .unwrap_or_default()
+}
+
+#[test]
+fn however_often_a_peer_introduces_itself_its_newest_addresses_are_kept_and_few() {
+    for most in [16, 3] {
+        let mut node = node(Limits::new().with_addresses_per_peer(most));
+        let peer = Peer::connected(&mut node, "/ip4/198.51.100.1/tcp/50000");
+        let claimed = |i: usize| address(&format!("/ip4/198.51.100.{i}/tcp/4001"));
+        for round in 0..10 {
+            peer.introduce(&mut node, (0..20).map(|i| claimed(20 * round + i)).collect());
+        }
+        let expected: Vec<String> =
+            (180..180 + most).map(|i| format!("{}/p2p/{}", claimed(i), peer.id)).collect();
+        assert_eq!(known(&mut node, peer.id), expected);
+    }
+}
+
+#[test]
+fn addresses_that_would_not_fit_into_replies_are_left_out() {
+    let mut node = node(Limits::new());
+    let long = format!("/dns4/{}.example/tcp/4001", "a".repeat(200));
+    let peer = Peer::join(&mut node, "/ip4/198.51.100.1/tcp/50000", &long);
+    assert_eq!(known(&mut node, peer.id), [""; 0]);
+}
+
+#[test]
+fn one_host_gets_its_share_of_seats_whatever_it_claims() {
+    let mut node = node(Limits::new().with_routing_peers_per_ip(3));
+    let seated = (0..20).filter(|i| {
+        let from = format!("/ip4/198.51.100.1/tcp/{}", 50_000 + i);
+        let peer = Peer::join(&mut node, &from, &format!("/ip4/203.{i}.113.1/tcp/4001"));
+        node.is_seated(&peer.id)
+    });
+    assert_eq!(seated.count(), 3);
+    assert_eq!(node.wiring.routing.diversity.len(), 3);
+}
+
+#[test]
+fn claiming_addresses_in_a_network_uses_up_none_of_its_seats() {
+    let limits = Limits::new().with_routing_peers_per_ip(2).with_routing_peers_per_subnet(2);
+    let mut node = node(limits);
+    for host in 0..20 {
+        let from = format!("/ip4/198.{host}.100.1/tcp/50000");
+        Peer::join(&mut node, &from, "/ip4/203.0.113.1/tcp/4001");
+    }
+    let resident = Peer::join(&mut node, "/ip4/203.0.113.1/tcp/50000", "/ip4/203.0.113.1/tcp/4001");
+    assert!(node.is_seated(&resident.id));
+}
+
+#[test]
+fn machines_nearby_share_no_seats_unless_asked_to() {
+    for (count, seated) in [(false, 10), (true, 4)] {
+        let mut node = node(Limits::new().with_count_private_addresses(count));
+        let peers: Vec<PeerId> = (0..10)
+            .map(|_| Peer::join(&mut node, "/ip4/192.168.1.7/tcp/1", "/ip4/192.168.1.7/tcp/1").id)
+            .collect();
+        assert_eq!(peers.iter().filter(|peer| node.is_seated(peer)).count(), seated);
+    }
+}
+
+#[test]
+fn a_seat_is_charged_for_as_long_as_it_is_held_and_no_longer() {
+    let mut node = node(Limits::new().with_routing_peers_per_ip(1));
+    let from = "/ip4/198.51.100.1/tcp/50000";
+    let first = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/1");
+    // The last address that it claims is somebody else's: that takes its seat as little as it gives up the charge.
+    let foreign = format!("/ip4/198.51.100.1/tcp/2/p2p/{}", PeerId::random());
+    first.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/3"), address(&foreign)]);
+    assert!(node.is_seated(&first.id));
+    let second = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/4");
+    assert!(!node.is_seated(&second.id));
+
+    node.unseat(NOW, &first.id);
+    second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/4")]);
+    assert!(node.is_seated(&second.id));
+
+    // Kademlia has put somebody else in its place.
+    node.routing_updated(NOW, PeerId::random(), Some(second.id));
+    assert_eq!(node.wiring.routing.diversity.len(), 0);
+}
+
+#[test]
+fn who_waited_for_a_seat_in_vain_is_not_charged_for_ever() {
+    let mut node = node(Limits::new().with_routing_peers_per_ip(1));
+    let place = Place::of(&address("/ip4/198.51.100.1/tcp/1"), false).unwrap();
+    node.wiring.routing.diversity.admit(PeerId::random(), place).unwrap();
+    let peer = Peer::join(&mut node, "/ip4/198.51.100.1/tcp/2", "/ip4/198.51.100.1/tcp/2");
+    assert!(node.is_seated(&peer.id));
+}
+
+#[test]
+fn a_peer_that_was_dialed_is_charged_where_it_answered() {
+    let mut node = node(Limits::new().with_routing_peers_per_ip(1));
+    let dialed = address("/ip4/198.51.100.1/tcp/4001");
+    let [first, second] = [(); 2].map(|()| PeerId::random());
+    for peer in [first, second] {
+        let address = dialed.clone();
+        node.learn_dht(NOW, kad::Event::RoutablePeer { peer, address });
+    }
+    assert!(node.is_seated(&first));
+    assert!(!node.is_seated(&second));
+}
+
+#[test]
+fn whoever_is_gone_gives_up_the_seat_to_a_newcomer_and_who_answers_keeps_it() {
+    let mut node = node(Limits::new().with_routing_peers_per_ip(1));
+    let from = "/ip4/198.51.100.1/tcp/50000";
+    let first = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/1");
+    let second = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/2");
+    // None of these is connected as far as the Swarm goes, so that the first one is being dialed.
+    let challenged =
+        |node: &Node| node.wiring.routing.challenges.keys().copied().collect::<Vec<_>>();
+    let [dial] = challenged(&node)[..] else { panic!("one dial") };
+
+    // A second look at the same seat has to wait for the first.
+    Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/3");
+    assert_eq!(challenged(&node), [dial]);
+
+    // This node was merely too busy.
+    node.unanswered(NOW, dial, &DialError::Aborted);
+    assert!(node.is_seated(&first.id));
+    assert!(challenged(&node).is_empty());
+
+    second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/2")]);
+    // The first dial is still under way, so that there is no other.
+    assert!(challenged(&node).is_empty());
+    node.unseat(NOW, &first.id);
+    second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/2")]);
+    assert!(node.is_seated(&second.id));
+
+    let third = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/3");
+    let [dial] = challenged(&node)[..] else { panic!("one dial") };
+    node.wiring.routing.answered(dial);
+    assert!(node.is_seated(&second.id) && !node.is_seated(&third.id));
+}
+
+/// A node on loopback.
+fn on_loopback(limits: Limits, bootstrap: Option<Multiaddr>) -> (Node, Handle) {
+    let config = Config::new()
+        .with_listen([address("/ip4/127.0.0.1/tcp/0")])
+        .with_bootstrap(bootstrap)
+        .with_limits(limits);
+    Node::new(Keypair::generate_ed25519(), config).unwrap()
+}
+
+/// Polls a node until it is as wanted, and fails if that takes too long.
+fn until<T>(node: &mut Node, what: &str, mut wanted: impl FnMut(&mut Node) -> Option<T>) -> T {
+    let as_wanted = poll_fn(|cx| {
+        while Pin::new(&mut *node).poll_next(cx).is_ready() {}
+        wanted(node).map_or(Poll::Pending, Poll::Ready)
+    });
+    match block_on(select(as_wanted, async_io::Timer::after(Duration::from_secs(60)))) {
+        Either::Left((found, _)) => found,
+        Either::Right(_) => panic!("still waiting for {what}"),
+    }
+}
+
+fn listening(node: &mut Node) -> Multiaddr {
+    until(node, "an address", |node| node.swarm.listeners().next().cloned())
+}
+
+fn seated(node: &mut Node, peers: &[PeerId]) -> usize {
+    peers.iter().filter(|peer| node.is_seated(peer)).count()
+}
+
+#[test]
+fn one_host_cannot_fill_the_table_of_a_running_node_and_is_served_all_the_same() {
+    let limits = Limits::new()
+        .with_count_private_addresses(true)
+        .with_routing_peers_per_ip(3)
+        .with_connections_per_ip(64);
+    let (mut node, _handle) = on_loopback(limits, None);
+    let bootstrap = listening(&mut node);
+    let others: Vec<(PeerId, Handle)> = (0..8)
+        .map(|_| {
+            let (other, handle) = on_loopback(Limits::new(), Some(bootstrap.clone()));
+            let peer = other.peer_id();
+            smol::spawn(other).detach();
+            (peer, handle)
+        })
+        .collect();
+    let peers: Vec<PeerId> = others.iter().map(|&(peer, _)| peer).collect();
+    until(&mut node, "all of them", |node| {
+        let introduced = node.engine.introduced_peers();
+        (introduced == peers.len()).then_some(())
+    });
+    assert_eq!(seated(&mut node, &peers), 3);
+    assert_eq!(node.wiring.routing.diversity.len(), 3);
+
+    for (_, handle) in &others {
+        let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
+        let publish = handle.register(manifest);
+        let mut publish = std::pin::pin!(publish);
+        let receipt = until(&mut node, "the receipt", |_| {
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            match publish.as_mut().poll(&mut cx) {
+                Poll::Ready(receipt) => Some(receipt.unwrap()),
+                Poll::Pending => None,
+            }
+        });
+        assert!(receipt.replicas >= 1, "{receipt:?}");
+    }
+    assert_eq!(seated(&mut node, &peers), 3);
+}
+
+#[test]
+fn a_newcomer_takes_the_seat_of_a_neighbour_who_has_gone_and_not_that_of_one_who_is_there() {
+    let limits = Limits::new().with_count_private_addresses(true).with_routing_peers_per_ip(1);
+    let (mut node, _handle) = on_loopback(limits, None);
+    let bootstrap = listening(&mut node);
+    let join = || {
+        let (other, handle) = on_loopback(Limits::new(), Some(bootstrap.clone()));
+        let peer = other.peer_id();
+        smol::spawn(other).detach();
+        (peer, handle)
+    };
+    let (first, handle) = join();
+    until(&mut node, "the first seat", |node| node.is_seated(&first).then_some(()));
+
+    let (second, _second) = join();
+    until(&mut node, "the second peer", |node| (node.engine.introduced_peers() == 2).then_some(()));
+    assert!(node.is_seated(&first) && !node.is_seated(&second));
+
+    smol::spawn(async move { handle.shutdown().await }).detach();
+    until(&mut node, "its leave", |node| (!node.swarm.is_connected(&first)).then_some(()));
+    let (third, _third) = join();
+    until(&mut node, "the third seat", |node| node.is_seated(&third).then_some(()));
+    assert!(!node.is_seated(&first));
+    assert_eq!(node.wiring.routing.diversity.len(), 1);
+}

@@ -1,0 +1,132 @@
+//! What a node keeps takes no more memory than `Config::memory_ceiling` says, by an allocator that counts.
+#![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use std::alloc::System;
+
+use cap::Cap;
+use peerage::{
+    Artifact, Config, Dependency, Digest, Limits, Manifest, MemoryCeiling, NetworkName,
+    bench_support::filled::Filled,
+    identity::Keypair,
+    record::{Head, ReleaseEntry, Revision, Signed, Validity},
+};
+
+/// The system's allocator, which counts what is allocated. This binary has one test, so that nobody else does.
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+const UNIX: u64 = 2_000_000_000;
+
+/// What a manifest is filled with, as far as a record has room.
+#[derive(Debug, Clone, Copy)]
+enum Filling {
+    Nothing,
+    Text,
+    Lists,
+    Requirements,
+}
+
+fn dependency(number: usize, comparisons: usize) -> Dependency {
+    let requirement = vec!["1"; comparisons].join(",").parse().expect("a requirement");
+    Dependency::new(number.to_string().parse().expect("a name"), requirement)
+}
+
+fn manifest(number: usize, filling: Filling) -> Manifest {
+    let name = format!("{}-{number:05}", "n".repeat(58));
+    let manifest = Manifest::new(name.parse().expect("a name"), "1.0.0".parse().expect("one"));
+    match filling {
+        Filling::Nothing => manifest,
+        Filling::Text => manifest
+            .with_description("d".repeat(Manifest::MAX_DESCRIPTION_BYTES))
+            .with_authors((0..16).map(|i| format!("{i:02}{}", "a".repeat(126)))),
+        Filling::Lists => {
+            let lists = manifest
+                .with_keywords((0..Manifest::MAX_KEYWORDS).map(|i| format!("{i:x}")))
+                .with_authors((0..Manifest::MAX_AUTHORS).map(|i| format!("{i:x}")));
+            let lists = (0..Manifest::MAX_DEPENDENCIES)
+                .fold(lists, |lists, i| lists.with_dependency(dependency(i, 1)));
+            (0..Manifest::MAX_ARTIFACTS).fold(lists, |lists, i| {
+                lists.with_artifact(Artifact::new(i.to_string(), Digest::of("content"), 1, "a/b"))
+            })
+        }
+        // Of all that fits into a manifest, this grows most when it is read: a comparison of four bytes is a
+        // structure of fifty.
+        Filling::Requirements => {
+            (0..37).fold(manifest, |lists, i| lists.with_dependency(dependency(i, 32)))
+        }
+    }
+}
+
+/// The head of a package of an owner's own, filled.
+fn head(owner: &Keypair, number: usize, filling: Filling) -> Signed<Head> {
+    let manifest = manifest(number, filling);
+    let releases = (0..Head::MAX_INLINE_RELEASES)
+        .map(|i| ReleaseEntry {
+            version: format!("1.0.{}", Head::MAX_INLINE_RELEASES - i - 1)
+                .parse()
+                .expect("a version"),
+            digest: Digest::of(i.to_string()),
+            yanked: false,
+        })
+        .collect();
+    let head = Head::live(
+        NetworkName::default(),
+        owner.public().to_peer_id(),
+        Revision::new(0, 1),
+        Validity::starting(UNIX - 60, 48 * 3600),
+        manifest,
+        releases,
+        None,
+    );
+    Signed::sign(owner, head).expect("signed")
+}
+
+fn allocated_by<T>(fill: impl FnOnce() -> T) -> (T, u64) {
+    let before = ALLOCATOR.allocated();
+    let filled = fill();
+    let after = ALLOCATOR.allocated();
+    (filled, u64::try_from(after.saturating_sub(before)).expect("bytes"))
+}
+
+fn small() -> Limits {
+    Limits::new()
+        .with_store_records(200)
+        .with_cache_records(200)
+        .with_catalogue_packages(200)
+        .with_remembered_sequences(400)
+}
+
+#[test]
+fn filled_to_its_bounds_a_node_keeps_below_the_ceiling() {
+    for filling in [Filling::Nothing, Filling::Text, Filling::Lists, Filling::Requirements] {
+        // Everybody has one package, as when keys are made for the purpose.
+        let heads: Vec<Signed<Head>> =
+            (0..600).map(|i| head(&Keypair::generate_ed25519(), i, filling)).collect();
+        let bytes = heads.iter().map(|head| head.bytes().len()).max().unwrap_or_default();
+        let config = Config::new().with_limits(small());
+        let MemoryCeiling { store, cache, catalogue, marks, .. } = config.memory_ceiling();
+
+        let (stored, used) = allocated_by(|| {
+            let mut node = Filled::new(config.clone(), UNIX);
+            for head in &heads {
+                node.put(&head.key(), head.bytes());
+            }
+            node
+        });
+        println!("{filling:?}, {bytes} bytes: {used} of {} to hold", store + marks);
+        assert!(used <= store + marks, "{filling:?}");
+        drop(stored);
+
+        let (heard, used) = allocated_by(|| {
+            let mut node = Filled::new(config.clone(), UNIX);
+            for head in &heads {
+                assert!(node.hear("announcements", head.bytes()));
+            }
+            node
+        });
+        let ceiling = cache + catalogue + marks;
+        println!("{filling:?}, {bytes} bytes: {used} of {ceiling} to know");
+        assert!(used <= ceiling, "{filling:?}");
+        drop(heard);
+    }
+}
