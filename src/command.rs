@@ -17,7 +17,7 @@ use semver::Version;
 use crate::{
     Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
     PackageName, Query, Receipt, RegistryMetadata, Reputation, Result, Snapshot, Versions,
-    record::{Record, RecordKey},
+    record::{EquivocationProof, Record, RecordKey},
 };
 
 /// A call on its way into the node.
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Unsubscribe { topic: String, reply: Reply<bool> },
     Dial { peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()> },
     Peers { reply: Reply<Vec<ConnectedPeer>> },
+    Equivocations { reply: Reply<Vec<EquivocationProof>> },
     Reputation { peer: PeerId, reply: Reply<Reputation> },
     Pin { name: PackageName, owner: Option<PeerId>, reply: Reply<Option<PeerId>> },
     Snapshot { reply: Reply<Box<Snapshot>> },
@@ -79,6 +80,7 @@ impl Command {
             }
             Self::Dial { reply, .. } | Self::Shutdown { reply } => reply.send(Err(error)),
             Self::Peers { reply } => reply.send(Err(error)),
+            Self::Equivocations { reply } => reply.send(Err(error)),
             Self::Reputation { reply, .. } => reply.send(Err(error)),
             Self::Pin { reply, .. } => reply.send(Err(error)),
             Self::Snapshot { reply } => reply.send(Err(error)),
@@ -102,6 +104,7 @@ impl Command {
             Self::Subscribe { reply, .. } | Self::Unsubscribe { reply, .. } => reply.is_abandoned(),
             Self::Dial { reply, .. } => reply.is_abandoned(),
             Self::Peers { reply } => reply.is_abandoned(),
+            Self::Equivocations { reply } => reply.is_abandoned(),
             Self::Reputation { reply, .. } => reply.is_abandoned(),
             Self::Pin { reply, .. } => reply.is_abandoned(),
             Self::Snapshot { reply } => reply.is_abandoned(),

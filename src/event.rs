@@ -3,7 +3,7 @@
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Package, PackageId, PackageName};
+use crate::{Package, PackageId, PackageName, record::EquivocationProof};
 
 /// Something that happened without being asked for. The item of [`Node`](crate::Node) as a `Stream`.
 ///
@@ -83,12 +83,14 @@ pub enum Event {
         score: u8,
     },
     /// An owner signed two different heads with one sequence. One is kept, the same one on every peer; the
-    /// owner deserves no trust.
+    /// owner deserves no trust. Told once of each such sequence.
     Equivocation {
         /// The owner that signed both.
         owner: PeerId,
         /// The package.
         name: PackageName,
+        /// Both heads, as a proof that anybody can verify.
+        proof: EquivocationProof,
     },
 }
 

@@ -24,7 +24,7 @@ use crate::{
     config::validate_topic,
     net::REPLICATION_FACTOR,
     queue,
-    record::{Record, RecordKey},
+    record::{EquivocationProof, Record, RecordKey},
     shelf::Shelf,
 };
 
@@ -59,6 +59,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) peer_id: PeerId,
+    pub(crate) owner: PeerId,
     pub(crate) network: NetworkName,
     pub(crate) query_timeout: Duration,
     pub(crate) announce_timeout: Duration,
@@ -142,10 +143,17 @@ impl Handle {
         Self { confirmation: peers.min(most), ..self.clone() }
     }
 
-    /// The node's identity: the owner of what this handle publishes.
+    /// The node's identity: who it is to its peers.
     #[must_use]
     pub fn peer_id(&self) -> PeerId {
         self.shared.facts.peer_id
+    }
+
+    /// The owner of what this handle publishes: the node itself, or who has
+    /// [delegated](crate::NodeBuilder::with_delegation) its publishing to it.
+    #[must_use]
+    pub fn owner(&self) -> PeerId {
+        self.shared.facts.owner
     }
 
     /// The network that the node belongs to.
@@ -288,6 +296,17 @@ impl Handle {
     /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
     pub async fn peers(&self) -> Result<Vec<ConnectedPeer>> {
         self.ask(|reply| Command::Peers { reply }).await
+    }
+
+    /// Owners that were found to have signed two histories of a package: the last 64 proofs, oldest first, each of
+    /// which was an [`Event::Equivocation`](crate::Event::Equivocation).
+    ///
+    /// Cancel safe: dropping the future gives the call up.
+    ///
+    /// # Errors
+    /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
+    pub async fn equivocations(&self) -> Result<Vec<EquivocationProof>> {
+        self.ask(|reply| Command::Equivocations { reply }).await
     }
 
     /// What this node has seen of a peer's conduct.

@@ -16,6 +16,7 @@ mod dispatch_rows;
 mod first_record;
 mod heap_rows;
 mod lookups;
+mod records;
 mod report;
 mod shelf_rows;
 mod waiting_rows;
@@ -37,7 +38,7 @@ mod waiting;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 9] = [
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 10] = [
     dispatch_rows::rows,
     shelf_rows::rows,
     wheel::rows,
@@ -47,6 +48,7 @@ const FAMILIES: [fn(&mut Report) -> Outcome<()>; 9] = [
     lookups::rows,
     crowd::rows,
     first_record::rows,
+    records::rows,
 ];
 
 fn main() -> Outcome<()> {

@@ -150,7 +150,7 @@ impl Request {
 /// The name of a package that this peer may change. The whole identifier, as receipts print it, will do.
 fn own(handle: &Handle, package: PackageId) -> Result<PackageName> {
     match package.owner() {
-        Some(owner) if *owner != handle.peer_id() => Err(invalid(
+        Some(owner) if *owner != handle.owner() => Err(invalid(
             "package",
             format!("`{package}` belongs to another owner; only its owner can change it"),
         )),

@@ -333,7 +333,7 @@ pub(crate) fn event(event: &Event) -> String {
             format!("* {topic}: {} (from {author})\n", text.escape_debug())
         }
         Event::Replicated { id, replicas } => format!("* {id} is now held by {replicas} others\n"),
-        Event::Equivocation { owner, name } => {
+        Event::Equivocation { owner, name, .. } => {
             format!("* {owner} signed two histories of `{name}` and deserves no trust\n")
         }
         Event::PeerBlocked { peer, score } => {

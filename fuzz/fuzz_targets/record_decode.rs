@@ -56,7 +56,7 @@ fn check_claimed(bytes: &[u8]) {
 }
 
 fn check_stored(key: &RecordKey, bytes: &[u8]) {
-    let verify = |bytes: &[u8]| Record::verify(&NETWORK, key, bytes, NOW, |_, _, _| None);
+    let verify = |bytes: &[u8]| Record::verify(&NETWORK, key, bytes, NOW, ());
     let Ok(record) = verify(bytes) else { return };
     let written = record.to_bytes();
     assert_eq!(record.key(), *key);
@@ -75,13 +75,13 @@ fn check_stored(key: &RecordKey, bytes: &[u8]) {
 
 /// What gossip carries has no key.
 fn check_unasked(bytes: &[u8]) {
-    if let Ok(head) = Signed::<Head>::verify_announcement(&NETWORK, bytes, NOW, |_, _| None) {
+    if let Ok(head) = Signed::<Head>::verify_announcement(&NETWORK, bytes, NOW, ()) {
         assert_eq!(&**head.bytes(), bytes);
         check_stored(&head.key(), bytes);
         let again = Signed::sign(&KEYPAIR, head.body().clone());
         assert_eq!(again, Ok(head), "signed again, it is the same");
     }
-    if let Ok(claim) = Signed::verify_claim(&NETWORK, bytes, NOW, |_, _| None) {
+    if let Ok(claim) = Signed::verify_claim(&NETWORK, bytes, NOW, ()) {
         assert_eq!(Signed::sign(&KEYPAIR, claim.body().clone()), Ok(claim));
     }
     if let Ok(message) = Signed::<Message>::verify_message(&NETWORK, bytes, NOW) {

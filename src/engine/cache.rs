@@ -30,14 +30,14 @@ pub(crate) struct Cache {
     by_time: BTreeSet<(Duration, RecordKey)>,
     ttl: Duration,
     bound: usize,
-    /// This node, whose own packages are not the cache's business.
-    local: PeerId,
+    /// Whom this node publishes for: those packages are not the cache's business.
+    owner: PeerId,
     shelf: Shelf,
 }
 
 impl Cache {
-    pub(crate) fn new(ttl: Duration, bound: usize, local: PeerId, shelf: Shelf) -> Self {
-        Self { records: HashMap::new(), by_time: BTreeSet::new(), ttl, bound, local, shelf }
+    pub(crate) fn new(ttl: Duration, bound: usize, owner: PeerId, shelf: Shelf) -> Self {
+        Self { records: HashMap::new(), by_time: BTreeSet::new(), ttl, bound, owner, shelf }
     }
 
     /// Keeps a record for the cache's time to live. The caller decides which of two records is newer.
@@ -86,7 +86,7 @@ impl Cache {
     /// The head and the identifier under which a record stands on the shelf.
     fn shelved<'a>(&self, record: &'a Record) -> Option<(&'a Head, PackageId)> {
         match record {
-            Record::Head(head) if head.owner != self.local => {
+            Record::Head(head) if head.owner != self.owner => {
                 Some((head, PackageId::owned(head.owner, head.name.clone())))
             }
             Record::Head(_) | Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,

@@ -41,6 +41,7 @@ impl Engine {
             Command::Search { query, reply } => reply.send(self.search(now, &query)),
             Command::Metadata { reply } => reply.send(Ok(self.metadata())),
             Command::Peers { reply } => reply.send(Ok(self.peers.list())),
+            Command::Equivocations { reply } => reply.send(Ok(self.equivocations.list())),
             Command::Reputation { peer, reply } => reply.send(Ok(self.reputations.get(&peer))),
             Command::Pin { name, owner, reply } => reply.send(self.pin(name, owner)),
             Command::Snapshot { reply } => {
@@ -157,7 +158,7 @@ impl Engine {
             Operation::GetRecord(get) => Some(get.key),
             Operation::Publish(publish) => match &publish.stage {
                 Stage::Recalling(recall) => {
-                    Some(recall.wants(network, &self.local, publish.change.name()))
+                    Some(recall.wants(network, &self.owner, publish.change.name()))
                 }
                 Stage::Storing(_) | Stage::Confirming(_) => None,
             },
@@ -186,12 +187,12 @@ impl Engine {
         let owner = match package.owner() {
             Some(owner) => Some(*owner),
             None if self.own.get(package.name()).is_some_and(|own| !own.is_withdrawn()) => {
-                Some(self.local)
+                Some(self.owner)
             }
             None => self.pins.owner(package.name()),
         };
         let own =
-            if owner == Some(self.local) { self.own_head(begin.now, package.name()) } else { None };
+            if owner == Some(self.owner) { self.own_head(begin.now, package.name()) } else { None };
         let mut progress = Read::begin(package, owner, freshness, goal);
         if let Some(head) = own
             && let Progress::More(read) = progress

@@ -153,7 +153,7 @@ impl Engine {
 
     /// A peer has served a record. Where it is one of this node's own, it may have been read back often enough.
     pub(super) fn read_back(&mut self, now: Now, query: QueryKey, record: &Record) {
-        if !is_of(record, &self.local) {
+        if !is_of(record, &self.owner) {
             return;
         }
         let Some(key) = self.queries.wanted(query) else { return };

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Event, PackageId, Source,
     command::Ticket,
-    record::{Head, Kind, Message, Record, RecordKey, Rejected, Selection, Side, Signed, select},
+    record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
 
 impl Engine {
@@ -158,7 +158,7 @@ impl Engine {
     pub(crate) fn learn_stored(&mut self) {
         while let Some(fact) = self.store.next_fact() {
             match fact {
-                StoreFact::Head(head) if head.owner == self.local => self.doubt_own(&head),
+                StoreFact::Head(head) if head.owner == self.owner => self.doubt_own(&head),
                 StoreFact::Head(head) => {
                     self.cache.outdate(&head, &head.key());
                     self.appeared(&head);
@@ -166,13 +166,13 @@ impl Engine {
                         self.catalogue.remove(&head.name, &head.owner);
                     }
                 }
-                StoreFact::Equivocation { owner, name } => {
-                    if owner == self.local
-                        && let Some(own) = self.own.get_mut(&name)
+                StoreFact::Equivocation(proof) => {
+                    if *proof.owner() == self.owner
+                        && let Some(own) = self.own.get_mut(proof.name())
                     {
                         own.standing = Standing::Unconfirmed;
                     }
-                    self.events.push_back(Event::Equivocation { owner, name });
+                    self.expose(proof);
                 }
                 // What an honest peer may send, too, says nothing of its conduct.
                 StoreFact::Refused { excusable: true, .. } => {}
@@ -220,19 +220,16 @@ impl Engine {
     }
 
     fn hear_announcement(&mut self, now: Now, data: &[u8]) -> Result<Verdict, Rejected> {
-        let store = &self.store;
-        let head = Signed::<Head>::verify_announcement(
-            &self.config.network,
-            data,
-            now.unix,
-            |owner, name| store.high_water(Kind::Head, owner, name),
-        )?;
-        if head.owner == self.local {
+        let head = self.store.verify_announcement(data, now.unix)?;
+        let key = head.key();
+        self.confront_known(now, &key, &head);
+        if head.owner == self.owner {
+            // Should it come from a publisher who has replaced this one, nothing more is signed here.
+            self.store.raise_epochs(&Record::Head(head.clone()));
             self.doubt_own(&head);
             return Ok(Verdict::Accept);
         }
         self.store.raise_high_water(&head);
-        let key = head.key();
         let known = self.cache.get(&key, now.mono).and_then(|record| match &**record {
             Record::Head(known) => Some(select(known, &head)),
             _ => None,
@@ -240,13 +237,7 @@ impl Engine {
         let news = match known {
             None | Some(Selection::Right) => true,
             Some(Selection::Left | Selection::Same) => false,
-            Some(Selection::Equivocation { keep }) => {
-                if self.store.is_news_of_equivocation(&head) {
-                    let (owner, name) = (head.owner, head.name.clone());
-                    self.events.push_back(Event::Equivocation { owner, name });
-                }
-                keep == Side::Right
-            }
+            Some(Selection::Equivocation { keep }) => keep == Side::Right,
         };
         if news {
             self.discover(now, &head);
@@ -279,18 +270,20 @@ impl Engine {
     }
 
     fn hear_message(&mut self, now: Now, topic: &str, data: &[u8]) -> Result<Verdict, Rejected> {
-        let message = Signed::<Message>::verify_message(&self.config.network, data, now.unix)?;
+        let message = self.store.verify_message(data, now.unix)?;
         if message.topic != topic {
             // Signed for another topic: somebody has carried it over.
             return Ok(Verdict::Reject);
         }
-        if self.topics.hear(message.digest()) {
-            self.events.push_back(Event::Message {
-                topic: topic.to_owned(),
-                author: message.author,
-                data: message.data.clone(),
-            });
+        if !self.topics.hear(message.digest()) {
+            // Gossipsub has forgotten it; whoever wants it has it.
+            return Ok(Verdict::Ignore);
         }
+        self.events.push_back(Event::Message {
+            topic: topic.to_owned(),
+            author: message.author,
+            data: message.data.clone(),
+        });
         Ok(Verdict::Accept)
     }
 }

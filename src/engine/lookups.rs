@@ -95,7 +95,12 @@ impl Engine {
             Err(rejected) => {
                 tracing::debug!(%key, ?from, %rejected, "copy refused");
                 match (&rejected, from) {
-                    (Rejected::Stale { .. } | Rejected::Expired { .. }, from) => {
+                    (
+                        Rejected::Stale { .. }
+                        | Rejected::Revoked { .. }
+                        | Rejected::Expired { .. },
+                        from,
+                    ) => {
                         replies.outdated(from);
                         self.answer_heard(now, query);
                     }
@@ -114,7 +119,7 @@ impl Engine {
         let enough = match &record {
             Record::Release(_) | Record::Page(_) => Enough::Any,
             Record::Claims { .. } => Enough::Whole,
-            Record::Head(head) if head.owner != self.local => Enough::AsWanted,
+            Record::Head(head) if head.owner != self.owner => Enough::AsWanted,
             Record::Head(head) => {
                 if from.is_none() && self.own.contains_key(&head.name) {
                     // What this node has signed itself says nothing of what peers hold.
@@ -126,8 +131,15 @@ impl Engine {
         let record = Arc::new(record);
         // This node's own replica does not count: it may have missed what has happened since it was handed over.
         let Some((_, replies)) = self.queries.lookup(query) else { return };
-        replies.copy(from, Arc::clone(&record), &self.local, now.unix);
+        let best = replies.best().map(Arc::clone);
+        replies.copy(from, Arc::clone(&record), &self.owner, now.unix);
         self.read_back(now, query, &record);
+        if let Record::Head(head) = &*record {
+            self.confront_known(now, &key, head);
+            if let Some(Record::Head(best)) = best.as_deref() {
+                self.confront(best, head);
+            }
+        }
         if let (Record::Head(head), Enough::AsWanted) = (&*record, enough) {
             // From here on nothing older is believed, whoever is still waited for.
             self.store.raise_high_water(head);
@@ -148,8 +160,8 @@ impl Engine {
     fn answer_heard(&mut self, now: Now, query: QueryKey) {
         let Some((_, replies)) = self.queries.lookup(query) else { return };
         let copies = replies.copies();
-        self.answer(now, query, |record, freshness, local| {
-            is_head_of_other(record, local) && freshness.is_satisfied(copies)
+        self.answer(now, query, |record, freshness, owner| {
+            is_head_of_other(record, owner) && freshness.is_satisfied(copies)
         });
     }
 
@@ -162,9 +174,9 @@ impl Engine {
         let Some(key) = self.queries.wanted(query) else { return };
         let Some(replies) = self.queries.heard(&key) else { return };
         let Some((record, source)) = self.best(now, &key, replies).known() else { return };
-        let local = &self.local;
+        let owner = &self.owner;
         let (waiting, finish) =
-            self.queries.answer(query, |freshness| enough(&record, freshness, local));
+            self.queries.answer(query, |freshness| enough(&record, freshness, owner));
         if let Some(query) = finish {
             self.actions.push_back(Action::Finish { query });
         }
@@ -256,7 +268,7 @@ impl Engine {
                     Outcome::Found { record: Arc::clone(record), source }
                 }
                 // What this node holds of its own earlier life is nothing that it could go on from for certain.
-                (Best::Known(record), Hearing::Nobody) if is_own_head(record, &self.local) => {
+                (Best::Known(record), Hearing::Nobody) if is_own_head(record, &self.owner) => {
                     Outcome::NoPeers
                 }
                 (Best::Known(record), _) => {
@@ -311,7 +323,7 @@ impl Engine {
     /// Whether a newer head of somebody else's package has been seen, since this one was heard or handed over.
     fn is_overtaken(&self, record: &Record) -> bool {
         match record {
-            Record::Head(head) => head.owner != self.local && self.store.is_overtaken(head),
+            Record::Head(head) => head.owner != self.owner && self.store.is_overtaken(head),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
         }
     }
@@ -353,6 +365,7 @@ impl Engine {
 
     /// Keeps what was read for a while, and the sequence for good.
     pub(super) fn remember(&mut self, now: Now, record: &Arc<Record>) {
+        self.store.raise_epochs(record);
         if let Record::Head(head) = &**record {
             self.store.raise_high_water(head);
             if head.is_withdrawn() {
@@ -471,7 +484,7 @@ impl Engine {
             return None;
         }
         let heard = self.best(now, key, replies).known();
-        heard.filter(|(record, _)| is_head_of_other(record, &self.local))
+        heard.filter(|(record, _)| is_head_of_other(record, &self.owner))
     }
 
     /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
@@ -495,7 +508,7 @@ impl Engine {
             // A part of the claims may not name the owner who was there first.
             && !read.is_partial()
             && source != Source::Partial
-            && is_live_of_other(head, &self.local)
+            && is_live_of_other(head, &self.owner)
         {
             self.pins.first_use(&head.name, head.owner);
         }
@@ -522,20 +535,20 @@ impl Engine {
     ) {
         let Stage::Recalling(recall) = &publish.stage else { return };
         let name = publish.change.name();
-        let key = recall.wants(&self.config.network, &self.local, name);
+        let key = recall.wants(&self.config.network, &self.owner, name);
         self.queries.get(key, Waiter::new(ticket, Freshness::First));
         self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
     }
 }
 
-fn is_own_head(record: &Record, local: &PeerId) -> bool {
-    matches!(record, Record::Head(head) if head.owner == *local)
+fn is_own_head(record: &Record, owner: &PeerId) -> bool {
+    matches!(record, Record::Head(head) if head.owner == *owner)
 }
 
-fn is_head_of_other(record: &Record, local: &PeerId) -> bool {
-    matches!(record, Record::Head(head) if head.owner != *local)
+fn is_head_of_other(record: &Record, owner: &PeerId) -> bool {
+    matches!(record, Record::Head(head) if head.owner != *owner)
 }
 
-fn is_live_of_other(head: &Signed<Head>, local: &PeerId) -> bool {
-    !head.is_withdrawn() && head.owner != *local
+fn is_live_of_other(head: &Signed<Head>, owner: &PeerId) -> bool {
+    !head.is_withdrawn() && head.owner != *owner
 }

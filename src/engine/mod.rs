@@ -17,8 +17,9 @@
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
 //! | `own.rs` | own packages, and what a change to one signs |
+//! | `identity.rs`, `signer.rs` | who this node is, whose packages it publishes, and by what right |
 //! | `store.rs` | records held for the network |
-//! | `cache.rs`, `catalogue.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
+//! | `cache.rs`, `catalogue.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
 //! | `wheel.rs` | every deadline |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
@@ -43,8 +44,10 @@ mod calls;
 mod catalogue;
 mod commands;
 mod confirming;
+mod equivocations;
 mod facts;
 pub mod filled;
+mod identity;
 mod interface;
 mod lookups;
 mod outbox;
@@ -58,6 +61,7 @@ mod queries;
 mod read;
 mod recent;
 mod reputation;
+mod signer;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -67,6 +71,7 @@ pub mod wheel;
 pub use peers::ConnectedPeer;
 pub use reputation::Reputation;
 
+pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::{Action, Fact, Now, QueryEnd, Verdict};
 pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
@@ -77,13 +82,15 @@ pub(crate) use topics::REMEMBERED_MESSAGES;
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::Catalogue;
+use equivocations::Equivocations;
 use outbox::{AnnouncementId, Outbox};
-use own::{OwnPackage, Signer};
+use own::OwnPackage;
 use peers::{Peers, Reach};
 use pins::Pins;
 use queries::{Queries, Repair, Task};
 use recent::Recent;
 use reputation::{Blocked, Reputations};
+use signer::Signer;
 use topics::Topics;
 use wheel::{Expiry, Wheel};
 
@@ -139,7 +146,12 @@ enum Deadline {
 /// The registry's state machine. See the [module](self) for its parts.
 pub(crate) struct Engine {
     keypair: Keypair,
+    /// By what right it publishes.
+    authority: Authority,
+    /// Who this node is.
     local: PeerId,
+    /// Whose packages it publishes.
+    owner: PeerId,
     config: Config,
     entropy: Box<dyn Entropy>,
 
@@ -166,6 +178,7 @@ pub(crate) struct Engine {
     peers: Peers,
     reputations: Reputations,
     blocked: Blocked,
+    equivocations: Equivocations,
     addresses: Vec<Multiaddr>,
 
     replication: Retry,
@@ -227,17 +240,21 @@ impl Backoff {
 
 impl Engine {
     pub(crate) fn new(
-        keypair: Keypair,
+        identity: impl Into<Identity>,
         config: Config,
         store: SharedStore,
         entropy: Box<dyn Entropy>,
         shelf: Shelf,
     ) -> Self {
         let limits = config.limits.clone();
-        let local = keypair.public().to_peer_id();
+        let Identity { keypair, authority } = identity.into();
+        let (local, owner) = (keypair.public().to_peer_id(), authority.owner(&keypair));
+        store.publishes_for(owner, authority.epoch());
         Self {
             local,
+            owner,
             keypair,
+            authority,
             entropy,
             calls: Calls::default(),
             queries: Queries::new(limits.running_queries),
@@ -248,7 +265,7 @@ impl Engine {
             store,
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
-            cache: Cache::new(config.cache_ttl, limits.cache_records, local, shelf.clone()),
+            cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(limits.catalogue_packages),
             outbox: Outbox::new(limits.queued_announcements),
@@ -257,6 +274,7 @@ impl Engine {
             peers: Peers::default(),
             reputations: Reputations::new(limits.remembered_peers),
             blocked: Blocked::default(),
+            equivocations: Equivocations::default(),
             addresses: Vec::new(),
             replication: Retry { backoff: REPLICATION, timer: None },
             rejoin: Retry { backoff: REJOIN, timer: None },
@@ -441,9 +459,11 @@ impl Engine {
     fn signer(&self, now: Now) -> Signer<'_> {
         Signer {
             keypair: &self.keypair,
+            authority: &self.authority,
             network: &self.config.network,
             unix: now.unix,
             ttl: self.config.record_ttl.as_secs(),
+            floor: self.store.epoch(&self.owner),
         }
     }
 

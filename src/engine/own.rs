@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use libp2p::identity::Keypair;
 use semver::Version;
 
+use super::signer::Signer;
 use crate::{
-    Digest, Error, Manifest, NetworkName, PackageId, PackageName, Result,
+    Digest, Error, Manifest, PackageId, PackageName, Result,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Page, Pagination, Record, RecordKey, Release,
-        ReleaseEntry, Revision, Selection, Signed, Validity, latest, paginate, select,
+        ReleaseEntry, Revision, Selection, Signed, latest, select,
     },
 };
 
@@ -87,38 +87,6 @@ pub(super) struct Changed {
     pub(super) records: Vec<Record>,
 }
 
-/// Who signs, for how long, and at which time.
-#[derive(Debug)]
-pub(super) struct Signer<'a> {
-    pub(super) keypair: &'a Keypair,
-    pub(super) network: &'a NetworkName,
-    pub(super) unix: u64,
-    pub(super) ttl: u64,
-}
-
-impl Signer<'_> {
-    fn validity(&self) -> Validity {
-        Validity::starting(self.unix, self.ttl)
-    }
-
-    fn release(&self, manifest: Manifest) -> Result<Signed<Release>> {
-        let owner = self.keypair.public().to_peer_id();
-        Signed::sign(self.keypair, Release::new(self.network.clone(), owner, manifest))
-    }
-
-    fn claim(&self, head: &Head, status: ClaimStatus) -> Result<Signed<Claim>> {
-        let claim = Claim::new(
-            head.network.clone(),
-            head.owner,
-            head.name.clone(),
-            head.revision,
-            head.validity,
-            status,
-        );
-        Signed::sign(self.keypair, claim)
-    }
-}
-
 /// The state from which a change starts: what is known here and what was recalled, put together.
 #[derive(Debug, Default)]
 struct Base {
@@ -187,7 +155,8 @@ impl Base {
     }
 }
 
-/// The release that a change makes the newest, if its record is not at hand: it has to be looked up first.
+/// The release that a change makes the newest, or publishes again, if its record is not at hand: it has to be looked
+/// up first.
 pub(super) fn missing_newest(
     own: Option<&OwnPackage>,
     recalled: Option<&Recalled>,
@@ -208,7 +177,17 @@ pub(super) fn missing_newest(
                 return None;
             }
         }
-        Change::Register(_) | Change::Renew { .. } => {}
+        Change::Register(manifest) => {
+            // Another key or another delegation may have signed it, so that it cannot be told by its digest.
+            let version = &manifest.version;
+            if let Some(entry) = base.entry(version)
+                && !base.records.contains_key(version)
+                && !signer.release((**manifest).clone()).is_ok_and(|again| entry.is_of(&again))
+            {
+                return Some(entry.clone());
+            }
+        }
+        Change::Renew { .. } => {}
         Change::Unregister { .. } => return None,
     }
     let newest = latest(&base.releases)?;
@@ -229,12 +208,12 @@ pub(super) fn apply(
     let mut base = Base::new(own, recalled, signer);
     base.revision = base.revision.max(seen);
     let name = change.name().clone();
-    let owner = signer.keypair.public().to_peer_id();
-    let id = PackageId::owned(owner, name.clone());
+    let id = PackageId::owned(signer.owner(), name.clone());
     let id = match change.version() {
         Some(version) => id.with_version(version.clone()),
         None => id,
     };
+    signer.check(base.revision)?;
     let unknown = || Error::NotFound { what: format!("`{id}` among this node's own packages") };
     let mut fresh = None;
     let changes = match change {
@@ -247,6 +226,15 @@ pub(super) fn apply(
             match base.entry(&manifest.version) {
                 Some(entry) if entry.is_of(&release) => {
                     base.records.insert(manifest.version.clone(), release);
+                    false
+                }
+                // It was signed by another key, or under another delegation, and says the same.
+                Some(_)
+                    if base
+                        .records
+                        .get(&manifest.version)
+                        .is_some_and(|known| known.manifest == **manifest) =>
+                {
                     false
                 }
                 Some(_) => {
@@ -291,7 +279,9 @@ pub(super) fn apply(
         let says_all = own.releases == base.releases && own.is_withdrawn() == base.withdrawn;
         let is_newest = own.head.revision == base.revision
             && !recalled.is_some_and(|recalled| own.is_outbid_by(&recalled.head));
-        !changes && says_all && is_newest && signer.unix < half_life
+        // Where a delegation is about to end, signing anew does not make it last any longer.
+        let lasts = own.head.validity.expires >= signer.validity().expires;
+        !changes && says_all && is_newest && (signer.unix < half_life || lasts)
     });
     let package = match kept {
         Some(own) => OwnPackage { standing, records: base.records, ..own.clone() },
@@ -307,11 +297,10 @@ fn sign(
     standing: Standing,
     signer: &Signer<'_>,
 ) -> Result<OwnPackage> {
-    let owner = signer.keypair.public().to_peer_id();
-    let network = signer.network.clone();
-    let revision = base.revision.next()?;
+    let (owner, network) = (signer.owner(), signer.network.clone());
+    let revision = signer.revision_after(base.revision)?;
     let validity = signer.validity();
-    let (head, releases, records, pages, status) = if base.withdrawn {
+    let (mut head, releases, records, pages, status) = if base.withdrawn {
         let head = Head::withdrawn(network, owner, name.clone(), revision, validity, "");
         (head, Vec::new(), BTreeMap::new(), Vec::new(), ClaimStatus::Withdrawn)
     } else {
@@ -319,11 +308,12 @@ fn sign(
             what: format!("`{name}`: no reachable peer holds its newest release"),
         })?;
         let Pagination { inline, older, pages } =
-            paginate(signer.keypair, signer.network, &manifest, 0, base.releases.clone())?;
+            signer.paginate(&manifest, base.releases.clone())?;
         let head = Head::live(network, owner, revision, validity, manifest, inline, older);
         (head, base.releases, base.records, pages, ClaimStatus::Active)
     };
     let claim = signer.claim(&head, status)?;
+    head.ext = signer.ext();
     let head = Signed::sign(signer.keypair, head)?;
     Ok(OwnPackage { head, claim, releases, records, pages, standing })
 }

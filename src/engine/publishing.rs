@@ -189,7 +189,7 @@ impl Engine {
         let own = self.own.get(&name);
         // Others may have taken the last places while the package was recalled.
         let full = own.is_none() && self.own.len() >= self.config.limits.own_packages;
-        let seen = self.store.high_water(Kind::Head, &self.local, &name).unwrap_or_default();
+        let seen = self.store.high_water(Kind::Head, &self.owner, &name).unwrap_or_default();
         let signer = self.signer(now);
         let changed =
             match own::apply(own, recalled.as_ref(), &publish.change, standing, seen, &signer) {
@@ -214,7 +214,7 @@ impl Engine {
         let pending = changed.records.len();
         let put = changed.records.iter().map(|record| Put {
             key: record.key(),
-            attests: attesting(record, &self.local),
+            attests: attesting(record, &self.owner),
             acknowledged: Vec::new(),
         });
         let put = put.collect();
@@ -277,7 +277,7 @@ impl Engine {
     /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
     fn shelve_own(&self, name: &PackageName, own: &own::OwnPackage) {
         // To its own publisher, the bare name means its own.
-        let ids = [PackageId::owned(self.local, name.clone()), PackageId::named(name.clone())];
+        let ids = [PackageId::owned(self.owner, name.clone()), PackageId::named(name.clone())];
         match read::newest(&own.head, Source::Own) {
             Some(package) => self.shelf.put(ids, package, None, own.head.validity.expires),
             None => ids.iter().for_each(|id| self.shelf.remove(id)),
@@ -287,7 +287,7 @@ impl Engine {
     /// Forgets what was read of an own package: from now on it is known better.
     fn forget_cached(&mut self, name: &PackageName) {
         let network = &self.config.network;
-        self.cache.remove(&RecordKey::head(network, &self.local, name));
+        self.cache.remove(&RecordKey::head(network, &self.owner, name));
         self.cache.remove(&RecordKey::claims(network, name));
         if let Some(own) = self.own.get(name) {
             for key in own.keys() {

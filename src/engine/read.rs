@@ -371,6 +371,13 @@ fn only_owner(claims: &ClaimSet) -> Result<PeerId> {
     let active = claims.active_owners();
     let name = claims.name().clone();
     match active.as_slice() {
+        // A full set may have left claims out: of 24 claimants who push everybody else out of it, all but one can
+        // withdraw.
+        [] | [_] if claims.len() >= ClaimSet::MAX_CLAIMS => {
+            let mut claimants: Vec<PeerId> = claims.iter().map(|claim| claim.owner).collect();
+            claimants.sort_unstable();
+            Err(Error::Ambiguous { name, claimants })
+        }
         [owner] => Ok(*owner),
         [] => {
             let mut withdrawn =

@@ -10,6 +10,7 @@ use libp2p::{
     kad::{KBucketDistance, KBucketKey},
 };
 
+mod epochs;
 mod eviction;
 mod high_water;
 mod offers;
@@ -21,6 +22,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use epochs::Epochs;
 use high_water::HighWater;
 use quota::{Amount, Putters, Shares};
 use rates::Rates;
@@ -31,7 +33,10 @@ pub use snapshot::Snapshot;
 
 use crate::{
     Config, Error, NetworkName, PackageName,
-    record::{Head, Kind, Record, RecordKey, Rejected, Revision, Selection, Side, Signed, select},
+    record::{
+        EquivocationProof, Head, Kind, Record, RecordKey, Rejected, Revision, Seen, Selection,
+        Side, Signed, Verifier, select,
+    },
 };
 
 /// Why the store refused a record.
@@ -58,7 +63,9 @@ pub(crate) enum Refused {
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Older | Refused::Withdrawn | Refused::Rejected(Rejected::Stale { .. }) => {
+            Refused::Older
+            | Refused::Withdrawn
+            | Refused::Rejected(Rejected::Stale { .. } | Rejected::Revoked { .. }) => {
                 Self::Conflict { reason: refused.to_string() }
             }
             Refused::Full => Self::busy("store_records"),
@@ -76,7 +83,7 @@ pub(crate) enum StoreFact {
     /// A head took the place of an older one, or of none.
     Head(Signed<Head>),
     /// An owner signed two heads with one sequence.
-    Equivocation { owner: PeerId, name: PackageName },
+    Equivocation(EquivocationProof),
     /// Records that a peer has put were refused, so many times.
     Refused {
         peer: PeerId,
@@ -122,6 +129,8 @@ struct Held {
 pub(crate) struct Store {
     network: NetworkName,
     local: KBucketKey<PeerId>,
+    /// Whose packages this node publishes.
+    owner: PeerId,
     /// Unix seconds, as of the current poll.
     now: u64,
     /// The node's own clock, as of the current poll.
@@ -136,6 +145,8 @@ pub(crate) struct Store {
     shares: Shares,
     putters: Putters,
     high_water: HighWater,
+    epochs: Epochs,
+    verifier: Verifier,
     rates: Rates,
     /// The peer whose request Kademlia is carrying out.
     speaker: Option<PeerId>,
@@ -153,6 +164,7 @@ impl Store {
         Self {
             network: config.network.clone(),
             local: KBucketKey::from(local),
+            owner: local,
             now,
             mono: Duration::ZERO,
             ttl: config.record_ttl.as_secs(),
@@ -164,6 +176,8 @@ impl Store {
             shares: Shares::new(limits.store_records_per_owner),
             putters: Putters::new(most.part(limits.store_records_per_peer)),
             high_water: HighWater::new(config.network.clone(), local, limits.remembered_sequences),
+            epochs: Epochs::default(),
+            verifier: Verifier::default(),
             rates: Rates::new(limits),
             speaker: None,
             held: Amount::default(),
@@ -173,10 +187,18 @@ impl Store {
         }
     }
 
-    fn verify(&self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
-        Record::verify(&self.network, key, bytes, self.now, |kind, owner, name| {
-            self.newest_seen(kind, owner, name)
+    fn verify(&mut self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
+        self.verified(|verifier, store| {
+            verifier.verify(&store.network, key, bytes, store.now, store)
         })
+    }
+
+    /// Lends out the verifier, beside which the rest of the store can be looked at.
+    fn verified<T>(&mut self, verify: impl FnOnce(&mut Verifier, &Self) -> T) -> T {
+        let mut verifier = std::mem::take(&mut self.verifier);
+        let verified = verify(&mut verifier, self);
+        self.verifier = verifier;
+        verified
     }
 
     /// The revision that a record of this kind must not fall below. Claims have none: of one owner's the newest
@@ -275,9 +297,10 @@ impl Store {
                 Selection::Left => Preferred::HeldIsNewer,
                 Selection::Right => Preferred::new(Record::Head(new)),
                 Selection::Equivocation { keep } => {
-                    if self.high_water.is_news(held) {
-                        let (owner, name) = (held.owner, held.name.clone());
-                        self.note(StoreFact::Equivocation { owner, name });
+                    if self.high_water.is_news(held)
+                        && let Ok(proof) = EquivocationProof::new(held, &new)
+                    {
+                        self.note(StoreFact::Equivocation(proof));
                     }
                     match keep {
                         Side::Left => Preferred::Held,
@@ -308,6 +331,7 @@ impl Store {
         let account = self.shares.account(&record).filter(|_| !own);
         let putter = putter.filter(|_| !own);
         let (distance, bytes) = (self.distance(&key), record.to_bytes().len());
+        self.epochs.raise_by(&record);
         if let Record::Head(head) = &record {
             self.high_water.raise(head);
             if head.is_withdrawn() {
@@ -381,6 +405,16 @@ impl Store {
         if self.facts.len() < MAX_FACTS {
             self.facts.push_back(fact);
         }
+    }
+}
+
+impl Seen for Store {
+    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
+        self.newest_seen(kind, owner, name)
+    }
+
+    fn epoch(&self, owner: &PeerId) -> u32 {
+        self.epochs.floor(owner)
     }
 }
 

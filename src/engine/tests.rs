@@ -15,6 +15,7 @@ mod changes;
 mod conduct;
 mod confirming;
 mod crowds;
+mod delegation;
 mod freshness;
 mod lookups;
 mod news;

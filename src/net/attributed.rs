@@ -1,7 +1,7 @@
 //! Kademlia over a store that is told who speaks.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     fmt,
     ops::{Deref, DerefMut},
     task::{Context, Poll},
@@ -23,20 +23,15 @@ pub(crate) trait Audience {
     /// A peer has sent a message. Answers whether it is to be carried out.
     fn hear(&mut self, peer: PeerId) -> Verdict;
 
-    /// It has been carried out: what follows is this node's own doing. Answers whether it was a record that the
-    /// store refused.
-    fn fall_silent(&mut self) -> bool;
+    /// It has been carried out: what follows is this node's own doing.
+    fn fall_silent(&mut self);
 
     /// This node has begun a query, which peers are going to answer.
     fn ask(&mut self);
 }
 
-/// Refused records after which a connection is closed, to be made anew.
-///
-/// Kademlia resets the stream of each, and libp2p-kad 0.49 forgets to wake what was reset, so that it keeps its
-/// place among the 32 that a connection has. Whoever has had so many records refused, with or without any fault,
-/// would be heard no more on that connection, not even with lookups.
-const MAX_REFUSED: u32 = 24;
+/// What Kademlia tells the connections. Its type has no name of its own outside of libp2p.
+type ToConnection<S> = THandlerInEvent<kad::Behaviour<S>>;
 
 /// What is to become of a peer that has sent a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +47,7 @@ pub(crate) struct Attributed<S> {
     kad: kad::Behaviour<S>,
     /// Peers whose connections are closing, until they are closed.
     closing: HashSet<PeerId>,
-    /// How many records were refused on each connection, where there were any.
-    refused: HashMap<ConnectionId, u32>,
-    to_close: VecDeque<(PeerId, CloseConnection)>,
+    to_close: VecDeque<PeerId>,
 }
 
 impl<S> fmt::Debug for Attributed<S> {
@@ -68,7 +61,7 @@ where
     S: RecordStore + Audience + Send + 'static,
 {
     pub(crate) fn new(kad: kad::Behaviour<S>) -> Self {
-        Self { kad, closing: HashSet::new(), refused: HashMap::new(), to_close: VecDeque::new() }
+        Self { kad, closing: HashSet::new(), to_close: VecDeque::new() }
     }
 
     // What begins a query is named here, before the wrapped behaviour's methods of the same names, so that the
@@ -168,15 +161,11 @@ where
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         if let FromSwarm::ConnectionClosed(ConnectionClosed {
             peer_id,
-            connection_id,
-            remaining_established,
+            remaining_established: 0,
             ..
         }) = &event
         {
-            self.refused.remove(connection_id);
-            if *remaining_established == 0 {
-                self.closing.remove(peer_id);
-            }
+            self.closing.remove(peer_id);
         }
         self.kad.on_swarm_event(event);
     }
@@ -192,17 +181,11 @@ where
             // What it waits for and what it was asked for end with the connection.
             Verdict::Close => {
                 if self.closing.insert(peer) {
-                    self.to_close.push_back((peer, CloseConnection::All));
+                    self.to_close.push_back(peer);
                 }
             }
         }
-        if self.kad.store_mut().fall_silent() {
-            let refused = self.refused.entry(connection).or_default();
-            *refused += 1;
-            if *refused == MAX_REFUSED {
-                self.to_close.push_back((peer, CloseConnection::One(connection)));
-            }
-        }
+        self.kad.store_mut().fall_silent();
     }
 
     // The Swarm polls once more after it has handed over a handler's event: nothing needs to be woken.
@@ -210,10 +193,28 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        if let Some((peer_id, connection)) = self.to_close.pop_front() {
-            tracing::debug!(peer = %peer_id, ?connection, "closing");
+        if let Some(peer_id) = self.to_close.pop_front() {
+            tracing::debug!(peer = %peer_id, "sends too much");
+            let connection = CloseConnection::All;
             return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection });
         }
-        self.kad.poll(cx)
+        self.kad.poll(cx).map(|command| command.map_in(told::<S>))
+    }
+}
+
+/// A refusal, as an answer that acknowledges nothing.
+///
+/// Kademlia resets the stream of a record that the store has refused, but libp2p-kad 0.49 wakes nobody to do it: the
+/// sender would wait until it runs out of time, and the stream would keep one of the 32 places in which a connection's
+/// questions are answered.
+fn told<S>(event: ToConnection<S>) -> ToConnection<S>
+where
+    S: RecordStore + Send + 'static,
+{
+    match event {
+        ToConnection::<S>::Reset(request_id) => {
+            ToConnection::<S>::FindNodeRes { closer_peers: Vec::new(), request_id }
+        }
+        event => event,
     }
 }

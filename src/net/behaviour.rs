@@ -110,7 +110,7 @@ where
         // And so are those of others: Kademlia's own job notes every key that it is sent, valid or not, for
         // as long as the interval lasts.
         .set_replication_interval(None)
-        // The store validates and its refusal resets the stream, so that an acknowledgement means stored.
+        // The store validates, and what it refuses is not acknowledged: an acknowledgement means stored.
         .set_record_filtering(kad::StoreInserts::Unfiltered)
         // Kademlia caches nothing by itself: it tells which of the closest peers had no copy, and the engine
         // repairs them.

@@ -176,15 +176,27 @@ pub(super) fn application_score(conduct: f64) -> f64 {
     scale * conduct + STRANGER
 }
 
+/// A message is what was said and where: SHA-256 of the topic's name, a zero byte and the data.
+///
+/// Every implementation can be told to compute it, and must, or it scores its neighbours down. Without the topic,
+/// whoever sends an announcement on some other topic first would make it a duplicate on its own.
+fn message_id(message: &gossipsub::Message) -> MessageId {
+    let hash = Sha256::new()
+        .chain_update(message.topic.as_str())
+        .chain_update([0])
+        .chain_update(&message.data)
+        .finalize();
+    MessageId::from(hash.to_vec())
+}
+
 /// The behaviour, which listens to nothing yet.
 pub(super) fn behaviour(network: &NetworkName, subscriptions: &Subscriptions) -> Result<Gossipsub> {
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix(format!("/peerage/{network}/meshsub"))
         // The payload is signed by its author. A second signature by the same key would add nothing, and an
-        // identifier by content makes a duplicate cost a hash instead of a signature check. It is also what
-        // other implementations can be told to compute, which they must, or they score us down.
+        // identifier by content makes a duplicate cost a hash instead of a signature check.
         .validation_mode(gossipsub::ValidationMode::Anonymous)
-        .message_id_fn(|message| MessageId::from(Sha256::digest(&message.data).to_vec()))
+        .message_id_fn(message_id)
         // Nothing is forwarded before it has been verified here.
         .validate_messages()
         .max_transmit_size(MAX_FRAME_BYTES)

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use futures::task::AtomicWaker;
 use libp2p::{
-    Swarm,
+    PeerId, Swarm,
     core::{transport::ListenerId, upgrade},
     identity::Keypair,
     swarm,
@@ -18,10 +18,11 @@ use crate::{
     BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
     SystemEntropy,
     command::Cancels,
-    engine::{Engine, Now, SharedStore},
+    engine::{Authority, Engine, Identity, Now, SharedStore},
     handle::Facts,
     net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions},
     queue,
+    record::Delegation,
     shelf::Shelf,
 };
 
@@ -48,6 +49,8 @@ pub struct NodeBuilder {
     entropy: Box<dyn Entropy>,
     spawner: Option<Spawner>,
     snapshot: Option<Snapshot>,
+    delegation: Option<Delegation>,
+    epoch: Option<u32>,
 }
 
 impl fmt::Debug for NodeBuilder {
@@ -70,6 +73,8 @@ impl NodeBuilder {
             entropy: Box::new(SystemEntropy),
             spawner: None,
             snapshot: None,
+            delegation: None,
+            epoch: None,
         }
     }
 
@@ -109,18 +114,46 @@ impl NodeBuilder {
         self
     }
 
+    /// Publishes for another owner, who has delegated it to this node's key: the node's packages are then the
+    /// owner's ([`Handle::owner`]), whose own key stays where it is. Messages are still signed in the node's own name.
+    ///
+    /// What is published holds for no longer than the delegation. Once that has ended, or a higher epoch of the owner
+    /// has been seen, the node publishes nothing more, and says so; it reads as before.
+    pub fn with_delegation(mut self, delegation: Delegation) -> Self {
+        self.delegation = Some(delegation);
+        self
+    }
+
+    /// Signs in this epoch, or in a higher one where that has been seen: for the owner's own key, which revokes by it
+    /// every delegation of a lower epoch. Default: 0, or that of the delegation.
+    pub fn with_epoch(mut self, epoch: u32) -> Self {
+        self.epoch = Some(epoch);
+        self
+    }
+
     /// Puts the node together and begins to listen.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a configuration, key or snapshot that cannot be used, [`Error::Transport`] where
-    /// not one of the configured addresses can be listened on.
+    /// [`Error::Invalid`] for a configuration, key, delegation or snapshot that cannot be used, [`Error::Transport`]
+    /// where not one of the configured addresses can be listened on.
     pub fn build(self) -> Result<(Node, Handle)> {
-        let Self { keypair, config, transport, clock, entropy, spawner, snapshot } = self;
+        let Self {
+            keypair,
+            config,
+            transport,
+            clock,
+            entropy,
+            spawner,
+            snapshot,
+            delegation,
+            epoch,
+        } = self;
         config.validate()?;
         if keypair.clone().try_into_ed25519().is_err() {
             return Err(Error::invalid("keypair", "must be an Ed25519 key: it signs records"));
         }
         let peer_id = keypair.public().to_peer_id();
+        let authority = authority(delegation, epoch, peer_id, &config)?;
         let transport = match transport {
             Some(transport) => transport,
             None => net::transport::tcp(&keypair, &config.transport, &config.limits)?,
@@ -149,8 +182,10 @@ impl NodeBuilder {
         // One place for the task that polls the node, and everybody who wakes it.
         let task = Arc::new(AtomicWaker::new());
         let cancels = Cancels::new(Arc::clone(&task));
+        let identity = Identity::new(keypair, authority);
         let facts = Facts {
             peer_id,
+            owner: identity.owner(),
             network: config.network.clone(),
             query_timeout: config.query_timeout,
             announce_timeout: config.announce_timeout,
@@ -163,7 +198,7 @@ impl NodeBuilder {
             network: config.limits.network_events_per_poll,
         };
         let wiring = Wiring::new(&config, listeners, subscriptions)?;
-        let mut engine = Engine::new(keypair, config, store, entropy, shelf);
+        let mut engine = Engine::new(identity, config, store, entropy, shelf);
         if let Some(snapshot) = &snapshot {
             engine.restore(snapshot)?;
         }
@@ -187,6 +222,37 @@ impl NodeBuilder {
         };
         Ok((node, handle))
     }
+}
+
+/// By what right the node is to publish, if it can.
+fn authority(
+    delegation: Option<Delegation>,
+    epoch: Option<u32>,
+    peer_id: PeerId,
+    config: &Config,
+) -> Result<Authority> {
+    let invalid = |reason: String| Err(Error::invalid("delegation", reason));
+    let Some(delegation) = delegation else {
+        return Ok(Authority::Owner { epoch: epoch.unwrap_or_default() });
+    };
+    if delegation.publisher() != peer_id {
+        let publisher = delegation.publisher();
+        return invalid(format!(
+            "is for `{publisher}`; one for this node, `{peer_id}`, is accepted"
+        ));
+    }
+    if *delegation.network() != config.network {
+        let (other, network) = (delegation.network(), &config.network);
+        return invalid(format!("is for network `{other}`; one for `{network}` is accepted"));
+    }
+    if let Err(rejected) = delegation.verify() {
+        return invalid(format!("is not the owner's: {rejected}"));
+    }
+    if epoch.is_some_and(|epoch| epoch != delegation.epoch()) {
+        let epoch = delegation.epoch();
+        return Err(Error::invalid("epoch", format!("is {epoch} by the delegation")));
+    }
+    Ok(Authority::Delegate(Box::new(delegation)))
 }
 
 /// Listens on every configured address that can be listened on. One that cannot is told in the log, unless

@@ -16,19 +16,17 @@ use crate::{
     record::RecordKey,
 };
 
-/// Lets Kademlia read and fill the store. What the store refuses, Kademlia answers by resetting the stream,
-/// so that an acknowledgement means stored.
+/// Lets Kademlia read and fill the store. What the store refuses is answered with something else than an
+/// acknowledgement, so that an acknowledgement means stored.
 #[derive(Debug)]
 pub(crate) struct KadStore {
     store: SharedStore,
     local: PeerId,
-    /// Whether a record was refused since somebody began to speak.
-    has_refused: bool,
 }
 
 impl KadStore {
     pub(crate) fn new(store: SharedStore, local: PeerId) -> Self {
-        Self { store, local, has_refused: false }
+        Self { store, local }
     }
 
     fn record(&self, key: &RecordKey, value: Vec<u8>, own: bool) -> Record {
@@ -62,7 +60,6 @@ impl RecordStore for KadStore {
         let Err(refused) = self.store.offer(record.key.as_ref(), &record.value) else {
             return Ok(());
         };
-        self.has_refused = true;
         tracing::debug!(key = ?record.key, %refused, "record refused");
         Err(match refused {
             Refused::Full | Refused::Quota | Refused::PeerQuota | Refused::Rate => {
@@ -101,7 +98,6 @@ impl RecordStore for KadStore {
 
 impl Audience for KadStore {
     fn hear(&mut self, peer: PeerId) -> Verdict {
-        self.has_refused = false;
         match self.store.hear(peer) {
             // Who is not served is still listened to: it may be answering what this node asks.
             Hearing::Served | Hearing::Unserved => Verdict::Listen,
@@ -109,9 +105,8 @@ impl Audience for KadStore {
         }
     }
 
-    fn fall_silent(&mut self) -> bool {
+    fn fall_silent(&mut self) {
         self.store.fall_silent();
-        std::mem::take(&mut self.has_refused)
     }
 
     fn ask(&mut self) {

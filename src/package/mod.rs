@@ -27,6 +27,7 @@ pub use name::PackageName;
 pub use owner::{owner_from_key, owner_key};
 pub use published::{Announcement, Package, Receipt, Source, VersionInfo, Versions};
 pub use query::Query;
+pub(crate) use validate::Origin;
 
 /// Serialises a type as the string it displays, and reads it back through `FromStr`, so that what
 /// is read has passed the same checks as what is typed.

@@ -18,7 +18,8 @@ pub struct Package {
     pub manifest: Manifest,
     /// Whether the owner has since yanked this release: still readable, no longer recommended.
     pub yanked: bool,
-    /// The sequence of the head in which the release was found. It grows with each change to the package.
+    /// The sequence of the head in which the release was found. It grows with each change to the
+    /// package, and begins anew when the owner goes on to another epoch.
     pub sequence: u64,
     /// Where the answer came from.
     pub source: Source,
@@ -52,7 +53,8 @@ pub struct Versions {
     pub name: PackageName,
     /// The releases, newest version first.
     pub releases: Vec<VersionInfo>,
-    /// The sequence of the head that lists them. It grows with each change to the package.
+    /// The sequence of the head that lists them. It grows with each change to the
+    /// package, and begins anew when the owner goes on to another epoch.
     pub sequence: u64,
     /// Where that head came from.
     pub source: Source,

@@ -1,14 +1,24 @@
 //! The bounds of a manifest. Every error names the field, what is wrong, and what is accepted.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, hash::Hash};
 
 use semver::VersionReq;
 
 use super::{
     Artifact, Dependency, Manifest, owner_key,
-    text::{check_count, check_line, check_lines, check_some_line},
+    text::{check_count, check_line, check_lines, check_some_line, version_len},
 };
 use crate::{Error, Result};
+
+/// Where a manifest comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody has put it together.
+    Made,
+    /// It was read from its encoding: each requirement was parsed from a text within its bound, and is shown as that
+    /// same text.
+    Read,
+}
 
 impl Manifest {
     /// Checks every bound but the size of the whole, which is known once it is written down.
@@ -18,9 +28,13 @@ impl Manifest {
     /// [`Error::Invalid`] with the path of the first field at fault, such as
     /// `artifacts[2].media_type`, what is wrong with it, and what would be accepted.
     pub fn validate(&self) -> Result<()> {
-        let version = self.version.to_string();
-        if version.len() > Self::MAX_VERSION_BYTES {
-            let (size, max) = (version.len(), Self::MAX_VERSION_BYTES);
+        self.validate_from(Origin::Made)
+    }
+
+    /// As [`validate`](Self::validate), but for what is known by where it comes from.
+    pub(crate) fn validate_from(&self, origin: Origin) -> Result<()> {
+        let (size, max) = (version_len(&self.version), Self::MAX_VERSION_BYTES);
+        if size > max {
             return Err(Error::invalid("version", format!("is {size} of at most {max} bytes")));
         }
         let description = || "description".into();
@@ -37,13 +51,13 @@ impl Manifest {
             let schemes = ["https", "http", "git", "ssh", "git+https", "git+http", "git+ssh"];
             validate_url("repository", url, &schemes)?;
         }
-        self.validate_dependencies()?;
+        self.validate_dependencies(origin)?;
         self.validate_artifacts()
     }
 
     fn validate_authors(&self) -> Result<()> {
         check_count("authors", self.authors.len(), Self::MAX_AUTHORS)?;
-        let mut seen = HashSet::new();
+        let mut seen = Seen::new();
         for (i, author) in self.authors.iter().enumerate() {
             let field = || format!("authors[{i}]");
             check_some_line(field, author, Self::MAX_AUTHOR_BYTES)?;
@@ -52,9 +66,9 @@ impl Manifest {
         Ok(())
     }
 
-    fn validate_dependencies(&self) -> Result<()> {
+    fn validate_dependencies(&self, origin: Origin) -> Result<()> {
         check_count("dependencies", self.dependencies.len(), Self::MAX_DEPENDENCIES)?;
-        let mut seen = HashSet::new();
+        let mut seen = Seen::new();
         for (i, Dependency { name, owner, requirement }) in self.dependencies.iter().enumerate() {
             if *name == self.name && owner.is_none() {
                 let reason = "is the package itself; another package, or another owner's of that \
@@ -67,7 +81,9 @@ impl Manifest {
                 let reason = format!("`{owner}` is not the peer id of an Ed25519 key");
                 return Err(Error::invalid(format!("dependencies[{i}].owner"), reason));
             }
-            validate_requirement(|| format!("dependencies[{i}].requirement"), requirement)?;
+            if origin == Origin::Made {
+                validate_requirement(|| format!("dependencies[{i}].requirement"), requirement)?;
+            }
             let field = || format!("dependencies[{i}].name");
             distinct(&mut seen, (name, owner), field, name.as_str())?;
         }
@@ -76,7 +92,7 @@ impl Manifest {
 
     fn validate_artifacts(&self) -> Result<()> {
         check_count("artifacts", self.artifacts.len(), Self::MAX_ARTIFACTS)?;
-        let mut seen = HashSet::new();
+        let mut seen = Seen::new();
         for (i, Artifact { name, media_type, .. }) in self.artifacts.iter().enumerate() {
             let field = || format!("artifacts[{i}].name");
             check_some_line(field, name, Artifact::MAX_NAME_BYTES)?;
@@ -94,7 +110,7 @@ impl Manifest {
 /// Keywords of a manifest or a query: a bounded number of distinct words of `a-z 0-9 -`.
 pub(super) fn validate_keywords(keywords: &[String]) -> Result<()> {
     check_count("keywords", keywords.len(), Manifest::MAX_KEYWORDS)?;
-    let mut seen = HashSet::new();
+    let mut seen = Seen::new();
     for (i, keyword) in keywords.iter().enumerate() {
         let field = || format!("keywords[{i}]");
         check_some_line(field, keyword, Manifest::MAX_KEYWORD_BYTES)?;
@@ -108,8 +124,34 @@ pub(super) fn validate_keywords(keywords: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn distinct<T: std::hash::Hash + Eq>(
-    seen: &mut HashSet<T>,
+/// Items that were seen, of which there are mostly few: those are found faster than they are hashed.
+struct Seen<T> {
+    first: Vec<T>,
+    others: HashSet<T>,
+}
+
+impl<T: Hash + Eq> Seen<T> {
+    const FEW: usize = 16;
+
+    fn new() -> Self {
+        Self { first: Vec::new(), others: HashSet::new() }
+    }
+
+    /// False if it was seen before.
+    fn insert(&mut self, item: T) -> bool {
+        if self.first.contains(&item) {
+            return false;
+        }
+        if self.first.len() < Self::FEW {
+            self.first.push(item);
+            return true;
+        }
+        self.others.insert(item)
+    }
+}
+
+fn distinct<T: Hash + Eq>(
+    seen: &mut Seen<T>,
     item: T,
     field: impl Fn() -> String,
     shown: &str,

@@ -4,13 +4,12 @@ use super::{
     ClaimSet, Kind, NetworkName, RecordKey, Rejected, Revision, Validity,
     codec::{self, Bytes},
     envelope,
-    release::check_ext,
     signed::sealed::{Placed, Wire},
     wire::{self, ClaimWire, NameText, NetworkText, StatusWire},
 };
 use crate::{
     Error, Result,
-    package::{Digest, PackageName},
+    package::{Digest, Origin, PackageName},
 };
 
 /// One owner's word that it publishes a package of a name, so that a bare name can be resolved.
@@ -31,7 +30,8 @@ pub struct Claim {
     pub validity: Validity,
     /// What it says.
     pub status: ClaimStatus,
-    /// What later versions sign; as much as a claim's bounds leave, of at most 512 bytes.
+    /// What the owner delegates, or what later versions sign: as much as a claim's bounds leave, of at
+    /// most 512 bytes. See the [module](super).
     pub ext: Vec<u8>,
 }
 
@@ -46,7 +46,8 @@ pub enum ClaimStatus {
 
 impl Claim {
     /// The most bytes of a claim, envelope and all: so that a full set always fits into a record,
-    /// whichever claims are in it. The longest names leave room for a delegation in `ext`.
+    /// whichever claims are in it. The longest names leave room for a delegation in `ext`, whatever epoch
+    /// and sequence, as long as times are below 2⁴² (seconds, from 1970).
     pub const MAX_BYTES: usize = 339;
 
     /// A claim to a name.
@@ -70,17 +71,21 @@ impl Wire for Claim {
         &self.network
     }
 
-    fn signer(&self) -> &PeerId {
+    fn owner(&self) -> &PeerId {
         &self.owner
     }
 
-    fn validate(&self) -> Result<()> {
-        check_ext(&self.ext)?;
-        let size = self.encode()?.len().saturating_add(envelope::OVERHEAD);
-        if size > Self::MAX_BYTES {
-            return Err(Error::TooLarge { what: "claim".into(), size, max: Self::MAX_BYTES });
-        }
+    fn ext(&self) -> &[u8] {
+        &self.ext
+    }
+
+    /// Names and numbers are in bounds by themselves, and the size is looked at before and after.
+    fn validate(&self, _origin: Origin) -> Result<()> {
         Ok(())
+    }
+
+    fn validate_size(&self) -> Result<()> {
+        check_size(self.encode()?.len())
     }
 
     fn validity(&self) -> Option<Validity> {
@@ -109,7 +114,8 @@ impl Wire for Claim {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: ClaimWire<'_> = codec::decode(bytes)?;
+        check_size(bytes.len())?;
+        let wire: ClaimWire<'_> = codec::decode_strict(bytes)?;
         Ok(Self {
             network: wire.network.0.parse()?,
             owner: wire::owner_of(&wire.owner)?,
@@ -125,9 +131,18 @@ impl Wire for Claim {
     }
 }
 
+/// The bound on a claim of so many bytes, to which the envelope adds.
+fn check_size(body: usize) -> Result<()> {
+    let (size, max) = (body.saturating_add(envelope::OVERHEAD), Claim::MAX_BYTES);
+    if size > max {
+        return Err(Error::TooLarge { what: "claim".into(), size, max });
+    }
+    Ok(())
+}
+
 /// The key of a claim is that of the set it belongs to.
 impl Placed for Claim {
-    fn key(&self, _digest: &Digest) -> RecordKey {
+    fn key(&self, _digest: impl FnOnce() -> Digest) -> RecordKey {
         RecordKey::claims(&self.network, &self.name)
     }
 }

@@ -7,8 +7,9 @@ use libp2p::PeerId;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Claim, ClaimStatus, FORMAT, Kind, NetworkName, RecordKey, Rejected, Revision, Signed,
+    Claim, ClaimStatus, FORMAT, Kind, NetworkName, RecordKey, Rejected, Seen, Signed,
     codec::{self, Bytes, List},
+    proven::Proven,
     signed::Unproven,
 };
 use crate::package::{PackageName, owner_key};
@@ -119,18 +120,17 @@ impl ClaimSet {
         asked: &RecordKey,
         bytes: &[u8],
         now: u64,
-        high_water: impl Fn(Kind, &PeerId, &PackageName) -> Option<Revision>,
+        seen: &impl Seen,
+        mut proven: Option<&mut Proven>,
     ) -> Result<(Self, usize), Rejected> {
         let mut claims = Vec::new();
         let mut dropped = 0;
         let mut reason = Rejected::encoding("a set of no claims");
         for envelope in Self::envelopes(bytes)? {
             let claim = Unproven::<Claim>::open(envelope)
-                .and_then(|claim| claim.check_network(network))
-                .and_then(|claim| claim.check_key(asked))
-                .and_then(|claim| claim.check_time(now))
-                .and_then(|claim| claim.check_revision(&high_water))
-                .and_then(Unproven::prove);
+                .and_then(|claim| claim.check_network(network)?.check_key(asked))
+                .and_then(|claim| claim.check_signer()?.check_time(now)?.check_revision(seen))
+                .and_then(|claim| claim.prove(proven.as_deref_mut()));
             match claim {
                 Ok(claim) => claims.push(claim),
                 Err(rejected) => {
@@ -176,7 +176,7 @@ impl ClaimSet {
             return Err(Rejected::kind(kind));
         };
         let wire: ClaimsWire<'_> = codec::decode(list)?;
-        if codec::encode(&wire)? != list {
+        if !codec::is_encoding_of(&wire, list) {
             return Err(Rejected::encoding("the set is not encoded canonically"));
         }
         Ok(wire.0.into_iter().map(|claim| claim.0).collect())

@@ -1,11 +1,12 @@
 //! Postcard, read strictly.
 //!
 //! Postcard by itself takes overlong varints and whatever follows a value. Here lengths are bounded
-//! before anything is allocated, nothing may follow, and the caller compares what it has read, encoded
-//! again, with what it was given.
+//! before anything is allocated, nothing may follow, and what was read, encoded again, is compared with
+//! what was given.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
+use postcard::ser_flavors::{Flavor, Size};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, SeqAccess, Visitor},
@@ -24,6 +25,74 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejec
         Ok((wire, [])) => Ok(wire),
         Ok(_) => Err(Rejected::encoding("bytes follow the body")),
         Err(_) => Err(Rejected::encoding("the body does not decode")),
+    }
+}
+
+/// As [`decode`], and there is no other encoding of the value than these bytes.
+pub(super) fn decode_strict<'a, T>(bytes: &'a [u8]) -> Result<T, Rejected>
+where
+    T: Deserialize<'a> + Serialize,
+{
+    let wire = decode(bytes)?;
+    if !is_encoding_of(&wire, bytes) {
+        return Err(Rejected::encoding("the body is not encoded canonically"));
+    }
+    Ok(wire)
+}
+
+/// Whether the value is encoded as these bytes. They are compared as they would be written.
+pub(super) fn is_encoding_of(wire: &impl Serialize, bytes: &[u8]) -> bool {
+    matches!(postcard::serialize_with_flavor(wire, Comparison(bytes)), Ok([]))
+}
+
+/// The bytes that a value takes.
+pub(super) fn size(wire: &impl Serialize) -> Result<usize> {
+    postcard::serialize_with_flavor(wire, Size::default())
+        .map_err(|error| Error::invalid("record", error.to_string()))
+}
+
+/// Whether a value is shown as this text, which is all that its encoding is.
+pub(super) fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
+    struct Rest<'a>(&'a str);
+
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+
+    let mut rest = Rest(text);
+    fmt::Write::write_fmt(&mut rest, format_args!("{value}")).is_ok() && rest.0.is_empty()
+}
+
+/// What is still to be written, if all goes on as it began.
+struct Comparison<'a>(&'a [u8]);
+
+impl<'a> Flavor for Comparison<'a> {
+    type Output = &'a [u8];
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        match *self.0 {
+            [expected, ref rest @ ..] if expected == byte => {
+                self.0 = rest;
+                Ok(())
+            }
+            _ => Err(postcard::Error::SerializeBufferFull),
+        }
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        // Most numbers are one byte.
+        if let [byte] = *bytes {
+            return self.try_push(byte);
+        }
+        self.0 = self.0.strip_prefix(bytes).ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Self::Output> {
+        Ok(self.0)
     }
 }
 

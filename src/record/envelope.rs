@@ -2,8 +2,8 @@
 
 use libp2p::identity::{Keypair, ed25519};
 
-use super::{NetworkName, Rejected};
-use crate::{Error, Result};
+use super::{NetworkName, Rejected, proven::Proven};
+use crate::{Error, Result, package::Digest};
 
 /// The most bytes of a record, envelope and all.
 pub const MAX_RECORD_BYTES: usize = 8192;
@@ -85,23 +85,61 @@ impl<'a> Envelope<'a> {
             .ok_or(Rejected::encoding("too few bytes for an envelope"))
     }
 
-    /// Verifies the signature: the last check, since it is the most costly one.
-    ///
-    /// The verification below, that of ed25519-dalek without its `legacy_compatibility`, recomputes R
-    /// and compares its bytes, and refuses an S that is not reduced: a signature cannot be altered
-    /// into another valid one (RFC 8032, section 5.1.7). What it lets through, since it is not the
-    /// strict variant, are public keys of small order and keys whose encoding is not canonical. With
-    /// the former anybody can sign anything, so both are refused here.
-    pub(super) fn prove(&self, network: &NetworkName, kind: Kind) -> Result<(), Rejected> {
-        if is_weak_key(self.signer) {
-            return Err(Rejected::Signer);
+    /// Verifies the signature: the last check, since it is the most costly one. `digest` is the body's, and
+    /// `network` is what the body names.
+    pub(super) fn prove(
+        &self,
+        network: &NetworkName,
+        kind: Kind,
+        digest: &Digest,
+        proven: Option<&mut Proven>,
+    ) -> Result<(), Rejected> {
+        let message = || to_be_signed(network, kind, self.body);
+        match proven {
+            Some(proven) => {
+                let parts = [&[kind as u8], &self.signer[..], self.signature, digest.as_bytes()];
+                proven.verify(&parts, self.signer, message, self.signature)
+            }
+            None => verify(&key_of(self.signer)?, &message(), self.signature),
         }
-        let key = ed25519::PublicKey::try_from_bytes(self.signer).map_err(|_| Rejected::Signer)?;
-        if !key.verify(&to_be_signed(network, kind, self.body), self.signature) {
-            return Err(Rejected::Signature);
-        }
-        Ok(())
     }
+}
+
+/// Verifies a signature.
+///
+/// The verification below, that of ed25519-dalek without its `legacy_compatibility`, recomputes R and compares
+/// its bytes, and refuses an S that is not reduced: a signature cannot be altered into another valid one (RFC 8032,
+/// section 5.1.7). What it lets through, since it is not the strict variant, are public keys of small order and keys
+/// whose encoding is not canonical. With the former anybody can sign anything, so [`key_of`] refuses both.
+pub(super) fn verify(
+    key: &ed25519::PublicKey,
+    message: &[u8],
+    signature: &[u8; 64],
+) -> Result<(), Rejected> {
+    if !key.verify(message, signature) {
+        return Err(Rejected::Signature);
+    }
+    Ok(())
+}
+
+/// A key to [verify](verify) with, unless it is none, or one that anybody can sign with.
+pub(super) fn key_of(bytes: &[u8; 32]) -> Result<ed25519::PublicKey, Rejected> {
+    if is_weak_key(bytes) {
+        return Err(Rejected::Signer);
+    }
+    ed25519::PublicKey::try_from_bytes(bytes).map_err(|_| Rejected::Signer)
+}
+
+/// Signs with a key pair, which must be Ed25519.
+pub(super) fn sign(keypair: &Keypair, message: &[u8]) -> Result<[u8; 64]> {
+    let signature = ed25519_of(keypair)?.sign(message);
+    signature.try_into().map_err(|_| Error::invalid("keypair", "makes no signatures of 64 bytes"))
+}
+
+fn ed25519_of(keypair: &Keypair) -> Result<ed25519::Keypair> {
+    keypair.clone().try_into_ed25519().map_err(|error| {
+        Error::invalid("keypair", format!("is not an Ed25519 one, which is accepted ({error})"))
+    })
 }
 
 /// Signs a body and puts it into its envelope.
@@ -111,22 +149,27 @@ pub(super) fn seal(
     kind: Kind,
     body: &[u8],
 ) -> Result<Vec<u8>> {
-    let keypair = keypair.clone().try_into_ed25519().map_err(|error| {
-        Error::invalid("keypair", format!("is not an Ed25519 one, which is accepted ({error})"))
-    })?;
+    let keypair = ed25519_of(keypair)?;
     let signature = keypair.sign(&to_be_signed(network, kind, body));
     Ok([&[FORMAT, kind as u8], &keypair.public().to_bytes()[..], body, &signature].concat())
 }
 
 fn to_be_signed(network: &NetworkName, kind: Kind, body: &[u8]) -> Vec<u8> {
+    let mut message = domain(DOMAIN, network, 1 + body.len());
+    message.push(kind as u8);
+    message.extend(body);
+    message
+}
+
+/// What everything begins with that is signed here: domain and network, each with its length before it, so that
+/// neither runs into what follows. There is room for `more` bytes.
+pub(super) fn domain(domain: &[u8], network: &NetworkName, more: usize) -> Vec<u8> {
     let network = network.as_str().as_bytes();
-    let mut message = Vec::with_capacity(9 + DOMAIN.len() + network.len() + body.len());
-    for part in [DOMAIN, network] {
+    let mut message = Vec::with_capacity(8 + domain.len() + network.len() + more);
+    for part in [domain, network] {
         message.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         message.extend(part);
     }
-    message.push(kind as u8);
-    message.extend(body);
     message
 }
 

@@ -4,13 +4,13 @@ use super::{
     Kind, NetworkName, PageLink, RecordKey, Rejected, ReleaseEntry, Revision, Validity,
     codec::{self, Bytes, List, Text},
     page::check_releases,
-    release::{check_ext, check_owned_manifest},
+    release::{check_manifest_size, check_owned_manifest, manifest_bytes},
     signed::sealed::{Placed, Wire},
     wire::{self, EntryWire, HeadWire, LinkWire, ManifestWire, NameText, NetworkText, StateWire},
 };
 use crate::{
     Error, Result,
-    package::{Digest, Manifest, PackageName, text::check_lines},
+    package::{Digest, Manifest, Origin, PackageName, text::check_lines},
 };
 
 /// The one record of a package that changes: which releases it has, or that it is no more.
@@ -31,7 +31,8 @@ pub struct Head {
     pub validity: Validity,
     /// What it says.
     pub state: HeadState,
-    /// What later versions sign; at most 512 bytes.
+    /// What the owner delegates, or what later versions sign; at most 512 bytes. See the
+    /// [module](super).
     pub ext: Vec<u8>,
 }
 
@@ -93,7 +94,7 @@ impl Head {
     }
 
     /// The head that follows this one, of the next sequence, and says the same for longer: what its
-    /// owner signs before this one expires.
+    /// signer signs before this one expires. It carries the same delegation, if this one carries any.
     ///
     /// # Errors
     ///
@@ -119,14 +120,14 @@ impl Head {
 }
 
 impl HeadState {
-    fn validate(&self, owner: &PeerId, name: &PackageName) -> Result<()> {
+    fn validate(&self, owner: &PeerId, name: &PackageName, origin: Origin) -> Result<()> {
         match self {
             Self::Live { latest, releases, older } => {
                 if latest.name != *name {
                     let reason = format!("is `{}`; `{name}` is accepted", latest.name);
                     return Err(Error::invalid("latest.name", reason));
                 }
-                check_owned_manifest(latest, owner)?;
+                check_owned_manifest(latest, owner, origin)?;
                 check_releases(releases, older.as_ref(), Head::MAX_INLINE_RELEASES)?;
                 // With pages behind it, the release may be in one of those.
                 let listed = releases.iter().any(|entry| entry.version == latest.version);
@@ -150,13 +151,20 @@ impl Wire for Head {
         &self.network
     }
 
-    fn signer(&self) -> &PeerId {
+    fn owner(&self) -> &PeerId {
         &self.owner
     }
 
-    fn validate(&self) -> Result<()> {
-        self.state.validate(&self.owner, &self.name)?;
-        check_ext(&self.ext)
+    fn ext(&self) -> &[u8] {
+        &self.ext
+    }
+
+    fn validate(&self, origin: Origin) -> Result<()> {
+        self.state.validate(&self.owner, &self.name, origin)
+    }
+
+    fn validate_size(&self) -> Result<()> {
+        self.latest().map_or(Ok(()), |latest| check_manifest_size(manifest_bytes(latest)?))
     }
 
     fn validity(&self) -> Option<Validity> {
@@ -191,8 +199,11 @@ impl Wire for Head {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: HeadWire<'_> = codec::decode(bytes)?;
+        let wire: HeadWire<'_> = codec::decode_strict(bytes)?;
         let name: PackageName = wire.name.0.parse()?;
+        if let StateWire::Live { latest, .. } = &wire.state {
+            latest.check_size(bytes.len())?;
+        }
         Ok(Self {
             network: wire.network.0.parse()?,
             owner: wire::owner_of(&wire.owner)?,
@@ -215,7 +226,7 @@ impl Wire for Head {
 }
 
 impl Placed for Head {
-    fn key(&self, _digest: &Digest) -> RecordKey {
+    fn key(&self, _digest: impl FnOnce() -> Digest) -> RecordKey {
         RecordKey::head(&self.network, &self.owner, &self.name)
     }
 }

@@ -3,12 +3,14 @@ use libp2p::PeerId;
 use super::{
     Kind, NetworkName, Rejected,
     codec::{self, Bytes, Text},
-    release::check_ext,
     revision::{MAX_CLOCK_SKEW_SECS, check_issued},
     signed::sealed::Wire,
     wire::{self, MessageWire, NetworkText},
 };
-use crate::{Error, Result, package::text::check_some_line};
+use crate::{
+    Error, Result,
+    package::{Origin, text::check_some_line},
+};
 
 /// What an application says to whoever listens to a topic: signed, carried by gossip, not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,17 +63,24 @@ impl Wire for Message {
         &self.network
     }
 
-    fn signer(&self) -> &PeerId {
+    /// What an author says it signs itself: nobody speaks for another.
+    const DELEGABLE: bool = false;
+
+    fn owner(&self) -> &PeerId {
         &self.author
     }
 
-    fn validate(&self) -> Result<()> {
+    fn ext(&self) -> &[u8] {
+        &self.ext
+    }
+
+    fn validate(&self, _origin: Origin) -> Result<()> {
         check_some_line(|| "topic".into(), &self.topic, Self::MAX_TOPIC_BYTES)?;
         let (size, max) = (self.data.len(), Self::MAX_DATA_BYTES);
         if size > max {
             return Err(Error::TooLarge { what: "data".into(), size, max });
         }
-        check_ext(&self.ext)
+        Ok(())
     }
 
     fn check_time(&self, now: u64) -> Result<(), Rejected> {
@@ -97,7 +106,7 @@ impl Wire for Message {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: MessageWire<'_> = codec::decode(bytes)?;
+        let wire: MessageWire<'_> = codec::decode_strict(bytes)?;
         Ok(Self {
             network: wire.network.0.parse()?,
             author: wire::owner_of(&wire.author)?,

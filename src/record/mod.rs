@@ -4,8 +4,9 @@
 //! This is the low level, public for those who write tools or other implementations, and so that it
 //! can be fuzzed from outside. Bytes from the network become values in two places only:
 //! [`Record::verify`] for what the DHT holds, and [`Signed::verify_announcement`] (or
-//! [`Signed::verify_message`]) for what gossip carries. A [`Signed`] value has been verified, or was
-//! signed here; there is no third way to come by one.
+//! [`Signed::verify_message`]) for what gossip carries; a [`Verifier`] does both, and remembers what it has
+//! verified. A [`Signed`] value has been verified, or was signed here; there is no third way to come by one.
+//! (An [`EquivocationProof`] is verified like what it is made of.)
 //!
 //! # Format 1
 //!
@@ -23,9 +24,25 @@
 //!
 //! A body is [postcard](https://postcard.jamesmunns.com/wire-format), read strictly: lists and texts
 //! are bounded, nothing may follow, and what was read must encode to the same bytes again. Its
-//! SHA-256 identifies it. A body begins with its network (text) and its owner (32 bytes of key). The
-//! signer is the owner: a publisher key with the owner's delegation will name itself in `ext`, which
-//! every body ends with, and which is signed, bounded, and otherwise ignored.
+//! SHA-256 identifies it. A body begins with its network (text) and its owner (32 bytes of key), and ends
+//! with `ext`, at most 512 bytes that are signed with it:
+//!
+//! ```text
+//! (nothing)                                                     the signer is the owner
+//! 1 · epoch · issued · expires · the owner's signature, 64 bytes    the signer is a publisher
+//! anything that begins with another byte than 1                 ignored: for later versions; the signer is the owner
+//! ```
+//!
+//! The second form is a [`Delegation`], its three numbers as postcard has them, and is read as strictly as the
+//! body. The owner's signature is over the following, numbers big-endian, of 4, 8 and 8 bytes:
+//!
+//! ```text
+//! length · "peerage-delegation-v1" · length · network · owner's key · publisher's key · epoch · issued · expires
+//! ```
+//!
+//! A head or a claim under a delegation has the delegation's epoch, does not outlive it, and is believed only while
+//! the delegation holds and no higher epoch of the owner has been seen. Of a release or a page, which are found by a
+//! digest that stands in a head, only the signatures count. A message's author signs it itself: its `ext` is ignored.
 //!
 //! A key in the DHT is `/pg/` and the unpadded base64url of a SHA-256, 47 bytes in all: see
 //! [`RecordKey`].
@@ -33,18 +50,22 @@
 mod claim;
 mod claim_set;
 mod codec;
+mod delegation;
 mod envelope;
+mod equivocation;
 mod head;
 mod key;
 mod message;
 mod network;
 mod page;
 mod paginate;
+mod proven;
 mod rejected;
 mod release;
 mod revision;
 mod select;
 mod signed;
+mod verifier;
 mod verify;
 mod wire;
 
@@ -53,20 +74,24 @@ mod tests;
 
 pub use claim::{Claim, ClaimStatus};
 pub use claim_set::ClaimSet;
+pub use delegation::{Delegation, MAX_DELEGATION_SECS};
 pub use envelope::{FORMAT, Kind, MAX_RECORD_BYTES};
+pub use equivocation::EquivocationProof;
 pub use head::{Head, HeadState};
 pub use key::RecordKey;
 pub use message::Message;
 pub use network::NetworkName;
 pub use page::{MAX_RELEASES, Page, PageLink, ReleaseEntry};
-pub use paginate::{Pagination, ReleaseList, paginate};
+pub use paginate::{Pagination, ReleaseList, paginate, paginate_delegated};
 pub use rejected::Rejected;
 pub use release::{MAX_MANIFEST_BYTES, Release, check_manifest, manifest_bytes};
 pub use revision::{MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, Revision, Validity};
 pub(crate) use select::kept;
 pub use select::{Selection, Side, latest, select};
 pub use signed::{Body, Signed, Stored};
-pub use verify::Record;
+pub use verifier::Verifier;
+pub use verify::{Record, Seen};
 
-/// The most bytes of a body's `ext`: room for what later versions sign without changing the format.
+/// The most bytes of a body's `ext`: room for a delegation, and for what later versions sign without changing the
+/// format.
 pub const MAX_EXT_BYTES: usize = 512;

@@ -4,13 +4,12 @@ use semver::Version;
 use super::{
     Kind, NetworkName, RecordKey, Rejected, Release, Signed,
     codec::{self, Bytes, List},
-    release::check_ext,
     signed::sealed::{Placed, Wire},
     wire::{self, EntryWire, LinkWire, NameText, NetworkText, PageWire},
 };
 use crate::{
     Error, Result,
-    package::{Digest, Manifest, PackageName},
+    package::{Digest, Manifest, Origin, PackageName, text::version_len},
 };
 
 /// The most releases of a package, in its head and all of its pages.
@@ -65,7 +64,8 @@ pub struct Page {
     pub releases: Vec<ReleaseEntry>,
     /// Where the list continues.
     pub older: Option<PageLink>,
-    /// What later versions sign; at most 512 bytes.
+    /// What the owner delegates, or what later versions sign; at most 512 bytes. See the
+    /// [module](super).
     pub ext: Vec<u8>,
 }
 
@@ -93,13 +93,16 @@ impl Wire for Page {
         &self.network
     }
 
-    fn signer(&self) -> &PeerId {
+    fn owner(&self) -> &PeerId {
         &self.owner
     }
 
-    fn validate(&self) -> Result<()> {
-        check_releases(&self.releases, self.older.as_ref(), Self::MAX_RELEASES)?;
-        check_ext(&self.ext)
+    fn ext(&self) -> &[u8] {
+        &self.ext
+    }
+
+    fn validate(&self, _origin: Origin) -> Result<()> {
+        check_releases(&self.releases, self.older.as_ref(), Self::MAX_RELEASES)
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
@@ -114,7 +117,7 @@ impl Wire for Page {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: PageWire<'_> = codec::decode(bytes)?;
+        let wire: PageWire<'_> = codec::decode_strict(bytes)?;
         Ok(Self {
             network: wire.network.0.parse()?,
             owner: wire::owner_of(&wire.owner)?,
@@ -127,8 +130,8 @@ impl Wire for Page {
 }
 
 impl Placed for Page {
-    fn key(&self, digest: &Digest) -> RecordKey {
-        RecordKey::page(&self.network, &self.owner, &self.name, digest)
+    fn key(&self, digest: impl FnOnce() -> Digest) -> RecordKey {
+        RecordKey::page(&self.network, &self.owner, &self.name, &digest())
     }
 }
 
@@ -144,7 +147,7 @@ pub(super) fn check_releases(
         return Err(Error::invalid("releases", reason));
     }
     for (i, entry) in releases.iter().enumerate() {
-        let size = entry.version.to_string().len();
+        let size = version_len(&entry.version);
         if size > Manifest::MAX_VERSION_BYTES {
             let reason = format!("is {size} of at most {} bytes", Manifest::MAX_VERSION_BYTES);
             return Err(Error::invalid(format!("releases[{i}].version"), reason));

@@ -1,9 +1,9 @@
 use libp2p::{PeerId, identity::Keypair};
 
 use super::{
-    Head, HeadState, MAX_RELEASES, NetworkName, Page, PageLink, RecordKey, Rejected, ReleaseEntry,
-    Revision, Signed, Validity, codec, envelope::MAX_BODY_BYTES, signed::sealed::Wire,
-    wire::EntryWire,
+    Delegation, Head, HeadState, MAX_RELEASES, NetworkName, Page, PageLink, RecordKey, Rejected,
+    ReleaseEntry, Revision, Signed, Validity, codec, envelope::MAX_BODY_BYTES,
+    signed::sealed::Wire, wire::EntryWire,
 };
 use crate::{
     Error, Result,
@@ -39,43 +39,81 @@ pub fn paginate(
     network: &NetworkName,
     latest: &Manifest,
     ext_bytes: usize,
-    mut releases: Vec<ReleaseEntry>,
+    releases: Vec<ReleaseEntry>,
 ) -> Result<Pagination> {
-    if !(1..=MAX_RELEASES).contains(&releases.len()) {
-        let reason = format!("has {} items; 1 to {MAX_RELEASES} are accepted", releases.len());
-        return Err(Error::invalid("releases", reason));
-    }
-    releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
-    if let Some([twice, _]) = releases
-        .windows(2)
-        .filter_map(|pair| <&[ReleaseEntry; 2]>::try_from(pair).ok())
-        .find(|[newer, older]| newer.version == older.version)
-    {
-        let reason = format!("has version {} twice; each is accepted once", twice.version);
-        return Err(Error::invalid("releases", reason));
-    }
-    let owner = keypair.public().to_peer_id();
+    let author = Author { keypair, network, owner: keypair.public().to_peer_id(), ext: Vec::new() };
+    author.paginate(latest, ext_bytes, releases)
+}
 
-    let room = room_in_head(network, &owner, latest, ext_bytes)?;
-    let fitting_inline = fitting(releases.iter(), Head::MAX_INLINE_RELEASES, room)?;
-    let inline = in_blocks(releases.len(), fitting_inline);
-    let mut rest = releases.split_off(inline);
-    let inline = releases;
+/// As [`paginate`], for a publisher: its delegation goes into the `ext` of each page, and there is room for it in the
+/// head.
+///
+/// # Errors
+///
+/// As [`paginate`], and [`Error::Invalid`] when the key pair is not the one in the delegation.
+pub fn paginate_delegated(
+    keypair: &Keypair,
+    delegation: &Delegation,
+    latest: &Manifest,
+    releases: Vec<ReleaseEntry>,
+) -> Result<Pagination> {
+    let (network, owner, ext) = (delegation.network(), delegation.owner(), delegation.to_ext());
+    let ext_bytes = ext.len();
+    Author { keypair, network, owner, ext }.paginate(latest, ext_bytes, releases)
+}
 
-    let room = room_in_page(network, &owner, &latest.name)?;
-    let mut older: Option<PageLink> = None;
-    let mut pages = Vec::new();
-    while !rest.is_empty() {
-        let count = fitting(rest.iter().rev(), Page::MAX_RELEASES, room)?;
-        let part = rest.split_off(rest.len().saturating_sub(count));
-        let behind = older.map_or(0, |link| link.count);
-        let count = behind.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
-        let page = Page::new(network.clone(), owner, latest.name.clone(), part, older);
-        let page = Signed::sign(keypair, page)?;
-        older = Some(PageLink { digest: page.digest(), count });
-        pages.push(page);
+/// Who signs pages, and whose.
+struct Author<'a> {
+    keypair: &'a Keypair,
+    network: &'a NetworkName,
+    owner: PeerId,
+    /// What each page carries.
+    ext: Vec<u8>,
+}
+
+impl Author<'_> {
+    fn paginate(
+        self,
+        latest: &Manifest,
+        ext_bytes: usize,
+        mut releases: Vec<ReleaseEntry>,
+    ) -> Result<Pagination> {
+        let Self { keypair, network, owner, ext } = self;
+        if !(1..=MAX_RELEASES).contains(&releases.len()) {
+            let reason = format!("has {} items; 1 to {MAX_RELEASES} are accepted", releases.len());
+            return Err(Error::invalid("releases", reason));
+        }
+        releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
+        if let Some([twice, _]) = releases
+            .windows(2)
+            .filter_map(|pair| <&[ReleaseEntry; 2]>::try_from(pair).ok())
+            .find(|[newer, older]| newer.version == older.version)
+        {
+            let reason = format!("has version {} twice; each is accepted once", twice.version);
+            return Err(Error::invalid("releases", reason));
+        }
+        let room = room_in_head(network, &owner, latest, ext_bytes)?;
+        let fitting_inline = fitting(releases.iter(), Head::MAX_INLINE_RELEASES, room)?;
+        let inline = in_blocks(releases.len(), fitting_inline);
+        let mut rest = releases.split_off(inline);
+        let inline = releases;
+
+        let room = room_in_page(network, &owner, &latest.name, ext.len())?;
+        let mut older: Option<PageLink> = None;
+        let mut pages = Vec::new();
+        while !rest.is_empty() {
+            let count = fitting(rest.iter().rev(), Page::MAX_RELEASES, room)?;
+            let part = rest.split_off(rest.len().saturating_sub(count));
+            let behind = older.map_or(0, |link| link.count);
+            let count = behind.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+            let mut page = Page::new(network.clone(), owner, latest.name.clone(), part, older);
+            page.ext.clone_from(&ext);
+            let page = Signed::sign(keypair, page)?;
+            older = Some(PageLink { digest: page.digest(), count });
+            pages.push(page);
+        }
+        Ok(Pagination { inline, older, pages })
     }
-    Ok(Pagination { inline, older, pages })
 }
 
 /// How many of so many releases stay in the head, where so many would fit. The others go to the pages a
@@ -129,9 +167,15 @@ fn room_in_head(
 }
 
 /// The bytes for releases in a page.
-fn room_in_page(network: &NetworkName, owner: &PeerId, name: &PackageName) -> Result<usize> {
+fn room_in_page(
+    network: &NetworkName,
+    owner: &PeerId,
+    name: &PackageName,
+    ext_bytes: usize,
+) -> Result<usize> {
     let link = Some(longest_link());
-    let page = Page::new(network.clone(), *owner, name.clone(), Vec::new(), link);
+    let mut page = Page::new(network.clone(), *owner, name.clone(), Vec::new(), link);
+    page.ext = vec![0; ext_bytes];
     Ok(MAX_BODY_BYTES.saturating_sub(page.encode()?.len()))
 }
 

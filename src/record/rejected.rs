@@ -51,9 +51,16 @@ pub enum Rejected {
     #[error("the record belongs under another key")]
     Key,
 
-    /// The signer is not the owner, or its key is one that anybody can sign with.
-    #[error("the signer is not the owner, or has a weak key")]
+    /// The signer is neither the owner nor delegated by it, or a key is one that anybody can sign with.
+    #[error("the signer is neither the owner nor its delegate, or has a weak key")]
     Signer,
+
+    /// The record is not one that the delegation which it carries allows.
+    #[error("the delegation does not allow it: {reason}")]
+    Delegation {
+        /// What it does not allow.
+        reason: &'static str,
+    },
 
     /// The record is out of date. Peers may hold such a record without fault.
     #[error("expired at {expires}, and it is {now} (Unix seconds)")]
@@ -91,6 +98,23 @@ pub enum Rejected {
         found: Revision,
     },
 
+    /// The publisher's key has been replaced: a record of the owner with a higher epoch has been seen. Peers that
+    /// have not seen it may hold such a record without fault.
+    #[error("epoch {epoch} is revoked: the owner has gone on to {floor}")]
+    Revoked {
+        /// The epoch of this record.
+        epoch: u32,
+        /// The highest epoch seen of the owner.
+        floor: u32,
+    },
+
+    /// The two heads are no proof of anything: they are the same, or not of one package and revision.
+    #[error("the two heads prove nothing: {reason}")]
+    Proof {
+        /// What they lack.
+        reason: &'static str,
+    },
+
     /// The page is not the one that the link means, or does not continue the list.
     #[error("the page does not continue the list: {reason}")]
     Page {
@@ -112,7 +136,8 @@ impl Rejected {
             Self::Format { .. }
             | Self::Expired { .. }
             | Self::Future { .. }
-            | Self::Stale { .. } => true,
+            | Self::Stale { .. }
+            | Self::Revoked { .. } => true,
             Self::TooLarge { .. }
             | Self::NotOurs
             | Self::Kind { .. }
@@ -121,14 +146,20 @@ impl Rejected {
             | Self::Network
             | Self::Key
             | Self::Signer
+            | Self::Delegation { .. }
             | Self::Lifetime { .. }
             | Self::Page { .. }
+            | Self::Proof { .. }
             | Self::Signature => false,
         }
     }
 
     pub(super) const fn encoding(reason: &'static str) -> Self {
         Self::Encoding { reason }
+    }
+
+    pub(super) const fn delegation(reason: &'static str) -> Self {
+        Self::Delegation { reason }
     }
 
     pub(super) const fn kind(found: Kind) -> Self {

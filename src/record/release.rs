@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    package::{Digest, Manifest, PackageName},
+    package::{Digest, Manifest, Origin, PackageName},
 };
 
 /// The most bytes that a manifest takes in a record.
@@ -28,7 +28,8 @@ pub struct Release {
     pub owner: PeerId,
     /// What the release is; the name and the version are the release's.
     pub manifest: Manifest,
-    /// What later versions sign; at most 512 bytes.
+    /// What the owner delegates, or what later versions sign; at most 512 bytes. See the
+    /// [module](super).
     pub ext: Vec<u8>,
 }
 
@@ -59,13 +60,20 @@ impl Wire for Release {
         &self.network
     }
 
-    fn signer(&self) -> &PeerId {
+    fn owner(&self) -> &PeerId {
         &self.owner
     }
 
-    fn validate(&self) -> Result<()> {
-        check_owned_manifest(&self.manifest, &self.owner)?;
-        check_ext(&self.ext)
+    fn ext(&self) -> &[u8] {
+        &self.ext
+    }
+
+    fn validate(&self, origin: Origin) -> Result<()> {
+        check_owned_manifest(&self.manifest, &self.owner, origin)
+    }
+
+    fn validate_size(&self) -> Result<()> {
+        check_manifest_size(manifest_bytes(&self.manifest)?)
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
@@ -79,7 +87,8 @@ impl Wire for Release {
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: ReleaseWire<'_> = codec::decode(bytes)?;
+        let wire: ReleaseWire<'_> = codec::decode_strict(bytes)?;
+        wire.manifest.check_size(bytes.len())?;
         Ok(Self {
             network: wire.network.0.parse()?,
             owner: wire::owner_of(&wire.owner)?,
@@ -90,7 +99,7 @@ impl Wire for Release {
 }
 
 impl Placed for Release {
-    fn key(&self, _digest: &Digest) -> RecordKey {
+    fn key(&self, _digest: impl FnOnce() -> Digest) -> RecordKey {
         RecordKey::release(&self.network, &self.owner, self.name(), self.version())
     }
 }
@@ -101,7 +110,7 @@ impl Placed for Release {
 ///
 /// [`Error::Invalid`] when it cannot be written, for an owner without an Ed25519 key.
 pub fn manifest_bytes(manifest: &Manifest) -> Result<usize> {
-    Ok(codec::encode(&ManifestWire::of(manifest)?)?.len())
+    codec::size(&ManifestWire::of(manifest)?)
 }
 
 /// Checks everything that a manifest must be to be published: its bounds and its size.
@@ -112,17 +121,24 @@ pub fn manifest_bytes(manifest: &Manifest) -> Result<usize> {
 /// [`MAX_MANIFEST_BYTES`].
 pub fn check_manifest(manifest: &Manifest) -> Result<()> {
     manifest.validate()?;
-    let size = manifest_bytes(manifest)?;
+    check_manifest_size(manifest_bytes(manifest)?)
+}
+
+pub(super) fn check_manifest_size(size: usize) -> Result<()> {
     if size > MAX_MANIFEST_BYTES {
         return Err(Error::TooLarge { what: "manifest".into(), size, max: MAX_MANIFEST_BYTES });
     }
     Ok(())
 }
 
-/// As [`check_manifest`], and that the package does not depend on itself, now that its owner is
-/// known.
-pub(super) fn check_owned_manifest(manifest: &Manifest, owner: &PeerId) -> Result<()> {
-    check_manifest(manifest)?;
+/// As [`check_manifest`] but for its size, and that the package does not depend on itself, now that
+/// its owner is known.
+pub(super) fn check_owned_manifest(
+    manifest: &Manifest,
+    owner: &PeerId,
+    origin: Origin,
+) -> Result<()> {
+    manifest.validate_from(origin)?;
     let itself = |dependency: &crate::package::Dependency| {
         dependency.name == manifest.name && dependency.owner.as_ref() == Some(owner)
     };
@@ -133,6 +149,7 @@ pub(super) fn check_owned_manifest(manifest: &Manifest, owner: &PeerId) -> Resul
     Ok(())
 }
 
+/// The bounds of an `ext`; what it carries is read apart from that.
 pub(super) fn check_ext(ext: &[u8]) -> Result<()> {
     if ext.len() > super::MAX_EXT_BYTES {
         let max = super::MAX_EXT_BYTES;

@@ -29,7 +29,8 @@ impl Revision {
         Self { epoch, sequence }
     }
 
-    /// The revision after this one, in the same epoch.
+    /// The revision after this one, in the same epoch. Where there is none, the owner goes on with the first
+    /// of the next epoch.
     ///
     /// # Errors
     ///
@@ -72,28 +73,38 @@ impl Validity {
 
     /// The lifetime is as a record's must be, whatever the time.
     pub(super) fn validate(&self) -> Result<()> {
-        if self.is_well_formed() {
+        self.validate_within(MAX_LIFETIME_SECS)
+    }
+
+    /// The lifetime is one, and not longer than this.
+    pub(super) fn validate_within(&self, most: u64) -> Result<()> {
+        if self.is_within(most) {
             return Ok(());
         }
-        let reason = format!("is {}; up to {MAX_LIFETIME_SECS} s after `issued` are accepted", {
-            self.expires
-        });
+        let reason = format!("is {}; up to {most} s after `issued` are accepted", self.expires);
         Err(Error::invalid("expires", reason))
+    }
+
+    /// The lifetime is as a record's must be, of one that somebody else has signed.
+    pub(super) fn check_lifetime(&self) -> Result<(), Rejected> {
+        let Self { issued, expires } = *self;
+        if !self.is_within(MAX_LIFETIME_SECS) {
+            return Err(Rejected::Lifetime { issued, expires });
+        }
+        Ok(())
     }
 
     pub(super) fn check(&self, now: u64) -> Result<(), Rejected> {
         let Self { issued, expires } = *self;
-        if !self.is_well_formed() {
-            return Err(Rejected::Lifetime { issued, expires });
-        }
+        self.check_lifetime()?;
         if self.is_expired(now) {
             return Err(Rejected::Expired { expires, now });
         }
         check_issued(issued, now)
     }
 
-    fn is_well_formed(&self) -> bool {
-        self.expires.checked_sub(self.issued).is_some_and(|s| (1..=MAX_LIFETIME_SECS).contains(&s))
+    pub(super) fn is_within(&self, most: u64) -> bool {
+        self.expires.checked_sub(self.issued).is_some_and(|s| (1..=most).contains(&s))
     }
 }
 

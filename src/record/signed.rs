@@ -1,14 +1,17 @@
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{cell::OnceCell, fmt, ops::Deref, sync::Arc};
 
 use libp2p::{PeerId, identity::Keypair};
 
 use super::{
-    Kind, MAX_RECORD_BYTES, NetworkName, RecordKey, Rejected, Revision, Validity,
+    Delegation, Kind, MAX_RECORD_BYTES, NetworkName, RecordKey, Rejected, Revision, Seen, Validity,
+    delegation::Grant,
     envelope::{self, Envelope},
+    proven::Proven,
+    release::check_ext,
 };
 use crate::{
     Error, Result,
-    package::{Digest, PackageName},
+    package::{Digest, Origin, PackageName, owner_from_key, owner_key},
 };
 
 /// What can be signed: a [`Head`](super::Head), a [`Release`](super::Release), a
@@ -30,15 +33,27 @@ pub(super) mod sealed {
         /// Its kind.
         const KIND: Kind;
 
+        /// Whether its owner may have a publisher sign it.
+        const DELEGABLE: bool = true;
+
         /// The network that it belongs to.
         fn network(&self) -> &NetworkName;
 
-        /// Who must have signed it. In format 1 the owner: a delegation would be looked up in `ext`.
-        fn signer(&self) -> &PeerId;
+        /// Whose it is: who has signed it, or delegated whoever has.
+        fn owner(&self) -> &PeerId;
+
+        /// What is signed beside its fields.
+        fn ext(&self) -> &[u8];
 
         /// Checks the bounds of its fields: of what is signed here as of what is received, so that
         /// nobody signs what others refuse.
-        fn validate(&self) -> Result<()>;
+        fn validate(&self, origin: Origin) -> Result<()>;
+
+        /// Checks the bounds that are known once it is written down. What is read has been checked by
+        /// [`decode`](Self::decode).
+        fn validate_size(&self) -> Result<()> {
+            Ok(())
+        }
 
         /// When it holds, for those that expire.
         fn validity(&self) -> Option<Validity> {
@@ -58,14 +73,14 @@ pub(super) mod sealed {
         /// Writes it.
         fn encode(&self) -> Result<Vec<u8>>;
 
-        /// Reads it. What comes back is neither validated nor known to be canonical.
+        /// Reads the one encoding of it. What comes back is not validated.
         fn decode(bytes: &[u8]) -> Result<Self, Rejected>;
     }
 
     /// A body with a place in the DHT.
     pub trait Placed {
-        /// The key it belongs under.
-        fn key(&self, digest: &Digest) -> RecordKey;
+        /// The key it belongs under. Of what is told by its digest, that is part of it.
+        fn key(&self, digest: impl FnOnce() -> Digest) -> RecordKey;
     }
 }
 
@@ -81,18 +96,19 @@ struct Inner<T> {
 }
 
 impl<T: Body> Signed<T> {
-    /// Signs a body with its owner's key pair.
+    /// Signs a body with the key pair of its owner, or of a publisher: then `ext` carries the owner's
+    /// [`Delegation`].
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when the key pair is not Ed25519 or not the owner's, or when the body is
+    /// [`Error::Invalid`] when the key pair is not Ed25519, when it is neither the owner's nor that of
+    /// the publisher in the delegation, when the delegation does not allow the body, or when the body is
     /// out of its bounds; [`Error::TooLarge`] when it does not fit into a record.
     pub fn sign(keypair: &Keypair, body: T) -> Result<Self> {
-        if keypair.public().to_peer_id() != *body.signer() {
-            let reason = format!("`{}` is not whose key pair signs", body.signer());
-            return Err(Error::invalid("owner", reason));
-        }
-        body.validate()?;
+        check_ext(body.ext())?;
+        check_authority(&keypair.public().to_peer_id(), &body)?;
+        body.validate(Origin::Made)?;
+        body.validate_size()?;
         if let Some(validity) = body.validity() {
             validity.validate()?;
         }
@@ -134,15 +150,116 @@ impl<T: Body> Signed<T> {
     /// Whose it is: the owner of a record, the author of a message.
     #[must_use]
     pub fn owner(&self) -> &PeerId {
-        self.0.body.signer()
+        self.0.body.owner()
     }
+
+    /// Whose key has signed it: the owner's, or that of a publisher that the owner has
+    /// [delegated](Self::delegation).
+    #[must_use]
+    pub fn signer(&self) -> PeerId {
+        let envelope = Envelope::parse(T::KIND, &self.0.bytes).ok();
+        // The bytes have been made or taken apart as an envelope before.
+        envelope.and_then(|envelope| owner_from_key(envelope.signer)).unwrap_or(*self.owner())
+    }
+
+    /// By which delegation it is signed; `None` where the owner itself has signed it.
+    #[must_use]
+    pub fn delegation(&self) -> Option<Delegation> {
+        let envelope = Envelope::parse(T::KIND, &self.0.bytes).ok()?;
+        let body = &self.0.body;
+        Delegation::carried(body.network(), body.owner(), envelope.signer, grant_of(body).ok()??)
+    }
+
+    /// Verifies again what depends on the time and on what has been seen meanwhile. `network` is whose record it is
+    /// asked to be.
+    pub(super) fn check_again(
+        &self,
+        network: &NetworkName,
+        now: u64,
+        seen: &impl Seen,
+    ) -> Result<(), Rejected> {
+        let body = &self.0.body;
+        let grant = grant_of(body)?;
+        check_network(body, network)?;
+        check_time(body, grant.as_ref(), now)?;
+        check_revision(body, grant.as_ref(), seen)
+    }
+}
+
+/// The delegation that a body carries.
+fn grant_of<T: Body>(body: &T) -> Result<Option<Grant>, Rejected> {
+    if T::DELEGABLE { Grant::in_ext(body.ext()) } else { Ok(None) }
+}
+
+/// Whether others will take this signer for one that may sign this body.
+fn check_authority<T: Body>(signer: &PeerId, body: &T) -> Result<()> {
+    let owner = body.owner();
+    let refused = |rejected: Rejected| Error::invalid("ext", rejected.to_string());
+    match grant_of(body).map_err(refused)? {
+        None if signer == owner => Ok(()),
+        None => {
+            let reason = format!("`{owner}` is not whose key pair signs, nor is it delegated");
+            Err(Error::invalid("owner", reason))
+        }
+        Some(_) if signer == owner => {
+            Err(Error::invalid("ext", "carries a delegation, and the owner itself signs"))
+        }
+        Some(grant) => {
+            let key = |peer| owner_key(peer).ok_or_else(|| refused(Rejected::Signer));
+            check_record(body, &grant).map_err(refused)?;
+            let (owner, signer) = (key(owner)?, key(signer)?);
+            grant.prove(body.network(), &owner, &signer, None).map_err(refused)
+        }
+    }
+}
+
+/// What a delegation allows, whatever the time.
+fn check_record<T: Body>(body: &T, grant: &Grant) -> Result<(), Rejected> {
+    grant.check_record(body.revision().map(|(revision, _)| revision), body.validity())
+}
+
+fn check_network<T: Body>(body: &T, network: &NetworkName) -> Result<(), Rejected> {
+    if body.network() != network {
+        return Err(Rejected::Network);
+    }
+    Ok(())
+}
+
+/// What is written once counts for as long as a head speaks of it, and its delegation may have ended honestly.
+fn check_time<T: Body>(body: &T, grant: Option<&Grant>, now: u64) -> Result<(), Rejected> {
+    body.check_time(now)?;
+    match grant {
+        Some(grant) if body.validity().is_some() => grant.check_time(now),
+        _ => Ok(()),
+    }
+}
+
+fn check_revision<T: Body>(
+    body: &T,
+    grant: Option<&Grant>,
+    seen: &impl Seen,
+) -> Result<(), Rejected> {
+    let Some((found, name)) = body.revision() else { return Ok(()) };
+    if let Some(known) = seen.revision(T::KIND, body.owner(), name)
+        && found < known
+    {
+        return Err(Rejected::Stale { known, found });
+    }
+    // The owner's own key is not revoked by any epoch.
+    if grant.is_some() {
+        let floor = seen.epoch(body.owner());
+        if found.epoch < floor {
+            return Err(Rejected::Revoked { epoch: found.epoch, floor });
+        }
+    }
+    Ok(())
 }
 
 impl<T: Stored> Signed<T> {
     /// The key of the DHT that it belongs under.
     #[must_use]
     pub fn key(&self) -> RecordKey {
-        self.0.body.key(&self.0.digest)
+        self.0.body.key(|| self.0.digest)
     }
 }
 
@@ -181,7 +298,8 @@ impl<T: fmt::Debug> fmt::Debug for Signed<T> {
 /// A body that has been read, and of which nothing is proven: each check takes it on to the next.
 pub(super) struct Unproven<'a, T> {
     pub(super) body: T,
-    pub(super) digest: Digest,
+    grant: Option<Grant>,
+    digest: OnceCell<Digest>,
     bytes: &'a [u8],
     envelope: Envelope<'a>,
 }
@@ -191,18 +309,18 @@ impl<'a, T: Body> Unproven<'a, T> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Rejected> {
         let envelope = Envelope::parse(T::KIND, bytes)?;
         let body = T::decode(envelope.body)?;
-        body.validate()?;
-        // One body has one encoding: what reads the same must have been the same.
-        if body.encode()? != envelope.body {
-            return Err(Rejected::encoding("the body is not encoded canonically"));
-        }
-        Ok(Self { body, digest: Digest::of(envelope.body), bytes, envelope })
+        body.validate(Origin::Read)?;
+        let grant = grant_of(&body)?;
+        Ok(Self { body, grant, digest: OnceCell::new(), bytes, envelope })
+    }
+
+    /// The body's digest. It is computed when it is first needed, since most of what is refused is refused before.
+    pub(super) fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(self.envelope.body))
     }
 
     pub(super) fn check_network(self, network: &NetworkName) -> Result<Self, Rejected> {
-        if self.body.network() != network {
-            return Err(Rejected::Network);
-        }
+        check_network(&self.body, network)?;
         Ok(self)
     }
 
@@ -210,37 +328,60 @@ impl<'a, T: Body> Unproven<'a, T> {
     where
         T: Stored,
     {
-        if self.body.key(&self.digest) != *asked {
+        if self.key() != *asked {
             return Err(Rejected::Key);
         }
         Ok(self)
     }
 
+    /// The key that the body belongs under.
+    pub(super) fn key(&self) -> RecordKey
+    where
+        T: Stored,
+    {
+        self.body.key(|| self.digest())
+    }
+
+    /// The signer is the owner, or the body carries the owner's delegation, which allows the body. Whether the owner
+    /// has signed that is proven last.
+    pub(super) fn check_signer(self) -> Result<Self, Rejected> {
+        let is_owner = owner_key(self.body.owner()) == Some(*self.envelope.signer);
+        match &self.grant {
+            None if is_owner => {}
+            Some(grant) if !is_owner => check_record(&self.body, grant)?,
+            None | Some(_) => return Err(Rejected::Signer),
+        }
+        Ok(self)
+    }
+
     pub(super) fn check_time(self, now: u64) -> Result<Self, Rejected> {
-        self.body.check_time(now)?;
+        check_time(&self.body, self.grant.as_ref(), now)?;
         Ok(self)
     }
 
-    /// Not below the highest revision ever seen, which `high_water` knows.
-    pub(super) fn check_revision(
-        self,
-        high_water: impl Fn(Kind, &PeerId, &PackageName) -> Option<Revision>,
-    ) -> Result<Self, Rejected> {
-        if let Some((found, name)) = self.body.revision()
-            && let Some(known) = high_water(T::KIND, self.body.signer(), name)
-            && found < known
-        {
-            return Err(Rejected::Stale { known, found });
+    /// The lifetime is one that a record may have, whatever the time.
+    pub(super) fn check_lifetime(self) -> Result<Self, Rejected> {
+        if let Some(validity) = self.body.validity() {
+            validity.check_lifetime()?;
         }
         Ok(self)
     }
 
-    /// Verifies that the signer is the right one, and the signature last.
-    pub(super) fn prove(self) -> Result<Signed<T>, Rejected> {
-        if crate::package::owner_key(self.body.signer()) != Some(*self.envelope.signer) {
-            return Err(Rejected::Signer);
+    /// Not below what has been seen: the highest revision ever, and where it is delegated the owner's highest epoch.
+    pub(super) fn check_revision(self, seen: &impl Seen) -> Result<Self, Rejected> {
+        check_revision(&self.body, self.grant.as_ref(), seen)?;
+        Ok(self)
+    }
+
+    /// Verifies the signatures: the last check, since it is the most costly one.
+    /// [`check_signer`](Self::check_signer) comes before it.
+    pub(super) fn prove(self, mut proven: Option<&mut Proven>) -> Result<Signed<T>, Rejected> {
+        let (digest, network) = (self.digest(), self.body.network());
+        self.envelope.prove(network, T::KIND, &digest, proven.as_deref_mut())?;
+        if let Some(grant) = &self.grant {
+            let owner = owner_key(self.body.owner()).ok_or(Rejected::Signer)?;
+            grant.prove(network, &owner, self.envelope.signer, proven)?;
         }
-        self.envelope.prove(self.body.network(), T::KIND)?;
-        Ok(Signed::new(self.body, self.digest, self.bytes.into()))
+        Ok(Signed::new(self.body, digest, self.bytes.into()))
     }
 }

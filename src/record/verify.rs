@@ -4,10 +4,42 @@ use libp2p::PeerId;
 
 use super::{
     Body, Claim, ClaimSet, Head, Kind, Message, NetworkName, Page, RecordKey, Rejected, Release,
-    Revision, Signed,
-    signed::{Unproven, sealed::Placed},
+    Revision, Signed, Stored, proven::Proven, signed::Unproven,
 };
 use crate::package::PackageName;
+
+/// What has been seen of owners and their packages before, so that nothing older is believed.
+///
+/// It should outlive the records that it was learned from, or an old one can be played again. `()` has seen nothing.
+pub trait Seen {
+    /// The highest revision ever seen of an owner's head ([`Kind::Head`]) or claim ([`Kind::Claim`]), by the
+    /// package's name: none below is taken.
+    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision>;
+
+    /// The highest epoch ever seen of an owner, in any of its heads and claims, or 0: no
+    /// [delegated](super::Delegation) head or claim below is taken.
+    fn epoch(&self, owner: &PeerId) -> u32;
+}
+
+impl Seen for () {
+    fn revision(&self, _: Kind, _: &PeerId, _: &PackageName) -> Option<Revision> {
+        None
+    }
+
+    fn epoch(&self, _: &PeerId) -> u32 {
+        0
+    }
+}
+
+impl<S: Seen + ?Sized> Seen for &S {
+    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
+        (**self).revision(kind, owner, name)
+    }
+
+    fn epoch(&self, owner: &PeerId) -> u32 {
+        (**self).epoch(owner)
+    }
+}
 
 /// What the DHT holds under a key, verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,42 +63,55 @@ pub enum Record {
 impl Record {
     /// Verifies bytes that were found under a key: the one way from the DHT into the registry.
     ///
-    /// `now` is in Unix seconds. `high_water` tells the highest revision ever seen of an owner's head
-    /// ([`Kind::Head`]) or claim ([`Kind::Claim`]) by package name; it should outlive the record, or
-    /// an old one can be played again.
+    /// `now` is in Unix seconds. `seen` knows what must not be fallen below; pass `()` where nothing has been seen.
+    /// Who verifies many records, or the same ones again and again, has a [`Verifier`](super::Verifier) do it.
     ///
     /// # Errors
     ///
     /// [`Rejected`] says which check failed. They come cheapest first: size, format and kind, strict
-    /// decoding, network, key, time, revision, and the signature last. Of a set of claims, those that
-    /// fail are dropped, and the set is rejected when none is left.
+    /// decoding, network, key, signer, time, revision and epoch, and the signatures last. Of a set of
+    /// claims, those that fail are dropped, and the set is rejected when none is left.
     pub fn verify(
         network: &NetworkName,
         asked: &RecordKey,
         bytes: &[u8],
         now: u64,
-        high_water: impl Fn(Kind, &PeerId, &PackageName) -> Option<Revision>,
+        seen: impl Seen,
     ) -> Result<Self, Rejected> {
-        match Kind::of(bytes)? {
-            Kind::Head => Unproven::open(bytes)?
+        Self::verify_knowing(network, asked, bytes, now, &seen, None)
+    }
+
+    /// As [`verify`](Self::verify), but for signatures that are known to be good.
+    pub(super) fn verify_knowing(
+        network: &NetworkName,
+        asked: &RecordKey,
+        bytes: &[u8],
+        now: u64,
+        seen: &impl Seen,
+        proven: Option<&mut Proven>,
+    ) -> Result<Self, Rejected> {
+        fn verify<T: Stored>(
+            network: &NetworkName,
+            asked: &RecordKey,
+            bytes: &[u8],
+            now: u64,
+            seen: &impl Seen,
+            proven: Option<&mut Proven>,
+        ) -> Result<Signed<T>, Rejected> {
+            Unproven::open(bytes)?
                 .check_network(network)?
                 .check_key(asked)?
+                .check_signer()?
                 .check_time(now)?
-                .check_revision(high_water)?
-                .prove()
-                .map(Self::Head),
-            Kind::Release => Unproven::open(bytes)?
-                .check_network(network)?
-                .check_key(asked)?
-                .prove()
-                .map(Self::Release),
-            Kind::Page => Unproven::open(bytes)?
-                .check_network(network)?
-                .check_key(asked)?
-                .prove()
-                .map(Self::Page),
+                .check_revision(seen)?
+                .prove(proven)
+        }
+        match Kind::of(bytes)? {
+            Kind::Head => verify(network, asked, bytes, now, seen, proven).map(Self::Head),
+            Kind::Release => verify(network, asked, bytes, now, seen, proven).map(Self::Release),
+            Kind::Page => verify(network, asked, bytes, now, seen, proven).map(Self::Page),
             Kind::ClaimSet => {
-                let (set, dropped) = ClaimSet::verify(network, asked, bytes, now, high_water)?;
+                let (set, dropped) = ClaimSet::verify(network, asked, bytes, now, seen, proven)?;
                 Ok(Self::Claims { set, dropped })
             }
             // A claim travels in a set, and a message over gossip.
@@ -81,8 +126,8 @@ impl Record {
     ///
     /// [`Rejected`] when the bytes are too many, of another format or kind, or do not decode.
     pub fn claimed_key(bytes: &[u8]) -> Result<RecordKey, Rejected> {
-        fn key<T: Body + Placed>(bytes: &[u8]) -> Result<RecordKey, Rejected> {
-            Unproven::<T>::open(bytes).map(|unproven| unproven.body.key(&unproven.digest))
+        fn key<T: Stored>(bytes: &[u8]) -> Result<RecordKey, Rejected> {
+            Unproven::<T>::open(bytes).map(|unproven| unproven.key())
         }
         match Kind::of(bytes)? {
             Kind::Head => key::<Head>(bytes),
@@ -129,7 +174,7 @@ impl Record {
 
 impl Signed<Head> {
     /// Verifies a head that nobody asked for, as gossip announces it. The checks are those of
-    /// [`Record::verify`] but for the key; `high_water` is asked about the head's owner and name.
+    /// [`Record::verify`] but for the key.
     ///
     /// # Errors
     ///
@@ -138,13 +183,9 @@ impl Signed<Head> {
         network: &NetworkName,
         bytes: &[u8],
         now: u64,
-        high_water: impl Fn(&PeerId, &PackageName) -> Option<Revision>,
+        seen: impl Seen,
     ) -> Result<Self, Rejected> {
-        Unproven::open(bytes)?
-            .check_network(network)?
-            .check_time(now)?
-            .check_revision(|_, owner, name| high_water(owner, name))?
-            .prove()
+        unasked(network, bytes, now, &seen, None)
     }
 }
 
@@ -158,13 +199,9 @@ impl Signed<Claim> {
         network: &NetworkName,
         bytes: &[u8],
         now: u64,
-        high_water: impl Fn(&PeerId, &PackageName) -> Option<Revision>,
+        seen: impl Seen,
     ) -> Result<Self, Rejected> {
-        Unproven::open(bytes)?
-            .check_network(network)?
-            .check_time(now)?
-            .check_revision(|_, owner, name| high_water(owner, name))?
-            .prove()
+        unasked(network, bytes, now, &seen, None)
     }
 }
 
@@ -176,6 +213,22 @@ impl Signed<Message> {
     ///
     /// [`Rejected`] says which check failed.
     pub fn verify_message(network: &NetworkName, bytes: &[u8], now: u64) -> Result<Self, Rejected> {
-        Unproven::open(bytes)?.check_network(network)?.check_time(now)?.prove()
+        unasked(network, bytes, now, &(), None)
     }
+}
+
+/// Verifies what was not asked for under any key.
+pub(super) fn unasked<T: Body>(
+    network: &NetworkName,
+    bytes: &[u8],
+    now: u64,
+    seen: &impl Seen,
+    proven: Option<&mut Proven>,
+) -> Result<Signed<T>, Rejected> {
+    Unproven::open(bytes)?
+        .check_network(network)?
+        .check_signer()?
+        .check_time(now)?
+        .check_revision(seen)?
+        .prove(proven)
 }

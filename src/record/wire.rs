@@ -8,12 +8,17 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Head, MAX_EXT_BYTES, Message, NetworkName, Page, PageLink, Rejected, ReleaseEntry,
-    codec::{Bytes, List, Text},
+    Head, MAX_EXT_BYTES, MAX_MANIFEST_BYTES, Message, NetworkName, Page, PageLink, Rejected,
+    ReleaseEntry,
+    codec::{self, Bytes, List, Text, is_shown_as},
+    release::check_manifest_size,
 };
 use crate::{
     Error, Result,
-    package::{Artifact, Dependency, Digest, Manifest, PackageName, owner_from_key, owner_key},
+    package::{
+        Artifact, Dependency, Digest, Manifest, PackageName, owner_from_key, owner_key,
+        text::is_version,
+    },
 };
 
 pub(super) type NetworkText<'a> = Text<'a, { NetworkName::MAX_BYTES }>;
@@ -204,11 +209,15 @@ impl<'a> ManifestWire<'a> {
         })
     }
 
+    /// Checks that it is no larger than a manifest may be, in a body of so many bytes.
+    pub(super) fn check_size(&self, body: usize) -> Result<()> {
+        if body <= MAX_MANIFEST_BYTES { Ok(()) } else { check_manifest_size(codec::size(self)?) }
+    }
+
     pub(super) fn into_manifest(self, name: PackageName) -> Result<Manifest, Rejected> {
         let dependency = |wire: DependencyWire<'_>| {
-            let requirement = wire.requirement.0.parse();
             let name = wire.name.0.parse()?;
-            let requirement = requirement.map_err(|_| Rejected::encoding("not a requirement"))?;
+            let requirement = requirement_of(&wire.requirement.0)?;
             let dependency = Dependency::new(name, requirement);
             Ok(match &wire.owner {
                 Some(key) => dependency.with_owner(owner_of(key)?),
@@ -272,5 +281,18 @@ pub(super) fn owner_of(key: &[u8; 32]) -> Result<PeerId, Rejected> {
 }
 
 fn version_of(text: &VersionText<'_>) -> Result<semver::Version, Rejected> {
-    text.0.parse().map_err(|_| Rejected::encoding("not a semantic version"))
+    let version = text.0.parse().map_err(|_| Rejected::encoding("not a semantic version"))?;
+    if !is_version(&text.0, &version) {
+        return Err(Rejected::encoding("the body is not encoded canonically"));
+    }
+    Ok(version)
+}
+
+/// A requirement, of whose spellings (`>=1,<2`) the one that it is shown as is accepted.
+fn requirement_of(text: &str) -> Result<semver::VersionReq, Rejected> {
+    let requirement = text.parse().map_err(|_| Rejected::encoding("not a requirement"))?;
+    if !is_shown_as(&requirement, text) {
+        return Err(Rejected::encoding("the body is not encoded canonically"));
+    }
+    Ok(requirement)
 }

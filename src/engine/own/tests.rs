@@ -1,21 +1,25 @@
+use libp2p::identity::Keypair;
+
 use super::*;
-use crate::Manifest;
+use crate::{Manifest, NetworkName, engine::Identity};
 
 const NOW: u64 = 2_000_000_000;
 
 /// An owner who forgets: each life knows only what it did itself and what it recalled.
 struct Owner {
-    keypair: Keypair,
+    identity: Identity,
     network: NetworkName,
 }
 
 impl Owner {
     fn new() -> Self {
-        Self { keypair: Keypair::generate_ed25519(), network: NetworkName::default() }
+        Self { identity: Keypair::generate_ed25519().into(), network: NetworkName::default() }
     }
 
     fn signer(&self) -> Signer<'_> {
-        Signer { keypair: &self.keypair, network: &self.network, unix: NOW, ttl: 48 * 3600 }
+        let Identity { keypair, authority } = &self.identity;
+        let (network, unix, ttl, floor) = (&self.network, NOW, 48 * 3600, 0);
+        Signer { keypair, authority, network, unix, ttl, floor }
     }
 
     fn apply(

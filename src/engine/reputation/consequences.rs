@@ -97,9 +97,9 @@ impl Engine {
 /// to a name anybody can make as many of as he likes.
 fn is_service(record: &Record, peer: &PeerId) -> bool {
     match record {
-        Record::Head(head) => head.owner != *peer,
-        Record::Release(release) => release.owner != *peer,
-        Record::Page(page) => page.owner != *peer,
+        Record::Head(head) => head.owner != *peer && head.signer() != *peer,
+        Record::Release(release) => release.owner != *peer && release.signer() != *peer,
+        Record::Page(page) => page.owner != *peer && page.signer() != *peer,
         Record::Claims { .. } => false,
     }
 }

@@ -31,6 +31,8 @@ const OWNERS_PART: usize = 16;
 pub(super) struct HighWater {
     network: NetworkName,
     local: KBucketKey<PeerId>,
+    /// Whose packages this node publishes.
+    publisher: PeerId,
     marks: HashMap<Package, Mark>,
     /// In the order in which they are forgotten.
     order: BTreeSet<(Worth, Package)>,
@@ -89,6 +91,7 @@ impl HighWater {
         Self {
             network,
             local: KBucketKey::from(local),
+            publisher: local,
             marks: HashMap::new(),
             order: BTreeSet::new(),
             by_owner: BTreeMap::new(),
@@ -97,6 +100,11 @@ impl HighWater {
             clock: 0,
             bound,
         }
+    }
+
+    /// This node's packages are this owner's.
+    pub(super) fn publishes_for(&mut self, owner: PeerId) {
+        self.publisher = owner;
     }
 
     fn mark(&self, owner: &PeerId, name: &PackageName) -> Option<&Mark> {
@@ -171,7 +179,7 @@ impl HighWater {
             }
         } else {
             let Some(peer) = owner_from_key(&owner) else { return };
-            let worth = if peer == *self.local.preimage() {
+            let worth = if peer == self.publisher {
                 Worth::Own(raised)
             } else {
                 let head = RecordKey::head(&self.network, &peer, &key.name);

@@ -10,7 +10,7 @@ use libp2p::PeerId;
 use super::{Refused, Store, StoreFact};
 use crate::{
     Config, PackageName,
-    record::{Head, Kind, Record, RecordKey, Rejected, Revision, Signed},
+    record::{Head, Kind, Message, Record, RecordKey, Rejected, Revision, Seen, Signed},
 };
 
 /// The one store of a node, shared by its two users within one poll: Kademlia, which serves and fills it for
@@ -37,17 +37,41 @@ impl SharedStore {
         self.lock().mono = mono;
     }
 
+    /// Whose packages this node publishes, and the epoch that it knows them to be in.
+    pub(crate) fn publishes_for(&self, owner: PeerId, epoch: u32) {
+        let mut store = self.lock();
+        store.owner = owner;
+        store.high_water.publishes_for(owner);
+        store.epochs.raise(owner, epoch);
+    }
+
     /// Verifies a copy of a record that was looked up, without taking it in. A head of this node's own that is
-    /// older than its last one is no replay: an earlier life of the node may have published it.
+    /// older than its last one is no replay: an earlier life of the node, or a publisher before it, may have published
+    /// it.
     pub(crate) fn verify(&self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
-        let store = self.lock();
-        Record::verify(&store.network, key, bytes, store.now, |kind, owner, name| {
-            if owner == store.local.preimage() {
-                None
-            } else {
-                store.newest_seen(kind, owner, name)
-            }
+        self.lock().verified(|verifier, store| {
+            verifier.verify(&store.network, key, bytes, store.now, SeenOfOthers(store))
         })
+    }
+
+    /// Verifies a head that a peer has forwarded.
+    pub(crate) fn verify_announcement(
+        &self,
+        bytes: &[u8],
+        now: u64,
+    ) -> Result<Signed<Head>, Rejected> {
+        self.lock().verified(|verifier, store| {
+            verifier.verify_announcement(&store.network, bytes, now, store)
+        })
+    }
+
+    /// Verifies an application's message that a peer has forwarded.
+    pub(crate) fn verify_message(
+        &self,
+        bytes: &[u8],
+        now: u64,
+    ) -> Result<Signed<Message>, Rejected> {
+        self.lock().verified(|verifier, store| verifier.verify_message(&store.network, bytes, now))
     }
 
     /// Verifies a record that a peer sent, and takes it in.
@@ -71,7 +95,19 @@ impl SharedStore {
 
     /// Remembers the sequence of a head that was seen, stored or not.
     pub(crate) fn raise_high_water(&self, head: &Head) {
-        self.lock().high_water.raise(head);
+        let mut store = self.lock();
+        store.high_water.raise(head);
+        store.epochs.raise_by_head(head);
+    }
+
+    /// Remembers the epochs of a record that was seen, stored or not.
+    pub(crate) fn raise_epochs(&self, record: &Record) {
+        self.lock().epochs.raise_by(record);
+    }
+
+    /// The highest epoch seen of an owner.
+    pub(crate) fn epoch(&self, owner: &PeerId) -> u32 {
+        self.lock().epochs.floor(owner)
     }
 
     /// The application has been told what this package's head says: its sequence is the last to be forgotten.
@@ -159,5 +195,18 @@ impl SharedStore {
     pub(crate) fn next_fact(&self) -> Option<StoreFact> {
         let mut store = self.lock();
         store.facts.pop_front().or_else(|| store.refusals.pop_front())
+    }
+}
+
+/// What has been seen of all owners but the one that this node publishes for.
+struct SeenOfOthers<'a>(&'a Store);
+
+impl Seen for SeenOfOthers<'_> {
+    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
+        if *owner == self.0.owner { None } else { self.0.revision(kind, owner, name) }
+    }
+
+    fn epoch(&self, owner: &PeerId) -> u32 {
+        if *owner == self.0.owner { 0 } else { self.0.epoch(owner) }
     }
 }

@@ -20,7 +20,7 @@ const FORMAT: u8 = 1;
 const CHECKSUM_BYTES: usize = 32;
 
 /// What a node knows and would not know again after a restart: the records that it holds for the network and has
-/// published itself, how far each package had come that it has seen, and whom bare names mean.
+/// published itself, how far each package and each owner's epochs had come that it has seen, and whom bare names mean.
 ///
 /// [`Handle::snapshot`](crate::Handle::snapshot) takes one, at shutdown and now and then in between;
 /// [`NodeBuilder::with_snapshot`](crate::NodeBuilder::with_snapshot) starts a node from it. What the old node
@@ -52,6 +52,7 @@ pub struct Snapshot {
     records: Vec<Kept>,
     marks: Vec<Remembered>,
     pins: Vec<(PackageName, PeerId)>,
+    epochs: Vec<(PeerId, u32)>,
 }
 
 /// A record that was held. What was read from a file is not verified.
@@ -71,6 +72,7 @@ struct Kept {
 const RECORDS: u8 = 1;
 const MARKS: u8 = 2;
 const PINS: u8 = 3;
+const EPOCHS: u8 = 4;
 
 #[derive(Serialize, Deserialize)]
 struct RecordWire<'a> {
@@ -95,6 +97,12 @@ struct MarkWire<'a> {
 struct PinWire<'a> {
     name: &'a str,
     owner: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+struct EpochWire<'a> {
+    owner: &'a [u8],
+    epoch: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -129,6 +137,9 @@ impl Snapshot {
         });
         section(&mut bytes, PINS, self.pins.iter(), |out, (name, owner)| {
             append(out, &PinWire { name: name.as_str(), owner: &owner.to_bytes() });
+        });
+        section(&mut bytes, EPOCHS, self.epochs.iter(), |out, (owner, epoch)| {
+            append(out, &EpochWire { owner: &owner.to_bytes(), epoch: *epoch });
         });
         let checksum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&checksum);
@@ -166,7 +177,13 @@ impl Snapshot {
     }
 
     fn empty(network: NetworkName) -> Self {
-        Self { network, records: Vec::new(), marks: Vec::new(), pins: Vec::new() }
+        Self {
+            network,
+            records: Vec::new(),
+            marks: Vec::new(),
+            pins: Vec::new(),
+            epochs: Vec::new(),
+        }
     }
 
     fn read_section(&mut self, tag: u8, body: &[u8]) -> Result<()> {
@@ -194,6 +211,10 @@ impl Snapshot {
                 self.pins.push((name(wire.name)?, peer(wire.owner)?));
                 Ok(())
             }),
+            EPOCHS => each(body, |wire: EpochWire<'_>| {
+                self.epochs.push((peer(wire.owner)?, wire.epoch));
+                Ok(())
+            }),
             _ => Err(invalid("was written by a later version")),
         }
     }
@@ -217,6 +238,7 @@ impl fmt::Debug for Snapshot {
             .field("records", &self.records.len())
             .field("sequences", &self.marks.len())
             .field("pins", &self.pins.len())
+            .field("epochs", &self.epochs.len())
             .finish()
     }
 }
@@ -240,6 +262,7 @@ impl SharedStore {
             .collect();
         snapshot.marks = store.high_water.all().collect();
         snapshot.pins = pins;
+        snapshot.epochs = store.epochs.all().collect();
         snapshot
     }
 
@@ -250,6 +273,9 @@ impl SharedStore {
         // Before the records: what was refused before is refused again.
         for mark in &snapshot.marks {
             store.high_water.merge(mark.clone());
+        }
+        for &(owner, epoch) in &snapshot.epochs {
+            store.epochs.raise(owner, epoch);
         }
         for kept in &snapshot.records {
             store.restore(kept);

@@ -27,7 +27,10 @@ impl Raw {
         let config = gossipsub::ConfigBuilder::default()
             .protocol_id_prefix("/peerage/main/meshsub")
             .validation_mode(gossipsub::ValidationMode::Anonymous)
-            .message_id_fn(|message| Sha256::digest(&message.data).to_vec().into())
+            .message_id_fn(|message| {
+                let said = [message.topic.as_str().as_bytes(), &[0], &message.data].concat();
+                Sha256::digest(said).to_vec().into()
+            })
             .build()
             .unwrap();
         let authenticity = gossipsub::MessageAuthenticity::Anonymous;

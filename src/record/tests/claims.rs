@@ -59,7 +59,7 @@ fn a_full_set_fits_into_a_record() {
     }
     assert_eq!(set.len(), ClaimSet::MAX_CLAIMS);
     assert!(set.to_bytes().len() <= MAX_RECORD_BYTES);
-    let read = Record::verify(&network, &set.key(), &set.to_bytes(), NOW, unseen);
+    let read = Record::verify(&network, &set.key(), &set.to_bytes(), NOW, ());
     assert_eq!(read, Ok(Record::Claims { set, dropped: 0 }));
 }
 
@@ -110,10 +110,10 @@ fn claims_to_another_name_or_from_the_past_are_dropped() {
     assert_eq!(verify(&set.key(), &bytes), Ok(expected));
     assert_eq!(set.clone().with(other, NOW).with(expired, NOW), set);
 
-    let seen = |kind, owner: &PeerId, _: &PackageName| {
+    let seen = seen_by(|kind, owner, _| {
         assert_eq!(kind, Kind::Claim);
         (*owner == KEYPAIRS[1].1).then_some(Revision::new(0, 2))
-    };
+    });
     let stale = Record::verify(&main_net(), &set.key(), &set.to_bytes(), NOW, seen);
     assert!(matches!(stale, Err(Rejected::Stale { .. })));
 }

@@ -6,8 +6,8 @@
 use crate::{
     package::{Artifact, Dependency, Digest, Manifest, PackageName},
     record::{
-        Claim, ClaimSet, ClaimStatus, Head, Message, NetworkName, Page, PageLink, Record,
-        RecordKey, Release, ReleaseEntry, Revision, Signed, Validity,
+        Claim, ClaimSet, ClaimStatus, Delegation, EquivocationProof, Head, Message, NetworkName,
+        Page, PageLink, Record, RecordKey, Release, ReleaseEntry, Revision, Signed, Validity,
     },
 };
 use data_encoding::HEXLOWER;
@@ -99,6 +99,24 @@ fn message() -> Signed<Message> {
     Signed::sign(&keypair(1), message).unwrap()
 }
 
+fn delegation() -> Delegation {
+    let quarter = Validity::starting(NOW - 3600, 90 * 24 * 60 * 60);
+    Delegation::sign(&keypair(1), &network(), peer(4), 300, quarter).unwrap()
+}
+
+/// A head that a publisher has signed, which holds for so many days.
+fn delegated(days: u64) -> Signed<Head> {
+    let (revision, releases) = (Revision::new(300, 7), vec![ReleaseEntry::of(&release())]);
+    let validity = Validity::starting(NOW - 60, days * 24 * 60 * 60);
+    let mut head = Head::live(network(), peer(1), revision, validity, manifest(), releases, None);
+    head.ext = delegation().to_ext();
+    Signed::sign(&keypair(4), head).unwrap()
+}
+
+fn proof() -> EquivocationProof {
+    EquivocationProof::new(&delegated(1), &delegated(2)).unwrap()
+}
+
 /// The key as text, and the record, as they are in a file.
 fn golden(file: &str) -> (RecordKey, Vec<u8>) {
     let (key, hex) = file.split_once('\n').unwrap();
@@ -111,7 +129,7 @@ fn check(file: &str, expected: &Record) {
     let (key, bytes) = golden(file);
     assert_eq!(expected.key(), key);
     assert_eq!(HEXLOWER.encode(&expected.to_bytes()), HEXLOWER.encode(&bytes));
-    let read = Record::verify(&network(), &key, &bytes, NOW, |_, _, _| None).unwrap();
+    let read = Record::verify(&network(), &key, &bytes, NOW, ()).unwrap();
     assert_eq!(read, *expected);
 }
 
@@ -119,7 +137,7 @@ fn check(file: &str, expected: &Record) {
 fn a_head_is_written_as_ever() {
     check(include_str!("../../../tests/golden/head.hex"), &Record::Head(head()));
     let (_, bytes) = golden(include_str!("../../../tests/golden/head.hex"));
-    let read = Signed::<Head>::verify_announcement(&network(), &bytes, NOW, |_, _| None).unwrap();
+    let read = Signed::<Head>::verify_announcement(&network(), &bytes, NOW, ()).unwrap();
     assert_eq!(read.body(), head().body());
 }
 
@@ -151,4 +169,31 @@ fn a_message_is_written_as_ever() {
     assert_eq!(HEXLOWER.encode(message().bytes()), hex);
     let read = Signed::verify_message(&network(), &bytes, NOW).unwrap();
     assert_eq!(read.body(), message().body());
+}
+
+#[test]
+fn a_delegated_head_is_written_as_ever() {
+    let file = include_str!("../../../tests/golden/delegated_head.hex");
+    check(file, &Record::Head(delegated(7)));
+}
+
+/// Bytes without a key, as they are in a file.
+fn bytes_of(file: &str) -> Vec<u8> {
+    let hex: String = file.lines().collect();
+    HEXLOWER.decode(hex.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_delegation_is_written_as_ever() {
+    let bytes = bytes_of(include_str!("../../../tests/golden/delegation.hex"));
+    assert_eq!(HEXLOWER.encode(&delegation().to_bytes()), HEXLOWER.encode(&bytes));
+    let read = Delegation::from_bytes(&bytes).unwrap();
+    assert_eq!((read.verify(), read), (Ok(()), delegation()));
+}
+
+#[test]
+fn a_proof_is_written_as_ever() {
+    let bytes = bytes_of(include_str!("../../../tests/golden/equivocation.hex"));
+    assert_eq!(HEXLOWER.encode(&proof().to_bytes()), HEXLOWER.encode(&bytes));
+    assert_eq!(EquivocationProof::verify(&network(), &bytes), Ok(proof()));
 }

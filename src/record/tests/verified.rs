@@ -15,7 +15,7 @@ fn what_is_signed_is_verified_and_reads_the_same() {
     assert_eq!(read.body(), page().body());
     let read = Signed::verify_message(&main_net(), message().bytes(), NOW).unwrap();
     assert_eq!(read.body(), message().body());
-    let read = Signed::verify_claim(&main_net(), claim(1).bytes(), NOW, |_, _| None).unwrap();
+    let read = Signed::verify_claim(&main_net(), claim(1).bytes(), NOW, ()).unwrap();
     assert_eq!((read.body(), read.owner()), (claim(1).body(), &peer(1)));
     for (key, bytes) in stored() {
         let record = verify(&key, &bytes).unwrap();
@@ -28,7 +28,7 @@ fn what_is_signed_is_verified_and_reads_the_same() {
 fn a_record_of_another_network_means_nothing() {
     let other: NetworkName = "test".parse().unwrap();
     for (key, bytes) in stored() {
-        let verified = Record::verify(&other, &key, &bytes, NOW, unseen);
+        let verified = Record::verify(&other, &key, &bytes, NOW, ());
         assert_eq!(verified, Err(Rejected::Network));
     }
     assert_eq!(Signed::verify_message(&other, message().bytes(), NOW), Err(Rejected::Network));
@@ -62,8 +62,7 @@ fn a_claim_or_a_message_is_no_record_by_itself() {
     let key = claim(1).key();
     assert_eq!(verify(&key, claim(1).bytes()), Err(Rejected::Kind { found: 4 }));
     assert_eq!(verify(&key, message().bytes()), Err(Rejected::Kind { found: 5 }));
-    let announced =
-        Signed::<Head>::verify_announcement(&main_net(), page().bytes(), NOW, |_, _| None);
+    let announced = Signed::<Head>::verify_announcement(&main_net(), page().bytes(), NOW, ());
     assert_eq!(announced, Err(Rejected::Kind { found: 3 }));
 }
 
@@ -81,7 +80,7 @@ fn size_format_and_kind_are_looked_at_first() {
 #[test]
 fn a_record_holds_from_its_issue_until_it_expires() {
     let (issued, expires) = (day().issued, day().expires);
-    let at = |now| Record::verify(&main_net(), &head(1).key(), head(1).bytes(), now, unseen);
+    let at = |now| Record::verify(&main_net(), &head(1).key(), head(1).bytes(), now, ());
     assert!(at(issued).is_ok());
     assert!(at(expires - 1).is_ok());
     assert_eq!(at(expires), Err(Rejected::Expired { expires, now: expires }));
@@ -97,7 +96,7 @@ fn releases_and_pages_do_not_expire() {
     for record in
         [(release().key(), release().bytes().to_vec()), (page().key(), page().bytes().to_vec())]
     {
-        let verified = Record::verify(&main_net(), &record.0, &record.1, u64::MAX, unseen).unwrap();
+        let verified = Record::verify(&main_net(), &record.0, &record.1, u64::MAX, ()).unwrap();
         assert_eq!(verified.expires(), None);
     }
 }
@@ -122,22 +121,22 @@ fn a_lifetime_is_neither_empty_nor_too_long() {
 #[test]
 fn a_head_below_what_has_been_seen_is_stale() {
     let known = Revision::new(0, 5);
-    let seen = |kind, owner: &PeerId, package: &PackageName| {
+    let seen = seen_by(|kind, owner, package| {
         assert_eq!((kind, *owner, package.clone()), (Kind::Head, peer(1), name()));
         Some(known)
-    };
+    });
     let at = |sequence| {
         let head = head(sequence);
-        Record::verify(&main_net(), &head.key(), head.bytes(), NOW, seen)
+        Record::verify(&main_net(), &head.key(), head.bytes(), NOW, &seen)
     };
     assert_eq!(at(4), Err(Rejected::Stale { known, found: Revision::new(0, 4) }));
     assert!(at(5).is_ok(), "the very one that has been seen");
     assert!(at(6).is_ok());
     let epoch = withdrawn();
-    assert!(Record::verify(&main_net(), &epoch.key(), epoch.bytes(), NOW, seen).is_ok());
+    assert!(Record::verify(&main_net(), &epoch.key(), epoch.bytes(), NOW, &seen).is_ok());
     let announced = |sequence| {
         let head = head(sequence);
-        Signed::<Head>::verify_announcement(&main_net(), head.bytes(), NOW, |_, _| Some(known))
+        Signed::<Head>::verify_announcement(&main_net(), head.bytes(), NOW, &seen)
     };
     assert!(matches!(announced(4), Err(Rejected::Stale { .. })));
     assert_eq!(announced(6), Ok(head(6)));

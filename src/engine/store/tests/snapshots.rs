@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::Delegation;
 
 fn restored(snapshot: &Snapshot, adjust: impl FnOnce(&mut Config)) -> SharedStore {
     let store = store(adjust);
@@ -24,6 +25,29 @@ pub(super) fn restart(store: &SharedStore, adjust: impl FnOnce(&mut Config)) -> 
     let store = SharedStore::new(local, &config, unix);
     store.restore(&Snapshot::from_bytes(&bytes).unwrap());
     store
+}
+
+#[test]
+fn a_restarted_store_still_knows_which_publishers_are_revoked() {
+    let (owner, publisher) = (keypair(1), keypair(2));
+    let (id, thief) = (owner.public().to_peer_id(), publisher.public().to_peer_id());
+    let store = store(|_| {});
+    store.publishes_for(keypair(3).public().to_peer_id(), 0);
+    // The owner has gone on to the next epoch with one of its packages.
+    let mut newer = live(&owner, "tool", "1.0.0", 1).body().clone();
+    newer.revision = Revision::new(1, 1);
+    put(&store, &Record::Head(Signed::sign(&owner, newer).unwrap())).unwrap();
+    // With another, the old publisher tries again.
+    let validity = Validity::starting(NOW - 9, 9_999);
+    let delegation = Delegation::sign(&owner, &NetworkName::default(), thief, 0, validity).unwrap();
+    let mut old = live(&owner, "other", "1.0.0", 1).body().clone();
+    (old.validity, old.ext) = (validity, delegation.to_ext());
+    let old = Record::Head(Signed::sign(&publisher, old).unwrap());
+    for store in [&store, &restart(&store, |_| {})] {
+        assert_eq!(store.epoch(&id), 1);
+        let refused = put(store, &old);
+        assert!(matches!(refused, Err(Refused::Rejected(Rejected::Revoked { .. }))), "{refused:?}");
+    }
 }
 
 #[test]
@@ -168,7 +192,7 @@ fn a_snapshot_that_is_cut_short_or_altered_anywhere_is_refused() {
 #[test]
 fn a_snapshot_of_what_comes_later_is_refused_and_not_half_read() {
     let (content, _) = FILE.split_at(FILE.len() - 32);
-    let later = [content, &[4, 1, 0], &[0; 32]].concat();
+    let later = [content, &[5, 1, 0], &[0; 32]].concat();
     let refused = Snapshot::from_bytes(&sealed(later)).unwrap_err();
     assert!(refused.to_string().contains("later version"), "{refused}");
 }

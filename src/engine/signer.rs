@@ -1,0 +1,124 @@
+//! How this node signs for its owner.
+
+use libp2p::{PeerId, identity::Keypair};
+
+use super::identity::Authority;
+use crate::{
+    Error, Manifest, NetworkName, Result,
+    record::{
+        Claim, ClaimStatus, Head, Pagination, Release, ReleaseEntry, Revision, Signed, Validity,
+        paginate, paginate_delegated,
+    },
+};
+
+/// Who signs, for whom and how long, and at which time.
+#[derive(Debug)]
+pub(super) struct Signer<'a> {
+    pub(super) keypair: &'a Keypair,
+    pub(super) authority: &'a Authority,
+    pub(super) network: &'a NetworkName,
+    pub(super) unix: u64,
+    pub(super) ttl: u64,
+    /// The highest epoch seen of the owner, in any of its packages.
+    pub(super) floor: u32,
+}
+
+impl Signer<'_> {
+    pub(super) fn owner(&self) -> PeerId {
+        self.authority.owner(self.keypair)
+    }
+
+    /// What a body carries that is signed here.
+    pub(super) fn ext(&self) -> Vec<u8> {
+        match self.authority {
+            Authority::Owner { .. } => Vec::new(),
+            Authority::Delegate(delegation) => delegation.to_ext(),
+        }
+    }
+
+    /// For as long as records are to hold, or as the delegation does.
+    pub(super) fn validity(&self) -> Validity {
+        let validity = Validity::starting(self.unix, self.ttl);
+        match self.authority {
+            Authority::Owner { .. } => validity,
+            Authority::Delegate(delegation) => Validity {
+                expires: validity.expires.min(delegation.validity().expires),
+                ..validity
+            },
+        }
+    }
+
+    /// Whether others will believe what is signed here of a package, of which `seen` is the highest revision seen.
+    pub(super) fn check(&self, seen: Revision) -> Result<()> {
+        let Authority::Delegate(delegation) = self.authority else { return Ok(()) };
+        if let Err(rejected) = delegation.check_time(self.unix) {
+            let remedy =
+                "the owner has to sign a new delegation, and the node to be started with it";
+            return Err(Error::invalid("delegation", format!("{rejected}; {remedy}")));
+        }
+        let (epoch, floor) = (delegation.epoch(), self.floor.max(seen.epoch));
+        if epoch < floor {
+            return Err(Error::Conflict {
+                reason: format!(
+                    "the delegation is revoked: its epoch is {epoch}, and the owner has gone on to {floor}; \
+                     the owner has to delegate epoch {floor} or a higher one"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// The revision after this one. The owner goes on in the next epoch where one is used up, lest anybody who got hold
+    /// of the last sequence could lock it out.
+    pub(super) fn revision_after(&self, seen: Revision) -> Result<Revision> {
+        let epoch = self.authority.epoch();
+        if seen.epoch < epoch {
+            return Ok(Revision::new(epoch, 1));
+        }
+        seen.next().or_else(|used_up| match self.authority {
+            Authority::Owner { .. } => {
+                let epoch = seen.epoch.checked_add(1).ok_or(used_up)?;
+                Ok(Revision::new(epoch, 1))
+            }
+            Authority::Delegate(_) => Err(Error::Conflict {
+                reason: format!(
+                    "epoch {} is used up; the owner has to delegate a higher one",
+                    seen.epoch
+                ),
+            }),
+        })
+    }
+
+    pub(super) fn release(&self, manifest: Manifest) -> Result<Signed<Release>> {
+        let mut release = Release::new(self.network.clone(), self.owner(), manifest);
+        release.ext = self.ext();
+        Signed::sign(self.keypair, release)
+    }
+
+    /// The claim that goes with a head.
+    pub(super) fn claim(&self, head: &Head, status: ClaimStatus) -> Result<Signed<Claim>> {
+        let mut claim = Claim::new(
+            head.network.clone(),
+            head.owner,
+            head.name.clone(),
+            head.revision,
+            head.validity,
+            status,
+        );
+        claim.ext = self.ext();
+        Signed::sign(self.keypair, claim)
+    }
+
+    pub(super) fn paginate(
+        &self,
+        latest: &Manifest,
+        releases: Vec<ReleaseEntry>,
+    ) -> Result<Pagination> {
+        match self.authority {
+            Authority::Owner { .. } => paginate(self.keypair, self.network, latest, 0, releases),
+            Authority::Delegate(delegation) => {
+                paginate_delegated(self.keypair, delegation, latest, releases)
+            }
+        }
+    }
+}
