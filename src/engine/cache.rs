@@ -77,7 +77,7 @@ impl Cache {
     pub(crate) fn outdate(&mut self, head: &Head, key: &RecordKey) {
         if let Some(entry) = self.records.get(key)
             && let Record::Head(known) = &*entry.record
-            && known.revision < head.revision
+            && known.rank() < head.rank()
         {
             self.remove(key);
         }

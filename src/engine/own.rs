@@ -8,7 +8,7 @@ use super::signer::Signer;
 use crate::{
     Digest, Error, Manifest, PackageId, PackageName, Result,
     record::{
-        Claim, ClaimSet, ClaimStatus, Head, Page, Pagination, Record, RecordKey, Release,
+        Claim, ClaimSet, ClaimStatus, Head, Page, Pagination, Rank, Record, RecordKey, Release,
         ReleaseEntry, Revision, Selection, Signed, latest, select,
     },
 };
@@ -91,6 +91,7 @@ pub(super) struct Changed {
 #[derive(Debug, Default)]
 struct Base {
     revision: Revision,
+    /// Whether the package is withdrawn, in the epoch in which this node signs or a later one.
     withdrawn: bool,
     releases: Vec<ReleaseEntry>,
     records: BTreeMap<Version, Signed<Release>>,
@@ -103,14 +104,14 @@ impl Base {
         let mut base = Self::default();
         if let Some(own) = own {
             base.revision = own.head.revision;
-            base.withdrawn = own.head.is_withdrawn();
+            base.withdrawn = signer.is_bound_by(own.head.rank());
             base.releases.clone_from(&own.releases);
             base.records.clone_from(&own.records);
             base.latest = own.head.latest().cloned();
         }
         if let Some(recalled) = recalled {
             base.revision = base.revision.max(recalled.head.revision);
-            base.withdrawn |= recalled.head.is_withdrawn();
+            base.withdrawn |= signer.is_bound_by(recalled.head.rank());
             for entry in &recalled.releases {
                 match base.releases.iter_mut().find(|known| known.version == entry.version) {
                     // A release is written once, and the network's copy was there first.
@@ -135,10 +136,14 @@ impl Base {
             base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
         }
         if base.withdrawn {
-            // Whichever of the two knows of releases: a tombstone has none.
-            base = Self { revision: base.revision, withdrawn: true, ..Self::default() };
+            base = base.withdrawn();
         }
         base
+    }
+
+    /// Whoever knows of releases: a tombstone has none.
+    fn withdrawn(self) -> Self {
+        Self { revision: self.revision, withdrawn: true, ..Self::default() }
     }
 
     fn entry(&self, version: &Version) -> Option<&ReleaseEntry> {
@@ -196,17 +201,20 @@ pub(super) fn missing_newest(
 
 /// Makes a change. Nothing is altered: what comes back is put in the place of what was.
 ///
-/// `seen` is the highest revision that was seen of the package, wherever: none is signed that is not above it.
+/// `seen` is the highest rank that was seen of the package, wherever: no head is signed that is not above it.
 pub(super) fn apply(
     own: Option<&OwnPackage>,
     recalled: Option<&Recalled>,
     change: &Change,
     standing: Standing,
-    seen: Revision,
+    seen: Rank,
     signer: &Signer<'_>,
 ) -> Result<Changed> {
     let mut base = Base::new(own, recalled, signer);
-    base.revision = base.revision.max(seen);
+    base.revision = base.revision.max(seen.revision());
+    if signer.is_bound_by(seen) {
+        base = base.withdrawn();
+    }
     let name = change.name().clone();
     let id = PackageId::owned(signer.owner(), name.clone());
     let id = match change.version() {

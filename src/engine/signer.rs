@@ -6,8 +6,8 @@ use super::identity::Authority;
 use crate::{
     Error, Manifest, NetworkName, Result,
     record::{
-        Claim, ClaimStatus, Head, Pagination, Release, ReleaseEntry, Revision, Signed, Validity,
-        paginate, paginate_delegated,
+        Claim, ClaimStatus, Head, Pagination, Rank, Release, ReleaseEntry, Revision, Signed,
+        Validity, paginate, paginate_delegated,
     },
 };
 
@@ -66,6 +66,11 @@ impl Signer<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Whether a head of this rank is the end of its package to whoever signs here: a higher epoch begins anew.
+    pub(super) fn is_bound_by(&self, rank: Rank) -> bool {
+        rank.withdrawn && self.authority.epoch() <= rank.epoch
     }
 
     /// The revision after this one. The owner goes on in the next epoch where one is used up, lest anybody who got hold

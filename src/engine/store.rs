@@ -34,8 +34,8 @@ pub use snapshot::Snapshot;
 use crate::{
     Config, Error, NetworkName, PackageName,
     record::{
-        EquivocationProof, Head, Kind, Record, RecordKey, Rejected, Revision, Seen, Selection,
-        Side, Signed, Verifier, select,
+        EquivocationProof, Head, Kind, Rank, Record, RecordKey, Rejected, Seen, Selection, Side,
+        Signed, Verifier, select,
     },
 };
 
@@ -201,19 +201,19 @@ impl Store {
         verified
     }
 
-    /// The revision that a record of this kind must not fall below. Claims have none: of one owner's the newest
+    /// The rank that a record of this kind must not fall below. Claims have none: of one owner's the newest
     /// wins, and an old one that is played again leads to a head, which does have one.
-    fn newest_seen(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
+    fn newest_seen(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {
         if kind != Kind::Head {
             return None;
         }
-        let mark = self.high_water.revision(owner, name);
+        let mark = self.high_water.rank(owner, name);
         if mark.is_some() {
             return mark;
         }
         // Marks are forgotten in a flood of other packages; what is held is not.
         match &self.records.get(&RecordKey::head(&self.network, owner, name))?.record {
-            Record::Head(head) => Some(head.revision),
+            Record::Head(head) => Some(head.rank()),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
         }
     }
@@ -276,7 +276,7 @@ impl Store {
     }
 
     fn is_withdrawn(&self, owner: &PeerId, name: &PackageName) -> bool {
-        if self.high_water.revision(owner, name).is_some() {
+        if self.high_water.rank(owner, name).is_some() {
             return self.high_water.is_withdrawn(owner, name);
         }
         // As with revisions: a tombstone that is held speaks for a mark that is forgotten.
@@ -409,7 +409,7 @@ impl Store {
 }
 
 impl Seen for Store {
-    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
+    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {
         self.newest_seen(kind, owner, name)
     }
 

@@ -1,7 +1,7 @@
 use libp2p::PeerId;
 
 use super::{
-    ClaimSet, Kind, NetworkName, RecordKey, Rejected, Revision, Validity,
+    ClaimSet, Kind, NetworkName, Rank, RecordKey, Rejected, Revision, Validity,
     codec::{self, Bytes},
     envelope,
     signed::sealed::{Placed, Wire},
@@ -92,8 +92,8 @@ impl Wire for Claim {
         Some(self.validity)
     }
 
-    fn revision(&self) -> Option<(Revision, &PackageName)> {
-        Some((self.revision, &self.name))
+    fn rank(&self) -> Option<(Rank, &PackageName)> {
+        Some((self.revision.into(), &self.name))
     }
 
     fn encode(&self) -> Result<Vec<u8>> {

@@ -1,7 +1,7 @@
 use libp2p::PeerId;
 
 use super::{
-    Kind, NetworkName, PageLink, RecordKey, Rejected, ReleaseEntry, Revision, Validity,
+    Kind, NetworkName, PageLink, Rank, RecordKey, Rejected, ReleaseEntry, Revision, Validity,
     codec::{self, Bytes, List, Text},
     page::check_releases,
     release::{check_manifest_size, check_owned_manifest, manifest_bytes},
@@ -112,6 +112,12 @@ impl Head {
         }
     }
 
+    /// Where it stands among the heads of its package: the highest one is kept.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        Rank { withdrawn: self.is_withdrawn(), ..self.revision.into() }
+    }
+
     /// Whether the owner has withdrawn the package.
     #[must_use]
     pub fn is_withdrawn(&self) -> bool {
@@ -171,8 +177,8 @@ impl Wire for Head {
         Some(self.validity)
     }
 
-    fn revision(&self) -> Option<(Revision, &PackageName)> {
-        Some((self.revision, &self.name))
+    fn rank(&self) -> Option<(Rank, &PackageName)> {
+        Some((Head::rank(self), &self.name))
     }
 
     fn encode(&self) -> Result<Vec<u8>> {

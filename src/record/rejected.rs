@@ -1,4 +1,4 @@
-use super::{Kind, MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, MAX_RECORD_BYTES, Revision};
+use super::{Kind, MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, MAX_RECORD_BYTES, Rank};
 use crate::Error;
 
 /// Why bytes from the network are not a record.
@@ -89,13 +89,13 @@ pub enum Rejected {
         expires: u64,
     },
 
-    /// A newer record of this package has been seen. Peers may hold such a record without fault.
-    #[error("revision {found} is below {known}, which has been seen")]
+    /// A newer record of this package has been seen, or the end of it. Peers may hold such a record without fault.
+    #[error("{found} does not come after {known}, which has been seen")]
     Stale {
-        /// The highest revision seen.
-        known: Revision,
-        /// The revision of this record.
-        found: Revision,
+        /// The highest rank seen.
+        known: Rank,
+        /// The rank of this record.
+        found: Rank,
     },
 
     /// The publisher's key has been replaced: a record of the owner with a higher epoch has been seen. Peers that

@@ -48,6 +48,45 @@ impl fmt::Display for Revision {
     }
 }
 
+/// What orders the heads of a package, wherever and in whatever order they arrive: the epoch decides, then whether it is
+/// the end, then the sequence.
+///
+/// So the end of a package is the end: once its owner has withdrawn it, no sequence leads past that. Only another epoch
+/// does, which only the owner's own key can begin: were a publisher's key stolen, whoever has it could else end packages
+/// for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Rank {
+    // The order of the fields is the order of comparison.
+    /// The epoch, compared first.
+    pub epoch: u32,
+    /// Whether the package is withdrawn by it.
+    pub withdrawn: bool,
+    /// The sequence within the epoch.
+    pub sequence: u64,
+}
+
+impl Rank {
+    /// Its epoch and sequence.
+    #[must_use]
+    pub const fn revision(self) -> Revision {
+        Revision::new(self.epoch, self.sequence)
+    }
+}
+
+/// That of a record which withdraws nothing.
+impl From<Revision> for Rank {
+    fn from(revision: Revision) -> Self {
+        Self { epoch: revision.epoch, withdrawn: false, sequence: revision.sequence }
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.revision().fmt(f)?;
+        f.write_str(if self.withdrawn { " (withdrawn)" } else { "" })
+    }
+}
+
 /// When a record holds: from `issued` until before `expires`, in Unix seconds, for at most
 /// [`MAX_LIFETIME_SECS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -27,7 +27,7 @@ pub enum Side {
     Right,
 }
 
-/// Selects between two heads of one package: the higher revision, and of one revision that with the
+/// Selects between two heads of one package: that of the higher [rank](super::Rank), and of one rank that with the
 /// lower digest. It is the same head whichever of them came first.
 ///
 /// ```
@@ -42,14 +42,19 @@ pub enum Side {
 /// ```
 #[must_use]
 pub fn select(left: &Signed<Head>, right: &Signed<Head>) -> Selection {
-    match left.revision.cmp(&right.revision) {
-        Ordering::Greater => Selection::Left,
-        Ordering::Less => Selection::Right,
-        Ordering::Equal => match left.digest().cmp(&right.digest()) {
-            Ordering::Equal => Selection::Same,
-            Ordering::Less => Selection::Equivocation { keep: Side::Left },
-            Ordering::Greater => Selection::Equivocation { keep: Side::Right },
-        },
+    if left.digest() == right.digest() {
+        return Selection::Same;
+    }
+    let is_left = match left.rank().cmp(&right.rank()) {
+        Ordering::Greater => true,
+        Ordering::Less => false,
+        Ordering::Equal => left.digest() < right.digest(),
+    };
+    match (left.revision == right.revision, is_left) {
+        (false, true) => Selection::Left,
+        (false, false) => Selection::Right,
+        (true, true) => Selection::Equivocation { keep: Side::Left },
+        (true, false) => Selection::Equivocation { keep: Side::Right },
     }
 }
 

@@ -3,7 +3,7 @@ use std::{cell::OnceCell, fmt, ops::Deref, sync::Arc};
 use libp2p::{PeerId, identity::Keypair};
 
 use super::{
-    Delegation, Kind, MAX_RECORD_BYTES, NetworkName, RecordKey, Rejected, Revision, Seen, Validity,
+    Delegation, Kind, MAX_RECORD_BYTES, NetworkName, Rank, RecordKey, Rejected, Seen, Validity,
     delegation::Grant,
     envelope::{self, Envelope},
     proven::Proven,
@@ -66,7 +66,7 @@ pub(super) mod sealed {
         }
 
         /// What orders it among its owner's records, for those that replace each other.
-        fn revision(&self) -> Option<(Revision, &PackageName)> {
+        fn rank(&self) -> Option<(Rank, &PackageName)> {
             None
         }
 
@@ -215,7 +215,7 @@ fn check_authority<T: Body>(signer: &PeerId, body: &T) -> Result<()> {
 
 /// What a delegation allows, whatever the time.
 fn check_record<T: Body>(body: &T, grant: &Grant) -> Result<(), Rejected> {
-    grant.check_record(body.revision().map(|(revision, _)| revision), body.validity())
+    grant.check_record(body.rank().map(|(rank, _)| rank.revision()), body.validity())
 }
 
 fn check_network<T: Body>(body: &T, network: &NetworkName) -> Result<(), Rejected> {
@@ -239,8 +239,8 @@ fn check_revision<T: Body>(
     grant: Option<&Grant>,
     seen: &impl Seen,
 ) -> Result<(), Rejected> {
-    let Some((found, name)) = body.revision() else { return Ok(()) };
-    if let Some(known) = seen.revision(T::KIND, body.owner(), name)
+    let Some((found, name)) = body.rank() else { return Ok(()) };
+    if let Some(known) = seen.rank(T::KIND, body.owner(), name)
         && found < known
     {
         return Err(Rejected::Stale { known, found });

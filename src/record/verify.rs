@@ -3,8 +3,8 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use super::{
-    Body, Claim, ClaimSet, Head, Kind, Message, NetworkName, Page, RecordKey, Rejected, Release,
-    Revision, Signed, Stored, proven::Proven, signed::Unproven,
+    Body, Claim, ClaimSet, Head, Kind, Message, NetworkName, Page, Rank, RecordKey, Rejected,
+    Release, Signed, Stored, proven::Proven, signed::Unproven,
 };
 use crate::package::PackageName;
 
@@ -12,9 +12,9 @@ use crate::package::PackageName;
 ///
 /// It should outlive the records that it was learned from, or an old one can be played again. `()` has seen nothing.
 pub trait Seen {
-    /// The highest revision ever seen of an owner's head ([`Kind::Head`]) or claim ([`Kind::Claim`]), by the
+    /// The highest rank ever seen of an owner's head ([`Kind::Head`]) or claim ([`Kind::Claim`]), by the
     /// package's name: none below is taken.
-    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision>;
+    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank>;
 
     /// The highest epoch ever seen of an owner, in any of its heads and claims, or 0: no
     /// [delegated](super::Delegation) head or claim below is taken.
@@ -22,7 +22,7 @@ pub trait Seen {
 }
 
 impl Seen for () {
-    fn revision(&self, _: Kind, _: &PeerId, _: &PackageName) -> Option<Revision> {
+    fn rank(&self, _: Kind, _: &PeerId, _: &PackageName) -> Option<Rank> {
         None
     }
 
@@ -32,8 +32,8 @@ impl Seen for () {
 }
 
 impl<S: Seen + ?Sized> Seen for &S {
-    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
-        (**self).revision(kind, owner, name)
+    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {
+        (**self).rank(kind, owner, name)
     }
 
     fn epoch(&self, owner: &PeerId) -> u32 {

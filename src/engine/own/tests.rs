@@ -35,7 +35,9 @@ impl Owner {
         });
         let standing = Standing::Confirmed { replicas: 0 };
         let seen = Revision::default();
-        apply(own, recalled.as_ref(), change, standing, seen, &self.signer()).unwrap().package
+        apply(own, recalled.as_ref(), change, standing, seen.into(), &self.signer())
+            .unwrap()
+            .package
     }
 
     fn register(&self, own: Option<&OwnPackage>, version: &str) -> OwnPackage {

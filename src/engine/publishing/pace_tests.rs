@@ -224,5 +224,5 @@ fn a_cached_head_is_not_answered_once_a_newer_one_was_seen() {
     assert!(lab.engine.known(now, &old.key(), Freshness::First).is_some());
     lab.engine.store.raise_high_water(&new);
     assert!(lab.engine.known(now, &old.key(), Freshness::First).is_none());
-    assert_eq!(lab.engine.store.high_water(Kind::Head, &new.owner, &new.name), Some(new.revision));
+    assert_eq!(lab.engine.store.high_water(Kind::Head, &new.owner, &new.name), Some(new.rank()));
 }

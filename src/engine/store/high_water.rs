@@ -14,7 +14,7 @@ use super::distance_of;
 use crate::{
     NetworkName, PackageName,
     package::{owner_from_key, owner_key},
-    record::{Head, RecordKey, Revision},
+    record::{Head, Rank, RecordKey},
 };
 
 /// No owner's packages take more than this part of the places, besides those that this node's own application
@@ -67,8 +67,7 @@ enum Worth {
 /// The newest head seen of a package.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
-    revision: Revision,
-    withdrawn: bool,
+    rank: Rank,
     /// Whether it has been told that there are two of this revision.
     equivocated: bool,
     worth: Worth,
@@ -80,8 +79,7 @@ struct Mark {
 pub(super) struct Remembered {
     pub(super) owner: [u8; 32],
     pub(super) name: PackageName,
-    pub(super) revision: Revision,
-    pub(super) withdrawn: bool,
+    pub(super) rank: Rank,
     pub(super) equivocated: bool,
     pub(super) wanted: bool,
 }
@@ -111,14 +109,14 @@ impl HighWater {
         self.marks.get(&package(owner, name)?)
     }
 
-    /// The highest revision seen, unless the package has been forgotten.
-    pub(super) fn revision(&self, owner: &PeerId, name: &PackageName) -> Option<Revision> {
-        self.mark(owner, name).map(|mark| mark.revision)
+    /// The highest rank seen, unless the package has been forgotten.
+    pub(super) fn rank(&self, owner: &PeerId, name: &PackageName) -> Option<Rank> {
+        self.mark(owner, name).map(|mark| mark.rank)
     }
 
     /// Whether the newest head seen is a tombstone.
     pub(super) fn is_withdrawn(&self, owner: &PeerId, name: &PackageName) -> bool {
-        self.mark(owner, name).is_some_and(|mark| mark.withdrawn)
+        self.mark(owner, name).is_some_and(|mark| mark.rank.withdrawn)
     }
 
     /// Remembers a head that was seen.
@@ -127,8 +125,7 @@ impl HighWater {
         self.merge(Remembered {
             owner,
             name: head.name.clone(),
-            revision: head.revision,
-            withdrawn: head.is_withdrawn(),
+            rank: head.rank(),
             equivocated: false,
             wanted: false,
         });
@@ -138,7 +135,7 @@ impl HighWater {
     pub(super) fn is_news(&mut self, head: &Head) -> bool {
         let mark = package(&head.owner, &head.name).and_then(|key| self.marks.get_mut(&key));
         match mark {
-            Some(mark) if mark.revision == head.revision => {
+            Some(mark) if mark.rank.revision() == head.revision => {
                 !std::mem::replace(&mut mark.equivocated, true)
             }
             _ => true,
@@ -159,23 +156,23 @@ impl HighWater {
 
     /// Takes in what is known of a package, the higher of what was known before and this.
     pub(super) fn merge(&mut self, seen: Remembered) {
-        let Remembered { owner, name, revision, withdrawn, equivocated, wanted } = seen;
+        let Remembered { owner, name, rank, equivocated, wanted } = seen;
         let key = Package { owner, name };
         self.clock += 1;
         let raised = self.clock;
         if let Some(mark) = self.marks.get_mut(&key) {
-            if mark.revision < revision {
-                (mark.revision, mark.withdrawn, mark.equivocated) =
-                    (revision, withdrawn, equivocated);
+            if mark.rank.revision() == rank.revision() {
+                mark.equivocated |= equivocated;
+            } else if mark.rank < rank {
+                mark.equivocated = equivocated;
+            }
+            if mark.rank < rank {
+                mark.rank = rank;
                 let before = std::mem::replace(&mut mark.raised, raised);
                 if matches!(mark.worth, Worth::Others(_)) {
                     self.by_owner.remove(&(owner, before));
                     self.by_owner.insert((owner, raised), key.name.clone());
                 }
-            } else if mark.revision == revision {
-                // Withdrawn is for good, whichever of two heads of one revision came first.
-                mark.withdrawn |= withdrawn;
-                mark.equivocated |= equivocated;
             }
         } else {
             let Some(peer) = owner_from_key(&owner) else { return };
@@ -185,7 +182,7 @@ impl HighWater {
                 let head = RecordKey::head(&self.network, &peer, &key.name);
                 Worth::Others(Reverse(distance_of(&self.local, &head)))
             };
-            let mark = Mark { revision, withdrawn, equivocated, worth, raised };
+            let mark = Mark { rank, equivocated, worth, raised };
             self.marks.insert(key.clone(), mark);
             self.enlist(&key, worth, raised);
             self.bound_share(&owner);
@@ -203,8 +200,7 @@ impl HighWater {
             Some(Remembered {
                 owner: key.owner,
                 name: key.name.clone(),
-                revision: mark.revision,
-                withdrawn: mark.withdrawn,
+                rank: mark.rank,
                 equivocated: mark.equivocated,
                 wanted: matches!(worth, Worth::Wanted(_)),
             })

@@ -10,7 +10,7 @@ use libp2p::PeerId;
 use super::{Refused, Store, StoreFact};
 use crate::{
     Config, PackageName,
-    record::{Head, Kind, Message, Record, RecordKey, Rejected, Revision, Seen, Signed},
+    record::{Head, Kind, Message, Rank, Record, RecordKey, Rejected, Seen, Signed},
 };
 
 /// The one store of a node, shared by its two users within one poll: Kademlia, which serves and fills it for
@@ -115,20 +115,20 @@ impl SharedStore {
         self.lock().high_water.want(owner, name);
     }
 
-    /// The highest revision seen of a package's records of this kind.
+    /// The highest rank seen of a package's records of this kind.
     pub(crate) fn high_water(
         &self,
         kind: Kind,
         owner: &PeerId,
         name: &PackageName,
-    ) -> Option<Revision> {
+    ) -> Option<Rank> {
         self.lock().newest_seen(kind, owner, name)
     }
 
     /// Whether a newer head of the same package has been seen.
     pub(crate) fn is_overtaken(&self, head: &Head) -> bool {
         let mark = self.high_water(Kind::Head, &head.owner, &head.name);
-        mark.is_some_and(|mark| head.revision < mark)
+        mark.is_some_and(|mark| head.rank() < mark)
     }
 
     /// Whether it is news that there are two heads of this one's revision.
@@ -202,8 +202,8 @@ impl SharedStore {
 struct SeenOfOthers<'a>(&'a Store);
 
 impl Seen for SeenOfOthers<'_> {
-    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
-        if *owner == self.0.owner { None } else { self.0.revision(kind, owner, name) }
+    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {
+        if *owner == self.0.owner { None } else { self.0.rank(kind, owner, name) }
     }
 
     fn epoch(&self, owner: &PeerId) -> u32 {

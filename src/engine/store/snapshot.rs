@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{SharedStore, Store, high_water::Remembered};
 use crate::{
     Error, NetworkName, PackageName, Result,
-    record::{MAX_RECORD_BYTES, Record, Revision},
+    record::{MAX_RECORD_BYTES, Rank, Record},
 };
 
 const MAGIC: &[u8] = b"peerage snapshot";
@@ -127,9 +127,9 @@ impl Snapshot {
             let wire = MarkWire {
                 owner: mark.owner,
                 name: mark.name.as_str(),
-                epoch: mark.revision.epoch,
-                sequence: mark.revision.sequence,
-                withdrawn: mark.withdrawn,
+                epoch: mark.rank.epoch,
+                sequence: mark.rank.sequence,
+                withdrawn: mark.rank.withdrawn,
                 equivocated: mark.equivocated,
                 wanted: mark.wanted,
             };
@@ -200,8 +200,11 @@ impl Snapshot {
                 self.marks.push(Remembered {
                     owner: wire.owner,
                     name: name(wire.name)?,
-                    revision: Revision::new(wire.epoch, wire.sequence),
-                    withdrawn: wire.withdrawn,
+                    rank: Rank {
+                        epoch: wire.epoch,
+                        withdrawn: wire.withdrawn,
+                        sequence: wire.sequence,
+                    },
                     equivocated: wire.equivocated,
                     wanted: wire.wanted,
                 });

@@ -3,7 +3,7 @@ use libp2p::identity::Keypair;
 use super::{replication::REPLICATION_SECS, *};
 use crate::{
     Manifest,
-    record::{Claim, ClaimSet, ClaimStatus, Release, ReleaseEntry, Validity},
+    record::{Claim, ClaimSet, ClaimStatus, Release, ReleaseEntry, Revision, Validity},
 };
 
 mod histories;
@@ -160,7 +160,10 @@ fn a_held_head_stands_against_older_ones_when_its_mark_is_forgotten() {
     let older = Record::Head(live(&owner, "tool", "1.0.0", 1));
     let rejected = store.verify(&older.key(), &older.to_bytes()).unwrap_err();
 
-    assert_eq!(rejected, Rejected::Stale { known: newer.revision, found: Revision::new(0, 1) });
+    assert_eq!(
+        rejected,
+        Rejected::Stale { known: newer.rank(), found: Revision::new(0, 1).into() }
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Error, Receipt,
-    record::{Delegation, EquivocationProof, Rejected, ReleaseList},
+    record::{Delegation, EquivocationProof, Kind, Rejected, ReleaseList},
 };
 
 /// The owner's key, which no engine ever holds.
@@ -110,7 +110,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
     let own = lab.engine.own.get(&head.name).cloned();
     let signer = lab.engine.signer(lab.now());
     let standing = own::Standing::Unconfirmed;
-    let changed = own::apply(own.as_ref(), None, &change, standing, head.revision, &signer);
+    let changed = own::apply(own.as_ref(), None, &change, standing, head.rank(), &signer);
     for record in changed.unwrap().records {
         let network = NetworkName::default();
         let read = Record::verify(&network, &record.key(), &record.to_bytes(), UNIX, ());
@@ -144,7 +144,7 @@ fn a_head_is_not_signed_again_where_that_makes_it_last_no_longer() {
     let late = Now { mono: lab.mono, unix: UNIX + 3000 };
     let standing = own::Standing::Unconfirmed;
     let signer = lab.engine.signer(late);
-    let changed = own::apply(own, None, &change, standing, head.revision, &signer).unwrap();
+    let changed = own::apply(own, None, &change, standing, head.rank(), &signer).unwrap();
     assert_eq!(changed.package.head, head);
 }
 
@@ -303,6 +303,51 @@ fn the_owner_revokes_by_an_epoch_of_its_own() {
     // Its own older records need no renewal.
     let (_, own) = published_by(&owner(), "third", 1);
     assert_eq!(hear(&mut reader, &own), Verdict::Accept);
+}
+
+/// What whoever has stolen the first publisher's key says about "tool".
+fn stolen_end() -> Signed<Head> {
+    let mut thief = publisher(1, 0, MONTH);
+    signed(&mut thief, "tool", "1.0.0");
+    let name = "tool".parse().unwrap();
+    let (_, waiting) = thief.ask(|reply| Command::Unregister { name, confirmation: 0, reply });
+    assert!(!matches!(answer(waiting), Some(Err(_))));
+    head_of(&thief, "tool")
+}
+
+#[test]
+fn within_an_epoch_the_end_of_a_package_is_the_end() {
+    let end = stolen_end();
+    assert!(end.is_withdrawn());
+    let mut reader = Lab::new(Config::new());
+    assert_eq!(hear(&mut reader, &end), Verdict::Accept);
+    let mut honest = publisher(1, 0, MONTH);
+    for version in ["1.0.0", "2.0.0", "3.0.0"] {
+        let head = signed(&mut honest, "tool", version);
+        assert_eq!(hear(&mut reader, &head), Verdict::Ignore, "{}", head.rank());
+    }
+    // Whoever has published it is told so, too.
+    honest.engine.store.raise_high_water(&end);
+    assert!(matches!(refused(&mut honest, "tool"), Error::Withdrawn { .. }));
+    // In the other order it ends there as well.
+    let mut reader = Lab::new(Config::new());
+    assert_eq!(hear(&mut reader, &head_of(&honest, "tool")), Verdict::Accept);
+    assert_eq!(hear(&mut reader, &end), Verdict::Accept);
+    let mark = reader.engine.store.high_water(Kind::Head, &end.owner, &end.name);
+    assert_eq!(mark, Some(end.rank()));
+}
+
+#[test]
+fn an_owner_begins_anew_after_whoever_stole_a_publisher_s_key_has_ended_its_package() {
+    let end = stolen_end();
+    let mut reader = Lab::new(Config::new());
+    assert_eq!(hear(&mut reader, &end), Verdict::Accept);
+    let mut next = publisher(2, 1, MONTH);
+    next.engine.store.raise_high_water(&end);
+    let head = signed(&mut next, "tool", "1.0.1");
+    assert_eq!((head.revision, head.is_withdrawn()), (Revision::new(1, 1), false));
+    assert_eq!(hear(&mut reader, &head), Verdict::Accept);
+    assert_eq!(hear(&mut reader, &end), Verdict::Ignore);
 }
 
 #[test]

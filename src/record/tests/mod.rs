@@ -106,8 +106,8 @@ fn stored() -> Vec<(RecordKey, Vec<u8>)> {
 struct SeenBy<F>(F, u32);
 
 impl<F: Fn(Kind, &PeerId, &PackageName) -> Option<Revision>> Seen for SeenBy<F> {
-    fn revision(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Revision> {
-        (self.0)(kind, owner, name)
+    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {
+        (self.0)(kind, owner, name).map(Rank::from)
     }
 
     fn epoch(&self, _: &PeerId) -> u32 {

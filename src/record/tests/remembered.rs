@@ -68,7 +68,7 @@ fn only_the_signature_is_remembered() {
     verified(&mut verifier, &head.key(), head.bytes()).unwrap();
     verifier.verify_announcement(&main_net(), head.bytes(), NOW, ()).unwrap();
 
-    let stale = Rejected::Stale { known, found: head.revision };
+    let stale = Rejected::Stale { known: known.into(), found: head.rank() };
     let late = Rejected::Expired { expires, now: expires };
     let other: NetworkName = "other".parse().unwrap();
     let key = head.key();

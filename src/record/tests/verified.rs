@@ -129,7 +129,10 @@ fn a_head_below_what_has_been_seen_is_stale() {
         let head = head(sequence);
         Record::verify(&main_net(), &head.key(), head.bytes(), NOW, &seen)
     };
-    assert_eq!(at(4), Err(Rejected::Stale { known, found: Revision::new(0, 4) }));
+    assert_eq!(
+        at(4),
+        Err(Rejected::Stale { known: known.into(), found: Revision::new(0, 4).into() })
+    );
     assert!(at(5).is_ok(), "the very one that has been seen");
     assert!(at(6).is_ok());
     let epoch = withdrawn();

@@ -6,7 +6,8 @@ use super::{snapshots::restart, *};
 
 const HISTORIES: u64 = 10_000;
 
-/// Heads of one package, the last one a tombstone or not, with lifetimes that end in any order; and releases.
+/// Heads of one package, with lifetimes that end in any order, and releases. One of the heads is a tombstone or none is;
+/// its owner may have signed live ones after it all the same.
 struct Package {
     owner: PeerId,
     name: PackageName,
@@ -33,8 +34,7 @@ static PACKAGES: LazyLock<Vec<Package>> = LazyLock::new(|| {
             entries[1].yanked = sequence > 2;
             Head::live(network, owner, revision, validity, latest, entries, None)
         };
-        let heads = (1..=withdrawn_at.unwrap_or(5))
-            .map(|sequence| Signed::sign(&keypair, head(sequence)).unwrap());
+        let heads = (1..=5).map(|sequence| Signed::sign(&keypair, head(sequence)).unwrap());
         Package {
             owner,
             name: name(package),
@@ -42,7 +42,7 @@ static PACKAGES: LazyLock<Vec<Package>> = LazyLock::new(|| {
             releases: releases.into_iter().map(Record::Release).collect(),
         }
     };
-    vec![package(1, "tool", None), package(1, "gone", Some(5)), package(2, "gone", Some(4))]
+    vec![package(1, "tool", None), package(1, "gone", Some(5)), package(2, "gone", Some(3))]
 });
 
 /// Records of strangers, enough of them to push everything else out of a small store.
@@ -77,7 +77,7 @@ fn small(config: &mut Config) {
 /// What a reader of a store has been told so far.
 #[derive(Default)]
 struct Reader {
-    revision: Option<Revision>,
+    rank: Option<Rank>,
     withdrawn: bool,
 }
 
@@ -86,9 +86,9 @@ impl Reader {
     fn read(&mut self, store: &SharedStore, package: &Package, context: &str) {
         let key = RecordKey::head(&NetworkName::default(), &package.owner, &package.name);
         if let Some(Record::Head(head)) = store.held(&key) {
-            assert!(self.revision <= Some(head.revision), "{context}: a sequence decreased");
+            assert!(self.rank <= Some(head.rank()), "{context}: it went back");
             assert!(!self.withdrawn || head.is_withdrawn(), "{context}: came back to life");
-            self.revision = Some(head.revision);
+            self.rank = Some(head.rank());
             self.withdrawn |= head.is_withdrawn();
             store.want(&head.owner, &head.name);
         }
@@ -96,9 +96,9 @@ impl Reader {
             let held = package.releases.iter().any(|release| store.bytes(&release.key()).is_some());
             assert!(!held, "{context}: a release of a withdrawn package is held");
         }
-        for head in package.heads.iter().filter(|head| Some(head.revision) < self.revision) {
+        for head in package.heads.iter().filter(|head| Some(head.rank()) < self.rank) {
             let older = Record::Head(head.clone());
-            assert!(put(store, &older).is_err(), "{context}: {:?} was taken", head.revision);
+            assert!(put(store, &older).is_err(), "{context}: {} was taken", head.rank());
         }
     }
 }
@@ -170,7 +170,7 @@ fn every_order_of_arrival_ends_with_the_newest_with_and_without_restarts() {
                 store = restart(&store, |_| {});
             }
         }
-        let newest = package.heads.last().unwrap();
+        let newest = package.heads.iter().max_by_key(|head| head.rank()).unwrap();
         let held = store.held(&newest.key());
         assert_eq!(held, Some(Record::Head(newest.clone())), "round {round}");
     }

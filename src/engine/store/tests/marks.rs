@@ -1,6 +1,7 @@
 //! What is remembered of packages, under those who would have it forgotten.
 
-use super::*;
+use super::{high_water::Remembered, *};
+use crate::package::owner_key;
 
 const BOUND: usize = 64;
 
@@ -16,9 +17,13 @@ fn owner(n: u64) -> PeerId {
 }
 
 fn seen(marks: &mut HighWater, owner: PeerId, package: &str, sequence: u64) {
-    let revision = Revision::new(0, sequence);
-    let (network, name) = (NetworkName::default(), name(package));
-    marks.raise(&Head::withdrawn(network, owner, name, revision, validity(), ""));
+    marks.merge(Remembered {
+        owner: owner_key(&owner).unwrap(),
+        name: name(package),
+        rank: Revision::new(0, sequence).into(),
+        equivocated: false,
+        wanted: false,
+    });
 }
 
 #[test]
@@ -29,10 +34,10 @@ fn one_owner_of_many_packages_flushes_its_own_oldest_only() {
     for i in 0..10_000 {
         seen(&mut marks, flooder, &format!("flood-{i}"), 1);
     }
-    assert_eq!(marks.revision(&victim, &name("victim")), Some(Revision::new(0, 5)));
+    assert_eq!(marks.rank(&victim, &name("victim")), Some(Revision::new(0, 5).into()));
     let last = (9_996..10_000).map(|i| name(&format!("flood-{i}")));
-    assert!(last.into_iter().all(|name| marks.revision(&flooder, &name).is_some()));
-    assert_eq!(marks.revision(&flooder, &name("flood-9995")), None);
+    assert!(last.into_iter().all(|name| marks.rank(&flooder, &name).is_some()));
+    assert_eq!(marks.rank(&flooder, &name("flood-9995")), None);
     assert_eq!(marks.all().count(), 1 + BOUND / 16);
 }
 
@@ -43,8 +48,8 @@ fn what_is_raised_again_is_not_the_oldest() {
     for (i, package) in ["a", "b", "c", "d", "a", "e"].into_iter().enumerate() {
         seen(&mut marks, owner, package, i as u64);
     }
-    assert_eq!(marks.revision(&owner, &name("a")), Some(Revision::new(0, 4)));
-    assert_eq!(marks.revision(&owner, &name("b")), None);
+    assert_eq!(marks.rank(&owner, &name("a")), Some(Revision::new(0, 4).into()));
+    assert_eq!(marks.rank(&owner, &name("b")), None);
 }
 
 #[test]
@@ -57,8 +62,8 @@ fn a_flood_of_owners_leaves_the_nearest_and_takes_neither_own_nor_read_packages(
     for owner in &packages {
         seen(&mut marks, *owner, "flood", 1);
     }
-    assert!(marks.revision(&local, &name("own")).is_some());
-    assert!(marks.revision(&owner(0), &name("read")).is_some());
+    assert!(marks.rank(&local, &name("own")).is_some());
+    assert!(marks.rank(&owner(0), &name("read")).is_some());
     assert_eq!(marks.all().count(), BOUND);
     let mut nearest = packages.clone();
     let local = KBucketKey::from(local);
@@ -67,7 +72,7 @@ fn a_flood_of_owners_leaves_the_nearest_and_takes_neither_own_nor_read_packages(
         distance_of(&local, &key)
     });
     for (i, owner) in nearest.iter().enumerate() {
-        let is_known = marks.revision(owner, &name("flood")).is_some();
+        let is_known = marks.rank(owner, &name("flood")).is_some();
         assert_eq!(is_known, i < BOUND - 2, "the {i}th nearest");
     }
 }
@@ -99,7 +104,7 @@ fn the_highest_stays_whichever_comes_first_and_withdrawn_is_for_good() {
     for sequence in [3, 5, 1, 4] {
         seen(&mut marks, owner, "tool", sequence);
     }
-    assert_eq!(marks.revision(&owner, &name("tool")), Some(Revision::new(0, 5)));
+    assert_eq!(marks.rank(&owner, &name("tool")), Some(Revision::new(0, 5).into()));
     let both: [&Head; 2] = [&live(&keypair, "tool", "1.0.0", 1), &tombstone(&keypair, "tool", 1)];
     for order in [[0, 1], [1, 0]] {
         let (mut marks, _) = self::marks();

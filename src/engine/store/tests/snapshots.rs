@@ -124,8 +124,8 @@ fn what_is_known_now_is_merged_with_what_was_known_then() {
     }
     store.restore(&old.snapshot(Vec::new()));
     let mark = |package| store.high_water(Kind::Head, &id, &name(package));
-    assert_eq!(mark("older"), Some(Revision::new(0, 5)));
-    assert_eq!(mark("newer"), Some(Revision::new(0, 9)));
+    assert_eq!(mark("older"), Some(Revision::new(0, 5).into()));
+    assert_eq!(mark("newer"), Some(Revision::new(0, 9).into()));
 }
 
 #[test]
