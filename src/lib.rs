@@ -105,6 +105,8 @@ mod engine;
 mod error;
 mod event;
 mod freshness;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 pub mod net;
 mod node;

@@ -179,7 +179,7 @@ pub(crate) enum QueryEnd {
     Bootstrapped,
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl QueryEnd {
     /// The end of a lookup that so many peers have answered, which is all that there are.
     pub(crate) fn answered_by(peers: u32) -> Self {

@@ -63,8 +63,11 @@ mod recent;
 mod reputation;
 mod signer;
 mod store;
+// What is for tests may unwrap, and clippy takes it for that only where nothing else is said.
 #[cfg(test)]
 mod tests;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod tests;
 mod topics;
 pub mod wheel;
 
@@ -489,7 +492,7 @@ impl Drop for Engine {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Engine {
     /// Whether nothing is retained on behalf of any caller.
     pub(crate) fn is_at_rest(&self) -> bool {

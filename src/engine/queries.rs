@@ -333,7 +333,7 @@ impl Queries {
         })
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn is_empty(&self) -> bool {
         self.lookups.len() == 0
             && self.puts.is_empty()

@@ -1,4 +1,7 @@
 //! The engine alone: facts go in, actions and answers come out, and time is a number.
+//!
+//! The random calls and facts of [`random`] are the fuzz target `engine` as well, and what they need is compiled for it.
+#![cfg_attr(fuzzing, allow(dead_code, reason = "most helpers are for the tests alone"))]
 
 use futures::{FutureExt, channel::oneshot};
 
@@ -11,16 +14,26 @@ use crate::{
     },
 };
 
+#[cfg(test)]
 mod changes;
+#[cfg(test)]
 mod conduct;
+#[cfg(test)]
 mod confirming;
+#[cfg(test)]
 mod crowds;
+#[cfg(test)]
 mod delegation;
+#[cfg(test)]
 mod freshness;
+#[cfg(test)]
 mod lookups;
+#[cfg(test)]
 mod news;
-mod random;
+pub(crate) mod random;
+#[cfg(test)]
 mod repairs;
+#[cfg(test)]
 mod shelf;
 
 const UNIX: u64 = 2_000_000_000;
@@ -51,7 +64,11 @@ impl Lab {
 
     /// An engine that knows nobody yet.
     fn untouched(config: Config) -> Self {
-        let keypair = Keypair::generate_ed25519();
+        Self::of(Keypair::generate_ed25519(), config)
+    }
+
+    /// An engine with this key pair, which knows nobody yet.
+    fn of(keypair: Keypair, config: Config) -> Self {
         let shelf = Shelf::default();
         let store = SharedStore::new(keypair.public().to_peer_id(), &config, UNIX);
         let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());

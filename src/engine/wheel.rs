@@ -44,6 +44,10 @@ use self::{
 };
 use super::pages::{Links, NIL, Pages};
 
+#[cfg(test)]
+mod model;
+#[cfg(all(fuzzing, not(test)))]
+pub(crate) mod model;
 mod slots;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ mod actions;
 mod bell;
 mod builder;
 mod facts;
-mod record_store;
+pub(crate) mod record_store;
 mod routing;
 
 pub use builder::NodeBuilder;

@@ -145,7 +145,7 @@ impl Lookups {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn len(&self) -> usize {
         self.pages.len()
     }

@@ -1,39 +1,25 @@
 //! Whatever callers, peers and clocks do: every call is answered exactly once, none later than its deadline
 //! and a tick, and at the end nothing is retained.
+//!
+//! What they do is decided by dice: thrown from a seed in the test, and by the bytes of an input under the fuzzer.
 
-use std::{
-    collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::collections::{BTreeMap, HashMap};
+#[cfg(test)]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::{Announcement, Direction, Error, Found, Receipt, Versions};
+use crate::{Announcement, Direction, Found, Receipt, Versions};
 
+mod dice;
 mod world;
 
-use world::{HOLDINGS, WORLD, holding};
+use dice::Dice;
+use world::{HOLDINGS, IDENTITIES, WORLD};
 
 /// Cases in an ordinary run. `PEERAGE_CASES` asks for more.
 const CASES: u64 = 2_000;
-const STEPS: u64 = 200;
+const STEPS: usize = 200;
 const TICK: Duration = Duration::from_millis(10);
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): a seed is all that is needed to see a failure again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
-        if from.is_empty() { None } else { Some(from[self.roll(from.len())]) }
-    }
-}
 
 /// A call that has not been answered as far as its caller knows.
 enum Waiting {
@@ -110,8 +96,8 @@ enum Running {
 struct Chaos {
     lab: Lab,
     dice: Dice,
-    waiting: HashMap<Ticket, Asked>,
-    running: HashMap<QueryKey, Running>,
+    waiting: BTreeMap<Ticket, Asked>,
+    running: BTreeMap<QueryKey, Running>,
     dials: Vec<Ticket>,
     bootstrap_dials: usize,
     peers: Vec<PeerId>,
@@ -142,8 +128,7 @@ impl Chaos {
         }
     }
 
-    fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
+    fn new(mut dice: Dice) -> Self {
         let limits = Limits::new()
             .with_running_queries(1 + dice.roll(4))
             .with_waiting_calls(4 + dice.roll(40))
@@ -156,19 +141,16 @@ impl Chaos {
             .with_cache_ttl(Duration::from_secs(5))
             .with_sweep_granularity(TICK)
             .with_bootstrap(bootstrap);
-        let lab = Lab::untouched(config);
-        let own = (0..3)
-            .flat_map(|n| holding(lab.engine.keypair.clone(), &format!("own-{n}")).records)
-            .collect();
+        let identity = &IDENTITIES[dice.roll(IDENTITIES.len())];
         Self {
-            lab,
-            own,
+            lab: Lab::of(identity.keypair.clone(), config),
+            own: identity.records.clone(),
             seen: HashMap::new(),
-            voters: (0..8).map(|_| PeerId::random()).collect(),
-            liars: (0..2).map(|_| PeerId::random()).collect(),
+            voters: (0..8).map(|_| dice.peer()).collect(),
+            liars: (0..2).map(|_| dice.peer()).collect(),
             dice,
-            waiting: HashMap::new(),
-            running: HashMap::new(),
+            waiting: BTreeMap::new(),
+            running: BTreeMap::new(),
             dials: Vec::new(),
             bootstrap_dials: 0,
             peers: Vec::new(),
@@ -259,7 +241,7 @@ impl Chaos {
             }
             9 => self.wait(|reply| Command::Bootstrap { reply }, Waiting::Known),
             10 => {
-                let peer = PeerId::random();
+                let peer = self.dice.peer();
                 let addresses = vec!["/memory/9".parse().unwrap()];
                 self.wait(|reply| Command::Dial { peer, addresses, reply }, Waiting::Dialed);
             }
@@ -272,8 +254,7 @@ impl Chaos {
     }
 
     fn network(&mut self) {
-        let mut queries: Vec<QueryKey> = self.running.keys().copied().collect();
-        queries.sort_unstable();
+        let queries: Vec<QueryKey> = self.running.keys().copied().collect();
         match self.dice.roll(11) {
             10 => {
                 // A peer hands a record over.
@@ -297,16 +278,14 @@ impl Chaos {
                         self.lab.learn(Fact::Copy { query, from, bytes });
                     }
                 } else if let Some(query) = self.dice.pick(&queries) {
-                    let head = self.head();
-                    let mut fact = copy(query, &head);
-                    if let Fact::Copy { bytes, from, .. } = &mut fact
-                        && self.dice.roll(4) == 0
-                    {
+                    let mut bytes = self.head().bytes().to_vec();
+                    let mut from = self.dice.peer();
+                    if self.dice.roll(4) == 0 {
                         let place = self.dice.roll(bytes.len());
                         bytes[place] ^= 1;
-                        *from = Some(self.liars[self.dice.roll(self.liars.len())]);
+                        from = self.liars[self.dice.roll(self.liars.len())];
                     }
-                    self.lab.learn(fact);
+                    self.lab.learn(Fact::Copy { query, from: Some(from), bytes });
                 }
             }
             3..6 => {
@@ -315,7 +294,7 @@ impl Chaos {
                 }
             }
             6 => {
-                let peer = PeerId::random();
+                let peer = self.dice.peer();
                 self.peers.push(peer);
                 let address = "/memory/5".parse().unwrap();
                 self.lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
@@ -346,7 +325,7 @@ impl Chaos {
             Running::Lookup(_) => QueryEnd::Lookup {
                 answered: u32::from(self.dice.roll(3) > 0),
                 unheard: u32::from(self.dice.roll(3) == 0),
-                without: (0..self.dice.roll(4)).map(|_| PeerId::random()).collect(),
+                without: (0..self.dice.roll(4)).map(|_| self.dice.peer()).collect(),
             },
             Running::Put => QueryEnd::Stored { replicas: u32::from(self.dice.roll(3) > 0) },
             Running::Bootstrap => QueryEnd::Bootstrapped,
@@ -368,8 +347,7 @@ impl Chaos {
     }
 
     fn cancel(&mut self) {
-        let mut tickets: Vec<Ticket> = self.waiting.keys().copied().collect();
-        tickets.sort_unstable();
+        let tickets: Vec<Ticket> = self.waiting.keys().copied().collect();
         if let Some(ticket) = self.dice.pick(&tickets) {
             self.waiting.remove(&ticket);
             self.lab.engine.cancel(ticket);
@@ -449,7 +427,11 @@ impl Chaos {
 
     fn run(mut self) {
         self.settle();
-        for _ in 0..self.dice.roll(usize::try_from(STEPS).unwrap()) {
+        let most = self.dice.steps(STEPS);
+        for _ in 0..most {
+            if self.dice.is_spent() {
+                break;
+            }
             match self.dice.roll(10) {
                 0..4 => self.call(),
                 4..8 => self.network(),
@@ -486,6 +468,12 @@ impl Chaos {
     }
 }
 
+/// What these bytes decide.
+#[cfg(fuzzing)]
+pub(crate) fn drive(bytes: &[u8]) {
+    Chaos::new(Dice::of_bytes(bytes)).run();
+}
+
 #[test]
 fn every_call_is_answered_once_and_in_time_and_nothing_is_retained() {
     let cases = std::env::var("PEERAGE_CASES").map_or(CASES, |cases| cases.parse().unwrap());
@@ -494,7 +482,8 @@ fn every_call_is_answered_once_and_in_time_and_nothing_is_retained() {
         for first in 0..threads {
             scope.spawn(move || {
                 for seed in (first as u64..cases).step_by(threads) {
-                    let outcome = catch_unwind(AssertUnwindSafe(|| Chaos::new(seed).run()));
+                    let outcome =
+                        catch_unwind(AssertUnwindSafe(|| Chaos::new(Dice::of_seed(seed)).run()));
                     assert!(outcome.is_ok(), "with seed {seed}");
                 }
             });
@@ -509,6 +498,6 @@ fn an_answer_that_was_never_given_is_noticed() {
     let noticed = catch_unwind(AssertUnwindSafe(|| Waiting::Package(receiver).is_answered()));
     assert!(noticed.is_err());
     let (reply, receiver) = Reply::<Box<Package>>::channel();
-    reply.send(Err(Error::NoPeers));
+    reply.send(Err(crate::Error::NoPeers));
     assert!(Waiting::Package(receiver).is_answered());
 }

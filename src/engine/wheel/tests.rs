@@ -120,6 +120,19 @@ fn the_longest_duration_never_expires_and_can_be_cancelled() {
 }
 
 #[test]
+fn a_clock_beyond_the_last_tick_finds_what_came_before_it_and_nothing_else() {
+    let last = Duration::from_nanos(u64::MAX);
+    for clock in [last, last + ms(1), 2 * last, Duration::MAX] {
+        let mut wheel = Wheel::new(Duration::ZERO);
+        wheel.insert(last - Duration::from_nanos(1), "the last that can be told");
+        let never = [last, last + ms(1), clock].map(|deadline| wheel.insert(deadline, "never"));
+        assert_eq!(drain(&mut wheel, clock), ["the last that can be told"]);
+        assert_eq!(wheel.next_deadline(), None, "at {clock:?}");
+        assert!(never.into_iter().all(|key| wheel.cancel(key).is_some()));
+    }
+}
+
+#[test]
 fn a_retry_is_cancelled_and_the_timeout_still_comes() {
     let mut wheel = Wheel::new(TICK);
     let retry = wheel.insert(ms(250), "retry");

@@ -8,13 +8,20 @@ use super::*;
 pub(super) static WORLD: LazyLock<Vec<(PackageId, [Signed<Head>; 2])>> = LazyLock::new(|| {
     (0..6)
         .map(|n| {
-            let keypair = Keypair::generate_ed25519();
+            let keypair = keypair(0x10, n);
             let (name, sequence) = (format!("package-{}", n % 3), 1 + n);
             let (id, old) = published_by(&keypair, &name, sequence);
             (id, [old, published_by(&keypair, &name, sequence + 1).1])
         })
         .collect()
 });
+
+/// Key pairs that are the same in every run, so that a seed or an input is all that is needed to see a failure again.
+fn keypair(family: u8, number: u64) -> Keypair {
+    let mut secret = [family; 32];
+    secret[..8].copy_from_slice(&number.to_le_bytes());
+    Keypair::ed25519_from_bytes(secret).unwrap()
+}
 
 /// Everything that the network may hold of a package: heads of which the last withdraws it, a release that is not the
 /// newest, and its claim.
@@ -23,13 +30,18 @@ pub(super) struct Holding {
     pub(super) records: Vec<(RecordKey, Vec<u8>)>,
 }
 
-pub(super) fn holding(keypair: Keypair, name: &str) -> Holding {
+fn holding(keypair: Keypair, name: &str) -> Holding {
+    let records = records(&keypair, name);
+    Holding { keypair, records }
+}
+
+fn records(keypair: &Keypair, name: &str) -> Vec<(RecordKey, Vec<u8>)> {
     let network = crate::NetworkName::default();
     let owner = keypair.public().to_peer_id();
     let releases: Vec<_> = ["1.0.0", "0.9.0"]
         .map(|version| {
             let manifest = Manifest::new(name.parse().unwrap(), version.parse().unwrap());
-            Signed::sign(&keypair, Release::new(network.clone(), owner, manifest)).unwrap()
+            Signed::sign(keypair, Release::new(network.clone(), owner, manifest)).unwrap()
         })
         .into();
     let mut records: Vec<_> =
@@ -45,19 +57,31 @@ pub(super) fn holding(keypair: Keypair, name: &str) -> Holding {
             let manifest = releases[0].manifest.clone();
             Head::live(network.clone(), owner, revision, validity, manifest, entries, None)
         };
-        let head = Signed::sign(&keypair, head).unwrap();
+        let head = Signed::sign(keypair, head).unwrap();
         let name = head.name.clone();
         let status = if sequence == 4 { ClaimStatus::Withdrawn } else { ClaimStatus::Active };
         let claim = Claim::new(network.clone(), owner, name.clone(), revision, validity, status);
         let set = ClaimSet::empty(network.clone(), name)
-            .with(Signed::sign(&keypair, claim).unwrap(), UNIX);
+            .with(Signed::sign(keypair, claim).unwrap(), UNIX);
         records.push((set.key(), set.to_bytes()));
         records.push((head.key(), head.bytes().to_vec()));
     }
-    Holding { keypair, records }
+    records
 }
 
 /// Two owners of each of three names.
 pub(super) static HOLDINGS: LazyLock<Vec<Holding>> = LazyLock::new(|| {
-    (0..6).map(|n| holding(Keypair::generate_ed25519(), &format!("held-{}", n % 3))).collect()
+    (0..6).map(|n| holding(keypair(0x20, n), &format!("held-{}", n % 3))).collect()
+});
+
+/// Who the node may be, each with what the network holds of its own packages.
+pub(super) static IDENTITIES: LazyLock<Vec<Holding>> = LazyLock::new(|| {
+    (0..16)
+        .map(|n| {
+            let keypair = keypair(0x30, n);
+            let own = |n| records(&keypair, &format!("own-{n}"));
+            let records = (0..3).flat_map(own).collect();
+            Holding { keypair, records }
+        })
+        .collect()
 });
