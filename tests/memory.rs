@@ -103,20 +103,24 @@ fn filled_to_its_bounds_a_node_keeps_below_the_ceiling() {
         let heads: Vec<Signed<Head>> =
             (0..600).map(|i| head(&Keypair::generate_ed25519(), i, filling)).collect();
         let bytes = heads.iter().map(|head| head.bytes().len()).max().unwrap_or_default();
+        // Full by the number of records, and full by their bytes.
+        for store_bytes in [64 << 20, 400 << 10] {
+            let config = Config::new().with_limits(small().with_store_bytes(store_bytes));
+            let MemoryCeiling { store, marks, .. } = config.memory_ceiling();
+            let (stored, used) = allocated_by(|| {
+                let mut node = Filled::new(config.clone(), UNIX);
+                for head in &heads {
+                    node.put(&head.key(), head.bytes());
+                }
+                node
+            });
+            println!("{filling:?}, {bytes} bytes: {used} of {} to hold", store + marks);
+            assert!(used <= store + marks, "{filling:?}, {store_bytes}");
+            drop(stored);
+        }
+
         let config = Config::new().with_limits(small());
-        let MemoryCeiling { store, cache, catalogue, marks, .. } = config.memory_ceiling();
-
-        let (stored, used) = allocated_by(|| {
-            let mut node = Filled::new(config.clone(), UNIX);
-            for head in &heads {
-                node.put(&head.key(), head.bytes());
-            }
-            node
-        });
-        println!("{filling:?}, {bytes} bytes: {used} of {} to hold", store + marks);
-        assert!(used <= store + marks, "{filling:?}");
-        drop(stored);
-
+        let MemoryCeiling { cache, catalogue, marks, .. } = config.memory_ceiling();
         let (heard, used) = allocated_by(|| {
             let mut node = Filled::new(config.clone(), UNIX);
             for head in &heads {

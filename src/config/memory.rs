@@ -14,6 +14,11 @@ const RECORD: u64 = MAX_RECORD_BYTES as u64;
 /// comparisons each, in a record of 6 KiB that takes 85 KiB in all.
 const DECODED: u64 = 96 * KIB;
 
+/// How many times its bytes a record takes once it is read, at the most: by the same measurement, rounded up. And what
+/// the smallest one takes with its share of the store's tables, of which the store may hold as many as its records.
+const GROWTH: u64 = 15;
+const HELD: u64 = 4 * KIB;
+
 // What follows is reckoned from the bounds in the code, here and in libp2p, and has not been measured by itself.
 
 /// An entry in a table that remembers a package, a peer, a key or a name, with room that tables keep free.
@@ -79,7 +84,7 @@ impl Config {
     ///
     /// | term | formula |
     /// |--|--|
-    /// | `store` | `store_records` × (8 KiB + 96 KiB) |
+    /// | `store` | the lesser of `store_records` × (8 KiB + 96 KiB) and `store_bytes` × 15 + `store_records` × 4 KiB |
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
     /// | `catalogue` | `catalogue_packages` × 96 KiB |
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 8,192) × ½ KiB |
@@ -112,7 +117,7 @@ impl Config {
             waiting_calls,
             running_queries,
             store_records,
-            store_bytes: _,
+            store_bytes,
             remembered_sequences,
             cache_records,
             catalogue_packages,
@@ -143,7 +148,8 @@ impl Config {
         } = self.limits;
         let window = bytes(self.limits.granted_window());
         MemoryCeiling {
-            store: times(store_records, RECORD + DECODED),
+            store: times(store_records, RECORD + DECODED)
+                .min(times(store_bytes, GROWTH).saturating_add(times(store_records, HELD))),
             cache: times(cache_records, RECORD + 2 * DECODED + ENTRY)
                 .saturating_add(times(crate::engine::REMEMBERED_REPAIRS, ENTRY)),
             catalogue: times(catalogue_packages, DECODED),

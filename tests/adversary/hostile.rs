@@ -96,8 +96,8 @@ impl Connection {
         }
         let cut_off = self.get(b"what else?").await.is_err();
         let outcome = |stream: io::Result<Stream>| {
-            let Ok(mut stream) = stream else { return Put::CutOff };
-            match stream.answer().now_or_never() {
+            // What is too long is cut off while it is being sent, which ends its substream alone.
+            match stream.ok().and_then(|mut stream| stream.answer().now_or_never()) {
                 Some(Ok(answer)) if proto::acknowledges(&answer) => Put::Acknowledged,
                 _ if cut_off => Put::CutOff,
                 _ => Put::Refused,

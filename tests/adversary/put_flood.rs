@@ -177,7 +177,11 @@ fn flooded(name: &str, limits: Limits, total: usize) {
         // Its own package takes a head, a release and a claim.
         assert!(metadata.records as usize <= config.limits.store_records + 3, "{metadata:?}");
         let peak = growth.into_inner().expect("not poisoned").peak();
-        let ceiling = usize::try_from(config.memory_ceiling().total()).expect("an amount");
+        // What one peer can have kept: records, what is remembered of them, and its connections.
+        let ceiling = config.memory_ceiling();
+        let connections = ceiling.connections / 16 * CONNECTIONS as u64;
+        let ceiling = ceiling.store + ceiling.marks + connections;
+        let ceiling = usize::try_from(ceiling).expect("an amount");
         assert!(peak.is_none_or(|peak| peak <= ceiling), "{peak:?} of {ceiling} bytes");
 
         // Who publishes himself loses nothing, and honest records are found by whoever asks.
