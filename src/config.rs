@@ -317,14 +317,16 @@ pub struct Limits {
     pub catalogue_packages: usize,
     /// Announcements that wait for somebody to hear them. Default: 256.
     pub queued_announcements: usize,
-    /// Topics that the application may subscribe. Default: 64.
+    /// Topics that the application may subscribe. Default: 64; at most [90](Self::MAX_TOPICS), which a peer that
+    /// connects is told of at once.
     pub topics: usize,
     /// Peers whose conduct is remembered. Default: 4,096.
     pub remembered_peers: usize,
     /// Peers that are refused for a while because of their conduct; of more, the one that has been refused for longest
     /// is pardoned. Zero refuses nobody. Default: 1,024.
     pub blocked_peers: usize,
-    /// Names that trust on first use may pin. Default: 4,096.
+    /// Names that may have a pin, whoever decided it. Those in [`Config::pins`] count, and are always accepted.
+    /// Default: 4,096.
     pub pins: usize,
     /// Connections in all, a quarter of which only this node's own dials can take. Default: 192, one for each
     /// request that the running queries can have under way (64 of them, three requests each).
@@ -408,6 +410,10 @@ impl Limits {
     /// The most streams that [`streams_per_connection`](Self::streams_per_connection) allows.
     pub const MAX_STREAMS: usize = 4096;
 
+    /// The most topics that [`topics`](Self::topics) allows: with the longest of names, they and that of the
+    /// announcements fit into the one frame in which a new peer is told of them.
+    pub const MAX_TOPICS: usize = 90;
+
     /// What yamux grants every stream from the start, in bytes.
     pub const STREAM_WINDOW: usize = yamux::DEFAULT_CREDIT as usize;
 
@@ -423,12 +429,13 @@ impl Limits {
         Self::default()
     }
 
-    /// For a machine that is there to serve: four times the records, and connections for many more peers, some of
-    /// them behind one address. [`Config::memory_ceiling`] tells what that can take.
+    /// For a machine that is there to serve: four times the records and their bytes, and connections for many more
+    /// peers, some of them behind one address. [`Config::memory_ceiling`] tells what that can take.
     #[must_use]
     pub fn server() -> Self {
         Self {
             store_records: 65_536,
+            store_bytes: 256 * 1024 * 1024,
             remembered_sequences: 262_144,
             remembered_peers: 16_384,
             connections: 1_024,
@@ -544,6 +551,10 @@ impl Limits {
             let reason = format!("must be at least {MAX_RECORD_BYTES}: the bytes of one record");
             return Err(Error::invalid("limits.store_bytes", reason));
         }
+        if self.topics > Self::MAX_TOPICS {
+            let reason = format!("must be at most {}", Self::MAX_TOPICS);
+            return Err(Error::invalid("limits.topics", reason));
+        }
         if self.streams_per_connection > Self::MAX_STREAMS {
             let reason = format!("must be 1 to {}", Self::MAX_STREAMS);
             return Err(Error::invalid("limits.streams_per_connection", reason));
@@ -563,5 +574,25 @@ mod tests {
             assert!(matches!(refused, Err(Error::Invalid { .. })), "{capacity}");
         }
         assert_eq!(Config::new().with_command_capacity(1_000_000).validate(), Ok(()));
+    }
+
+    #[test]
+    fn more_topics_than_a_new_peer_can_be_told_of_are_refused() {
+        let with = |topics| Config::new().with_limits(Limits::new().with_topics(topics)).validate();
+        assert_eq!(with(Limits::MAX_TOPICS), Ok(()));
+        let refused = with(Limits::MAX_TOPICS + 1);
+        assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "limits.topics"));
+    }
+
+    #[test]
+    fn a_server_holds_four_times_as_much_as_a_home_and_from_each_peer_no_less() {
+        let [home, server] = [Limits::home(), Limits::server()];
+        assert_eq!(server.store_records, 4 * home.store_records);
+        assert_eq!(server.store_bytes, 4 * home.store_bytes);
+        // A peer's part of the bytes is that of its records.
+        let bytes = |limits: &Limits| {
+            limits.store_bytes / limits.store_records * limits.store_records_per_peer
+        };
+        assert!(bytes(&server) >= bytes(&home));
     }
 }

@@ -41,7 +41,7 @@ pub enum Event {
         /// Why, where it was not asked for.
         reason: Option<String>,
     },
-    /// A configured bootstrap address could not be reached; the node tries again later.
+    /// A configured bootstrap address could not be reached; the node tries again as long as no peer is left.
     BootstrapUnreachable {
         /// The address.
         address: Multiaddr,

@@ -22,8 +22,8 @@ use crate::{
 /// name, else the pinned owner, else the only owner who claims the name, else
 /// [`Error::Ambiguous`](crate::Error::Ambiguous).
 pub trait Registry: Send + Sync {
-    /// Publishes a release under this node's own key: validates, signs, stores locally, puts the
-    /// records into the DHT, announces.
+    /// Publishes a release for this node's owner, which is itself unless another one has delegated it: validates,
+    /// signs, stores locally, puts the records into the DHT, announces.
     ///
     /// Publishing the same manifest again is not an error: it puts and announces it anew.
     ///
@@ -85,7 +85,8 @@ pub trait Registry: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RegistryMetadata {
-    /// The node's identity, and the owner of what it publishes.
+    /// The node's identity, and the owner of what it publishes unless that is
+    /// [delegated](crate::Handle::owner) to it.
     pub peer_id: PeerId,
     /// The network that it belongs to.
     pub network: NetworkName,

@@ -1,4 +1,4 @@
-//! Who may connect, beyond the plain counts of `libp2p-connection-limits`: no more than a few from one host, and
+//! Who may connect, beyond the plain counts: no more than a few from one host, and
 //! nobody while the process uses more memory than it may.
 //!
 //! A limit for each peer keeps nobody out, since identities are free; one for each host does. It holds from the

@@ -14,6 +14,7 @@ use libp2p::{
     swarm::{
         CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm,
         NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        behaviour::ConnectionEstablished,
     },
 };
 
@@ -159,13 +160,17 @@ where
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        if let FromSwarm::ConnectionClosed(ConnectionClosed {
-            peer_id,
-            remaining_established: 0,
-            ..
-        }) = &event
-        {
-            self.closing.remove(peer_id);
+        match &event {
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                remaining_established: 0,
+                ..
+            })
+            // The others were told to close before there was this one.
+            | FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, .. }) => {
+                self.closing.remove(peer_id);
+            }
+            _ => {}
         }
         self.kad.on_swarm_event(event);
     }
@@ -216,5 +221,62 @@ where
             ToConnection::<S>::FindNodeRes { closer_peers: Vec::new(), request_id }
         }
         event => event,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use libp2p::{core::ConnectedPoint, kad::store::MemoryStore};
+
+    use super::*;
+
+    /// Listens to nobody.
+    impl Audience for MemoryStore {
+        fn hear(&mut self, _: PeerId) -> Verdict {
+            Verdict::Close
+        }
+
+        fn fall_silent(&mut self) {}
+
+        fn ask(&mut self) {}
+    }
+
+    type Message = THandlerOutEvent<kad::Behaviour<MemoryStore>>;
+
+    /// Whether a message makes the node close the connections with its sender.
+    fn closes(kad: &mut Attributed<MemoryStore>, peer: PeerId, connection: ConnectionId) -> bool {
+        let endpoint = ConnectedPoint::Listener {
+            local_addr: Multiaddr::empty(),
+            send_back_addr: Multiaddr::empty(),
+        };
+        let message = Message::ProtocolNotSupported { endpoint };
+        kad.on_connection_handler_event(peer, connection, message);
+        let polled = kad.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(polled, Poll::Ready(ToSwarm::CloseConnection { peer_id, .. }) if peer_id == peer)
+    }
+
+    #[test]
+    fn a_connection_that_comes_while_others_are_closing_is_closed_too() {
+        let (local, peer) = (PeerId::random(), PeerId::random());
+        let store = MemoryStore::new(local);
+        let mut kad = Attributed::new(kad::Behaviour::new(local, store));
+        let [first, second] = [1, 2].map(ConnectionId::new_unchecked);
+        assert!(closes(&mut kad, peer, first));
+        assert!(!closes(&mut kad, peer, first), "it is closing already");
+
+        let endpoint = ConnectedPoint::Listener {
+            local_addr: Multiaddr::empty(),
+            send_back_addr: Multiaddr::empty(),
+        };
+        kad.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+            peer_id: peer,
+            connection_id: second,
+            endpoint: &endpoint,
+            failed_addresses: &[],
+            other_established: 1,
+        }));
+        assert!(closes(&mut kad, peer, second));
     }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use libp2p::{
-    PeerId, StreamProtocol, allow_block_list, connection_limits, identify,
+    PeerId, StreamProtocol, allow_block_list, identify,
     identity::Keypair,
     kad::{self, store::RecordStore},
     swarm::NetworkBehaviour,
@@ -12,6 +12,7 @@ use libp2p::{
 use super::{
     admission,
     attributed::{Attributed, Audience},
+    counts,
     gossip::{self, Gossipsub, Subscriptions},
 };
 use crate::{Config, DhtMode, Error, NetworkName, Result};
@@ -30,7 +31,7 @@ where
     /// First, so that nobody else hears of a peer that is refused.
     pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     /// Then, so that a connection above the limits is refused before anyone else hears of it.
-    pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) counts: counts::Behaviour,
     pub(crate) admission: admission::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: Attributed<S>,
@@ -51,7 +52,7 @@ where
         let peer_id = keypair.public().to_peer_id();
         Ok(Self {
             blocked: allow_block_list::Behaviour::default(),
-            limits: limits(config),
+            counts: counts::Behaviour::new(&config.limits),
             admission: admission::Behaviour::new(&config.limits),
             identify: introduction(keypair, &config.network),
             kad: Attributed::new(dht(peer_id, config, store)?),
@@ -72,24 +73,14 @@ pub(crate) fn dht_protocol(network: &NetworkName) -> Result<StreamProtocol> {
         .map_err(|error| Error::invalid("network", error.to_string()))
 }
 
-fn limits(config: &Config) -> connection_limits::Behaviour {
-    let limits = &config.limits;
-    connection_limits::Behaviour::new(
-        connection_limits::ConnectionLimits::default()
-            .with_max_established(Some(limits.connections))
-            // Strangers who take all places that there are for them leave some to dial from.
-            .with_max_established_incoming(Some(limits.connections - limits.connections / 4))
-            .with_max_established_per_peer(Some(limits.connections_per_peer))
-            .with_max_pending_incoming(Some(limits.pending_connections))
-            .with_max_pending_outgoing(Some(limits.pending_connections)),
-    )
-}
-
 fn introduction(keypair: &Keypair, network: &NetworkName) -> identify::Behaviour {
     let config = identify::Config::new(format!("/peerage/{network}/1.0.0"), keypair.public())
         .with_agent_version(concat!("peerage/", env!("CARGO_PKG_VERSION")).to_owned())
         // Peers learn of a new address when it appears, not at the next round five minutes later.
-        .with_push_listen_addr_updates(true);
+        .with_push_listen_addr_updates(true)
+        // It would dial whatever a peer has said of itself, its own loopback addresses among them, where somebody else
+        // may answer first. The routing table holds what is left of that.
+        .with_cache_size(0);
     identify::Behaviour::new(config)
 }
 

@@ -61,6 +61,11 @@ impl Diversity {
         if members.len() < most { Ok(()) } else { Err(Crowded { members }) }
     }
 
+    /// Where a peer's seat is charged.
+    pub(crate) fn place_of(&self, peer: &PeerId) -> Option<Place> {
+        self.members.get(peer).copied()
+    }
+
     /// A peer has lost its seat, or did not get it.
     pub(crate) fn leave(&mut self, peer: &PeerId) {
         self.members.remove(peer);

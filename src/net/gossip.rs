@@ -13,9 +13,10 @@
 //! | P5 | conduct, from the node | [`application_score`] |
 //! | P6 | many peers with one address | nothing: such peers are refused at the door, by host (`connections_per_ip`) |
 //! | P7 | broken promises, grafts too soon | minus ten times the square of what exceeds six, which fades within ten minutes |
+//! | slow peers | messages that do not fit into its queue | nothing: who has a slow link is at no fault |
 //!
 //! A message is invalid where no honest peer relays it, since each verifies first. What time has overtaken meanwhile
-//! is ignored and costs nothing. So a stranger is graylisted with its ninth invalid message within a short time,
+//! is ignored and costs nothing. So a stranger is graylisted with its ninth invalid message of one topic within a short time,
 //! and a peer with the best score there is with its eleventh within a minute ([`GRAYLISTED_AFTER`]): from then on whatever it sends is
 //! dropped unread. Below zero, a peer is not in the mesh, with the first invalid message mostly.
 //!
@@ -43,7 +44,8 @@ use crate::{
 mod tests;
 
 /// One frame. An announcement is a signed head of at most 8 KiB with a topic; what takes more is the first thing
-/// said on a connection, the topics that are subscribed: 64 with the longest names take 11 KiB.
+/// said on a connection, the topics that are subscribed: see `Limits::MAX_TOPICS`. Were it larger, the stream
+/// would be lost, and nobody would know what this node listens to.
 const MAX_FRAME_BYTES: usize = 16 * 1024;
 
 /// Topics that one peer may subscribe. More is a flood.
@@ -256,6 +258,8 @@ fn score() -> PeerScoreParams {
         behaviour_penalty_threshold: 6.0,
         behaviour_penalty_weight: -10.0,
         behaviour_penalty_decay: gossipsub::score_parameter_decay(Duration::from_secs(600)),
+        // How much a peer is sent is up to others: they could have it lose its standing by saying a lot.
+        slow_peer_weight: 0.0,
         retain_score: RETAINED,
         ..PeerScoreParams::default()
     }

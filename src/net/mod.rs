@@ -3,6 +3,7 @@
 mod admission;
 mod attributed;
 mod behaviour;
+mod counts;
 mod diversity;
 mod gossip;
 mod place;

@@ -217,7 +217,7 @@ impl Node {
     }
 
     fn judge(&mut self, now: Now, challenge: Challenge, error: &DialError) {
-        if !is_gone(error) || self.swarm.is_connected(&challenge.seated) {
+        if !self.is_gone(&challenge.seated, error) || self.swarm.is_connected(&challenge.seated) {
             return;
         }
         let Challenge { seated, newcomer, address, addresses } = challenge;
@@ -229,6 +229,26 @@ impl Node {
         self.bell.keep_rung();
     }
 
+    /// Whether a failed dial says that the peer is not there, not that this node could not look.
+    fn is_gone(&mut self, peer: &PeerId, error: &DialError) -> bool {
+        match error {
+            DialError::Transport(_) | DialError::NoAddresses => true,
+            // Kademlia also dials where others say that the peer is, and the first answer ends the dial. So this
+            // tells something only where the peer has said itself that it is there, and where its seat is charged.
+            DialError::WrongPeerId { address, .. } => {
+                let routing = &self.wiring.routing;
+                let place = Place::of(address, routing.count_private);
+                place.is_some()
+                    && place == routing.diversity.place_of(peer)
+                    && self.addresses_of(peer).contains(address)
+            }
+            DialError::LocalPeerId { .. }
+            | DialError::DialPeerConditionFalse(_)
+            | DialError::Aborted
+            | DialError::Denied { .. } => false,
+        }
+    }
+
     /// Takes a peer out of the routing table.
     pub(super) fn unseat(&mut self, now: Now, peer: &PeerId) {
         self.swarm.behaviour_mut().kad.remove_peer(peer);
@@ -238,34 +258,27 @@ impl Node {
 
     /// A peer may introduce itself again and again, with other addresses each time.
     fn forget_oldest_addresses(&mut self, peer: PeerId) {
-        let most = self.wiring.routing.addresses_per_peer;
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let Some(bucket) = kad.kbucket(peer) else { return };
-        let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
-        let Some(known) = entry.map(|entry| entry.node.value) else { return };
-        let surplus = known.len().saturating_sub(most);
-        let oldest: Vec<Multiaddr> = known.iter().take(surplus).cloned().collect();
-        for address in oldest {
-            kad.remove_address(&peer, &address);
+        let known = self.addresses_of(&peer);
+        let surplus = known.len().saturating_sub(self.wiring.routing.addresses_per_peer);
+        for address in known.iter().take(surplus) {
+            self.swarm.behaviour_mut().kad.remove_address(&peer, address);
         }
     }
-}
 
-/// Whether a failed dial says that nobody is there, not that this node could not look.
-fn is_gone(error: &DialError) -> bool {
-    match error {
-        DialError::Transport(_) | DialError::WrongPeerId { .. } | DialError::NoAddresses => true,
-        DialError::LocalPeerId { .. }
-        | DialError::DialPeerConditionFalse(_)
-        | DialError::Aborted
-        | DialError::Denied { .. } => false,
+    /// Where the routing table says that a peer is: what it has told, and where it was reached.
+    fn addresses_of(&mut self, peer: &PeerId) -> Vec<Multiaddr> {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let Some(bucket) = kad.kbucket(*peer) else { return Vec::new() };
+        let entry = bucket.iter().find(|entry| entry.node.key.preimage() == peer);
+        entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
     }
 }
 
 fn is_loopback(address: &Multiaddr) -> bool {
     match address.iter().next() {
         Some(Protocol::Ip4(ip)) => ip.is_loopback(),
-        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        // Also one of IPv4 that is written as one of IPv6.
+        Some(Protocol::Ip6(ip)) => ip.to_canonical().is_loopback(),
         _ => false,
     }
 }

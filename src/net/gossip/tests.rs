@@ -13,6 +13,19 @@ fn topics_of_other_networks_and_endless_ones_are_not_kept() {
     assert!(!allows(IdentTopic::new("announcements")));
 }
 
+#[test]
+fn all_topics_that_a_node_may_have_fit_into_what_a_new_peer_is_told() {
+    // As protobuf has it: a tag and two bytes of length around a flag, a tag, two bytes of length and the name.
+    const FRAMING: usize = 3 + 2 + 3;
+    let network: NetworkName = "n".repeat(32).parse().unwrap();
+    let longest = topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES));
+    let each = longest.hash().as_str().len() + FRAMING;
+    // That of the announcements is one more.
+    let topics = crate::Limits::MAX_TOPICS + 1;
+    assert!(topics * each <= MAX_FRAME_BYTES, "{} bytes", topics * each);
+    assert!(topics <= MAX_TOPICS_PER_PEER);
+}
+
 /// What gossipsub comes to for a peer with so many invalid messages in one topic that it has been in the mesh of for
 /// this long, and that has delivered nothing at all.
 fn scored(mesh_time: Duration, invalid: f64, conduct: f64) -> f64 {

@@ -210,3 +210,20 @@ fn messages_that_nobody_listens_to_are_dropped_and_cost_their_sender_nothing() {
     all.settle();
     assert!(all.score(sender) > 0.0, "{}", all.score(sender));
 }
+
+#[test]
+fn a_peer_with_a_slow_link_loses_nothing_by_what_others_have_to_say() {
+    let topic = topic_name(&NetworkName::default(), "announcements");
+    let mut all = Neighbourhood::new(&topic);
+    // It reads nothing any more, so that what is to be relayed to it piles up.
+    let slow = all.raw.pop().unwrap();
+    for round in 0..3 {
+        for number in 0..500 {
+            all.raw[0].publish(&topic, announcement(&format!("tool-{round}-{number}")));
+        }
+        all.settle();
+        let score = all.score(slow.id());
+        assert!(score > 0.0, "{score}");
+    }
+    assert_eq!(all.discovered, 1500);
+}

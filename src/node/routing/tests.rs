@@ -5,7 +5,12 @@ use futures::{
     executor::block_on,
     future::{Either, poll_fn, select},
 };
-use libp2p::{identify::Info, identity::Keypair, swarm::ConnectionId};
+use libp2p::{
+    core::Endpoint,
+    identify::Info,
+    identity::Keypair,
+    swarm::{ConnectionId, NetworkBehaviour as _, THandlerOutEvent},
+};
 
 use super::*;
 use crate::{Config, Direction, Handle, Manifest, Registry as _};
@@ -20,6 +25,9 @@ fn node(limits: Limits) -> Node {
 fn address(text: &str) -> Multiaddr {
     text.parse().unwrap()
 }
+
+/// What identify is told by its connections. Its type has no name of its own outside of libp2p.
+type Said = THandlerOutEvent<identify::Behaviour>;
 
 /// A peer that has connected from an address.
 struct Peer {
@@ -36,20 +44,24 @@ impl Peer {
         Self { keypair, id: peer }
     }
 
+    fn introduction(&self, node: &Node, addresses: Vec<Multiaddr>) -> Info {
+        Info {
+            public_key: self.keypair.public(),
+            protocol_version: String::new(),
+            agent_version: String::new(),
+            listen_addrs: addresses,
+            protocols: vec![node.wiring.protocol().clone()],
+            observed_addr: Multiaddr::empty(),
+            signed_peer_record: None,
+        }
+    }
+
     /// It says where it can be found.
     fn introduce(&self, node: &mut Node, addresses: Vec<Multiaddr>) {
         let event = identify::Event::Received {
             connection_id: ConnectionId::new_unchecked(0),
             peer_id: self.id,
-            info: Info {
-                public_key: self.keypair.public(),
-                protocol_version: String::new(),
-                agent_version: String::new(),
-                listen_addrs: addresses,
-                protocols: vec![node.wiring.protocol().clone()],
-                observed_addr: Multiaddr::empty(),
-                signed_peer_record: None,
-            },
+            info: self.introduction(node, addresses),
         };
         node.learn_introduction(NOW, event);
     }
@@ -202,6 +214,53 @@ fn whoever_is_gone_gives_up_the_seat_to_a_newcomer_and_who_answers_keeps_it() {
     let [dial] = challenged(&node)[..] else { panic!("one dial") };
     node.wiring.routing.answered(dial);
     assert!(node.is_seated(&second.id) && !node.is_seated(&third.id));
+}
+
+#[test]
+fn a_stranger_who_answers_in_a_peers_stead_does_not_cost_it_the_seat() {
+    let mut node = node(Limits::new().with_routing_peers_per_ip(1));
+    let from = "/ip4/198.51.100.1/tcp/50000";
+    let resident = Peer::connected(&mut node, from);
+    let home = "/ip4/198.51.100.1/tcp/1";
+    resident.introduce(&mut node, vec![address("/ip4/192.168.0.1/tcp/1"), address(home)]);
+    let newcomer = Peer::connected(&mut node, from);
+    let challenge = || Challenge {
+        seated: resident.id,
+        newcomer: newcomer.id,
+        address: address(from),
+        addresses: vec![address("/ip4/198.51.100.1/tcp/2")],
+    };
+    let answered_at = |place: &str| DialError::WrongPeerId {
+        obtained: newcomer.id,
+        address: address(place).with_p2p(resident.id).unwrap(),
+    };
+    // Where others say that it is, next door, and at an address that means another machine here.
+    for elsewhere in ["/ip4/198.51.7.7/tcp/1", "/ip4/198.51.100.1/tcp/9", "/ip4/192.168.0.1/tcp/1"]
+    {
+        node.judge(NOW, challenge(), &answered_at(elsewhere));
+        assert!(node.is_seated(&resident.id), "{elsewhere}");
+    }
+    // Somebody else lives there now.
+    node.judge(NOW, challenge(), &answered_at(home));
+    assert!(!node.is_seated(&resident.id));
+}
+
+#[test]
+fn a_peer_elsewhere_is_not_looked_for_on_this_machine() {
+    let mut node = node(Limits::new());
+    let peer = Peer::connected(&mut node, "/ip4/198.51.100.1/tcp/50000");
+    let here = ["/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1", "/ip6/::ffff:127.0.0.1/tcp/1"];
+    peer.introduce(&mut node, here.map(address).to_vec());
+    assert_eq!(known(&mut node, peer.id), [""; 0]);
+
+    // Nor does anybody else in the node keep what it has said.
+    let said = Said::Identified(peer.introduction(&node, here.map(address).to_vec()));
+    let connection = ConnectionId::new_unchecked(0);
+    let behaviour = node.swarm.behaviour_mut();
+    behaviour.identify.on_connection_handler_event(peer.id, connection, said);
+    let (dial, role) = (ConnectionId::new_unchecked(1), Endpoint::Dialer);
+    let dialed = behaviour.handle_pending_outbound_connection(dial, Some(peer.id), &[], role);
+    assert!(dialed.unwrap().is_empty());
 }
 
 /// A node on loopback.

@@ -1,0 +1,318 @@
+//! How many connections there may be: in all, from others, with one peer, and being set up.
+//!
+//! As `libp2p-connection-limits` does it, but that one keeps an entry for each peer that has ever been connected.
+//! Identities are free: what is remembered here ends with the connection.
+
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm, dummy,
+    },
+};
+
+use crate::Limits;
+
+/// Why a connection is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("at most {most} connections {what} are allowed")]
+struct Exceeded {
+    most: u32,
+    what: &'static str,
+}
+
+impl Exceeded {
+    /// Whether there is room for one more.
+    fn check(taken: usize, most: u32, what: &'static str) -> Result<(), ConnectionDenied> {
+        if taken < most as usize {
+            return Ok(());
+        }
+        Err(ConnectionDenied::new(Self { most, what }))
+    }
+}
+
+/// A connection that stands.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    peer: PeerId,
+    /// Whether the peer has dialed.
+    incoming: bool,
+}
+
+/// Refuses connections above the bounds. It has nothing to say on those that stand.
+#[derive(Debug)]
+pub(crate) struct Behaviour {
+    incoming: HashSet<ConnectionId>,
+    outgoing: HashSet<ConnectionId>,
+    standing: HashMap<ConnectionId, Standing>,
+    most: u32,
+    most_incoming: u32,
+    per_peer: u32,
+    pending: u32,
+}
+
+impl Behaviour {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            incoming: HashSet::new(),
+            outgoing: HashSet::new(),
+            standing: HashMap::new(),
+            most: limits.connections,
+            // Strangers who take all places that there are for them leave some to dial from.
+            most_incoming: limits.connections - limits.connections / 4,
+            per_peer: limits.connections_per_peer,
+            pending: limits.pending_connections,
+        }
+    }
+
+    // A walk over all connections, whose number is limited.
+    fn check_standing(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
+        let with_peer = self.standing.values().filter(|standing| standing.peer == *peer).count();
+        Exceeded::check(with_peer, self.per_peer, "with one peer")?;
+        Exceeded::check(self.standing.len(), self.most, "in all")
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        Exceeded::check(self.incoming.len(), self.pending, "that others are setting up")?;
+        self.incoming.insert(id);
+        Ok(())
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.incoming.remove(&id);
+        let incoming = self.standing.values().filter(|standing| standing.incoming).count();
+        Exceeded::check(incoming, self.most_incoming, "from others")?;
+        self.check_standing(&peer)?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: Option<PeerId>,
+        _: &[Multiaddr],
+        _: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        Exceeded::check(self.outgoing.len(), self.pending, "that are being dialed")?;
+        self.outgoing.insert(id);
+        Ok(Vec::new())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.outgoing.remove(&id);
+        self.check_standing(&peer)?;
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            // Told of each connection that nobody has refused, before there can be another.
+            FromSwarm::ConnectionEstablished(established) => {
+                let (peer, incoming) = (established.peer_id, established.endpoint.is_listener());
+                self.standing.insert(established.connection_id, Standing { peer, incoming });
+            }
+            FromSwarm::ConnectionClosed(closed) => {
+                self.standing.remove(&closed.connection_id);
+            }
+            // Each attempt that comes to nothing ends with one of these, whoever refused it.
+            FromSwarm::ListenFailure(failure) => {
+                self.incoming.remove(&failure.connection_id);
+            }
+            FromSwarm::DialFailure(failure) => {
+                self.outgoing.remove(&failure.connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        _: PeerId,
+        _: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        match event {}
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::{
+        core::ConnectedPoint,
+        swarm::{
+            ConnectionClosed, DialError, DialFailure, ListenError, ListenFailure,
+            behaviour::ConnectionEstablished,
+        },
+    };
+
+    use super::*;
+
+    /// A gate, and the connections that have come to it.
+    struct Gate {
+        counts: Behaviour,
+        next: usize,
+    }
+
+    impl Gate {
+        fn new(limits: &Limits) -> Self {
+            Self { counts: Behaviour::new(limits), next: 0 }
+        }
+
+        fn id(&mut self) -> ConnectionId {
+            self.next += 1;
+            ConnectionId::new_unchecked(self.next)
+        }
+
+        fn knock(&mut self) -> Option<ConnectionId> {
+            let (id, anywhere) = (self.id(), Multiaddr::empty());
+            let let_in = self.counts.handle_pending_inbound_connection(id, &anywhere, &anywhere);
+            let_in.is_ok().then_some(id)
+        }
+
+        fn dial(&mut self) -> Option<ConnectionId> {
+            let id = self.id();
+            let role = Endpoint::Dialer;
+            let allowed = self.counts.handle_pending_outbound_connection(id, None, &[], role);
+            allowed.is_ok().then_some(id)
+        }
+
+        fn point(incoming: bool) -> ConnectedPoint {
+            let (local_addr, send_back_addr) = (Multiaddr::empty(), Multiaddr::empty());
+            if incoming {
+                return ConnectedPoint::Listener { local_addr, send_back_addr };
+            }
+            ConnectedPoint::Dialer {
+                address: Multiaddr::empty(),
+                role_override: Endpoint::Dialer,
+                port_use: PortUse::Reuse,
+            }
+        }
+
+        /// It has proved who it is; whether it may stay.
+        fn enter(&mut self, id: ConnectionId, peer: PeerId, incoming: bool) -> bool {
+            let anywhere = Multiaddr::empty();
+            let counts = &mut self.counts;
+            let let_in = if incoming {
+                counts.handle_established_inbound_connection(id, peer, &anywhere, &anywhere)
+            } else {
+                let (role, port) = (Endpoint::Dialer, PortUse::Reuse);
+                counts.handle_established_outbound_connection(id, peer, &anywhere, role, port)
+            };
+            if let_in.is_ok() {
+                counts.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                    peer_id: peer,
+                    connection_id: id,
+                    endpoint: &Self::point(incoming),
+                    failed_addresses: &[],
+                    other_established: 0,
+                }));
+            }
+            let_in.is_ok()
+        }
+
+        fn close(&mut self, id: ConnectionId, peer: PeerId) {
+            self.counts.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id: peer,
+                connection_id: id,
+                endpoint: &Self::point(true),
+                cause: None,
+                remaining_established: 0,
+            }));
+        }
+
+        fn remembers(&self) -> usize {
+            let Behaviour { incoming, outgoing, standing, .. } = &self.counts;
+            incoming.len() + outgoing.len() + standing.len()
+        }
+    }
+
+    #[test]
+    fn strangers_leave_a_quarter_of_the_places_to_dial_from() {
+        let mut gate = Gate::new(&Limits::new().with_connections(8));
+        let mut come = |incoming| {
+            let id = if incoming { gate.knock() } else { gate.dial() }.unwrap();
+            gate.enter(id, PeerId::random(), incoming)
+        };
+        assert_eq!((0..8).filter(|_| come(true)).count(), 6);
+        assert_eq!((0..8).filter(|_| come(false)).count(), 2);
+    }
+
+    #[test]
+    fn one_peer_has_no_more_than_its_share_whoever_dials() {
+        let mut gate = Gate::new(&Limits::new().with_connections_per_peer(2));
+        let peer = PeerId::random();
+        let ids = [(); 3].map(|()| gate.knock().unwrap());
+        assert_eq!(ids.map(|id| gate.enter(id, peer, true)), [true, true, false]);
+        let id = gate.dial().unwrap();
+        assert!(!gate.enter(id, peer, false));
+        gate.close(ids[0], peer);
+        let id = gate.dial().unwrap();
+        assert!(gate.enter(id, peer, false));
+    }
+
+    #[test]
+    fn what_is_being_set_up_is_bounded_in_each_direction_until_it_ends() {
+        let mut gate = Gate::new(&Limits::new().with_pending_connections(2));
+        let [incoming, _] = [(); 2].map(|()| gate.knock().unwrap());
+        let [outgoing, _] = [(); 2].map(|()| gate.dial().unwrap());
+        assert_eq!((gate.knock(), gate.dial()), (None, None));
+        gate.counts.on_swarm_event(FromSwarm::ListenFailure(ListenFailure {
+            local_addr: &Multiaddr::empty(),
+            send_back_addr: &Multiaddr::empty(),
+            error: &ListenError::Aborted,
+            connection_id: incoming,
+            peer_id: None,
+        }));
+        gate.counts.on_swarm_event(FromSwarm::DialFailure(DialFailure {
+            peer_id: None,
+            error: &DialError::Aborted,
+            connection_id: outgoing,
+        }));
+        assert!(gate.knock().is_some() && gate.dial().is_some());
+    }
+
+    #[test]
+    fn of_ten_thousand_passers_by_nothing_is_kept() {
+        let mut gate = Gate::new(&Limits::new());
+        for _ in 0..10_000 {
+            let (id, peer) = (gate.knock().unwrap(), PeerId::random());
+            assert!(gate.enter(id, peer, true));
+            gate.close(id, peer);
+        }
+        assert_eq!(gate.remembers(), 0);
+    }
+}
