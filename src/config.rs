@@ -290,7 +290,7 @@ pub struct Limits {
     /// Packages that this node publishes itself, with those that it has withdrawn since it started: their
     /// tombstones are put again, too. Default: 1,000.
     pub own_packages: usize,
-    /// Records held for the network. Default: 16,384 (at 8 KiB each at the most: 128 MiB).
+    /// Records held for the network, of [`store_bytes`](Self::store_bytes) at the most. Default: 16,384.
     pub store_records: usize,
     /// Records held for one owner, so that nobody fills the store by accident. Keys are free: it does not keep out
     /// somebody who makes them for the purpose. Default: 4,096.

@@ -1,7 +1,7 @@
 //! How much memory a node takes at the most, by its configuration.
 
 use super::{Config, Limits};
-use crate::record::MAX_RECORD_BYTES;
+use crate::record::{MAX_RECORD_BYTES, Verifier};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -53,9 +53,11 @@ pub struct MemoryCeiling {
     pub cache: u64,
     /// Announced packages that searches cover.
     pub catalogue: u64,
-    /// What is remembered in short: highest sequences, conduct of peers, pins, messages that were heard.
+    /// What is remembered in short: highest sequences and epochs, conduct of peers, pins, messages that were heard, and
+    /// signatures that were verified.
     pub marks: u64,
-    /// Calls that wait, and announcements that nobody has heard.
+    /// Calls that wait, announcements that nobody has heard, records on their way to others, and those that proofs of
+    /// equivocations hold.
     pub queues: u64,
     /// DHT queries that run.
     pub queries: u64,
@@ -87,8 +89,8 @@ impl Config {
     /// | `store` | the lesser of `store_records` × (8 KiB + 96 KiB) and `store_bytes` × 15 + `store_records` × 4 KiB |
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
     /// | `catalogue` | `catalogue_packages` × 96 KiB |
-    /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 8,192) × ½ KiB |
-    /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB |
+    /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 28,672) × ½ KiB |
+    /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
     /// | `queries` | `running_queries` × 4 MiB |
     /// | `routing` | 5,376 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
     /// | `connections` | `connections` × (`receive_window` + 16 MiB) + 2 × `pending_connections` × ¼ MiB |
@@ -159,12 +161,15 @@ impl Config {
                 blocked_peers,
                 pins,
                 crate::engine::REMEMBERED_MESSAGES,
+                crate::engine::REMEMBERED_EPOCHS,
+                Verifier::DEFAULT_CAPACITY,
             ]
             .into_iter()
             .fold(0, |sum: u64, count| sum.saturating_add(times(count, ENTRY))),
             queues: times(waiting_calls.saturating_add(self.command_capacity), CALL)
                 .saturating_add(times(queued_announcements, RECORD + KIB))
-                .saturating_add(times(topics, ENTRY)),
+                .saturating_add(times(topics, ENTRY))
+                .saturating_add(times(crate::engine::RECORDS_ASIDE, RECORD + DECODED)),
             queries: times(running_queries, QUERY),
             routing: SEATS.saturating_mul(times(addresses_per_peer, ADDRESS).saturating_add(ENTRY)),
             connections: u64::from(connections)
@@ -185,6 +190,15 @@ fn times(count: usize, each: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bounds_in_the_documented_formulas_are_those_of_the_code() {
+        use crate::engine::{
+            RECORDS_ASIDE, REMEMBERED_EPOCHS, REMEMBERED_MESSAGES, REMEMBERED_REPAIRS,
+        };
+        let remembered = REMEMBERED_MESSAGES + REMEMBERED_EPOCHS + Verifier::DEFAULT_CAPACITY;
+        assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (28_672, 713, 4_096));
+    }
 
     #[test]
     fn the_largest_limits_there_are_do_not_overflow() {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Proofs that are kept: of 16 KiB each at the most.
-const MAX_PROOFS: usize = 64;
+pub(super) const MAX_PROOFS: usize = 64;
 
 /// The last proofs, oldest first, one of each package and revision.
 #[derive(Debug, Default)]

@@ -35,7 +35,7 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use crate::{
     Config, Digest, Entropy, Error, Event, Freshness, PackageName, Result, Source,
     command::Ticket,
-    record::{Record, RecordKey},
+    record::{ANNOUNCEMENTS, Record, RecordKey},
     shelf::Shelf,
 };
 
@@ -79,7 +79,7 @@ pub(crate) use interface::{Action, Fact, Now, QueryEnd, Verdict};
 pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub use store::Snapshot;
-pub(crate) use store::{Hearing, Refused, SharedStore};
+pub(crate) use store::{Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, Refused, SharedStore};
 pub(crate) use topics::REMEMBERED_MESSAGES;
 
 use cache::Cache;
@@ -123,6 +123,15 @@ const REPLICATION_BUDGET: usize = 137;
 /// Replicas of one record are repaired once in this time, of so many records at the most.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const REMEMBERED_REPAIRS: usize = 4096;
+
+/// Records that are kept beside those in store, cache and catalogue, as they were read: two in each proof of an
+/// equivocation and in what the store has to tell of one, those that are to be put to others, and the announcements that
+/// were verified last.
+pub(crate) const RECORDS_ASIDE: usize = 2 * equivocations::MAX_PROOFS
+    + 2 * store::MAX_FACTS
+    + queries::MAX_REPAIRS
+    + REPLICATION_BUDGET
+    + ANNOUNCEMENTS;
 
 /// Tickets from here on name what the node does by itself.
 const FIRST_INTERNAL_TICKET: u64 = 1 << 63;

@@ -27,6 +27,7 @@ use high_water::HighWater;
 use quota::{Amount, Putters, Shares};
 use rates::Rates;
 
+pub(crate) use epochs::MAX_OWNERS;
 pub(crate) use rates::Hearing;
 pub(crate) use shared::SharedStore;
 pub use snapshot::Snapshot;
@@ -95,7 +96,7 @@ pub(crate) enum StoreFact {
 
 /// Facts that are kept until the engine asks for them. It does so after every network event, each of which
 /// stores one record at the most; the node's own records make none.
-const MAX_FACTS: usize = 64;
+pub(super) const MAX_FACTS: usize = 64;
 
 /// Peers of whose refused records note is taken until then. There may be many of one peer in between.
 const MAX_REFUSALS: usize = 64;
@@ -176,7 +177,7 @@ impl Store {
             shares: Shares::new(limits.store_records_per_owner),
             putters: Putters::new(most.part(limits.store_records_per_peer)),
             high_water: HighWater::new(config.network.clone(), local, limits.remembered_sequences),
-            epochs: Epochs::default(),
+            epochs: Epochs::new(local),
             verifier: Verifier::default(),
             rates: Rates::new(limits),
             speaker: None,
@@ -236,7 +237,7 @@ impl Store {
                 self.place(key, record, own, self.speaker);
             }
             Some(held) => {
-                let (was_own, putter) = (held.own, held.putter);
+                let was_own = held.own;
                 match self.prefer(&held.record.clone(), record) {
                     Preferred::Held => {
                         // Somebody still cares for it: a record without an expiry of its own lives on.
@@ -247,14 +248,11 @@ impl Store {
                         return Ok(());
                     }
                     Preferred::HeldIsNewer => return Err(Refused::Older),
-                    // It has the room of the one that it replaces. Were it refused for want of room, a
-                    // claimant without any left would take the claims of others away.
+                    // It has the room of the one that it replaces, and what it needs beyond is its sender's.
                     Preferred::New(record) => {
+                        let putter = self.make_room_to_grow(&key, record.to_bytes().len())?;
                         self.remove(&key);
-                        let bytes = record.to_bytes().len();
-                        let speaker =
-                            self.speaker.filter(|peer| self.putters.has_room(peer, bytes));
-                        self.place(key, *record, own || was_own, speaker.or(putter));
+                        self.place(key, *record, own || was_own, putter);
                         self.trim();
                         if !self.records.contains_key(&key) {
                             return Err(Refused::Full);
@@ -331,7 +329,7 @@ impl Store {
         let account = self.shares.account(&record).filter(|_| !own);
         let putter = putter.filter(|_| !own);
         let (distance, bytes) = (self.distance(&key), record.to_bytes().len());
-        self.epochs.raise_by(&record);
+        self.raise_epochs(&record);
         if let Record::Head(head) = &record {
             self.high_water.raise(head);
             if head.is_withdrawn() {

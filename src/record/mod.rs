@@ -89,6 +89,7 @@ pub use revision::{MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, Rank, Revision, Valid
 pub(crate) use select::kept;
 pub use select::{Selection, Side, latest, select};
 pub use signed::{Body, Signed, Stored};
+pub(crate) use verifier::ANNOUNCEMENTS;
 pub use verifier::Verifier;
 pub use verify::{Record, Seen};
 

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Announcements that are remembered whole: as many as are on their way through a mesh at one time.
-const ANNOUNCEMENTS: usize = 64;
+pub(crate) const ANNOUNCEMENTS: usize = 64;
 
 /// Verifies records, and remembers whose signatures it has verified: the same bytes are not verified twice, and a set
 /// of claims costs one signature for each claim that is new in it.

@@ -4,28 +4,61 @@ use std::collections::{HashMap, VecDeque};
 
 use libp2p::PeerId;
 
-use crate::record::{Head, Record};
+use super::Store;
+use crate::record::Record;
 
 /// Owners whose epoch is remembered. One that has never gone on to another than 0 takes no place.
-const MAX_OWNERS: usize = 16_384;
+pub(crate) const MAX_OWNERS: usize = 16_384;
 
 /// The epoch that each owner has come to, by any of its verified heads and claims: below it no publisher's key is
-/// believed, whichever package it signs. Bounded: the owner that entered first is forgotten first.
-#[derive(Debug, Default)]
+/// believed, whichever package it signs.
+///
+/// Bounded: the owner that entered first is forgotten first. Owners whose packages the application has been told of
+/// keep up to half of the places, whoever comes; the one that this node publishes for is never forgotten.
+#[derive(Debug)]
 pub(super) struct Epochs {
-    floors: HashMap<PeerId, u32>,
-    order: VecDeque<PeerId>,
+    publisher: PeerId,
+    floors: HashMap<PeerId, Floor>,
+    /// In the order in which they are forgotten, the wanted ones after the others.
+    others: VecDeque<PeerId>,
+    wanted: VecDeque<PeerId>,
+}
+
+#[derive(Debug)]
+struct Floor {
+    epoch: u32,
+    worth: Worth,
+}
+
+/// How much it matters that an owner stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    Others,
+    Wanted,
+    Own,
 }
 
 impl Epochs {
-    /// The highest epoch seen, or 0.
-    pub(super) fn floor(&self, owner: &PeerId) -> u32 {
-        self.floors.get(owner).copied().unwrap_or_default()
+    pub(super) fn new(publisher: PeerId) -> Self {
+        let (floors, others, wanted) = Default::default();
+        Self { publisher, floors, others, wanted }
     }
 
-    /// All of them, the one that entered first coming first.
+    /// This node's packages are this owner's. Comes before anything is seen.
+    pub(super) fn publishes_for(&mut self, owner: PeerId) {
+        self.publisher = owner;
+    }
+
+    /// The highest epoch seen, or 0.
+    pub(super) fn floor(&self, owner: &PeerId) -> u32 {
+        self.floors.get(owner).map_or(0, |floor| floor.epoch)
+    }
+
+    /// All of them, the first to be forgotten coming first.
     pub(super) fn all(&self) -> impl Iterator<Item = (PeerId, u32)> {
-        self.order.iter().map(|owner| (*owner, self.floor(owner)))
+        let own = self.floors.contains_key(&self.publisher).then_some(&self.publisher);
+        let owners = self.others.iter().chain(&self.wanted).chain(own);
+        owners.map(|owner| (*owner, self.floor(owner)))
     }
 
     /// Remembers an epoch that was seen.
@@ -34,28 +67,54 @@ impl Epochs {
             return;
         }
         if let Some(floor) = self.floors.get_mut(&owner) {
-            *floor = epoch.max(*floor);
+            floor.epoch = epoch.max(floor.epoch);
             return;
         }
-        while self.floors.len() >= MAX_OWNERS {
-            let Some(first) = self.order.pop_front() else { break };
+        if owner == self.publisher {
+            self.floors.insert(owner, Floor { epoch, worth: Worth::Own });
+            return;
+        }
+        self.floors.insert(owner, Floor { epoch, worth: Worth::Others });
+        self.others.push_back(owner);
+        while self.others.len() + self.wanted.len() > MAX_OWNERS {
+            let Some(first) = self.others.pop_front() else { break };
             self.floors.remove(&first);
         }
-        self.floors.insert(owner, epoch);
-        self.order.push_back(owner);
     }
 
-    /// Remembers the epoch of a head that was seen.
-    pub(super) fn raise_by_head(&mut self, head: &Head) {
-        self.raise(head.owner, head.revision.epoch);
+    /// The application has been told of a package of this owner's.
+    pub(super) fn want(&mut self, owner: &PeerId) {
+        match self.floors.get_mut(owner) {
+            Some(floor) if floor.worth == Worth::Others => floor.worth = Worth::Wanted,
+            _ => return,
+        }
+        self.others.retain(|other| other != owner);
+        self.wanted.push_back(*owner);
+        if self.wanted.len() > MAX_OWNERS / 2
+            && let Some(first) = self.wanted.pop_front()
+            && let Some(floor) = self.floors.get_mut(&first)
+        {
+            floor.worth = Worth::Others;
+            self.others.push_back(first);
+        }
+    }
+}
+
+impl Store {
+    /// Remembers an epoch that was seen of an owner.
+    pub(super) fn raise_epoch(&mut self, owner: PeerId, epoch: u32) {
+        self.epochs.raise(owner, epoch);
+        if self.high_water.wants(&owner) {
+            self.epochs.want(&owner);
+        }
     }
 
     /// Remembers what a verified record says of epochs. Releases and pages say nothing: they have none.
-    pub(super) fn raise_by(&mut self, record: &Record) {
+    pub(super) fn raise_epochs(&mut self, record: &Record) {
         match record {
-            Record::Head(head) => self.raise_by_head(head),
+            Record::Head(head) => self.raise_epoch(head.owner, head.revision.epoch),
             Record::Claims { set, .. } => {
-                set.iter().for_each(|claim| self.raise(claim.owner, claim.revision.epoch));
+                set.iter().for_each(|claim| self.raise_epoch(claim.owner, claim.revision.epoch));
             }
             Record::Release(_) | Record::Page(_) => {}
         }
@@ -68,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_owner_s_epoch_never_falls() {
-        let mut epochs = Epochs::default();
+        let mut epochs = Epochs::new(PeerId::random());
         let owner = PeerId::random();
         for (epoch, floor) in [(0, 0), (3, 3), (1, 3), (4, 4), (0, 4)] {
             epochs.raise(owner, epoch);
@@ -79,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_owners_costs_bounded_memory() {
-        let mut epochs = Epochs::default();
+        let mut epochs = Epochs::new(PeerId::random());
         let first = PeerId::random();
         epochs.raise(first, 1);
         let second = PeerId::random();
@@ -87,10 +146,32 @@ mod tests {
         for _ in 0..MAX_OWNERS - 1 {
             epochs.raise(PeerId::random(), 1);
         }
-        assert_eq!((epochs.floors.len(), epochs.order.len()), (MAX_OWNERS, MAX_OWNERS));
+        assert_eq!((epochs.floors.len(), epochs.others.len()), (MAX_OWNERS, MAX_OWNERS));
         assert_eq!((epochs.floor(&first), epochs.floor(&second)), (0, 1));
         // Owners that stay in epoch 0, as nearly all do, push nobody out.
         epochs.raise(PeerId::random(), 0);
         assert_eq!(epochs.floor(&second), 1);
+    }
+
+    #[test]
+    fn a_flood_of_owners_takes_neither_those_that_are_read_nor_the_own_one() {
+        let (own, read) = (PeerId::random(), PeerId::random());
+        let mut epochs = Epochs::new(own);
+        epochs.raise(own, 3);
+        epochs.raise(read, 2);
+        epochs.want(&read);
+        for _ in 0..MAX_OWNERS + 9 {
+            epochs.raise(PeerId::random(), 1);
+        }
+        assert_eq!((epochs.floor(&own), epochs.floor(&read)), (3, 2));
+        assert_eq!(epochs.all().count(), MAX_OWNERS + 1);
+        assert_eq!(epochs.floors.len(), MAX_OWNERS + 1);
+        // They take half of the places at the most.
+        for _ in 0..MAX_OWNERS {
+            let owner = PeerId::random();
+            epochs.raise(owner, 1);
+            epochs.want(&owner);
+        }
+        assert_eq!((epochs.wanted.len(), epochs.floor(&read)), (MAX_OWNERS / 2, 0));
     }
 }

@@ -2,7 +2,7 @@
 
 use libp2p::{PeerId, kad::KBucketDistance};
 
-use super::{Amount, PackageKey, Refused, Store};
+use super::{Amount, Held, PackageKey, Refused, Store};
 use crate::record::{Record, RecordKey};
 
 impl Store {
@@ -48,7 +48,41 @@ impl Store {
         distance: KBucketDistance,
     ) -> Option<Vec<RecordKey>> {
         let left = self.putters.held(peer).plus(bytes);
-        self.farther(self.putters.farthest(peer), left, self.putters.most(), distance)
+        self.farther(self.going_for(peer), left, self.putters.most(), distance)
+    }
+
+    /// What may go to make room for what the same peer puts, the farthest first. Not the claims of several owners: a
+    /// peer that adds one of its own to a set has the set on its account, and must not be able to end it with that.
+    fn going_for(&self, peer: &PeerId) -> impl Iterator<Item = (KBucketDistance, RecordKey)> {
+        self.putters.farthest(peer).filter(|(_, key)| match self.records.get(key) {
+            Some(Held { record: Record::Claims { set, .. }, .. }) => set.len() < 2,
+            _ => true,
+        })
+    }
+
+    /// Makes room for a record of so many bytes that takes the place of the one that is held, and tells whose room it
+    /// takes then: its sender's, or that of whoever has put the one before, where the sender has none and it takes no
+    /// more. Where it does, other records of its sender go. Nothing is removed unless it can be taken in then.
+    pub(super) fn make_room_to_grow(
+        &mut self,
+        key: &RecordKey,
+        bytes: usize,
+    ) -> Result<Option<PeerId>, Refused> {
+        let Some(before) = self.records.get(key) else { return Ok(self.speaker) };
+        let Some(speaker) = self.speaker.filter(|_| !before.own) else { return Ok(before.putter) };
+        let mut left = self.putters.held(&speaker);
+        if before.putter == Some(speaker) {
+            left = left.minus(before.bytes);
+        }
+        left = left.plus(bytes);
+        if bytes <= before.bytes && !left.fits(self.putters.most()) {
+            return Ok(before.putter);
+        }
+        let others = self.going_for(&speaker).filter(|(_, other)| other != key);
+        let nearest = KBucketDistance::default();
+        let going = self.farther(others, left, self.putters.most(), nearest);
+        going.ok_or(Refused::PeerQuota)?.iter().for_each(|key| self.remove(key));
+        Ok(Some(speaker))
     }
 
     /// The first of these records, all of them farther away than `distance`, without which the rest keeps to

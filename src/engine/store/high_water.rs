@@ -41,6 +41,8 @@ pub(super) struct HighWater {
     shares: HashMap<[u8; 32], usize>,
     /// What the application has been told of, by when it first was.
     wanted: BTreeMap<u64, Package>,
+    /// How many of these each owner has.
+    wanted_of: HashMap<[u8; 32], usize>,
     /// Counts up with every change, to tell older from newer.
     clock: u64,
     bound: usize,
@@ -95,6 +97,7 @@ impl HighWater {
             by_owner: BTreeMap::new(),
             shares: HashMap::new(),
             wanted: BTreeMap::new(),
+            wanted_of: HashMap::new(),
             clock: 0,
             bound,
         }
@@ -152,6 +155,11 @@ impl HighWater {
             self.set_worth(&key, Worth::Wanted(self.clock));
             self.bound_wanted();
         }
+    }
+
+    /// Whether the application has been told of any package of this owner's.
+    pub(super) fn wants(&self, owner: &PeerId) -> bool {
+        owner_key(owner).is_some_and(|owner| self.wanted_of.contains_key(&owner))
     }
 
     /// Takes in what is known of a package, the higher of what was known before and this.
@@ -216,6 +224,7 @@ impl HighWater {
             }
             Worth::Wanted(since) => {
                 self.wanted.insert(since, key.clone());
+                *self.wanted_of.entry(key.owner).or_default() += 1;
             }
             Worth::Own(_) => {}
         }
@@ -226,15 +235,11 @@ impl HighWater {
         match worth {
             Worth::Others(_) => {
                 self.by_owner.remove(&(key.owner, raised));
-                if let Some(share) = self.shares.get_mut(&key.owner) {
-                    *share = share.saturating_sub(1);
-                    if *share == 0 {
-                        self.shares.remove(&key.owner);
-                    }
-                }
+                count_down(&mut self.shares, &key.owner);
             }
             Worth::Wanted(since) => {
                 self.wanted.remove(&since);
+                count_down(&mut self.wanted_of, &key.owner);
             }
             Worth::Own(_) => {}
         }
@@ -287,6 +292,15 @@ impl HighWater {
     }
 }
 
+fn count_down(counts: &mut HashMap<[u8; 32], usize>, owner: &[u8; 32]) {
+    if let Some(count) = counts.get_mut(owner) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(owner);
+        }
+    }
+}
+
 fn package(owner: &PeerId, name: &PackageName) -> Option<Package> {
     Some(Package { owner: owner_key(owner)?, name: name.clone() })
 }
@@ -302,6 +316,7 @@ impl HighWater {
         assert_eq!(self.by_owner.len(), count(|worth| matches!(worth, Worth::Others(_))));
         assert_eq!(self.by_owner.len(), self.shares.values().sum::<usize>());
         assert_eq!(self.wanted.len(), count(|worth| matches!(worth, Worth::Wanted(_))));
+        assert_eq!(self.wanted.len(), self.wanted_of.values().sum::<usize>());
         assert!(self.wanted.len() <= self.bound / 2);
         assert!(self.shares.values().all(|&share| share <= self.bound.div_ceil(OWNERS_PART)));
         for (key, mark) in &self.marks {

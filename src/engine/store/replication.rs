@@ -1,6 +1,6 @@
 //! When what is held for others is put to others again.
 
-use libp2p::kad::KBucketDistance;
+use libp2p::{PeerId, kad::KBucketDistance};
 
 use super::Store;
 use crate::record::{Record, RecordKey};
@@ -23,19 +23,19 @@ impl Store {
         }
     }
 
-    /// An owner that puts its own record takes it on its own account: whoever was quicker with it, to have it
-    /// make room for something else, has no say in it from then on.
+    /// Whoever puts what it has signed takes it on its own account: whoever was quicker with it, to have it make room
+    /// for something else, has no say in it from then on.
     fn adopt(&mut self, key: &RecordKey) {
-        let Some(held) = self.records.get_mut(key) else { return };
-        if let Some(owner) = self.speaker
-            && held.account == Some(owner)
-            && held.putter != Some(owner)
-            && self.putters.has_room(&owner, held.bytes)
+        let Some(held) = self.records.get_mut(key).filter(|held| !held.own) else { return };
+        if let Some(speaker) = self.speaker
+            && held.putter != Some(speaker)
+            && is_signed_by(&held.record, &speaker)
+            && self.putters.has_room(&speaker, held.bytes)
         {
-            if let Some(before) = held.putter.replace(owner) {
+            if let Some(before) = held.putter.replace(speaker) {
                 self.putters.give_back(&before, held.distance, held.bytes);
             }
-            self.putters.take(owner, held.distance, *key, held.bytes);
+            self.putters.take(speaker, held.distance, *key, held.bytes);
         }
     }
 
@@ -68,5 +68,15 @@ impl Store {
             }
             self.remove(&key);
         }
+    }
+}
+
+/// Whether a record is this peer's work, as its owner's or a publisher's: of a set of claims, all of it.
+fn is_signed_by(record: &Record, peer: &PeerId) -> bool {
+    match record {
+        Record::Head(head) => head.signer() == *peer,
+        Record::Release(release) => release.signer() == *peer,
+        Record::Page(page) => page.signer() == *peer,
+        Record::Claims { set, .. } => set.iter().all(|claim| claim.signer() == *peer),
     }
 }

@@ -42,6 +42,7 @@ impl SharedStore {
         let mut store = self.lock();
         store.owner = owner;
         store.high_water.publishes_for(owner);
+        store.epochs.publishes_for(owner);
         store.epochs.raise(owner, epoch);
     }
 
@@ -97,12 +98,12 @@ impl SharedStore {
     pub(crate) fn raise_high_water(&self, head: &Head) {
         let mut store = self.lock();
         store.high_water.raise(head);
-        store.epochs.raise_by_head(head);
+        store.raise_epoch(head.owner, head.revision.epoch);
     }
 
     /// Remembers the epochs of a record that was seen, stored or not.
     pub(crate) fn raise_epochs(&self, record: &Record) {
-        self.lock().epochs.raise_by(record);
+        self.lock().raise_epochs(record);
     }
 
     /// The highest epoch seen of an owner.
@@ -110,9 +111,12 @@ impl SharedStore {
         self.lock().epochs.floor(owner)
     }
 
-    /// The application has been told what this package's head says: its sequence is the last to be forgotten.
+    /// The application has been told what this package's head says: its sequence and its owner's epoch are the last to
+    /// be forgotten.
     pub(crate) fn want(&self, owner: &PeerId, name: &PackageName) {
-        self.lock().high_water.want(owner, name);
+        let mut store = self.lock();
+        store.high_water.want(owner, name);
+        store.epochs.want(owner);
     }
 
     /// The highest rank seen of a package's records of this kind.

@@ -278,7 +278,7 @@ impl SharedStore {
             store.high_water.merge(mark.clone());
         }
         for &(owner, epoch) in &snapshot.epochs {
-            store.epochs.raise(owner, epoch);
+            store.raise_epoch(owner, epoch);
         }
         for kept in &snapshot.records {
             store.restore(kept);

@@ -133,3 +133,23 @@ fn the_books_balance_whatever_happens() {
         marks.check();
     }
 }
+
+#[test]
+fn a_revocation_by_an_owner_that_was_read_is_not_washed_out_by_a_flood_of_owners() {
+    let store = store(|_| {});
+    let (read, own) = (keypair(1), keypair(2));
+    let (read_id, own_id) = (read.public().to_peer_id(), own.public().to_peer_id());
+    store.publishes_for(own_id, 0);
+    store.raise_high_water(&live(&read, "tool", "1.0.0", 1));
+    store.want(&read_id, &name("tool"));
+    // Both go on to another epoch, after the reading.
+    for (owner, package) in [(&read, "other"), (&own, "own")] {
+        let mut body = live(owner, package, "1.0.0", 1).body().clone();
+        body.revision = Revision::new(1, 1);
+        store.raise_high_water(&Signed::sign(owner, body).unwrap());
+    }
+    for _ in 0..20_000 {
+        store.lock().raise_epoch(PeerId::random(), 1);
+    }
+    assert_eq!((store.epoch(&read_id), store.epoch(&own_id)), (1, 1));
+}

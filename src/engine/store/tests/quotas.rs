@@ -242,3 +242,79 @@ fn refusals_are_told_with_who_sent_them_and_are_one_fact_until_then() {
     }
     assert_eq!(std::iter::from_fn(|| store.next_fact()).count(), MAX_REFUSALS);
 }
+
+/// As [`live`], with a text of so many bytes.
+fn head_of(owner: &Keypair, package: &str, sequence: u64, text: usize) -> Record {
+    let manifest =
+        Manifest::new(name(package), "1.0.0".parse().unwrap()).with_description("x".repeat(text));
+    let id = owner.public().to_peer_id();
+    let release = Release::new(NetworkName::default(), id, manifest.clone());
+    let entries = vec![ReleaseEntry::of(&Signed::sign(owner, release).unwrap())];
+    let (network, revision) = (NetworkName::default(), Revision::new(0, sequence));
+    let head = Head::live(network, id, revision, validity(), manifest, entries, None);
+    Record::Head(Signed::sign(owner, head).unwrap())
+}
+
+#[test]
+fn records_that_grow_after_they_were_put_take_no_more_than_their_sender_s_room() {
+    let owner = keypair(1);
+    let store = store(|config| {
+        config.limits.store_records = 64;
+        config.limits.store_records_per_peer = 16;
+        config.limits.store_bytes = 48 * 1024;
+    });
+    let (greedy, modest) = (PeerId::random(), PeerId::random());
+    let head = |i: usize, sequence, text| head_of(&owner, &format!("p-{i}"), sequence, text);
+    for i in 0..16 {
+        put_by(&store, greedy, &head(i, 1, 0)).unwrap();
+    }
+    let others: Vec<_> = (100..110).map(|i| head(i, 1, 0)).collect();
+    others.iter().for_each(|record| put_by(&store, modest, record).unwrap());
+    for i in 0..16 {
+        let _ = put_by(&store, greedy, &head(i, 2, 1024));
+        let inner = store.lock();
+        assert!(inner.putters.held(&greedy).fits(inner.putters.most()), "the {i}th");
+    }
+    assert!(others.iter().all(|record| is_held(&store, record)), "nothing of others goes for it");
+    assert!(held_of(&store, &greedy) >= 2);
+
+    // Nor does another peer's room serve for it.
+    put_by(&store, modest, &head(99, 1, 0)).unwrap();
+    let before = store.lock().putters.held(&modest).bytes;
+    put_by(&store, greedy, &head(99, 2, 1024)).unwrap();
+    let inner = store.lock();
+    assert!(inner.putters.held(&modest).bytes < before);
+    assert!(inner.putters.held(&greedy).fits(inner.putters.most()));
+}
+
+#[test]
+fn who_adds_a_claim_to_a_set_cannot_have_the_set_make_room() {
+    let (squatter, modest) = in_order();
+    let store = store(|config| config.limits.store_records_per_peer = 2);
+    let (attacker, honest) = (squatter.public().to_peer_id(), modest.public().to_peer_id());
+    put_by(&store, honest, &claims("wanted", &[&modest])).unwrap();
+    put_by(&store, attacker, &claims("wanted", &[&squatter])).unwrap();
+    for record in releases(&store, &keypair(3), 60).iter().rev() {
+        let _ = put_by(&store, attacker, record);
+    }
+    assert_eq!(held_of(&store, &attacker), 2);
+    let (bytes, _) = store.bytes(&claims("wanted", &[]).key()).expect("the set is still held");
+    assert_eq!(*bytes, *claims("wanted", &[&squatter, &modest]).to_bytes());
+}
+
+#[test]
+fn a_publisher_that_puts_what_it_has_signed_takes_it_from_whoever_was_quicker() {
+    let (owner, publisher) = (keypair(1), keypair(2));
+    let id = publisher.public().to_peer_id();
+    let delegation =
+        crate::record::Delegation::sign(&owner, &NetworkName::default(), id, 0, validity());
+    let mut body = live(&owner, "tool", "1.0.0", 1).body().clone();
+    body.ext = delegation.unwrap().to_ext();
+    let head = Record::Head(Signed::sign(&publisher, body).unwrap());
+    let store = store(|_| {});
+    let quick = PeerId::random();
+    put_by(&store, quick, &head).unwrap();
+    put_by(&store, id, &head).unwrap();
+    put_by(&store, quick, &head).unwrap();
+    assert_eq!((held_of(&store, &quick), held_of(&store, &id)), (0, 1));
+}
