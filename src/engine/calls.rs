@@ -141,9 +141,9 @@ impl Calls {
     }
 
     /// The change of which a call awaits the read-backs.
-    pub(super) fn confirming(&self, ticket: Ticket) -> Option<&Confirming> {
-        match &self.0.get(&ticket)?.operation {
-            Operation::Publish(publish) => match &publish.stage {
+    pub(super) fn confirming(&mut self, ticket: Ticket) -> Option<&mut Confirming> {
+        match &mut self.0.get_mut(&ticket)?.operation {
+            Operation::Publish(publish) => match &mut publish.stage {
                 Stage::Confirming(confirming) => Some(confirming),
                 Stage::Recalling(_) | Stage::Storing(_) => None,
             },

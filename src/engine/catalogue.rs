@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use crate::{
     Package, PackageName, Query,
-    record::{Head, Revision},
+    record::{Head, Revision, Signed},
 };
 
 /// Announced packages, bounded in number: the one that was announced longest ago goes.
@@ -23,6 +23,8 @@ pub(crate) struct Catalogue {
 struct Listed {
     package: Package,
     revision: Revision,
+    /// Whether a publisher has signed the head, whom a higher epoch revokes.
+    delegated: bool,
     /// Unix seconds at which the head that announced it is no longer valid.
     expires: u64,
     turn: u64,
@@ -34,7 +36,7 @@ impl Catalogue {
     }
 
     /// Lists a package in place of an older announcement of it.
-    pub(crate) fn insert(&mut self, package: Package, head: &Head) {
+    pub(crate) fn insert(&mut self, package: Package, head: &Signed<Head>) {
         if self.bound == 0 {
             return;
         }
@@ -43,7 +45,10 @@ impl Catalogue {
         let turn = self.turn;
         self.by_age.push_back((turn, key.clone()));
         let (revision, expires) = (head.revision, head.validity.expires);
-        self.packages.insert(key, Listed { package, revision, expires, turn });
+        self.packages.insert(
+            key,
+            Listed { package, revision, delegated: head.is_delegated(), expires, turn },
+        );
         while self.packages.len() > self.bound {
             let Some((turn, key)) = self.by_age.pop_front() else { break };
             if self.packages.get(&key).is_some_and(|listed| listed.turn == turn) {
@@ -70,16 +75,21 @@ impl Catalogue {
         self.packages.len()
     }
 
-    /// Everything that matches and is still valid, in no particular order.
+    /// Everything that matches and is still valid, in no particular order. `epoch` tells the highest epoch seen of an
+    /// owner.
     pub(crate) fn matching<'a>(
         &'a self,
         query: &'a Query,
         unix: u64,
+        epoch: impl Fn(&PeerId) -> u32 + 'a,
     ) -> impl Iterator<Item = &'a Package> {
         self.packages
             .values()
             .filter(move |listed| listed.expires > unix)
+            .filter(move |Listed { package, .. }| query.matches(&package.manifest, &package.owner))
+            .filter(move |Listed { package, revision, delegated, .. }| {
+                !delegated || revision.epoch >= epoch(&package.owner)
+            })
             .map(|listed| &listed.package)
-            .filter(move |package| query.matches(&package.manifest, &package.owner))
     }
 }

@@ -116,7 +116,7 @@ impl Engine {
         let best = awaited.and_then(|key| {
             let nothing = Replies::default();
             let replies = self.queries.heard(&key).unwrap_or(&nothing);
-            self.best(now, &key, replies).known()
+            self.readable(self.best(now, &key, replies))
         });
         self.leave(ticket, &call.operation, awaited);
         let after = now.mono.saturating_sub(call.since.asked);
@@ -134,11 +134,11 @@ impl Engine {
                 }
             }
             // Better what was found so far than nothing.
-            (Operation::GetRecord(get), Some((best, _))) => {
+            (Operation::GetRecord(get), Some(best)) => {
                 let record = Arc::unwrap_or_clone(best);
                 get.reply.send(Ok(Found { record, source: Source::Partial }));
             }
-            (Operation::Read(mut read), Some((best, _))) => {
+            (Operation::Read(mut read), Some(best)) => {
                 read.make_do();
                 if let Progress::More(read) = self.advance(read, &best, Source::Partial)
                     && let Known::Lacks(_, read) = self.read_known(now, read)
@@ -335,7 +335,10 @@ impl Engine {
             .filter_map(|own| read::newest(&own.head, Source::Own))
             .filter(|package| query.matches(&package.manifest, &package.owner))
             .map(Cow::Owned);
-        let known = self.catalogue.matching(query, now.unix).map(Cow::Borrowed);
+        let known = self
+            .catalogue
+            .matching(query, now.unix, |owner| self.store.epoch(owner))
+            .map(Cow::Borrowed);
         let mut found: Vec<(u32, Cow<'_, Package>)> =
             own.chain(known).map(|package| (query.score(&package.manifest), package)).collect();
         // Best first, and of equal ones always in the same order.

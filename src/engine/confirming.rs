@@ -13,7 +13,7 @@ use super::{
     calls::{Call, Outcome, Since},
     outbox::Outbox,
     publish::{Publish, Put, Stage, Storing},
-    queries::{Replies, Waiter, Wants},
+    queries::{Queries, Replies, Waiter, Wants},
 };
 use crate::{
     Announcement, Receipt,
@@ -33,6 +33,8 @@ pub(super) struct Confirming {
 /// One record that is read back.
 #[derive(Debug)]
 enum ReadBack {
+    /// It goes along with a lookup that had begun before, and may have asked peers before they were to hold it.
+    Joined(Put),
     /// Its lookup is under way.
     Asked(Put),
     /// So many peers have served it.
@@ -40,10 +42,26 @@ enum ReadBack {
 }
 
 impl Confirming {
-    fn new(mut storing: Storing, wanted: u8) -> Self {
+    /// `queries` tells which of the records are being looked up already.
+    fn new(mut storing: Storing, wanted: u8, queries: &Queries) -> Self {
         let put = std::mem::take(&mut storing.put).into_iter();
-        let read_backs = put.map(|put| (put.key, ReadBack::Asked(put))).collect();
+        let read_back = |put: Put| match queries.heard(&put.key) {
+            Some(_) => ReadBack::Joined(put),
+            None => ReadBack::Asked(put),
+        };
+        let read_backs = put.map(|put| (put.key, read_back(put))).collect();
         Self { storing, wanted, read_backs }
+    }
+
+    /// Whether a lookup that has ended is to be followed by one of its own, in which everybody is asked again.
+    fn asks_again(&mut self, key: &RecordKey) -> bool {
+        let Some(read_back) = self.read_backs.get_mut(key) else { return false };
+        let (is_joined, as_before) = match std::mem::replace(read_back, ReadBack::Ended(0)) {
+            ReadBack::Joined(put) => (true, ReadBack::Asked(put)),
+            as_before => (false, as_before),
+        };
+        *read_back = as_before;
+        is_joined
     }
 
     /// What becomes of the announcement meanwhile.
@@ -61,13 +79,13 @@ impl Confirming {
     /// The keys that are still being asked for.
     fn asked(&self) -> impl Iterator<Item = &RecordKey> {
         let asked = self.read_backs.iter();
-        asked.filter(|(_, read_back)| matches!(read_back, ReadBack::Asked(_))).map(|(key, _)| key)
+        asked.filter(|(_, read_back)| !matches!(read_back, ReadBack::Ended(_))).map(|(key, _)| key)
     }
 
     /// How many peers have served a record that is still being asked for.
     fn heard(&self, key: &RecordKey, replies: &Replies) -> Option<u32> {
         match self.read_backs.get(key)? {
-            ReadBack::Asked(put) => {
+            ReadBack::Asked(put) | ReadBack::Joined(put) => {
                 Some(u32::try_from(replies.attesting(&put.attests)).unwrap_or(u32::MAX))
             }
             ReadBack::Ended(_) => None,
@@ -81,7 +99,7 @@ impl Confirming {
                 let acknowledged = put.acknowledged.iter();
                 acknowledged.filter(|peer| without.contains(peer)).copied().collect()
             }
-            Some(ReadBack::Ended(_)) | None => Vec::new(),
+            Some(ReadBack::Joined(_) | ReadBack::Ended(_)) | None => Vec::new(),
         }
     }
 
@@ -105,7 +123,7 @@ impl Engine {
     pub(super) fn confirm(&mut self, ticket: Ticket, since: Since, mut publish: Box<Publish>) {
         let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
         let Stage::Storing(storing) = before else { return self.finish(since) };
-        let confirming = Confirming::new(storing, publish.confirmation);
+        let confirming = Confirming::new(storing, publish.confirmation, &self.queries);
         for key in confirming.asked() {
             self.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
         }
@@ -129,7 +147,7 @@ impl Engine {
         let Stage::Confirming(confirming) = &publish.stage else { return };
         let counts = confirming.read_backs.iter().map(|(key, read_back)| match read_back {
             ReadBack::Ended(confirmed) => *confirmed,
-            ReadBack::Asked(_) => {
+            ReadBack::Asked(_) | ReadBack::Joined(_) => {
                 let replies = self.queries.heard(key);
                 replies.and_then(|replies| confirming.heard(key, replies)).unwrap_or(0)
             }
@@ -182,6 +200,9 @@ impl Engine {
         without: &[PeerId],
     ) {
         let Some(confirming) = self.calls.confirming(ticket) else { return };
+        if confirming.asks_again(key) {
+            return self.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
+        }
         let confirmed = confirming.heard(key, replies).unwrap_or(0);
         for peer in confirming.forgetful(key, without) {
             self.reputations.failed(peer);

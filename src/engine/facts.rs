@@ -158,7 +158,7 @@ impl Engine {
     pub(crate) fn learn_stored(&mut self) {
         while let Some(fact) = self.store.next_fact() {
             match fact {
-                StoreFact::Head(head) if head.owner == self.owner => self.doubt_own(&head),
+                StoreFact::Head(head) if self.publishes(&head) => self.doubt_own(&head),
                 StoreFact::Head(head) => {
                     self.cache.outdate(&head, &head.key());
                     self.appeared(&head);
@@ -193,6 +193,11 @@ impl Engine {
         keys.iter().for_each(|key| self.absences.remove(key));
     }
 
+    /// Whether this node publishes the package. The owner may have other publishers for others of its packages.
+    fn publishes(&self, head: &Head) -> bool {
+        head.owner == self.owner && self.own.contains_key(&head.name)
+    }
+
     /// A head of an own package came from elsewhere: from another node with this key, or an earlier life of
     /// this one. Where it may have replaced the one known here, the next change reads first what it says.
     fn doubt_own(&mut self, head: &Signed<Head>) {
@@ -223,7 +228,7 @@ impl Engine {
         let head = self.store.verify_announcement(data, now.unix)?;
         let key = head.key();
         self.confront_known(now, &key, &head);
-        if head.owner == self.owner {
+        if self.publishes(&head) {
             // Should it come from a publisher who has replaced this one, nothing more is signed here.
             self.store.raise_epochs(&Record::Head(head.clone()));
             self.doubt_own(&head);

@@ -296,7 +296,7 @@ impl Engine {
     pub(super) fn best(&self, now: Now, key: &RecordKey, replies: &Replies) -> Best {
         let known = match self.known(now, key, Freshness::First) {
             Some((_, Source::Own)) | None => None,
-            Some((record, _)) => Some(record),
+            Some((record, _)) => Some(record).filter(|known| !self.is_overtaken(known)),
         };
         let held = self.store.held(key).filter(|held| !self.is_overtaken(held)).map(Arc::new);
         let known = match (known, held) {
@@ -320,12 +320,25 @@ impl Engine {
         }
     }
 
-    /// Whether a newer head of somebody else's package has been seen, since this one was heard or handed over.
+    /// Whether this is a head of somebody else's that nobody is told any more. Of its own owner's packages the node
+    /// goes on from what it finds, whatever has been seen of them.
     fn is_overtaken(&self, record: &Record) -> bool {
+        !is_own_head(record, &self.owner) && self.is_outdated(record)
+    }
+
+    /// Whether a newer head of the package has been seen since this one was heard or handed over, or its publisher has
+    /// been replaced: readers are not told.
+    fn is_outdated(&self, record: &Record) -> bool {
         match record {
-            Record::Head(head) => head.owner != self.owner && self.store.is_overtaken(head),
+            Record::Head(head) => self.store.is_overtaken(head) || self.store.is_revoked(head),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
         }
+    }
+
+    /// What a reader is told of the best that is known. For those who publish for its owner it may be too old.
+    pub(super) fn readable(&self, best: Best) -> Option<Arc<Record>> {
+        let (record, _) = best.known()?;
+        (!self.is_outdated(&record)).then_some(record)
     }
 
     /// Sends the best record that is known to the replicas that were found to lack it. An older one that this node
@@ -365,6 +378,9 @@ impl Engine {
 
     /// Keeps what was read for a while, and the sequence for good.
     pub(super) fn remember(&mut self, now: Now, record: &Arc<Record>) {
+        if self.is_outdated(record) {
+            return;
+        }
         self.store.raise_epochs(record);
         if let Record::Head(head) = &**record {
             self.store.raise_high_water(head);
@@ -380,6 +396,13 @@ impl Engine {
         let Some(call) = self.calls.remove(ticket) else { return };
         self.answered = true;
         let Call { since, operation } = call;
+        let is_read = matches!(operation, Operation::Read(_) | Operation::GetRecord(_));
+        let outcome = match outcome {
+            Outcome::Found { record, .. } if is_read && self.is_outdated(&record) => {
+                Outcome::NotFound
+            }
+            outcome => outcome,
+        };
         match (operation, outcome) {
             (Operation::Read(read), outcome) => self.resume_read(now, ticket, since, read, outcome),
             (Operation::Publish(publish), outcome) => {

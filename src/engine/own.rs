@@ -8,8 +8,8 @@ use super::signer::Signer;
 use crate::{
     Digest, Error, Manifest, PackageId, PackageName, Result,
     record::{
-        Claim, ClaimSet, ClaimStatus, Head, Page, Pagination, Rank, Record, RecordKey, Release,
-        ReleaseEntry, Revision, Selection, Signed, latest, select,
+        Claim, ClaimSet, ClaimStatus, Head, MAX_CLOCK_SKEW_SECS, Page, Pagination, Rank, Record,
+        RecordKey, Release, ReleaseEntry, Revision, Selection, Signed, latest, select,
     },
 };
 
@@ -287,9 +287,12 @@ pub(super) fn apply(
         let says_all = own.releases == base.releases && own.is_withdrawn() == base.withdrawn;
         let is_newest = own.head.revision == base.revision
             && !recalled.is_some_and(|recalled| own.is_outbid_by(&recalled.head));
+        // Signed while this clock was ahead, it is believed by nobody until then.
+        let is_believed =
+            own.head.validity.issued <= signer.unix.saturating_add(MAX_CLOCK_SKEW_SECS);
         // Where a delegation is about to end, signing anew does not make it last any longer.
         let lasts = own.head.validity.expires >= signer.validity().expires;
-        !changes && says_all && is_newest && (signer.unix < half_life || lasts)
+        !changes && says_all && is_newest && is_believed && (signer.unix < half_life || lasts)
     });
     let package = match kept {
         Some(own) => OwnPackage { standing, records: base.records, ..own.clone() },

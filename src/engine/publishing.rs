@@ -70,9 +70,33 @@ impl Engine {
             }
             // Nobody to ask: what an earlier life of this node may have published is recalled later.
             (_, Reach::Isolated) => {
-                self.commit(now, ticket, since, publish, None, Standing::Unconfirmed);
+                let recalled = self.recall_here(now, &publish.change);
+                self.commit(now, ticket, since, publish, recalled, Standing::Unconfirmed);
             }
             (_, Reach::Joined | Reach::Joining) => self.wait_publish(ticket, since, publish),
+        }
+    }
+
+    /// What this node itself holds of a package that an earlier life of it has published, from a snapshot say. It may
+    /// not be all. But what is signed is above whatever has been seen, and without this it would take its place.
+    fn recall_here(&self, now: Now, change: &Change) -> Option<Recalled> {
+        let name = change.name();
+        if self.own.contains_key(name) {
+            return None;
+        }
+        let mut recall = Recall::Head;
+        loop {
+            let key = recall.wants(&self.config.network, &self.owner, name);
+            recall = match recall.take(self.store.held(&key))? {
+                Recalling::More(further) => further,
+                Recalling::Listed(recalled) => {
+                    match own::missing_newest(None, Some(&recalled), change, &self.signer(now)) {
+                        Some(entry) => Recall::Newest { recalled, entry },
+                        None => return Some(recalled),
+                    }
+                }
+                Recalling::Complete(recalled) => return Some(recalled),
+            };
         }
     }
 
@@ -123,8 +147,9 @@ impl Engine {
                     Outcome::Found { record, .. } => Some(Arc::unwrap_or_clone(record)),
                     Outcome::NoPeers if matches!(recall, Recall::Head) => {
                         publish.stage = Stage::Recalling(recall);
+                        let recalled = self.recall_here(now, &publish.change);
                         let standing = Standing::Unconfirmed;
-                        return self.commit(now, ticket, since, publish, None, standing);
+                        return self.commit(now, ticket, since, publish, recalled, standing);
                     }
                     Outcome::TimedOut => {
                         self.finish(since);
@@ -204,6 +229,7 @@ impl Engine {
             }
         };
         self.forget_cached(&name);
+        self.catalogue.remove(&name, &self.owner);
         for record in &changed.records {
             if let Err(refused) = self.store.insert_own(record.clone()) {
                 tracing::warn!(%name, %refused, "own record not stored");

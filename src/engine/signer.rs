@@ -76,7 +76,11 @@ impl Signer<'_> {
     /// The revision after this one. The owner goes on in the next epoch where one is used up, lest anybody who got hold
     /// of the last sequence could lock it out.
     pub(super) fn revision_after(&self, seen: Revision) -> Result<Revision> {
-        let epoch = self.authority.epoch();
+        let epoch = match self.authority {
+            // Lest a publisher who has been replaced outbids what the owner itself signs.
+            Authority::Owner { epoch } => self.floor.max(*epoch),
+            Authority::Delegate(delegation) => delegation.epoch(),
+        };
         if seen.epoch < epoch {
             return Ok(Revision::new(epoch, 1));
         }

@@ -222,7 +222,7 @@ impl Store {
     /// Takes a verified record in, if the selection rule prefers it to the one that is held.
     fn insert(&mut self, record: Record, own: bool) -> Result<(), Refused> {
         let key = record.key();
-        if self.is_leftover(&record) {
+        if !own && self.is_leftover(&record) {
             return Err(Refused::Withdrawn);
         }
         let fact = match &record {
@@ -269,19 +269,18 @@ impl Store {
 
     /// Whether it is a part of a package that is withdrawn, so that it means nothing any more.
     fn is_leftover(&self, record: &Record) -> bool {
-        matches!(record, Record::Release(_) | Record::Page(_))
-            && package(record).is_some_and(|(owner, name)| self.is_withdrawn(&owner, &name))
-    }
-
-    fn is_withdrawn(&self, owner: &PeerId, name: &PackageName) -> bool {
-        if self.high_water.rank(owner, name).is_some() {
-            return self.high_water.is_withdrawn(owner, name);
-        }
-        // As with revisions: a tombstone that is held speaks for a mark that is forgotten.
-        match self.records.get(&RecordKey::head(&self.network, owner, name)) {
-            Some(Held { record: Record::Head(head), .. }) => head.is_withdrawn(),
-            _ => false,
-        }
+        let Some((owner, name)) = package(record) else { return false };
+        let end = match self.newest_seen(Kind::Head, &owner, &name) {
+            Some(end) if end.withdrawn => end,
+            Some(_) | None => return false,
+        };
+        let delegation = match record {
+            Record::Release(release) => release.delegation(),
+            Record::Page(page) => page.delegation(),
+            Record::Head(_) | Record::Claims { .. } => return false,
+        };
+        // Where the package begins anew in a higher epoch, this may arrive before the head that says so.
+        delegation.is_none_or(|delegation| delegation.epoch() <= end.epoch)
     }
 
     fn distance(&self, key: &RecordKey) -> KBucketDistance {

@@ -62,6 +62,12 @@ impl Claim {
     ) -> Self {
         Self { network, owner, name, revision, validity, status, ext: Vec::new() }
     }
+
+    /// Where it stands among its owner's claims to the name, as the head that goes with it does among the heads.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        Rank { withdrawn: self.status == ClaimStatus::Withdrawn, ..self.revision.into() }
+    }
 }
 
 impl Wire for Claim {
@@ -93,7 +99,7 @@ impl Wire for Claim {
     }
 
     fn rank(&self) -> Option<(Rank, &PackageName)> {
-        Some((self.revision.into(), &self.name))
+        Some((Claim::rank(self), &self.name))
     }
 
     fn encode(&self) -> Result<Vec<u8>> {

@@ -54,8 +54,8 @@ impl ClaimSet {
         self.settle()
     }
 
-    /// The union of two sets of one name. Of each owner's claims the one of the higher revision
-    /// stays, at the same revision that of the lower digest; claims that have expired at `now` (Unix
+    /// The union of two sets of one name. Of each owner's claims the one of the higher [rank](Claim::rank)
+    /// stays, at the same rank that of the lower digest; claims that have expired at `now` (Unix
     /// seconds) go. In whatever order sets are merged, the result is the same.
     ///
     /// Claims to another name in `other` are left out.
@@ -246,5 +246,5 @@ impl ClaimSet {
 /// What orders the claims of one owner, the highest being kept. An owner can sign one body twice, and
 /// differently: then the bytes decide, so that replicas agree to the last one.
 fn preference(claim: &Signed<Claim>) -> impl Ord {
-    (claim.revision, Reverse(claim.digest()), Reverse(claim.bytes().clone()))
+    (claim.rank(), Reverse(claim.digest()), Reverse(claim.bytes().clone()))
 }

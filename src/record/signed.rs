@@ -170,6 +170,11 @@ impl<T: Body> Signed<T> {
         Delegation::carried(body.network(), body.owner(), envelope.signer, grant_of(body).ok()??)
     }
 
+    /// Whether a publisher has signed it, whom a higher epoch of the owner revokes.
+    pub(crate) fn is_delegated(&self) -> bool {
+        matches!(grant_of(&self.0.body), Ok(Some(_)))
+    }
+
     /// Verifies again what depends on the time and on what has been seen meanwhile. `network` is whose record it is
     /// asked to be.
     pub(super) fn check_again(

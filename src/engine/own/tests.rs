@@ -97,3 +97,22 @@ fn a_head_that_says_all_there_is_to_say_is_kept() {
         assert_eq!(renewed.head, own.head);
     }
 }
+
+#[test]
+fn a_head_that_was_signed_while_the_clock_was_ahead_is_signed_anew_when_it_is_right() {
+    let owner = Owner::new();
+    let first = owner.register(None, "1.0.0");
+    let renew = Change::Renew { name: name() };
+    let signed = |own: &OwnPackage, unix: u64| {
+        let signer = Signer { unix, ..owner.signer() };
+        let standing = Standing::Confirmed { replicas: 1 };
+        apply(Some(own), None, &renew, standing, own.head.rank(), &signer).unwrap().package
+    };
+    let ahead = signed(&first, NOW + 10 * 24 * 3600);
+    assert!(ahead.head.validity.issued > NOW + 300, "nobody else believes it");
+    let again = signed(&ahead, NOW);
+    assert_eq!(again.head.validity.issued, NOW);
+    assert!(again.head.revision > ahead.head.revision);
+    // Clocks that differ a little are no reason.
+    assert_eq!(signed(&again, NOW - 60).head, again.head);
+}

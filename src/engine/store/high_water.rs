@@ -117,11 +117,6 @@ impl HighWater {
         self.mark(owner, name).map(|mark| mark.rank)
     }
 
-    /// Whether the newest head seen is a tombstone.
-    pub(super) fn is_withdrawn(&self, owner: &PeerId, name: &PackageName) -> bool {
-        self.mark(owner, name).is_some_and(|mark| mark.rank.withdrawn)
-    }
-
     /// Remembers a head that was seen.
     pub(super) fn raise(&mut self, head: &Head) {
         let Some(owner) = owner_key(&head.owner) else { return };

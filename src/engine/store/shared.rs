@@ -135,6 +135,11 @@ impl SharedStore {
         mark.is_some_and(|mark| head.rank() < mark)
     }
 
+    /// Whether the publisher who has signed this has been replaced, as far as has been seen.
+    pub(crate) fn is_revoked(&self, head: &Signed<Head>) -> bool {
+        head.is_delegated() && head.revision.epoch < self.epoch(&head.owner)
+    }
+
     /// Whether it is news that there are two heads of this one's revision.
     pub(crate) fn is_news_of_equivocation(&self, head: &Head) -> bool {
         self.lock().high_water.is_news(head)

@@ -54,3 +54,44 @@ fn a_change_that_is_signed_stands_when_its_time_is_up_or_its_caller_gone() {
         assert_eq!(answer(package).unwrap().unwrap().source, Source::Own);
     }
 }
+
+#[test]
+fn whoever_starts_from_a_snapshot_and_has_nobody_to_ask_goes_on_from_what_is_in_it() {
+    let keypair = Keypair::generate_ed25519();
+    let mut before = Lab::of(keypair.clone(), Config::new());
+    let register = |lab: &mut Lab, version: &str| {
+        let manifest = Manifest::new("tool".parse().unwrap(), version.parse().unwrap());
+        let manifest = Box::new(manifest);
+        let _ = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+    };
+    for minor in 0..40 {
+        register(&mut before, &format!("1.{minor}.0"));
+    }
+    let (_, snapshot) = before.ask(|reply| Command::Snapshot { reply });
+    let snapshot = answer(snapshot).unwrap().unwrap();
+
+    let mut after = Lab::of(keypair.clone(), Config::new());
+    after.engine.restore(&snapshot).unwrap();
+    register(&mut after, "2.0.0");
+    let id = PackageId::owned(keypair.public().to_peer_id(), "tool".parse().unwrap());
+    let (_, versions) = after.ask(|reply| Command::ListVersions {
+        package: id.clone(),
+        freshness: Freshness::First,
+        reply,
+    });
+    let versions = answer(versions).unwrap().unwrap();
+    assert_eq!((versions.releases.len(), versions.sequence), (41, 41));
+    // What it knows may not be all: whoever appears is asked first.
+    after.learn(Fact::Routable { peer: PeerId::random() });
+    after.advance(Duration::from_secs(1));
+    let head = RecordKey::head(&NetworkName::default(), id.owner().unwrap(), id.name());
+    let asked = after.actions().into_iter();
+    assert!(
+        asked
+            .filter_map(|action| match action {
+                Action::Get { key, .. } => Some(key),
+                _ => None,
+            })
+            .any(|key| key == head)
+    );
+}

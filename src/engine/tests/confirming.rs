@@ -236,3 +236,30 @@ fn who_acknowledges_and_has_nothing_a_moment_later_was_not_there_when_it_should_
     assert_eq!([honest, forgetful, silent, other].map(failed), [0, 3, 0, 0]);
     assert!(lab.engine.reputations.score(&forgetful) < 50);
 }
+
+#[test]
+fn who_was_asked_before_a_record_was_put_is_asked_again_and_not_blamed() {
+    let mut lab = Lab::new(Config::new());
+    // Somebody asks who publishes under the name, and the lookup goes on for a while.
+    let (_, _reader) = lab.get(&PackageId::named("tool".parse().unwrap()));
+    let early = only_lookup(&mut lab);
+    let honest = PeerId::random();
+    let (_, mut waiting, read_backs) = registered_with(&mut lab, "1.0.0", 1, &[honest]);
+    assert_eq!(read_backs.len(), 2, "head and release; the claims are being asked for already");
+    for read_back in &read_backs {
+        serve(&mut lab, read_back, honest);
+    }
+    // It had answered that lookup before it was handed the claim.
+    let end = QueryEnd::Lookup { answered: 1, unheard: 0, without: vec![honest] };
+    lab.learn(Fact::QueryEnded { query: early, end });
+    assert_eq!(lab.engine.reputations.get(&honest).failed, 0);
+    assert_eq!((&mut waiting).now_or_never(), None);
+    let key = RecordKey::claims(&NetworkName::default(), &"tool".parse().unwrap());
+    let (bytes, _) = lab.engine.store.bytes(&key).unwrap();
+    let again = only_lookup(&mut lab);
+    serve(&mut lab, &(again, bytes), honest);
+    assert!(answer(waiting).unwrap().unwrap().is_confirmed());
+    read_backs.iter().for_each(|(query, _)| lab.end(*query, 1));
+    lab.end(again, 1);
+    assert!(lab.engine.is_at_rest());
+}

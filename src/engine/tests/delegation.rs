@@ -6,6 +6,8 @@ use crate::{
     record::{Delegation, EquivocationProof, Kind, Rejected, ReleaseList},
 };
 
+mod revoked;
+
 /// The owner's key, which no engine ever holds.
 fn owner() -> Keypair {
     Keypair::ed25519_from_bytes([9; 32]).unwrap()

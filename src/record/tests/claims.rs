@@ -198,9 +198,22 @@ proptest! {
             let newest = claims
                 .iter()
                 .filter(|other| other.owner == claim.owner && !other.validity.is_expired(NOW))
-                .map(|other| other.revision)
+                .map(|other| Claim::rank(other))
                 .max();
-            prop_assert_eq!(Some(claim.revision), newest);
+            prop_assert_eq!(Some(Claim::rank(claim)), newest);
         }
+    }
+}
+
+#[test]
+fn within_an_epoch_the_end_of_a_claim_is_the_end_as_it_is_of_the_head() {
+    let live = claim_of(3, Revision::new(1, 9), ClaimStatus::Active, 24);
+    let gone = claim_of(3, Revision::new(1, 2), ClaimStatus::Withdrawn, 24);
+    let anew = claim_of(3, Revision::new(2, 1), ClaimStatus::Active, 24);
+    for claims in [[&live, &gone], [&gone, &live]] {
+        assert_eq!(set_of(claims.map(Signed::clone)).of(&KEYPAIRS[3].1), Some(&gone));
+    }
+    for claims in [[&anew, &gone, &live], [&live, &gone, &anew]] {
+        assert_eq!(set_of(claims.map(Signed::clone)).of(&KEYPAIRS[3].1), Some(&anew));
     }
 }

@@ -109,7 +109,7 @@ fn the_highest_stays_whichever_comes_first_and_withdrawn_is_for_good() {
     for order in [[0, 1], [1, 0]] {
         let (mut marks, _) = self::marks();
         order.iter().for_each(|&i| marks.raise(both[i]));
-        assert!(marks.is_withdrawn(&id, &name("tool")));
+        assert!(marks.rank(&id, &name("tool")).is_some_and(|rank| rank.withdrawn));
     }
 }
 
