@@ -132,8 +132,8 @@ pub use net::{
 };
 pub use node::{Node, NodeBuilder};
 pub use package::{
-    Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Package, PackageId,
-    PackageName, Query, Receipt, Source, VersionInfo, Versions,
+    Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Matching, Package,
+    PackageId, PackageName, Query, Receipt, Sort, Source, VersionInfo, Versions,
 };
 pub use record::NetworkName;
 pub use registry::{Registry, RegistryMetadata};

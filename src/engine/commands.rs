@@ -339,7 +339,7 @@ impl Engine {
             .catalogue
             .matching(query, now.unix, |owner| self.store.epoch(owner))
             .map(Cow::Borrowed);
-        let mut found: Vec<(u32, Cow<'_, Package>)> =
+        let mut found: Vec<(u64, Cow<'_, Package>)> =
             own.chain(known).map(|package| (query.score(&package.manifest), package)).collect();
         // Best first, and of equal ones always in the same order.
         found.sort_by(|(a_score, a), (b_score, b)| {

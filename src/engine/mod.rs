@@ -48,6 +48,7 @@ mod equivocations;
 mod facts;
 pub mod filled;
 mod identity;
+pub(crate) mod index;
 mod interface;
 mod lookups;
 mod outbox;

@@ -238,6 +238,40 @@ fn a_query_wants_every_word_somewhere() {
     assert!(!matches(Query::new().with_keyword("web")), "a keyword is wanted whole");
     assert!(matches(Query::new().with_owner(owner())));
     assert!(!matches(Query::new().with_owner(PeerId::random())));
+    let either = |text: &str| matches(Query::new().with_text(text).with_matching(Matching::Any));
+    assert!(either("server huge"));
+    assert!(!either("huge enormous"));
+}
+
+#[test]
+fn a_query_forgives_accents_spaces_beginnings_and_typing_errors() {
+    let manifest = manifest().with_description("Fähre: crème brûlée serialization");
+    let matches = |text: &str| Query::new().with_text(text).matches(&manifest, &owner());
+    for text in ["fahre", "FÄHRE", "creme", "seriali", "serialisation", "serializaton", "se"] {
+        assert!(matches(text), "{text}");
+    }
+    for text in ["fuhr", "fa hre", "deserialization of", "sxriaxisaxion", "s"] {
+        assert!(!matches(text), "{text}");
+    }
+    let named = Manifest::new("serde_json".parse().unwrap(), Version::new(1, 0, 0));
+    let score = |text: &str| Query::new().with_text(text).score(&named);
+    assert_eq!(score("serde json"), score("Serde-JSON"));
+    assert!(score("serdejson") > score("serde") && score("serde") > score("serd"));
+    assert!(score("serde") > score("sered") && score("sered") > 0);
+}
+
+#[test]
+fn a_query_narrows_by_licence_and_release() {
+    let manifest = manifest().with_license("(MIT OR Apache-2.0) AND BSD-3-Clause");
+    let matches = |query: Query| query.matches(&manifest, &owner());
+    for licence in ["mit", "Apache-2.0", "(MIT OR Apache-2.0) AND BSD-3-Clause"] {
+        assert!(matches(Query::new().with_license(licence)), "{licence}");
+    }
+    assert!(!matches(Query::new().with_license("Apache")));
+    assert!(!matches(Query::new().with_license("GPL-3.0")));
+    let version = manifest.version.clone();
+    assert!(matches(Query::new().with_version(format!("={version}").parse().unwrap())));
+    assert!(!matches(Query::new().with_version(format!(">{version}").parse().unwrap())));
 }
 
 #[test]
@@ -251,7 +285,7 @@ fn the_name_counts_more_than_what_is_said_about_it() {
         package("reader").with_description("Reads a Log"),
     ];
     let query = Query::new().with_text("Log");
-    let scores: Vec<u32> = ranked.iter().map(|manifest| query.score(manifest)).collect();
+    let scores: Vec<u64> = ranked.iter().map(|manifest| query.score(manifest)).collect();
     assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
     assert!(scores.iter().all(|score| *score > 0));
     assert_eq!(Query::new().score(&ranked[0]), 0);
@@ -270,6 +304,8 @@ fn a_query_is_bounded() {
         (Query::new().with_text("t".repeat(257)), "text"),
         (Query::new().with_text("a\0"), "text"),
         (Query::new().with_keyword("A"), "keywords[0]"),
+        (Query::new().with_license(""), "license"),
+        (Query::new().with_offset(10_001), "offset"),
     ] {
         assert_eq!(fault(query.validate()).0, at);
     }
