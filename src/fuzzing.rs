@@ -1,5 +1,7 @@
 //! What the fuzz targets drive that is no part of the interface. It exists only where `cargo fuzz` builds.
 
+pub mod exchange;
+
 use std::{fmt, time::Duration};
 
 use libp2p::{

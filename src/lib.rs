@@ -104,6 +104,8 @@ mod config;
 mod engine;
 mod error;
 mod event;
+#[cfg_attr(not(test), expect(dead_code, reason = "no node speaks it yet"))]
+mod exchange;
 mod freshness;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -142,7 +144,7 @@ pub use registry::{Registry, RegistryMetadata};
 /// in any release.
 #[doc(hidden)]
 pub mod bench_support {
-    pub use crate::engine::{filled, wheel};
+    pub use crate::engine::{compared, filled, wheel};
 }
 
 /// The examples of the README are compiled and run with the other documentation tests.

@@ -16,6 +16,7 @@ mod dispatch_rows;
 mod first_record;
 mod heap_rows;
 mod lookups;
+mod reconcile;
 mod records;
 mod report;
 mod shelf_rows;
@@ -38,7 +39,7 @@ mod waiting;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 10] = [
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 11] = [
     dispatch_rows::rows,
     shelf_rows::rows,
     wheel::rows,
@@ -49,6 +50,7 @@ const FAMILIES: [fn(&mut Report) -> Outcome<()>; 10] = [
     crowd::rows,
     first_record::rows,
     records::rows,
+    reconcile::rows,
 ];
 
 fn main() -> Outcome<()> {

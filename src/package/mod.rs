@@ -14,7 +14,7 @@ mod published;
 mod query;
 pub(crate) mod relevance;
 pub(crate) mod text;
-mod validate;
+pub(crate) mod validate;
 pub(crate) mod words;
 
 #[cfg(test)]

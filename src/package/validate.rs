@@ -108,17 +108,23 @@ impl Manifest {
 }
 
 /// Keywords of a manifest or a query: a bounded number of distinct words of `a-z 0-9 -`.
+/// Checks one keyword: 1 to 32 bytes of `a-z`, `0-9` and `-`.
+pub(crate) fn check_keyword(field: impl Fn() -> String, keyword: &str) -> Result<()> {
+    check_some_line(&field, keyword, Manifest::MAX_KEYWORD_BYTES)?;
+    let accepted = |c| matches!(c, 'a'..='z' | '0'..='9' | '-');
+    if let Some(c) = keyword.chars().find(|c| !accepted(*c)) {
+        let reason = format!("has {c:?}; `a-z`, `0-9` and `-` are accepted");
+        return Err(Error::invalid(field(), reason));
+    }
+    Ok(())
+}
+
 pub(super) fn validate_keywords(keywords: &[String]) -> Result<()> {
     check_count("keywords", keywords.len(), Manifest::MAX_KEYWORDS)?;
     let mut seen = Seen::new();
     for (i, keyword) in keywords.iter().enumerate() {
         let field = || format!("keywords[{i}]");
-        check_some_line(field, keyword, Manifest::MAX_KEYWORD_BYTES)?;
-        let accepted = |c| matches!(c, 'a'..='z' | '0'..='9' | '-');
-        if let Some(c) = keyword.chars().find(|c| !accepted(*c)) {
-            let reason = format!("has {c:?}; `a-z`, `0-9` and `-` are accepted");
-            return Err(Error::invalid(field(), reason));
-        }
+        check_keyword(field, keyword)?;
         distinct(&mut seen, keyword.as_str(), field, keyword)?;
     }
     Ok(())

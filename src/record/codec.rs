@@ -15,12 +15,12 @@ use serde::{
 use super::Rejected;
 use crate::{Error, Result};
 
-pub(super) fn encode(wire: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn encode(wire: &impl Serialize) -> Result<Vec<u8>> {
     // Wire types have no sequences of unknown length, nor anything else that postcard cannot write.
     postcard::to_stdvec(wire).map_err(|error| Error::invalid("record", error.to_string()))
 }
 
-pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejected> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejected> {
     match postcard::take_from_bytes(bytes) {
         Ok((wire, [])) => Ok(wire),
         Ok(_) => Err(Rejected::encoding("bytes follow the body")),
@@ -29,7 +29,7 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Rejec
 }
 
 /// As [`decode`], and there is no other encoding of the value than these bytes.
-pub(super) fn decode_strict<'a, T>(bytes: &'a [u8]) -> Result<T, Rejected>
+pub(crate) fn decode_strict<'a, T>(bytes: &'a [u8]) -> Result<T, Rejected>
 where
     T: Deserialize<'a> + Serialize,
 {
@@ -41,18 +41,18 @@ where
 }
 
 /// Whether the value is encoded as these bytes. They are compared as they would be written.
-pub(super) fn is_encoding_of(wire: &impl Serialize, bytes: &[u8]) -> bool {
+pub(crate) fn is_encoding_of(wire: &impl Serialize, bytes: &[u8]) -> bool {
     matches!(postcard::serialize_with_flavor(wire, Comparison(bytes)), Ok([]))
 }
 
 /// The bytes that a value takes.
-pub(super) fn size(wire: &impl Serialize) -> Result<usize> {
+pub(crate) fn size(wire: &impl Serialize) -> Result<usize> {
     postcard::serialize_with_flavor(wire, Size::default())
         .map_err(|error| Error::invalid("record", error.to_string()))
 }
 
 /// Whether a value is shown as this text, which is all that its encoding is.
-pub(super) fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
+pub(crate) fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
     struct Rest<'a>(&'a str);
 
     impl fmt::Write for Rest<'_> {
@@ -98,14 +98,14 @@ impl<'a> Flavor for Comparison<'a> {
 
 /// Text of at most `MAX` bytes, borrowed from what it is read from.
 #[derive(Debug)]
-pub(super) struct Text<'a, const MAX: usize>(pub(super) Cow<'a, str>);
+pub(crate) struct Text<'a, const MAX: usize>(pub(crate) Cow<'a, str>);
 
 impl<'a, const MAX: usize> Text<'a, MAX> {
-    pub(super) fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         Self(Cow::Borrowed(text))
     }
 
-    pub(super) fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         self.0.into_owned()
     }
 }
@@ -128,7 +128,7 @@ impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Text<'a, MAX> {
 
 /// At most `MAX` bytes, borrowed from what they are read from.
 #[derive(Debug)]
-pub(super) struct Bytes<'a, const MAX: usize>(pub(super) &'a [u8]);
+pub(crate) struct Bytes<'a, const MAX: usize>(pub(crate) &'a [u8]);
 
 impl<const MAX: usize> Serialize for Bytes<'_, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -147,8 +147,8 @@ impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Bytes<'a, MAX> {
 }
 
 /// At most `MAX` items, none of which may be encoded as nothing.
-#[derive(Debug)]
-pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct List<T, const MAX: usize>(pub(crate) Vec<T>);
 
 impl<T: Serialize, const MAX: usize> Serialize for List<T, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

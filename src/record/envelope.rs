@@ -34,6 +34,8 @@ pub enum Kind {
     Claim = 4,
     /// A message of an application: [`Message`](super::Message). It is never in the DHT.
     Message = 5,
+    /// What a peer tells of itself to whom it is connected to: [`Hello`](super::Hello). It is never in the DHT.
+    Hello = 6,
     /// The claims to a name, which are signed each by itself: [`ClaimSet`](super::ClaimSet).
     ClaimSet = 0x40,
 }
@@ -51,6 +53,7 @@ impl Kind {
                 3 => Ok(Self::Page),
                 4 => Ok(Self::Claim),
                 5 => Ok(Self::Message),
+                6 => Ok(Self::Hello),
                 0x40 => Ok(Self::ClaimSet),
                 _ => Err(Rejected::Kind { found }),
             },

@@ -2,9 +2,9 @@
 //! which of two records is kept.
 //!
 //! This is the low level, public for those who write tools or other implementations, and so that it
-//! can be fuzzed from outside. Bytes from the network become values in two places only:
+//! can be fuzzed from outside. Bytes from the network become values in few places only:
 //! [`Record::verify`] for what the DHT holds, and [`Signed::verify_announcement`] (or
-//! [`Signed::verify_message`]) for what gossip carries; a [`Verifier`] does both, and remembers what it has
+//! [`Signed::verify_message`]) for what gossip carries, beside [`Signed::verify_hello`] for what a peer tells of itself; a [`Verifier`] does both, and remembers what it has
 //! verified. A [`Signed`] value has been verified, or was signed here; there is no third way to come by one.
 //! (An [`EquivocationProof`] is verified like what it is made of.)
 //!
@@ -49,11 +49,12 @@
 
 mod claim;
 mod claim_set;
-mod codec;
+pub(crate) mod codec;
 mod delegation;
 mod envelope;
 mod equivocation;
 mod head;
+mod hello;
 mod key;
 mod message;
 mod network;
@@ -67,7 +68,7 @@ mod select;
 mod signed;
 mod verifier;
 mod verify;
-mod wire;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,7 @@ pub use delegation::{Delegation, MAX_DELEGATION_SECS};
 pub use envelope::{FORMAT, Kind, MAX_RECORD_BYTES};
 pub use equivocation::EquivocationProof;
 pub use head::{Head, HeadState};
+pub use hello::{Coverage, Hello, Location};
 pub use key::RecordKey;
 pub use message::Message;
 pub use network::NetworkName;

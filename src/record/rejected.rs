@@ -154,7 +154,7 @@ impl Rejected {
         }
     }
 
-    pub(super) const fn encoding(reason: &'static str) -> Self {
+    pub(crate) const fn encoding(reason: &'static str) -> Self {
         Self::Encoding { reason }
     }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What can be signed: a [`Head`](super::Head), a [`Release`](super::Release), a
-/// [`Page`](super::Page), a [`Claim`](super::Claim) or a [`Message`](super::Message).
+/// [`Page`](super::Page), a [`Claim`](super::Claim), a [`Message`](super::Message) or a [`Hello`](super::Hello).
 pub trait Body: sealed::Wire {}
 
 impl<T: sealed::Wire> Body for T {}

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use super::{
-    Body, Claim, ClaimSet, Head, Kind, Message, NetworkName, Page, Rank, RecordKey, Rejected,
-    Release, Signed, Stored, proven::Proven, signed::Unproven,
+    Body, Claim, ClaimSet, Head, Hello, Kind, Message, NetworkName, Page, Rank, RecordKey,
+    Rejected, Release, Signed, Stored, proven::Proven, signed::Unproven,
 };
 use crate::package::PackageName;
 
@@ -114,8 +114,8 @@ impl Record {
                 let (set, dropped) = ClaimSet::verify(network, asked, bytes, now, seen, proven)?;
                 Ok(Self::Claims { set, dropped })
             }
-            // A claim travels in a set, and a message over gossip.
-            kind @ (Kind::Claim | Kind::Message) => Err(Rejected::kind(kind)),
+            // A claim travels in a set, a message over gossip, and a hello from peer to peer.
+            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(Rejected::kind(kind)),
         }
     }
 
@@ -134,7 +134,7 @@ impl Record {
             Kind::Release => key::<Release>(bytes),
             Kind::Page => key::<Page>(bytes),
             Kind::ClaimSet => ClaimSet::claimed_key(bytes),
-            kind @ (Kind::Claim | Kind::Message) => Err(Rejected::kind(kind)),
+            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(Rejected::kind(kind)),
         }
     }
 
@@ -214,6 +214,27 @@ impl Signed<Message> {
     /// [`Rejected`] says which check failed.
     pub fn verify_message(network: &NetworkName, bytes: &[u8], now: u64) -> Result<Self, Rejected> {
         unasked(network, bytes, now, &(), None)
+    }
+}
+
+impl Signed<Hello> {
+    /// Verifies what a peer tells of itself. It must be the word of `sender`, who has sent it: nobody passes on
+    /// the hello of another.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] says which check failed; [`Rejected::Signer`] where it is another peer's hello.
+    pub fn verify_hello(
+        network: &NetworkName,
+        sender: &PeerId,
+        bytes: &[u8],
+        now: u64,
+    ) -> Result<Self, Rejected> {
+        let hello = Unproven::<Hello>::open(bytes)?.check_network(network)?;
+        if hello.body.peer != *sender {
+            return Err(Rejected::Signer);
+        }
+        hello.check_signer()?.check_time(now)?.prove(None)
     }
 }
 

@@ -8,8 +8,8 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Head, MAX_EXT_BYTES, MAX_MANIFEST_BYTES, Message, NetworkName, Page, PageLink, Rejected,
-    ReleaseEntry,
+    Coverage, Head, MAX_EXT_BYTES, MAX_MANIFEST_BYTES, Message, NetworkName, Page, PageLink,
+    Rejected, ReleaseEntry,
     codec::{self, Bytes, List, Text, is_shown_as},
     release::check_manifest_size,
 };
@@ -121,6 +121,54 @@ pub(super) struct MessageWire<'a> {
     pub(super) data: Bytes<'a, { Message::MAX_DATA_BYTES }>,
     #[serde(borrow)]
     pub(super) ext: Ext<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct HelloWire<'a> {
+    #[serde(borrow)]
+    pub(super) network: NetworkText<'a>,
+    pub(super) peer: [u8; 32],
+    pub(super) issued: u64,
+    /// Latitude and longitude.
+    pub(super) location: Option<(i32, i32)>,
+    #[serde(borrow)]
+    pub(super) coverage: CoverageWire<'a>,
+    pub(super) packages: u64,
+    pub(super) digest: [u8; 32],
+    pub(super) features: u64,
+    #[serde(borrow)]
+    pub(super) ext: Ext<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum CoverageWire<'a> {
+    All,
+    #[serde(borrow)]
+    Keywords(List<Text<'a, { Manifest::MAX_KEYWORD_BYTES }>, { Coverage::MAX_KEYWORDS }>),
+    None,
+}
+
+impl<'a> CoverageWire<'a> {
+    pub(crate) fn of(coverage: &'a Coverage) -> Self {
+        match coverage {
+            Coverage::All => Self::All,
+            Coverage::Keywords(keywords) => {
+                Self::Keywords(List(keywords.iter().map(|keyword| Text::of(keyword)).collect()))
+            }
+            Coverage::None => Self::None,
+        }
+    }
+
+    /// What comes back is not validated.
+    pub(crate) fn into_coverage(self) -> Coverage {
+        match self {
+            Self::All => Coverage::All,
+            Self::Keywords(keywords) => {
+                Coverage::Keywords(keywords.0.into_iter().map(Text::into_string).collect())
+            }
+            Self::None => Coverage::None,
+        }
+    }
 }
 
 /// A manifest without its name, which the record around it has.
@@ -270,13 +318,13 @@ pub(super) fn entries<const MAX: usize>(
     list.0.into_iter().map(EntryWire::into_entry).collect()
 }
 
-pub(super) fn key_of(owner: &PeerId) -> Result<[u8; 32]> {
+pub(crate) fn key_of(owner: &PeerId) -> Result<[u8; 32]> {
     owner_key(owner).ok_or_else(|| {
         Error::invalid("owner", format!("`{owner}` is not the peer id of an Ed25519 key"))
     })
 }
 
-pub(super) fn owner_of(key: &[u8; 32]) -> Result<PeerId, Rejected> {
+pub(crate) fn owner_of(key: &[u8; 32]) -> Result<PeerId, Rejected> {
     owner_from_key(key).ok_or(Rejected::Signer)
 }
 

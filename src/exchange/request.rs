@@ -1,0 +1,127 @@
+use super::{
+    MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Search,
+    wire::{self, RequestWire, ResponseWire},
+};
+use crate::{
+    Digest, Result,
+    record::{Coverage, Rejected},
+};
+
+/// What a node asks of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// Who are you? The record of the asker's own hello; a [`Response::Hello`] comes back.
+    Hello(Vec<u8>),
+    /// A question of a comparison of what both have in a slice of the catalogue: [`Response::Compared`], or
+    /// [`Response::Declined`].
+    Compare {
+        /// The slice.
+        slice: Coverage,
+        /// The question.
+        message: Vec<u8>,
+    },
+    /// Heads by the digests of their bodies, 1 to 1,024, each once: [`Response::Heads`].
+    Fetch {
+        /// The digests.
+        digests: Vec<Digest>,
+    },
+    /// Heads that the asker has and takes the other to lack, 1 to 2,048, each once: [`Response::Noted`]. The other
+    /// fetches those that it wants, when it wants.
+    Offer {
+        /// The digests.
+        digests: Vec<Digest>,
+    },
+    /// A page of what a search finds: [`Response::Hits`], or [`Response::Declined`].
+    Search(Search),
+}
+
+/// What a node answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Response {
+    /// The record of the answerer's own hello.
+    Hello(Vec<u8>),
+    /// The answer of a comparison.
+    Compared {
+        /// The answer.
+        message: Vec<u8>,
+    },
+    /// Not now.
+    Declined {
+        /// How long to wait before asking again, in seconds.
+        retry_after_secs: u32,
+    },
+    /// Heads, as many as fit, in the order in which they were asked for. Those that the answerer has not are absent.
+    Heads {
+        /// The records.
+        heads: Vec<Vec<u8>>,
+    },
+    /// The offer has been heard. It promises nothing.
+    Noted,
+    /// What a search has found.
+    Hits {
+        /// The records of the heads, the best first; as many as fit.
+        heads: Vec<Vec<u8>>,
+        /// How many there are in all.
+        total: u64,
+        /// Whether others come after these.
+        more: bool,
+    },
+}
+
+impl Request {
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) or [`Error::TooLarge`](crate::Error::TooLarge) when it is out of its
+    /// bounds.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        wire::frame(&RequestWire::of(self)?, MAX_REQUEST_BYTES, "request", |bytes| {
+            Self::decode(bytes).map(drop)
+        })
+    }
+
+    /// Reads the one encoding of it, and checks its bounds.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        wire::open::<RequestWire<'_>>(bytes, MAX_REQUEST_BYTES)?.into_request()
+    }
+}
+
+impl Response {
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) or [`Error::TooLarge`](crate::Error::TooLarge) when it is out of its
+    /// bounds.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        wire::frame(&ResponseWire::of(self), MAX_RESPONSE_BYTES, "response", |bytes| {
+            Self::decode(bytes).map(drop)
+        })
+    }
+
+    /// Reads the one encoding of it, and checks its bounds.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        Ok(wire::open::<ResponseWire<'_>>(bytes, MAX_RESPONSE_BYTES)?.into_response())
+    }
+
+    /// As many of these heads as fit into a response, from the first on, and whether all of them do.
+    pub(crate) fn fitting<T: AsRef<[u8]>>(
+        heads: impl IntoIterator<Item = T>,
+    ) -> (Vec<Vec<u8>>, bool) {
+        // The format, the variant, three numbers at their longest and a flag.
+        let mut room = MAX_RESPONSE_BYTES - 32;
+        let mut fitting = Vec::new();
+        for head in heads {
+            let head = head.as_ref();
+            // A length of at most 8,192 takes two bytes.
+            let Some(left) = room.checked_sub(head.len() + 2) else { return (fitting, false) };
+            if fitting.len() == super::MAX_FETCHED {
+                return (fitting, false);
+            }
+            room = left;
+            fitting.push(head.to_vec());
+        }
+        (fitting, true)
+    }
+}

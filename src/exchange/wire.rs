@@ -1,0 +1,248 @@
+//! Requests and responses as they are written: format 1, for good. The order of fields and of variants is the format.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FORMAT, MAX_COMPARISON_BYTES, MAX_FETCHED, MAX_OFFERED, Request, Response, Search};
+use crate::{
+    Digest, Error, Result,
+    package::{Manifest, Matching, Query, Sort},
+    record::{
+        MAX_RECORD_BYTES, Rejected,
+        codec::{self, Bytes, List, Text},
+        wire::{CoverageWire, key_of, owner_of},
+    },
+};
+
+type RecordBytes<'a> = Bytes<'a, MAX_RECORD_BYTES>;
+type Message<'a> = Bytes<'a, MAX_COMPARISON_BYTES>;
+type Heads<'a> = List<RecordBytes<'a>, MAX_FETCHED>;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum RequestWire<'a> {
+    #[serde(borrow)]
+    Hello(RecordBytes<'a>),
+    Compare {
+        #[serde(borrow)]
+        slice: CoverageWire<'a>,
+        #[serde(borrow)]
+        message: Message<'a>,
+    },
+    Fetch {
+        digests: List<[u8; 32], MAX_FETCHED>,
+    },
+    Offer {
+        digests: List<[u8; 32], MAX_OFFERED>,
+    },
+    #[serde(borrow)]
+    Search(SearchWire<'a>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ResponseWire<'a> {
+    #[serde(borrow)]
+    Hello(RecordBytes<'a>),
+    Compared {
+        #[serde(borrow)]
+        message: Message<'a>,
+    },
+    Declined {
+        retry_after_secs: u32,
+    },
+    Heads {
+        #[serde(borrow)]
+        heads: Heads<'a>,
+    },
+    Noted,
+    Hits {
+        #[serde(borrow)]
+        heads: Heads<'a>,
+        total: u64,
+        more: bool,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SearchWire<'a> {
+    #[serde(borrow)]
+    text: Option<Text<'a, { Query::MAX_TEXT_BYTES }>>,
+    matching: MatchingWire,
+    #[serde(borrow)]
+    keywords: List<Text<'a, { Manifest::MAX_KEYWORD_BYTES }>, { Manifest::MAX_KEYWORDS }>,
+    owner: Option<[u8; 32]>,
+    #[serde(borrow)]
+    license: Option<Text<'a, { Manifest::MAX_LICENSE_BYTES }>>,
+    #[serde(borrow)]
+    version: Option<Text<'a, { Manifest::MAX_REQUIREMENT_BYTES }>>,
+    sort: SortWire,
+    offset: u32,
+    limit: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum MatchingWire {
+    All,
+    Any,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum SortWire {
+    Relevance,
+    Name,
+    Updated,
+}
+
+impl<'a> RequestWire<'a> {
+    pub(super) fn of(request: &'a Request) -> Result<Self> {
+        Ok(match request {
+            Request::Hello(hello) => Self::Hello(Bytes(hello)),
+            Request::Compare { slice, message } => {
+                Self::Compare { slice: CoverageWire::of(slice), message: Bytes(message) }
+            }
+            Request::Fetch { digests } => Self::Fetch { digests: list(digests) },
+            Request::Offer { digests } => Self::Offer { digests: list(digests) },
+            Request::Search(search) => Self::Search(SearchWire::of(search)?),
+        })
+    }
+
+    pub(super) fn into_request(self) -> Result<Request, Rejected> {
+        Ok(match self {
+            Self::Hello(hello) => Request::Hello(hello.0.to_vec()),
+            Self::Compare { slice, message } => {
+                let slice = slice.into_coverage();
+                slice.validate()?;
+                Request::Compare { slice, message: message.0.to_vec() }
+            }
+            Self::Fetch { digests } => Request::Fetch { digests: distinct(digests.0)? },
+            Self::Offer { digests } => Request::Offer { digests: distinct(digests.0)? },
+            Self::Search(search) => Request::Search(search.into_search()?),
+        })
+    }
+}
+
+impl<'a> ResponseWire<'a> {
+    pub(super) fn of(response: &'a Response) -> Self {
+        match response {
+            Response::Hello(hello) => Self::Hello(Bytes(hello)),
+            Response::Compared { message } => Self::Compared { message: Bytes(message) },
+            Response::Declined { retry_after_secs } => {
+                Self::Declined { retry_after_secs: *retry_after_secs }
+            }
+            Response::Heads { heads } => Self::Heads { heads: records(heads) },
+            Response::Noted => Self::Noted,
+            Response::Hits { heads, total, more } => {
+                Self::Hits { heads: records(heads), total: *total, more: *more }
+            }
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let owned = |heads: Heads<'_>| heads.0.into_iter().map(|head| head.0.to_vec()).collect();
+        match self {
+            Self::Hello(hello) => Response::Hello(hello.0.to_vec()),
+            Self::Compared { message } => Response::Compared { message: message.0.to_vec() },
+            Self::Declined { retry_after_secs } => Response::Declined { retry_after_secs },
+            Self::Heads { heads } => Response::Heads { heads: owned(heads) },
+            Self::Noted => Response::Noted,
+            Self::Hits { heads, total, more } => {
+                Response::Hits { heads: owned(heads), total, more }
+            }
+        }
+    }
+}
+
+impl<'a> SearchWire<'a> {
+    fn of(search: &'a Search) -> Result<Self> {
+        Ok(Self {
+            text: search.text.as_deref().map(Text::of),
+            matching: match search.matching {
+                Matching::All => MatchingWire::All,
+                Matching::Any => MatchingWire::Any,
+            },
+            keywords: List(search.keywords.iter().map(|keyword| Text::of(keyword)).collect()),
+            owner: search.owner.as_ref().map(key_of).transpose()?,
+            license: search.license.as_deref().map(Text::of),
+            version: search.version.as_deref().map(Text::of),
+            sort: match search.sort {
+                Sort::Relevance => SortWire::Relevance,
+                Sort::Name => SortWire::Name,
+                Sort::Updated => SortWire::Updated,
+            },
+            offset: search.offset,
+            limit: search.limit,
+        })
+    }
+
+    fn into_search(self) -> Result<Search, Rejected> {
+        let search = Search {
+            text: self.text.map(Text::into_string),
+            matching: match self.matching {
+                MatchingWire::All => Matching::All,
+                MatchingWire::Any => Matching::Any,
+            },
+            keywords: self.keywords.0.into_iter().map(Text::into_string).collect(),
+            owner: self.owner.as_ref().map(owner_of).transpose()?,
+            license: self.license.map(Text::into_string),
+            version: self.version.map(Text::into_string),
+            sort: match self.sort {
+                SortWire::Relevance => Sort::Relevance,
+                SortWire::Name => Sort::Name,
+                SortWire::Updated => Sort::Updated,
+            },
+            offset: self.offset,
+            limit: self.limit,
+        };
+        search.validate()?;
+        Ok(search)
+    }
+}
+
+fn list<const MAX: usize>(digests: &[Digest]) -> List<[u8; 32], MAX> {
+    List(digests.iter().map(|digest| *digest.as_bytes()).collect())
+}
+
+fn records(heads: &[Vec<u8>]) -> Heads<'_> {
+    List(heads.iter().map(|head| Bytes(head)).collect())
+}
+
+/// Some, and each once: asking twice for one head would have it sent twice.
+fn distinct(digests: Vec<[u8; 32]>) -> Result<Vec<Digest>, Rejected> {
+    let mut seen = HashSet::with_capacity(digests.len());
+    if digests.is_empty() || !digests.iter().all(|digest| seen.insert(*digest)) {
+        return Err(Rejected::encoding("digests are missing, or told twice"));
+    }
+    Ok(digests.into_iter().map(Digest::from_bytes).collect())
+}
+
+/// Writes a message with its format, unless others would not read it.
+pub(super) fn frame(
+    message: &impl Serialize,
+    max: usize,
+    what: &'static str,
+    read: impl FnOnce(&[u8]) -> Result<(), Rejected>,
+) -> Result<Vec<u8>> {
+    let size = 1 + codec::size(message)?;
+    if size > max {
+        return Err(Error::TooLarge { what: what.into(), size, max });
+    }
+    let mut bytes = Vec::with_capacity(size);
+    bytes.push(FORMAT);
+    bytes.extend(codec::encode(message)?);
+    read(&bytes).map_err(|rejected| Error::invalid(what, rejected.to_string()))?;
+    Ok(bytes)
+}
+
+pub(super) fn open<'a, T: Deserialize<'a> + Serialize>(
+    bytes: &'a [u8],
+    max: usize,
+) -> Result<T, Rejected> {
+    if bytes.len() > max {
+        return Err(Rejected::encoding("more bytes than a frame may have"));
+    }
+    match bytes.split_first() {
+        Some((&FORMAT, message)) => codec::decode_strict(message),
+        Some((&found, _)) => Err(Rejected::Format { found }),
+        None => Err(Rejected::encoding("a frame without a format")),
+    }
+}

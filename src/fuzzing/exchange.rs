@@ -1,0 +1,176 @@
+//! What peers say to each other directly, and comparisons with peers that say anything.
+
+use std::{collections::HashSet, sync::Arc};
+
+use libp2p::identity::Keypair;
+
+use crate::{
+    Digest, Matching, NetworkName, Sort,
+    engine::reconcile::{
+        Item, Items, MAX_FOUND, MAX_MESSAGE_BYTES, MAX_ROUNDS, Session, Step, answer,
+    },
+    exchange::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Request, Response, Search},
+    record::{Coverage, Hello, Location, Signed},
+};
+
+const NOW: u64 = 1_800_000_000;
+
+/// Reads a frame as either side would: what is accepted is written the same again.
+pub fn frame(bytes: &[u8]) {
+    if let Ok(request) = Request::decode(bytes) {
+        assert!(bytes.len() <= MAX_REQUEST_BYTES);
+        assert_eq!(request.encode().as_deref(), Ok(bytes), "a request");
+        match request {
+            Request::Hello(hello) => self::hello(&hello),
+            Request::Compare { message, .. } => self::message(&message),
+            Request::Fetch { .. } | Request::Offer { .. } | Request::Search(_) => {}
+        }
+    }
+    if let Ok(response) = Response::decode(bytes) {
+        assert!(bytes.len() <= MAX_RESPONSE_BYTES);
+        assert_eq!(response.encode().as_deref(), Ok(bytes), "a response");
+        match response {
+            Response::Hello(hello) => self::hello(&hello),
+            Response::Compared { message } => self::message(&message),
+            _ => {}
+        }
+    }
+}
+
+/// Verifies a hello, which is nobody else's than its signer's.
+fn hello(bytes: &[u8]) {
+    let (network, keypair) = (NetworkName::default(), keypair());
+    let sender = keypair.public().to_peer_id();
+    if let Ok(hello) = Signed::verify_hello(&network, &sender, bytes, NOW) {
+        assert_eq!((hello.peer, &**hello.bytes()), (sender, bytes));
+        assert!(Signed::verify_hello(&network, &sender, bytes, NOW + 601).is_err());
+        let again = Signed::sign(&keypair, hello.body().clone());
+        assert_eq!(again.map(|again| again.digest()), Ok(hello.digest()));
+    }
+}
+
+/// Hands a message of a comparison to either side, over few items and over none.
+pub fn message(bytes: &[u8]) {
+    for count in [0, 40, 400] {
+        let items = items(0..count, false);
+        if let Ok(answer) = answer(&items, bytes) {
+            assert!(answer.len() <= MAX_MESSAGE_BYTES);
+        }
+        let (mut session, _) = Session::open(items, 0, 7);
+        session.take(bytes);
+    }
+}
+
+/// Compares two catalogues, which have some items each and some in common, issued over a month or all in one second.
+/// Messages may be spoilt on their way: `spoil` is given each. Where none is, the result is
+/// exact; and it comes within its bounds whatever they are.
+pub fn dialogue(
+    [ours, both, theirs]: [u16; 3],
+    crowded: bool,
+    mut spoil: impl FnMut(&mut Vec<u8>),
+) {
+    let [ours, both, theirs] = [ours, both, theirs].map(|count| u64::from(count % 2_000));
+    let here = items(0..ours + both, crowded);
+    let there = items(ours..ours + both + theirs, crowded);
+    let (mut session, mut question) = Session::open(here, both + theirs, 7);
+    let mut spoilt = false;
+    for _ in 0..=MAX_ROUNDS {
+        let mut asked = question.clone();
+        spoil(&mut asked);
+        spoilt |= asked != question;
+        let mut reply = answer(&there, &asked).unwrap_or_default();
+        assert!(asked.len() > MAX_MESSAGE_BYTES || reply.len() <= MAX_MESSAGE_BYTES);
+        let whole = reply.clone();
+        spoil(&mut reply);
+        spoilt |= reply != whole;
+        match session.take(&reply) {
+            Step::Ask(next) => {
+                assert!(next.len() <= MAX_MESSAGE_BYTES);
+                question = next;
+            }
+            Step::Done { need, have, complete } => {
+                assert!(need.len() <= MAX_FOUND && have.len() <= MAX_FOUND);
+                let set = |numbers: std::ops::Range<u64>| -> HashSet<Digest> {
+                    numbers.map(digest).collect()
+                };
+                if !spoilt {
+                    assert!(complete);
+                    let (needed, had): (HashSet<_>, HashSet<_>) =
+                        (need.into_iter().collect(), have.into_iter().collect());
+                    assert_eq!(
+                        (needed, had),
+                        (set(ours + both..ours + both + theirs), set(0..ours))
+                    );
+                }
+                return;
+            }
+            Step::Failed(failure) => {
+                assert!(spoilt, "{failure}");
+                return;
+            }
+        }
+    }
+    unreachable!("a comparison without an end");
+}
+
+/// One frame of each sort.
+#[must_use]
+pub fn frames() -> Vec<Vec<u8>> {
+    let keypair = keypair();
+    let peer = keypair.public().to_peer_id();
+    let mut hello = Hello::new(NetworkName::default(), peer, NOW);
+    hello.location = Location::new(48_856_600, -2_352_200).ok();
+    hello.coverage = Coverage::of_keywords(["http", "server"]).unwrap_or_default();
+    let coverage = hello.coverage.clone();
+    let hello = Signed::sign(&keypair, hello).map(|hello| hello.bytes().to_vec());
+    let hello = hello.unwrap_or_default();
+    let (session, question) = Session::open(items(0..100, false), 100, 7);
+    drop(session);
+    let reply = answer(&items(10..120, false), &question).unwrap_or_default();
+    let search = Search {
+        text: Some("http server".into()),
+        matching: Matching::Any,
+        keywords: vec!["async".into()],
+        owner: Some(peer),
+        license: Some("MIT".into()),
+        version: Some("^1.2".into()),
+        sort: Sort::Updated,
+        offset: 40,
+        limit: 20,
+    };
+    let requests = [
+        Request::Hello(hello.clone()),
+        Request::Compare { slice: coverage, message: question },
+        Request::Fetch { digests: (0..3).map(digest).collect() },
+        Request::Offer { digests: (0..3).map(digest).collect() },
+        Request::Search(search),
+    ];
+    let heads = vec![vec![1; 20], vec![2; 3]];
+    let responses = [
+        Response::Hello(hello),
+        Response::Compared { message: reply },
+        Response::Declined { retry_after_secs: 300 },
+        Response::Heads { heads: heads.clone() },
+        Response::Noted,
+        Response::Hits { heads, total: 300, more: true },
+    ];
+    let requests = requests.iter().map(Request::encode);
+    let frames = requests.chain(responses.iter().map(Response::encode));
+    frames.map(|frame| frame.unwrap_or_else(|error| unreachable!("{error}"))).collect()
+}
+
+fn keypair() -> Keypair {
+    Keypair::ed25519_from_bytes([1; 32]).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn digest(number: u64) -> Digest {
+    Digest::of(number.to_be_bytes())
+}
+
+fn items(numbers: impl Iterator<Item = u64>, crowded: bool) -> Arc<Items> {
+    let item = |number: u64| {
+        let ago = if crowded { 0 } else { number.wrapping_mul(0x9e37_79b9) % 2_592_000 };
+        Item::new(NOW - ago, digest(number))
+    };
+    Arc::new(numbers.map(item).collect())
+}

@@ -1,0 +1,253 @@
+use libp2p::PeerId;
+
+use super::{
+    Kind, NetworkName, Rejected,
+    codec::{self, Bytes},
+    revision::{MAX_CLOCK_SKEW_SECS, check_issued},
+    signed::sealed::Wire,
+    wire::{self, CoverageWire, HelloWire, NetworkText},
+};
+use crate::{
+    Error, Result,
+    package::{Digest, GeoLocation, Origin, text::check_count, validate::check_keyword},
+};
+
+/// What a peer tells of itself to whom it is connected to: signed, not stored, not passed on.
+///
+/// All of it is the peer's own word. A location is a hint and nothing proves it; the digest only saves a comparison
+/// of catalogues that are equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hello {
+    /// The network that it belongs to.
+    pub network: NetworkName,
+    /// Who says it.
+    pub peer: PeerId,
+    /// When it was signed, in Unix seconds. It counts for [`MAX_AGE_SECS`](Self::MAX_AGE_SECS).
+    pub issued: u64,
+    /// Where the peer says that it is, if it says so.
+    pub location: Option<Location>,
+    /// Which packages its catalogue is about.
+    pub coverage: Coverage,
+    /// How many packages its catalogue holds.
+    pub packages: u64,
+    /// What recognises the catalogue's content, for those who hold the same.
+    pub digest: Digest,
+    /// What the peer can do, a bit each. Bits that are not known mean nothing.
+    pub features: u64,
+    /// What later versions sign; at most 512 bytes.
+    pub ext: Vec<u8>,
+}
+
+impl Hello {
+    /// From which age on a hello is refused, in seconds. As many in the future are forgiven, since clocks differ.
+    pub const MAX_AGE_SECS: u64 = MAX_CLOCK_SKEW_SECS;
+
+    /// The hello of a peer with an empty catalogue of all packages.
+    #[must_use]
+    pub fn new(network: NetworkName, peer: PeerId, issued: u64) -> Self {
+        Self {
+            network,
+            peer,
+            issued,
+            location: None,
+            coverage: Coverage::All,
+            packages: 0,
+            digest: Digest::from_bytes([0; 32]),
+            features: 0,
+            ext: Vec::new(),
+        }
+    }
+}
+
+/// A declared place in millionths of a degree, about 11 cm: what a [`GeoLocation`] is without floating point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Location {
+    /// North of the equator: -90,000,000 to 90,000,000.
+    pub latitude: i32,
+    /// East of Greenwich: -180,000,000 to 180,000,000.
+    pub longitude: i32,
+}
+
+impl Location {
+    /// The place at so many millionths of a degree.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when a number is outside of its range.
+    pub fn new(latitude: i32, longitude: i32) -> Result<Self> {
+        let location = Self { latitude, longitude };
+        location.validate()?;
+        Ok(location)
+    }
+
+    fn validate(self) -> Result<()> {
+        for (field, value, bound) in [
+            ("latitude", self.latitude, 90_000_000_u32),
+            ("longitude", self.longitude, 180_000_000),
+        ] {
+            if value.unsigned_abs() > bound {
+                let reason = format!("is {value}; -{bound} to {bound} are accepted");
+                return Err(Error::invalid(field, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<GeoLocation> for Location {
+    fn from(location: GeoLocation) -> Self {
+        // Both are in range, so that nothing is cut off.
+        let millionths = |degrees: f64| (degrees * 1e6).round() as i32;
+        Self {
+            latitude: millionths(location.latitude()),
+            longitude: millionths(location.longitude()),
+        }
+    }
+}
+
+impl TryFrom<Location> for GeoLocation {
+    type Error = Error;
+
+    fn try_from(location: Location) -> Result<Self> {
+        Self::new(f64::from(location.latitude) / 1e6, f64::from(location.longitude) / 1e6)
+    }
+}
+
+/// Which packages a catalogue is about. Two nodes compare what both of them cover.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub enum Coverage {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that have one of these keywords: 1 to 64, each once, in the order of their bytes.
+    Keywords(Vec<String>),
+    /// None: the node keeps no catalogue, and asks others.
+    None,
+}
+
+impl Coverage {
+    /// The most keywords.
+    pub const MAX_KEYWORDS: usize = 64;
+
+    /// Those packages that have one of these keywords; none of them where there is no keyword.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when a keyword is none, or there are too many of them.
+    pub fn of_keywords(keywords: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
+        let mut keywords: Vec<String> = keywords.into_iter().map(Into::into).collect();
+        keywords.sort_unstable();
+        keywords.dedup();
+        if keywords.is_empty() {
+            return Ok(Self::None);
+        }
+        let coverage = Self::Keywords(keywords);
+        coverage.validate()?;
+        Ok(coverage)
+    }
+
+    /// Whether a package with these keywords is among what is covered.
+    #[must_use]
+    pub fn covers(&self, keywords: &[String]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Keywords(wanted) => {
+                keywords.iter().any(|keyword| wanted.binary_search(keyword).is_ok())
+            }
+            Self::None => false,
+        }
+    }
+
+    /// A coverage that takes no more than both do. Of two sets of keywords it is the keywords in both: a package that
+    /// has one of the first and another one of the second is in both catalogues, and yet left out.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::None, _) | (_, Self::None) => Self::None,
+            (Self::All, coverage) | (coverage, Self::All) => coverage.clone(),
+            (Self::Keywords(a), Self::Keywords(b)) => {
+                let both: Vec<String> =
+                    a.iter().filter(|keyword| b.binary_search(keyword).is_ok()).cloned().collect();
+                if both.is_empty() { Self::None } else { Self::Keywords(both) }
+            }
+        }
+    }
+
+    /// Checks the bounds.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let Self::Keywords(keywords) = self else { return Ok(()) };
+        check_count("coverage", keywords.len(), Self::MAX_KEYWORDS)?;
+        for (i, keyword) in keywords.iter().enumerate() {
+            check_keyword(|| format!("coverage[{i}]"), keyword)?;
+        }
+        if keywords.is_empty() || !keywords.is_sorted_by(|a, b| a < b) {
+            return Err(Error::invalid("coverage", "is not some keywords in order, each once"));
+        }
+        Ok(())
+    }
+}
+
+impl Wire for Hello {
+    const KIND: Kind = Kind::Hello;
+
+    /// What a peer says of itself it signs itself.
+    const DELEGABLE: bool = false;
+
+    fn network(&self) -> &NetworkName {
+        &self.network
+    }
+
+    fn owner(&self) -> &PeerId {
+        &self.peer
+    }
+
+    fn ext(&self) -> &[u8] {
+        &self.ext
+    }
+
+    fn validate(&self, _origin: Origin) -> Result<()> {
+        self.location.map_or(Ok(()), Location::validate)?;
+        self.coverage.validate()
+    }
+
+    fn check_time(&self, now: u64) -> Result<(), Rejected> {
+        check_issued(self.issued, now)?;
+        let expires = self.issued.saturating_add(Self::MAX_AGE_SECS);
+        if now >= expires {
+            return Err(Rejected::Expired { expires, now });
+        }
+        Ok(())
+    }
+
+    fn encode(&self) -> Result<Vec<u8>> {
+        codec::encode(&HelloWire {
+            network: NetworkText::of(self.network.as_str()),
+            peer: wire::key_of(&self.peer)?,
+            issued: self.issued,
+            location: self.location.map(|location| (location.latitude, location.longitude)),
+            coverage: CoverageWire::of(&self.coverage),
+            packages: self.packages,
+            digest: *self.digest.as_bytes(),
+            features: self.features,
+            ext: Bytes(&self.ext),
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        let wire: HelloWire<'_> = codec::decode_strict(bytes)?;
+        let location = |(latitude, longitude)| Location { latitude, longitude };
+        Ok(Self {
+            network: wire.network.0.parse()?,
+            peer: wire::owner_of(&wire.peer)?,
+            issued: wire.issued,
+            location: wire.location.map(location),
+            coverage: wire.coverage.into_coverage(),
+            packages: wire.packages,
+            digest: Digest::from_bytes(wire.digest),
+            features: wire.features,
+            ext: wire.ext.0.to_vec(),
+        })
+    }
+}
