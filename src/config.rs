@@ -10,8 +10,8 @@ mod memory;
 pub use memory::MemoryCeiling;
 
 use crate::{
-    Error, GeoLocation, NetworkName, PackageName, Result, net::transport::TransportConfig,
-    record::MAX_RECORD_BYTES,
+    Coverage, Error, GeoLocation, NetworkName, PackageName, Result,
+    net::transport::TransportConfig, record::MAX_RECORD_BYTES,
 };
 
 /// How a node is set up. Every field has a default; [`Config::new`] is a node of the network `main` that
@@ -78,6 +78,8 @@ pub struct Config {
     /// How often own records are put into the DHT again. Default: 12 h; at most a third of `record_ttl`.
     #[serde(with = "humantime_serde")]
     pub republish_interval: Duration,
+    /// Which packages of others this node keeps a catalogue of. Default: [`Coverage::All`].
+    pub coverage: Coverage,
     /// Where this node stands, for [`metadata`](crate::Registry::metadata). Default: not said.
     pub location: Option<GeoLocation>,
     /// Owners to trust for bare names, whoever else claims them. Default: none.
@@ -112,6 +114,7 @@ impl Default for Config {
             absence_ttl: Duration::from_secs(2),
             record_ttl: Duration::from_secs(48 * 3600),
             republish_interval: Duration::from_secs(12 * 3600),
+            coverage: Coverage::All,
             location: None,
             pins: BTreeMap::new(),
             pin_on_first_use: false,
@@ -163,6 +166,8 @@ impl Config {
         with_record_ttl: record_ttl: Duration,
         /// Sets [`republish_interval`](Self::republish_interval).
         with_republish_interval: republish_interval: Duration,
+        /// Sets [`coverage`](Self::coverage).
+        with_coverage: coverage: Coverage,
         /// Sets [`pin_on_first_use`](Self::pin_on_first_use).
         with_pin_on_first_use: pin_on_first_use: bool,
         /// Sets [`transport`](Self::transport).
@@ -249,6 +254,7 @@ impl Config {
             return Err(Error::invalid("command_capacity", "must be between 1 and 1,000,000"));
         }
         validate_topic("announcements_topic", &self.announcements_topic)?;
+        self.coverage.validate()?;
         self.transport.validate()?;
         self.limits.validate()
     }
@@ -313,8 +319,17 @@ pub struct Limits {
     pub remembered_sequences: usize,
     /// Records kept for a while after they were read or announced. Default: 4,096.
     pub cache_records: usize,
-    /// Announced packages that [`search`](crate::Registry::search) covers. Default: 16,384.
+    /// Packages in the catalogue: those of others that [`search`](crate::Registry::search) covers and that this node
+    /// tells others of, withdrawn ones until they expire. What it publishes itself does not count.
+    /// Default: 131,072.
+    ///
+    /// Pinned packages and those that the application has asked for have up to three quarters of these places, and of
+    /// the bytes below; of those that were asked for, the ones used longest ago go back to the others. Where room is
+    /// needed for the others, the peer that brought most of them loses the one that was issued longest ago; a single
+    /// owner with more than a sixteenth of the places or bytes makes room for its own.
     pub catalogue_packages: usize,
+    /// Bytes of the heads in the catalogue, as they are on the wire, with their keywords. Default: 64 MiB.
+    pub catalogue_bytes: usize,
     /// Announcements that wait for somebody to hear them. Default: 256.
     pub queued_announcements: usize,
     /// Topics that the application may subscribe. Default: 64; at most [90](Self::MAX_TOPICS), which a peer that
@@ -385,7 +400,8 @@ impl Default for Limits {
             request_burst: 16_000,
             remembered_sequences: 65_536,
             cache_records: 4_096,
-            catalogue_packages: 16_384,
+            catalogue_packages: 131_072,
+            catalogue_bytes: 64 * 1024 * 1024,
             queued_announcements: 256,
             topics: 64,
             remembered_peers: 4_096,
@@ -437,6 +453,8 @@ impl Limits {
             store_records: 65_536,
             store_bytes: 256 * 1024 * 1024,
             remembered_sequences: 262_144,
+            catalogue_packages: 524_288,
+            catalogue_bytes: 512 * 1024 * 1024,
             remembered_peers: 16_384,
             connections: 1_024,
             pending_connections: 256,
@@ -474,6 +492,8 @@ impl Limits {
         with_cache_records: cache_records: usize,
         /// Sets [`catalogue_packages`](Self::catalogue_packages).
         with_catalogue_packages: catalogue_packages: usize,
+        /// Sets [`catalogue_bytes`](Self::catalogue_bytes).
+        with_catalogue_bytes: catalogue_bytes: usize,
         /// Sets [`queued_announcements`](Self::queued_announcements).
         with_queued_announcements: queued_announcements: usize,
         /// Sets [`topics`](Self::topics).

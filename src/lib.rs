@@ -92,7 +92,7 @@
 //! |--|--|
 //! | [`Node`], [`NodeBuilder`] | what is polled, and what it can be built of |
 //! | [`Handle`], [`Registry`] | what can be asked; the trait that an application can hold as `Arc<dyn Registry>` |
-//! | [`Config`], [`Limits`] | what can be chosen, with its defaults |
+//! | [`Config`], [`Coverage`], [`Limits`] | what can be chosen, with its defaults |
 //! | [`Event`], [`Error`] | what a node tells unasked; why a call failed, and what to do about it |
 //! | [`Clock`], [`Entropy`] | how time and randomness enter, for tests and simulations |
 //! | [`package`], [`record`], [`net`] | the parts, for those who build on them |
@@ -101,6 +101,7 @@
 mod clock;
 mod command;
 mod config;
+mod coverage;
 mod engine;
 mod error;
 mod event;
@@ -123,6 +124,7 @@ pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use config::{Config, DhtMode, Limits, MemoryCeiling};
+pub use coverage::Coverage;
 pub use engine::{ConnectedPeer, Reputation, Snapshot};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};

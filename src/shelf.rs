@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -14,7 +17,18 @@ use crate::{Clock, Package, PackageId};
 
 /// The shelf. All clones are one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Shelf(Arc<RwLock<HashMap<PackageId, Shelved>>>);
+pub(crate) struct Shelf(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    packages: RwLock<HashMap<PackageId, Shelved>>,
+    /// Packages that were read here since the engine has looked, each once for as long as it stands here.
+    used: Mutex<Vec<PackageId>>,
+    is_used: AtomicBool,
+}
+
+/// So many uses are told to the engine at the most; of more, it learns when they are read again.
+const TOLD_USES: usize = 4096;
 
 #[derive(Debug)]
 struct Shelved {
@@ -23,6 +37,8 @@ struct Shelved {
     until: Option<Duration>,
     /// Unix seconds from which on its head is no longer valid.
     expires: u64,
+    /// Whether the engine has been told that it was read.
+    is_used: AtomicBool,
 }
 
 impl Shelf {
@@ -40,12 +56,40 @@ impl Shelf {
         if id.version().is_some() {
             return None;
         }
-        let packages = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let packages = self.0.packages.read().unwrap_or_else(PoisonError::into_inner);
         let shelved = packages.get(id)?;
         let (mono, unix) = time();
         let lapsed = shelved.until.is_some_and(|until| until <= mono);
+        if lapsed || unix >= shelved.expires {
+            return None;
+        }
+        // What this node publishes stays by itself.
+        if shelved.until.is_some() && !shelved.is_used.load(Relaxed) {
+            self.tell_used(id, shelved);
+        }
         // What is copied is copied outside of the lock: a manifest is a page of text.
-        (!lapsed && unix < shelved.expires).then(|| Arc::clone(&shelved.package))
+        Some(Arc::clone(&shelved.package))
+    }
+
+    #[cold]
+    fn tell_used(&self, id: &PackageId, shelved: &Shelved) {
+        let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() < TOLD_USES && !shelved.is_used.swap(true, Relaxed) {
+            used.push(id.clone());
+            // Those who see it find the list once this lock is free.
+            self.0.is_used.store(true, Relaxed);
+        }
+    }
+
+    /// The packages of others that were read here since the last time.
+    pub(crate) fn take_used(&self) -> Vec<PackageId> {
+        // Nearly always there are none.
+        if !self.0.is_used.load(Relaxed) {
+            return Vec::new();
+        }
+        let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.is_used.store(false, Relaxed);
+        std::mem::take(&mut *used)
     }
 
     /// Puts a package here, under each of the identifiers, in the place of what was there.
@@ -57,24 +101,25 @@ impl Shelf {
         expires: u64,
     ) {
         let package = Arc::new(package);
-        let mut packages = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut packages = self.0.packages.write().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
-            packages.insert(id, Shelved { package: Arc::clone(&package), until, expires });
+            let (package, is_used) = (Arc::clone(&package), AtomicBool::new(false));
+            packages.insert(id, Shelved { package, until, expires, is_used });
         }
     }
 
     /// Takes a package away.
     pub(crate) fn remove(&self, id: &PackageId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.0.packages.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// Takes everything away: the node answers for nothing any more.
     pub(crate) fn clear(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.packages.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.packages.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 }

@@ -152,6 +152,7 @@ fn a_value_of_another_kind_is_refused() {
         ("location", json!({"latitude": 91.0, "longitude": 0.0})),
         ("pins", json!({"Tiny HTTP": "12D3KooW"})),
         ("command_capacity", json!(-1)),
+        ("coverage", json!("some")),
     ] {
         assert!(read(with(path, value.clone())).is_err(), "{path} = {value}");
     }
@@ -195,6 +196,8 @@ fn an_invalid_value_names_its_field() {
         ("limits.addresses_per_peer", json!(0)),
         ("limits.streams_per_connection", json!(0)),
         ("limits.streams_per_connection", json!(4097)),
+        ("coverage", json!([])),
+        ("coverage", json!(["Web"])),
     ] {
         let config = read(with(path, value.clone())).expect("readable");
         assert_eq!(refused_for(&config), path, "{value}");
@@ -207,6 +210,7 @@ fn what_can_be_done_without_may_be_bounded_at_nothing() {
         "own_packages",
         "cache_records",
         "catalogue_packages",
+        "catalogue_bytes",
         "queued_announcements",
         "topics",
         "remembered_peers",

@@ -133,4 +133,42 @@ fn filled_to_its_bounds_a_node_keeps_below_the_ceiling() {
         assert!(used <= ceiling, "{filling:?}");
         drop(heard);
     }
+    a_full_catalogue_keeps_below_the_ceiling();
+}
+
+/// Each head has an owner of its own, and four peers of its own have provided it: nothing is shared.
+fn a_full_catalogue_keeps_below_the_ceiling() {
+    const PACKAGES: usize = 2000;
+    let heads: Vec<Signed<Head>> =
+        (0..PACKAGES).map(|i| head(&Keypair::generate_ed25519(), i, Filling::Nothing)).collect();
+    let bytes: usize = heads.iter().map(|head| head.bytes().len()).sum();
+    let peer = || Keypair::generate_ed25519().public().to_peer_id();
+    let peers: Vec<_> = (0..4 * PACKAGES).map(|_| peer()).collect();
+    let limits = small().with_cache_records(1).with_remembered_sequences(1);
+    let filled = |catalogue_packages: usize, providers: usize| {
+        let limits = limits.clone().with_catalogue_packages(catalogue_packages);
+        let config = Config::new().with_limits(limits);
+        let (node, used) = allocated_by(|| {
+            let mut node = Filled::new(config.clone(), UNIX);
+            for (head, peers) in heads.iter().zip(peers.chunks(4)) {
+                for peer in peers.iter().take(providers) {
+                    assert!(node.hear_from(*peer, "announcements", head.bytes()));
+                }
+            }
+            node
+        });
+        drop(node);
+        (used, config.memory_ceiling().catalogue)
+    };
+    let (without, _) = filled(0, 1);
+    for providers in [1, 4] {
+        let (with, ceiling) = filled(PACKAGES, providers);
+        let used = with.saturating_sub(without);
+        let beside = used.saturating_sub(u64::try_from(bytes).expect("bytes"));
+        let each = beside / u64::try_from(PACKAGES).expect("a number");
+        println!("catalogue, {providers} providers: {used} of {ceiling}, {each} beside each head");
+        // The bytes are bounded by themselves, so that the rest has to keep to its own part.
+        assert!(each <= 1536, "{each} bytes beside each head");
+        assert!(used <= ceiling);
+    }
 }

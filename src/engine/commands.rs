@@ -1,6 +1,6 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use libp2p::{Multiaddr, PeerId};
 
@@ -12,7 +12,7 @@ use super::{
     peers::Reach,
     publish::Stage,
     queries::{Replies, Waiter},
-    read::{self, Goal, Progress, Read},
+    read::{Goal, Progress, Read},
 };
 use crate::{
     Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query,
@@ -140,7 +140,7 @@ impl Engine {
             }
             (Operation::Read(mut read), Some(best)) => {
                 read.make_do();
-                if let Progress::More(read) = self.advance(read, &best, Source::Partial)
+                if let Progress::More(read) = self.advance(now, read, &best, Source::Partial)
                     && let Known::Lacks(_, read) = self.read_known(now, read)
                 {
                     read.fail(Error::Timeout { after });
@@ -324,32 +324,25 @@ impl Engine {
         if let Some(owner) = &owner {
             self.store.want(owner, &name);
         }
-        self.pins.set(name, owner)
+        let before = self.pins.set(name.clone(), owner)?;
+        self.repinned(&name, before, owner);
+        Ok(before)
     }
 
     fn search(&self, now: Now, query: &Query) -> Result<Vec<Package>> {
         query.validate()?;
-        let own = self
-            .own
-            .values()
-            .filter_map(|own| read::newest(&own.head, Source::Own))
-            .filter(|package| query.matches(&package.manifest, &package.owner))
-            .map(Cow::Owned);
-        let known = self
-            .catalogue
-            .matching(query, now.unix, |owner| self.store.epoch(owner))
-            .map(Cow::Borrowed);
-        let mut found: Vec<(u64, Cow<'_, Package>)> =
-            own.chain(known).map(|package| (query.score(&package.manifest), package)).collect();
+        let found = self.catalogue.matching(query, now.unix);
+        let mut found: Vec<(u64, Package)> =
+            found.map(|package| (query.score(&package.manifest), package)).collect();
         // Best first, and of equal ones always in the same order.
         found.sort_by(|(a_score, a), (b_score, b)| {
             b_score.cmp(a_score).then_with(|| (a.id.name(), a.owner).cmp(&(b.id.name(), b.owner)))
         });
         found.truncate(query.limit);
-        Ok(found.into_iter().map(|(_, package)| package.into_owned()).collect())
+        Ok(found.into_iter().map(|(_, package)| package).collect())
     }
 
-    fn metadata(&self) -> RegistryMetadata {
+    pub(super) fn metadata(&self) -> RegistryMetadata {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         RegistryMetadata {
             peer_id: self.local,
@@ -359,7 +352,7 @@ impl Engine {
             location: self.config.location,
             peers: count(self.peers.len()),
             own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),
-            known_packages: count(self.catalogue.len()),
+            known_packages: count(self.catalogue.known()),
             records: count(self.store.len()),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
-    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict, interface::Fact,
-    own::Standing, read, store::StoreFact, wheel,
+    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict, catalogue::Interest,
+    interface::Fact, own::Standing, read, store::StoreFact, wheel,
 };
 use crate::{
     Error, Event, PackageId, Source,
@@ -162,9 +162,8 @@ impl Engine {
                 StoreFact::Head(head) => {
                     self.cache.outdate(&head, &head.key());
                     self.appeared(&head);
-                    if head.is_withdrawn() {
-                        self.catalogue.remove(&head.name, &head.owner);
-                    }
+                    let now = Now { mono: self.mono, unix: self.unix };
+                    self.withdrawn_elsewhere(now, &head);
                 }
                 StoreFact::Equivocation(proof) => {
                     if *proof.owner() == self.owner
@@ -208,10 +207,21 @@ impl Engine {
         }
     }
 
-    /// Judges a message that a peer forwarded, and takes in what it says.
+    /// Judges a message, and takes in what it says.
     pub(crate) fn hear(&mut self, now: Now, topic: &str, data: &[u8]) -> Verdict {
+        self.hear_from(now, None, topic, data)
+    }
+
+    /// As [`hear`](Self::hear), of a message that this peer forwarded.
+    pub(crate) fn hear_from(
+        &mut self,
+        now: Now,
+        from: Option<PeerId>,
+        topic: &str,
+        data: &[u8],
+    ) -> Verdict {
         let verdict = if topic == self.config.announcements_topic {
-            self.hear_announcement(now, data)
+            self.hear_announcement(now, from, data)
         } else if self.topics.contains(topic) {
             self.hear_message(now, topic, data)
         } else {
@@ -224,7 +234,12 @@ impl Engine {
         })
     }
 
-    fn hear_announcement(&mut self, now: Now, data: &[u8]) -> Result<Verdict, Rejected> {
+    fn hear_announcement(
+        &mut self,
+        now: Now,
+        from: Option<PeerId>,
+        data: &[u8],
+    ) -> Result<Verdict, Rejected> {
         let head = self.store.verify_announcement(data, now.unix)?;
         let key = head.key();
         self.confront_known(now, &key, &head);
@@ -245,17 +260,21 @@ impl Engine {
             Some(Selection::Equivocation { keep }) => keep == Side::Right,
         };
         if news {
-            self.discover(now, &head);
+            self.discover(now, from, &head);
+        } else {
+            self.list(now, &head, from, Interest::Heard);
         }
         Ok(Verdict::Accept)
     }
 
     /// A head that is newer than what was known of its package.
-    fn discover(&mut self, now: Now, head: &Signed<Head>) {
+    fn discover(&mut self, now: Now, from: Option<PeerId>, head: &Signed<Head>) {
         self.appeared(head);
-        let before = self.catalogue.revision(&head.name, &head.owner);
+        let told = self.catalogue.get(&head.name, &head.owner, now.unix);
+        let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank.revision());
+        self.list(now, head, from, Interest::Heard);
+        self.catalogue.tell(&head.name, &head.owner);
         if head.is_withdrawn() {
-            self.catalogue.remove(&head.name, &head.owner);
             self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
             // What this node holds for others is withdrawn with it.
             if let Err(refused) = self.store.withdraw(head) {
@@ -267,9 +286,8 @@ impl Engine {
         }
         self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
         let Some(package) = read::newest(head, Source::Cache) else { return };
-        self.catalogue.insert(package.clone(), head);
-        // A head that was merely signed anew after the cache had forgotten it is no discovery.
-        if before.is_none_or(|before| before < head.revision) {
+        // A head that was merely heard anew after the cache had forgotten it is no discovery.
+        if told.is_none_or(|told| told < head.revision) {
             self.events.push_back(Event::Discovered { package: Box::new(package) });
         }
     }

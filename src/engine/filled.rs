@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use libp2p::identity::Keypair;
+use libp2p::{PeerId, identity::Keypair};
 
 use super::{Engine, Now, SharedStore, Verdict};
 use crate::{Config, Entropy, record::RecordKey, shelf::Shelf};
@@ -43,6 +43,14 @@ impl Filled {
     /// Hears an announcement. Tells whether it would be relayed.
     pub fn hear(&mut self, topic: &str, data: &[u8]) -> bool {
         let relayed = self.engine.hear(self.now, topic, data) == Verdict::Accept;
+        self.settle();
+        relayed
+    }
+
+    /// As [`hear`](Self::hear), of an announcement that this peer forwarded.
+    pub fn hear_from(&mut self, peer: PeerId, topic: &str, data: &[u8]) -> bool {
+        let from = Some(peer);
+        let relayed = self.engine.hear_from(self.now, from, topic, data) == Verdict::Accept;
         self.settle();
         relayed
     }

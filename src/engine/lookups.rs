@@ -7,6 +7,7 @@ use libp2p::{PeerId, kad::K_VALUE};
 use super::{
     Action, Engine, Now, Operation, QueryEnd, QueryKey,
     calls::{Call, Outcome, Since},
+    catalogue::Interest,
     publish::Stage,
     queries::{Ended, Extent, Replies, Waiter, Wants, newest, saying},
     read::{Progress, Read},
@@ -135,6 +136,7 @@ impl Engine {
         replies.copy(from, Arc::clone(&record), &self.owner, now.unix);
         self.read_back(now, query, &record);
         if let Record::Head(head) = &*record {
+            self.list(now, head, from, Interest::Heard);
             self.confront_known(now, &key, head);
             if let Some(Record::Head(best)) = best.as_deref() {
                 self.confront(best, head);
@@ -384,9 +386,7 @@ impl Engine {
         self.store.raise_epochs(record);
         if let Record::Head(head) = &**record {
             self.store.raise_high_water(head);
-            if head.is_withdrawn() {
-                self.catalogue.remove(&head.name, &head.owner);
-            }
+            self.list(now, head, None, Interest::Heard);
         }
         self.cache.insert(record.key(), Arc::clone(record), now.mono);
     }
@@ -450,7 +450,7 @@ impl Engine {
         outcome: Outcome,
     ) {
         let progress = match outcome {
-            Outcome::Found { record, source } => self.advance(read, &record, source),
+            Outcome::Found { record, source } => self.advance(now, read, &record, source),
             Outcome::NoPeers => read.fail(Error::NoPeers),
             Outcome::TimedOut => {
                 let error = self.timeout(now, since);
@@ -482,7 +482,7 @@ impl Engine {
             let known =
                 self.known(now, &key, freshness).or_else(|| self.heard(now, &key, freshness));
             match known.filter(|(record, _)| read.accepts(record)) {
-                Some((record, source)) => match self.advance(read, &record, source) {
+                Some((record, source)) => match self.advance(now, read, &record, source) {
                     Progress::More(further) => read = further,
                     Progress::Answered => return Known::Answered,
                 },
@@ -521,7 +521,13 @@ impl Engine {
         self.calls.insert(ticket, Call { since, operation: Operation::Read(read) });
     }
 
-    pub(super) fn advance(&mut self, read: Read, record: &Record, source: Source) -> Progress {
+    pub(super) fn advance(
+        &mut self,
+        now: Now,
+        read: Read,
+        record: &Record,
+        source: Source,
+    ) -> Progress {
         if let Record::Head(head) = record {
             // From here on nothing older is told, however many other packages are heard of.
             self.store.want(&head.owner, &head.name);
@@ -534,6 +540,9 @@ impl Engine {
             && is_live_of_other(head, &self.owner)
         {
             self.pins.first_use(&head.name, head.owner);
+        }
+        if let Record::Head(head) = record {
+            self.list(now, head, None, Interest::Used);
         }
         read.take(record, source)
     }

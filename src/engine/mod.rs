@@ -19,7 +19,9 @@
 //! | `own.rs` | own packages, and what a change to one signs |
 //! | `identity.rs`, `signer.rs` | who this node is, whose packages it publishes, and by what right |
 //! | `store.rs` | records held for the network |
-//! | `cache.rs`, `catalogue.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
+//! | `catalogue/` | the newest head of every package heard of, and which of them stay |
+//! | `listing.rs` | how heads come into the catalogue |
+//! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
 //! | `wheel.rs` | every deadline |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
@@ -41,6 +43,13 @@ use crate::{
 
 mod cache;
 mod calls;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "what is told to other nodes is asked for by the exchange with them"
+    )
+)]
 mod catalogue;
 mod commands;
 pub mod compared;
@@ -51,6 +60,7 @@ pub mod filled;
 mod identity;
 pub(crate) mod index;
 mod interface;
+mod listing;
 mod lookups;
 mod outbox;
 mod own;
@@ -95,7 +105,7 @@ pub(crate) use topics::REMEMBERED_MESSAGES;
 
 use cache::Cache;
 use calls::{Calls, Operation};
-use catalogue::Catalogue;
+use catalogue::{Catalogue, Load};
 use equivocations::Equivocations;
 use outbox::{AnnouncementId, Outbox};
 use own::OwnPackage;
@@ -290,7 +300,10 @@ impl Engine {
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
             cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
             shelf,
-            catalogue: Catalogue::new(limits.catalogue_packages),
+            catalogue: Catalogue::new(
+                Load { packages: limits.catalogue_packages, bytes: limits.catalogue_bytes },
+                config.coverage.clone(),
+            ),
             outbox: Outbox::new(limits.queued_announcements),
             pins: Pins::new(config.pins.clone(), config.pin_on_first_use, limits.pins),
             topics: Topics::new(limits.topics),
@@ -388,6 +401,8 @@ impl Engine {
             Deadline::Sweep => {
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
+                self.note_uses(now);
+                self.catalogue.sweep(now.unix, SWEEP_BUDGET);
                 self.replicate_others();
                 self.retell_reputations();
                 self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);

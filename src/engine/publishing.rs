@@ -229,7 +229,6 @@ impl Engine {
             }
         };
         self.forget_cached(&name);
-        self.catalogue.remove(&name, &self.owner);
         for record in &changed.records {
             if let Err(refused) = self.store.insert_own(record.clone()) {
                 tracing::warn!(%name, %refused, "own record not stored");
@@ -262,6 +261,7 @@ impl Engine {
             put,
         });
         self.shelve_own(&name, &changed.package);
+        self.list_own(now, &changed.package.head);
         self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation });

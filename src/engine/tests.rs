@@ -27,6 +27,8 @@ mod delegation;
 #[cfg(test)]
 mod freshness;
 #[cfg(test)]
+mod listing;
+#[cfg(test)]
 mod lookups;
 #[cfg(test)]
 mod news;

@@ -2,10 +2,7 @@ use super::{
     MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Search,
     wire::{self, RequestWire, ResponseWire},
 };
-use crate::{
-    Digest, Result,
-    record::{Coverage, Rejected},
-};
+use crate::{Coverage, Digest, Result, record::Rejected};
 
 /// What a node asks of another.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -110,9 +110,7 @@ impl<'a> RequestWire<'a> {
         Ok(match self {
             Self::Hello(hello) => Request::Hello(hello.0.to_vec()),
             Self::Compare { slice, message } => {
-                let slice = slice.into_coverage();
-                slice.validate()?;
-                Request::Compare { slice, message: message.0.to_vec() }
+                Request::Compare { slice: slice.into_coverage()?, message: message.0.to_vec() }
             }
             Self::Fetch { digests } => Request::Fetch { digests: distinct(digests.0)? },
             Self::Offer { digests } => Request::Offer { digests: distinct(digests.0)? },

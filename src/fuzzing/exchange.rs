@@ -5,12 +5,12 @@ use std::{collections::HashSet, sync::Arc};
 use libp2p::identity::Keypair;
 
 use crate::{
-    Digest, Matching, NetworkName, Sort,
+    Coverage, Digest, Matching, NetworkName, Sort,
     engine::reconcile::{
         Item, Items, MAX_FOUND, MAX_MESSAGE_BYTES, MAX_ROUNDS, Session, Step, answer,
     },
     exchange::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Request, Response, Search},
-    record::{Coverage, Hello, Location, Signed},
+    record::{Hello, Location, Signed},
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -120,7 +120,7 @@ pub fn frames() -> Vec<Vec<u8>> {
     let peer = keypair.public().to_peer_id();
     let mut hello = Hello::new(NetworkName::default(), peer, NOW);
     hello.location = Location::new(48_856_600, -2_352_200).ok();
-    hello.coverage = Coverage::of_keywords(["http", "server"]).unwrap_or_default();
+    hello.coverage = Coverage::of(["http", "server"]);
     let coverage = hello.coverage.clone();
     let hello = Signed::sign(&keypair, hello).map(|hello| hello.bytes().to_vec());
     let hello = hello.unwrap_or_default();

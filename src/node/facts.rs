@@ -265,7 +265,10 @@ impl Node {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let verdict = match self.wiring.topic(&message.topic) {
-                    Some(topic) => self.engine.hear(now, &topic, &message.data),
+                    Some(topic) => {
+                        let from = Some(propagation_source);
+                        self.engine.hear_from(now, from, &topic, &message.data)
+                    }
                     None => Verdict::Ignore,
                 };
                 let acceptance = match verdict {

@@ -8,8 +8,8 @@ use super::{
     wire::{self, CoverageWire, HelloWire, NetworkText},
 };
 use crate::{
-    Error, Result,
-    package::{Digest, GeoLocation, Origin, text::check_count, validate::check_keyword},
+    Coverage, Error, Result,
+    package::{Digest, GeoLocation, Origin},
 };
 
 /// What a peer tells of itself to whom it is connected to: signed, not stored, not passed on.
@@ -115,80 +115,6 @@ impl TryFrom<Location> for GeoLocation {
     }
 }
 
-/// Which packages a catalogue is about. Two nodes compare what both of them cover.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub enum Coverage {
-    /// All of them.
-    #[default]
-    All,
-    /// Those that have one of these keywords: 1 to 64, each once, in the order of their bytes.
-    Keywords(Vec<String>),
-    /// None: the node keeps no catalogue, and asks others.
-    None,
-}
-
-impl Coverage {
-    /// The most keywords.
-    pub const MAX_KEYWORDS: usize = 64;
-
-    /// Those packages that have one of these keywords; none of them where there is no keyword.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] when a keyword is none, or there are too many of them.
-    pub fn of_keywords(keywords: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
-        let mut keywords: Vec<String> = keywords.into_iter().map(Into::into).collect();
-        keywords.sort_unstable();
-        keywords.dedup();
-        if keywords.is_empty() {
-            return Ok(Self::None);
-        }
-        let coverage = Self::Keywords(keywords);
-        coverage.validate()?;
-        Ok(coverage)
-    }
-
-    /// Whether a package with these keywords is among what is covered.
-    #[must_use]
-    pub fn covers(&self, keywords: &[String]) -> bool {
-        match self {
-            Self::All => true,
-            Self::Keywords(wanted) => {
-                keywords.iter().any(|keyword| wanted.binary_search(keyword).is_ok())
-            }
-            Self::None => false,
-        }
-    }
-
-    /// A coverage that takes no more than both do. Of two sets of keywords it is the keywords in both: a package that
-    /// has one of the first and another one of the second is in both catalogues, and yet left out.
-    #[must_use]
-    pub fn intersection(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::None, _) | (_, Self::None) => Self::None,
-            (Self::All, coverage) | (coverage, Self::All) => coverage.clone(),
-            (Self::Keywords(a), Self::Keywords(b)) => {
-                let both: Vec<String> =
-                    a.iter().filter(|keyword| b.binary_search(keyword).is_ok()).cloned().collect();
-                if both.is_empty() { Self::None } else { Self::Keywords(both) }
-            }
-        }
-    }
-
-    /// Checks the bounds.
-    pub(crate) fn validate(&self) -> Result<()> {
-        let Self::Keywords(keywords) = self else { return Ok(()) };
-        check_count("coverage", keywords.len(), Self::MAX_KEYWORDS)?;
-        for (i, keyword) in keywords.iter().enumerate() {
-            check_keyword(|| format!("coverage[{i}]"), keyword)?;
-        }
-        if keywords.is_empty() || !keywords.is_sorted_by(|a, b| a < b) {
-            return Err(Error::invalid("coverage", "is not some keywords in order, each once"));
-        }
-        Ok(())
-    }
-}
-
 impl Wire for Hello {
     const KIND: Kind = Kind::Hello;
 
@@ -243,7 +169,7 @@ impl Wire for Hello {
             peer: wire::owner_of(&wire.peer)?,
             issued: wire.issued,
             location: wire.location.map(location),
-            coverage: wire.coverage.into_coverage(),
+            coverage: wire.coverage.into_coverage()?,
             packages: wire.packages,
             digest: Digest::from_bytes(wire.digest),
             features: wire.features,

@@ -79,7 +79,7 @@ pub use delegation::{Delegation, MAX_DELEGATION_SECS};
 pub use envelope::{FORMAT, Kind, MAX_RECORD_BYTES};
 pub use equivocation::EquivocationProof;
 pub use head::{Head, HeadState};
-pub use hello::{Coverage, Hello, Location};
+pub use hello::{Hello, Location};
 pub use key::RecordKey;
 pub use message::Message;
 pub use network::NetworkName;

@@ -175,6 +175,13 @@ impl<T: Body> Signed<T> {
         matches!(grant_of(&self.0.body), Ok(Some(_)))
     }
 
+    /// Reads again what was verified before and has been kept as bytes since, with the digest that it had: a body that
+    /// is kept as it is read takes many times as much memory.
+    pub(crate) fn reopened(bytes: &Arc<[u8]>, digest: Digest) -> Result<Self, Rejected> {
+        let envelope = Envelope::parse(T::KIND, bytes)?;
+        Ok(Self::new(T::decode(envelope.body)?, digest, Arc::clone(bytes)))
+    }
+
     /// Verifies again what depends on the time and on what has been seen meanwhile. `network` is whose record it is
     /// asked to be.
     pub(super) fn check_again(

@@ -8,13 +8,13 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Coverage, Head, MAX_EXT_BYTES, MAX_MANIFEST_BYTES, Message, NetworkName, Page, PageLink,
-    Rejected, ReleaseEntry,
+    Head, MAX_EXT_BYTES, MAX_MANIFEST_BYTES, Message, NetworkName, Page, PageLink, Rejected,
+    ReleaseEntry,
     codec::{self, Bytes, List, Text, is_shown_as},
     release::check_manifest_size,
 };
 use crate::{
-    Error, Result,
+    Coverage, Error, Result,
     package::{
         Artifact, Dependency, Digest, Manifest, PackageName, owner_from_key, owner_key,
         text::is_version,
@@ -160,14 +160,22 @@ impl<'a> CoverageWire<'a> {
     }
 
     /// What comes back is not validated.
-    pub(crate) fn into_coverage(self) -> Coverage {
-        match self {
+    /// Keywords come in order, each once: a coverage is written in one way.
+    pub(crate) fn into_coverage(self) -> Result<Coverage, Rejected> {
+        let coverage = match self {
             Self::All => Coverage::All,
-            Self::Keywords(keywords) => {
-                Coverage::Keywords(keywords.0.into_iter().map(Text::into_string).collect())
-            }
             Self::None => Coverage::None,
-        }
+            Self::Keywords(keywords) => {
+                let keywords = keywords.0.into_iter().map(Text::into_string);
+                let keywords: Vec<String> = keywords.collect();
+                if !keywords.is_sorted_by(|a, b| a < b) {
+                    return Err(Rejected::Encoding { reason: "keywords are out of order" });
+                }
+                Coverage::Keywords(keywords.into_iter().collect())
+            }
+        };
+        coverage.validate()?;
+        Ok(coverage)
     }
 }
 

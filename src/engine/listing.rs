@@ -1,0 +1,91 @@
+//! How heads come into the catalogue: those that are announced, those that are looked up, and this node's own.
+
+use libp2p::PeerId;
+
+use super::{
+    Engine, Now,
+    catalogue::{Arrival, Interest},
+};
+use crate::{
+    PackageName,
+    record::{Head, Record, RecordKey, Signed},
+};
+
+impl Engine {
+    /// Lists a verified head of somebody else's package, which this peer has delivered.
+    pub(super) fn list(
+        &mut self,
+        now: Now,
+        head: &Signed<Head>,
+        from: Option<PeerId>,
+        interest: Interest,
+    ) {
+        if head.owner == self.owner {
+            return;
+        }
+        self.note_uses(now);
+        self.list_as(now, head, from, interest);
+    }
+
+    fn list_as(&mut self, now: Now, head: &Signed<Head>, from: Option<PeerId>, interest: Interest) {
+        let interest = self.interest(&head.name, &head.owner, interest);
+        let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
+        tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
+    }
+
+    /// Lists the head of a package that this node publishes.
+    pub(super) fn list_own(&mut self, now: Now, head: &Signed<Head>) {
+        let arrival = Arrival { from: None, unix: now.unix, interest: Interest::Own };
+        let inserted = self.catalogue.insert(head, arrival);
+        tracing::trace!(name = %head.name, ?inserted, "own head listed");
+    }
+
+    /// The store has taken in the end of a package. Who has put it there need not have told of it.
+    pub(super) fn withdrawn_elsewhere(&mut self, now: Now, head: &Signed<Head>) {
+        let is_listed = self.catalogue.get(&head.name, &head.owner, now.unix).is_some();
+        if head.is_withdrawn() && is_listed {
+            self.list(now, head, None, Interest::Heard);
+        }
+    }
+
+    /// Takes note of the packages that callers have read without the node.
+    pub(super) fn note_uses(&mut self, now: Now) {
+        for id in self.shelf.take_used() {
+            let Some(owner) = id.owner() else { continue };
+            if self.catalogue.get(id.name(), owner, now.unix).is_some() {
+                let interest = self.interest(id.name(), owner, Interest::Used);
+                self.catalogue.promote(id.name(), owner, interest);
+                continue;
+            }
+            // It was merely heard of, and not covered.
+            let key = RecordKey::head(&self.config.network, owner, id.name());
+            let record = self.cache.get(&key, now.mono).cloned();
+            if let Some(Record::Head(head)) = record.as_deref() {
+                self.list_as(now, head, None, Interest::Used);
+            }
+        }
+    }
+
+    /// A name is pinned to another owner than before.
+    pub(super) fn repinned(
+        &mut self,
+        name: &PackageName,
+        before: Option<PeerId>,
+        owner: Option<PeerId>,
+    ) {
+        if let Some(before) = before {
+            self.catalogue.unpin(name, &before);
+        }
+        if let Some(owner) = owner {
+            self.catalogue.promote(name, &owner, Interest::Pinned);
+        }
+    }
+
+    fn interest(&self, name: &PackageName, owner: &PeerId, interest: Interest) -> Interest {
+        if self.pins.owner(name) == Some(*owner) {
+            interest.max(Interest::Pinned)
+        } else {
+            interest
+        }
+    }
+}

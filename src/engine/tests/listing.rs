@@ -1,0 +1,235 @@
+//! What comes into the catalogue, and what the application makes of it.
+
+use super::*;
+use crate::{Coverage, Query, engine::catalogue::Interest};
+
+fn light() -> Lab {
+    Lab::new(Config::new().with_coverage(Coverage::None))
+}
+
+fn hear(lab: &mut Lab, from: PeerId, head: &Signed<Head>) {
+    let now = lab.now();
+    let verdict = lab.engine.hear_from(now, Some(from), "announcements", head.bytes());
+    assert_eq!(verdict, Verdict::Accept);
+}
+
+/// Somebody else's package, with a head that was signed later than the others here.
+fn fresh(name: &str) -> Signed<Head> {
+    let keypair = Keypair::generate_ed25519();
+    let (_, head) = published_by(&keypair, name, 1);
+    let validity = Validity::starting(UNIX, 3600);
+    Signed::sign(&keypair, Head { validity, ..Head::clone(&head) }).unwrap()
+}
+
+fn lists(lab: &Lab, head: &Signed<Head>) -> bool {
+    lab.engine.catalogue.by_digest(&head.digest(), UNIX).is_some()
+}
+
+fn providers(lab: &Lab, head: &Signed<Head>) -> Vec<PeerId> {
+    let seen = lab.engine.catalogue.providers(&head.name, &head.owner, UNIX);
+    seen.into_iter().map(|(peer, _)| peer).filter(|peer| *peer != head.owner).collect()
+}
+
+fn search(lab: &mut Lab, query: Query) -> Vec<(String, Source)> {
+    let (_, found) = lab.ask(|reply| Command::Search { query, reply });
+    let found = answer(found).unwrap().unwrap();
+    found.into_iter().map(|package| (package.id.name().to_string(), package.source)).collect()
+}
+
+fn discovered(lab: &mut Lab) -> usize {
+    std::iter::from_fn(|| lab.engine.next_event())
+        .filter(|event| matches!(event, Event::Discovered { .. }))
+        .count()
+}
+
+#[test]
+fn who_forwarded_an_announcement_is_known_as_a_provider_and_so_is_who_served_a_lookup() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    let (first, second, third) = (PeerId::random(), PeerId::random(), PeerId::random());
+    hear(&mut lab, first, &head);
+    hear(&mut lab, second, &head);
+    let (_, waiting) = lab.get_as(&id, Freshness::All);
+    let query = only_lookup(&mut lab);
+    lab.learn(Fact::Copy { query, from: Some(third), bytes: head.bytes().to_vec() });
+    lab.end(query, 1);
+    assert!(answer(waiting).unwrap().is_ok());
+    let mut seen = providers(&lab, &head);
+    let mut expected = vec![first, second, third];
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn what_was_looked_up_is_found_by_the_next_search() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    read_once(&mut lab, &id, &head);
+    assert_eq!(search(&mut lab, Query::new()), [("tool".to_owned(), Source::Cache)]);
+    // It is news all the same when it is announced, once the cache has forgotten it.
+    lab.advance(Config::new().cache_ttl);
+    hear(&mut lab, PeerId::random(), &head);
+    assert_eq!(discovered(&mut lab), 1);
+    lab.advance(Config::new().cache_ttl);
+    hear(&mut lab, PeerId::random(), &head);
+    assert_eq!(discovered(&mut lab), 0);
+}
+
+#[test]
+fn a_newer_head_that_a_lookup_finds_takes_the_place_of_the_announced_one() {
+    let mut lab = Lab::new(Config::new());
+    let (id, [old, new]) = two_heads("tool");
+    hear(&mut lab, PeerId::random(), &old);
+    let (_, all) = lab.get_as(&id, Freshness::All);
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &new));
+    lab.end(query, 1);
+    assert_eq!(answer(all).unwrap().unwrap().sequence, 2);
+    assert!(lists(&lab, &new) && !lists(&lab, &old));
+}
+
+#[test]
+fn a_withdrawal_stays_listed_wherever_it_was_learnt_and_the_package_is_searched_no_more() {
+    for way in 0..3 {
+        let mut lab = Lab::new(Config::new());
+        let keypair = Keypair::generate_ed25519();
+        let (id, live) = published_by(&keypair, "tool", 1);
+        let gone = tombstone(&keypair, &id, 2);
+        hear(&mut lab, PeerId::random(), &live);
+        match way {
+            0 => hear(&mut lab, PeerId::random(), &gone),
+            1 => {
+                let (_, waiting) = lab.get_as(&id, Freshness::All);
+                let query = only_lookup(&mut lab);
+                lab.learn(copy(query, &gone));
+                lab.end(query, 1);
+                assert_eq!(answer(waiting).unwrap().unwrap_err().kind(), "withdrawn");
+            }
+            _ => {
+                lab.engine.store.insert(&gone.key(), gone.bytes()).unwrap();
+                lab.engine.learn_stored();
+            }
+        }
+        assert_eq!(search(&mut lab, Query::new()), []);
+        assert!(lists(&lab, &gone), "{way}");
+        assert_eq!(lab.engine.catalogue.known(), 0);
+    }
+}
+
+#[test]
+fn own_packages_are_searched_and_told_to_others_and_so_is_their_end() {
+    for coverage in [Coverage::All, Coverage::None] {
+        let mut lab = Lab::untouched(Config::new().with_coverage(coverage));
+        let name: PackageName = "mine".parse().unwrap();
+        let manifest = Box::new(Manifest::new(name.clone(), "1.0.0".parse().unwrap()));
+        let (_, _receipt) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+        assert_eq!(search(&mut lab, Query::new()), [("mine".to_owned(), Source::Own)]);
+        let told = |lab: &Lab| -> Vec<Digest> {
+            let items = lab.engine.catalogue.items(&Coverage::All, UNIX);
+            items.map(|(_, digest)| digest).collect()
+        };
+        assert_eq!(told(&lab), [lab.engine.own[&name].head.digest()]);
+        assert_eq!(lab.engine.metadata().known_packages, 0);
+        let (_, _receipt) =
+            lab.ask(|reply| Command::Unregister { name: name.clone(), confirmation: 0, reply });
+        assert!(lab.engine.own[&name].is_withdrawn());
+        assert_eq!(told(&lab), [lab.engine.own[&name].head.digest()]);
+        assert_eq!(search(&mut lab, Query::new()), []);
+    }
+}
+
+#[test]
+fn a_light_client_keeps_what_its_application_has_asked_for_and_hears_of_the_rest() {
+    let mut lab = light();
+    let (_, other) = published("other", 1);
+    hear(&mut lab, PeerId::random(), &other);
+    assert_eq!(discovered(&mut lab), 1);
+    assert!(!lists(&lab, &other));
+    // Asked for over the network.
+    let (id, head) = published("tool", 1);
+    read_once(&mut lab, &id, &head);
+    assert!(lists(&lab, &head));
+    // Heard of, and then read without the node.
+    let (id, head) = published("heard", 1);
+    hear(&mut lab, PeerId::random(), &head);
+    assert!(lab.on_shelf(&id).is_some());
+    assert!(!lists(&lab, &head));
+    lab.advance(SWEEP_INTERVAL);
+    assert!(lists(&lab, &head));
+    assert_eq!(search(&mut lab, Query::new()).len(), 2);
+}
+
+#[test]
+fn what_was_read_without_the_node_counts_as_used_before_others_push_it_out() {
+    let limits = Limits::new().with_catalogue_packages(8);
+    let mut lab = Lab::new(Config::new().with_limits(limits));
+    let (flooder, (id, head)) = (PeerId::random(), published("tool", 1));
+    hear(&mut lab, flooder, &head);
+    assert!(lab.on_shelf(&id).is_some());
+    for number in 0..50 {
+        hear(&mut lab, flooder, &published(&format!("flood-{number}"), 1).1);
+    }
+    assert!(lists(&lab, &head));
+    assert_eq!(lab.engine.catalogue.len(), 8);
+}
+
+#[test]
+fn a_pin_holds_a_package_and_taking_it_back_lets_it_go_in_time() {
+    let limits = Limits::new().with_catalogue_packages(8);
+    let ahead = published("ahead", 1);
+    let config = Config::new()
+        .with_limits(limits)
+        .with_pin(ahead.0.name().clone(), *ahead.0.owner().unwrap());
+    let mut lab = Lab::new(config);
+    let flooder = PeerId::random();
+    let later = published("later", 1);
+    let name = later.0.name().clone();
+    hear(&mut lab, flooder, &ahead.1);
+    hear(&mut lab, flooder, &later.1);
+    let owner = later.0.owner().copied();
+    let pin = |owner| {
+        let name = name.clone();
+        move |reply| Command::Pin { name, owner, reply }
+    };
+    let (_, _pinned) = lab.ask(pin(owner));
+    let flood = |lab: &mut Lab, round: u32| {
+        for number in 0..50 {
+            hear(lab, flooder, &fresh(&format!("flood-{round}-{number}")));
+        }
+    };
+    flood(&mut lab, 1);
+    assert!(lists(&lab, &ahead.1) && lists(&lab, &later.1));
+    let (_, _unpinned) = lab.ask(pin(None));
+    for number in 0..6 {
+        let (id, head) = published(&format!("used-{number}"), 1);
+        read_once(&mut lab, &id, &head);
+    }
+    flood(&mut lab, 2);
+    assert!(lists(&lab, &ahead.1));
+    assert!(!lists(&lab, &later.1), "six were used since, and there is room for six");
+}
+
+#[test]
+fn a_name_that_is_pinned_to_somebody_else_holds_nothing() {
+    let mut lab = light();
+    let (id, head) = published("tool", 1);
+    let name = id.name().clone();
+    let (_, _pinned) = lab.ask(|reply| Command::Pin { name, owner: Some(PeerId::random()), reply });
+    hear(&mut lab, PeerId::random(), &head);
+    assert!(!lists(&lab, &head));
+    let owner = id.owner().unwrap();
+    assert!(lab.engine.catalogue.promote(id.name(), owner, Interest::Pinned).is_empty());
+}
+
+#[test]
+fn what_has_expired_is_swept_out() {
+    let mut lab = Lab::new(Config::new());
+    hear(&mut lab, PeerId::random(), &published("tool", 1).1);
+    lab.advance(SWEEP_INTERVAL);
+    assert_eq!(lab.engine.catalogue.len(), 1);
+    let now = Now { mono: lab.mono + SWEEP_INTERVAL, unix: UNIX + 3600 };
+    lab.engine.begin(now);
+    while lab.engine.expire(now, 64) > 0 {}
+    assert_eq!(lab.engine.catalogue.len(), 0);
+}
