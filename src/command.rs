@@ -17,6 +17,7 @@ use semver::Version;
 use crate::{
     Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
     PackageName, Query, Receipt, RegistryMetadata, Reputation, Result, Snapshot, Versions,
+    counters::{Answer, CallEnd, CallKind, EndedCall},
     record::{EquivocationProof, Record, RecordKey},
 };
 
@@ -61,9 +62,36 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Answers with an error whatever was asked.
-    pub(crate) fn refuse(self, error: Error) {
+    /// What it asks for, if that is counted.
+    pub(crate) fn kind(&self) -> Option<CallKind> {
         match self {
+            Self::GetPackage { .. } => Some(CallKind::Get),
+            Self::ListVersions { .. } => Some(CallKind::Versions),
+            Self::Register { .. } => Some(CallKind::Register),
+            Self::Yank { .. } => Some(CallKind::Yank),
+            Self::Unregister { .. } => Some(CallKind::Unregister),
+            Self::Search { .. } => Some(CallKind::Search),
+            Self::GetRecord { .. } => Some(CallKind::GetRecord),
+            Self::PutRecord { .. } => Some(CallKind::PutRecord),
+            Self::Announce { .. } => Some(CallKind::Announce),
+            Self::Bootstrap { .. } => Some(CallKind::Bootstrap),
+            Self::Dial { .. } => Some(CallKind::Dial),
+            Self::Metadata { .. }
+            | Self::Subscribe { .. }
+            | Self::Unsubscribe { .. }
+            | Self::Peers { .. }
+            | Self::Equivocations { .. }
+            | Self::Reputation { .. }
+            | Self::Pin { .. }
+            | Self::Snapshot { .. }
+            | Self::Shutdown { .. } => None,
+        }
+    }
+
+    /// Answers with an error whatever was asked.
+    pub(crate) fn refuse(self, error: Error) -> Option<EndedCall> {
+        let kind = self.kind();
+        let end = match self {
             Self::GetPackage { reply, .. } => reply.send(Err(error)),
             Self::ListVersions { reply, .. } => reply.send(Err(error)),
             Self::Register { reply, .. }
@@ -76,7 +104,7 @@ impl Command {
             Self::Announce { reply, .. } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
             Self::Subscribe { reply, .. } | Self::Unsubscribe { reply, .. } => {
-                reply.send(Err(error));
+                reply.send(Err(error))
             }
             Self::Dial { reply, .. } | Self::Shutdown { reply } => reply.send(Err(error)),
             Self::Peers { reply } => reply.send(Err(error)),
@@ -84,7 +112,8 @@ impl Command {
             Self::Reputation { reply, .. } => reply.send(Err(error)),
             Self::Pin { reply, .. } => reply.send(Err(error)),
             Self::Snapshot { reply } => reply.send(Err(error)),
-        }
+        };
+        kind.map(|kind| EndedCall(kind, end))
     }
 
     /// Whether the caller has gone away.
@@ -124,9 +153,17 @@ impl<T> Reply<T> {
         (Self(sender), receiver)
     }
 
-    pub(crate) fn send(self, answer: Result<T>) {
+    /// Answers, and tells how the call has ended by that.
+    pub(crate) fn send(self, answer: Result<T>) -> CallEnd
+    where
+        T: Answer,
+    {
+        let end = match &answer {
+            Ok(answer) => answer.end(),
+            Err(error) => CallEnd::of(error),
+        };
         // The caller may have gone away in this very moment; then there is nobody to tell.
-        let _ = self.0.send(answer);
+        self.0.send(answer).map_or(CallEnd::Cancelled, |()| end)
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {

@@ -22,6 +22,7 @@ use crate::{
     Snapshot, Versions,
     command::{Cancels, Command, Reply, Request, Ticket},
     config::validate_topic,
+    counters::{Answer, CallEnd, CallKind, EndedCall},
     net::REPLICATION_FACTOR,
     queue,
     record::{EquivocationProof, Record, RecordKey},
@@ -203,7 +204,7 @@ impl Handle {
     /// only packages are announced, [`Error::Busy`] when too many announcements wait for somebody to hear
     /// them, [`Error::Timeout`], [`Error::ShuttingDown`].
     pub async fn announce(&self, topic: &str, data: Vec<u8>) -> Result<Announcement> {
-        validate_topic("topic", topic)?;
+        self.unless_refused(CallKind::Announce, validate_topic("topic", topic))?;
         let topic = topic.to_owned();
         let timeout = self.shared.facts.announce_timeout;
         self.ask_within(timeout, |reply| Command::Announce { topic, data, reply }).await
@@ -256,17 +257,7 @@ impl Handle {
     /// [`Error::Transport`] with the reason for each address, [`Error::Invalid`] where an address names
     /// another peer or the peer is this node, [`Error::Busy`], [`Error::Timeout`], [`Error::ShuttingDown`].
     pub async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<()> {
-        if addresses.is_empty() {
-            return Err(Error::invalid("addresses", "name at least one address to dial"));
-        }
-        for (index, address) in addresses.iter().enumerate() {
-            if named_peer(address).is_some_and(|named| named != peer) {
-                return Err(Error::invalid(
-                    format!("addresses[{index}]"),
-                    format!("`{address}` names another peer than {peer}"),
-                ));
-            }
-        }
+        self.unless_refused(CallKind::Dial, validate_addresses(&peer, &addresses))?;
         self.ask(|reply| Command::Dial { peer, addresses, reply }).await
     }
 
@@ -278,12 +269,12 @@ impl Handle {
     /// # Errors
     /// [`Error::Invalid`] for an address that names no peer, else as [`dial`](Self::dial).
     pub async fn dial_address(&self, address: Multiaddr) -> Result<PeerId> {
-        let Some(peer) = named_peer(&address) else {
-            return Err(Error::invalid(
-                "address",
-                format!("`{address}` must end in `/p2p/<peer>`, so that the peer can be checked"),
-            ));
-        };
+        let named = named_peer(&address).ok_or_else(|| {
+            let reason =
+                format!("`{address}` must end in `/p2p/<peer>`, so that the peer can be checked");
+            Error::invalid("address", reason)
+        });
+        let peer = self.unless_refused(CallKind::Dial, named)?;
         self.dial(peer, vec![address]).await?;
         Ok(peer)
     }
@@ -364,6 +355,11 @@ impl Handle {
         self.ask(|reply| Command::Shutdown { reply }).await
     }
 
+    /// Counts a call that is refused before it is sent.
+    fn unless_refused<T>(&self, kind: CallKind, checked: Result<T>) -> Result<T> {
+        checked.inspect_err(|error| self.shared.shelf.count(EndedCall(kind, CallEnd::of(error))))
+    }
+
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> impl Future<Output = Result<T>> {
         self.ask_within(self.shared.facts.query_timeout, command)
     }
@@ -380,16 +376,56 @@ impl Handle {
         let deadline = asked.saturating_add(timeout);
         let (reply, answer) = Reply::channel();
         let request = Request { ticket, asked, deadline, command: command(reply) };
+        let kind = request.command.kind();
         async move {
-            if let Some(request) = shared.commands.try_send(request)? {
+            match shared.commands.try_send(request) {
+                Ok(None) => {}
                 // Boxed, so that a call that finds room, as nearly all do, is not the larger for it.
-                shared.commands.send(request).boxed().await?;
+                Ok(Some(request)) => shared.wait_for_room(kind, request).boxed().await?,
+                Err(error) => {
+                    shared.count(kind, CallEnd::of(&error));
+                    return Err(error);
+                }
             }
             let guard = CancelOnDrop { cancels: &shared.cancels, ticket: Some(ticket) };
             let answer = answer.await.unwrap_or(Err(Error::ShuttingDown));
             guard.answered();
             answer
         }
+    }
+}
+
+impl Shared {
+    /// Sends a command once there is room for it, and counts a call that never gets there.
+    async fn wait_for_room(&self, kind: Option<CallKind>, request: Request) -> Result<()> {
+        let mut unsent = Unsent { shared: self, kind, end: CallEnd::Cancelled };
+        let sent = self.commands.send(request).await;
+        match &sent {
+            // From here on the node counts it.
+            Ok(()) => unsent.kind = None,
+            Err(error) => unsent.end = CallEnd::of(error),
+        }
+        sent
+    }
+
+    /// A call has ended before the node has heard of it.
+    fn count(&self, kind: Option<CallKind>, end: CallEnd) {
+        if let Some(kind) = kind {
+            self.shelf.count(EndedCall(kind, end));
+        }
+    }
+}
+
+/// A call that the node has not heard of, and how it ends if that remains so.
+struct Unsent<'a> {
+    shared: &'a Shared,
+    kind: Option<CallKind>,
+    end: CallEnd,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.shared.count(self.kind, self.end);
     }
 }
 
@@ -413,6 +449,22 @@ impl Drop for CancelOnDrop<'_> {
     }
 }
 
+/// Whether a peer can be dialed at these addresses.
+fn validate_addresses(peer: &PeerId, addresses: &[Multiaddr]) -> Result<()> {
+    if addresses.is_empty() {
+        return Err(Error::invalid("addresses", "name at least one address to dial"));
+    }
+    for (index, address) in addresses.iter().enumerate() {
+        if named_peer(address).is_some_and(|named| named != *peer) {
+            return Err(Error::invalid(
+                format!("addresses[{index}]"),
+                format!("`{address}` names another peer than {peer}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The peer that an address names in its last component.
 pub(crate) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {
@@ -424,7 +476,7 @@ pub(crate) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
 impl Registry for Handle {
     fn register(&self, manifest: Manifest) -> BoxFuture<'_, Result<Receipt>> {
         async move {
-            manifest.validate()?;
+            self.unless_refused(CallKind::Register, manifest.validate())?;
             let manifest = Box::new(manifest);
             let confirmation = self.confirmation;
             self.ask(|reply| Command::Register { manifest, confirmation, reply }).await
@@ -439,6 +491,7 @@ impl Registry for Handle {
         if freshness == Freshness::First
             && let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock)
         {
+            self.shared.shelf.count(EndedCall(CallKind::Get, package.end()));
             return ready(Ok(Package::clone(&package))).boxed();
         }
         self.ask(move |reply| Command::GetPackage { package, freshness, reply })
@@ -460,7 +513,7 @@ impl Registry for Handle {
 
     fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Package>>> {
         async move {
-            query.validate()?;
+            self.unless_refused(CallKind::Search, query.validate())?;
             self.ask(|reply| Command::Search { query, reply }).await
         }
         .boxed()

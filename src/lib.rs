@@ -101,6 +101,7 @@
 mod clock;
 mod command;
 mod config;
+mod counters;
 mod coverage;
 mod engine;
 mod error;
@@ -111,6 +112,8 @@ mod freshness;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handle;
+#[cfg(feature = "prometheus")]
+pub mod metrics;
 pub mod net;
 mod node;
 pub mod package;
@@ -124,6 +127,10 @@ pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use config::{Config, DhtMode, Limits, MemoryCeiling};
+pub use counters::{
+    AnnouncementCounters, CallCounters, Counters, OutcomeCounters, PeerCounters, QueryCounters,
+    ReadCounters, ReconciliationCounters, RecordCounters, SourceCounters, TaskCounters,
+};
 pub use coverage::Coverage;
 pub use engine::{ConnectedPeer, Reputation, Snapshot};
 pub use error::{Error, Result};

@@ -1,13 +1,15 @@
 //! The registry as an application sees it, whatever stands behind it.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use libp2p::{Multiaddr, PeerId};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DhtMode, GeoLocation, Manifest, NetworkName, Package, PackageId, PackageName, Query, Receipt,
-    Result, Versions,
+    Counters, Coverage, DhtMode, GeoLocation, Manifest, NetworkName, Package, PackageId,
+    PackageName, Query, Receipt, Result, Versions,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -83,11 +85,14 @@ pub trait Registry: Send + Sync {
 
 /// What a registry node says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RegistryMetadata {
-    /// The node's identity, and the owner of what it publishes unless that is
-    /// [delegated](crate::Handle::owner) to it.
+    /// The node's identity: who it is to its peers.
     pub peer_id: PeerId,
+    /// The owner of what it publishes: itself, or who has
+    /// [delegated](crate::NodeBuilder::with_delegation) that to it.
+    pub owner: PeerId,
     /// The network that it belongs to.
     pub network: NetworkName,
     /// Whether it serves the DHT or only asks.
@@ -96,12 +101,26 @@ pub struct RegistryMetadata {
     pub addresses: Vec<Multiaddr>,
     /// Where it stands, if configured.
     pub location: Option<GeoLocation>,
+    /// For how long it has been running, in whole seconds. As text such as `2h 5m 1s` where it is written down.
+    #[serde(with = "humantime_serde")]
+    pub uptime: Duration,
     /// Connected peers.
     pub peers: u32,
+    /// Peers in its routing table: those whom it can ask, connected or not.
+    pub routing_table: u32,
     /// Packages of its own, withdrawn ones not counted.
     pub own_packages: u32,
     /// Packages of others that it has heard announced.
     pub known_packages: u32,
+    /// The size of those packages' heads, in bytes on the wire.
+    pub catalogue_bytes: u64,
+    /// Which packages of others the catalogue is about.
+    pub coverage: Coverage,
     /// Records that it holds for the network, its own included.
     pub records: u32,
+    /// The size of those that it holds for others, in bytes on the wire:
+    /// [`Limits::store_bytes`](crate::Limits::store_bytes) bounds it.
+    pub record_bytes: u64,
+    /// What it has done since it started.
+    pub counters: Counters,
 }

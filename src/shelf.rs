@@ -3,6 +3,8 @@
 //! The engine is the only writer: it puts here what it would answer, and takes it away in the same step in
 //! which that stops being so. Readers check the two clocks themselves, so that nothing is served past its time
 //! while the node is not being polled.
+//!
+//! Since callers who are answered from here do not trouble the node, they count their calls here as well.
 
 use std::{
     collections::HashMap,
@@ -13,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{Clock, Package, PackageId};
+use crate::{
+    Clock, Package, PackageId,
+    counters::{CountedByCallers, EndedCall},
+};
 
 /// The shelf. All clones are one.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +30,7 @@ struct Shared {
     /// Packages that were read here since the engine has looked, each once for as long as it stands here.
     used: Mutex<Vec<PackageId>>,
     is_used: AtomicBool,
+    counted: CountedByCallers,
 }
 
 /// So many uses are told to the engine at the most; of more, it learns when they are read again.
@@ -116,6 +122,16 @@ impl Shelf {
     /// Takes everything away: the node answers for nothing any more.
     pub(crate) fn clear(&self) {
         self.0.packages.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// A call has ended without the node.
+    pub(crate) fn count(&self, ended: EndedCall) {
+        self.0.counted.count(ended);
+    }
+
+    /// The calls that have ended without the node.
+    pub(crate) fn counted(&self) -> &CountedByCallers {
+        &self.0.counted
     }
 
     #[cfg(test)]

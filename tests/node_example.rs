@@ -241,7 +241,9 @@ fn lines_that_are_no_requests_are_answered_and_the_node_goes_on() {
         let error = node.ask_in_vain(request);
         assert_eq!((&error["kind"], &error["field"]), (&json!("invalid"), &json!(field)));
     }
-    assert_eq!(node.ask(json!({"id": 6, "op": "metadata"}))["peer_id"], json!(id));
+    let about = node.ask(json!({"id": 6, "op": "metadata"}));
+    assert_eq!((&about["peer_id"], &about["owner"]), (&json!(id), &json!(id)));
+    assert_eq!(about["counters"]["calls"]["search"]["refused"], json!(1), "{about}");
     assert!(node.end().success());
 }
 

@@ -24,6 +24,7 @@ use clap::{Parser, ValueEnum};
 use peerage::{Config, DhtMode, Multiaddr, NetworkName, Node, identity::Keypair};
 use tracing_subscriber::EnvFilter;
 
+mod about;
 mod input;
 mod json;
 mod key;

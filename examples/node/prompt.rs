@@ -9,6 +9,7 @@ use peerage::{
 use serde_json::Value;
 
 use crate::{
+    about,
     input::{Line, MAX_LINE_BYTES},
     json,
     ops::{
@@ -32,7 +33,7 @@ pub(crate) const HELP: &str = "commands:
   bootstrap                    dial the bootstrap addresses, fill the routing table
   peers | reputation PEER      who is connected; what was seen of a peer's conduct
   subscribe TOPIC | unsubscribe TOPIC | announce TOPIC TEXT
-  metadata                     what this node says of itself
+  metadata | info              what this node says of itself, and what it has done so far
   help | quit
 ";
 
@@ -106,7 +107,7 @@ fn parse_command(text: &str) -> Result<Request> {
         ("announce", [topic, text @ ..]) if !text.is_empty() => {
             Ok(Request::Announce { topic: (*topic).to_owned(), text: text.join(" ") })
         }
-        ("metadata", []) => Ok(Request::Metadata),
+        ("metadata" | "info", []) => Ok(Request::Metadata),
         ("quit" | "exit", []) => Ok(Request::Shutdown),
         _ => Err(invalid("command", usage(command))),
     }
@@ -198,16 +199,7 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
             }
             Ok(())
         }
-        Answer::Metadata(about) => {
-            writeln!(out, "peer      {}", about.peer_id)?;
-            writeln!(out, "network   {} ({:?})", about.network, about.mode)?;
-            for address in &about.addresses {
-                writeln!(out, "address   {address}")?;
-            }
-            let (own, known) = (about.own_packages, about.known_packages);
-            writeln!(out, "packages  {own} own, {known} announced by others")?;
-            writeln!(out, "records   {}, peers {}", about.records, about.peers)
-        }
+        Answer::Metadata(about) => about::write(out, about),
         Answer::Dialed { peer } => writeln!(out, "connected to {peer}"),
         Answer::Bootstrapped { known_peers } => {
             writeln!(out, "{known_peers} peers in the routing table")

@@ -52,6 +52,8 @@ fn commands_read_as_the_help_says() {
         request("announce news it is out"),
         Request::Announce { topic: "news".to_owned(), text: "it is out".to_owned() }
     );
+    assert_eq!(request("metadata"), Request::Metadata);
+    assert_eq!(request("info"), Request::Metadata);
     assert_eq!(request("quit"), Request::Shutdown);
     assert_eq!(parse(Line::Text("help".to_owned())), Some(Input::Help));
     assert_eq!(parse(Line::Text(String::new())), None);

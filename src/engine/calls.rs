@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Announcement, Error, Found, Freshness, Source,
     command::{Reply, Ticket},
+    counters::{CallKind, EndedCall},
     record::{Record, RecordKey},
 };
 
@@ -83,42 +84,44 @@ impl Outcome {
 }
 
 impl Operation {
-    /// Answers with an error.
-    pub(super) fn fail(self, error: Error) {
+    /// What its caller has asked for, if one waits.
+    pub(super) fn kind(&self) -> Option<CallKind> {
         match self {
-            Self::Read(read) => {
-                read.fail(error);
-            }
-            Self::Publish(publish) => {
-                if let Some(reply) = publish.reply {
-                    reply.send(Err(error));
-                }
-            }
+            Self::Read(read) => Some(read.kind()),
+            Self::Publish(publish) => publish.reply.as_ref().and(publish.change.kind()),
+            Self::GetRecord(_) => Some(CallKind::GetRecord),
+            Self::PutRecord { .. } => Some(CallKind::PutRecord),
+            Self::Bootstrap { .. } => Some(CallKind::Bootstrap),
+            Self::Dial { .. } => Some(CallKind::Dial),
+        }
+    }
+
+    /// Answers its caller, if one waits, with an error.
+    pub(super) fn fail(self, error: Error) -> Option<EndedCall> {
+        let kind = self.kind()?;
+        let end = match self {
+            Self::Read(read) => return Some(read.fail(error)),
+            Self::Publish(publish) => return publish.answer(Err(error)),
             Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
             Self::Dial { reply } => reply.send(Err(error)),
-        }
+        };
+        Some(EndedCall(kind, end))
     }
 }
 
 impl Publish {
-    /// Answers the caller with what has been achieved, if the change is signed. What is still under way
-    /// goes on without a caller.
+    /// Answers the caller, if one waits, with what has been achieved, if the change is signed. What is still under
+    /// way goes on without a caller.
     pub(super) fn answer_early(
         &mut self,
         announcement: impl FnOnce(&Stage) -> Announcement,
-    ) -> bool {
-        match &self.stage {
-            Stage::Recalling(_) | Stage::Confirming(_) => false,
-            Stage::Storing(storing) => {
-                if let Some(reply) = self.reply.take() {
-                    let announcement = announcement(&self.stage);
-                    reply.send(Ok(storing.receipt(announcement, self.confirmation)));
-                }
-                true
-            }
-        }
+    ) -> Option<EndedCall> {
+        let Stage::Storing(storing) = &self.stage else { return None };
+        let reply = self.reply.take()?;
+        let end = reply.send(Ok(storing.receipt(announcement(&self.stage), self.confirmation)));
+        Some(EndedCall(self.change.kind()?, end))
     }
 }
 

@@ -15,9 +15,9 @@ use super::{
     read::{Goal, Progress, Read},
 };
 use crate::{
-    Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query,
-    RegistryMetadata, Result, Source,
+    Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query, Result, Source,
     command::{Command, Reply, Request, Ticket},
+    counters::{CallEnd, CallKind, EndedCall},
     record::{Head, Message, Record, RecordKey, Signed},
 };
 
@@ -27,32 +27,41 @@ impl Engine {
         self.set_time(now);
         let Request { ticket, asked, deadline, command } = request;
         if self.closed {
-            return command.refuse(Error::ShuttingDown);
+            return self.refuse(command, Error::ShuttingDown);
         }
         if command.is_abandoned() {
-            return;
+            return self.count(command.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
         }
         if deadline <= now.mono {
             let after = now.mono.saturating_sub(asked);
-            return command.refuse(Error::Timeout { after });
+            return self.refuse(command, Error::Timeout { after });
         }
         let begin = Begin { now, ticket, asked, deadline };
         match command {
-            Command::Search { query, reply } => reply.send(self.search(now, &query)),
-            Command::Metadata { reply } => reply.send(Ok(self.metadata())),
-            Command::Peers { reply } => reply.send(Ok(self.peers.list())),
-            Command::Equivocations { reply } => reply.send(Ok(self.equivocations.list())),
-            Command::Reputation { peer, reply } => reply.send(Ok(self.reputations.get(&peer))),
-            Command::Pin { name, owner, reply } => reply.send(self.pin(name, owner)),
-            Command::Snapshot { reply } => {
-                reply.send(Ok(Box::new(self.store.snapshot(self.pins.all()))));
+            Command::Search { query, reply } => {
+                let end = reply.send(self.search(now, &query));
+                self.count(EndedCall(CallKind::Search, end));
             }
-            Command::Subscribe { topic, reply } => reply.send(self.subscribe(topic)),
-            Command::Unsubscribe { topic, reply } => reply.send(Ok(self.unsubscribe(topic))),
+            Command::Metadata { reply } => uncounted(reply.send(Ok(self.metadata()))),
+            Command::Peers { reply } => uncounted(reply.send(Ok(self.peers.list()))),
+            Command::Equivocations { reply } => {
+                uncounted(reply.send(Ok(self.equivocations.list())));
+            }
+            Command::Reputation { peer, reply } => {
+                uncounted(reply.send(Ok(self.reputations.get(&peer))));
+            }
+            Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
+            Command::Snapshot { reply } => {
+                uncounted(reply.send(Ok(Box::new(self.store.snapshot(self.pins.all())))));
+            }
+            Command::Subscribe { topic, reply } => uncounted(reply.send(self.subscribe(topic))),
+            Command::Unsubscribe { topic, reply } => {
+                uncounted(reply.send(Ok(self.unsubscribe(topic))));
+            }
             Command::Announce { topic, data, reply } => self.announce(now, topic, data, reply),
-            Command::Shutdown { reply } => reply.send(Ok(())),
+            Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
             waiting if self.calls.len() >= self.config.limits.waiting_calls => {
-                waiting.refuse(Error::busy("waiting_calls"));
+                self.refuse(waiting, Error::busy("waiting_calls"));
             }
             Command::GetPackage { package, freshness, reply } => {
                 // It may have been put there while the command was on its way: a crowd that asks for one package is
@@ -60,7 +69,8 @@ impl Engine {
                 if freshness == Freshness::First
                     && let Some(known) = self.shelf.get_at(&package, || (now.mono, now.unix))
                 {
-                    return reply.send(Ok(Box::new(Package::clone(&known))));
+                    let end = reply.send(Ok(Box::new(Package::clone(&known))));
+                    return self.count(EndedCall(CallKind::Get, end));
                 }
                 self.read(begin, package, freshness, Goal::Package(reply));
             }
@@ -92,6 +102,7 @@ impl Engine {
         if let Some(timer) = call.since.timer.take() {
             self.wheel.cancel(timer);
         }
+        self.count(call.operation.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
         let awaited = self.awaited(&call.operation);
         self.leave(ticket, &call.operation, awaited);
         if let Operation::Publish(mut publish) = call.operation {
@@ -124,29 +135,31 @@ impl Engine {
             (Operation::Publish(publish), _) if matches!(publish.stage, Stage::Confirming(_)) => {
                 self.confirmed(ticket, *publish);
             }
-            (Operation::Publish(mut publish), _) => {
+            (Operation::Publish(mut publish), _) if matches!(publish.stage, Stage::Storing(_)) => {
                 let outbox = &self.outbox;
-                if publish.answer_early(|stage| stage.announcement(outbox)) {
-                    let operation = Operation::Publish(publish);
-                    self.calls.insert(ticket, Call { operation, ..call });
-                } else {
-                    Operation::Publish(publish).fail(Error::Timeout { after });
-                }
+                let ended = publish.answer_early(|stage| stage.announcement(outbox));
+                self.count(ended);
+                let operation = Operation::Publish(publish);
+                self.calls.insert(ticket, Call { operation, ..call });
             }
             // Better what was found so far than nothing.
             (Operation::GetRecord(get), Some(best)) => {
                 let record = Arc::unwrap_or_clone(best);
-                get.reply.send(Ok(Found { record, source: Source::Partial }));
+                let end = get.reply.send(Ok(Found { record, source: Source::Partial }));
+                self.count(EndedCall(CallKind::GetRecord, end));
             }
             (Operation::Read(mut read), Some(best)) => {
                 read.make_do();
-                if let Progress::More(read) = self.advance(now, read, &best, Source::Partial)
-                    && let Known::Lacks(_, read) = self.read_known(now, read)
-                {
-                    read.fail(Error::Timeout { after });
+                match self.advance(now, read, &best, Source::Partial) {
+                    Progress::Answered(ended) => self.count(ended),
+                    Progress::More(read) => {
+                        if let Known::Lacks(_, read) = self.read_known(now, read) {
+                            self.count(read.fail(Error::Timeout { after }));
+                        }
+                    }
                 }
             }
-            (operation, _) => operation.fail(Error::Timeout { after }),
+            (operation, _) => self.count(operation.fail(Error::Timeout { after })),
         }
     }
 
@@ -199,7 +212,10 @@ impl Engine {
         {
             progress = read.take_head(head, Source::Own);
         }
-        let Progress::More(read) = progress else { return };
+        let read = match progress {
+            Progress::More(read) => read,
+            Progress::Answered(ended) => return self.count(ended),
+        };
         match self.read_known(begin.now, read) {
             Known::Answered => {}
             // Only what has to wait takes a place among the deadlines.
@@ -221,10 +237,12 @@ impl Engine {
         let known = self.known(begin.now, &key, freshness);
         if let Some((record, source)) = known.or_else(|| self.heard(begin.now, &key, freshness)) {
             let record = Arc::unwrap_or_clone(record);
-            return get.reply.send(Ok(Found { record, source }));
+            let end = get.reply.send(Ok(Found { record, source }));
+            return self.count(EndedCall(CallKind::GetRecord, end));
         }
         if self.is_absent(begin.now, &key, freshness) {
-            return get.reply.send(Err(Error::NotFound { what: "record".to_owned() }));
+            let end = get.reply.send(Err(Error::NotFound { what: "record".to_owned() }));
+            return self.count(EndedCall(CallKind::GetRecord, end));
         }
         let since = self.since(&begin);
         self.queries.get(key, Waiter::new(begin.ticket, freshness));
@@ -234,11 +252,13 @@ impl Engine {
 
     fn put_record(&mut self, begin: Begin, record: Record, reply: Reply<u32>) {
         if self.queries.puts() >= self.config.limits.waiting_calls {
-            return reply.send(Err(Error::busy("waiting_calls")));
+            let end = reply.send(Err(Error::busy("waiting_calls")));
+            return self.count(EndedCall(CallKind::PutRecord, end));
         }
         // It was verified once, but maybe for another network or at another time.
         if let Err(refused) = self.store.insert(&record.key(), &record.to_bytes()) {
-            return reply.send(Err(refused.into()));
+            let end = reply.send(Err(refused.into()));
+            return self.count(EndedCall(CallKind::PutRecord, end));
         }
         self.learn_stored();
         self.absences.remove(&record.key());
@@ -260,12 +280,14 @@ impl Engine {
 
     fn dial(&mut self, begin: Begin, peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()>) {
         if peer == self.local {
-            return reply.send(Err(Error::invalid("peer", "is this node itself")));
+            let end = reply.send(Err(Error::invalid("peer", "is this node itself")));
+            return self.count(EndedCall(CallKind::Dial, end));
         }
         // Whoever wants it dialed knows better than this node.
         self.pardon(&peer);
         if self.peers.is_connected(&peer) {
-            return reply.send(Ok(()));
+            let end = reply.send(Ok(()));
+            return self.count(EndedCall(CallKind::Dial, end));
         }
         let since = self.since(&begin);
         let operation = Operation::Dial { reply };
@@ -297,7 +319,8 @@ impl Engine {
     fn announce(&mut self, now: Now, topic: String, data: Vec<u8>, reply: Reply<Announcement>) {
         if topic == self.config.announcements_topic {
             let reason = format!("`{topic}` carries packages only; `register` announces them");
-            return reply.send(Err(Error::invalid("topic", reason)));
+            let end = reply.send(Err(Error::invalid("topic", reason)));
+            return self.count(EndedCall(CallKind::Announce, end));
         }
         let mut nonce = [0; 8];
         self.entropy.fill(&mut nonce);
@@ -310,11 +333,15 @@ impl Engine {
             data,
         );
         match Signed::sign(&self.keypair, message) {
-            Err(error) => reply.send(Err(error)),
+            Err(error) => {
+                let end = reply.send(Err(error));
+                self.count(EndedCall(CallKind::Announce, end));
+            }
             Ok(message) => {
                 let data = message.bytes().to_vec();
-                if let Ok(id) = self.outbox.add_message(topic.clone(), data.clone(), reply) {
-                    self.actions.push_back(Action::Publish { id, topic, data });
+                match self.outbox.add_message(topic.clone(), data.clone(), reply) {
+                    Ok(id) => self.actions.push_back(Action::Publish { id, topic, data }),
+                    Err(end) => self.count(EndedCall(CallKind::Announce, end)),
                 }
             }
         }
@@ -341,22 +368,10 @@ impl Engine {
         found.truncate(query.limit);
         Ok(found.into_iter().map(|(_, package)| package).collect())
     }
-
-    pub(super) fn metadata(&self) -> RegistryMetadata {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        RegistryMetadata {
-            peer_id: self.local,
-            network: self.config.network.clone(),
-            mode: self.config.mode,
-            addresses: self.addresses.clone(),
-            location: self.config.location,
-            peers: count(self.peers.len()),
-            own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),
-            known_packages: count(self.catalogue.known()),
-            records: count(self.store.len()),
-        }
-    }
 }
+
+/// What only asks for the state of the node, or changes its settings, is not counted.
+fn uncounted(_: CallEnd) {}
 
 /// What every call begins with.
 #[derive(Debug, Clone, Copy)]

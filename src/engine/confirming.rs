@@ -155,9 +155,9 @@ impl Engine {
         let confirmed = counts.min().unwrap_or(0);
         self.end_read_backs(ticket, confirming);
         let announcement = publish.stage.announcement(&self.outbox);
-        if let Some(reply) = publish.reply {
-            reply.send(Ok(confirming.receipt(announcement, confirmed)));
-        }
+        let receipt = confirming.receipt(announcement, confirmed);
+        let ended = publish.answer(Ok(receipt));
+        self.count(ended);
     }
 
     /// Nobody waits for these read-backs any more.

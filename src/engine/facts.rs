@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Error, Event, PackageId, Source,
     command::Ticket,
+    counters::{CallKind, EndedCall},
     record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
 
@@ -33,6 +34,7 @@ impl Engine {
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
                 let deadline = self.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
                 self.peers.connected(peer, address.clone(), direction, deadline);
+                self.counters.peers.connected += 1;
                 self.reputations.retell(&peer, true);
                 self.events.push_back(Event::Connected { peer, address, direction });
                 if self.peers.is_routable(&peer) {
@@ -41,6 +43,7 @@ impl Engine {
             }
             Fact::Disconnected { peer, reason } => {
                 let awaited = self.peers.disconnected(&peer);
+                self.counters.peers.disconnected += 1;
                 self.introduction_over(awaited);
                 self.events.push_back(Event::Disconnected { peer, reason });
                 self.rejoin_later(now);
@@ -78,7 +81,10 @@ impl Engine {
             Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
-            Fact::Published { id, outcome } => self.outbox.published(id, outcome),
+            Fact::Published { id, outcome } => {
+                let end = self.outbox.published(id, outcome);
+                self.count(end.map(|end| EndedCall(CallKind::Announce, end)));
+            }
             Fact::Hearer { topic } => {
                 for id in self.outbox.waiting_on(&topic) {
                     if let Some((topic, data)) = self.outbox.get(id) {
@@ -146,12 +152,15 @@ impl Engine {
     fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
         let Some(call) = self.calls.remove(ticket) else { return };
         self.finish(call.since);
-        match (call.operation, failure) {
-            (Operation::Dial { reply }, None) => reply.send(Ok(())),
+        let ended = match (call.operation, failure) {
+            (Operation::Dial { reply }, None) => {
+                Some(EndedCall(CallKind::Dial, reply.send(Ok(()))))
+            }
             (operation, Some(reason)) => operation.fail(Error::Transport { reason }),
             // Only dials carry this ticket.
             (operation, None) => operation.fail(Error::ShuttingDown),
-        }
+        };
+        self.count(ended);
     }
 
     /// What the record store has taken in from peers meanwhile.
@@ -220,6 +229,12 @@ impl Engine {
         topic: &str,
         data: &[u8],
     ) -> Verdict {
+        let verdict = self.verdict(now, from, topic, data);
+        self.count_heard(verdict);
+        verdict
+    }
+
+    fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
         let verdict = if topic == self.config.announcements_topic {
             self.hear_announcement(now, from, data)
         } else if self.topics.contains(topic) {

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Error, Found, Freshness, Source,
     command::Ticket,
+    counters::{CallKind, EndedCall},
     record::{Head, Record, RecordKey, Rejected, Signed},
 };
 
@@ -76,6 +77,7 @@ impl Best {
 /// How far a read comes with what is known here.
 #[derive(Debug)]
 pub(super) enum Known {
+    /// And counted.
     Answered,
     /// The record under this key is to be asked for.
     Lacks(RecordKey, Read),
@@ -410,7 +412,7 @@ impl Engine {
             }
             (Operation::GetRecord(get), outcome) => {
                 self.finish(since);
-                get.reply.send(match outcome {
+                let end = get.reply.send(match outcome {
                     Outcome::Found { record, source } => {
                         if let Record::Head(head) = &*record {
                             self.store.want(&head.owner, &head.name);
@@ -424,15 +426,18 @@ impl Engine {
                     | Outcome::ReadBack { .. }
                     | Outcome::Bootstrapped => Err(Error::NotFound { what: "record".to_owned() }),
                 });
+                self.count(EndedCall(CallKind::GetRecord, end));
             }
             (Operation::PutRecord { reply }, outcome) => {
                 self.finish(since);
-                reply.send(Ok(outcome.replicas()));
+                let end = reply.send(Ok(outcome.replicas()));
+                self.count(EndedCall(CallKind::PutRecord, end));
             }
             (Operation::Bootstrap { reply }, _) => {
                 self.finish(since);
                 let known = self.peers.routing_table_len();
-                reply.send(if known == 0 { Err(Error::NoPeers) } else { Ok(known) });
+                let end = reply.send(if known == 0 { Err(Error::NoPeers) } else { Ok(known) });
+                self.count(EndedCall(CallKind::Bootstrap, end));
             }
             // A dial waits for no query.
             (operation @ Operation::Dial { .. }, _) => {
@@ -451,19 +456,19 @@ impl Engine {
     ) {
         let progress = match outcome {
             Outcome::Found { record, source } => self.advance(now, read, &record, source),
-            Outcome::NoPeers => read.fail(Error::NoPeers),
-            Outcome::TimedOut => {
-                let error = self.timeout(now, since);
-                read.fail(error)
-            }
+            Outcome::NoPeers => Progress::Answered(read.fail(Error::NoPeers)),
+            Outcome::TimedOut => Progress::Answered(read.fail(self.timeout(now, since))),
             Outcome::NotFound
             | Outcome::Stored(_)
             | Outcome::ReadBack { .. }
-            | Outcome::Bootstrapped => read.not_found(),
+            | Outcome::Bootstrapped => Progress::Answered(read.not_found()),
         };
         match progress {
             Progress::More(read) => self.drive_read(now, ticket, since, read),
-            Progress::Answered => self.finish(since),
+            Progress::Answered(ended) => {
+                self.finish(since);
+                self.count(ended);
+            }
         }
     }
 
@@ -484,10 +489,14 @@ impl Engine {
             match known.filter(|(record, _)| read.accepts(record)) {
                 Some((record, source)) => match self.advance(now, read, &record, source) {
                     Progress::More(further) => read = further,
-                    Progress::Answered => return Known::Answered,
+                    Progress::Answered(ended) => {
+                        self.count(ended);
+                        return Known::Answered;
+                    }
                 },
                 None if !read.is_partial() && self.is_absent(now, &key, freshness) => {
-                    read.not_found();
+                    let ended = read.not_found();
+                    self.count(ended);
                     return Known::Answered;
                 }
                 None => return Known::Lacks(key, read),

@@ -10,6 +10,7 @@
 //! | `interface.rs` | actions and facts, the words between engine and network |
 //! | `calls.rs` | calls that wait for an answer |
 //! | `commands.rs` | how each command begins |
+//! | `counters.rs` | what has been done so far, and what the node says of itself |
 //! | `facts.rs` | what each fact changes |
 //! | `lookups.rs` | how answers of the DHT reach the calls that wait for them |
 //! | `publishing.rs` | how a change to an own package takes its course |
@@ -37,6 +38,7 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use crate::{
     Config, Digest, Entropy, Error, Event, Freshness, PackageName, Result, Source,
     command::Ticket,
+    counters::{CallKind, Counters, EndedCall},
     record::{ANNOUNCEMENTS, Record, RecordKey},
     shelf::Shelf,
 };
@@ -54,6 +56,7 @@ mod catalogue;
 mod commands;
 pub mod compared;
 mod confirming;
+mod counters;
 mod equivocations;
 mod facts;
 pub mod filled;
@@ -217,6 +220,10 @@ pub(crate) struct Engine {
     replication: Retry,
     rejoin: Retry,
     next_ticket: u64,
+    /// What this engine counts itself. The rest is counted where it happens.
+    counters: Counters,
+    /// When it was started, on the monotonic scale.
+    started: Duration,
     /// The monotonic time of the current poll.
     mono: Duration,
     /// The calendar time that the store was last told.
@@ -315,6 +322,8 @@ impl Engine {
             replication: Retry { backoff: REPLICATION, timer: None },
             rejoin: Retry { backoff: REJOIN, timer: None },
             next_ticket: FIRST_INTERNAL_TICKET,
+            counters: Counters::default(),
+            started: Duration::ZERO,
             mono: Duration::ZERO,
             unix: 0,
             closed: false,
@@ -339,6 +348,7 @@ impl Engine {
     /// Listens to announcements and dials the bootstrap addresses.
     pub(crate) fn start(&mut self, now: Now) {
         self.set_time(now);
+        self.started = now.mono;
         let topic = self.config.announcements_topic.clone();
         self.actions.push_back(Action::Subscribe { topic });
         self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
@@ -436,9 +446,12 @@ impl Engine {
     pub(crate) fn shut_down(&mut self) {
         self.closed = true;
         for call in self.calls.drain() {
-            call.operation.fail(Error::ShuttingDown);
+            let ended = call.operation.fail(Error::ShuttingDown);
+            self.counters.count(ended);
         }
-        self.outbox.close();
+        for end in self.outbox.close() {
+            self.counters.count(EndedCall(CallKind::Announce, end));
+        }
         self.shelf.clear();
         self.actions.clear();
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{Announcement, Error, PackageName, Result, command::Reply};
+use crate::{Announcement, Error, PackageName, command::Reply, counters::CallEnd};
 
 /// Announcements whose success is remembered: more than are under way at any time.
 const REMEMBERED_SENT: usize = 1024;
@@ -39,12 +39,14 @@ pub(crate) struct Outbox {
     entries: VecDeque<Entry>,
     /// The last that were sent, so that a receipt can tell them from those that had to make room.
     sent: VecDeque<AnnouncementId>,
+    /// How many were sent.
+    sent_in_all: u64,
     bound: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { next: 0, entries: VecDeque::new(), sent: VecDeque::new(), bound }
+        Self { next: 0, entries: VecDeque::new(), sent: VecDeque::new(), sent_in_all: 0, bound }
     }
 
     /// Adds the newest head of an own package, in the place of an older one of the same package. The oldest
@@ -63,17 +65,15 @@ impl Outbox {
         self.push(topic, data, Some(package), None)
     }
 
-    /// Adds a message of the application.
+    /// Adds a message of the application. Where there is no room for it, its caller is told so.
     pub(crate) fn add_message(
         &mut self,
         topic: String,
         data: Vec<u8>,
         reply: Reply<Announcement>,
-    ) -> Result<AnnouncementId> {
+    ) -> Result<AnnouncementId, CallEnd> {
         if self.entries.len() >= self.bound {
-            let error = Error::busy("queued_announcements");
-            reply.send(Err(error.clone()));
-            return Err(error);
+            return Err(reply.send(Err(Error::busy("queued_announcements"))));
         }
         Ok(self.push(topic, data, None, Some(reply)))
     }
@@ -97,28 +97,35 @@ impl Outbox {
         Some((&entry.topic, &entry.data))
     }
 
-    /// What the network made of one: answers its caller, and keeps it only if nobody heard it.
-    pub(crate) fn published(&mut self, id: AnnouncementId, outcome: Published) {
-        let Some(place) = self.entries.iter().position(|entry| entry.id == id) else { return };
-        let Some(entry) = self.entries.get_mut(place) else { return };
-        if let Some(reply) = entry.reply.take() {
+    /// What the network made of one: answers its caller, if one waits, and keeps it only if nobody heard it.
+    pub(crate) fn published(&mut self, id: AnnouncementId, outcome: Published) -> Option<CallEnd> {
+        let place = self.entries.iter().position(|entry| entry.id == id)?;
+        let reply = self.entries.get_mut(place)?.reply.take();
+        let end = reply.map(|reply| {
             reply.send(match outcome {
                 Published::Sent => Ok(Announcement::Sent),
                 Published::Unheard => Ok(Announcement::Queued),
                 Published::Impossible => {
                     Err(Error::Transport { reason: "the announcement cannot be sent".to_owned() })
                 }
-            });
-        }
+            })
+        });
         if outcome != Published::Unheard {
             self.entries.remove(place);
         }
         if outcome == Published::Sent {
+            self.sent_in_all += 1;
             self.sent.push_back(id);
             if self.sent.len() > REMEMBERED_SENT {
                 self.sent.pop_front();
             }
         }
+        end
+    }
+
+    /// How many were sent, and how many wait to be.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        (self.sent_in_all, u64::try_from(self.entries.len()).unwrap_or(u64::MAX))
     }
 
     /// What became of an announcement so far.
@@ -132,11 +139,8 @@ impl Outbox {
     }
 
     /// Drops whatever waits, answering those that are owed an answer.
-    pub(crate) fn close(&mut self) {
-        for entry in self.entries.drain(..) {
-            if let Some(reply) = entry.reply {
-                reply.send(Err(Error::ShuttingDown));
-            }
-        }
+    pub(crate) fn close(&mut self) -> impl Iterator<Item = CallEnd> {
+        let replies = self.entries.drain(..).filter_map(|entry| entry.reply);
+        replies.map(|reply| reply.send(Err(Error::ShuttingDown)))
     }
 }

@@ -7,6 +7,7 @@ use semver::Version;
 use super::signer::Signer;
 use crate::{
     Digest, Error, Manifest, PackageId, PackageName, Result,
+    counters::CallKind,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, MAX_CLOCK_SKEW_SECS, Page, Pagination, Rank, Record,
         RecordKey, Release, ReleaseEntry, Revision, Selection, Signed, latest, select,
@@ -35,6 +36,16 @@ impl Change {
         match self {
             Self::Register(manifest) => &manifest.name,
             Self::Yank { name, .. } | Self::Unregister { name } | Self::Renew { name } => name,
+        }
+    }
+
+    /// What its caller has asked for; the node itself renews.
+    pub(super) fn kind(&self) -> Option<CallKind> {
+        match self {
+            Self::Register(_) => Some(CallKind::Register),
+            Self::Yank { .. } => Some(CallKind::Yank),
+            Self::Unregister { .. } => Some(CallKind::Unregister),
+            Self::Renew { .. } => None,
         }
     }
 

@@ -12,8 +12,9 @@
 use libp2p::PeerId;
 
 use crate::{
-    Announcement, Digest, NetworkName, PackageId, PackageName, Receipt,
+    Announcement, Digest, NetworkName, PackageId, PackageName, Receipt, Result,
     command::Reply,
+    counters::EndedCall,
     engine::{outbox::AnnouncementId, own::Change},
     record::{Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
@@ -40,6 +41,14 @@ pub(super) enum Stage {
     Storing(Storing),
     /// The puts have ended; peers are asked for what they said that they hold.
     Confirming(Box<Confirming>),
+}
+
+impl Publish {
+    /// Answers the caller, if one waits.
+    pub(super) fn answer(self, answer: Result<Receipt>) -> Option<EndedCall> {
+        let end = self.reply?.send(answer);
+        Some(EndedCall(self.change.kind()?, end))
+    }
 }
 
 impl Stage {

@@ -47,15 +47,17 @@ impl Engine {
         reply: Reply<Receipt>,
     ) {
         let full = self.own.len() >= self.config.limits.own_packages;
-        if full && !self.own.contains_key(change.name()) {
-            return reply.send(Err(Error::busy("own_packages")));
+        let publish = Publish { change, reply: Some(reply), confirmation, stage: Stage::BEGINNING };
+        if full && !self.own.contains_key(publish.change.name()) {
+            let ended = publish.answer(Err(Error::busy("own_packages")));
+            return self.count(ended);
         }
         // What is signed is put even if its caller goes away, so the puts have a bound of their own.
         if self.queries.puts() >= self.config.limits.waiting_calls {
-            return reply.send(Err(Error::busy("waiting_calls")));
+            let ended = publish.answer(Err(Error::busy("waiting_calls")));
+            return self.count(ended);
         }
         let since = self.since(&begin);
-        let publish = Publish { change, reply: Some(reply), confirmation, stage: Stage::BEGINNING };
         self.begin_change(begin.now, begin.ticket, since, publish);
     }
 
@@ -325,8 +327,9 @@ impl Engine {
     /// A change that comes to nothing. What the node does by itself it tries again: a package that is never
     /// put again expires.
     fn abandon(&mut self, now: Now, publish: Publish, error: Error) {
-        if let Some(reply) = publish.reply {
-            return reply.send(Err(error));
+        if publish.reply.is_some() {
+            let ended = publish.answer(Err(error));
+            return self.count(ended);
         }
         let name = publish.change.name();
         tracing::debug!(%name, %error, "not put again");
@@ -371,9 +374,8 @@ impl Engine {
         }
         self.finish(since);
         let receipt = storing.receipt(publish.stage.announcement(&self.outbox), 0);
-        if let Some(reply) = publish.reply {
-            reply.send(Ok(receipt));
-        }
+        let ended = publish.answer(Ok(receipt));
+        self.count(ended);
     }
 
     /// Sets the time at which an own package is put again.

@@ -15,6 +15,7 @@ use libp2p::PeerId;
 use crate::{
     Freshness,
     command::Ticket,
+    counters::{QueryCounters, TaskCounters},
     record::{Record, RecordKey},
 };
 
@@ -138,6 +139,8 @@ pub(crate) struct Queries {
     turn: usize,
     /// How many of each kind are inside libp2p.
     inside: [usize; KINDS],
+    /// How many of each kind have been there, or are.
+    started: [u64; KINDS],
     window: usize,
 }
 
@@ -152,6 +155,7 @@ impl Queries {
             running: HashMap::new(),
             turn: 0,
             inside: [0; KINDS],
+            started: [0; KINDS],
             window,
         }
     }
@@ -207,11 +211,31 @@ impl Queries {
                 (Running::Bootstrap { callers }, Task::Bootstrap)
             }
         };
-        if let Some(inside) = self.inside.get_mut(kind) {
+        if let (Some(inside), Some(started)) =
+            (self.inside.get_mut(kind), self.started.get_mut(kind))
+        {
             *inside += 1;
+            *started += 1;
         }
         self.running.insert(id, running);
         Some((id, task))
+    }
+
+    /// How many have been started and have ended, and how many run and wait now. It takes a look at each that runs.
+    pub(crate) fn counters(&self) -> QueryCounters {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let mut tasks = [TaskCounters::default(); KINDS];
+        for ((task, started), inside) in tasks.iter_mut().zip(self.started).zip(self.inside) {
+            *task = TaskCounters { started, finished: started.saturating_sub(count(inside)) };
+        }
+        let [lookups, puts, bootstraps, repairs] = tasks;
+        let asked = self.running.keys().filter(|&&query| self.wanted(query).is_some()).count();
+        let in_line = self.lookups.len().saturating_sub(asked)
+            + self.puts.len()
+            + self.repairs.len()
+            + usize::from(self.bootstrap.is_some());
+        let (running, waiting) = (count(self.running.len()), count(in_line));
+        QueryCounters { lookups, puts, repairs, bootstraps, running, waiting }
     }
 
     /// How many puts have not ended, without repairs.

@@ -13,6 +13,7 @@ use crate::{
     Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, Source, VersionInfo,
     Versions,
     command::Reply,
+    counters::{CallKind, EndedCall},
     package::{owner_from_key, owner_key},
     record::{
         ClaimSet, ClaimStatus, Head, HeadState, Record, RecordKey, ReleaseEntry, ReleaseList,
@@ -89,7 +90,7 @@ pub(super) enum Progress {
     /// It needs another record.
     More(Read),
     /// Its caller has been answered.
-    Answered,
+    Answered(EndedCall),
 }
 
 impl Read {
@@ -109,7 +110,7 @@ impl Read {
         };
         let Some(whose) = whose else {
             let reason = "only Ed25519 keys (`12D3KooW…`) own packages";
-            return goal.fail(Error::invalid("owner", reason));
+            return Progress::Answered(goal.fail(Error::invalid("owner", reason)));
         };
         let stage = match whose {
             Whose::Named(_) | Whose::Resolved(_) => Stage::Head(goal),
@@ -186,9 +187,9 @@ impl Read {
                             wanted.go_on(Stage::Head(goal))
                         }
                         // Nobody else can sign a claim.
-                        None => goal.fail(wanted.not_found()),
+                        None => Progress::Answered(goal.fail(wanted.not_found())),
                     },
-                    Err(error) => goal.fail(error),
+                    Err(error) => Progress::Answered(goal.fail(error)),
                 }
             }
             (Stage::Head(goal), Record::Head(head)) => wanted.take_head(goal, head, source),
@@ -197,17 +198,19 @@ impl Read {
                     let Pages { goal, head, list, .. } = *pages;
                     wanted.follow(goal, &head, list)
                 }
-                Err(_) => Self { wanted, stage: Stage::Pages(pages) }.not_found(),
+                Err(_) => {
+                    let read = Self { wanted, stage: Stage::Pages(pages) };
+                    Progress::Answered(read.not_found())
+                }
             },
             (Stage::Release(listed), Record::Release(release)) if listed.entry.is_of(release) => {
                 let Release { reply, head, entry } = *listed;
                 let manifest = release.manifest.clone();
                 let package = package_of(&head, manifest, entry.yanked, wanted.source);
-                reply.send(Ok(Box::new(package)));
-                Progress::Answered
+                answer_with(reply, Ok(package))
             }
             // Not the release that the head lists, or (against its key) not the kind that was asked for.
-            (stage, _) => Self { wanted, stage }.not_found(),
+            (stage, _) => Progress::Answered(Self { wanted, stage }.not_found()),
         }
     }
 
@@ -220,7 +223,7 @@ impl Read {
     }
 
     /// Nobody holds the record that it needs.
-    pub(super) fn not_found(self) -> Progress {
+    pub(super) fn not_found(self) -> EndedCall {
         let id = self.wanted.id();
         let error = match &self.stage {
             Stage::Claims(_) | Stage::Head(_) => self.wanted.not_found(),
@@ -234,8 +237,17 @@ impl Read {
         self.fail(error)
     }
 
+    /// What its caller has asked for.
+    pub(super) fn kind(&self) -> CallKind {
+        match &self.stage {
+            Stage::Claims(goal) | Stage::Head(goal) => goal.kind(),
+            Stage::Pages(pages) => pages.goal.kind(),
+            Stage::Release(_) => CallKind::Get,
+        }
+    }
+
     /// Answers with an error.
-    pub(super) fn fail(self, error: Error) -> Progress {
+    pub(super) fn fail(self, error: Error) -> EndedCall {
         match self.stage {
             Stage::Claims(goal) | Stage::Head(goal) => goal.fail(error),
             Stage::Pages(pages) => pages.goal.fail(error),
@@ -283,7 +295,7 @@ impl Wanted {
         self.came_from(source);
         if head.is_withdrawn() {
             let id = PackageId::owned(head.owner, head.name.clone());
-            return goal.fail(Error::Withdrawn { id });
+            return Progress::Answered(goal.fail(Error::Withdrawn { id }));
         }
         match goal {
             // The usual questions need no list.
@@ -297,8 +309,7 @@ impl Wanted {
     }
 
     fn answer_newest(self, reply: Reply<Box<Package>>, head: &Signed<Head>) -> Progress {
-        reply.send(newest(head, self.source).map(Box::new).ok_or_else(|| self.not_found()));
-        Progress::Answered
+        answer_with(reply, newest(head, self.source).ok_or_else(|| self.not_found()))
     }
 
     /// With the head and as much of the list as is known: answers, or asks for what is missing.
@@ -306,8 +317,8 @@ impl Wanted {
         let next = list.awaits();
         let reply = match (goal, next) {
             (Goal::Versions(reply), None) => {
-                reply.send(Ok(versions_of(head, list, self.source)));
-                return Progress::Answered;
+                let end = reply.send(Ok(versions_of(head, list, self.source)));
+                return Progress::Answered(EndedCall(CallKind::Versions, end));
             }
             (goal @ Goal::Versions(_), Some(next)) => {
                 let head = head.clone();
@@ -323,8 +334,7 @@ impl Wanted {
             (Some(entry), Some(latest), _) if latest.version == entry.version => {
                 let manifest = latest.clone();
                 let package = package_of(head, manifest, entry.yanked, self.source);
-                reply.send(Ok(Box::new(package)));
-                Progress::Answered
+                answer_with(reply, Ok(package))
             }
             (Some(entry), _, _) => {
                 let head = head.clone();
@@ -334,19 +344,33 @@ impl Wanted {
                 let (goal, head) = (Goal::Package(reply), head.clone());
                 self.go_on(Stage::Pages(Box::new(Pages { goal, head, list, next })))
             }
-            (None, _, None) => Goal::Package(reply).fail(self.not_found()),
+            (None, _, None) => Progress::Answered(Goal::Package(reply).fail(self.not_found())),
         }
     }
 }
 
 impl Goal {
-    fn fail(self, error: Error) -> Progress {
+    fn kind(&self) -> CallKind {
         match self {
+            Self::Package(_) => CallKind::Get,
+            Self::Versions(_) => CallKind::Versions,
+        }
+    }
+
+    fn fail(self, error: Error) -> EndedCall {
+        let kind = self.kind();
+        let end = match self {
             Self::Package(reply) => reply.send(Err(error)),
             Self::Versions(reply) => reply.send(Err(error)),
-        }
-        Progress::Answered
+        };
+        EndedCall(kind, end)
     }
+}
+
+/// Answers with the package that was asked for.
+fn answer_with(reply: Reply<Box<Package>>, answer: Result<Package>) -> Progress {
+    let end = reply.send(answer.map(Box::new));
+    Progress::Answered(EndedCall(CallKind::Get, end))
 }
 
 /// The whole list of releases that a head begins.

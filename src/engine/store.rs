@@ -33,7 +33,7 @@ pub(crate) use shared::SharedStore;
 pub use snapshot::Snapshot;
 
 use crate::{
-    Config, Error, NetworkName, PackageName,
+    Config, Error, NetworkName, PackageName, RecordCounters,
     record::{
         EquivocationProof, Head, Kind, Rank, Record, RecordKey, Rejected, Seen, Selection, Side,
         Signed, Verifier, select,
@@ -156,6 +156,7 @@ pub(crate) struct Store {
     most: Amount,
     facts: VecDeque<StoreFact>,
     refusals: VecDeque<StoreFact>,
+    counters: RecordCounters,
 }
 
 impl Store {
@@ -185,6 +186,7 @@ impl Store {
             most,
             facts: VecDeque::new(),
             refusals: VecDeque::new(),
+            counters: RecordCounters::default(),
         }
     }
 

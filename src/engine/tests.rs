@@ -21,6 +21,8 @@ mod conduct;
 #[cfg(test)]
 mod confirming;
 #[cfg(test)]
+mod counters;
+#[cfg(test)]
 mod crowds;
 #[cfg(test)]
 mod delegation;

@@ -12,7 +12,7 @@ use libp2p::{
 
 use super::{
     Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, bell::Bell, facts::Wiring,
-    record_store::KadStore,
+    metrics::Metrics, record_store::KadStore,
 };
 use crate::{
     BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
@@ -51,6 +51,7 @@ pub struct NodeBuilder {
     snapshot: Option<Snapshot>,
     delegation: Option<Delegation>,
     epoch: Option<u32>,
+    metrics: Metrics,
 }
 
 impl fmt::Debug for NodeBuilder {
@@ -75,6 +76,7 @@ impl NodeBuilder {
             snapshot: None,
             delegation: None,
             epoch: None,
+            metrics: Metrics::default(),
         }
     }
 
@@ -131,6 +133,39 @@ impl NodeBuilder {
         self
     }
 
+    /// Shows the node's [`Counters`](crate::Counters) and the numbers of its
+    /// [`RegistryMetadata`](crate::RegistryMetadata) in a registry of [`prometheus_client`], which the application encodes
+    /// whenever it is asked for them. [`metrics`](crate::metrics) lists them.
+    ///
+    /// They are as of the node's last heartbeat, thus up to a second old, and brought up to date by each call of
+    /// [`metadata`](crate::Registry::metadata). Of a node that is not polled they stand still, and the last ones remain
+    /// after it has ended.
+    ///
+    /// ```
+    /// use peerage::{Config, Node, identity::Keypair, metrics::prometheus_client};
+    /// use prometheus_client::{encoding::text::encode, registry::Registry};
+    ///
+    /// let mut registry = Registry::default();
+    /// let config = Config::new().with_listen(["/ip4/127.0.0.1/tcp/0".parse()?]);
+    /// let (node, handle) =
+    ///     Node::builder(Keypair::generate_ed25519(), config).with_metrics(&mut registry).build()?;
+    ///
+    /// // What is answered to `GET /metrics`.
+    /// let mut text = String::new();
+    /// encode(&mut text, &registry)?;
+    /// assert!(text.contains("peerage_calls_total{operation=\"get\",outcome=\"answered\"} 0\n"));
+    /// # drop((node, handle));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "prometheus")]
+    pub fn with_metrics(
+        mut self,
+        registry: &mut crate::metrics::prometheus_client::registry::Registry,
+    ) -> Self {
+        self.metrics.register(registry);
+        self
+    }
+
     /// Puts the node together and begins to listen.
     ///
     /// # Errors
@@ -147,6 +182,7 @@ impl NodeBuilder {
             snapshot,
             delegation,
             epoch,
+            mut metrics,
         } = self;
         config.validate()?;
         if keypair.clone().try_into_ed25519().is_err() {
@@ -203,6 +239,7 @@ impl NodeBuilder {
             engine.restore(snapshot)?;
         }
         engine.start(now);
+        metrics.show(&engine);
         let timer = clock.timer();
         let phase = Phase::Running;
         let node = Node {
@@ -212,6 +249,7 @@ impl NodeBuilder {
             cancels,
             engine,
             wiring,
+            metrics,
             clock,
             timer,
             bell: Bell::new(task),

@@ -6,6 +6,7 @@
 //! | `builder.rs` | what a node is made of |
 //! | `facts.rs` | what the Swarm reports, put as facts for the engine |
 //! | `actions.rs` | what the engine decides, carried out on the Swarm |
+//! | `metrics.rs` | what a Prometheus registry is shown |
 //! | `bell.rs` | whether the network has asked to be polled |
 //! | `record_store.rs` | the engine's record store as Kademlia sees it |
 
@@ -33,12 +34,14 @@ mod actions;
 mod bell;
 mod builder;
 mod facts;
+mod metrics;
 pub(crate) mod record_store;
 mod routing;
 
 pub use builder::NodeBuilder;
 
 use bell::Bell;
+use metrics::Metrics;
 use record_store::KadStore;
 
 /// libp2p can lose a wake-up when it is idle (Kademlia's query deadlines, gossipsub's heartbeat), so the
@@ -79,6 +82,7 @@ pub struct Node {
     cancels: Cancels,
     engine: Engine,
     wiring: facts::Wiring,
+    metrics: Metrics,
     clock: Arc<dyn Clock>,
     timer: Box<dyn Timer>,
     bell: Bell,
@@ -194,9 +198,11 @@ impl Node {
                 continue;
             }
             if self.has_closed(now, turns) {
+                self.metrics.show(&self.engine);
                 self.phase = Phase::Terminated;
                 continue;
             }
+            self.metrics.show_if_due(now.mono, &self.engine);
             if turns.contains(&Turn::Spent) || self.arm(cx, now).is_ready() {
                 cx.waker().wake_by_ref();
             }
@@ -241,9 +247,14 @@ impl Node {
     fn take(&mut self, cx: &mut Context<'_>, now: Now, request: Request) {
         match (self.phase, request.command) {
             (Phase::Running, Command::Shutdown { reply }) => self.shut_down(cx, now, reply),
-            (Phase::Running, command) => self.engine.command(now, Request { command, ..request }),
-            (_, Command::Shutdown { reply }) => reply.send(Ok(())),
-            (_, command) => command.refuse(Error::ShuttingDown),
+            (Phase::Running, command) => {
+                if let Command::Metadata { .. } = command {
+                    self.metrics.show(&self.engine);
+                }
+                self.engine.command(now, Request { command, ..request });
+            }
+            (_, Command::Shutdown { reply }) => acknowledge(reply),
+            (_, command) => self.engine.refuse(command, Error::ShuttingDown),
         }
     }
 
@@ -327,7 +338,7 @@ impl Node {
         while let Poll::Ready(Some(request)) = self.commands.poll_next_unpin(cx) {
             self.take(cx, now, request);
         }
-        reply.send(Ok(()));
+        acknowledge(reply);
     }
 
     /// Answers everybody, takes no more commands, and begins to close the connections.
@@ -354,6 +365,11 @@ impl Node {
             }
         }
     }
+}
+
+/// Says that the node stops. That is no call that is counted.
+fn acknowledge(reply: Reply<()>) {
+    let _ = reply.send(Ok(()));
 }
 
 impl Stream for Node {

@@ -145,7 +145,6 @@ impl Lookups {
         }
     }
 
-    #[cfg(any(test, fuzzing))]
     pub(super) fn len(&self) -> usize {
         self.pages.len()
     }

@@ -60,6 +60,7 @@ impl Engine {
         let until = self.reputations.time().saturating_add(Reputation::BLOCK_TIME);
         let until = self.wheel.insert(until, Deadline::Pardon(Box::new(peer)));
         self.blocked.insert(peer, until);
+        self.counters.peers.blocked += 1;
         tracing::debug!(%peer, score, "blocked");
         self.actions.push_back(Action::Block { peer });
         self.events.push_back(Event::PeerBlocked { peer, score });

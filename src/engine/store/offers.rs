@@ -36,6 +36,19 @@ impl SharedStore {
 
     /// Takes in a record under a key as Kademlia has them, on the account of whoever speaks.
     pub(crate) fn offer(&self, key: &[u8], bytes: &[u8]) -> Result<(), Refused> {
+        let outcome = self.offered(key, bytes);
+        let mut store = self.lock();
+        // What Kademlia stores for this node itself is no peer's doing.
+        if store.speaker.is_some() {
+            match outcome {
+                Ok(()) => store.counters.stored += 1,
+                Err(_) => store.counters.refused += 1,
+            }
+        }
+        outcome
+    }
+
+    fn offered(&self, key: &[u8], bytes: &[u8]) -> Result<(), Refused> {
         if !self.serves() {
             return Err(Refused::Rate);
         }

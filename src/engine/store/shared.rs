@@ -9,7 +9,7 @@ use libp2p::PeerId;
 
 use super::{Refused, Store, StoreFact};
 use crate::{
-    Config, PackageName,
+    Config, PackageName, RecordCounters,
     record::{Head, Kind, Message, Rank, Record, RecordKey, Rejected, Seen, Signed},
 };
 
@@ -195,6 +195,16 @@ impl SharedStore {
 
     pub(crate) fn len(&self) -> usize {
         self.lock().records.len()
+    }
+
+    /// The bytes of the records that are held for others, as they are on the wire.
+    pub(crate) fn bytes_held(&self) -> u64 {
+        u64::try_from(self.lock().held.bytes).unwrap_or(u64::MAX)
+    }
+
+    /// What peers have put here.
+    pub(crate) fn counters(&self) -> RecordCounters {
+        self.lock().counters
     }
 
     pub(crate) fn sweep(&self, budget: usize) {

@@ -35,14 +35,24 @@ enum Waiting {
 
 impl Waiting {
     /// Whether it has been answered. A reply that was dropped unanswered is a failure.
+    #[cfg(test)]
     fn is_answered(&mut self) -> bool {
-        self.answer(&HashMap::new())
+        self.answer(&HashMap::new()).is_some()
     }
 
-    /// Whether it has been answered, and with nothing older than what had been seen when it was asked.
-    fn answer(&mut self, seen: &Seen) -> bool {
-        fn look<T>(receiver: &mut oneshot::Receiver<Result<T>>) -> bool {
-            receiver.try_recv().expect("a reply was dropped without an answer").is_some()
+    /// How it has been answered, if it has, which must be with nothing older than what had been seen when it was asked.
+    fn answer(&mut self, seen: &Seen) -> Option<&'static str> {
+        fn look<T>(receiver: &mut oneshot::Receiver<Result<T>>) -> Option<Result<T>> {
+            receiver.try_recv().expect("a reply was dropped without an answer")
+        }
+        fn outcome<T>(answer: &Result<T>) -> &'static str {
+            match answer.as_ref().map_err(crate::Error::kind) {
+                Ok(_) => "answered",
+                Err("not_found" | "withdrawn") => "not_found",
+                Err("timeout") => "timed_out",
+                Err("busy" | "invalid" | "too_large" | "conflict") => "refused",
+                Err(_) => "failed",
+            }
         }
         let fresh = |owner: PeerId, name: &PackageName, sequence: u64| {
             let newest = seen.get(&(owner, name.clone())).copied().unwrap_or(0);
@@ -52,29 +62,45 @@ impl Waiting {
             );
         };
         match self {
-            Self::Package(receiver) => {
-                let answer = receiver.try_recv().expect("dropped without an answer");
-                if let Some(Ok(package)) = &answer {
+            Self::Package(receiver) => look(receiver).map(|answer| {
+                if let Ok(package) = &answer {
                     fresh(package.owner, package.id.name(), package.sequence);
                 }
-                answer.is_some()
-            }
-            Self::Versions(receiver) => {
-                let answer = receiver.try_recv().expect("dropped without an answer");
-                if let Some(Ok(versions)) = &answer {
+                outcome(&answer)
+            }),
+            Self::Versions(receiver) => look(receiver).map(|answer| {
+                if let Ok(versions) = &answer {
                     fresh(versions.owner, &versions.name, versions.sequence);
                 }
-                answer.is_some()
-            }
-            Self::Receipt(receiver) => look(receiver),
-            Self::Record(receiver) => look(receiver),
-            Self::Replicas(receiver) => look(receiver),
-            Self::Known(receiver) => look(receiver),
-            Self::Dialed(receiver) => look(receiver),
-            Self::Announced(receiver) => look(receiver),
+                outcome(&answer)
+            }),
+            Self::Receipt(receiver) => look(receiver).as_ref().map(outcome),
+            Self::Record(receiver) => look(receiver).as_ref().map(outcome),
+            Self::Replicas(receiver) => look(receiver).as_ref().map(outcome),
+            Self::Known(receiver) => look(receiver).as_ref().map(outcome),
+            Self::Dialed(receiver) => look(receiver).as_ref().map(outcome),
+            Self::Announced(receiver) => look(receiver).as_ref().map(outcome),
+        }
+    }
+
+    /// What has been asked for, as the counters name it. Changes are counted apart from each other, and known here
+    /// together.
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::Package(_) => "get",
+            Self::Versions(_) => "versions",
+            Self::Receipt(_) => "register, yank or unregister",
+            Self::Record(_) => "get_record",
+            Self::Replicas(_) => "put_record",
+            Self::Known(_) => "bootstrap",
+            Self::Dialed(_) => "dial",
+            Self::Announced(_) => "announce",
         }
     }
 }
+
+/// How many calls ended how, as their callers know it.
+type Tally = BTreeMap<(&'static str, &'static str), u64>;
 
 /// The newest sequences that the node was told of, by whatever way.
 type Seen = HashMap<(PeerId, PackageName), u64>;
@@ -97,6 +123,7 @@ struct Chaos {
     lab: Lab,
     dice: Dice,
     waiting: BTreeMap<Ticket, Asked>,
+    ended: Tally,
     running: BTreeMap<QueryKey, Running>,
     dials: Vec<Ticket>,
     bootstrap_dials: usize,
@@ -150,6 +177,7 @@ impl Chaos {
             liars: (0..2).map(|_| dice.peer()).collect(),
             dice,
             waiting: BTreeMap::new(),
+            ended: Tally::new(),
             running: BTreeMap::new(),
             dials: Vec::new(),
             bootstrap_dials: 0,
@@ -349,7 +377,9 @@ impl Chaos {
     fn cancel(&mut self) {
         let tickets: Vec<Ticket> = self.waiting.keys().copied().collect();
         if let Some(ticket) = self.dice.pick(&tickets) {
-            self.waiting.remove(&ticket);
+            let asked = self.waiting.remove(&ticket).expect("it waits");
+            *self.ended.entry((asked.waiting.operation(), "cancelled")).or_default() += 1;
+            drop(asked);
             self.lab.engine.cancel(ticket);
         }
     }
@@ -399,12 +429,37 @@ impl Chaos {
         if !self.lab.engine.closed {
             self.check_wheel();
         }
+        let queries = self.lab.engine.queries.counters();
+        assert_eq!(queries.running, self.running.len() as u64, "{queries:?}");
         let now = self.lab.mono;
         self.waiting.retain(|_, Asked { deadline, waiting, seen }| {
-            let answered = waiting.answer(seen);
-            assert!(answered || now < *deadline + TICK, "late");
-            !answered
+            let answer = waiting.answer(seen);
+            assert!(answer.is_some() || now < *deadline + TICK, "late");
+            if let Some(outcome) = answer {
+                *self.ended.entry((waiting.operation(), outcome)).or_default() += 1;
+            }
+            answer.is_none()
         });
+    }
+
+    /// Each call was counted once, as its caller knows that it ended.
+    fn check_counters(&self) {
+        let calls = self.lab.engine.counters().calls;
+        let mut counted = Tally::new();
+        for (operation, outcomes) in calls.outcomes() {
+            let operation = match operation {
+                "register" | "yank" | "unregister" => "register, yank or unregister",
+                operation => operation,
+            };
+            for (outcome, times) in outcomes.each().into_iter().filter(|(_, times)| *times > 0) {
+                *counted.entry((operation, outcome)).or_default() += times;
+            }
+        }
+        assert_eq!(counted, self.ended);
+        for read in [calls.get, calls.versions, calls.get_record] {
+            let from_somewhere: u64 = read.sources.each().iter().map(|(_, times)| times).sum();
+            assert_eq!(from_somewhere, read.outcomes.answered);
+        }
     }
 
     fn advance(&mut self) {
@@ -444,15 +499,21 @@ impl Chaos {
             self.lab.engine.shut_down();
             self.settle();
             assert!(self.waiting.is_empty(), "a shutdown answers everybody");
-            return;
+            return self.check_counters();
         }
         // Time alone answers whoever still waits, and what libp2p then ends frees the rest.
         self.lab.advance(Duration::from_secs(31));
         self.settle();
         assert!(self.waiting.is_empty(), "{} are not answered", self.waiting.len());
+        self.check_counters();
         for _ in 0..100_000 {
             if self.lab.engine.is_at_rest() {
-                return;
+                let queries = self.lab.engine.queries.counters();
+                assert_eq!(queries.waiting, 0);
+                for (kind, tasks) in queries.each() {
+                    assert_eq!(tasks.started, tasks.finished, "{kind}");
+                }
+                return self.check_counters();
             }
             while self.bootstrap_dials > 0 || !self.dials.is_empty() {
                 self.end_dials();
@@ -498,6 +559,6 @@ fn an_answer_that_was_never_given_is_noticed() {
     let noticed = catch_unwind(AssertUnwindSafe(|| Waiting::Package(receiver).is_answered()));
     assert!(noticed.is_err());
     let (reply, receiver) = Reply::<Box<Package>>::channel();
-    reply.send(Err(crate::Error::NoPeers));
+    let _ = reply.send(Err(crate::Error::NoPeers));
     assert!(Waiting::Package(receiver).is_answered());
 }

@@ -1,0 +1,78 @@
+//! What has been done so far, and what the node says of itself.
+//!
+//! Calls are counted where they are answered: to answer one yields a value that says how it ended, which the compiler
+//! wants used. What others know better they count themselves: the table of queries, the outbox, the store, and the
+//! callers who are answered without the node.
+
+use std::time::Duration;
+
+use super::{Engine, Verdict};
+use crate::{
+    Error, RegistryMetadata,
+    command::Command,
+    counters::{Counters, EndedCall},
+};
+
+impl Counters {
+    /// A call has ended, if one has.
+    pub(super) fn count(&mut self, ended: impl Into<Option<EndedCall>>) {
+        if let Some(ended) = ended.into() {
+            self.calls.count(ended, 1);
+        }
+    }
+}
+
+impl Engine {
+    /// A call has ended, if one has.
+    pub(super) fn count(&mut self, ended: impl Into<Option<EndedCall>>) {
+        self.counters.count(ended);
+    }
+
+    /// Answers with an error whatever was asked.
+    pub(crate) fn refuse(&mut self, command: Command, error: Error) {
+        self.count(command.refuse(error));
+    }
+
+    /// An announcement of a peer has been judged.
+    pub(super) fn count_heard(&mut self, verdict: Verdict) {
+        let announcements = &mut self.counters.announcements;
+        *match verdict {
+            Verdict::Accept => &mut announcements.accepted,
+            Verdict::Ignore => &mut announcements.ignored,
+            Verdict::Reject => &mut announcements.rejected,
+        } += 1;
+    }
+
+    /// Everything that is counted, wherever.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        self.shelf.counted().add_to(&mut counters.calls);
+        counters.queries = self.queries.counters();
+        let announcements = &mut counters.announcements;
+        (announcements.sent, announcements.queued) = self.outbox.counted();
+        counters.records = self.store.counters();
+        counters
+    }
+
+    pub(crate) fn metadata(&self) -> RegistryMetadata {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        RegistryMetadata {
+            peer_id: self.local,
+            owner: self.owner,
+            network: self.config.network.clone(),
+            mode: self.config.mode,
+            addresses: self.addresses.clone(),
+            location: self.config.location,
+            uptime: Duration::from_secs(self.mono.saturating_sub(self.started).as_secs()),
+            peers: count(self.peers.len()),
+            routing_table: count(self.peers.routing_table_len()),
+            own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),
+            known_packages: count(self.catalogue.known()),
+            catalogue_bytes: u64::try_from(self.catalogue.bytes()).unwrap_or(u64::MAX),
+            coverage: self.catalogue.coverage().clone(),
+            records: count(self.store.len()),
+            record_bytes: self.store.bytes_held(),
+            counters: self.counters(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What is counted, one call at a time.
+
+use super::*;
+use crate::{
+    AnnouncementCounters, OutcomeCounters, PeerCounters, QueryCounters, SourceCounters,
+    TaskCounters,
+};
+
+fn none() -> OutcomeCounters {
+    OutcomeCounters::default()
+}
+
+#[test]
+fn a_read_is_counted_by_where_its_answer_came_from() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("counted", 1);
+    read_once(&mut lab, &id, &head);
+    let (_, again) = lab.get(&id);
+    assert!(answer(again).unwrap().is_ok());
+    let get = lab.engine.counters().calls.get;
+    assert_eq!(get.outcomes, OutcomeCounters { answered: 2, ..none() });
+    assert_eq!(get.sources, SourceCounters { network: 1, cache: 1, ..SourceCounters::default() });
+}
+
+#[test]
+fn how_a_read_ends_in_vain_is_told_apart() {
+    let mut lab = Lab::new(Config::new());
+    let (id, _) = published("nowhere", 1);
+    let (_, waiting) = lab.get(&id);
+    let query = only_lookup(&mut lab);
+    lab.end(query, 1);
+    assert!(matches!(answer(waiting), Some(Err(Error::NotFound { .. }))));
+
+    let (id, _) = published("silent", 1);
+    let (_, waiting) = lab.get(&id);
+    let query = only_lookup(&mut lab);
+    lab.end(query, 0);
+    assert!(matches!(answer(waiting), Some(Err(Error::NoPeers))));
+
+    let (id, _) = published("slow", 1);
+    let (_, waiting) = lab.get(&id);
+    let (given_up, waiting_too) = lab.get(&id);
+    drop(waiting_too);
+    lab.engine.cancel(given_up);
+    lab.advance(Duration::from_secs(31));
+    assert!(matches!(answer(waiting), Some(Err(Error::Timeout { .. }))));
+
+    let expected =
+        OutcomeCounters { not_found: 1, failed: 1, timed_out: 1, cancelled: 1, ..none() };
+    assert_eq!(lab.engine.counters().calls.get.outcomes, expected);
+}
+
+#[test]
+fn a_call_whose_caller_has_gone_before_the_node_looks_is_cancelled() {
+    let mut lab = Lab::new(Config::new());
+    let (reply, gone) = Reply::channel();
+    drop(gone);
+    let (id, _) = published("gone", 1);
+    let command = Command::ListVersions { package: id, freshness: Freshness::First, reply };
+    let (asked, deadline) = (lab.mono, lab.mono + Duration::from_secs(30));
+    lab.engine.command(lab.now(), Request { ticket: Ticket(77), asked, deadline, command });
+    // That it was given up is told as well.
+    lab.engine.cancel(Ticket(77));
+    let versions = lab.engine.counters().calls.versions;
+    assert_eq!(versions.outcomes, OutcomeCounters { cancelled: 1, ..none() });
+}
+
+#[test]
+fn a_change_whose_caller_gives_up_is_counted_once_though_it_is_carried_out() {
+    let mut lab = Lab::untouched(Config::new());
+    lab.actions();
+    let manifest = Manifest::new("left-alone".parse().unwrap(), "1.0.0".parse().unwrap());
+    let (ticket, waiting) =
+        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
+    drop(waiting);
+    lab.engine.cancel(ticket);
+    lab.learn(Fact::Routable { peer: PeerId::random() });
+    for _ in 0..8 {
+        for action in lab.actions() {
+            if let Action::Put { query, .. } = action {
+                lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 1 } });
+            }
+        }
+    }
+    let counters = lab.engine.counters();
+    assert_eq!(counters.calls.register, OutcomeCounters { cancelled: 1, ..none() });
+    let puts = counters.queries.puts;
+    assert!(puts.started > 0 && puts.started == puts.finished, "{puts:?}");
+}
+
+#[test]
+fn a_call_beyond_the_bound_is_refused_and_counted_as_that() {
+    let config = Config::new().with_limits(Limits::new().with_waiting_calls(1));
+    let mut lab = Lab::new(config);
+    let (first, second) = (published("first", 1).0, published("second", 1).0);
+    let (_, _waiting) = lab.get(&first);
+    let (_, refused) = lab.get(&second);
+    assert!(matches!(answer(refused), Some(Err(Error::Busy { .. }))));
+    let outcomes = lab.engine.counters().calls.get.outcomes;
+    assert_eq!(outcomes, OutcomeCounters { refused: 1, ..none() });
+}
+
+#[test]
+fn queries_are_counted_by_kind_while_they_wait_run_and_after_they_have_ended() {
+    let config = Config::new().with_limits(Limits::new().with_running_queries(2));
+    let mut lab = Lab::new(config);
+    let ids = ["a", "b", "c", "d", "e"].map(|name| published(name, 1).0);
+    let _waiting = ids.each_ref().map(|id| lab.get(id));
+    let queries = lab.engine.counters().queries;
+    assert_eq!((queries.running, queries.waiting), (2, 3));
+    let running = lab.lookups();
+    lab.end(running[0], 1);
+    let expected = QueryCounters {
+        lookups: TaskCounters { started: 3, finished: 1 },
+        running: 2,
+        waiting: 2,
+        ..QueryCounters::default()
+    };
+    assert_eq!(lab.engine.counters().queries, expected);
+}
+
+#[test]
+fn announcements_are_counted_on_their_way_out_and_in() {
+    let mut lab = Lab::new(Config::new());
+    let (_, waiting) =
+        lab.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
+    let [Action::Publish { id, .. }] = lab.actions()[..] else { panic!("one announcement") };
+    lab.learn(Fact::Published { id, outcome: Published::Unheard });
+    assert!(answer(waiting).unwrap().is_ok());
+    let before = lab.engine.counters();
+    assert_eq!((before.announcements.queued, before.announcements.sent), (1, 0));
+    assert_eq!(before.calls.announce, OutcomeCounters { answered: 1, ..none() });
+    lab.learn(Fact::Hearer { topic: "news".to_owned() });
+    lab.learn(Fact::Published { id, outcome: Published::Sent });
+
+    let topic = lab.engine.config.announcements_topic.clone();
+    let (_, head) = published("heard", 1);
+    let mut broken = head.bytes().to_vec();
+    *broken.last_mut().unwrap() ^= 1;
+    let now = lab.now();
+    lab.engine.hear(now, &topic, head.bytes());
+    lab.engine.hear(now, &topic, &broken);
+    lab.engine.hear(now, "somebody else's", head.bytes());
+    let expected =
+        AnnouncementCounters { sent: 1, queued: 0, accepted: 1, ignored: 1, rejected: 1 };
+    assert_eq!(lab.engine.counters().announcements, expected);
+}
+
+#[test]
+fn peers_are_counted_as_they_come_and_go() {
+    let mut lab = Lab::new(Config::new());
+    let (peer, address) = (PeerId::random(), "/memory/5".parse().unwrap());
+    lab.learn(Fact::Connected { peer, address, direction: crate::Direction::Inbound });
+    lab.learn(Fact::Disconnected { peer, reason: None });
+    let expected = PeerCounters { connected: 1, disconnected: 1, ..PeerCounters::default() };
+    assert_eq!(lab.engine.counters().peers, expected);
+}
+
+#[test]
+fn what_a_node_says_of_itself_is_of_now() {
+    let mut lab = Lab::untouched(Config::new());
+    assert_eq!(lab.engine.metadata().routing_table, 0);
+    let peer = PeerId::random();
+    lab.learn(Fact::Routable { peer });
+    lab.learn(Fact::Routable { peer: PeerId::random() });
+    lab.learn(Fact::Unroutable { peer });
+    lab.advance(Duration::from_millis(61_900));
+    let (_, head) = published("known", 1);
+    let topic = lab.engine.config.announcements_topic.clone();
+    let now = lab.now();
+    lab.engine.hear(now, &topic, head.bytes());
+
+    let metadata = lab.engine.metadata();
+    assert_eq!(metadata.routing_table, 1);
+    assert_eq!(metadata.uptime, Duration::from_secs(61));
+    assert_eq!((metadata.own_packages, metadata.known_packages), (0, 1));
+    assert_eq!(metadata.catalogue_bytes, head.bytes().len() as u64);
+    assert_eq!(metadata.owner, metadata.peer_id);
+    let text = serde_json::to_string(&metadata).unwrap();
+    assert!(text.contains(r#""uptime":"1m 1s""#), "{text}");
+    let read: crate::RegistryMetadata = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, metadata);
+    let stranger = text.replacen("rejected", "resented", 1);
+    assert!(serde_json::from_str::<crate::RegistryMetadata>(&stranger).is_err());
+}
