@@ -110,7 +110,7 @@ pub struct RegistryMetadata {
     pub routing_table: u32,
     /// Packages of its own, withdrawn ones not counted.
     pub own_packages: u32,
-    /// Packages of others that it has heard announced.
+    /// Packages of others in its catalogue: those that it has heard of, withdrawn ones not counted.
     pub known_packages: u32,
     /// The size of those packages' heads, in bytes on the wire.
     pub catalogue_bytes: u64,

@@ -262,6 +262,7 @@ impl Engine {
             // Should it come from a publisher who has replaced this one, nothing more is signed here.
             self.store.raise_epochs(&Record::Head(head.clone()));
             self.doubt_own(&head);
+            self.list(now, &head, from, Interest::Heard);
             return Ok(Verdict::Accept);
         }
         self.store.raise_high_water(&head);

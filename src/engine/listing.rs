@@ -12,7 +12,9 @@ use crate::{
 };
 
 impl Engine {
-    /// Lists a verified head of somebody else's package, which this peer has delivered.
+    /// Lists a verified head, which this peer has delivered. Of this node's own packages it has the heads itself; what
+    /// it does not know of, an earlier life or another publisher of the same owner has published, and that stays as if
+    /// it were pinned.
     pub(super) fn list(
         &mut self,
         now: Now,
@@ -20,9 +22,11 @@ impl Engine {
         from: Option<PeerId>,
         interest: Interest,
     ) {
-        if head.owner == self.owner {
-            return;
-        }
+        let interest = match head.owner == self.owner {
+            true if self.own.contains_key(&head.name) => return,
+            true => Interest::Pinned,
+            false => interest,
+        };
         self.note_uses(now);
         self.list_as(now, head, from, interest);
     }

@@ -5,7 +5,7 @@ use libp2p::identity::Keypair;
 use super::*;
 use crate::{
     Manifest, NetworkName,
-    record::{ReleaseEntry, Revision, Validity},
+    record::{Rank, ReleaseEntry, Revision, Validity},
 };
 
 mod crowds;
@@ -151,7 +151,7 @@ fn nothing_that_has_expired_is_told_whether_it_was_swept_or_not() {
         assert_eq!(catalogue.sweep(later, 100), gone);
     }
     assert_eq!(catalogue.len(), 1);
-    assert_eq!(catalogue.hear(brief.clone(), 1), Outcome::New, "it is {UNIX} again");
+    assert_eq!(catalogue.hear(brief.clone(), 1), Outcome::New, "it holds at this time");
     let late = Arrival { unix: UNIX + 10, ..heard_from(1) };
     assert_eq!(catalogue.list(brief, late).outcome, Outcome::Expired);
     catalogue.check();

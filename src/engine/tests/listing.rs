@@ -140,6 +140,25 @@ fn own_packages_are_searched_and_told_to_others_and_so_is_their_end() {
 }
 
 #[test]
+fn what_an_earlier_life_has_published_is_listed_until_the_node_publishes_it_again() {
+    let keypair = Keypair::generate_ed25519();
+    let mut lab = Lab::of(keypair.clone(), Config::new().with_coverage(Coverage::None));
+    let (id, head) = published_by(&keypair, "mine", 1);
+    hear(&mut lab, PeerId::random(), &head);
+    assert!(lists(&lab, &head));
+    assert_eq!(search(&mut lab, Query::new()), [("mine".to_owned(), Source::Cache)]);
+    assert_eq!(discovered(&mut lab), 0, "it is no news to its owner");
+    let manifest = Box::new(Manifest::new(id.name().clone(), "2.0.0".parse().unwrap()));
+    let (_, _receipt) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+    assert_eq!(search(&mut lab, Query::new()), [("mine".to_owned(), Source::Own)]);
+    // The copies of others come late.
+    hear(&mut lab, PeerId::random(), &published_by(&keypair, "mine", 9).1);
+    let own = lab.engine.own[id.name()].head.clone();
+    assert!(lists(&lab, &own) && !lists(&lab, &head));
+    assert_eq!(lab.engine.catalogue.len(), 1);
+}
+
+#[test]
 fn a_light_client_keeps_what_its_application_has_asked_for_and_hears_of_the_rest() {
     let mut lab = light();
     let (_, other) = published("other", 1);

@@ -1,0 +1,110 @@
+//! What goes into the catalogue and what comes out of it, as values.
+
+use std::sync::Arc;
+
+use libp2p::PeerId;
+
+use super::entry::{Entry, Listing, Standing};
+use crate::{
+    Digest, PackageName,
+    record::{Head, Rank, Signed},
+};
+
+/// Why a head is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Interest {
+    // The order is that of their worth.
+    /// It was heard of.
+    Heard,
+    /// The application was answered with it.
+    Used,
+    /// Its name is pinned to its owner.
+    Pinned,
+    /// This node publishes it.
+    Own,
+}
+
+/// How a head came here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// The peer that delivered it, where it was one.
+    pub(crate) from: Option<PeerId>,
+    /// The time, in Unix seconds.
+    pub(crate) unix: u64,
+    pub(crate) interest: Interest,
+}
+
+/// What became of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is listed, and no head of its package was.
+    New,
+    /// It is listed in the place of an older one.
+    Replaced,
+    /// It is listed already. Who brought it is noted.
+    Same,
+    /// A newer one is listed.
+    Older,
+    Expired,
+    /// It is not one of those that the node covers. An older one that was covered is listed no more.
+    Uncovered,
+    /// There is no room: of those that could have made room, it would be the first to go.
+    Full,
+}
+
+/// What became of a head, and which packages were forgotten before it was listed or refused: its own among them, if an
+/// older head of it had expired, or there is no place for it any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Insertion {
+    pub(crate) outcome: Outcome,
+    pub(crate) gone: Gone,
+}
+
+/// Packages that are listed no more, by name and owner.
+pub(crate) type Gone = Vec<(PackageName, PeerId)>;
+
+/// A head that is listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    pub(crate) name: &'a PackageName,
+    /// The signed bytes, as they were received.
+    pub(crate) bytes: &'a Arc<[u8]>,
+    /// The digest of the body, which identifies the head.
+    pub(crate) digest: Digest,
+    pub(crate) rank: Rank,
+    /// Unix seconds.
+    pub(crate) issued: u64,
+    /// When this head was heard of first, in Unix seconds.
+    pub(crate) heard: u64,
+    /// Whether this node publishes it.
+    pub(crate) is_own: bool,
+    /// Whether the application has been told that it is there.
+    pub(crate) is_told: bool,
+    pub(super) listing: &'a Listing,
+}
+
+impl Listed<'_> {
+    /// Reads the head again.
+    pub(crate) fn head(&self) -> Option<Signed<Head>> {
+        // The bytes were verified before they were listed.
+        self.listing.head().ok()
+    }
+}
+
+impl<'a> From<&'a Entry> for Listed<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        let listing = &entry.listing;
+        Self {
+            name: &listing.key.name,
+            bytes: &listing.bytes,
+            digest: listing.digest,
+            rank: listing.rank,
+            issued: listing.issued,
+            heard: entry.heard,
+            is_own: entry.standing == Standing::Own,
+            is_told: entry.told,
+            listing,
+        }
+    }
+}
