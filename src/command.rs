@@ -16,9 +16,11 @@ use semver::Version;
 
 use crate::{
     Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
-    PackageName, Query, Receipt, RegistryMetadata, Reputation, Result, Snapshot, Versions,
+    PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Result, Snapshot,
+    Versions,
     counters::{Answer, CallEnd, CallKind, EndedCall},
     record::{EquivocationProof, Record, RecordKey},
+    search::Findings,
 };
 
 /// A call on its way into the node.
@@ -45,6 +47,7 @@ pub(crate) enum Command {
     Yank { name: PackageName, version: Version, confirmation: u8, reply: Reply<Receipt> },
     Unregister { name: PackageName, confirmation: u8, reply: Reply<Receipt> },
     Search { query: Query, reply: Reply<Vec<Package>> },
+    SearchPeers { query: Box<Query>, findings: Findings },
     Metadata { reply: Reply<RegistryMetadata> },
     GetRecord { key: RecordKey, freshness: Freshness, reply: Reply<Found> },
     PutRecord { record: Box<Record>, reply: Reply<u32> },
@@ -54,6 +57,7 @@ pub(crate) enum Command {
     Unsubscribe { topic: String, reply: Reply<bool> },
     Dial { peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()> },
     Peers { reply: Reply<Vec<ConnectedPeer>> },
+    Providers { owner: PeerId, name: PackageName, reply: Reply<Vec<Provider>> },
     Equivocations { reply: Reply<Vec<EquivocationProof>> },
     Reputation { peer: PeerId, reply: Reply<Reputation> },
     Pin { name: PackageName, owner: Option<PeerId>, reply: Reply<Option<PeerId>> },
@@ -70,7 +74,7 @@ impl Command {
             Self::Register { .. } => Some(CallKind::Register),
             Self::Yank { .. } => Some(CallKind::Yank),
             Self::Unregister { .. } => Some(CallKind::Unregister),
-            Self::Search { .. } => Some(CallKind::Search),
+            Self::Search { .. } | Self::SearchPeers { .. } => Some(CallKind::Search),
             Self::GetRecord { .. } => Some(CallKind::GetRecord),
             Self::PutRecord { .. } => Some(CallKind::PutRecord),
             Self::Announce { .. } => Some(CallKind::Announce),
@@ -80,6 +84,7 @@ impl Command {
             | Self::Subscribe { .. }
             | Self::Unsubscribe { .. }
             | Self::Peers { .. }
+            | Self::Providers { .. }
             | Self::Equivocations { .. }
             | Self::Reputation { .. }
             | Self::Pin { .. }
@@ -98,6 +103,7 @@ impl Command {
             | Self::Yank { reply, .. }
             | Self::Unregister { reply, .. } => reply.send(Err(error)),
             Self::Search { reply, .. } => reply.send(Err(error)),
+            Self::SearchPeers { findings, .. } => findings.fail(error),
             Self::Metadata { reply } => reply.send(Err(error)),
             Self::GetRecord { reply, .. } => reply.send(Err(error)),
             Self::PutRecord { reply, .. } => reply.send(Err(error)),
@@ -108,6 +114,7 @@ impl Command {
             }
             Self::Dial { reply, .. } | Self::Shutdown { reply } => reply.send(Err(error)),
             Self::Peers { reply } => reply.send(Err(error)),
+            Self::Providers { reply, .. } => reply.send(Err(error)),
             Self::Equivocations { reply } => reply.send(Err(error)),
             Self::Reputation { reply, .. } => reply.send(Err(error)),
             Self::Pin { reply, .. } => reply.send(Err(error)),
@@ -125,6 +132,7 @@ impl Command {
             | Self::Yank { reply, .. }
             | Self::Unregister { reply, .. } => reply.is_abandoned(),
             Self::Search { reply, .. } => reply.is_abandoned(),
+            Self::SearchPeers { findings, .. } => findings.is_abandoned(),
             Self::Metadata { reply } => reply.is_abandoned(),
             Self::GetRecord { reply, .. } => reply.is_abandoned(),
             Self::PutRecord { reply, .. } => reply.is_abandoned(),
@@ -133,6 +141,7 @@ impl Command {
             Self::Subscribe { reply, .. } | Self::Unsubscribe { reply, .. } => reply.is_abandoned(),
             Self::Dial { reply, .. } => reply.is_abandoned(),
             Self::Peers { reply } => reply.is_abandoned(),
+            Self::Providers { reply, .. } => reply.is_abandoned(),
             Self::Equivocations { reply } => reply.is_abandoned(),
             Self::Reputation { reply, .. } => reply.is_abandoned(),
             Self::Pin { reply, .. } => reply.is_abandoned(),

@@ -80,6 +80,10 @@ pub struct Config {
     pub republish_interval: Duration,
     /// Which packages of others this node keeps a catalogue of. Default: [`Coverage::All`].
     pub coverage: Coverage,
+    /// How often the catalogue is compared with that of a connected peer, each in turn, beside the comparisons with peers
+    /// that have just been dialed. Default: 5 min.
+    #[serde(with = "humantime_serde")]
+    pub reconcile_interval: Duration,
     /// Where this node stands, for [`metadata`](crate::Registry::metadata). Default: not said.
     pub location: Option<GeoLocation>,
     /// Owners to trust for bare names, whoever else claims them. Default: none.
@@ -115,6 +119,7 @@ impl Default for Config {
             record_ttl: Duration::from_secs(48 * 3600),
             republish_interval: Duration::from_secs(12 * 3600),
             coverage: Coverage::All,
+            reconcile_interval: Duration::from_secs(300),
             location: None,
             pins: BTreeMap::new(),
             pin_on_first_use: false,
@@ -168,6 +173,8 @@ impl Config {
         with_republish_interval: republish_interval: Duration,
         /// Sets [`coverage`](Self::coverage).
         with_coverage: coverage: Coverage,
+        /// Sets [`reconcile_interval`](Self::reconcile_interval).
+        with_reconcile_interval: reconcile_interval: Duration,
         /// Sets [`pin_on_first_use`](Self::pin_on_first_use).
         with_pin_on_first_use: pin_on_first_use: bool,
         /// Sets [`transport`](Self::transport).
@@ -239,6 +246,9 @@ impl Config {
             }
         }
         let month = Duration::from_secs(30 * 24 * 3600);
+        if self.reconcile_interval < Duration::from_secs(1) {
+            return Err(Error::invalid("reconcile_interval", "must be at least 1 second"));
+        }
         if !(Duration::from_secs(60)..=month).contains(&self.record_ttl) {
             return Err(Error::invalid("record_ttl", "must be between 1 minute and 30 days"));
         }

@@ -18,14 +18,15 @@ use semver::Version;
 
 use crate::{
     Announcement, Clock, ConnectedPeer, Error, Found, Freshness, Manifest, NetworkName, Package,
-    PackageId, PackageName, Query, Receipt, Registry, RegistryMetadata, Reputation, Result,
-    Snapshot, Versions,
+    PackageId, PackageName, Provider, Query, Receipt, Registry, RegistryMetadata, Reputation,
+    Result, Snapshot, Versions,
     command::{Cancels, Command, Reply, Request, Ticket},
     config::validate_topic,
     counters::{Answer, CallEnd, CallKind, EndedCall},
     net::REPLICATION_FACTOR,
     queue,
     record::{EquivocationProof, Record, RecordKey},
+    search::{CancelSearch, Findings, Search},
     shelf::Shelf,
 };
 
@@ -279,6 +280,34 @@ impl Handle {
         Ok(peer)
     }
 
+    /// Searches what this node knows and what connected peers know: for light clients, and for those who want more than
+    /// [`Registry::search`] has at hand.
+    ///
+    /// Up to 16 peers are asked, in the order of reputation, round trip and declared distance. What they find comes as
+    /// they answer, verified and each package once, and at the end a [report](Search::report) says how complete it is.
+    /// [`Query::limit`] holds for each of those who are asked, and [`Query::offset`] for none: a page of several lists
+    /// would be a page of none of them.
+    ///
+    /// The deadline is that of every call; it ends the search with what has come by then. Cancel safe: dropping the
+    /// future or the search gives it up.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a query that cannot match anything, [`Error::Busy`] and [`Error::ShuttingDown`], here or
+    /// from the search.
+    pub async fn search_peers(&self, query: Query) -> Result<Search> {
+        query.validate()?;
+        let shared = &*self.shared;
+        let ticket = Ticket(shared.tickets.fetch_add(1, Ordering::Relaxed));
+        let asked = shared.clock.now();
+        let deadline = asked.saturating_add(shared.facts.query_timeout);
+        let (findings, found) = Findings::channel();
+        let command = Command::SearchPeers { query: Box::new(query.clone()), findings };
+        let request = Request { ticket, asked, deadline, command };
+        shared.send(request).await?;
+        let node = CancelSearch { cancels: shared.cancels.clone(), ticket };
+        Ok(Search::new(query, found, node))
+    }
+
     /// The peers with which a connection stands, sorted by identity.
     ///
     /// Cancel safe: dropping the future gives the call up.
@@ -287,6 +316,19 @@ impl Handle {
     /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
     pub async fn peers(&self) -> Result<Vec<ConnectedPeer>> {
         self.ask(|reply| Command::Peers { reply }).await
+    }
+
+    /// Who was seen providing a package: peers that have delivered its newest head to this node, and whoever signed it.
+    /// Of those that are connected, the first is the one to ask first: by reputation, then by the time that a message
+    /// takes to it and back, then by declared distance; the others follow, the one seen last first. Empty for a package
+    /// that is not in the catalogue. What to ask them for, an artifact say, is the application's part.
+    ///
+    /// Cancel safe: dropping the future gives the call up.
+    ///
+    /// # Errors
+    /// Only [`Error::ShuttingDown`] and [`Error::Timeout`].
+    pub async fn providers(&self, owner: PeerId, name: PackageName) -> Result<Vec<Provider>> {
+        self.ask(|reply| Command::Providers { owner, name, reply }).await
     }
 
     /// Owners that were found to have signed two histories of a package: the last 64 proofs, oldest first, each of
@@ -376,17 +418,8 @@ impl Handle {
         let deadline = asked.saturating_add(timeout);
         let (reply, answer) = Reply::channel();
         let request = Request { ticket, asked, deadline, command: command(reply) };
-        let kind = request.command.kind();
         async move {
-            match shared.commands.try_send(request) {
-                Ok(None) => {}
-                // Boxed, so that a call that finds room, as nearly all do, is not the larger for it.
-                Ok(Some(request)) => shared.wait_for_room(kind, request).boxed().await?,
-                Err(error) => {
-                    shared.count(kind, CallEnd::of(&error));
-                    return Err(error);
-                }
-            }
+            shared.send(request).await?;
             let guard = CancelOnDrop { cancels: &shared.cancels, ticket: Some(ticket) };
             let answer = answer.await.unwrap_or(Err(Error::ShuttingDown));
             guard.answered();
@@ -396,6 +429,20 @@ impl Handle {
 }
 
 impl Shared {
+    /// Sends a command to the node, and counts a call that never gets there.
+    async fn send(&self, request: Request) -> Result<()> {
+        let kind = request.command.kind();
+        match self.commands.try_send(request) {
+            Ok(None) => Ok(()),
+            // Boxed, so that a call that finds room, as nearly all do, is not the larger for it.
+            Ok(Some(request)) => self.wait_for_room(kind, request).boxed().await,
+            Err(error) => {
+                self.count(kind, CallEnd::of(&error));
+                Err(error)
+            }
+        }
+    }
+
     /// Sends a command once there is room for it, and counts a call that never gets there.
     async fn wait_for_room(&self, kind: Option<CallKind>, request: Request) -> Result<()> {
         let mut unsent = Unsent { shared: self, kind, end: CallEnd::Cancelled };

@@ -106,7 +106,6 @@ mod coverage;
 mod engine;
 mod error;
 mod event;
-#[cfg_attr(not(test), expect(dead_code, reason = "no node speaks it yet"))]
 mod exchange;
 mod freshness;
 #[cfg(fuzzing)]
@@ -120,6 +119,7 @@ pub mod package;
 mod queue;
 pub mod record;
 mod registry;
+mod search;
 mod shelf;
 
 pub use libp2p::{Multiaddr, PeerId, identity};
@@ -132,7 +132,7 @@ pub use counters::{
     ReadCounters, ReconciliationCounters, RecordCounters, SourceCounters, TaskCounters,
 };
 pub use coverage::Coverage;
-pub use engine::{ConnectedPeer, Reputation, Snapshot};
+pub use engine::{ConnectedPeer, Provider, Reputation, Snapshot};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
 pub use freshness::{Found, Freshness};
@@ -148,12 +148,13 @@ pub use package::{
 };
 pub use record::NetworkName;
 pub use registry::{Registry, RegistryMetadata};
+pub use search::{Search, SearchReport};
 
 /// What the benchmarks and some tests measure beside other people's code. It is no part of the interface: it may change or go
 /// in any release.
 #[doc(hidden)]
 pub mod bench_support {
-    pub use crate::engine::{compared, filled, wheel};
+    pub use crate::engine::{compared, filled, indexed, wheel};
 }
 
 /// The examples of the README are compiled and run with the other documentation tests.

@@ -42,8 +42,18 @@ impl Engine {
                 let end = reply.send(self.search(now, &query));
                 self.count(EndedCall(CallKind::Search, end));
             }
+            Command::SearchPeers { findings, .. }
+                if self.searches.len() >= self.config.limits.waiting_calls =>
+            {
+                let end = findings.fail(Error::busy("waiting_calls"));
+                self.count(EndedCall(CallKind::Search, end));
+            }
+            Command::SearchPeers { query, findings } => self.search_peers(begin, *query, findings),
             Command::Metadata { reply } => uncounted(reply.send(Ok(self.metadata()))),
-            Command::Peers { reply } => uncounted(reply.send(Ok(self.peers.list()))),
+            Command::Peers { reply } => uncounted(reply.send(Ok(self.connected_peers()))),
+            Command::Providers { owner, name, reply } => {
+                uncounted(reply.send(Ok(self.providers(now, &owner, &name))));
+            }
             Command::Equivocations { reply } => {
                 uncounted(reply.send(Ok(self.equivocations.list())));
             }
@@ -52,7 +62,9 @@ impl Engine {
             }
             Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
             Command::Snapshot { reply } => {
-                uncounted(reply.send(Ok(Box::new(self.store.snapshot(self.pins.all())))));
+                let snapshot = self.store.snapshot(self.pins.all());
+                let snapshot = snapshot.with_outbox(self.outbox.unheard());
+                uncounted(reply.send(Ok(Box::new(snapshot))));
             }
             Command::Subscribe { topic, reply } => uncounted(reply.send(self.subscribe(topic))),
             Command::Unsubscribe { topic, reply } => {
@@ -98,6 +110,9 @@ impl Engine {
 
     /// The caller has gone away: frees its place, its deadline and, with the last caller, the lookup.
     pub(crate) fn cancel(&mut self, ticket: Ticket) {
+        if self.drop_search(ticket).is_some() {
+            return self.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
+        }
         let Some(mut call) = self.calls.remove(ticket) else { return };
         if let Some(timer) = call.since.timer.take() {
             self.wheel.cancel(timer);
@@ -358,15 +373,7 @@ impl Engine {
 
     fn search(&self, now: Now, query: &Query) -> Result<Vec<Package>> {
         query.validate()?;
-        let found = self.catalogue.matching(query, now.unix);
-        let mut found: Vec<(u64, Package)> =
-            found.map(|package| (query.score(&package.manifest), package)).collect();
-        // Best first, and of equal ones always in the same order.
-        found.sort_by(|(a_score, a), (b_score, b)| {
-            b_score.cmp(a_score).then_with(|| (a.id.name(), a.owner).cmp(&(b.id.name(), b.owner)))
-        });
-        found.truncate(query.limit);
-        Ok(found.into_iter().map(|(_, package)| package).collect())
+        Ok(self.find(now, query).hits.into_iter().map(|(_, package)| package).collect())
     }
 }
 

@@ -9,11 +9,29 @@ use super::{
     interface::Fact, own::Standing, read, store::StoreFact, wheel,
 };
 use crate::{
-    Error, Event, PackageId, Source,
+    Direction, Error, Event, PackageId, Source,
     command::Ticket,
     counters::{CallKind, EndedCall},
     record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
+
+/// How a head came that nobody has looked up by its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum News {
+    /// It was announced, and this peer has forwarded it.
+    Announced(Option<PeerId>),
+    /// It was fetched from this peer, which was asked what it has.
+    Fetched(PeerId),
+}
+
+impl News {
+    fn from(self) -> Option<PeerId> {
+        match self {
+            Self::Announced(from) => from,
+            Self::Fetched(from) => Some(from),
+        }
+    }
+}
 
 impl Engine {
     /// Takes note of something that happened on the network.
@@ -36,6 +54,10 @@ impl Engine {
                 self.peers.connected(peer, address.clone(), direction, deadline);
                 self.counters.peers.connected += 1;
                 self.reputations.retell(&peer, true);
+                self.neighbours.connected(peer);
+                if direction == Direction::Outbound {
+                    self.greet(now, peer);
+                }
                 self.events.push_back(Event::Connected { peer, address, direction });
                 if self.peers.is_routable(&peer) {
                     self.reached(now);
@@ -45,6 +67,8 @@ impl Engine {
                 let awaited = self.peers.disconnected(&peer);
                 self.counters.peers.disconnected += 1;
                 self.introduction_over(awaited);
+                self.neighbours.disconnected(&peer);
+                self.session_lost(now, &peer);
                 self.events.push_back(Event::Disconnected { peer, reason });
                 self.rejoin_later(now);
             }
@@ -85,6 +109,11 @@ impl Engine {
                 let end = self.outbox.published(id, outcome);
                 self.count(end.map(|end| EndedCall(CallKind::Announce, end)));
             }
+            Fact::Asked { asked, peer, request } => self.asked(now, asked, peer, &request),
+            Fact::Answered { question, response } => {
+                self.question_ended(now, question, Ok(response));
+            }
+            Fact::Unanswered { question, why } => self.question_ended(now, question, Err(why)),
             Fact::Hearer { topic } => {
                 for id in self.outbox.waiting_on(&topic) {
                     if let Some((topic, data)) = self.outbox.get(id) {
@@ -256,54 +285,67 @@ impl Engine {
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
         let head = self.store.verify_announcement(data, now.unix)?;
+        self.take_news(now, News::Announced(from), &head);
+        Ok(Verdict::Accept)
+    }
+
+    /// A verified head of any package has come, announced or asked for.
+    pub(super) fn take_news(&mut self, now: Now, news: News, head: &Signed<Head>) {
+        let from = news.from();
         let key = head.key();
-        self.confront_known(now, &key, &head);
-        if self.publishes(&head) {
+        self.confront_known(now, &key, head);
+        if self.publishes(head) {
             // Should it come from a publisher who has replaced this one, nothing more is signed here.
             self.store.raise_epochs(&Record::Head(head.clone()));
-            self.doubt_own(&head);
-            self.list(now, &head, from, Interest::Heard);
-            return Ok(Verdict::Accept);
+            self.doubt_own(head);
+            self.list(now, head, from, Interest::Heard);
+            return;
         }
-        self.store.raise_high_water(&head);
+        self.store.raise_high_water(head);
         let known = self.cache.get(&key, now.mono).and_then(|record| match &**record {
-            Record::Head(known) => Some(select(known, &head)),
+            Record::Head(known) => Some(select(known, head)),
             _ => None,
         });
-        let news = match known {
+        let is_news = match known {
             None | Some(Selection::Right) => true,
             Some(Selection::Left | Selection::Same) => false,
             Some(Selection::Equivocation { keep }) => keep == Side::Right,
         };
-        if news {
-            self.discover(now, from, &head);
+        if is_news {
+            self.discover(now, news, head);
         } else {
-            self.list(now, &head, from, Interest::Heard);
+            self.list(now, head, from, Interest::Heard);
         }
-        Ok(Verdict::Accept)
     }
 
     /// A head that is newer than what was known of its package.
-    fn discover(&mut self, now: Now, from: Option<PeerId>, head: &Signed<Head>) {
+    fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
         self.appeared(head);
         let told = self.catalogue.get(&head.name, &head.owner, now.unix);
-        let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank.revision());
-        self.list(now, head, from, Interest::Heard);
+        let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank);
+        self.list(now, head, news.from(), Interest::Heard);
         self.catalogue.tell(&head.name, &head.owner);
+        match news {
+            News::Announced(_) => {
+                self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
+            }
+            // What is fetched by the thousand would wash out what is being used.
+            News::Fetched(_) => self.cache.outdate(head, &head.key()),
+        }
         if head.is_withdrawn() {
-            self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
             // What this node holds for others is withdrawn with it.
             if let Err(refused) = self.store.withdraw(head) {
                 tracing::debug!(%refused, "withdrawal not stored");
             }
             let id = PackageId::owned(head.owner, head.name.clone());
-            self.events.push_back(Event::Withdrawn { id });
+            if told.is_none_or(|told| told < head.rank()) {
+                self.events.push_back(Event::Withdrawn { id });
+            }
             return;
         }
-        self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
         let Some(package) = read::newest(head, Source::Cache) else { return };
         // A head that was merely heard anew after the cache had forgotten it is no discovery.
-        if told.is_none_or(|told| told < head.revision) {
+        if told.is_none_or(|told| told < head.rank()) {
             self.events.push_back(Event::Discovered { package: Box::new(package) });
         }
     }

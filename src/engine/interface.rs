@@ -19,6 +19,14 @@ pub(crate) struct Now {
     pub(crate) unix: u64,
 }
 
+/// Names a question that this node has asked a peer, for as long as it waits for the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct QuestionId(pub(crate) u64);
+
+/// Names a question that a peer has asked, until it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct AskedId(pub(crate) u64);
+
 /// Something to do on the network.
 #[derive(Debug)]
 pub(crate) enum Action {
@@ -69,6 +77,17 @@ pub(crate) enum Action {
     /// Dial a configured bootstrap address.
     DialBootstrap {
         address: Multiaddr,
+    },
+    /// Ask a connected peer something. The answer, or that there is none, is reported under this name.
+    Ask {
+        question: QuestionId,
+        peer: PeerId,
+        request: Vec<u8>,
+    },
+    /// Answer what a peer has asked.
+    Answer {
+        asked: AskedId,
+        response: Vec<u8>,
     },
     /// End the connections with a peer, make no new ones, and ask it nothing.
     Block {
@@ -157,6 +176,33 @@ pub(crate) enum Fact {
     Hearer {
         topic: String,
     },
+    /// A peer asks something, and waits for [`Action::Answer`].
+    Asked {
+        asked: AskedId,
+        peer: PeerId,
+        request: Vec<u8>,
+    },
+    /// A peer has answered.
+    Answered {
+        question: QuestionId,
+        response: Vec<u8>,
+    },
+    /// A peer will not answer.
+    Unanswered {
+        question: QuestionId,
+        why: Unanswered,
+    },
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// The peer does not speak this protocol.
+    Unsupported,
+    /// The peer has gone, or is not there.
+    Gone,
+    /// The peer took too long, broke off, or sent something that is no message.
+    Failed,
 }
 
 /// How a DHT query ended.

@@ -4,11 +4,11 @@ use libp2p::PeerId;
 
 use super::{
     Engine, Now,
-    catalogue::{Arrival, Interest},
+    catalogue::{Arrival, Insertion, Interest, Outcome},
 };
 use crate::{
     PackageName,
-    record::{Head, Record, RecordKey, Signed},
+    record::{Head, HeadState, Record, RecordKey, Signed},
 };
 
 impl Engine {
@@ -35,6 +35,28 @@ impl Engine {
         let interest = self.interest(&head.name, &head.owner, interest);
         let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
         tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
+        self.index(head, inserted);
+    }
+
+    /// The index follows the catalogue.
+    fn index(&mut self, head: &Signed<Head>, inserted: Insertion) {
+        self.unlisted(&inserted.gone);
+        if !matches!(inserted.outcome, Outcome::New | Outcome::Replaced) {
+            return;
+        }
+        match &head.state {
+            HeadState::Live { latest, releases, .. } => {
+                let current = releases.iter().filter(|release| !release.yanked);
+                let versions = current.map(|release| release.version.clone());
+                self.index.insert(head.owner, latest, versions, head.validity.issued);
+            }
+            HeadState::Withdrawn { .. } => self.index.remove(&head.name, &head.owner),
+        }
+    }
+
+    /// These packages are listed no more.
+    pub(super) fn unlisted(&mut self, gone: &[(PackageName, PeerId)]) {
+        gone.iter().for_each(|(name, owner)| self.index.remove(name, owner));
     }
 
     /// Lists the head of a package that this node publishes.
@@ -42,6 +64,7 @@ impl Engine {
         let arrival = Arrival { from: None, unix: now.unix, interest: Interest::Own };
         let inserted = self.catalogue.insert(head, arrival);
         tracing::trace!(name = %head.name, ?inserted, "own head listed");
+        self.index(head, inserted);
     }
 
     /// The store has taken in the end of a package. Who has put it there need not have told of it.
@@ -58,7 +81,8 @@ impl Engine {
             let Some(owner) = id.owner() else { continue };
             if self.catalogue.get(id.name(), owner, now.unix).is_some() {
                 let interest = self.interest(id.name(), owner, Interest::Used);
-                self.catalogue.promote(id.name(), owner, interest);
+                let gone = self.catalogue.promote(id.name(), owner, interest);
+                self.unlisted(&gone);
                 continue;
             }
             // It was merely heard of, and not covered.
@@ -78,10 +102,12 @@ impl Engine {
         owner: Option<PeerId>,
     ) {
         if let Some(before) = before {
-            self.catalogue.unpin(name, &before);
+            let gone = self.catalogue.unpin(name, &before);
+            self.unlisted(&gone);
         }
         if let Some(owner) = owner {
-            self.catalogue.promote(name, &owner, Interest::Pinned);
+            let gone = self.catalogue.promote(name, &owner, Interest::Pinned);
+            self.unlisted(&gone);
         }
     }
 

@@ -43,15 +43,9 @@ use crate::{
     shelf::Shelf,
 };
 
+mod answering;
 mod cache;
 mod calls;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "what is told to other nodes is asked for by the exchange with them"
-    )
-)]
 mod catalogue;
 mod commands;
 pub mod compared;
@@ -61,10 +55,13 @@ mod equivocations;
 mod facts;
 pub mod filled;
 mod identity;
-pub(crate) mod index;
+mod index;
+pub mod indexed;
 mod interface;
 mod listing;
 mod lookups;
+mod nearness;
+mod neighbours;
 mod outbox;
 mod own;
 mod pages;
@@ -73,18 +70,13 @@ mod pins;
 mod publish;
 mod publishing;
 mod queries;
+mod questions;
 mod read;
 mod recent;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "what two nodes compare is not yet asked for by any of them"
-    )
-)]
 pub(crate) mod reconcile;
+mod reconciling;
 mod reputation;
+mod searching;
 mod signer;
 mod store;
 // What is for tests may unwrap, and clippy takes it for that only where nothing else is said.
@@ -95,11 +87,12 @@ pub(crate) mod tests;
 mod topics;
 pub mod wheel;
 
+pub use nearness::Provider;
 pub use peers::ConnectedPeer;
 pub use reputation::Reputation;
 
 pub(crate) use identity::{Authority, Identity};
-pub(crate) use interface::{Action, Fact, Now, QueryEnd, Verdict};
+pub(crate) use interface::{Action, AskedId, Fact, Now, QueryEnd, QuestionId, Unanswered, Verdict};
 pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub use store::Snapshot;
@@ -110,13 +103,18 @@ use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::{Catalogue, Load};
 use equivocations::Equivocations;
+use index::Index;
+use neighbours::Neighbours;
 use outbox::{AnnouncementId, Outbox};
 use own::OwnPackage;
 use peers::{Peers, Reach};
 use pins::Pins;
 use queries::{Queries, Repair, Task};
+use questions::Questions;
 use recent::Recent;
+use reconciling::{Listing, Running};
 use reputation::{Blocked, Reputations};
+use searching::Searches;
 use signer::Signer;
 use topics::Topics;
 use wheel::{Expiry, Wheel};
@@ -176,6 +174,12 @@ enum Deadline {
     Rejoin,
     /// Connections with this peer are refused no longer.
     Pardon(Box<PeerId>),
+    /// The catalogue is to be compared with somebody's.
+    Reconcile,
+    /// The session that compares it has waited long enough.
+    Session,
+    /// A caller's search among peers must end now.
+    Search(Ticket),
     Sweep,
 }
 
@@ -199,6 +203,8 @@ pub(crate) struct Engine {
     renewals: HashMap<PackageName, Renewal>,
     /// Own packages that the node is putting again by itself.
     renewing: BTreeSet<PackageName>,
+    /// Own packages of an earlier life, of which this one has not read yet what stands of them.
+    resuming: BTreeSet<PackageName>,
     store: SharedStore,
     cache: Cache,
     absences: Recent<RecordKey>,
@@ -208,6 +214,15 @@ pub(crate) struct Engine {
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
+    /// What is in the catalogue, by its words.
+    index: Index,
+    /// Connected peers as those with whom the catalogue is compared, and the session that is under way with one.
+    neighbours: Neighbours,
+    session: Option<Running>,
+    /// The catalogue as it was compared last.
+    listings: Vec<Listing>,
+    questions: Questions,
+    searches: Searches,
     outbox: Outbox,
     pins: Pins,
     topics: Topics,
@@ -302,6 +317,7 @@ impl Engine {
             own: BTreeMap::new(),
             renewals: HashMap::new(),
             renewing: BTreeSet::new(),
+            resuming: BTreeSet::new(),
             store,
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
@@ -311,6 +327,12 @@ impl Engine {
                 Load { packages: limits.catalogue_packages, bytes: limits.catalogue_bytes },
                 config.coverage.clone(),
             ),
+            index: Index::default(),
+            neighbours: Neighbours::default(),
+            session: None,
+            listings: Vec::new(),
+            questions: Questions::default(),
+            searches: Searches::default(),
             outbox: Outbox::new(limits.queued_announcements),
             pins: Pins::new(config.pins.clone(), config.pin_on_first_use, limits.pins),
             topics: Topics::new(limits.topics),
@@ -335,13 +357,25 @@ impl Engine {
     }
 
     /// Takes in what an earlier node knew. What is configured comes first.
-    pub(crate) fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
+    pub(crate) fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<()> {
         if *snapshot.network() != self.config.network {
             let reason = format!("is of the network `{}`", snapshot.network());
             return Err(Error::invalid("snapshot", reason));
         }
         self.store.restore(snapshot);
         self.pins.restore(snapshot.pins());
+        for unheard in snapshot.outbox() {
+            // What time has overtaken is of no use to anybody.
+            let verified = match unheard.package {
+                Some(_) => self.store.verify_announcement(&unheard.data, now.unix).map(drop),
+                None => self.store.verify_message(&unheard.data, now.unix).map(drop),
+            };
+            match verified {
+                Ok(()) => self.outbox.restore(unheard),
+                Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
+            }
+        }
+        self.resuming = self.store.published_by(&self.local, &self.owner);
         Ok(())
     }
 
@@ -352,6 +386,7 @@ impl Engine {
         let topic = self.config.announcements_topic.clone();
         self.actions.push_back(Action::Subscribe { topic });
         self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
+        self.reconcile_later(now);
         self.dial_bootstrap();
     }
 
@@ -402,6 +437,9 @@ impl Engine {
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
             Deadline::Pardon(peer) => self.pardon(&peer),
+            Deadline::Reconcile => self.reconcile_in_turn(now),
+            Deadline::Session => self.session_timed_out(now),
+            Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => {
                 self.rejoin.timer = None;
                 if !self.closed && self.peers.len() == 0 && !self.peers.is_dialing() {
@@ -412,7 +450,8 @@ impl Engine {
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
                 self.note_uses(now);
-                self.catalogue.sweep(now.unix, SWEEP_BUDGET);
+                let gone = self.catalogue.sweep(now.unix, SWEEP_BUDGET);
+                self.unlisted(&gone);
                 self.replicate_others();
                 self.retell_reputations();
                 self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
@@ -449,6 +488,7 @@ impl Engine {
             let ended = call.operation.fail(Error::ShuttingDown);
             self.counters.count(ended);
         }
+        self.fail_searches(&Error::ShuttingDown);
         for end in self.outbox.close() {
             self.counters.count(EndedCall(CallKind::Announce, end));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::store::Unheard;
 use crate::{Announcement, Error, PackageName, command::Reply, counters::CallEnd};
 
 /// Announcements whose success is remembered: more than are under way at any time.
@@ -136,6 +137,24 @@ impl Outbox {
     /// Announcements that wait for a hearer of this topic.
     pub(crate) fn waiting_on(&self, topic: &str) -> Vec<AnnouncementId> {
         self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| entry.id).collect()
+    }
+
+    /// What waits to be heard, oldest first, for a life after this one.
+    pub(crate) fn unheard(&self) -> Vec<Unheard> {
+        let unheard = |entry: &Entry| Unheard {
+            topic: entry.topic.clone(),
+            data: entry.data.clone(),
+            package: entry.package.clone(),
+        };
+        self.entries.iter().map(unheard).collect()
+    }
+
+    /// Takes up what an earlier life has left unheard, as far as there is room. Nobody waits for it.
+    pub(crate) fn restore(&mut self, unheard: &Unheard) {
+        if self.entries.len() < self.bound {
+            let Unheard { topic, data, package } = unheard.clone();
+            self.push(topic, data, package, None);
+        }
     }
 
     /// Drops whatever waits, answering those that are owed an answer.

@@ -1,15 +1,18 @@
 //! Who is connected, and whether there is anybody to ask.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
 use super::wheel;
-use crate::Direction;
+use crate::{Coverage, Direction, GeoLocation};
 
 /// A peer with which a connection stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConnectedPeer {
     /// The peer, proved by the handshake.
@@ -20,6 +23,15 @@ pub struct ConnectedPeer {
     pub direction: Direction,
     /// What the peer says it runs, once it has said so.
     pub agent: Option<String>,
+    /// Where the peer says that it is: a hint, which nothing proves.
+    pub location: Option<GeoLocation>,
+    /// The shortest time that a message to the peer and its answer have taken, once it was measured.
+    #[serde(with = "humantime_serde")]
+    pub round_trip: Option<Duration>,
+    /// Which packages the peer says its catalogue is about, once it has said so.
+    pub coverage: Option<Coverage>,
+    /// How many heads the peer says are in its catalogue, once it has said so.
+    pub catalogue: Option<u64>,
 }
 
 /// Whether the DHT can be asked.
@@ -88,7 +100,16 @@ impl Peers {
         direction: Direction,
         deadline: wheel::Key,
     ) {
-        let shown = ConnectedPeer { peer, address, direction, agent: None };
+        let shown = ConnectedPeer {
+            peer,
+            address,
+            direction,
+            agent: None,
+            location: None,
+            round_trip: None,
+            coverage: None,
+            catalogue: None,
+        };
         let introduction = Introduction::Awaited(deadline);
         self.connected.insert(peer, Connection { shown, introduction });
     }
@@ -171,8 +192,6 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::engine::wheel::Wheel;
 

@@ -264,6 +264,7 @@ impl Engine {
         });
         self.shelve_own(&name, &changed.package);
         self.list_own(now, &changed.package.head);
+        self.resuming.remove(&name);
         self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation });
@@ -334,11 +335,21 @@ impl Engine {
         let name = publish.change.name();
         tracing::debug!(%name, %error, "not put again");
         self.renewing.remove(name);
-        if let Some(own) = self.own.get(name) {
-            if own.lacks_replicas() {
-                self.replicate_later(now);
+        match self.own.get(name) {
+            Some(own) => {
+                if own.lacks_replicas() {
+                    self.replicate_later(now);
+                }
+                self.renew_later(now, name);
             }
-            self.renew_later(now, name);
+            None if self.resuming.contains(name) => match error {
+                // Nobody holds it any more, and it is not for this life to invent it.
+                Error::NotFound { .. } if self.peers.reach() == Reach::Joined => {
+                    self.resuming.remove(name);
+                }
+                _ => self.replicate_later(now),
+            },
+            None => {}
         }
     }
 
@@ -407,9 +418,9 @@ impl Engine {
         self.begin_change(now, ticket, since, publish);
     }
 
-    /// A peer has appeared: own packages that nobody holds are put again, shortly.
+    /// A peer has appeared: own packages that nobody holds are put again, shortly, and those of an earlier life.
     pub(super) fn replicate_soon(&mut self, now: Now) {
-        if self.own.values().any(own::OwnPackage::lacks_replicas) {
+        if !self.resuming.is_empty() || self.own.values().any(own::OwnPackage::lacks_replicas) {
             self.replicate_after(now, REPLICATION_DELAY);
         }
     }
@@ -459,7 +470,9 @@ impl Engine {
             .own
             .iter()
             .filter(|(_, own)| own.lacks_replicas())
-            .map(|(name, _)| name.clone())
+            .map(|(name, _)| name)
+            .chain(&self.resuming)
+            .cloned()
             .collect();
         for name in lacking {
             self.renew(now, name);

@@ -31,6 +31,7 @@ pub(crate) use epochs::MAX_OWNERS;
 pub(crate) use rates::Hearing;
 pub(crate) use shared::SharedStore;
 pub use snapshot::Snapshot;
+pub(crate) use snapshot::Unheard;
 
 use crate::{
     Config, Error, NetworkName, PackageName, RecordCounters,

@@ -13,6 +13,7 @@ use super::{
     admission,
     attributed::{Attributed, Audience},
     counts,
+    exchange::{self, Exchange},
     gossip::{self, Gossipsub, Subscriptions},
 };
 use crate::{Config, DhtMode, Error, NetworkName, Result};
@@ -36,6 +37,7 @@ where
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: Attributed<S>,
     pub(crate) gossipsub: Gossipsub,
+    pub(crate) exchange: Exchange,
 }
 
 impl<S> Behaviour<S>
@@ -57,6 +59,7 @@ where
             identify: introduction(keypair, &config.network),
             kad: Attributed::new(dht(peer_id, config, store)?),
             gossipsub: gossip::behaviour(&config.network, subscriptions)?,
+            exchange: exchange::behaviour(&config.network)?,
         })
     }
 

@@ -12,7 +12,7 @@ use libp2p::{
 
 use super::{Node, facts::DialFor};
 use crate::{
-    engine::{Action, Fact, Now, Published, QueryEnd, QueryKey},
+    engine::{Action, Fact, Now, Published, QueryEnd, QueryKey, Unanswered},
     handle::named_peer,
     net::topic_name,
 };
@@ -108,6 +108,23 @@ impl Node {
                     None => DialOpts::unknown_peer_id().address(address.clone()).build(),
                 };
                 self.dial(options, DialFor::Bootstrap(address))
+            }
+            Action::Ask { question, peer, request } => {
+                let exchange = &mut swarm.behaviour_mut().exchange;
+                // Nobody is dialed for a question: there are others to ask.
+                if !exchange.is_connected(&peer) {
+                    return Some(Fact::Unanswered { question, why: Unanswered::Gone });
+                }
+                let request = exchange.send_request(&peer, request);
+                self.wiring.exchanges.asking(request, question);
+                None
+            }
+            Action::Answer { asked, response } => {
+                if let Some(channel) = self.wiring.exchanges.take_channel(asked) {
+                    // Fails only for a peer that has just gone, or has given up waiting.
+                    let _ = swarm.behaviour_mut().exchange.send_response(channel, response);
+                }
+                None
             }
             Action::Block { peer } => {
                 let behaviour = swarm.behaviour_mut();

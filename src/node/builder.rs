@@ -236,7 +236,7 @@ impl NodeBuilder {
         let wiring = Wiring::new(&config, listeners, subscriptions)?;
         let mut engine = Engine::new(identity, config, store, entropy, shelf);
         if let Some(snapshot) = &snapshot {
-            engine.restore(snapshot)?;
+            engine.restore(now, snapshot)?;
         }
         engine.start(now);
         metrics.show(&engine);

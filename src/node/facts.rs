@@ -12,6 +12,7 @@ use libp2p::{
 use super::{
     Node,
     actions::{innermost, reason},
+    exchange::Exchanges,
     record_store::KadStore,
     routing::Routing,
 };
@@ -36,6 +37,7 @@ pub(super) struct Wiring {
     listeners: Vec<ListenerId>,
     subscriptions: Subscriptions,
     pub(super) routing: Routing,
+    pub(super) exchanges: Exchanges,
 }
 
 /// On whose behalf a dial was made.
@@ -76,6 +78,7 @@ impl Wiring {
             listeners,
             subscriptions,
             routing: Routing::new(&config.limits),
+            exchanges: Exchanges::default(),
         })
     }
 
@@ -134,6 +137,9 @@ impl Node {
             }
             SwarmEvent::Behaviour(BehaviourEvent::Identify(event)) => {
                 self.learn_introduction(now, event);
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Exchange(event)) => {
+                self.learn_exchange(now, event);
             }
             SwarmEvent::ConnectionEstablished {
                 peer_id,

@@ -7,6 +7,7 @@
 //! | `facts.rs` | what the Swarm reports, put as facts for the engine |
 //! | `actions.rs` | what the engine decides, carried out on the Swarm |
 //! | `metrics.rs` | what a Prometheus registry is shown |
+//! | `exchange.rs` | questions between two nodes, by their names here and there |
 //! | `bell.rs` | whether the network has asked to be polled |
 //! | `record_store.rs` | the engine's record store as Kademlia sees it |
 
@@ -33,6 +34,7 @@ use crate::{
 mod actions;
 mod bell;
 mod builder;
+mod exchange;
 mod facts;
 mod metrics;
 pub(crate) mod record_store;

@@ -67,15 +67,20 @@ pub(crate) type Gone = Vec<(PackageName, PeerId)>;
 /// A head that is listed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Listed<'a> {
+    #[cfg(test)]
     pub(crate) name: &'a PackageName,
     /// The signed bytes, as they were received.
+    #[cfg(test)]
     pub(crate) bytes: &'a Arc<[u8]>,
     /// The digest of the body, which identifies the head.
+    #[cfg(test)]
     pub(crate) digest: Digest,
     pub(crate) rank: Rank,
     /// Unix seconds.
+    #[cfg(test)]
     pub(crate) issued: u64,
     /// When this head was heard of first, in Unix seconds.
+    #[cfg(test)]
     pub(crate) heard: u64,
     /// Whether this node publishes it.
     pub(crate) is_own: bool,
@@ -96,11 +101,16 @@ impl<'a> From<&'a Entry> for Listed<'a> {
     fn from(entry: &'a Entry) -> Self {
         let listing = &entry.listing;
         Self {
+            #[cfg(test)]
             name: &listing.key.name,
+            #[cfg(test)]
             bytes: &listing.bytes,
+            #[cfg(test)]
             digest: listing.digest,
             rank: listing.rank,
+            #[cfg(test)]
             issued: listing.issued,
+            #[cfg(test)]
             heard: entry.heard,
             is_own: entry.standing == Standing::Own,
             is_told: entry.told,

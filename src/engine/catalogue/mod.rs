@@ -50,12 +50,9 @@ use self::{
     eviction::Places,
     sum::DigestSum,
 };
-use super::{
-    pages::{Links, NIL, Pages},
-    read,
-};
+use super::pages::{Links, NIL, Pages};
 use crate::{
-    Coverage, Digest, Package, PackageName, Query, Source,
+    Coverage, Digest, PackageName,
     record::{Head, Signed},
 };
 
@@ -298,17 +295,9 @@ impl Catalogue {
     }
 
     /// The packages that are there, not those that are withdrawn, in no particular order.
+    #[cfg(test)]
     pub(crate) fn iter(&self, unix: u64) -> impl Iterator<Item = Listed<'_>> {
         self.valid(unix).filter(|entry| !entry.listing.rank.withdrawn).map(Listed::from)
-    }
-
-    /// The packages that a query searches for, in no particular order.
-    pub(crate) fn matching(&self, query: &Query, unix: u64) -> impl Iterator<Item = Package> {
-        self.iter(unix).filter_map(|listed| {
-            let source = if listed.is_own { Source::Own } else { Source::Cache };
-            let package = read::newest(&*listed.head()?, source)?;
-            query.matches(&package.manifest, &package.owner).then_some(package)
-        })
     }
 
     /// Changes with everything that [`items`](Self::items) tells, but for what time alone changes.

@@ -77,6 +77,7 @@ impl Fetching {
     }
 
     /// Whether nothing is left to ask for, nor outstanding.
+    #[cfg(test)]
     pub(crate) fn is_done(&self) -> bool {
         self.asked.is_empty() && self.waiting.is_empty()
     }

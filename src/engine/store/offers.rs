@@ -17,6 +17,14 @@ impl SharedStore {
         store.rates.hear(now, peer)
     }
 
+    /// A peer has asked for something that costs so many requests. What it meets with.
+    pub(crate) fn charge(&self, peer: PeerId, requests: u32) -> Hearing {
+        let mut store = self.lock();
+        let now = store.mono;
+        store.rates.charge(now, peer, requests);
+        store.rates.hearing(now, &peer)
+    }
+
     /// Kademlia has carried it out.
     pub(crate) fn fall_silent(&self) {
         self.lock().speaker = None;

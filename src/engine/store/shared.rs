@@ -1,6 +1,7 @@
 //! The store as its users see it.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -162,6 +163,18 @@ impl SharedStore {
         let held = store.live(key).filter(|held| held.own)?;
         // A set of claims is everybody's, and this node may not know all of it.
         (!matches!(held.record, Record::Claims { .. })).then(|| held.record.clone())
+    }
+
+    /// The packages of which a head is held that this key has signed for the owner, tombstones included.
+    pub(crate) fn published_by(&self, signer: &PeerId, owner: &PeerId) -> BTreeSet<PackageName> {
+        let store = self.lock();
+        let heads = store.records.values().filter_map(|held| match &held.record {
+            Record::Head(head) if head.owner == *owner && head.signer() == *signer => {
+                Some(head.name.clone())
+            }
+            _ => None,
+        });
+        heads.collect()
     }
 
     /// What is held under this key for others.

@@ -20,7 +20,8 @@ const FORMAT: u8 = 1;
 const CHECKSUM_BYTES: usize = 32;
 
 /// What a node knows and would not know again after a restart: the records that it holds for the network and has
-/// published itself, how far each package and each owner's epochs had come that it has seen, and whom bare names mean.
+/// published itself, how far each package and each owner's epochs had come that it has seen, whom bare names mean, and
+/// the announcements that nobody has heard yet.
 ///
 /// [`Handle::snapshot`](crate::Handle::snapshot) takes one, at shutdown and now and then in between;
 /// [`NodeBuilder::with_snapshot`](crate::NodeBuilder::with_snapshot) starts a node from it. What the old node
@@ -53,6 +54,16 @@ pub struct Snapshot {
     marks: Vec<Remembered>,
     pins: Vec<(PackageName, PeerId)>,
     epochs: Vec<(PeerId, u32)>,
+    outbox: Vec<Unheard>,
+}
+
+/// An announcement that nobody had heard. What was read from a file is not verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unheard {
+    pub(crate) topic: String,
+    pub(crate) data: Vec<u8>,
+    /// The own package whose head it is; none for a message of the application.
+    pub(crate) package: Option<PackageName>,
 }
 
 /// A record that was held. What was read from a file is not verified.
@@ -73,6 +84,7 @@ const RECORDS: u8 = 1;
 const MARKS: u8 = 2;
 const PINS: u8 = 3;
 const EPOCHS: u8 = 4;
+const OUTBOX: u8 = 5;
 
 #[derive(Serialize, Deserialize)]
 struct RecordWire<'a> {
@@ -103,6 +115,13 @@ struct PinWire<'a> {
 struct EpochWire<'a> {
     owner: &'a [u8],
     epoch: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UnheardWire<'a> {
+    topic: &'a str,
+    data: &'a [u8],
+    package: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -140,6 +159,10 @@ impl Snapshot {
         });
         section(&mut bytes, EPOCHS, self.epochs.iter(), |out, (owner, epoch)| {
             append(out, &EpochWire { owner: &owner.to_bytes(), epoch: *epoch });
+        });
+        section(&mut bytes, OUTBOX, self.outbox.iter(), |out, unheard| {
+            let package = unheard.package.as_ref().map(PackageName::as_str);
+            append(out, &UnheardWire { topic: &unheard.topic, data: &unheard.data, package });
         });
         let checksum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&checksum);
@@ -183,6 +206,7 @@ impl Snapshot {
             marks: Vec::new(),
             pins: Vec::new(),
             epochs: Vec::new(),
+            outbox: Vec::new(),
         }
     }
 
@@ -218,6 +242,14 @@ impl Snapshot {
                 self.epochs.push((peer(wire.owner)?, wire.epoch));
                 Ok(())
             }),
+            OUTBOX => each(body, |wire: UnheardWire<'_>| {
+                self.outbox.push(Unheard {
+                    topic: wire.topic.to_owned(),
+                    data: wire.data.to_vec(),
+                    package: wire.package.map(name).transpose()?,
+                });
+                Ok(())
+            }),
             _ => Err(invalid("was written by a later version")),
         }
     }
@@ -232,6 +264,15 @@ impl Snapshot {
     pub(crate) fn pins(&self) -> impl Iterator<Item = (&PackageName, &PeerId)> {
         self.pins.iter().map(|(name, owner)| (name, owner))
     }
+
+    /// Announcements that nobody had heard, oldest first.
+    pub(crate) fn outbox(&self) -> &[Unheard] {
+        &self.outbox
+    }
+
+    pub(crate) fn with_outbox(self, outbox: Vec<Unheard>) -> Self {
+        Self { outbox, ..self }
+    }
 }
 
 impl fmt::Debug for Snapshot {
@@ -242,6 +283,7 @@ impl fmt::Debug for Snapshot {
             .field("sequences", &self.marks.len())
             .field("pins", &self.pins.len())
             .field("epochs", &self.epochs.len())
+            .field("outbox", &self.outbox.len())
             .finish()
     }
 }

@@ -71,7 +71,7 @@ fn whoever_starts_from_a_snapshot_and_has_nobody_to_ask_goes_on_from_what_is_in_
     let snapshot = answer(snapshot).unwrap().unwrap();
 
     let mut after = Lab::of(keypair.clone(), Config::new());
-    after.engine.restore(&snapshot).unwrap();
+    after.engine.restore(after.now(), &snapshot).unwrap();
     register(&mut after, "2.0.0");
     let id = PackageId::owned(keypair.public().to_peer_id(), "tool".parse().unwrap());
     let (_, versions) = after.ask(|reply| Command::ListVersions {

@@ -416,7 +416,12 @@ impl Chaos {
                 }
                 Action::Dial { ticket, .. } => self.dials.push(ticket),
                 Action::DialBootstrap { .. } => self.bootstrap_dials += 1,
-                Action::Subscribe { .. }
+                Action::Ask { question, .. } => {
+                    let why = Unanswered::Unsupported;
+                    self.lab.learn(Fact::Unanswered { question, why });
+                }
+                Action::Answer { .. }
+                | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
                 | Action::Block { .. }
                 | Action::Unblock { .. }

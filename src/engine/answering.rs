@@ -1,0 +1,118 @@
+//! What peers ask this node directly, and what it answers. A question costs its asker what it costs this node, out of the
+//! same budget as the requests of the DHT; who has spent it is told to come back later.
+
+use libp2p::PeerId;
+
+use super::{Action, AskedId, Engine, Hearing, Now, reconcile};
+use crate::{
+    Coverage, Digest, Query,
+    exchange::{Request, Response},
+};
+
+/// What an answer costs, in requests.
+mod cost {
+    /// Signatures, one verified and one made.
+    pub(super) const HELLO: u32 = 8;
+    /// Lists and hashes of a part of the catalogue.
+    pub(super) const COMPARE: u32 = 16;
+    /// The bytes of up to a quarter of a megabyte.
+    pub(super) const FETCH: u32 = 16;
+    pub(super) const OFFER: u32 = 4;
+    /// Looking through the index, and the bytes of what is found.
+    pub(super) const SEARCH: u32 = 32;
+    /// What cannot be read.
+    pub(super) const NONSENSE: u32 = 64;
+}
+
+/// When a peer that has asked too much may ask again, in seconds.
+const RETRY_AFTER_SECS: u32 = 5;
+
+impl Engine {
+    /// A peer asks something: it is answered at once.
+    pub(super) fn asked(&mut self, now: Now, asked: AskedId, peer: PeerId, request: &[u8]) {
+        let response = self.respond(now, peer, request);
+        if let Ok(response) = response.encode() {
+            self.actions.push_back(Action::Answer { asked, response });
+        }
+    }
+
+    fn respond(&mut self, now: Now, peer: PeerId, request: &[u8]) -> Response {
+        let declined = Response::Declined { retry_after_secs: RETRY_AFTER_SECS };
+        if self.closed || self.is_blocked(&peer) {
+            return declined;
+        }
+        let request = match Request::decode(request) {
+            Ok(request) => request,
+            Err(rejected) => {
+                tracing::debug!(%peer, %rejected, "a question that cannot be read");
+                self.store.charge(peer, cost::NONSENSE);
+                return declined;
+            }
+        };
+        let cost = match &request {
+            Request::Hello(_) => cost::HELLO,
+            Request::Compare { .. } => cost::COMPARE,
+            Request::Fetch { .. } => cost::FETCH,
+            Request::Offer { .. } => cost::OFFER,
+            Request::Search(_) => cost::SEARCH,
+        };
+        if self.store.charge(peer, cost) != Hearing::Served {
+            return declined;
+        }
+        match request {
+            Request::Hello(hello) => {
+                match self.own_hello(now).filter(|_| self.meet(now, peer, &hello)) {
+                    Some(hello) => Response::Hello(hello),
+                    None => declined,
+                }
+            }
+            Request::Compare { slice, message } => self.compare(now, peer, &slice, &message),
+            Request::Fetch { digests } => {
+                let heads =
+                    digests.iter().filter_map(|digest| self.catalogue.by_digest(digest, now.unix));
+                Response::Heads { heads: Response::fitting(heads).0 }
+            }
+            Request::Offer { digests } => self.offered(now, peer, digests),
+            Request::Search(search) => match Query::try_from(search) {
+                Ok(query) => self.search_for_peer(now, &query),
+                Err(_) => declined,
+            },
+        }
+    }
+
+    fn compare(&mut self, now: Now, peer: PeerId, slice: &Coverage, message: &[u8]) -> Response {
+        let items = self.listed(now, slice);
+        match reconcile::answer(&items, message) {
+            Ok(message) => Response::Compared { message },
+            Err(_) => {
+                self.store.charge(peer, cost::NONSENSE);
+                Response::Declined { retry_after_secs: RETRY_AFTER_SECS }
+            }
+        }
+    }
+
+    fn offered(&mut self, now: Now, peer: PeerId, digests: Vec<Digest>) -> Response {
+        if self.config.coverage != Coverage::None
+            && let Some(neighbour) = self.neighbours.get_mut(&peer)
+        {
+            let catalogue = &self.catalogue;
+            let is_new = |digest: &Digest| catalogue.by_digest(digest, now.unix).is_none();
+            neighbour.offer(digests.into_iter().filter(is_new));
+            if neighbour.has_offered() {
+                self.neighbours.enqueue(peer);
+                self.next_session(now);
+            }
+        }
+        Response::Noted
+    }
+
+    /// What is found here, as signed heads, so that nobody need believe this node.
+    fn search_for_peer(&self, now: Now, query: &Query) -> Response {
+        let found = self.find(now, query);
+        let (heads, all) = Response::fitting(found.hits.iter().map(|(head, _)| head.bytes()));
+        let shown = query.offset.saturating_add(found.hits.len());
+        let more = !all || found.truncated || found.total > shown;
+        let total = u64::try_from(found.total).unwrap_or(u64::MAX);
+        Response::Hits { heads, total, more }
+    }
+}

@@ -1,0 +1,113 @@
+//! What connected peers have said of themselves, and with whom the catalogue is compared next.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use libp2p::PeerId;
+
+use crate::{Coverage, Digest, GeoLocation, exchange::MAX_OFFERED, record::Hello};
+
+/// What is known of a connected peer.
+#[derive(Debug, Default)]
+pub(super) struct Neighbour {
+    pub(super) greeting: Greeting,
+    /// Heads that it has offered, and that are to be fetched from it.
+    offered: VecDeque<Digest>,
+    /// When a session with it last ended.
+    pub(super) compared: Option<Duration>,
+    /// It has said that it does not want to be asked before.
+    pub(super) not_before: Duration,
+    /// The shortest time that a greeting and its answer have taken.
+    pub(super) round_trip: Option<Duration>,
+}
+
+/// Whether a peer has said what it is.
+#[derive(Debug, Default)]
+pub(super) enum Greeting {
+    /// Not yet.
+    #[default]
+    Due,
+    /// It has, when it was last asked or has last asked.
+    Known(Box<Hello>),
+    /// It does not speak this protocol.
+    Silent,
+}
+
+impl Neighbour {
+    pub(super) fn hello(&self) -> Option<&Hello> {
+        match &self.greeting {
+            Greeting::Known(hello) => Some(hello),
+            Greeting::Due | Greeting::Silent => None,
+        }
+    }
+
+    /// Takes note of heads that the peer says it has, as far as there is room: of one offer at the most. What has no
+    /// room is found by the next comparison.
+    pub(super) fn offer(&mut self, digests: impl IntoIterator<Item = Digest>) {
+        let room = MAX_OFFERED.saturating_sub(self.offered.len());
+        self.offered.extend(digests.into_iter().take(room));
+    }
+
+    pub(super) fn take_offered(&mut self) -> VecDeque<Digest> {
+        std::mem::take(&mut self.offered)
+    }
+
+    pub(super) fn has_offered(&self) -> bool {
+        !self.offered.is_empty()
+    }
+}
+
+/// Connected peers, and the line of those with whom a session is to be held.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    known: BTreeMap<PeerId, Neighbour>,
+    line: VecDeque<PeerId>,
+}
+
+impl Neighbours {
+    pub(super) fn connected(&mut self, peer: PeerId) {
+        self.known.entry(peer).or_default();
+    }
+
+    pub(super) fn disconnected(&mut self, peer: &PeerId) {
+        self.known.remove(peer);
+        self.line.retain(|other| other != peer);
+    }
+
+    pub(super) fn get(&self, peer: &PeerId) -> Option<&Neighbour> {
+        self.known.get(peer)
+    }
+
+    pub(super) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Neighbour> {
+        self.known.get_mut(peer)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Neighbour)> {
+        self.known.iter()
+    }
+
+    /// A session with this peer is to be held, after those that wait already.
+    pub(super) fn enqueue(&mut self, peer: PeerId) {
+        if self.known.contains_key(&peer) && !self.line.contains(&peer) {
+            self.line.push_back(peer);
+        }
+    }
+
+    /// With whom a session is to be held next.
+    pub(super) fn dequeue(&mut self) -> Option<PeerId> {
+        self.line.pop_front()
+    }
+}
+
+/// How far it is to a place that a peer has declared, in kilometres: a hint, which nothing proves.
+pub(super) fn declared_distance(here: Option<GeoLocation>, hello: Option<&Hello>) -> Option<f64> {
+    let there = GeoLocation::try_from(hello?.location?).ok()?;
+    Some(here?.distance_km(&there))
+}
+
+/// Whether a peer has a catalogue of which something matters for this coverage.
+pub(super) fn shares_with(coverage: &Coverage, hello: &Hello) -> bool {
+    coverage.intersection(&hello.coverage) != Coverage::None
+}

@@ -1,0 +1,91 @@
+//! What this node has asked other peers directly, and waits to hear.
+
+use std::{collections::HashMap, time::Duration};
+
+use libp2p::PeerId;
+
+use super::{Action, Engine, Now, QuestionId, Unanswered};
+use crate::{
+    command::Ticket,
+    exchange::{Request, Response},
+};
+
+/// A question on its way.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) peer: PeerId,
+    /// When it was asked, on the monotonic scale.
+    pub(super) asked: Duration,
+    pub(super) purpose: Purpose,
+}
+
+/// Whose matter the answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The neighbour's, who is to say what it is.
+    Greeting,
+    /// The session's that is under way.
+    Reconciling,
+    /// A caller's search.
+    Searching(Ticket),
+}
+
+/// Questions by their names. Bounded: one greeting a connected peer, a few of the one session, and one of each peer that
+/// a search asks.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    next: u64,
+    open: HashMap<QuestionId, Question>,
+}
+
+impl Questions {
+    pub(super) fn take(&mut self, id: QuestionId) -> Option<Question> {
+        self.open.remove(&id)
+    }
+
+    /// Nobody waits for these answers any longer. Should they come, they are of no use.
+    pub(super) fn drop_all(&mut self, purpose: Purpose) {
+        self.open.retain(|_, question| question.purpose != purpose);
+    }
+}
+
+impl Engine {
+    /// Asks a connected peer. What comes of it is learnt as a fact, in its time.
+    pub(super) fn ask(&mut self, peer: PeerId, purpose: Purpose, request: &Request) {
+        let id = QuestionId(self.questions.next);
+        self.questions.next += 1;
+        let Ok(request) = request.encode() else { return };
+        if purpose == Purpose::Reconciling {
+            self.counters.reconciliation.bytes_out += request.len() as u64;
+        }
+        self.questions.open.insert(id, Question { peer, asked: self.mono, purpose });
+        self.actions.push_back(Action::Ask { question: id, peer, request });
+    }
+
+    /// A question has been answered, or will not be.
+    pub(super) fn question_ended(
+        &mut self,
+        now: Now,
+        id: QuestionId,
+        answer: Result<Vec<u8>, Unanswered>,
+    ) {
+        let Some(question) = self.questions.take(id) else { return };
+        if let (Purpose::Reconciling, Ok(bytes)) = (question.purpose, &answer) {
+            self.counters.reconciliation.bytes_in += bytes.len() as u64;
+        }
+        let answer = answer.and_then(|bytes| {
+            Response::decode(&bytes).map_err(|rejected| {
+                tracing::debug!(peer = %question.peer, %rejected, "an answer that cannot be read");
+                self.reputations.invalid(question.peer);
+                Unanswered::Failed
+            })
+        });
+        match question.purpose {
+            Purpose::Greeting => self.greeted(now, question, answer),
+            Purpose::Reconciling => self.session_answered(now, question, answer),
+            Purpose::Searching(ticket) => {
+                self.search_answered(now, ticket, question, answer.ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! How the catalogue catches up with those of connected peers: greeted, compared, and fetched what differs.
+//!
+//! One session is held at a time, so that nothing is fetched from two peers at once. It asks one peer one question after
+//! the other: what differs ([`reconcile`](super::reconcile)), then the heads that are missing here, and last it offers
+//! the peer what is missing there, which the peer fetches when it comes to it. Nobody sends heads unasked, and each is
+//! verified as any other.
+//!
+//! A session is held with a peer when it was dialed, when it has offered something, and in turn with one of those
+//! connected every `Config::reconcile_interval`. Whatever a peer answers, it costs a bounded time and a bounded number of
+//! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`].
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use libp2p::PeerId;
+
+use super::{
+    Deadline, Engine, Now, Unanswered,
+    facts::News,
+    neighbours::{Greeting, shares_with},
+    questions::{Purpose, Question},
+    reconcile::{Failure, Fetching, Item, Items, Session, Step, Taken},
+    wheel,
+};
+use crate::{
+    Coverage, Digest,
+    exchange::{MAX_OFFERED, Request, Response},
+    record::{Head, Hello, Location, Record, Signed},
+};
+
+/// How long a session waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a session may take in all: ten thousand heads over a slow line.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The longest that a peer can have itself left alone for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// For how long a sorted list of the catalogue is used although the catalogue has changed.
+const LISTED_FOR: Duration = Duration::from_secs(2);
+
+/// What a node can do, in its hello: it answers searches.
+const FEATURE_SEARCH: u64 = 1;
+
+/// The session that is under way.
+#[derive(Debug)]
+pub(super) struct Running {
+    peer: PeerId,
+    course: Course,
+    /// When it is given up.
+    timer: wheel::Key,
+    ends: Duration,
+}
+
+/// What a session is doing.
+#[derive(Debug)]
+enum Course {
+    Comparing(Box<Session>),
+    Fetching {
+        fetching: Fetching,
+        /// What the peer lacks, which it is offered last.
+        have: VecDeque<Digest>,
+        /// Whether another session would find more.
+        more: bool,
+    },
+    Offering {
+        have: VecDeque<Digest>,
+        more: bool,
+    },
+}
+
+/// A sorted list of a slice of the catalogue, which a few questions in a row can share.
+#[derive(Debug)]
+pub(super) struct Listing {
+    slice: Coverage,
+    generation: u64,
+    made: Duration,
+    items: Arc<Items>,
+}
+
+impl Engine {
+    /// Asks a peer what it is, and tells it what this node is.
+    pub(super) fn greet(&mut self, now: Now, peer: PeerId) {
+        if let Some(hello) = self.own_hello(now) {
+            self.ask(peer, Purpose::Greeting, &Request::Hello(hello));
+        }
+    }
+
+    /// What this node says of itself, signed.
+    pub(super) fn own_hello(&self, now: Now) -> Option<Vec<u8>> {
+        let mut hello = Hello::new(self.config.network.clone(), self.local, now.unix);
+        hello.location = self.config.location.map(Location::from);
+        hello.coverage = self.config.coverage.clone();
+        hello.packages = u64::try_from(self.catalogue.len()).unwrap_or(u64::MAX);
+        hello.digest = Digest::from_bytes(self.catalogue.digest_sum());
+        hello.features = FEATURE_SEARCH;
+        Signed::sign(&self.keypair, hello).ok().map(|hello| hello.bytes().to_vec())
+    }
+
+    /// A peer has said what it is: asked for it, or asking. False if it has not said it as it should.
+    pub(super) fn meet(&mut self, now: Now, peer: PeerId, bytes: &[u8]) -> bool {
+        let network = &self.config.network;
+        match Signed::verify_hello(network, &peer, bytes, now.unix) {
+            Ok(hello) => {
+                if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+                    neighbour.greeting = Greeting::Known(Box::new(Hello::clone(&hello)));
+                }
+                true
+            }
+            Err(rejected) => {
+                tracing::debug!(%peer, %rejected, "a hello that is none");
+                if !rejected.is_excusable() {
+                    self.reputations.invalid(peer);
+                }
+                false
+            }
+        }
+    }
+
+    /// The answer to a greeting.
+    pub(super) fn greeted(
+        &mut self,
+        now: Now,
+        question: Question,
+        answer: Result<Response, Unanswered>,
+    ) {
+        let peer = question.peer;
+        match answer {
+            Ok(Response::Hello(bytes)) => {
+                let took = now.mono.saturating_sub(question.asked);
+                if !self.meet(now, peer, &bytes) {
+                    return;
+                }
+                let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+                neighbour.round_trip =
+                    Some(neighbour.round_trip.map_or(took, |before| before.min(took)));
+                self.neighbours.enqueue(peer);
+                self.next_session(now);
+            }
+            Err(Unanswered::Unsupported) => {
+                if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+                    neighbour.greeting = Greeting::Silent;
+                }
+            }
+            Ok(_) | Err(Unanswered::Gone | Unanswered::Failed) => {}
+        }
+    }
+
+    /// Sets the time for the next session that nobody has asked for.
+    pub(super) fn reconcile_later(&mut self, now: Now) {
+        let pause = self.config.reconcile_interval;
+        let pause = self.jitter(pause);
+        self.wheel.insert(now.mono.saturating_add(pause), Deadline::Reconcile);
+    }
+
+    /// It is time for a session: with the one of those connected with whom the last is the longest ago. Who has not said
+    /// what it is, is asked first.
+    pub(super) fn reconcile_in_turn(&mut self, now: Now) {
+        self.reconcile_later(now);
+        let next = self
+            .neighbours
+            .iter()
+            .filter(|(_, neighbour)| !matches!(neighbour.greeting, Greeting::Silent))
+            .filter(|(_, neighbour)| neighbour.not_before <= now.mono)
+            .min_by_key(|(_, neighbour)| neighbour.compared)
+            .map(|(peer, _)| *peer);
+        if let Some(peer) = next {
+            self.greet(now, peer);
+        }
+    }
+
+    /// Begins the next session, unless one is under way.
+    pub(super) fn next_session(&mut self, now: Now) {
+        while self.session.is_none() && !self.closed {
+            let Some(peer) = self.neighbours.dequeue() else { return };
+            self.begin_session(now, peer);
+        }
+    }
+
+    fn begin_session(&mut self, now: Now, peer: PeerId) {
+        let coverage = self.config.coverage.clone();
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        if neighbour.not_before > now.mono {
+            return;
+        }
+        let offered = neighbour.take_offered();
+        if !offered.is_empty() {
+            let fetching = Fetching::new(offered);
+            let course = Course::Fetching { fetching, have: VecDeque::new(), more: false };
+            self.run_session(now, peer, course);
+            return self.fetch_on(now);
+        }
+        let Some(hello) = neighbour.hello() else { return };
+        if !shares_with(&coverage, hello) {
+            return;
+        }
+        let slice = coverage.intersection(&hello.coverage);
+        let is_same = slice == coverage
+            && slice == hello.coverage
+            && *hello.digest.as_bytes() == self.catalogue.digest_sum();
+        let theirs = hello.packages;
+        if is_same {
+            return self.compared(now, &peer);
+        }
+        let items = self.listed(now, &slice);
+        let mut salt = [0; 8];
+        self.entropy.fill(&mut salt);
+        let (session, message) = Session::open(items, theirs, u64::from_le_bytes(salt));
+        self.run_session(now, peer, Course::Comparing(Box::new(session)));
+        self.ask(peer, Purpose::Reconciling, &Request::Compare { slice, message });
+    }
+
+    fn run_session(&mut self, now: Now, peer: PeerId, course: Course) {
+        let timer = self.wheel.insert(now.mono.saturating_add(PATIENCE), Deadline::Session);
+        let ends = now.mono.saturating_add(LONGEST);
+        self.counters.reconciliation.sessions += 1;
+        self.session = Some(Running { peer, course, timer, ends });
+    }
+
+    /// The peer has answered the session's question, or will not.
+    pub(super) fn session_answered(
+        &mut self,
+        now: Now,
+        question: Question,
+        answer: Result<Response, Unanswered>,
+    ) {
+        let Some(mut running) = self.session.take() else { return };
+        if running.peer != question.peer {
+            self.session = Some(running);
+            return;
+        }
+        self.wheel.cancel(running.timer);
+        let peer = running.peer;
+        let patience = now.mono.saturating_add(PATIENCE).min(running.ends);
+        if patience <= now.mono {
+            return self.session_failed(now, &peer, "it takes too long");
+        }
+        match (running.course, answer) {
+            (Course::Comparing(mut session), Ok(Response::Compared { message })) => {
+                match session.take(&message) {
+                    Step::Ask(message) => {
+                        running.course = Course::Comparing(session);
+                        running.timer = self.wheel.insert(patience, Deadline::Session);
+                        let slice = self.slice_with(&peer);
+                        self.session = Some(running);
+                        self.ask(peer, Purpose::Reconciling, &Request::Compare { slice, message });
+                    }
+                    Step::Done { need, have, complete } => {
+                        let fetching = Fetching::new(need);
+                        let (have, more) = (have.into(), !complete);
+                        running.course = Course::Fetching { fetching, have, more };
+                        running.timer = self.wheel.insert(patience, Deadline::Session);
+                        self.session = Some(running);
+                        self.fetch_on(now);
+                    }
+                    Step::Failed(failure) => {
+                        // A catalogue that changes all the time is nobody's fault.
+                        if failure != Failure::Endless {
+                            self.reputations.invalid(peer);
+                        }
+                        self.session_failed(now, &peer, &failure.to_string());
+                    }
+                }
+            }
+            (Course::Fetching { mut fetching, have, more }, Ok(Response::Heads { heads })) => {
+                let (digests, sound) = self.take_fetched(now, &question, &heads);
+                let taken = fetching.take(digests);
+                if let Taken::Unasked(_) = taken {
+                    self.reputations.invalid(peer);
+                }
+                if matches!(taken, Taken::Unasked(_)) || !sound {
+                    return self.session_failed(now, &peer, "it sends what it was not asked for");
+                }
+                running.course = Course::Fetching { fetching, have, more };
+                running.timer = self.wheel.insert(patience, Deadline::Session);
+                self.session = Some(running);
+                self.fetch_on(now);
+            }
+            (Course::Offering { have, more }, Ok(Response::Noted)) => {
+                running.course = Course::Offering { have, more };
+                running.timer = self.wheel.insert(patience, Deadline::Session);
+                self.session = Some(running);
+                self.offer_on(now);
+            }
+            (_, Ok(Response::Declined { retry_after_secs })) => {
+                if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+                    let pause = Duration::from_secs(retry_after_secs.into()).min(LONGEST_PAUSE);
+                    neighbour.not_before = now.mono.saturating_add(pause);
+                }
+                self.session_failed(now, &peer, "it has no time");
+            }
+            (_, Ok(_)) => {
+                self.reputations.invalid(peer);
+                self.session_failed(now, &peer, "it answers something else");
+            }
+            (_, Err(_)) => self.session_failed(now, &peer, "it does not answer"),
+        }
+    }
+
+    /// What was fetched is verified, and taken in. The digests of what is sound, in the order in which it came, and
+    /// whether the rest can be excused.
+    fn take_fetched(
+        &mut self,
+        now: Now,
+        question: &Question,
+        heads: &[Vec<u8>],
+    ) -> (Vec<Digest>, bool) {
+        let peer = question.peer;
+        let (mut digests, mut sound, mut credited) = (Vec::with_capacity(heads.len()), true, false);
+        for bytes in heads {
+            self.counters.reconciliation.heads_fetched += 1;
+            match self.store.verify_announcement(bytes, now.unix) {
+                Ok(head) => {
+                    digests.push(head.digest());
+                    if !credited {
+                        credited = true;
+                        let after = now.mono.saturating_sub(question.asked);
+                        self.credit(peer, &Record::Head(head.clone()), after);
+                    }
+                    self.take_news(now, News::Fetched(peer), &head);
+                }
+                // Another peer has brought something newer meanwhile, or its time has just come.
+                Err(rejected) if rejected.is_excusable() => {}
+                Err(_) => {
+                    self.reputations.invalid(peer);
+                    sound = false;
+                }
+            }
+        }
+        (digests, sound)
+    }
+
+    /// Verifies a head that a peer has sent because it was asked for something, and takes it in.
+    pub(super) fn take_head(
+        &mut self,
+        now: Now,
+        question: &Question,
+        bytes: &[u8],
+    ) -> Option<Signed<Head>> {
+        match self.store.verify_announcement(bytes, now.unix) {
+            Ok(head) => {
+                self.take_news(now, News::Fetched(question.peer), &head);
+                Some(head)
+            }
+            Err(rejected) => {
+                if !rejected.is_excusable() {
+                    self.reputations.invalid(question.peer);
+                }
+                None
+            }
+        }
+    }
+
+    /// Asks for the next heads that are missing, or goes on to the offer.
+    fn fetch_on(&mut self, now: Now) {
+        let catalogue = &self.catalogue;
+        let Some(Running { peer, course: Course::Fetching { fetching, .. }, .. }) =
+            &mut self.session
+        else {
+            return;
+        };
+        let peer = *peer;
+        if let Some(digests) =
+            fetching.batch(|digest| catalogue.by_digest(digest, now.unix).is_none())
+        {
+            return self.ask(peer, Purpose::Reconciling, &Request::Fetch { digests });
+        }
+        if let Some(running) = &mut self.session
+            && let Course::Fetching { have, more, .. } = &mut running.course
+        {
+            let (have, more) = (std::mem::take(have), *more);
+            running.course = Course::Offering { have, more };
+        }
+        self.offer_on(now);
+    }
+
+    /// Tells the peer of the next heads that it lacks, or ends the session.
+    fn offer_on(&mut self, now: Now) {
+        let Some(Running { peer, course: Course::Offering { have, more }, .. }) = &mut self.session
+        else {
+            return;
+        };
+        let (peer, more) = (*peer, *more);
+        // The first offer is enough for it to ask; a comparison of its own finds the rest.
+        let digests: Vec<Digest> = have.drain(..have.len().min(MAX_OFFERED)).collect();
+        if !digests.is_empty() {
+            have.clear();
+            return self.ask(peer, Purpose::Reconciling, &Request::Offer { digests });
+        }
+        if let Some(running) = self.session.take() {
+            self.wheel.cancel(running.timer);
+        }
+        self.compared(now, &peer);
+        if more {
+            self.neighbours.enqueue(peer);
+        }
+        self.next_session(now);
+    }
+
+    /// The session has waited in vain.
+    pub(super) fn session_timed_out(&mut self, now: Now) {
+        if let Some(running) = self.session.take() {
+            self.session_failed(now, &running.peer, "it does not answer in time");
+        }
+    }
+
+    /// The peer of the session has gone.
+    pub(super) fn session_lost(&mut self, now: Now, peer: &PeerId) {
+        if let Some(running) = self.session.take_if(|running| running.peer == *peer) {
+            self.wheel.cancel(running.timer);
+            self.session_failed(now, peer, "it has gone");
+        }
+    }
+
+    fn session_failed(&mut self, now: Now, peer: &PeerId, why: &str) {
+        tracing::debug!(%peer, why, "catalogues not compared");
+        self.counters.reconciliation.failed += 1;
+        self.questions.drop_all(Purpose::Reconciling);
+        self.compared(now, peer);
+        self.next_session(now);
+    }
+
+    fn compared(&mut self, now: Now, peer: &PeerId) {
+        if let Some(neighbour) = self.neighbours.get_mut(peer) {
+            neighbour.compared = Some(now.mono);
+        }
+    }
+
+    fn slice_with(&self, peer: &PeerId) -> Coverage {
+        let theirs = self.neighbours.get(peer).and_then(|neighbour| neighbour.hello());
+        theirs.map_or(Coverage::None, |hello| self.config.coverage.intersection(&hello.coverage))
+    }
+
+    /// The catalogue's heads of a slice, in order. A list that is a moment old will do: what is no longer there is
+    /// absent when it is fetched, and what is new is found next time.
+    pub(super) fn listed(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
+        let generation = self.catalogue.generation();
+        if let Some(listing) = self.listings.iter().find(|listing| listing.slice == *slice)
+            && (listing.generation == generation
+                || now.mono < listing.made.saturating_add(LISTED_FOR))
+        {
+            return Arc::clone(&listing.items);
+        }
+        let items = self.catalogue.items(slice, now.unix);
+        let items: Arc<Items> =
+            Arc::new(items.map(|(issued, digest)| Item::new(issued, digest)).collect());
+        self.listings.retain(|listing| listing.slice != *slice);
+        self.listings.truncate(MAX_LISTINGS - 1);
+        let listing =
+            Listing { slice: slice.clone(), generation, made: now.mono, items: Arc::clone(&items) };
+        self.listings.insert(0, listing);
+        items
+    }
+}
+
+/// Lists that are kept at a time: of everything, and of two slices.
+const MAX_LISTINGS: usize = 3;

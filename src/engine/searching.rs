@@ -1,0 +1,229 @@
+//! Searches that ask connected peers: who is asked, what is believed of the answers, and what is told of their extent.
+
+use std::collections::{BTreeMap, HashMap};
+
+use libp2p::PeerId;
+
+use super::{
+    Deadline, Engine, Now,
+    commands::Begin,
+    index,
+    questions::{Purpose, Question},
+    read, wheel,
+};
+use crate::{
+    Error, Package, PackageName, Query, Source,
+    command::Ticket,
+    counters::{CallKind, EndedCall},
+    exchange::{self, Request, Response},
+    package::relevance::relevance,
+    record::{Head, HeadState, Rank, Signed},
+    search::{Findings, SearchReport},
+};
+
+/// The most peers that one search asks.
+const MAX_ASKED: usize = 16;
+
+/// Searches that callers wait for, by their tickets. Bounded by `Limits::waiting_calls`, with the other calls.
+pub(super) type Searches = HashMap<Ticket, PeerSearch>;
+
+/// A search that waits for peers.
+#[derive(Debug)]
+pub(super) struct PeerSearch {
+    query: Query,
+    findings: Findings,
+    /// The rank of the head that was told of each package.
+    told: BTreeMap<(PackageName, PeerId), Rank>,
+    /// How many packages each peer that has not finished has delivered so far.
+    delivered: HashMap<PeerId, usize>,
+    report: SearchReport,
+    timer: wheel::Key,
+}
+
+/// What this node knows itself.
+pub(super) struct Known {
+    /// As far as they are wanted, in the order that is wanted.
+    pub(super) hits: Vec<(Signed<Head>, Package)>,
+    /// How many match.
+    pub(super) total: usize,
+    /// Not everything was looked at that might match.
+    pub(super) truncated: bool,
+}
+
+impl PeerSearch {
+    /// Whether a package is what was searched for.
+    fn wants(&self, head: &Head, package: &Package) -> bool {
+        let releases = match &head.state {
+            HeadState::Live { releases, .. } => releases.as_slice(),
+            HeadState::Withdrawn { .. } => &[],
+        };
+        let current = releases.iter().filter(|release| !release.yanked);
+        let versions = current.map(|release| &release.version);
+        self.query.admits(&package.manifest, &package.owner, versions)
+            && relevance(&self.query, &package.manifest).is_some()
+    }
+
+    /// Tells the caller of a package, unless this head of it or a newer one was told.
+    fn tell(&mut self, head: &Signed<Head>, package: Package) {
+        let key = (head.name.clone(), head.owner);
+        if self.told.get(&key).is_none_or(|told| *told < head.rank()) {
+            self.told.insert(key, head.rank());
+            self.findings.hit(package);
+        }
+    }
+
+    /// What a peer is asked that has delivered so much.
+    fn request(&self, delivered: usize) -> Request {
+        let rest = self.query.limit.saturating_sub(delivered).max(1);
+        Request::Search(exchange::Search::of(&self.query, delivered, rest))
+    }
+
+    /// A peer has no more to say.
+    fn over(&mut self, peer: PeerId, how: Over) {
+        if self.delivered.remove(&peer).is_some() {
+            match how {
+                Over::Answered => self.report.answered.push(peer),
+                Over::Declined => self.report.declined.push(peer),
+                Over::Failed => self.report.failed.push(peer),
+            }
+        }
+    }
+}
+
+/// How a peer's part in a search ended.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Answered,
+    Declined,
+    Failed,
+}
+
+impl Engine {
+    /// What this node knows itself. What is no longer believed, or has expired, is left out.
+    pub(super) fn find(&self, now: Now, query: &Query) -> Known {
+        let index::Found { mut total, hits, truncated } = self.index.search(query);
+        let indexed = hits.len();
+        let hits: Vec<(Signed<Head>, Package)> = hits
+            .into_iter()
+            .filter_map(|(name, owner)| {
+                let listed = self.catalogue.get(&name, &owner, now.unix)?;
+                let source = if listed.is_own { Source::Own } else { Source::Cache };
+                let head = listed.head().filter(|head| !self.store.is_revoked(head))?;
+                let package = read::newest(&head, source)?;
+                Some((head, package))
+            })
+            .collect();
+        total -= indexed - hits.len();
+        Known { hits, total, truncated }
+    }
+
+    /// A caller searches what this node knows and what connected peers know.
+    pub(super) fn search_peers(&mut self, begin: Begin, query: Query, findings: Findings) {
+        let now = begin.now;
+        let query = Query { offset: 0, ..query };
+        let known = self.find(now, &query);
+        let (targets, unasked) = self.search_targets(MAX_ASKED);
+        let mut search = PeerSearch {
+            findings,
+            told: BTreeMap::new(),
+            delivered: targets.iter().map(|peer| (*peer, 0)).collect(),
+            report: SearchReport {
+                asked: targets.clone(),
+                unasked,
+                truncated: known.truncated || known.total > known.hits.len(),
+                ..SearchReport::default()
+            },
+            timer: self.wheel.insert(begin.deadline, Deadline::Search(begin.ticket)),
+            query,
+        };
+        for (head, package) in known.hits {
+            search.tell(&head, package);
+        }
+        let request = search.request(0);
+        self.searches.insert(begin.ticket, search);
+        for peer in targets {
+            self.ask(peer, Purpose::Searching(begin.ticket), &request);
+        }
+        self.end_search_if_over(begin.ticket);
+    }
+
+    /// A peer has answered a search, or will not.
+    pub(super) fn search_answered(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        question: Question,
+        response: Option<Response>,
+    ) {
+        let peer = question.peer;
+        if !self.searches.contains_key(&ticket) {
+            return;
+        }
+        let over = match response {
+            Some(Response::Hits { heads, more, .. }) => {
+                let told: Vec<(Signed<Head>, Package)> = heads
+                    .iter()
+                    .filter_map(|bytes| {
+                        let head = self.take_head(now, &question, bytes)?;
+                        let package = read::newest(&head, Source::Network)?;
+                        Some((head, package))
+                    })
+                    .collect();
+                let Some(search) = self.searches.get_mut(&ticket) else { return };
+                for (head, package) in told {
+                    // What does not match was not asked for.
+                    if search.wants(&head, &package) {
+                        search.tell(&head, package);
+                    }
+                }
+                let delivered = search.delivered.entry(peer).or_default();
+                *delivered += heads.len();
+                let delivered = *delivered;
+                if more && delivered < search.query.limit && !heads.is_empty() {
+                    let request = search.request(delivered);
+                    return self.ask(peer, Purpose::Searching(ticket), &request);
+                }
+                search.report.truncated |= more;
+                Over::Answered
+            }
+            Some(Response::Declined { .. }) => Over::Declined,
+            Some(_) | None => Over::Failed,
+        };
+        if let Some(search) = self.searches.get_mut(&ticket) {
+            search.over(peer, over);
+        }
+        self.end_search_if_over(ticket);
+    }
+
+    fn end_search_if_over(&mut self, ticket: Ticket) {
+        if self.searches.get(&ticket).is_some_and(|search| search.delivered.is_empty()) {
+            self.end_search(ticket);
+        }
+    }
+
+    /// Ends a search with what has come by now: all that was asked have answered, or its time is up.
+    pub(super) fn end_search(&mut self, ticket: Ticket) {
+        let Some(mut search) = self.drop_search(ticket) else { return };
+        let silent: Vec<PeerId> = search.delivered.keys().copied().collect();
+        silent.into_iter().for_each(|peer| search.over(peer, Over::Failed));
+        let end = search.findings.end(search.report);
+        self.count(EndedCall(CallKind::Search, end));
+        self.answered = true;
+    }
+
+    /// The caller has gone away, or is told something else.
+    pub(super) fn drop_search(&mut self, ticket: Ticket) -> Option<PeerSearch> {
+        let search = self.searches.remove(&ticket)?;
+        self.wheel.cancel(search.timer);
+        self.questions.drop_all(Purpose::Searching(ticket));
+        Some(search)
+    }
+
+    /// Answers everybody who searches with an error.
+    pub(super) fn fail_searches(&mut self, error: &Error) {
+        for (_, search) in std::mem::take(&mut self.searches) {
+            let end = search.findings.fail(error.clone());
+            self.count(EndedCall(CallKind::Search, end));
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Searches that ask connected peers too.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures::{Stream, StreamExt, channel::mpsc, stream::FusedStream};
+use libp2p::PeerId;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Error, Package, Query, Result,
+    command::{Cancels, Ticket},
+    counters::CallEnd,
+};
+
+/// A search among peers, under way: what is found, as it comes.
+///
+/// First come the packages that this node knows itself, best first, then those of each peer that answers, as they
+/// arrive. Each is the newest release of a head that was verified here: a peer can leave packages out, it cannot make any
+/// up. A package comes once, and again only if a peer has a newer head of it. The stream ends when every peer that was
+/// asked has answered or can answer no more, at the deadline at the latest; then [`report`](Self::report) says how much of
+/// the network that was. An error ends it as well.
+///
+/// Comes from [`Handle::search_peers`](crate::Handle::search_peers). Dropping it ends the search.
+///
+/// ```no_run
+/// use futures::StreamExt;
+/// use peerage::{Handle, Query};
+///
+/// async fn print(handle: &Handle) -> peerage::Result<()> {
+///     let mut search = handle.search_peers(Query::new().with_text("http server")).await?;
+///     while let Some(package) = search.next().await {
+///         println!("{}", package?.id);
+///     }
+///     if let Some(report) = search.report() && !report.is_complete() {
+///         println!("{} of {} peers answered", report.answered.len(), report.asked.len());
+///     }
+///     Ok(())
+/// }
+/// ```
+#[must_use = "a search does nothing unless it is polled, and ends when it is dropped"]
+#[derive(Debug)]
+pub struct Search {
+    query: Query,
+    findings: mpsc::UnboundedReceiver<Finding>,
+    state: State,
+    _node: CancelSearch,
+}
+
+#[derive(Debug)]
+enum State {
+    Running,
+    Ended(Option<SearchReport>),
+}
+
+/// What the node sends to a search.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    Hit(Box<Package>),
+    Ended(SearchReport),
+    Failed(Error),
+}
+
+/// Where findings go. How many there can be is bounded by the query's limit and the number of peers that are asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Findings(mpsc::UnboundedSender<Finding>);
+
+impl Findings {
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<Finding>) {
+        let (sender, receiver) = mpsc::unbounded();
+        (Self(sender), receiver)
+    }
+
+    /// Something was found. Whether anybody still wants to know shows when the search ends.
+    pub(crate) fn hit(&self, package: Package) {
+        let _ = self.0.unbounded_send(Finding::Hit(Box::new(package)));
+    }
+
+    /// The search has ended, and how the call has by that.
+    pub(crate) fn end(self, report: SearchReport) -> CallEnd {
+        let sent = self.0.unbounded_send(Finding::Ended(report));
+        sent.map_or(CallEnd::Cancelled, |()| CallEnd::Answered)
+    }
+
+    pub(crate) fn fail(self, error: Error) -> CallEnd {
+        let end = CallEnd::of(&error);
+        self.0.unbounded_send(Finding::Failed(error)).map_or(CallEnd::Cancelled, |()| end)
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// How much of the network an answer covers. What is left out, and why, is always said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SearchReport {
+    /// The peers that were asked, in the order in which they were chosen: by reputation, then the time that a message
+    /// takes to them and back, then declared distance.
+    pub asked: Vec<PeerId>,
+    /// Those whose answer has come whole.
+    pub answered: Vec<PeerId>,
+    /// Those that did not want to answer: they do not search for others, or this node has asked too much of them.
+    pub declined: Vec<PeerId>,
+    /// Those that had not answered at the deadline, broke off, or said what cannot be read.
+    pub failed: Vec<PeerId>,
+    /// Connected peers that were not asked, since enough others were.
+    pub unasked: u32,
+    /// Some peer, or this node, knows more that matches than the query's limit, or than it looks through for one query.
+    pub truncated: bool,
+}
+
+impl SearchReport {
+    /// Whether this is all that this node and the peers connected with it know of. It still need not be all that there
+    /// is: packages that none of them has heard of are not found.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.answered.len() == self.asked.len() && self.unasked == 0 && !self.truncated
+    }
+}
+
+impl Search {
+    pub(crate) fn new(
+        query: Query,
+        findings: mpsc::UnboundedReceiver<Finding>,
+        node: CancelSearch,
+    ) -> Self {
+        Self { query, findings, state: State::Running, _node: node }
+    }
+
+    /// How much of the network was reached. None before the stream has ended, and where it ended with an error.
+    #[must_use]
+    pub fn report(&self) -> Option<&SearchReport> {
+        match &self.state {
+            State::Running => None,
+            State::Ended(report) => report.as_ref(),
+        }
+    }
+
+    /// Waits for the end. Answers with everything that was found, each package once with its newest head, in the
+    /// query's order and no more than its limit, and with how much of the network that is.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::ShuttingDown`].
+    pub async fn finish(mut self) -> Result<(Vec<Package>, SearchReport)> {
+        let mut found: Vec<Package> = Vec::new();
+        while let Some(package) = self.next().await {
+            let package = package?;
+            match found.iter_mut().find(|known| is_same(known, &package)) {
+                Some(known) => *known = package,
+                None => found.push(package),
+            }
+        }
+        self.query.sort_packages(&mut found);
+        let cut = found.len() > self.query.limit;
+        found.truncate(self.query.limit);
+        match &mut self.state {
+            State::Ended(Some(report)) => {
+                report.truncated |= cut;
+                Ok((found, std::mem::take(report)))
+            }
+            State::Ended(None) | State::Running => Err(Error::ShuttingDown),
+        }
+    }
+}
+
+fn is_same(one: &Package, other: &Package) -> bool {
+    one.owner == other.owner && one.id.name() == other.id.name()
+}
+
+impl Stream for Search {
+    type Item = Result<Package>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let State::Ended(_) = self.state {
+            return Poll::Ready(None);
+        }
+        let (item, state) = match ready!(self.findings.poll_next_unpin(cx)) {
+            Some(Finding::Hit(package)) => return Poll::Ready(Some(Ok(*package))),
+            Some(Finding::Ended(report)) => (None, State::Ended(Some(report))),
+            Some(Finding::Failed(error)) => (Some(Err(error)), State::Ended(None)),
+            // The node is gone.
+            None => (Some(Err(Error::ShuttingDown)), State::Ended(None)),
+        };
+        self.state = state;
+        Poll::Ready(item)
+    }
+}
+
+impl FusedStream for Search {
+    fn is_terminated(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+}
+
+/// Ends the search in the node when its caller drops it. One that has ended is not there any more.
+#[derive(Debug)]
+pub(crate) struct CancelSearch {
+    pub(crate) cancels: Cancels,
+    pub(crate) ticket: Ticket,
+}
+
+impl Drop for CancelSearch {
+    fn drop(&mut self) {
+        self.cancels.push(self.ticket);
+    }
+}
