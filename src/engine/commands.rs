@@ -63,7 +63,9 @@ impl Engine {
             Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
             Command::Snapshot { reply } => {
                 let snapshot = self.store.snapshot(self.pins.all());
-                let snapshot = snapshot.with_outbox(self.outbox.unheard());
+                let snapshot = snapshot
+                    .with_outbox(self.outbox.unheard())
+                    .with_catalogue(self.catalogue.heads_of_others(now.unix));
                 uncounted(reply.send(Ok(Box::new(snapshot))));
             }
             Command::Subscribe { topic, reply } => uncounted(reply.send(self.subscribe(topic))),

@@ -3,13 +3,16 @@
 use libp2p::PeerId;
 
 use super::{
-    Engine, Now,
+    Deadline, Engine, Now,
     catalogue::{Arrival, Insertion, Interest, Outcome},
 };
 use crate::{
     PackageName,
     record::{Head, HeadState, Record, RecordKey, Signed},
 };
+
+/// How many heads of a snapshot are verified in one go: a few milliseconds' work.
+const RESTORED_AT_ONCE: usize = 64;
 
 impl Engine {
     /// Lists a verified head, which this peer has delivered. Of this node's own packages it has the heads itself; what
@@ -36,6 +39,31 @@ impl Engine {
         let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
         tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
         self.index(head, inserted);
+    }
+
+    /// Verifies some more heads of an earlier life's catalogue, and lists them. Nobody is told of them again. Before that is
+    /// done, the catalogue is not compared with anybody's.
+    pub(super) fn restore_listed(&mut self, now: Now) {
+        for _ in 0..RESTORED_AT_ONCE {
+            let Some(bytes) = self.restoring.pop_front() else { break };
+            match self.store.verify_announcement(&bytes, now.unix) {
+                Ok(head) => {
+                    self.store.raise_high_water(&head);
+                    if head.owner == self.owner {
+                        continue;
+                    }
+                    self.list_as(now, &head, None, Interest::Heard);
+                    self.catalogue.tell(&head.name, &head.owner);
+                }
+                Err(rejected) => tracing::debug!(%rejected, "head of a snapshot dropped"),
+            }
+        }
+        if self.restoring.is_empty() {
+            self.next_session(now);
+        } else {
+            let soon = now.mono.saturating_add(self.config.sweep_granularity);
+            self.wheel.insert(soon, Deadline::Restore);
+        }
     }
 
     /// The index follows the catalogue.

@@ -174,8 +174,12 @@ enum Deadline {
     Rejoin,
     /// Connections with this peer are refused no longer.
     Pardon(Box<PeerId>),
+    /// More of an earlier life's catalogue is to be verified.
+    Restore,
     /// The catalogue is to be compared with somebody's.
     Reconcile,
+    /// This peer is to be asked again what it has.
+    Greet(Box<PeerId>),
     /// The session that compares it has waited long enough.
     Session,
     /// A caller's search among peers must end now.
@@ -214,6 +218,8 @@ pub(crate) struct Engine {
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
+    /// Heads of an earlier life's catalogue that have not been verified yet.
+    restoring: VecDeque<Arc<[u8]>>,
     /// What is in the catalogue, by its words.
     index: Index,
     /// Connected peers as those with whom the catalogue is compared, and the session that is under way with one.
@@ -327,6 +333,7 @@ impl Engine {
                 Load { packages: limits.catalogue_packages, bytes: limits.catalogue_bytes },
                 config.coverage.clone(),
             ),
+            restoring: VecDeque::new(),
             index: Index::default(),
             neighbours: Neighbours::default(),
             session: None,
@@ -375,6 +382,7 @@ impl Engine {
                 Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
             }
         }
+        self.restoring = snapshot.catalogue().iter().cloned().collect();
         self.resuming = self.store.published_by(&self.local, &self.owner);
         Ok(())
     }
@@ -387,6 +395,7 @@ impl Engine {
         self.actions.push_back(Action::Subscribe { topic });
         self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
         self.reconcile_later(now);
+        self.restore_listed(now);
         self.dial_bootstrap();
     }
 
@@ -437,7 +446,13 @@ impl Engine {
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
             Deadline::Pardon(peer) => self.pardon(&peer),
+            Deadline::Restore => self.restore_listed(now),
             Deadline::Reconcile => self.reconcile_in_turn(now),
+            Deadline::Greet(peer) => {
+                if self.peers.is_connected(&peer) && !self.closed {
+                    self.greet(now, *peer);
+                }
+            }
             Deadline::Session => self.session_timed_out(now),
             Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => {

@@ -19,6 +19,8 @@ pub(super) struct Neighbour {
     pub(super) compared: Option<Duration>,
     /// It has said that it does not want to be asked before.
     pub(super) not_before: Duration,
+    /// How often a comparison has found nothing although something was to differ.
+    pub(super) doubts: u8,
     /// The shortest time that a greeting and its answer have taken.
     pub(super) round_trip: Option<Duration>,
 }

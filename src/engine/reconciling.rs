@@ -36,8 +36,14 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// The longest that a peer can have itself left alone for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// For how long a sorted list of the catalogue is used although the catalogue has changed.
-const LISTED_FOR: Duration = Duration::from_secs(2);
+/// For how long a sorted list of the catalogue is used although the catalogue has changed, for each head in it: so that
+/// lists are made for no more than a small part of the time.
+const LISTED_FOR: Duration = Duration::from_micros(20);
+
+/// Catalogues that seemed to be the same although the peer had said that they are not are compared again after this
+/// time, so often at the most: one of them may have been a moment old.
+const DOUBT: Duration = Duration::from_secs(5);
+const MAX_DOUBTS: u8 = 3;
 
 /// What a node can do, in its hello: it answers searches.
 const FEATURE_SEARCH: u64 = 1;
@@ -50,6 +56,8 @@ pub(super) struct Running {
     /// When it is given up.
     timer: wheel::Key,
     ends: Duration,
+    /// Whether it has found anything to exchange.
+    found: bool,
 }
 
 /// What a session is doing.
@@ -76,6 +84,12 @@ pub(super) struct Listing {
     generation: u64,
     made: Duration,
     items: Arc<Items>,
+}
+
+impl Listing {
+    fn lasts(&self) -> Duration {
+        LISTED_FOR.saturating_mul(u32::try_from(self.items.len()).unwrap_or(u32::MAX))
+    }
 }
 
 impl Engine {
@@ -171,7 +185,7 @@ impl Engine {
 
     /// Begins the next session, unless one is under way.
     pub(super) fn next_session(&mut self, now: Now) {
-        while self.session.is_none() && !self.closed {
+        while self.session.is_none() && self.restoring.is_empty() && !self.closed {
             let Some(peer) = self.neighbours.dequeue() else { return };
             self.begin_session(now, peer);
         }
@@ -200,6 +214,7 @@ impl Engine {
             && *hello.digest.as_bytes() == self.catalogue.digest_sum();
         let theirs = hello.packages;
         if is_same {
+            neighbour.doubts = 0;
             return self.compared(now, &peer);
         }
         let items = self.listed(now, &slice);
@@ -214,7 +229,8 @@ impl Engine {
         let timer = self.wheel.insert(now.mono.saturating_add(PATIENCE), Deadline::Session);
         let ends = now.mono.saturating_add(LONGEST);
         self.counters.reconciliation.sessions += 1;
-        self.session = Some(Running { peer, course, timer, ends });
+        let found = !matches!(course, Course::Comparing(_));
+        self.session = Some(Running { peer, course, timer, ends, found });
     }
 
     /// The peer has answered the session's question, or will not.
@@ -246,6 +262,7 @@ impl Engine {
                         self.ask(peer, Purpose::Reconciling, &Request::Compare { slice, message });
                     }
                     Step::Done { need, have, complete } => {
+                        running.found = !need.is_empty() || !have.is_empty();
                         let fetching = Fetching::new(need);
                         let (have, more) = (have.into(), !complete);
                         running.course = Course::Fetching { fetching, have, more };
@@ -387,10 +404,14 @@ impl Engine {
             have.clear();
             return self.ask(peer, Purpose::Reconciling, &Request::Offer { digests });
         }
-        if let Some(running) = self.session.take() {
+        let ended = self.session.take();
+        if let Some(running) = &ended {
             self.wheel.cancel(running.timer);
         }
         self.compared(now, &peer);
+        if ended.is_some_and(|running| !running.found) {
+            self.doubt(now, peer);
+        }
         if more {
             self.neighbours.enqueue(peer);
         }
@@ -426,6 +447,16 @@ impl Engine {
         }
     }
 
+    /// Nothing was found that differs, and yet a session was held because something does.
+    fn doubt(&mut self, now: Now, peer: PeerId) {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        if neighbour.doubts < MAX_DOUBTS {
+            neighbour.doubts += 1;
+            let later = now.mono.saturating_add(DOUBT);
+            self.wheel.insert(later, Deadline::Greet(Box::new(peer)));
+        }
+    }
+
     fn slice_with(&self, peer: &PeerId) -> Coverage {
         let theirs = self.neighbours.get(peer).and_then(|neighbour| neighbour.hello());
         theirs.map_or(Coverage::None, |hello| self.config.coverage.intersection(&hello.coverage))
@@ -437,7 +468,7 @@ impl Engine {
         let generation = self.catalogue.generation();
         if let Some(listing) = self.listings.iter().find(|listing| listing.slice == *slice)
             && (listing.generation == generation
-                || now.mono < listing.made.saturating_add(LISTED_FOR))
+                || now.mono < listing.made.saturating_add(listing.lasts()))
         {
             return Arc::clone(&listing.items);
         }

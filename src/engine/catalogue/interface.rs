@@ -1,12 +1,10 @@
 //! What goes into the catalogue and what comes out of it, as values.
 
-use std::sync::Arc;
-
 use libp2p::PeerId;
 
 use super::entry::{Entry, Listing, Standing};
 use crate::{
-    Digest, PackageName,
+    PackageName,
     record::{Head, Rank, Signed},
 };
 
@@ -71,10 +69,10 @@ pub(crate) struct Listed<'a> {
     pub(crate) name: &'a PackageName,
     /// The signed bytes, as they were received.
     #[cfg(test)]
-    pub(crate) bytes: &'a Arc<[u8]>,
+    pub(crate) bytes: &'a std::sync::Arc<[u8]>,
     /// The digest of the body, which identifies the head.
     #[cfg(test)]
-    pub(crate) digest: Digest,
+    pub(crate) digest: crate::Digest,
     pub(crate) rank: Rank,
     /// Unix seconds.
     #[cfg(test)]

@@ -300,6 +300,12 @@ impl Catalogue {
         self.valid(unix).filter(|entry| !entry.listing.rank.withdrawn).map(Listed::from)
     }
 
+    /// The bytes of all heads but this node's own, withdrawals among them.
+    pub(crate) fn heads_of_others(&self, unix: u64) -> Vec<Arc<[u8]>> {
+        let others = self.valid(unix).filter(|entry| entry.standing != Standing::Own);
+        others.map(|entry| Arc::clone(&entry.listing.bytes)).collect()
+    }
+
     /// Changes with everything that [`items`](Self::items) tells, but for what time alone changes.
     pub(crate) fn generation(&self) -> u64 {
         self.generation

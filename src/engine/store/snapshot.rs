@@ -20,8 +20,8 @@ const FORMAT: u8 = 1;
 const CHECKSUM_BYTES: usize = 32;
 
 /// What a node knows and would not know again after a restart: the records that it holds for the network and has
-/// published itself, how far each package and each owner's epochs had come that it has seen, whom bare names mean, and
-/// the announcements that nobody has heard yet.
+/// published itself, how far each package and each owner's epochs had come that it has seen, whom bare names mean, the
+/// announcements that nobody has heard yet, and the catalogue.
 ///
 /// [`Handle::snapshot`](crate::Handle::snapshot) takes one, at shutdown and now and then in between;
 /// [`NodeBuilder::with_snapshot`](crate::NodeBuilder::with_snapshot) starts a node from it. What the old node
@@ -33,7 +33,8 @@ const CHECKSUM_BYTES: usize = 32;
 /// not these.
 ///
 /// Its size is that of the records, at most [`Limits::store_bytes`](crate::Limits::store_bytes) and this node's
-/// own, and up to 120 bytes for each package, pin and record.
+/// own, at most [`Limits::catalogue_bytes`](crate::Limits::catalogue_bytes) of the catalogue, and up to 120 bytes for
+/// each package, pin and record.
 ///
 /// ```
 /// use peerage::Snapshot;
@@ -55,6 +56,8 @@ pub struct Snapshot {
     pins: Vec<(PackageName, PeerId)>,
     epochs: Vec<(PeerId, u32)>,
     outbox: Vec<Unheard>,
+    /// The heads in the catalogue, as they were signed.
+    catalogue: Vec<Arc<[u8]>>,
 }
 
 /// An announcement that nobody had heard. What was read from a file is not verified.
@@ -85,6 +88,7 @@ const MARKS: u8 = 2;
 const PINS: u8 = 3;
 const EPOCHS: u8 = 4;
 const OUTBOX: u8 = 5;
+const CATALOGUE: u8 = 6;
 
 #[derive(Serialize, Deserialize)]
 struct RecordWire<'a> {
@@ -122,6 +126,11 @@ struct UnheardWire<'a> {
     topic: &'a str,
     data: &'a [u8],
     package: Option<&'a str>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HeadWire<'a> {
+    bytes: &'a [u8],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -163,6 +172,9 @@ impl Snapshot {
         section(&mut bytes, OUTBOX, self.outbox.iter(), |out, unheard| {
             let package = unheard.package.as_ref().map(PackageName::as_str);
             append(out, &UnheardWire { topic: &unheard.topic, data: &unheard.data, package });
+        });
+        section(&mut bytes, CATALOGUE, self.catalogue.iter(), |out, head| {
+            append(out, &HeadWire { bytes: head });
         });
         let checksum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&checksum);
@@ -207,6 +219,7 @@ impl Snapshot {
             pins: Vec::new(),
             epochs: Vec::new(),
             outbox: Vec::new(),
+            catalogue: Vec::new(),
         }
     }
 
@@ -250,6 +263,13 @@ impl Snapshot {
                 });
                 Ok(())
             }),
+            CATALOGUE => each(body, |wire: HeadWire<'_>| {
+                if wire.bytes.len() > MAX_RECORD_BYTES {
+                    return Err(malformed());
+                }
+                self.catalogue.push(wire.bytes.into());
+                Ok(())
+            }),
             _ => Err(invalid("was written by a later version")),
         }
     }
@@ -273,6 +293,15 @@ impl Snapshot {
     pub(crate) fn with_outbox(self, outbox: Vec<Unheard>) -> Self {
         Self { outbox, ..self }
     }
+
+    /// The heads that were in the catalogue.
+    pub(crate) fn catalogue(&self) -> &[Arc<[u8]>] {
+        &self.catalogue
+    }
+
+    pub(crate) fn with_catalogue(self, catalogue: Vec<Arc<[u8]>>) -> Self {
+        Self { catalogue, ..self }
+    }
 }
 
 impl fmt::Debug for Snapshot {
@@ -284,6 +313,7 @@ impl fmt::Debug for Snapshot {
             .field("pins", &self.pins.len())
             .field("epochs", &self.epochs.len())
             .field("outbox", &self.outbox.len())
+            .field("catalogue", &self.catalogue.len())
             .finish()
     }
 }
