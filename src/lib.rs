@@ -143,8 +143,8 @@ pub use net::{
 };
 pub use node::{Node, NodeBuilder};
 pub use package::{
-    Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Matching, Package,
-    PackageId, PackageName, Query, Receipt, Sort, Source, VersionInfo, Versions,
+    Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Match, Package, PackageId,
+    PackageName, Query, Receipt, Sort, Source, VersionInfo, Versions,
 };
 pub use record::NetworkName;
 pub use registry::{Registry, RegistryMetadata};
@@ -154,7 +154,7 @@ pub use search::{Search, SearchReport};
 /// in any release.
 #[doc(hidden)]
 pub mod bench_support {
-    pub use crate::engine::{compared, filled, indexed, wheel};
+    pub use crate::engine::{compared, filled, index, wheel};
 }
 
 /// The examples of the README are compiled and run with the other documentation tests.

@@ -112,7 +112,8 @@ pub struct RegistryMetadata {
     pub own_packages: u32,
     /// Packages of others in its catalogue: those that it has heard of, withdrawn ones not counted.
     pub known_packages: u32,
-    /// The size of those packages' heads, in bytes on the wire.
+    /// The size of all heads in the catalogue, withdrawn and own ones among them, with their keywords, in bytes: what
+    /// [`Limits::catalogue_bytes`](crate::Limits::catalogue_bytes) bounds.
     pub catalogue_bytes: u64,
     /// Which packages of others the catalogue is about.
     pub coverage: Coverage,

@@ -1,6 +1,7 @@
 //! Searches that ask connected peers too.
 
 use std::{
+    cmp::Reverse,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -10,9 +11,10 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Package, Query, Result,
+    Error, Package, Query, Result, Sort,
     command::{Cancels, Ticket},
     counters::CallEnd,
+    engine::index::relevance,
 };
 
 /// A search among peers, under way: what is found, as it comes.
@@ -154,7 +156,7 @@ impl Search {
                 None => found.push(package),
             }
         }
-        self.query.sort_packages(&mut found);
+        self.query.sort_found(&mut found);
         let cut = found.len() > self.query.limit;
         found.truncate(self.query.limit);
         match &mut self.state {
@@ -163,6 +165,21 @@ impl Search {
                 Ok((found, std::mem::take(report)))
             }
             State::Ended(None) | State::Running => Err(Error::ShuttingDown),
+        }
+    }
+}
+
+impl Query {
+    /// Puts packages of any origin in the order that is wanted. `Updated` is not known of packages alone: they keep the
+    /// order in which they came.
+    fn sort_found(&self, packages: &mut [Package]) {
+        let name = |package: &Package| (package.id.name().clone(), package.owner);
+        match self.sort {
+            Sort::Relevance => packages.sort_by_cached_key(|package| {
+                (Reverse(relevance(self, &package.manifest)), name(package))
+            }),
+            Sort::Name => packages.sort_by_cached_key(name),
+            Sort::Updated => {}
         }
     }
 }

@@ -19,6 +19,7 @@ mod lookups;
 mod reconcile;
 mod records;
 mod report;
+mod search;
 mod shelf_rows;
 mod waiting_rows;
 mod wheel;
@@ -29,6 +30,8 @@ mod client;
 mod dispatch;
 #[path = "../subjects/network.rs"]
 mod network;
+#[path = "../subjects/packages.rs"]
+mod packages;
 #[path = "../subjects/raw.rs"]
 mod raw;
 #[path = "../subjects/timers.rs"]
@@ -39,7 +42,7 @@ mod waiting;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 11] = [
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 12] = [
     dispatch_rows::rows,
     shelf_rows::rows,
     wheel::rows,
@@ -50,6 +53,7 @@ const FAMILIES: [fn(&mut Report) -> Outcome<()>; 11] = [
     crowd::rows,
     first_record::rows,
     records::rows,
+    search::rows,
     reconcile::rows,
 ];
 

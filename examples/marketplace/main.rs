@@ -28,6 +28,7 @@ use tracing_subscriber::EnvFilter;
 
 mod calls;
 mod cargo_toml;
+mod late;
 mod listing;
 mod peer;
 mod report;
@@ -87,6 +88,7 @@ fn run(options: &Options) -> Result<usize, Box<dyn Error>> {
     let listings = listing::distribute(manifests, &owners);
     let mut market = Market { peers, watches, listings };
     block_on(market.run(&mut report));
+    block_on(market.join_late(&config, &mut report));
     stop(market.peers, &mut report);
     io::stdout().write_all(report.render(begun.elapsed()).as_bytes())?;
     Ok(report.failed())

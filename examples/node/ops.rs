@@ -2,8 +2,8 @@
 
 use peerage::{
     Announcement, ConnectedPeer, Error, Freshness, Handle, Manifest, Multiaddr, Package, PackageId,
-    PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Result, Versions,
-    semver::Version,
+    PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Result,
+    SearchReport, Versions, semver::Version,
 };
 use serde::Serialize;
 
@@ -58,6 +58,8 @@ pub(crate) enum Answer {
     Versions(Versions),
     Packages {
         packages: Vec<Package>,
+        /// How much of the network has answered.
+        coverage: SearchReport,
     },
     Metadata(Box<RegistryMetadata>),
     Peers {
@@ -107,7 +109,10 @@ impl Request {
                 Answer::Package(Box::new(handle.get_package(package).await?))
             }
             Self::Versions(package) => Answer::Versions(handle.list_versions(package).await?),
-            Self::Search(query) => Answer::Packages { packages: handle.search(query).await? },
+            Self::Search(query) => {
+                let (packages, coverage) = handle.search_peers(query).await?.finish().await?;
+                Answer::Packages { packages, coverage }
+            }
             Self::Yank { package, version } => {
                 Answer::Receipt(handle.yank(own(handle, package)?, version).await?)
             }

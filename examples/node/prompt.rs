@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs::File, io::Read};
 
 use peerage::{
     Announcement, Direction, Event, Freshness, Manifest, Package, Query, Receipt, Reputation,
-    Result, Source,
+    Result, SearchReport, Source,
 };
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(crate) const HELP: &str = "commands:
   get [OWNER/]NAME[@VERSION]   the newest release, or the one named; then, if you like, how many
                                replicas are to be heard: first, all, or a number
   versions [OWNER/]NAME        all its releases
-  search [WORDS] [#KEYWORD]    packages of this peer, and announced by others
+  search [WORDS] [#KEYWORD]    packages that this peer and those connected know of
   yank NAME VERSION            no longer recommend a release of yours
   unregister NAME              withdraw a package of yours, for good
   pin NAME OWNER | unpin NAME  decide whom a bare name means
@@ -181,14 +181,16 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
             }
             Ok(())
         }
-        Answer::Packages { packages } if packages.is_empty() => writeln!(out, "nothing found"),
-        Answer::Packages { packages } => {
+        Answer::Packages { packages, coverage } => {
+            if packages.is_empty() {
+                writeln!(out, "nothing found")?;
+            }
             for Package { manifest, owner, .. } in packages {
                 let described = manifest.description.lines().next().unwrap_or_default();
                 writeln!(out, "{} {}  {described}", manifest.name, manifest.version)?;
                 writeln!(out, "    of {owner}")?;
             }
-            Ok(())
+            write_coverage(out, coverage)
         }
         Answer::Peers { peers } if peers.is_empty() => writeln!(out, "no peer is connected"),
         Answer::Peers { peers } => {
@@ -230,6 +232,27 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
         }
         Answer::Stopped {} => Ok(()),
     }
+}
+
+/// How much of the network has answered a search.
+fn write_coverage(out: &mut String, coverage: &SearchReport) -> std::fmt::Result {
+    let SearchReport { asked, answered, declined, failed, unasked, truncated, .. } = coverage;
+    write!(out, "  {} of {} peers answered", answered.len(), asked.len())?;
+    if !declined.is_empty() {
+        write!(out, ", {} declined", declined.len())?;
+    }
+    if !failed.is_empty() {
+        write!(out, ", {} did not", failed.len())?;
+    }
+    if *unasked > 0 {
+        write!(out, ", {unasked} were not asked")?;
+    }
+    let rest = match (coverage.is_complete(), truncated) {
+        (true, _) => ": complete",
+        (false, true) => "; more packages match",
+        (false, false) => "; there may be more",
+    };
+    writeln!(out, "{rest}")
 }
 
 fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {

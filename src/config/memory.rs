@@ -29,9 +29,9 @@ const ENTRY: u64 = KIB / 2;
 /// peer of their own, and rounded up.
 const LISTED: u64 = 3 * KIB / 2;
 
-/// What the search index takes for an entry of the catalogue, and for a byte of it.
-const INDEXED: u64 = 0;
-const INDEXED_BYTE: u64 = 0;
+/// What the search index takes for a byte of the catalogue, where every word is one that no other package has. Reckoned:
+/// a manifest of 6 KiB in such words takes 16 KiB.
+const INDEXED_BYTE: u64 = 3;
 
 /// A call that waits, and a command that stands in the queue. What a caller wants registered is the caller's.
 const CALL: u64 = KIB;
@@ -97,7 +97,7 @@ impl Config {
     /// |--|--|
     /// | `store` | the lesser of `store_records` × (8 KiB + 96 KiB) and `store_bytes` × 15 + `store_records` × 4 KiB |
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
-    /// | `catalogue` | the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 1½ KiB |
+    /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 1½ KiB |
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 28,672) × ½ KiB |
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
     /// | `queries` | `running_queries` × 4 MiB |
@@ -167,7 +167,7 @@ impl Config {
             catalogue: times(catalogue_packages, RECORD + KIB)
                 .min(bytes(catalogue_bytes))
                 .saturating_mul(1 + INDEXED_BYTE)
-                .saturating_add(times(catalogue_packages, LISTED + INDEXED)),
+                .saturating_add(times(catalogue_packages, LISTED)),
             marks: [
                 remembered_sequences,
                 remembered_peers,

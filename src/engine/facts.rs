@@ -294,7 +294,8 @@ impl Engine {
         let from = news.from();
         let key = head.key();
         self.confront_known(now, &key, head);
-        if self.publishes(head) {
+        let is_own = head.owner == self.owner && head.signer() == self.local;
+        if is_own || self.publishes(head) {
             // Should it come from a publisher who has replaced this one, nothing more is signed here.
             self.store.raise_epochs(&Record::Head(head.clone()));
             self.doubt_own(head);

@@ -75,16 +75,20 @@ impl Engine {
         match &head.state {
             HeadState::Live { latest, releases, .. } => {
                 let current = releases.iter().filter(|release| !release.yanked);
-                let versions = current.map(|release| release.version.clone());
+                let versions = current.map(|release| &release.version);
                 self.index.insert(head.owner, latest, versions, head.validity.issued);
             }
-            HeadState::Withdrawn { .. } => self.index.remove(&head.name, &head.owner),
+            HeadState::Withdrawn { .. } => {
+                self.index.remove(&head.name, &head.owner);
+            }
         }
     }
 
     /// These packages are listed no more.
     pub(super) fn unlisted(&mut self, gone: &[(PackageName, PeerId)]) {
-        gone.iter().for_each(|(name, owner)| self.index.remove(name, owner));
+        for (name, owner) in gone {
+            self.index.remove(name, owner);
+        }
     }
 
     /// Lists the head of a package that this node publishes.

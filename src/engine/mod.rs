@@ -55,8 +55,7 @@ mod equivocations;
 mod facts;
 pub mod filled;
 mod identity;
-mod index;
-pub mod indexed;
+pub mod index;
 mod interface;
 mod listing;
 mod lookups;
@@ -334,7 +333,7 @@ impl Engine {
                 config.coverage.clone(),
             ),
             restoring: VecDeque::new(),
-            index: Index::default(),
+            index: Index::new(),
             neighbours: Neighbours::default(),
             session: None,
             listings: Vec::new(),

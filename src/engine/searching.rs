@@ -16,7 +16,6 @@ use crate::{
     command::Ticket,
     counters::{CallKind, EndedCall},
     exchange::{self, Request, Response},
-    package::relevance::relevance,
     record::{Head, HeadState, Rank, Signed},
     search::{Findings, SearchReport},
 };
@@ -59,8 +58,8 @@ impl PeerSearch {
         };
         let current = releases.iter().filter(|release| !release.yanked);
         let versions = current.map(|release| &release.version);
-        self.query.admits(&package.manifest, &package.owner, versions)
-            && relevance(&self.query, &package.manifest).is_some()
+        self.query.accepts(&package.manifest, &package.owner, versions)
+            && index::relevance(&self.query, &package.manifest).is_some()
     }
 
     /// Tells the caller of a package, unless this head of it or a newer one was told.
@@ -105,8 +104,8 @@ impl Engine {
         let indexed = hits.len();
         let hits: Vec<(Signed<Head>, Package)> = hits
             .into_iter()
-            .filter_map(|(name, owner)| {
-                let listed = self.catalogue.get(&name, &owner, now.unix)?;
+            .filter_map(|hit| {
+                let listed = self.catalogue.get(&hit.name, &hit.owner, now.unix)?;
                 let source = if listed.is_own { Source::Own } else { Source::Cache };
                 let head = listed.head().filter(|head| !self.store.is_revoked(head))?;
                 let package = read::newest(&head, source)?;

@@ -3,7 +3,7 @@ use libp2p::PeerId;
 use crate::{
     Error, Result,
     package::{
-        Manifest, Matching, Query, Sort,
+        Manifest, Match, Query, Sort,
         text::{check_count, check_line, check_some_line},
         validate::check_keyword,
     },
@@ -15,7 +15,7 @@ pub(crate) struct Search {
     /// Words to look for, at most 256 bytes on one line.
     pub(crate) text: Option<String>,
     /// Whether all of the words have to be found.
-    pub(crate) matching: Matching,
+    pub(crate) matching: Match,
     /// Keywords that the package must all have, at most 16.
     pub(crate) keywords: Vec<String>,
     /// Whose packages to search.
@@ -37,7 +37,7 @@ impl Default for Search {
     fn default() -> Self {
         Self {
             text: None,
-            matching: Matching::All,
+            matching: Match::All,
             keywords: Vec::new(),
             owner: None,
             license: None,

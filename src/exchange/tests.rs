@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Coverage, Digest, GeoLocation, Matching, NetworkName, Sort,
+    Coverage, Digest, GeoLocation, Match, NetworkName, Sort,
     record::{Hello, Location, Rejected, Signed},
 };
 
@@ -38,7 +38,7 @@ fn hello() -> Signed<Hello> {
 fn search() -> Search {
     Search {
         text: Some("http serv\u{e9}".into()),
-        matching: Matching::Any,
+        matching: Match::Any,
         keywords: vec!["async".into()],
         owner: Some(peer(2)),
         license: Some("MIT".into()),

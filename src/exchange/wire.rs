@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{FORMAT, MAX_COMPARISON_BYTES, MAX_FETCHED, MAX_OFFERED, Request, Response, Search};
 use crate::{
     Digest, Error, Result,
-    package::{Manifest, Matching, Query, Sort},
+    package::{Manifest, Match, Query, Sort},
     record::{
         MAX_RECORD_BYTES, Rejected,
         codec::{self, Bytes, List, Text},
@@ -155,8 +155,8 @@ impl<'a> SearchWire<'a> {
         Ok(Self {
             text: search.text.as_deref().map(Text::of),
             matching: match search.matching {
-                Matching::All => MatchingWire::All,
-                Matching::Any => MatchingWire::Any,
+                Match::All => MatchingWire::All,
+                Match::Any => MatchingWire::Any,
             },
             keywords: List(search.keywords.iter().map(|keyword| Text::of(keyword)).collect()),
             owner: search.owner.as_ref().map(key_of).transpose()?,
@@ -176,8 +176,8 @@ impl<'a> SearchWire<'a> {
         let search = Search {
             text: self.text.map(Text::into_string),
             matching: match self.matching {
-                MatchingWire::All => Matching::All,
-                MatchingWire::Any => Matching::Any,
+                MatchingWire::All => Match::All,
+                MatchingWire::Any => Match::Any,
             },
             keywords: self.keywords.0.into_iter().map(Text::into_string).collect(),
             owner: self.owner.as_ref().map(owner_of).transpose()?,

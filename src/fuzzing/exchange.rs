@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use libp2p::identity::Keypair;
 
 use crate::{
-    Coverage, Digest, Matching, NetworkName, Sort,
+    Coverage, Digest, Match, NetworkName, Sort,
     engine::reconcile::{
         Item, Items, MAX_FOUND, MAX_MESSAGE_BYTES, MAX_ROUNDS, Session, Step, answer,
     },
@@ -129,7 +129,7 @@ pub fn frames() -> Vec<Vec<u8>> {
     let reply = answer(&items(10..120, false), &question).unwrap_or_default();
     let search = Search {
         text: Some("http server".into()),
-        matching: Matching::Any,
+        matching: Match::Any,
         keywords: vec!["async".into()],
         owner: Some(peer),
         license: Some("MIT".into()),

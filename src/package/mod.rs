@@ -12,10 +12,8 @@ mod name;
 mod owner;
 mod published;
 mod query;
-pub(crate) mod relevance;
 pub(crate) mod text;
 pub(crate) mod validate;
-pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +26,8 @@ pub use manifest::{Dependency, Manifest};
 pub use name::PackageName;
 pub use owner::{owner_from_key, owner_key};
 pub use published::{Announcement, Package, Receipt, Source, VersionInfo, Versions};
-pub use query::{Matching, Query, Sort};
+pub use query::{Match, Query, Sort};
+pub(crate) use query::{fold_license, license_tokens};
 pub(crate) use validate::Origin;
 
 /// Serialises a type as the string it displays, and reads it back through `FromStr`, so that what

@@ -3,103 +3,116 @@ use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Manifest, Package,
-    relevance::{NAME_AS_TYPED, relevance},
+    Manifest,
     text::{check_line, check_some_line},
-    validate::validate_keywords,
+    validate::{validate_keywords, validate_requirement},
 };
 use crate::{Error, Result};
 
 /// What to search for. Each part narrows the search; a query without any matches every package.
 ///
-/// # Text
+/// # How text is found
 ///
-/// Words are compared without regard to case, accents and punctuation: `Créme` finds `creme`, `serde json` finds
-/// `serde_json`, and `serdejson` does too. A word also finds what begins with it, from two letters on, and what is one
-/// typing error away, two from eight letters on; below four letters there is no room for errors. All words have to be
-/// found, or with [`Matching::Any`] one of them.
-///
-/// The best come first: the package whose name was typed, then those that have the words in their names, among their
-/// keywords, and in their descriptions; words that are the same before beginnings, and those before typing errors. A node
-/// that searches its own catalogue gives more weight to rarer words.
+/// Words are sequences of letters and digits, compared without regard to case and accents. A query with several words
+/// finds the packages that have them all, or, with [`Match::Any`], those that have at least one. A word is found in the
+/// name, the keywords and the description, either whole or, from two letters on, as the beginning of a longer one. All
+/// words written together are found as a name, too: `serde json` finds `serde-json` and `serdejson` alike. Where
+/// a word is nowhere, or all words are nowhere together, typing errors are forgiven: one letter that is missing, superfluous,
+/// another, or exchanged with its neighbour in words from four letters on, two in those from eight letters on.
 ///
 /// ```
-/// use peerage::package::{Matching, Query, Sort};
+/// use peerage::package::{Match, Query, Sort};
 ///
-/// let query = Query::new()
-///     .with_text("http server")
-///     .with_keyword("async")
-///     .with_license("MIT")
-///     .with_version("^1.2".parse()?)
-///     .with_limit(10);
+/// let query = Query::new().with_text("http server").with_keyword("async").with_limit(10);
 /// query.validate()?;
-/// let alternatives = Query::new().with_text("toml yaml json").with_matching(Matching::Any);
-/// let newest = Query::new().with_sort(Sort::Updated).with_offset(20);
-/// # alternatives.validate()?;
-/// # newest.validate()?;
+///
+/// // Alternatives, under a licence, at a version; the next page of them, by name.
+/// let query = Query::new()
+///     .with_text("toml yaml")
+///     .with_matching(Match::Any)
+///     .with_license("MIT")
+///     .with_version(">=1.0".parse::<semver::VersionReq>()?)
+///     .with_sort(Sort::Name)
+///     .with_offset(20);
+/// query.validate()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Query {
-    /// Words to find in the name, the description or the keywords.
+    /// Words to find in the name, the keywords or the description: at most 256 bytes. Of more than
+    /// [`MAX_WORDS`](Self::MAX_WORDS) different words the first ones count, and the answer says that it is truncated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Whether all of the words have to be found. All of them, by default.
-    pub matching: Matching,
+    /// Whether all words are wanted or any of them. All by default.
+    #[serde(skip_serializing_if = "is_default")]
+    pub matching: Match,
     /// Keywords that the package must all have.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
     /// Whose packages to search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<PeerId>,
-    /// A licence under which the package is: a part of its licence expression, whatever the case. `MIT` finds
-    /// `MIT OR Apache-2.0`.
+    /// The licence: a whole expression such as `MIT OR Apache-2.0`, or one of those that an expression names, such as
+    /// `MIT`. Case does not matter. At most 128 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-    /// What a release must satisfy that is not yanked. Of packages with many releases, the newest 24 are looked at.
+    /// The versions of which one must be there. It is looked for among the releases that the head of a package lists
+    /// itself, the newest 24, and that are not yanked; where the list continues, older ones are not looked at. As
+    /// cargo does, a pre-release only satisfies a requirement that names one of the same version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionReq>,
-    /// The order of the results. By relevance, by default.
+    /// The order of the results. By relevance by default.
+    #[serde(skip_serializing_if = "is_default")]
     pub sort: Sort,
-    /// How many of the first results to leave out: 0 to 10,000, 0 by default.
+    /// How many of the first results to pass over: 0 by default, at most 10,000.
+    #[serde(skip_serializing_if = "is_default")]
     pub offset: usize,
     /// The most results wanted: 1 to 100, 20 by default.
     pub limit: usize,
 }
 
-/// Whether all words of a query's text have to be found.
+/// Which words of a text must be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Matching {
-    /// All of them.
+#[non_exhaustive]
+pub enum Match {
+    /// Every word.
     #[default]
     All,
-    /// One of them: they are alternatives. The more of them are found, the better a package fits.
+    /// At least one word: the words are alternatives. Packages that have more of them, or have them in better places,
+    /// come first.
     Any,
 }
 
-/// The order of results. Between equals it is always that of names, then that of owners.
+/// In which order results come. The order is total, and the same whatever the order in which packages became known:
+/// where the rule below leaves a tie, names decide, and then owners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Sort {
-    /// The best first. Without a text, as [`Name`](Self::Name).
+    /// What fits the text best first: first the package of that very name, then words in names, in keywords, in
+    /// descriptions; in each of them a whole word before the beginning of one. What was only found by forgiving typing
+    /// errors comes last. Where places are alike, rare words and short texts count more.
     #[default]
     Relevance,
-    /// By name, in the order of its bytes.
+    /// By name.
     Name,
-    /// The package whose head was issued last first. Heads are issued anew now and then, so that this tells apart what
-    /// has changed of late from what has not for days, and little more.
+    /// The package whose newest head was issued last first. Heads are also issued when nothing changes, to keep a
+    /// package from expiring.
     Updated,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Query {
     fn default() -> Self {
         Self {
             text: None,
-            matching: Matching::All,
+            matching: Match::All,
             keywords: Vec::new(),
             owner: None,
             license: None,
@@ -114,12 +127,14 @@ impl Default for Query {
 impl Query {
     /// The longest text, in bytes.
     pub const MAX_TEXT_BYTES: usize = 256;
+    /// How many different words of a text count.
+    pub const MAX_WORDS: usize = 16;
+    /// How many results can be passed over.
+    pub const MAX_OFFSET: usize = 10_000;
     /// How many results are wanted unless it is said.
     pub const DEFAULT_LIMIT: usize = 20;
     /// The most results that can be wanted.
     pub const MAX_LIMIT: usize = 100;
-    /// The most results that can be left out.
-    pub const MAX_OFFSET: usize = 10_000;
 
     /// A query that matches every package, for 20 results.
     #[must_use]
@@ -127,10 +142,16 @@ impl Query {
         Self::default()
     }
 
-    /// Wants these words in the name, the description or the keywords.
+    /// Wants these words in the name, the keywords or the description.
     #[must_use]
     pub fn with_text(self, text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..self }
+    }
+
+    /// Wants all words of the text, or any of them.
+    #[must_use]
+    pub fn with_matching(self, matching: Match) -> Self {
+        Self { matching, ..self }
     }
 
     /// Wants this keyword, in addition to those already wanted.
@@ -146,31 +167,25 @@ impl Query {
         Self { owner: Some(owner), ..self }
     }
 
-    /// Wants all of the words, or one of them.
-    #[must_use]
-    pub fn with_matching(self, matching: Matching) -> Self {
-        Self { matching, ..self }
-    }
-
-    /// Wants packages under this licence.
+    /// Wants packages under this licence only, or with this licence among those that can be chosen.
     #[must_use]
     pub fn with_license(self, license: impl Into<String>) -> Self {
         Self { license: Some(license.into()), ..self }
     }
 
-    /// Wants packages with such a release.
+    /// Wants packages that have a release of such a version.
     #[must_use]
     pub fn with_version(self, version: VersionReq) -> Self {
         Self { version: Some(version), ..self }
     }
 
-    /// Wants them in this order.
+    /// Wants the results in this order.
     #[must_use]
     pub fn with_sort(self, sort: Sort) -> Self {
         Self { sort, ..self }
     }
 
-    /// Leaves out so many of the first results: 0 to 10,000.
+    /// Passes over so many of the first results: at most 10,000.
     #[must_use]
     pub fn with_offset(self, offset: usize) -> Self {
         Self { offset, ..self }
@@ -196,11 +211,10 @@ impl Query {
             check_some_line(|| "license".into(), license, Manifest::MAX_LICENSE_BYTES)?;
         }
         if let Some(version) = &self.version {
-            let text = version.to_string();
-            check_line(|| "version".into(), &text, Manifest::MAX_REQUIREMENT_BYTES)?;
+            validate_requirement(|| "version".into(), version)?;
         }
         if self.offset > Self::MAX_OFFSET {
-            let reason = format!("is {}; 0 to {} are accepted", self.offset, Self::MAX_OFFSET);
+            let reason = format!("is {}; at most {} is accepted", self.offset, Self::MAX_OFFSET);
             return Err(Error::invalid("offset", reason));
         }
         if !(1..=Self::MAX_LIMIT).contains(&self.limit) {
@@ -210,60 +224,46 @@ impl Query {
         Ok(())
     }
 
-    /// Whether this owner's package is among what is searched for, by the release that the manifest is of.
+    /// Whether a package passes everything that the query says besides its text: whose it is, its keywords, its
+    /// licence, and whether one of these releases is of a version that is wanted. Those that are yanked are left out by
+    /// the caller.
     #[must_use]
-    pub fn matches(&self, manifest: &Manifest, owner: &PeerId) -> bool {
-        self.admits(manifest, owner, [&manifest.version]) && relevance(self, manifest).is_some()
-    }
-
-    /// How well the text fits: the higher the better, for putting results in order, the same on every peer. 0 where it
-    /// does not fit, and where there is no text.
-    #[must_use]
-    pub fn score(&self, manifest: &Manifest) -> u64 {
-        relevance(self, manifest).unwrap_or_default()
-    }
-
-    /// Whether a package passes everything but the text. `releases` are those that are not yanked.
-    pub(crate) fn admits<'a>(
+    pub fn accepts<'a>(
         &self,
         manifest: &Manifest,
         owner: &PeerId,
         releases: impl IntoIterator<Item = &'a Version>,
     ) -> bool {
+        let wants = |license: &String| {
+            let wanted = fold_license(license);
+            let has = manifest.license.as_deref().unwrap_or_default();
+            let has = fold_license(has);
+            has == wanted || license_tokens(&has).any(|token| token == wanted)
+        };
         self.owner.is_none_or(|wanted| wanted == *owner)
             && self.keywords.iter().all(|keyword| manifest.keywords.contains(keyword))
-            && self.is_licensed(manifest.license.as_deref())
-            && self.has_release(releases)
-    }
-
-    /// Whether a licence expression has what is wanted of it.
-    pub(crate) fn is_licensed(&self, expression: Option<&str>) -> bool {
-        let Some(wanted) = &self.license else { return true };
-        let Some(expression) = expression else { return false };
-        let is_between = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | '/');
-        expression.eq_ignore_ascii_case(wanted)
-            || expression.split(is_between).any(|part| part.eq_ignore_ascii_case(wanted))
-    }
-
-    /// Whether one of these releases is wanted.
-    pub(crate) fn has_release<'a>(&self, releases: impl IntoIterator<Item = &'a Version>) -> bool {
-        let Some(wanted) = &self.version else { return true };
-        releases.into_iter().any(|version| wanted.matches(version))
-    }
-
-    /// Puts packages of any origin in the order that is wanted. `Updated` is not known of packages alone: they keep the
-    /// order in which they are.
-    pub(crate) fn sort_packages(&self, packages: &mut [Package]) {
-        let name = |package: &Package| (package.id.name().clone(), package.owner);
-        match self.sort {
-            Sort::Relevance => packages.sort_by_cached_key(|package| {
-                (std::cmp::Reverse(self.score(&package.manifest)), name(package))
-            }),
-            Sort::Name => packages.sort_by_cached_key(name),
-            Sort::Updated => {}
-        }
+            && self.license.as_ref().is_none_or(wants)
+            && self
+                .version
+                .as_ref()
+                .is_none_or(|wanted| releases.into_iter().any(|version| wanted.matches(version)))
     }
 }
 
-const _: () =
-    assert!(NAME_AS_TYPED > 128 * 20_000, "no sum of words is above a name as it was typed");
+/// A licence as it is compared: in lower case, with single spaces.
+pub(crate) fn fold_license(license: &str) -> String {
+    let mut folded = String::with_capacity(license.len());
+    for word in license.split_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.push_str(&word.to_lowercase());
+    }
+    folded
+}
+
+/// The licences and exceptions that a folded expression is made of. A slash is how expressions were once written.
+pub(crate) fn license_tokens(folded: &str) -> impl Iterator<Item = &str> {
+    let tokens = folded.split([' ', '(', ')', '/', ',']);
+    tokens.filter(|token| !matches!(*token, "" | "or" | "and" | "with"))
+}

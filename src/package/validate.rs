@@ -198,7 +198,10 @@ fn validate_media_type(field: impl Fn() -> String, media_type: &str) -> Result<(
 
 /// A requirement that reads back as what was written. One that was put together by hand, rather
 /// than parsed, need not: it may have more comparators than the parser takes.
-fn validate_requirement(field: impl Fn() -> String, requirement: &VersionReq) -> Result<()> {
+pub(super) fn validate_requirement(
+    field: impl Fn() -> String,
+    requirement: &VersionReq,
+) -> Result<()> {
     let text = requirement.to_string();
     check_line(&field, &text, Manifest::MAX_REQUIREMENT_BYTES)?;
     match text.parse::<VersionReq>() {

@@ -1,214 +1,402 @@
+//! What a search finds, and in which order.
+
 use std::collections::BTreeMap;
 
-use libp2p::identity::Keypair;
+use libp2p::{PeerId, identity::Keypair};
 use proptest::prelude::*;
+use semver::Version;
 
 use super::*;
+use crate::{
+    Query,
+    package::{Match, Sort},
+};
 
-/// Owners in the order of their identities.
-fn owners() -> [PeerId; 3] {
-    let mut owners = [1, 2, 3].map(|seed| {
-        let keypair = Keypair::ed25519_from_bytes([seed; 32]).unwrap();
-        keypair.public().to_peer_id()
-    });
-    owners.sort_unstable();
-    owners
+fn owner(number: u8) -> PeerId {
+    Keypair::ed25519_from_bytes([number; 32]).unwrap().public().to_peer_id()
 }
 
-fn manifest(name: &str) -> Manifest {
+fn package(name: &str) -> Manifest {
     Manifest::new(name.parse().unwrap(), Version::new(1, 0, 0))
 }
 
-/// An index of these packages of one owner.
-fn index(manifests: &[Manifest]) -> Index {
-    let mut index = Index::default();
-    for manifest in manifests {
-        index.insert(owners()[0], manifest, [manifest.version.clone()], 1);
+fn index_of(packages: &[Manifest]) -> Index {
+    let mut index = Index::new();
+    for package in packages {
+        index.insert(owner(1), package, [&package.version], 0);
     }
     index
 }
 
-fn names(index: &Index, query: &Query) -> Vec<String> {
-    index.search(query).hits.into_iter().map(|(name, _)| name.to_string()).collect()
+/// The names that a query finds, best first.
+fn found(index: &Index, query: &Query) -> Vec<String> {
+    let found = index.search(query);
+    assert!(!found.truncated);
+    assert!(found.total >= found.hits.len());
+    found.hits.into_iter().map(|hit| hit.name.to_string()).collect()
 }
 
-fn text(text: &str) -> Query {
-    Query::new().with_text(text).with_limit(100)
-}
-
-fn some() -> Vec<Manifest> {
-    vec![
-        manifest("http").with_description("Types for requests and responses"),
-        manifest("http-body").with_description("Bodies of requests").with_keywords(["http"]),
-        manifest("tiny-http").with_description("A small server").with_keywords(["web-server"]),
-        manifest("hyper").with_description("A server").with_keywords(["http", "web-server"]),
-        manifest("ureq").with_description("A client for HTTP and HTTPS"),
-        manifest("rusqlite").with_description("Bindings to a database"),
-    ]
+fn names(index: &Index, text: &str) -> Vec<String> {
+    found(index, &Query::new().with_text(text))
 }
 
 #[test]
-fn the_name_that_was_typed_comes_first_then_names_keywords_and_descriptions() {
-    let index = index(&some());
-    assert_eq!(names(&index, &text("HTTP")), ["http", "http-body", "tiny-http", "hyper", "ureq"]);
-    assert_eq!(names(&index, &text("http body")), ["http-body"]);
-    assert_eq!(names(&index, &text("httpbody")), ["http-body"]);
+fn the_name_counts_more_than_what_is_said_about_it() {
+    let packages = [
+        package("log"),
+        package("log-writer"),
+        package("tiny-log"),
+        package("logger"),
+        package("my-logger"),
+        package("writer").with_keywords(["log"]),
+        package("scribe").with_keywords(["logging"]),
+        package("reader").with_description("Reads a Log"),
+        package("rereader").with_description("Reads all logs"),
+    ];
+    let expected: Vec<String> = packages.iter().map(|package| package.name.to_string()).collect();
+    assert_eq!(names(&index_of(&packages), "Log"), expected);
+    // Whoever knows nothing but one package at a time puts them in the same order.
+    let query = Query::new().with_text("Log");
+    let scores: Vec<Score> =
+        packages.iter().map(|package| relevance(&query, package).unwrap()).collect();
+    assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
 }
 
 #[test]
-fn beginnings_and_typing_errors_are_forgiven_where_nothing_else_is_found() {
-    let index = index(&some());
-    assert_eq!(names(&index, &text("datab")), ["rusqlite"]);
-    assert_eq!(names(&index, &text("databsae")), ["rusqlite"]);
-    assert_eq!(names(&index, &text("hyepr")), ["hyper"]);
-    assert_eq!(names(&index, &text("hypxr clxent")), Vec::<String>::new(), "all words are wanted");
-    assert_eq!(names(&index, &text("zzzz")), Vec::<String>::new());
-    assert_eq!(names(&index, &text("?!")), Vec::<String>::new());
+fn a_whole_name_outweighs_any_number_of_words() {
+    let words: Vec<String> = (0..10).map(|i| format!("word{i:02}")).collect();
+    let text = words.join(" ");
+    let packages = [package(&words.concat()), package("all").with_description(&text)];
+    let index = index_of(&packages);
+    assert_eq!(names(&index, &text), [&words.concat(), "all"]);
+    let hits = index.search(&Query::new().with_text(&text)).hits;
+    assert!(hits[0].score > hits[1].score);
 }
 
 #[test]
-fn alternatives_find_what_any_of_them_has() {
-    let index = index(&some());
-    let query = text("hyper ureq nothing").with_matching(Matching::Any);
-    assert_eq!(names(&index, &query), ["hyper", "ureq"]);
+fn all_words_are_wanted_or_any_of_them() {
+    let index = index_of(&[
+        package("tiny-http").with_description("A small Server for embedded use"),
+        package("toml").with_description("Reads a format"),
+        package("yaml-server"),
+    ]);
+    assert_eq!(names(&index, "SERVER  tiny small"), ["tiny-http"]);
+    assert_eq!(names(&index, "server huge"), [""; 0]);
+    let any = |text: &str| found(&index, &Query::new().with_text(text).with_matching(Match::Any));
+    assert_eq!(any("toml yaml"), ["toml", "yaml-server"]);
+    // Who has more of the words comes first.
+    assert_eq!(any("tiny server"), ["tiny-http", "yaml-server"]);
 }
 
 #[test]
-fn each_part_of_a_query_narrows_it() {
-    let mut index = index(&some());
-    let [first, second, _] = owners();
-    let other = manifest("http").with_license("MIT OR Apache-2.0").with_keywords(["http"]);
-    index.insert(second, &other, [Version::new(0, 9, 0), Version::new(2, 1, 0)], 7);
-    let found = |query: &Query| index.search(query).total;
-    assert_eq!(found(&Query::new()), 7);
-    assert_eq!(found(&Query::new().with_keyword("http")), 3);
-    assert_eq!(found(&Query::new().with_keyword("http").with_keyword("web-server")), 1);
-    assert_eq!(found(&Query::new().with_keyword("server")), 0, "a keyword is wanted whole");
-    assert_eq!(found(&Query::new().with_owner(first)), 6);
-    assert_eq!(found(&Query::new().with_license("mit")), 1);
-    assert_eq!(found(&Query::new().with_version("^2".parse().unwrap())), 1);
-    assert_eq!(found(&Query::new().with_version("<0.9".parse().unwrap())), 0);
-    assert_eq!(found(&text("http").with_owner(second).with_keyword("http")), 1);
-    let updated = index.search(&Query::new().with_sort(Sort::Updated).with_limit(1));
-    assert_eq!(updated.hits, [("http".parse().unwrap(), second)]);
+fn separators_make_no_other_name() {
+    let packages = ["serde-json", "serde_json", "serdejson", "serde-json-path", "rustfmt"];
+    let index = index_of(&packages.map(package));
+    let first: Vec<String> = names(&index, "serde_json").into_iter().take(3).collect();
+    assert_eq!(
+        first,
+        ["serde_json", "serdejson", "serde-json"],
+        "what is typed, and then the shorter"
+    );
+    assert_eq!(names(&index, "serdejson")[0], "serdejson");
+    assert_eq!(names(&index, "Serde JSON").len(), 4);
+    assert_eq!(names(&index, "rust fmt"), ["rustfmt"]);
 }
 
 #[test]
-fn pages_of_an_answer_are_the_whole_answer_and_count_it() {
-    let index = index(&some());
-    let whole = index.search(&text("http"));
-    let pages: Vec<_> = (0..3)
-        .flat_map(|page| {
-            let page = index.search(&text("http").with_limit(2).with_offset(2 * page));
-            assert_eq!((page.total, page.truncated), (5, false));
-            page.hits
-        })
-        .collect();
-    assert_eq!(pages, whole.hits);
-    assert_eq!(index.search(&text("http").with_offset(9)).hits, []);
+fn accents_beginnings_and_typing_errors_do_not_hide_a_package() {
+    let index = index_of(&[
+        package("tokio").with_description("Ein Läufer für Aufgaben"),
+        package("crossbeam-channel").with_keywords(["concurrency"]),
+        package("tokenizer"),
+    ]);
+    assert_eq!(names(&index, "laufer"), ["tokio"]);
+    assert_eq!(names(&index, "LÄUFER"), ["tokio"]);
+    assert_eq!(names(&index, "tok"), ["tokenizer", "tokio"]);
+    assert_eq!(names(&index, "toiko"), ["tokio"]);
+    assert_eq!(names(&index, "crosbeam chanel"), ["crossbeam-channel"]);
+    assert_eq!(names(&index, "concurency"), ["crossbeam-channel"]);
+    assert_eq!(names(&index, "conccurrenci"), ["crossbeam-channel"]);
+    assert_eq!(names(&index, "tki"), [""; 0], "a short word is taken as it is typed");
+    assert_eq!(names(&index, "t"), [""; 0], "a single letter is no beginning");
 }
 
 #[test]
-fn what_is_left_out_of_a_query_that_is_too_wide_is_said() {
-    let many: Vec<Manifest> = (0..200).map(|n| manifest(&format!("ab{n}"))).collect();
-    let index = index(&many);
-    let found = index.search(&text("ab"));
-    assert!(found.truncated && found.total >= MAX_EXPANSIONS);
-    assert!(!index.search(&text("ab17")).truncated);
+fn what_is_typed_right_comes_before_what_is_not() {
+    let index = index_of(&[
+        package("band").with_keywords(["music"]),
+        package("other").with_description("the word brand"),
+        package("brands"),
+        package("bandana").with_description("music"),
+    ]);
+    // Where something is found as it is typed, nothing else is.
+    assert_eq!(names(&index, "brand"), ["brands", "other"]);
+    assert_eq!(names(&index, "brandt"), ["brands", "other"]);
+    // Both words are there, but no package has both.
+    assert_eq!(names(&index, "brand music"), ["band"]);
+    assert_eq!(names(&index, "band music"), ["band", "bandana"]);
 }
 
 #[test]
-fn a_package_that_changes_a_thousand_times_takes_the_room_of_one() {
-    let mut index = Index::default();
-    let once = {
-        let mut once = Index::default();
-        once.insert(owners()[0], &some()[0], [Version::new(1, 0, 0)], 1);
-        once.bytes()
-    };
-    for n in 0..10_000_u64 {
-        let changed = some()[0].clone().with_description(format!("number {n}"));
-        index.insert(owners()[0], &changed, [Version::new(1, 0, 0)], n);
+fn a_query_narrows_by_keyword_owner_licence_and_version() {
+    let mut index = Index::new();
+    let web =
+        package("web").with_keywords(["http", "web-server"]).with_license("MIT OR Apache-2.0");
+    let (old, new) = (Version::new(0, 9, 1), Version::new(1, 0, 0));
+    index.insert(owner(1), &web, [&new, &old], 0);
+    index.insert(owner(2), &web.clone().with_license("GPL-3.0-only"), [&old], 0);
+    let count = |query: Query| index.search(&query).total;
+    for text in [None, Some("web")] {
+        let query = Query { text: text.map(str::to_owned), ..Query::new() };
+        assert_eq!(count(query.clone()), 2);
+        assert_eq!(count(query.clone().with_keyword("http").with_keyword("web-server")), 2);
+        assert_eq!(count(query.clone().with_keyword("web")), 0, "a keyword is wanted whole");
+        assert_eq!(count(query.clone().with_owner(owner(2))), 1);
+        assert_eq!(count(query.clone().with_owner(owner(3))), 0);
+        assert_eq!(count(query.clone().with_license("mit")), 1);
+        assert_eq!(count(query.clone().with_license("Mit or apache-2.0")), 1);
+        assert_eq!(count(query.clone().with_license("gpl-3.0")), 0);
+        assert_eq!(count(query.clone().with_version("^1".parse().unwrap())), 1);
+        assert_eq!(count(query.with_version(">=0.9".parse().unwrap())), 2);
     }
-    assert_eq!(index.len(), 1);
-    assert_eq!(names(&index, &text("9999")), ["http"]);
-    assert_eq!(names(&index, &text("9998")), Vec::<String>::new());
-    assert!(index.bytes() < once + 600_000, "{} bytes", index.bytes());
+    assert_eq!(count(Query::new().with_text("#http")), 2, "signs are no part of a word");
+    assert_eq!(count(Query::new().with_text("?!")), 0, "a text without words finds nothing");
+    assert_eq!(count(Query::new().with_text("  ")), 2, "no text finds everything");
 }
 
-const WORDS: [&str; 8] = ["http", "https", "web", "server", "serve", "json", "tiny", "Größe"];
+#[test]
+fn results_come_in_the_order_that_is_asked_for_and_in_pages() {
+    let mut index = Index::new();
+    for (number, issued) in [(3, 50), (1, 70), (2, 60)] {
+        index.insert(owner(number), &package("same"), [], issued);
+        index.insert(owner(number), &package(&format!("other-{number}")), [], 40);
+    }
+    let by_name = Query::new().with_sort(Sort::Name);
+    let hits = |query: &Query| -> Vec<(String, PeerId)> {
+        index.search(query).hits.into_iter().map(|hit| (hit.name.to_string(), hit.owner)).collect()
+    };
+    let whole = hits(&by_name);
+    assert!(whole.is_sorted() && whole.len() == 6);
+    let newest: Vec<_> = hits(&Query::new().with_sort(Sort::Updated));
+    assert_eq!(newest[..3], [1, 2, 3].map(|number| ("same".to_owned(), owner(number))));
+    assert_eq!(newest[3..], whole[..3]);
+    let pages: Vec<_> = (0..4)
+        .flat_map(|page| hits(&by_name.clone().with_limit(2).with_offset(2 * page)))
+        .collect();
+    assert_eq!(pages, whole);
+    assert_eq!(index.search(&by_name.with_limit(1).with_offset(5)).total, 6);
+}
 
-/// A package of few words, so that many have the same.
-fn package() -> impl Strategy<Value = (usize, Manifest)> {
-    let words = proptest::collection::vec(0..WORDS.len(), 0..4);
-    (0..3_usize, 0..7_usize, proptest::option::of(0..7_usize), words).prop_map(
-        |(owner, name, keyword, description)| {
-            let description: Vec<&str> = description.into_iter().map(|word| WORDS[word]).collect();
-            let keyword = keyword.map(|keyword| WORDS[keyword]);
-            (
-                owner,
-                manifest(WORDS[name])
-                    .with_description(description.join(", "))
-                    .with_keywords(keyword),
-            )
-        },
-    )
+#[test]
+fn what_is_not_looked_at_is_not_kept_quiet() {
+    let many: Vec<Manifest> = (0..200).map(|i| package(&format!("beginning{i:03}"))).collect();
+    let index = index_of(&many);
+    let found = index.search(&Query::new().with_text("beginning"));
+    assert!(found.truncated && found.total < 200);
+    assert!(!index.search(&Query::new().with_text("beginning00")).truncated);
+    let words: Vec<String> = (0..17).map(|i| format!("word{i:02}")).collect();
+    assert!(index.search(&Query::new().with_text(words.join(" "))).truncated);
+    assert!(!index.search(&Query::new().with_text(words[..16].join(" "))).truncated);
+}
+
+#[test]
+fn a_package_that_is_replaced_or_removed_is_found_as_it_is_now() {
+    let mut index = index_of(&[package("a").with_description("former words")]);
+    index.insert(owner(1), &package("a").with_description("latter words"), [], 1);
+    assert_eq!(index.len(), 1);
+    assert_eq!(names(&index, "former"), [""; 0]);
+    assert_eq!(names(&index, "words latter"), ["a"]);
+    assert!(!index.remove(&"a".parse().unwrap(), &owner(2)));
+    assert!(index.remove(&"a".parse().unwrap(), &owner(1)));
+    assert!(index.is_empty());
+    assert_eq!(names(&index, "words"), [""; 0]);
+}
+
+#[test]
+fn no_flood_of_words_is_remembered_for_good() {
+    let mut index = Index::new();
+    let mut most = 0;
+    for round in 0..4000 {
+        let words: Vec<String> = (0..40).map(|i| format!("w{round}x{i}")).collect();
+        index.insert(owner(1), &package("a").with_description(words.join(" ")), [], 0);
+        most = most.max(index.bytes());
+    }
+    // Of 160,000 words, a few thousand at a time.
+    assert!(index.terms.len() < 4000, "{}", index.terms.len());
+    assert!(most < 1 << 20, "{most}");
+}
+
+/// A change to the index, or a search.
+#[derive(Debug, Clone)]
+enum Step {
+    Insert(u8, Manifest, u64),
+    Remove(u8, String),
+    Search(Query),
+}
+
+fn manifests() -> impl Strategy<Value = Manifest> {
+    let keywords = proptest::collection::btree_set("[ab]{1,2}(-[ab])?", 0..3);
+    ("[ab]{1,3}([-_][ab]{1,2})?", keywords, "([abB]{1,3}[ ,.]{1,2}){0,5}", "MIT|GPL-3.0 OR MIT|BSD")
+        .prop_map(|(name, keywords, description, license)| {
+            package(&name)
+                .with_keywords(keywords)
+                .with_description(description)
+                .with_license(license)
+        })
+}
+
+fn queries() -> impl Strategy<Value = Query> {
+    let text = proptest::option::of("[abAB]{1,3}([ _][ab]{1,3}){0,2}");
+    let filters = (proptest::option::of("[ab]{1,2}"), proptest::option::of("mit|GPL-3.0"));
+    (text, any::<bool>(), filters, proptest::option::of(0..3_u8), 0..3_u8, 0..4_usize, 1..9_usize)
+        .prop_map(|(text, any, (keyword, license), whose, sort, offset, limit)| Query {
+            text,
+            matching: if any { Match::Any } else { Match::All },
+            keywords: keyword.into_iter().collect(),
+            license,
+            owner: whose.map(owner),
+            sort: [Sort::Relevance, Sort::Name, Sort::Updated][usize::from(sort)],
+            ..Query::new().with_offset(offset).with_limit(limit)
+        })
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        5 => (0..3_u8, manifests(), 0..3_u64).prop_map(|(o, m, i)| Step::Insert(o, m, i)),
+        1 => (0..3_u8, "[ab]{1,2}").prop_map(|(owner, name)| Step::Remove(owner, name)),
+        3 => queries().prop_map(Step::Search),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+/// Whether the words are there, by looking at the texts. The words of these tests are too short to be forgiven errors.
+fn has_words(query: &Query, manifest: &Manifest) -> bool {
+    let Some(text) = &query.text else { return true };
+    let split = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect()
+    };
+    let texts = manifest.keywords.iter().map(String::as_str).chain([manifest.name.as_str()]);
+    let mut words = split(&manifest.description);
+    for text in texts {
+        words.extend(split(text));
+        words.push(split(text).concat());
+    }
+    // Capitals inside a word begin another one.
+    for word in manifest.description.split(|c: char| !c.is_alphanumeric()) {
+        fold::words_and_parts(word, |part| words.push(part.to_owned()));
+    }
+    let wanted = split(text);
+    let has = |wanted: &String| {
+        let long = wanted.len() > 1;
+        words.iter().any(|word| word == wanted || (long && word.starts_with(wanted.as_str())))
+    };
+    match query.matching {
+        Match::Any => wanted.iter().any(has),
+        Match::All => {
+            wanted.iter().all(has) || split(manifest.name.as_str()).concat() == wanted.concat()
+        }
+    }
+}
+
+type Model = BTreeMap<(String, PeerId), (Manifest, u64)>;
+
+fn check(index: &Index, model: &Model, query: &Query) -> Result<(), TestCaseError> {
+    let mut expected: Vec<(Score, u64, &(String, PeerId))> = model
+        .iter()
+        .filter(|((_, owner), (manifest, _))| {
+            query.accepts(manifest, owner, [&manifest.version]) && has_words(query, manifest)
+        })
+        .map(|(key, (manifest, issued))| (relevance(query, manifest).unwrap(), *issued, key))
+        .collect();
+    let all = Query { offset: 0, limit: Query::MAX_LIMIT, ..query.clone() };
+    let found = index.search(&all);
+    prop_assert_eq!((found.total, found.hits.len()), (expected.len(), expected.len()));
+    prop_assert!(!found.truncated);
+    for hit in &found.hits {
+        let key = (hit.name.to_string(), hit.owner);
+        let (score, ..) = expected.iter().find(|(.., other)| **other == key).unwrap();
+        prop_assert_eq!(hit.score.tier(), score.tier(), "{:?}", hit);
+    }
+    let by_place = |a: &Hit, b: &Hit| (&a.name, a.owner).cmp(&(&b.name, b.owner));
+    match query.sort {
+        Sort::Relevance => {
+            let is_sorted = found
+                .hits
+                .is_sorted_by(|a, b| b.score.cmp(&a.score).then_with(|| by_place(a, b)).is_lt());
+            prop_assert!(is_sorted);
+        }
+        sort => {
+            expected.sort_by_key(|(_, issued, key)| {
+                (if sort == Sort::Name { 0 } else { u64::MAX - issued }, *key)
+            });
+            let expected: Vec<_> = expected.into_iter().map(|(.., key)| key.clone()).collect();
+            let hits: Vec<_> =
+                found.hits.iter().map(|hit| (hit.name.to_string(), hit.owner)).collect();
+            prop_assert_eq!(hits, expected);
+        }
+    }
+    let page = index.search(query);
+    let expected: Vec<Hit> = found.hits.into_iter().skip(query.offset).take(query.limit).collect();
+    prop_assert_eq!((page.total, page.hits), (found.total, expected));
+    Ok(())
 }
 
 proptest! {
-    /// Against looking through all packages one by one.
     #[test]
-    fn it_finds_what_a_walk_through_all_packages_finds(
-        packages in proptest::collection::vec((package(), any::<bool>()), 0..40),
-        wanted in proptest::collection::vec(0..WORDS.len(), 0..3),
-        letters in 2..5_usize,
-        any in any::<bool>(),
-    ) {
-        let mut index = Index::default();
-        let mut all = BTreeMap::new();
-        for ((owner, manifest), stays) in &packages {
-            let owner = owners()[*owner];
-            let key = (manifest.name.clone(), owner);
-            if *stays {
-                index.insert(owner, manifest, [manifest.version.clone()], 1);
-                all.insert(key, manifest.clone());
-            } else {
-                index.remove(&manifest.name, &owner);
-                all.remove(&key);
+    fn a_search_finds_what_looking_at_every_package_finds(steps in steps()) {
+        let (mut index, mut model) = (Index::new(), Model::new());
+        for step in steps {
+            match step {
+                Step::Insert(whose, manifest, issued) => {
+                    index.insert(owner(whose), &manifest, [&manifest.version], issued);
+                    model.insert((manifest.name.to_string(), owner(whose)), (manifest, issued));
+                }
+                Step::Remove(whose, name) => {
+                    let was_there = model.remove(&(name.clone(), owner(whose))).is_some();
+                    prop_assert_eq!(index.remove(&name.parse().unwrap(), &owner(whose)), was_there);
+                }
+                Step::Search(query) => check(&index, &model, &query)?,
             }
+            prop_assert_eq!(index.len(), model.len());
         }
-        let wanted: Vec<String> =
-            wanted.iter().map(|word| WORDS[*word].chars().take(letters).collect()).collect();
-        let matching = if any { Matching::Any } else { Matching::All };
-        let query = text(&wanted.join(" ")).with_matching(matching);
-        let mut walked: Vec<_> = all
-            .iter()
-            .filter(|((_, owner), manifest)| query.matches(manifest, owner))
-            .map(|(key, _)| key.clone())
-            .collect();
-        let found = index.search(&query);
-        prop_assert_eq!((found.total, found.truncated), (found.hits.len(), false));
-        let mut hits = found.hits.clone();
-        hits.sort();
-        walked.sort();
-        // The index forgives errors only in words that it does not have at all.
-        prop_assert!(hits.iter().all(|hit| walked.contains(hit)));
-        let exact = |manifest: &Manifest| {
-            let (words, _) = relevance::indexed(manifest);
-            let has = |wanted: &String| {
-                let folded = crate::package::words::joined(wanted);
-                words.iter().any(|(word, _)| *word == folded || is_begun_by(word, &folded))
-            };
-            if any { wanted.is_empty() || wanted.iter().any(has) } else { wanted.iter().all(has) }
+        // What it takes is accounted to the byte.
+        let lists: usize = index.postings.iter().map(Postings::heap).sum();
+        let docs: usize = index.docs.iter().flatten().map(Doc::heap).sum();
+        prop_assert_eq!(index.heap, lists + docs);
+        let dead = (0..index.terms.len() as u32).filter(|id| index.entries(*id).is_empty()).count();
+        prop_assert_eq!(index.dead, dead);
+    }
+
+    #[test]
+    fn the_order_does_not_depend_on_what_became_known_first(
+        packages in proptest::collection::vec((0..3_u8, manifests(), 0..3_u64), 1..20)
+            .prop_map(|packages| -> Vec<_> {
+                let key = |(owner, manifest, _): &(u8, Manifest, u64)| (*owner, manifest.name.clone());
+                packages.into_iter().map(|package| (key(&package), package)).collect::<BTreeMap<_, _>>()
+                    .into_values().collect()
+            }),
+        seed in any::<u64>(),
+        query in queries(),
+    ) {
+        let (mut one, mut other) = (Index::new(), Index::new());
+        let insert = |index: &mut Index, (whose, manifest, issued): &(u8, Manifest, u64)| {
+            index.insert(owner(*whose), manifest, [&manifest.version], *issued);
         };
-        for (key, manifest) in &all {
-            prop_assert!(!exact(manifest) || hits.contains(key), "{:?} is missing", key);
+        packages.iter().for_each(|package| insert(&mut one, package));
+        // Others have come and gone before.
+        let mut shuffled = packages.clone();
+        shuffled.sort_by_key(|(owner, manifest, _)| {
+            manifest.name.as_str().bytes().fold(seed ^ u64::from(*owner), |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(11)
+            })
+        });
+        for (i, package) in shuffled.iter().enumerate() {
+            let passing = super::tests::package(&format!("passing{i}")).with_description("aa bb");
+            other.insert(owner(9), &passing, [], 0);
+            insert(&mut other, package);
+            other.remove(&passing.name, &owner(9));
         }
-        prop_assert_eq!(index.len(), all.len());
-        // Whatever the order in which they came.
-        let mut again = Index::default();
-        for ((_, owner), manifest) in all.iter().rev() {
-            again.insert(*owner, manifest, [manifest.version.clone()], 1);
-        }
-        prop_assert_eq!(again.search(&query).hits, found.hits);
+        prop_assert_eq!(one.search(&query), other.search(&query));
     }
 }

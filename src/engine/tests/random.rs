@@ -475,7 +475,10 @@ impl Chaos {
     /// Nothing waits in the wheel but what the node does by itself, and calls that have not been answered.
     fn check_wheel(&self) {
         let engine = &self.lab.engine;
-        let own = 1
+        // The sweep and the next session are always due some time.
+        let own = 2
+            + usize::from(engine.session.is_some())
+            + engine.searches.len()
             + engine.renewals.len()
             + usize::from(engine.replication.timer.is_some())
             + usize::from(engine.rejoin.timer.is_some())

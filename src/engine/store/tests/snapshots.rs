@@ -192,7 +192,7 @@ fn a_snapshot_that_is_cut_short_or_altered_anywhere_is_refused() {
 #[test]
 fn a_snapshot_of_what_comes_later_is_refused_and_not_half_read() {
     let (content, _) = FILE.split_at(FILE.len() - 32);
-    let later = [content, &[5, 1, 0], &[0; 32]].concat();
+    let later = [content, &[7, 1, 0], &[0; 32]].concat();
     let refused = Snapshot::from_bytes(&sealed(later)).unwrap_err();
     assert!(refused.to_string().contains("later version"), "{refused}");
 }

@@ -1,0 +1,82 @@
+//! The words of a manifest, and where it has them.
+
+use super::{
+    fold,
+    postings::field::{DESCRIPTION, KEYWORD, NAME, START, WHOLE},
+    rank,
+};
+use crate::{
+    Manifest,
+    package::{fold_license, license_tokens},
+};
+
+/// What keywords and licences are written with in the dictionary, so that they are found whole. No word begins so, and
+/// both come before all words.
+pub(super) const KEYWORD_SIGN: char = '#';
+pub(super) const LICENSE_SIGN: char = '!';
+
+/// Longer ones are of no valid manifest.
+const MAX_BYTES: usize = 160;
+
+/// The different words of a manifest, in order, each with the fields that have it: none for what only filters look for.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    words: Vec<(Box<str>, u8)>,
+    norm: u8,
+}
+
+impl Gathered {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let mut words: Vec<(Box<str>, u8)> = Vec::with_capacity(48);
+        let mut add = |word: &str, fields: u8| {
+            if !word.is_empty() && word.len() <= MAX_BYTES {
+                words.push((word.into(), fields));
+            }
+        };
+        let name = manifest.name.as_str();
+        let mut in_name = 0;
+        fold::words_and_parts(name, |word| {
+            add(word, if in_name == 0 { NAME | START } else { NAME });
+            in_name += 1;
+        });
+        add(&fold::joined(name), NAME | START | WHOLE);
+        for keyword in &manifest.keywords {
+            let mut parts = 0;
+            fold::words_and_parts(keyword, |word| {
+                add(word, KEYWORD);
+                parts += 1;
+            });
+            if parts > 1 {
+                add(&fold::joined(keyword), KEYWORD);
+            }
+            add(&format!("{KEYWORD_SIGN}{keyword}"), 0);
+        }
+        let mut in_description = 0;
+        fold::words_and_parts(&manifest.description, |word| {
+            add(word, DESCRIPTION);
+            in_description += 1;
+        });
+        if let Some(license) = &manifest.license {
+            let license = fold_license(license);
+            add(&format!("{LICENSE_SIGN}{license}"), 0);
+            license_tokens(&license).for_each(|token| add(&format!("{LICENSE_SIGN}{token}"), 0));
+        }
+        words.sort_unstable();
+        words.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.1 |= later.1;
+            }
+            same
+        });
+        Self { words, norm: rank::norm(in_name, in_description) }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u8)> {
+        self.words.iter().map(|(word, fields)| (&**word, *fields))
+    }
+
+    pub(super) fn norm(&self) -> u8 {
+        self.norm
+    }
+}
