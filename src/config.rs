@@ -84,7 +84,8 @@ pub struct Config {
     /// that have just been dialed. Default: 5 min.
     #[serde(with = "humantime_serde")]
     pub reconcile_interval: Duration,
-    /// Where this node stands, for [`metadata`](crate::Registry::metadata). Default: not said.
+    /// Where this node stands. Told to connected peers, for whom it is a hint about whom to ask first, and by
+    /// [`metadata`](crate::Registry::metadata). Default: not said.
     pub location: Option<GeoLocation>,
     /// Owners to trust for bare names, whoever else claims them. Default: none.
     pub pins: BTreeMap<PackageName, PeerId>,

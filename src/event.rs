@@ -48,12 +48,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A package was announced that is new to this node, or newer than what it knew.
+    /// A package that is new to this node, or newer than what it knew, was announced, or learnt from the catalogue of
+    /// another.
     Discovered {
         /// The package's newest release.
         package: Box<Package>,
     },
-    /// A package was announced as withdrawn.
+    /// A package was announced as withdrawn, or is so in the catalogue of another.
     Withdrawn {
         /// The package, with its owner.
         id: PackageId,

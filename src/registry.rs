@@ -56,7 +56,9 @@ pub trait Registry: Send + Sync {
     /// As [`get_package`](Self::get_package).
     fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Versions>>;
 
-    /// Packages that match, best first: this node's own and those that it has heard announced.
+    /// Packages that match, in the order that is wanted: this node's own, and those in its catalogue, which it has heard
+    /// announced, read, or learnt from the catalogues of others. See [`Handle::search_peers`](crate::Handle::search_peers)
+    /// for those that connected peers know of, and for how complete an answer is.
     ///
     /// # Errors
     /// [`Invalid`](crate::Error::Invalid) for a query that cannot match anything.

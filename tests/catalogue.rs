@@ -6,15 +6,19 @@
     reason = "a panic is how a test fails"
 )]
 
+use std::time::Duration;
+
 use futures::{StreamExt, executor::block_on};
 use peerage::{
-    Config, Coverage, DhtMode, Event, Limits, Multiaddr, Node, Query, Registry, RegistryMetadata,
-    Snapshot, identity::Keypair,
+    Config, Coverage, DhtMode, Event, Limits, Multiaddr, Node, PeerId, Query, Registry,
+    RegistryMetadata, Snapshot, Sort, identity::Keypair,
 };
 
+#[path = "support/hostile_exchange.rs"]
+mod hostile;
 mod support;
 
-use support::{Executor, Peer, loopback, manifest, name, within};
+use support::{Executor, Peer, loopback, manifest, name, owned, within};
 
 /// As many as a registry may have, in an optimised build; fewer else, since signatures are slow then.
 const PACKAGES: usize = if cfg!(debug_assertions) { 600 } else { 10_000 };
@@ -153,7 +157,7 @@ fn a_search_says_who_did_not_answer() {
         let (publisher, address) = publisher(3).await;
         let mut reader = Peer::start(
             Executor::Smol,
-            client(&address).with_query_timeout(std::time::Duration::from_secs(2)),
+            client(&address).with_query_timeout(Duration::from_secs(2)),
         );
         discovers(&mut reader, 3).await;
         publisher.handle.shutdown().await.expect("acknowledged");
@@ -170,5 +174,116 @@ fn a_search_says_who_did_not_answer() {
         }
         assert_eq!(found, ["package-0", "package-1", "package-2"], "what it knows itself");
         assert!(search.report().expect("ended").asked.is_empty());
+    });
+}
+
+/// The packages that a peer finds when it searches for everything, with their sequences.
+async fn everything(peer: &Peer) -> Vec<(String, PeerId, u64)> {
+    let query = Query::new().with_sort(Sort::Name).with_limit(100);
+    let found = peer.handle.search(query).await.expect("searched");
+    found.into_iter().map(|one| (one.id.name().to_string(), one.owner, one.sequence)).collect()
+}
+
+#[test]
+fn a_network_that_was_in_two_halves_is_one_again_withdrawals_included() {
+    const HALF: usize = 10;
+    block_on(async {
+        let config = || loopback().with_reconcile_interval(Duration::from_secs(1));
+        let mut halves = Vec::new();
+        for half in 0..2 {
+            let mut first = Peer::start(Executor::Smol, config());
+            let address = first.address().await;
+            let mut peers = vec![first];
+            for _ in 1..HALF {
+                let config = config().with_bootstrap([address.clone()]);
+                let peer = Peer::start(Executor::Tokio, config);
+                within("bootstrap", peer.handle.bootstrap()).await.expect("bootstrapped");
+                peers.push(peer);
+            }
+            for (number, peer) in peers.iter().enumerate() {
+                let package = manifest(&format!("of-{half}-{number}"), "1.0.0");
+                peer.handle.register(package).await.expect("registered");
+            }
+            let gone = name(&format!("of-{half}-3"));
+            peers[3].handle.unregister(gone).await.expect("withdrawn");
+            halves.push((address, peers));
+        }
+        let (_, right) = &halves[1];
+        let bridge = right[HALF - 1].handle.clone();
+        let first = halves[0].0.clone();
+        within("the bridge", bridge.dial_address(first)).await.expect("connected");
+
+        let mut expected: Vec<(String, PeerId)> = Vec::new();
+        for (half, (_, peers)) in halves.iter().enumerate() {
+            let packages = peers.iter().enumerate().filter(|(number, _)| *number != 3);
+            expected
+                .extend(packages.map(|(number, peer)| (format!("of-{half}-{number}"), peer.id())));
+        }
+        expected.sort();
+        for peer in halves.iter_mut().flat_map(|(_, peers)| peers) {
+            // Each event may be the one with which it is all there.
+            loop {
+                let found = everything(peer).await;
+                let found: Vec<_> =
+                    found.into_iter().map(|(name, owner, _)| (name, owner)).collect();
+                if found == expected {
+                    break;
+                }
+                peer.wait_for("the other half", |event| {
+                    matches!(event, Event::Discovered { .. } | Event::Withdrawn { .. })
+                        .then_some(())
+                })
+                .await;
+            }
+        }
+        let reference = everything(&halves[0].1[0]).await;
+        for peer in halves.iter().flat_map(|(_, peers)| peers) {
+            assert_eq!(everything(peer).await, reference);
+        }
+    });
+}
+
+/// What a hostile peer answers to whatever it is asked.
+type Lie = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// A frame of format 1: a response of this kind, around these bytes.
+fn frame(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    let (low, high) = (bytes.len() % 128, bytes.len() / 128);
+    [&[1, kind, low as u8 | 128, high as u8], bytes].concat()
+}
+
+#[test]
+fn a_poisoned_peer_costs_little_and_changes_nothing() {
+    let lies: [(&str, Lie); 4] = [
+        ("garbage", |_| Some(vec![7; 1000])),
+        ("a comparison that is none", |_| Some(frame(1, &[9; 600]))),
+        ("heads that are none", |_| Some([&[1, 3, 1][..], &[128 | 88, 2], &[5; 344]].concat())),
+        ("nothing at all", |_| None),
+    ];
+    block_on(async {
+        let (publisher, address) = publisher(20).await;
+        for (what, lie) in lies {
+            let mut reader = Peer::start(Executor::Smol, client(&address));
+            discovers(&mut reader, 20).await;
+            let before = everything(&reader).await;
+            let moved = |known: &RegistryMetadata| known.counters.reconciliation.bytes_in;
+            let bytes = moved(&metadata(&reader).await);
+            let target = reader.handle.metadata().await.expect("metadata").addresses[0].clone();
+            // It offers heads that nobody has, and lies when it is asked for them.
+            let offer: Vec<u8> =
+                [&[1, 3, 64][..], &(0..64 * 32).map(|n| (n / 32) as u8).collect::<Vec<_>>()]
+                    .concat();
+            let liar = hostile::Hostile::start(target, offer, lie).await;
+            within(what, liar.asked).await.expect("it was asked");
+            assert_eq!(everything(&reader).await, before, "{what}");
+
+            // What matters comes all the same.
+            let new = format!("after-{}", what.replace(' ', "-"));
+            publisher.handle.register(manifest(&new, "1.0.0")).await.expect("registered");
+            let known = metadata(&reader).await;
+            assert!(moved(&known) - bytes < 64 * 1024, "{what}: {}", moved(&known));
+            let found = reader.handle.get_package(owned(publisher.id(), &new)).await;
+            assert!(found.is_ok(), "{what}: {found:?}");
+        }
     });
 }

@@ -8,7 +8,7 @@
 
 use futures::executor::block_on;
 use peerage::{
-    Error, Node, Registry, Snapshot,
+    Error, Event, Node, Registry, Snapshot,
     identity::Keypair,
     record::{Head, NetworkName, Record, RecordKey, ReleaseEntry, Revision, Signed, Validity},
 };
@@ -104,6 +104,59 @@ fn trust_on_first_use_outlives_a_restart() {
         let owned = owned(squatter.id(), "tool");
         assert!(reader.handle.get_package(owned).await.is_ok(), "by its full name it is there");
         drop(peers.pop());
+    });
+}
+
+#[test]
+fn what_nobody_had_heard_is_announced_after_a_restart() {
+    block_on(async {
+        let key = Keypair::generate_ed25519();
+        let peer = Peer::start_as(Executor::Smol, key.clone(), loopback());
+        let unheard = peer.handle.announce("news", b"hello".to_vec()).await.expect("signed");
+        assert_eq!(unheard, peerage::Announcement::Queued);
+        let bytes = peer.handle.snapshot().await.expect("a snapshot").to_bytes();
+        peer.handle.shutdown().await.expect("acknowledged");
+        within("the end", peer.ended).await.expect("ended");
+
+        let mut peer = start_from(&bytes, key, loopback());
+        let address = peer.address().await;
+        let mut hearer = Peer::start(Executor::Tokio, loopback().with_bootstrap([address]));
+        hearer.handle.subscribe("news").await.expect("subscribed");
+        let (author, data) = hearer
+            .wait_for("the announcement", |event| match event {
+                Event::Message { author, data, .. } => Some((author, data)),
+                _ => None,
+            })
+            .await;
+        assert_eq!((author, data), (peer.id(), b"hello".to_vec()));
+    });
+}
+
+#[test]
+fn a_publisher_goes_on_with_its_packages_after_a_restart() {
+    block_on(async {
+        let key = Keypair::generate_ed25519();
+        let peer = Peer::start_as(Executor::Smol, key.clone(), loopback());
+        peer.handle.register(manifest("tool", "1.0.0")).await.expect("registered");
+        peer.handle.register(manifest("tool", "1.1.0")).await.expect("registered");
+        let bytes = peer.handle.snapshot().await.expect("a snapshot").to_bytes();
+        peer.handle.shutdown().await.expect("acknowledged");
+        within("the end", peer.ended).await.expect("ended");
+
+        let mut peer = start_from(&bytes, key, loopback());
+        let address = peer.address().await;
+        let reader = Peer::start(Executor::Tokio, loopback().with_bootstrap([address]));
+        within("bootstrap", reader.handle.bootstrap()).await.expect("bootstrapped");
+        // It has not been told to change anything.
+        peer.wait_for("the packages to be put again", |event| match event {
+            Event::Replicated { id, replicas } => Some((id, replicas)),
+            _ => None,
+        })
+        .await;
+        assert_eq!(peer.handle.metadata().await.expect("metadata").own_packages, 1);
+        peer.handle.shutdown().await.expect("acknowledged");
+        let versions = reader.handle.list_versions(owned(peer.id(), "tool")).await.expect("held");
+        assert_eq!(versions.releases.len(), 2);
     });
 }
 

@@ -115,7 +115,7 @@ fn merged(picks: [&[u8]; 3], now: u64) {
         if claim.validity.is_expired(now) || claim.name != *ab.name() {
             continue;
         }
-        let rank = (claim.revision, Reverse(claim.digest()), Reverse(claim.bytes()));
+        let rank = (claim.rank(), Reverse(claim.digest()), Reverse(claim.bytes()));
         let best = best.entry(claim.owner).or_insert((rank.clone(), *claim));
         if best.0 < rank {
             *best = (rank, claim);

@@ -20,6 +20,11 @@
 //! | `own.rs` | own packages, and what a change to one signs |
 //! | `identity.rs`, `signer.rs` | who this node is, whose packages it publishes, and by what right |
 //! | `store.rs` | records held for the network |
+//! | `exchange` (beside), `questions.rs`, `answering.rs` | what is asked of connected peers, and what they ask |
+//! | `neighbours.rs`, `reconcile/`, `reconciling.rs` | catalogues of connected peers, and how this one catches up with them |
+//! | `nearness.rs` | whom to ask first |
+//! | `index/`, `searching.rs` | which words occur where; searches here and among peers |
+//! | `counters.rs` | what has been done |
 //! | `catalogue/` | the newest head of every package heard of, and which of them stay |
 //! | `listing.rs` | how heads come into the catalogue |
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
