@@ -295,7 +295,7 @@ impl Handle {
     /// [`Error::Invalid`] for a query that cannot match anything, [`Error::Busy`] and [`Error::ShuttingDown`], here or
     /// from the search.
     pub async fn search_peers(&self, query: Query) -> Result<Search> {
-        query.validate()?;
+        self.unless_refused(CallKind::Search, query.validate())?;
         let shared = &*self.shared;
         let ticket = Ticket(shared.tickets.fetch_add(1, Ordering::Relaxed));
         let asked = shared.clock.now();

@@ -90,6 +90,7 @@ mod tests {
             "own_packages": 1,
             "known_packages": 4,
             "catalogue_bytes": 2048,
+            "coverage": "all",
             "records": 7,
             "record_bytes": 4096,
             "counters": counters,

@@ -26,10 +26,8 @@ fuzz_target!(|input: Input<'_>| match input {
         exchange::message(bytes);
     }
     Input::Frame { which, mutations } => {
-        let mut frames = exchange::frames();
-        let which = usize::from(which) % frames.len();
-        let mut frame = frames.swap_remove(which);
-        exchange::frame(&frame);
+        let frames = exchange::frames();
+        let mut frame = frames[usize::from(which) % frames.len()].clone();
         mutate(&mut frame, &mutations);
         exchange::frame(&frame);
     }

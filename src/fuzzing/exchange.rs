@@ -1,6 +1,9 @@
 //! What peers say to each other directly, and comparisons with peers that say anything.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
 use libp2p::identity::Keypair;
 
@@ -14,6 +17,20 @@ use crate::{
 };
 
 const NOW: u64 = 1_800_000_000;
+
+/// As many digests as a comparison is about at most: they take longer to compute than to compare.
+static DIGESTS: LazyLock<Vec<Digest>> =
+    LazyLock::new(|| (0..3 * MANY).map(|number| Digest::of(number.to_be_bytes())).collect());
+
+/// The catalogues to which a single message is handed.
+static CATALOGUES: LazyLock<[Arc<Items>; 3]> =
+    LazyLock::new(|| [0, 40, 400].map(|count| items(0..count, false)));
+
+static FRAMES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(signed_frames);
+
+/// More items of one kind than a comparison is about. Few comparisons are about more than a [`FEW`].
+const MANY: u64 = 2_000;
+const FEW: u64 = 50;
 
 /// Reads a frame as either side would: what is accepted is written the same again.
 pub fn frame(bytes: &[u8]) {
@@ -51,12 +68,11 @@ fn hello(bytes: &[u8]) {
 
 /// Hands a message of a comparison to either side, over few items and over none.
 pub fn message(bytes: &[u8]) {
-    for count in [0, 40, 400] {
-        let items = items(0..count, false);
-        if let Ok(answer) = answer(&items, bytes) {
+    for items in &*CATALOGUES {
+        if let Ok(answer) = answer(items, bytes) {
             assert!(answer.len() <= MAX_MESSAGE_BYTES);
         }
-        let (mut session, _) = Session::open(items, 0, 7);
+        let (mut session, _) = Session::open(Arc::clone(items), 0, 7);
         session.take(bytes);
     }
 }
@@ -69,7 +85,10 @@ pub fn dialogue(
     crowded: bool,
     mut spoil: impl FnMut(&mut Vec<u8>),
 ) {
-    let [ours, both, theirs] = [ours, both, theirs].map(|count| u64::from(count % 2_000));
+    let [ours, both, theirs] = [ours, both, theirs].map(|count| match count.to_be_bytes() {
+        [0xff, few] => u64::from(few) * 7 % MANY,
+        _ => u64::from(count) % FEW,
+    });
     let here = items(0..ours + both, crowded);
     let there = items(ours..ours + both + theirs, crowded);
     let (mut session, mut question) = Session::open(here, both + theirs, 7);
@@ -115,7 +134,11 @@ pub fn dialogue(
 
 /// One frame of each sort.
 #[must_use]
-pub fn frames() -> Vec<Vec<u8>> {
+pub fn frames() -> &'static [Vec<u8>] {
+    &FRAMES
+}
+
+fn signed_frames() -> Vec<Vec<u8>> {
     let keypair = keypair();
     let peer = keypair.public().to_peer_id();
     let mut hello = Hello::new(NetworkName::default(), peer, NOW);
@@ -164,7 +187,8 @@ fn keypair() -> Keypair {
 }
 
 fn digest(number: u64) -> Digest {
-    Digest::of(number.to_be_bytes())
+    let known = usize::try_from(number).ok().and_then(|place| DIGESTS.get(place));
+    known.copied().unwrap_or_else(|| unreachable!("no comparison is about so many"))
 }
 
 fn items(numbers: impl Iterator<Item = u64>, crowded: bool) -> Arc<Items> {
