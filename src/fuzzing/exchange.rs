@@ -29,8 +29,8 @@ static CATALOGUES: LazyLock<[Arc<Items>; 3]> =
 static FRAMES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(signed_frames);
 
 /// More items of one kind than a comparison is about. Few comparisons are about more than a [`FEW`].
-const MANY: u64 = 2_000;
-const FEW: u64 = 50;
+const MANY: u64 = 512;
+const FEW: u64 = 32;
 
 /// Reads a frame as either side would: what is accepted is written the same again.
 pub fn frame(bytes: &[u8]) {
@@ -86,7 +86,7 @@ pub fn dialogue(
     mut spoil: impl FnMut(&mut Vec<u8>),
 ) {
     let [ours, both, theirs] = [ours, both, theirs].map(|count| match count.to_be_bytes() {
-        [0xff, few] => u64::from(few) * 7 % MANY,
+        [0xff, few] => u64::from(few) * 2,
         _ => u64::from(count) % FEW,
     });
     let here = items(0..ours + both, crowded);
