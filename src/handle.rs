@@ -285,17 +285,23 @@ impl Handle {
     ///
     /// Up to 16 peers are asked, in the order of reputation, round trip and declared distance. What they find comes as
     /// they answer, verified and each package once, and at the end a [report](Search::report) says how complete it is.
-    /// [`Query::limit`] holds for each of those who are asked, and [`Query::offset`] for none: a page of several lists
+    /// [`Query::limit`] holds for each of those who are asked. There is no [`Query::offset`]: a page of several lists
     /// would be a page of none of them.
     ///
     /// The deadline is that of every call; it ends the search with what has come by then. Cancel safe: dropping the
     /// future or the search gives it up.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a query that cannot match anything, [`Error::Busy`] and [`Error::ShuttingDown`], here or
-    /// from the search.
+    /// [`Error::Invalid`] for a query out of bounds or with an offset, [`Error::Busy`] and [`Error::ShuttingDown`], here
+    /// or from the search.
     pub async fn search_peers(&self, query: Query) -> Result<Search> {
-        self.unless_refused(CallKind::Search, query.validate())?;
+        let one_page = || match query.offset {
+            0 => Ok(()),
+            _ => {
+                Err(Error::invalid("offset", "must be 0 in a search among peers; raise the limit"))
+            }
+        };
+        self.unless_refused(CallKind::Search, query.validate().and_then(|()| one_page()))?;
         let shared = &*self.shared;
         let ticket = Ticket(shared.tickets.fetch_add(1, Ordering::Relaxed));
         let asked = shared.clock.now();

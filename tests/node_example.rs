@@ -237,13 +237,14 @@ fn lines_that_are_no_requests_are_answered_and_the_node_goes_on() {
         (json!({"id": 3, "op": "get", "package": "tiny", "version": "one"}), "version"),
         (json!({"id": 4, "op": "register", "manifest": manifest}), "manifest.name"),
         (json!({"id": 5, "op": "search", "limit": 0}), "limit"),
+        (json!({"id": 6, "op": "search", "offset": 20}), "offset"),
     ] {
         let error = node.ask_in_vain(request);
         assert_eq!((&error["kind"], &error["field"]), (&json!("invalid"), &json!(field)));
     }
-    let about = node.ask(json!({"id": 6, "op": "metadata"}));
+    let about = node.ask(json!({"id": 7, "op": "metadata"}));
     assert_eq!((&about["peer_id"], &about["owner"]), (&json!(id), &json!(id)));
-    assert_eq!(about["counters"]["calls"]["search"]["refused"], json!(1), "{about}");
+    assert_eq!(about["counters"]["calls"]["search"]["refused"], json!(2), "{about}");
     assert!(node.end().success());
 }
 

@@ -3,6 +3,7 @@
 //! | line | |
 //! |--|--|
 //! | `{"id":1,"op":"get","package":"tiny-http"}` | in: a request; the id is a number or a string |
+//! | `{"id":2,"op":"search","text":"http","license":"MIT"}` | in: another; the fields are those of `Query` |
 //! | `{"id":1,"ok":{…}}` | out: its answer |
 //! | `{"id":1,"error":{"kind":"not_found","message":"…"}}` | out: why there is none |
 //! | `{"event":"connected","peer":"12D3KooW…",…}` | out: something happened |
@@ -12,7 +13,7 @@
 use peerage::{
     Error, Event, Freshness, Manifest, Multiaddr, NetworkName, PackageId, PeerId, Query, Result,
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -172,16 +173,10 @@ impl Fields {
         texts.map(|(i, text)| parse_address(&format!("addresses[{i}]"), text)).collect()
     }
 
+    /// All that are left: each is a field of [`Query`], under its name.
     fn query(&mut self) -> Result<Query> {
-        let mut query = Query::new();
-        query.text = self.optional_text("text")?;
-        query.keywords = self.optional_texts("keywords")?;
-        query.owner = self.optional_peer()?;
-        if let Some(limit) = self.optional("limit") {
-            let limit = limit.as_u64().and_then(|limit| usize::try_from(limit).ok());
-            query.limit = limit.ok_or_else(|| invalid("limit", "must be a whole number"))?;
-        }
-        Ok(query)
+        let fields = std::mem::take(&mut self.0).into_iter().filter(|(_, value)| !value.is_null());
+        read_each("", fields.collect(), &Map::new())
     }
 }
 
@@ -192,8 +187,7 @@ fn as_text(field: &str, value: Value) -> Result<String> {
     }
 }
 
-/// Reads a manifest. JSON errors do not say which field they are about, so a manifest that does not read
-/// is tried again field by field.
+/// Reads a manifest.
 pub(crate) fn manifest(value: Value) -> Result<Manifest> {
     let Value::Object(fields) = value else {
         return Err(invalid("manifest", "must be an object"));
@@ -203,23 +197,28 @@ pub(crate) fn manifest(value: Value) -> Result<Manifest> {
             return Err(invalid(format!("manifest.{needed}"), "is missing"));
         }
     }
-    read_manifest(&fields).map_err(|error| {
-        let culprit = fields.iter().find_map(|(field, value)| {
-            let mut probe = Map::new();
-            probe.insert("name".to_owned(), "probe".into());
-            probe.insert("version".to_owned(), "0.0.0".into());
-            probe.insert(field.clone(), value.clone());
-            Some((field, read_manifest(&probe).err()?))
-        });
-        match culprit {
-            Some((field, error)) => invalid(format!("manifest.{field}"), error.to_string()),
-            None => invalid("manifest", error.to_string()),
-        }
-    })
+    let probe = [("name", "probe"), ("version", "0.0.0")];
+    let probe = probe.map(|(field, value)| (field.to_owned(), value.into()));
+    read_each("manifest.", fields, &Map::from_iter(probe))
 }
 
-fn read_manifest(fields: &Map<String, Value>) -> serde_json::Result<Manifest> {
-    serde_json::from_value(Value::Object(fields.clone()))
+/// Reads an object, or says which of its fields cannot be read. JSON errors do not say what they are about, so what
+/// does not read is tried again field by field, each put into `base`, which reads.
+fn read_each<T: DeserializeOwned>(
+    prefix: &str,
+    fields: Map<String, Value>,
+    base: &Map<String, Value>,
+) -> Result<T> {
+    let read = |fields: Map<String, Value>| serde_json::from_value::<T>(Value::Object(fields));
+    read(fields.clone()).map_err(|error| {
+        let mut culprits = fields.into_iter().filter_map(|(field, value)| {
+            let mut probe = base.clone();
+            probe.insert(field.clone(), value);
+            let error = read(probe).err()?;
+            Some(invalid(format!("{prefix}{field}"), error.to_string()))
+        });
+        culprits.next().unwrap_or_else(|| invalid("line", error.to_string()))
+    })
 }
 
 /// The first line: who speaks.

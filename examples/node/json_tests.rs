@@ -1,4 +1,4 @@
-use peerage::{Freshness, PackageName};
+use peerage::{Freshness, Match, PackageName, Sort};
 use serde_json::json;
 
 use super::*;
@@ -54,7 +54,17 @@ fn every_documented_op_reads() {
         request(r#"{"op":"search","text":"http server","keywords":["async"],"limit":5}"#),
         Request::Search(Query::new().with_text("http server").with_keyword("async").with_limit(5))
     );
-    assert_eq!(request(r#"{"op":"search"}"#), Request::Search(Query::new()));
+    assert_eq!(
+        request(r#"{"op":"search","license":"MIT","version":"^1","matching":"any","sort":"name"}"#),
+        Request::Search(
+            Query::new()
+                .with_license("MIT")
+                .with_version("^1".parse().unwrap())
+                .with_matching(Match::Any)
+                .with_sort(Sort::Name)
+        )
+    );
+    assert_eq!(request(r#"{"op":"search","owner":null}"#), Request::Search(Query::new()));
     assert_eq!(
         request(r#"{"op":"yank","package":"tiny","version":"1.2.0"}"#),
         Request::Yank { package: tiny.clone().with_version("1.2.0".parse().unwrap()), version }
@@ -131,7 +141,9 @@ fn what_cannot_be_used_is_refused_under_its_id_with_the_field_at_fault() {
         (r#"{"id":1,"op":"yank","package":"tiny"}"#, "version"),
         (r#"{"id":1,"op":"search","limit":"many"}"#, "limit"),
         (r#"{"id":1,"op":"search","limit":-1}"#, "limit"),
-        (r#"{"id":1,"op":"search","keywords":["a",2]}"#, "keywords[1]"),
+        (r#"{"id":1,"op":"search","keywords":["a",2]}"#, "keywords"),
+        (r#"{"id":1,"op":"search","version":"one"}"#, "version"),
+        (r#"{"id":1,"op":"search","txet":"http"}"#, "txet"),
         (r#"{"id":1,"op":"pin","package":"tiny@1.0.0","peer":"x"}"#, "package"),
         (r#"{"id":1,"op":"pin","package":"tiny"}"#, "peer"),
         (r#"{"id":1,"op":"dial"}"#, "addresses"),

@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs::File, io::Read};
 
 use peerage::{
-    Announcement, Direction, Event, Freshness, Manifest, Package, Query, Receipt, Reputation,
-    Result, SearchReport, Source,
+    Announcement, Direction, Event, Freshness, Manifest, Match, Package, Query, Receipt,
+    Reputation, Result, SearchReport, Sort, Source,
 };
 use serde_json::Value;
 
@@ -25,7 +25,9 @@ pub(crate) const HELP: &str = "commands:
   get [OWNER/]NAME[@VERSION]   the newest release, or the one named; then, if you like, how many
                                replicas are to be heard: first, all, or a number
   versions [OWNER/]NAME        all its releases
-  search [WORDS] [#KEYWORD]    packages that this peer and those connected know of
+  search [WORDS] [#KEYWORD] [owner:PEER] [license:MIT] [version:^1.2] [match:any] [sort:name] [limit:50]
+                               packages that this peer and those connected know of: with all the
+                               words, or any of them; by relevance, name, or when updated
   yank NAME VERSION            no longer recommend a release of yours
   unregister NAME              withdraw a package of yours, for good
   pin NAME OWNER | unpin NAME  decide whom a bare name means
@@ -81,7 +83,7 @@ fn parse_command(text: &str) -> Result<Request> {
             Ok(Request::Get { package, freshness })
         }
         ("versions", [package]) => Ok(Request::Versions(parse_package("package", package)?)),
-        ("search", words) => Ok(Request::Search(query(words))),
+        ("search", words) => Ok(Request::Search(query(words)?)),
         ("yank", [package, rest @ ..]) if rest.len() <= 1 => {
             let package = parse_package("package", package)?;
             let version = rest.first().map(|text| parse_version("version", text)).transpose()?;
@@ -131,16 +133,44 @@ fn usage(command: &str) -> String {
     }
 }
 
-fn query(words: &[&str]) -> Query {
+/// Reads what to search for. A word before a colon that is none of ours is searched for, colon and all.
+fn query(words: &[&str]) -> Result<Query> {
     let mut query = Query::new();
     let mut text = Vec::new();
     for word in words {
-        match word.strip_prefix('#') {
-            Some(keyword) => query = query.with_keyword(keyword),
-            None => text.push(*word),
-        }
+        query =
+            match word.split_once(':') {
+                Some(("owner", peer)) => query.with_owner(parse_peer("owner", peer)?),
+                Some(("license", license)) => query.with_license(license),
+                Some(("version", wanted)) => {
+                    let wanted = wanted.parse().map_err(|error| {
+                        invalid(
+                            "version",
+                            format!("`{wanted}` is no requirement like `^1.2` ({error})"),
+                        )
+                    })?;
+                    query.with_version(wanted)
+                }
+                Some(("match", "any")) => query.with_matching(Match::Any),
+                Some(("sort", sort)) => query.with_sort(match sort {
+                    "relevance" => Sort::Relevance,
+                    "name" => Sort::Name,
+                    "updated" => Sort::Updated,
+                    _ => return Err(invalid("sort", "is by `relevance`, `name` or `updated`")),
+                }),
+                Some(("limit", limit)) => query.with_limit(limit.parse().map_err(|_| {
+                    invalid("limit", format!("`{limit}` is not a number of packages"))
+                })?),
+                _ => match word.strip_prefix('#') {
+                    Some(keyword) => query.with_keyword(keyword),
+                    None => {
+                        text.push(*word);
+                        query
+                    }
+                },
+            };
     }
-    if text.is_empty() { query } else { query.with_text(text.join(" ")) }
+    Ok(if text.is_empty() { query } else { query.with_text(text.join(" ")) })
 }
 
 fn read_manifest(file: &str) -> Result<Manifest> {

@@ -39,6 +39,23 @@ fn commands_read_as_the_help_says() {
         Request::Search(Query::new().with_text("http server").with_keyword("async"))
     );
     assert_eq!(request("search"), Request::Search(Query::new()));
+    assert_eq!(
+        request(&format!(
+            "search a b:c owner:{PEER} license:MIT version:^1 match:any sort:name limit:5"
+        )),
+        Request::Search(
+            Query::new()
+                .with_text("a b:c")
+                .with_owner(PEER.parse().unwrap())
+                .with_license("MIT")
+                .with_version("^1".parse().unwrap())
+                .with_matching(Match::Any)
+                .with_sort(Sort::Name)
+                .with_limit(5)
+        )
+    );
+    assert!(refusal("search owner:me").contains("owner"));
+    assert!(refusal("search sort:size").contains("sort"));
     let yank = Request::Yank { package: package("tiny"), version: "1.0.0".parse().unwrap() };
     assert_eq!(request("yank tiny 1.0.0"), yank);
     let yank = Request::Yank { package: package("tiny@1.0.0"), version: "1.0.0".parse().unwrap() };
