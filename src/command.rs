@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Register { manifest: Box<Manifest>, confirmation: u8, reply: Reply<Receipt> },
     Yank { name: PackageName, version: Version, confirmation: u8, reply: Reply<Receipt> },
     Unregister { name: PackageName, confirmation: u8, reply: Reply<Receipt> },
-    Search { query: Query, reply: Reply<Vec<Package>> },
+    Search { query: Box<Query>, reply: Reply<Vec<Package>> },
     SearchPeers { query: Box<Query>, findings: Findings },
     Metadata { reply: Reply<RegistryMetadata> },
     GetRecord { key: RecordKey, freshness: Freshness, reply: Reply<Found> },
@@ -225,5 +225,16 @@ impl Cancels {
 
     fn tickets(&self) -> MutexGuard<'_, Vec<Ticket>> {
         self.0.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is moved into the queue, out of it and into the engine: what is large and rare is boxed.
+    #[test]
+    fn a_request_is_cheap_to_move() {
+        assert!(size_of::<Request>() <= 176, "{} bytes", size_of::<Request>());
     }
 }

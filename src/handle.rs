@@ -567,6 +567,7 @@ impl Registry for Handle {
     fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Package>>> {
         async move {
             self.unless_refused(CallKind::Search, query.validate())?;
+            let query = Box::new(query);
             self.ask(|reply| Command::Search { query, reply }).await
         }
         .boxed()

@@ -92,7 +92,7 @@ fn a_publisher_finds_what_the_owner_s_other_publishers_announce() {
     assert!(matches!(&found[..], [Event::Discovered { .. }]), "{found:?}");
     // Once it publishes the package itself, that is its own.
     signed(&mut reader, "tool", "1.1.0");
-    let (_, waiting) = reader.ask(|reply| Command::Search { query: crate::Query::new(), reply });
+    let (_, waiting) = reader.ask(|reply| Command::Search { query: Box::default(), reply });
     assert_eq!(answer(waiting).unwrap().unwrap().len(), 1);
 }
 
@@ -125,7 +125,7 @@ fn the_owner_s_own_key_signs_in_no_epoch_below_the_one_that_it_has_gone_on_to() 
 fn a_search_finds_nothing_of_a_key_that_has_been_replaced() {
     let mut reader = Lab::new(Config::new());
     let found = |lab: &mut Lab| {
-        let (_, waiting) = lab.ask(|reply| Command::Search { query: crate::Query::new(), reply });
+        let (_, waiting) = lab.ask(|reply| Command::Search { query: Box::default(), reply });
         let found = answer(waiting).unwrap().unwrap().into_iter();
         found.map(|package| package.id.name().to_string()).collect::<Vec<_>>()
     };
