@@ -122,6 +122,7 @@ impl Listener {
         let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), Shelf::default());
         engine.start(now);
         engine.begin(now);
+        engine.begin_network(now);
         // Nobody waits for the answer, but who has gone away is not listened to.
         let (reply, _answer) = Reply::channel();
         let command = Command::Subscribe { topic: Self::TOPIC.to_owned(), reply };

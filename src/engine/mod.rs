@@ -406,11 +406,15 @@ impl Engine {
     /// Begins a poll: from here on, records are judged by this time.
     pub(crate) fn begin(&mut self, now: Now) {
         self.set_time(now);
-        self.store.set_clock(now.mono);
         if self.unix != now.unix {
             self.unix = now.unix;
             self.store.set_time(now.unix);
         }
+    }
+
+    /// Begins a turn of the network: from here on, peers earn their requests to the store by this time.
+    pub(crate) fn begin_network(&self, now: Now) {
+        self.store.set_clock(now.mono);
     }
 
     /// The monotonic time, for what is measured and for what fades.

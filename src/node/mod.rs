@@ -247,16 +247,20 @@ impl Node {
     }
 
     fn take(&mut self, cx: &mut Context<'_>, now: Now, request: Request) {
-        match (self.phase, request.command) {
-            (Phase::Running, Command::Shutdown { reply }) => self.shut_down(cx, now, reply),
-            (Phase::Running, command) => {
-                if let Command::Metadata { .. } = command {
+        match self.phase {
+            Phase::Running if !matches!(request.command, Command::Shutdown { .. }) => {
+                if let Command::Metadata { .. } = request.command {
                     self.metrics.show(&self.engine);
                 }
-                self.engine.command(now, Request { command, ..request });
+                self.engine.command(now, request);
             }
-            (_, Command::Shutdown { reply }) => acknowledge(reply),
-            (_, command) => self.engine.refuse(command, Error::ShuttingDown),
+            phase => match request.command {
+                Command::Shutdown { reply } if phase == Phase::Running => {
+                    self.shut_down(cx, now, reply);
+                }
+                Command::Shutdown { reply } => acknowledge(reply),
+                command => self.engine.refuse(command, Error::ShuttingDown),
+            },
         }
     }
 
@@ -265,6 +269,7 @@ impl Node {
             return Turn::Pending;
         }
         self.heartbeat = now.mono.saturating_add(HEARTBEAT);
+        self.engine.begin_network(now);
         // What was answered before this turn is no reason to end it.
         self.engine.take_answered();
         let turn = loop {

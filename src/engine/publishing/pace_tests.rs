@@ -48,6 +48,7 @@ impl Lab {
         self.mono += by;
         let now = self.now();
         self.engine.begin(now);
+        self.engine.begin_network(now);
         while self.engine.expire(now, 64) > 0 {}
     }
 

@@ -46,6 +46,7 @@ impl Played {
     fn pass(&mut self, time: Duration) {
         self.now = at(self.now.mono + time);
         self.engine.begin(self.now);
+        self.engine.begin_network(self.now);
         while self.engine.expire(self.now, 64) > 0 {}
     }
 
