@@ -55,7 +55,8 @@ pub struct CallCounters {
     pub yank: OutcomeCounters,
     /// [`unregister`](crate::Registry::unregister).
     pub unregister: OutcomeCounters,
-    /// [`search`](crate::Registry::search).
+    /// [`search`](crate::Registry::search) and [`search_peers`](crate::Handle::search_peers), which has ended when its
+    /// stream has.
     pub search: OutcomeCounters,
     /// [`announce`](crate::Handle::announce).
     pub announce: OutcomeCounters,
@@ -184,7 +185,8 @@ pub struct PeerCounters {
     pub blocked: u64,
 }
 
-/// Comparisons of catalogues with peers.
+/// Comparisons of catalogues that this node has begun with peers. Those that peers begin, and the heads that they fetch
+/// here, count with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -195,9 +197,9 @@ pub struct ReconciliationCounters {
     pub failed: u64,
     /// Bytes that peers sent for them, heads included.
     pub bytes_in: u64,
-    /// Bytes that were sent to peers for them, heads included.
+    /// Bytes that were sent to peers for them: questions and offers, no heads.
     pub bytes_out: u64,
-    /// Heads that were fetched because they were missing here.
+    /// Heads that peers sent because they were missing here, sound or not.
     pub heads_fetched: u64,
 }
 

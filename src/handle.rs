@@ -196,7 +196,8 @@ impl Handle {
         self.ask(|reply| Command::PutRecord { record, reply }).await
     }
 
-    /// Signs `data` and announces it on `topic`, to whoever [subscribed](Self::subscribe) it.
+    /// Signs `data` and announces it on `topic`, to whoever [subscribed](Self::subscribe) it. Where nobody has, it waits
+    /// for somebody who does, for ten minutes: whoever hears it later refuses it.
     ///
     /// Cancel safe: what has been signed is sent all the same.
     ///
@@ -284,7 +285,8 @@ impl Handle {
     /// [`Registry::search`] has at hand.
     ///
     /// Up to 16 peers are asked, in the order of reputation, round trip and declared distance. What they find comes as
-    /// they answer, verified and each package once, and at the end a [report](Search::report) says how complete it is.
+    /// they answer, verified, and each package once, or again where a peer has a newer head; at the end a
+    /// [report](Search::report) says how complete it is.
     /// [`Query::limit`] holds for each of those who are asked. There is no [`Query::offset`]: a page of several lists
     /// would be a page of none of them.
     ///

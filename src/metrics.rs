@@ -150,7 +150,12 @@ impl Page<'_> {
             ("routing_table_peers", "Peers it can ask", None, metadata.routing_table.into()),
             ("own_packages", "Packages that it publishes", None, metadata.own_packages.into()),
             ("known_packages", "Packages of others", None, metadata.known_packages.into()),
-            ("catalogue", "The size of those of others", bytes, metadata.catalogue_bytes),
+            (
+                "catalogue",
+                "The size of all heads listed, own ones included",
+                bytes,
+                metadata.catalogue_bytes,
+            ),
             ("records", "Records held, own ones included", None, metadata.records.into()),
             ("record", "The size of those held for others", bytes, metadata.record_bytes),
             ("queries_running", "DHT queries that run", None, queries.running),

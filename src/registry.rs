@@ -114,8 +114,8 @@ pub struct RegistryMetadata {
     pub own_packages: u32,
     /// Packages of others in its catalogue: those that it has heard of, withdrawn ones not counted.
     pub known_packages: u32,
-    /// The size of all heads in the catalogue, withdrawn and own ones among them, with their keywords, in bytes: what
-    /// [`Limits::catalogue_bytes`](crate::Limits::catalogue_bytes) bounds.
+    /// The size of all heads in the catalogue, withdrawn and own ones among them, with their keywords, in bytes. But for
+    /// its own, [`Limits::catalogue_bytes`](crate::Limits::catalogue_bytes) bounds it.
     pub catalogue_bytes: u64,
     /// Which packages of others the catalogue is about.
     pub coverage: Coverage,

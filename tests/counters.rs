@@ -62,6 +62,7 @@ fn calls_that_never_reach_the_node_are_counted_too() {
             Manifest::new(name("tiny"), version("1.0.0")).with_homepage("x".repeat(9_999));
         assert!(handle.register(nameless).await.is_err());
         assert!(handle.search(Query::new().with_limit(0)).await.is_err());
+        assert!(handle.search_peers(Query::new().with_limit(0)).await.is_err());
         assert!(handle.dial(own, Vec::new()).await.is_err());
         assert!(handle.dial_address("/memory/1".parse().expect("an address")).await.is_err());
         assert!(handle.announce("", vec![1]).await.is_err());
@@ -75,7 +76,7 @@ fn calls_that_never_reach_the_node_are_counted_too() {
     drop(waiting);
     let calls = run(&mut node, calls(&handle));
     assert_eq!(calls.register, outcomes(|of| of.refused = 1));
-    assert_eq!(calls.search, outcomes(|of| of.refused = 1));
+    assert_eq!(calls.search, outcomes(|of| of.refused = 2));
     assert_eq!(calls.dial, outcomes(|of| of.refused = 2));
     assert_eq!(calls.announce, outcomes(|of| of.refused = 1));
     assert_eq!(calls.versions.outcomes, outcomes(|of| of.cancelled = 5));

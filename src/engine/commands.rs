@@ -65,7 +65,7 @@ impl Engine {
                 let snapshot = self.store.snapshot(self.pins.all());
                 let snapshot = snapshot
                     .with_outbox(self.outbox.unheard())
-                    .with_catalogue(self.catalogue.heads_of_others(now.unix));
+                    .with_catalogue(self.heads_of_others(now));
                 uncounted(reply.send(Ok(Box::new(snapshot))));
             }
             Command::Subscribe { topic, reply } => uncounted(reply.send(self.subscribe(topic))),
@@ -355,8 +355,10 @@ impl Engine {
                 self.count(EndedCall(CallKind::Announce, end));
             }
             Ok(message) => {
+                self.outbox.sweep(now.unix);
+                let expires = message.expires();
                 let data = message.bytes().to_vec();
-                match self.outbox.add_message(topic.clone(), data.clone(), reply) {
+                match self.outbox.add_message(topic.clone(), data.clone(), expires, reply) {
                     Ok(id) => self.actions.push_back(Action::Publish { id, topic, data }),
                     Err(end) => self.count(EndedCall(CallKind::Announce, end)),
                 }

@@ -115,6 +115,7 @@ impl Engine {
             }
             Fact::Unanswered { question, why } => self.question_ended(now, question, Err(why)),
             Fact::Hearer { topic } => {
+                self.outbox.sweep(now.unix);
                 for id in self.outbox.waiting_on(&topic) {
                     if let Some((topic, data)) = self.outbox.get(id) {
                         let (topic, data) = (topic.to_owned(), data.to_vec());
@@ -123,6 +124,7 @@ impl Engine {
                 }
             }
         }
+        self.unlist_revoked();
         self.judge();
         self.admit();
     }
@@ -218,6 +220,7 @@ impl Engine {
                 }
             }
         }
+        self.unlist_revoked();
         self.judge();
     }
 
@@ -259,6 +262,7 @@ impl Engine {
         data: &[u8],
     ) -> Verdict {
         let verdict = self.verdict(now, from, topic, data);
+        self.unlist_revoked();
         self.count_heard(verdict);
         verdict
     }

@@ -1,5 +1,7 @@
 //! How heads come into the catalogue: those that are announced, those that are looked up, and this node's own.
 
+use std::sync::Arc;
+
 use libp2p::PeerId;
 
 use super::{
@@ -49,10 +51,11 @@ impl Engine {
             match self.store.verify_announcement(&bytes, now.unix) {
                 Ok(head) => {
                     self.store.raise_high_water(&head);
-                    if head.owner == self.owner {
-                        continue;
-                    }
-                    self.list_as(now, &head, None, Interest::Heard);
+                    let interest = match self.store.is_wanted(&head.owner, &head.name) {
+                        true => Interest::Used,
+                        false => Interest::Heard,
+                    };
+                    self.list(now, &head, None, interest);
                     self.catalogue.tell(&head.name, &head.owner);
                 }
                 Err(rejected) => tracing::debug!(%rejected, "head of a snapshot dropped"),
@@ -64,6 +67,15 @@ impl Engine {
             let soon = now.mono.saturating_add(self.config.sweep_granularity);
             self.wheel.insert(soon, Deadline::Restore);
         }
+    }
+
+    /// What a snapshot has of the catalogue: the heads that are listed, and those of an earlier life that are still to
+    /// be, as far as there is room for them.
+    pub(super) fn heads_of_others(&self, now: Now) -> Vec<Arc<[u8]>> {
+        let mut heads = self.catalogue.heads_of_others(now.unix);
+        let room = self.config.limits.catalogue_packages.saturating_sub(heads.len());
+        heads.extend(self.restoring.iter().take(room).cloned());
+        heads
     }
 
     /// The index follows the catalogue.
@@ -81,6 +93,14 @@ impl Engine {
             HeadState::Withdrawn { .. } => {
                 self.index.remove(&head.name, &head.owner);
             }
+        }
+    }
+
+    /// What the replaced keys of owners have signed is listed no more: it is neither found nor told to others.
+    pub(super) fn unlist_revoked(&mut self) {
+        for owner in self.store.take_raised() {
+            let gone = self.catalogue.revoke(&owner, self.store.epoch(&owner));
+            self.unlisted(&gone);
         }
     }
 

@@ -373,21 +373,29 @@ impl Engine {
             let reason = format!("is of the network `{}`", snapshot.network());
             return Err(Error::invalid("snapshot", reason));
         }
-        self.store.restore(snapshot);
+        let published = self.store.restore(snapshot);
         self.pins.restore(snapshot.pins());
         for unheard in snapshot.outbox() {
             // What time has overtaken is of no use to anybody.
             let verified = match unheard.package {
-                Some(_) => self.store.verify_announcement(&unheard.data, now.unix).map(drop),
-                None => self.store.verify_message(&unheard.data, now.unix).map(drop),
+                Some(_) => self
+                    .store
+                    .verify_announcement(&unheard.data, now.unix)
+                    .map(|head| head.validity.expires),
+                None => self
+                    .store
+                    .verify_message(&unheard.data, now.unix)
+                    .map(|message| message.expires()),
             };
             match verified {
-                Ok(()) => self.outbox.restore(unheard),
+                Ok(expires) => self.outbox.restore(unheard, expires),
                 Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
             }
         }
-        self.restoring = snapshot.catalogue().iter().cloned().collect();
-        self.resuming = self.store.published_by(&self.local, &self.owner);
+        // What this node has published is listed as others' packages are, until it publishes it again.
+        let listed = snapshot.catalogue().iter();
+        self.restoring = published.values().chain(listed).cloned().collect();
+        self.resuming = published.into_keys().collect();
         Ok(())
     }
 
@@ -472,6 +480,7 @@ impl Engine {
             Deadline::Sweep => {
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
+                self.outbox.sweep(now.unix);
                 self.note_uses(now);
                 let gone = self.catalogue.sweep(now.unix, SWEEP_BUDGET);
                 self.unlisted(&gone);

@@ -17,7 +17,8 @@ use crate::{Coverage, GeoLocation, PackageName};
 pub struct Provider {
     /// The peer.
     pub peer: PeerId,
-    /// When it was last seen with the package, in Unix seconds.
+    /// When it was last seen with the package, in Unix seconds. For whoever signed the newest head, and was not seen
+    /// otherwise, that is when it was issued.
     pub seen: u64,
     /// Whether a connection with it stands.
     pub connected: bool,

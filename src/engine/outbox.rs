@@ -30,10 +30,13 @@ struct Entry {
     data: Vec<u8>,
     /// The own package whose head this is: a newer head takes its place.
     package: Option<PackageName>,
+    /// Unix seconds from which on everybody refuses it.
+    expires: u64,
     reply: Option<Reply<Announcement>>,
 }
 
-/// Announcements on the way out, oldest first. Those that nobody hears stay until somebody subscribes.
+/// Announcements on the way out, oldest first. Those that nobody hears stay until somebody subscribes, or until nobody
+/// would believe them any more.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     next: u64,
@@ -57,13 +60,14 @@ impl Outbox {
         package: PackageName,
         topic: String,
         data: Vec<u8>,
+        expires: u64,
     ) -> AnnouncementId {
         self.entries.retain(|entry| entry.package.as_ref() != Some(&package));
         while self.entries.len() >= self.bound.max(1) {
             // A message's caller was told "queued" or "sent" before anything could push it out.
             self.entries.pop_front();
         }
-        self.push(topic, data, Some(package), None)
+        self.push(topic, data, Some(package), expires, None)
     }
 
     /// Adds a message of the application. Where there is no room for it, its caller is told so.
@@ -71,12 +75,13 @@ impl Outbox {
         &mut self,
         topic: String,
         data: Vec<u8>,
+        expires: u64,
         reply: Reply<Announcement>,
     ) -> Result<AnnouncementId, CallEnd> {
         if self.entries.len() >= self.bound {
             return Err(reply.send(Err(Error::busy("queued_announcements"))));
         }
-        Ok(self.push(topic, data, None, Some(reply)))
+        Ok(self.push(topic, data, None, expires, Some(reply)))
     }
 
     fn push(
@@ -84,11 +89,12 @@ impl Outbox {
         topic: String,
         data: Vec<u8>,
         package: Option<PackageName>,
+        expires: u64,
         reply: Option<Reply<Announcement>>,
     ) -> AnnouncementId {
         let id = AnnouncementId(self.next);
         self.next += 1;
-        self.entries.push_back(Entry { id, topic, data, package, reply });
+        self.entries.push_back(Entry { id, topic, data, package, expires, reply });
         id
     }
 
@@ -139,6 +145,11 @@ impl Outbox {
         self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| entry.id).collect()
     }
 
+    /// Forgets what nobody has heard in time. What is on its way to the network is judged by what becomes of it.
+    pub(crate) fn sweep(&mut self, unix: u64) {
+        self.entries.retain(|entry| entry.expires > unix || entry.reply.is_some());
+    }
+
     /// What waits to be heard, oldest first, for a life after this one.
     pub(crate) fn unheard(&self) -> Vec<Unheard> {
         let unheard = |entry: &Entry| Unheard {
@@ -150,10 +161,10 @@ impl Outbox {
     }
 
     /// Takes up what an earlier life has left unheard, as far as there is room. Nobody waits for it.
-    pub(crate) fn restore(&mut self, unheard: &Unheard) {
+    pub(crate) fn restore(&mut self, unheard: &Unheard, expires: u64) {
         if self.entries.len() < self.bound {
             let Unheard { topic, data, package } = unheard.clone();
-            self.push(topic, data, package, None);
+            self.push(topic, data, package, expires, None);
         }
     }
 

@@ -147,6 +147,13 @@ impl Engine {
                         return self.abandon(now, *publish, error);
                     }
                     Outcome::Found { record, .. } => Some(Arc::unwrap_or_clone(record)),
+                    // Nobody has asked for it, and what is held here may be as old as the snapshot that it comes from:
+                    // what this node has signed since is not signed again.
+                    Outcome::NoPeers if self.is_resumed(&publish.change) => {
+                        self.finish(since);
+                        publish.stage = Stage::Recalling(recall);
+                        return self.abandon(now, *publish, Error::NoPeers);
+                    }
                     Outcome::NoPeers if matches!(recall, Recall::Head) => {
                         publish.stage = Stage::Recalling(recall);
                         let recalled = self.recall_here(now, &publish.change);
@@ -200,6 +207,11 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether the node by itself takes up a package of an earlier life.
+    fn is_resumed(&self, change: &Change) -> bool {
+        matches!(change, Change::Renew { name } if !self.own.contains_key(name))
     }
 
     /// Signs the change and puts it in force: stored here, on its way to the peers, announced.
@@ -290,7 +302,8 @@ impl Engine {
             _ => {
                 let topic = self.config.announcements_topic.clone();
                 let data = package.head.bytes().to_vec();
-                let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone());
+                let expires = package.head.validity.expires;
+                let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone(), expires);
                 self.actions.push_back(Action::Publish { id, topic, data });
                 (id, now.mono)
             }

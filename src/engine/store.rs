@@ -157,6 +157,8 @@ pub(crate) struct Store {
     most: Amount,
     facts: VecDeque<StoreFact>,
     refusals: VecDeque<StoreFact>,
+    /// Owners that have gone on to a higher epoch since the engine has looked. Of too many, readers find out themselves.
+    raised: BTreeSet<PeerId>,
     counters: RecordCounters,
 }
 
@@ -187,6 +189,7 @@ impl Store {
             most,
             facts: VecDeque::new(),
             refusals: VecDeque::new(),
+            raised: BTreeSet::new(),
             counters: RecordCounters::default(),
         }
     }

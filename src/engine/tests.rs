@@ -38,6 +38,8 @@ pub(crate) mod random;
 #[cfg(test)]
 mod repairs;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod shelf;
 
 const UNIX: u64 = 2_000_000_000;

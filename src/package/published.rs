@@ -110,6 +110,6 @@ impl Receipt {
 pub enum Announcement {
     /// Handed to at least one subscribed peer.
     Sent,
-    /// Nobody is subscribed yet: kept, and sent when somebody is.
+    /// Nobody is subscribed yet: kept, and sent when somebody is, unless it has lapsed by then.
     Queued,
 }

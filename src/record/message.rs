@@ -54,6 +54,11 @@ impl Message {
         let (topic, data) = (topic.into(), data.into());
         Self { network, author, topic, nonce, issued, data, ext: Vec::new() }
     }
+
+    /// Unix seconds from which on everybody refuses it.
+    pub(crate) fn expires(&self) -> u64 {
+        self.issued.saturating_add(Self::MAX_AGE_SECS)
+    }
 }
 
 impl Wire for Message {
@@ -86,7 +91,7 @@ impl Wire for Message {
     fn check_time(&self, now: u64) -> Result<(), Rejected> {
         const { assert!(Self::MAX_AGE_SECS > MAX_CLOCK_SKEW_SECS) };
         check_issued(self.issued, now)?;
-        let expires = self.issued.saturating_add(Self::MAX_AGE_SECS);
+        let expires = self.expires();
         if now >= expires {
             return Err(Rejected::Expired { expires, now });
         }

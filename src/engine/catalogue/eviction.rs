@@ -186,7 +186,8 @@ impl Places {
     /// The oldest entry of an owner that has more than its share.
     pub(super) fn oldest_of_owner(&self, owner: &[u8; 32], scarce: Scarce) -> Option<u32> {
         let share = self.shares.get(owner)?.of(scarce);
-        if share <= self.bounds.of(scarce) / OWNERS_PART {
+        // One package is nobody's share too many, however small the catalogue.
+        if share <= (self.bounds.of(scarce) / OWNERS_PART).max(1) {
             return None;
         }
         let from = (*owner, Age::FIRST, 0);

@@ -22,8 +22,10 @@
 //!
 //! So identities, which cost nothing, push out neither what is pinned nor what is used. And where `k` peers have brought
 //! what was merely heard of, none of them loses anything to the others as long as it has brought no more than a `k`th of
-//! the room for it: whoever floods the catalogue floods its own part. A peer is a connection here, and those cost
-//! addresses: see [`Limits::connections_per_ip`](crate::Limits::connections_per_ip).
+//! the room for it: whoever floods the catalogue floods its own part. A peer is an identity that has connected. How
+//! many do so at a time costs addresses, see [`Limits::connections_per_ip`](crate::Limits::connections_per_ip); but one
+//! that comes back under another name, again and again, takes a part under each. What was brought by nobody, as after a
+//! restart, counts for one peer.
 //!
 //! Every operation on one entry takes logarithmic time.
 
@@ -53,6 +55,7 @@ use self::{
 use super::pages::{Links, NIL, Pages};
 use crate::{
     Coverage, Digest, PackageName,
+    package::owner_key,
     record::{Head, Signed},
 };
 
@@ -244,6 +247,26 @@ impl Catalogue {
         gone
     }
 
+    /// Forgets what was signed for an owner, by another key, in an epoch below this one: nobody believes it any more.
+    pub(crate) fn revoke(&mut self, owner: &PeerId, epoch: u32) -> Gone {
+        let Some(key) = owner_key(owner) else { return Gone::new() };
+        let revoked: Vec<u32> = self
+            .by_owner(key)
+            .filter(|(_, entry)| entry.listing.rank.epoch < epoch && entry.signer() != Some(*owner))
+            .map(|(id, _)| id)
+            .collect();
+        revoked.into_iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    /// The packages of an owner.
+    fn by_owner(&self, owner: [u8; 32]) -> impl Iterator<Item = (u32, &Entry)> {
+        // No name comes before this one.
+        let first = "0".parse().ok().map(|name| Key { owner, name });
+        let its = first.map(|first| self.by_package.range(first..)).into_iter().flatten();
+        its.take_while(move |(key, _)| key.owner == owner)
+            .filter_map(|(_, id)| Some((*id, self.entries.get(*id)?)))
+    }
+
     /// The head of a package.
     pub(crate) fn get(&self, name: &PackageName, owner: &PeerId, unix: u64) -> Option<Listed<'_>> {
         let entry = self.entries.get(self.find(name, owner)?)?;
@@ -327,7 +350,7 @@ impl Catalogue {
         self.known
     }
 
-    /// How many bytes the bounds count, those of this node's own heads included.
+    /// How many bytes the bounds count, and those of this node's own heads.
     pub(crate) fn bytes(&self) -> usize {
         self.places.total().bytes
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use libp2p::PeerId;
 
-use super::Store;
+use super::{MAX_FACTS, Store};
 use crate::record::Record;
 
 /// Owners whose epoch is remembered. One that has never gone on to another than 0 takes no place.
@@ -61,18 +61,18 @@ impl Epochs {
         owners.map(|owner| (*owner, self.floor(owner)))
     }
 
-    /// Remembers an epoch that was seen.
-    pub(super) fn raise(&mut self, owner: PeerId, epoch: u32) {
-        if epoch == 0 {
-            return;
+    /// Remembers an epoch that was seen, and tells whether it is higher than what was known.
+    pub(super) fn raise(&mut self, owner: PeerId, epoch: u32) -> bool {
+        if epoch <= self.floor(&owner) {
+            return false;
         }
         if let Some(floor) = self.floors.get_mut(&owner) {
-            floor.epoch = epoch.max(floor.epoch);
-            return;
+            floor.epoch = epoch;
+            return true;
         }
         if owner == self.publisher {
             self.floors.insert(owner, Floor { epoch, worth: Worth::Own });
-            return;
+            return true;
         }
         self.floors.insert(owner, Floor { epoch, worth: Worth::Others });
         self.others.push_back(owner);
@@ -80,6 +80,7 @@ impl Epochs {
             let Some(first) = self.others.pop_front() else { break };
             self.floors.remove(&first);
         }
+        true
     }
 
     /// The application has been told of a package of this owner's.
@@ -103,7 +104,9 @@ impl Epochs {
 impl Store {
     /// Remembers an epoch that was seen of an owner.
     pub(super) fn raise_epoch(&mut self, owner: PeerId, epoch: u32) {
-        self.epochs.raise(owner, epoch);
+        if self.epochs.raise(owner, epoch) && self.raised.len() < MAX_FACTS {
+            self.raised.insert(owner);
+        }
         if self.high_water.wants(&owner) {
             self.epochs.want(&owner);
         }

@@ -152,6 +152,11 @@ impl HighWater {
         }
     }
 
+    /// Whether the application has been told of this package.
+    pub(super) fn is_wanted(&self, owner: &PeerId, name: &PackageName) -> bool {
+        self.mark(owner, name).is_some_and(|mark| matches!(mark.worth, Worth::Wanted(_)))
+    }
+
     /// Whether the application has been told of any package of this owner's.
     pub(super) fn wants(&self, owner: &PeerId) -> bool {
         owner_key(owner).is_some_and(|owner| self.wanted_of.contains_key(&owner))

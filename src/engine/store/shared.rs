@@ -107,6 +107,11 @@ impl SharedStore {
         self.lock().raise_epochs(record);
     }
 
+    /// The owners that have gone on to a higher epoch since the last time.
+    pub(crate) fn take_raised(&self) -> BTreeSet<PeerId> {
+        std::mem::take(&mut self.lock().raised)
+    }
+
     /// The highest epoch seen of an owner.
     pub(crate) fn epoch(&self, owner: &PeerId) -> u32 {
         self.lock().epochs.floor(owner)
@@ -128,6 +133,11 @@ impl SharedStore {
         name: &PackageName,
     ) -> Option<Rank> {
         self.lock().newest_seen(kind, owner, name)
+    }
+
+    /// Whether the application has been told of this package, as far as is remembered.
+    pub(crate) fn is_wanted(&self, owner: &PeerId, name: &PackageName) -> bool {
+        self.lock().high_water.is_wanted(owner, name)
     }
 
     /// Whether a newer head of the same package has been seen.
@@ -163,18 +173,6 @@ impl SharedStore {
         let held = store.live(key).filter(|held| held.own)?;
         // A set of claims is everybody's, and this node may not know all of it.
         (!matches!(held.record, Record::Claims { .. })).then(|| held.record.clone())
-    }
-
-    /// The packages of which a head is held that this key has signed for the owner, tombstones included.
-    pub(crate) fn published_by(&self, signer: &PeerId, owner: &PeerId) -> BTreeSet<PackageName> {
-        let store = self.lock();
-        let heads = store.records.values().filter_map(|held| match &held.record {
-            Record::Head(head) if head.owner == *owner && head.signer() == *signer => {
-                Some(head.name.clone())
-            }
-            _ => None,
-        });
-        heads.collect()
     }
 
     /// What is held under this key for others.

@@ -1,6 +1,6 @@
 //! What a store knows, as bytes and back.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,8 @@ const CHECKSUM_BYTES: usize = 32;
 /// not these.
 ///
 /// Its size is that of the records, at most [`Limits::store_bytes`](crate::Limits::store_bytes) and this node's
-/// own, at most [`Limits::catalogue_bytes`](crate::Limits::catalogue_bytes) of the catalogue, and up to 120 bytes for
-/// each package, pin and record.
+/// own, at most [`Limits::catalogue_bytes`](crate::Limits::catalogue_bytes) of the catalogue, that of the announcements,
+/// and up to 120 bytes for each package, pin and record.
 ///
 /// ```
 /// use peerage::Snapshot;
@@ -342,8 +342,9 @@ impl SharedStore {
     }
 
     /// Takes in what another store knew. Records are verified as if a peer had sent them, and own ones of an
-    /// earlier life are held as others' are: what of them still stands, the network has to say.
-    pub(crate) fn restore(&self, snapshot: &Snapshot) {
+    /// earlier life are held as others' are, as far as there is room: what of them still stands, the network has to say.
+    /// The heads among them that this node has signed for its owner are told, held or not, tombstones included.
+    pub(crate) fn restore(&self, snapshot: &Snapshot) -> BTreeMap<PackageName, Arc<[u8]>> {
         let mut store = self.lock();
         // Before the records: what was refused before is refused again.
         for mark in &snapshot.marks {
@@ -352,29 +353,41 @@ impl SharedStore {
         for &(owner, epoch) in &snapshot.epochs {
             store.raise_epoch(owner, epoch);
         }
+        let mut published = BTreeMap::new();
         for kept in &snapshot.records {
-            store.restore(kept);
+            if let Some(Record::Head(head)) = store.restore(kept)
+                && head.owner == store.owner
+                && head.signer() == *store.local.preimage()
+            {
+                published.insert(head.name.clone(), Arc::clone(head.bytes()));
+            }
         }
         store.facts.clear();
+        published
     }
 }
 
 impl Store {
-    fn restore(&mut self, kept: &Kept) {
+    /// Takes in a record if there is room, and tells what it is if it is valid.
+    fn restore(&mut self, kept: &Kept) -> Option<Record> {
         if kept.until <= self.now {
-            return;
+            return None;
         }
         let outcome = Record::claimed_key(&kept.bytes)
             .and_then(|key| self.verify(&key, &kept.bytes).map(|record| (key, record)));
         let (key, record) = match outcome {
             Ok(verified) => verified,
-            Err(rejected) => return tracing::debug!(%rejected, "record of a snapshot dropped"),
+            Err(rejected) => {
+                tracing::debug!(%rejected, "record of a snapshot dropped");
+                return None;
+            }
         };
         self.speaker = kept.putter;
-        let outcome = self.insert(record, false);
+        let outcome = self.insert(record.clone(), false);
         self.speaker = None;
         if let Err(refused) = outcome {
-            return tracing::debug!(%key, %refused, "record of a snapshot dropped");
+            tracing::debug!(%key, %refused, "record of a snapshot dropped");
+            return Some(record);
         }
         // Those without an end of their own live no longer for it.
         if let Some(held) = self.records.get_mut(&key)
@@ -384,6 +397,7 @@ impl Store {
             held.until = kept.until;
             self.by_expiry.insert((held.until, key));
         }
+        Some(record)
     }
 }
 

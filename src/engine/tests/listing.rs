@@ -252,3 +252,69 @@ fn what_has_expired_is_swept_out() {
     while lab.engine.expire(now, 64) > 0 {}
     assert_eq!(lab.engine.catalogue.len(), 0);
 }
+
+#[test]
+fn a_flood_of_identities_pushes_out_neither_pins_nor_uses_and_the_index_keeps_step() {
+    let limits = Limits::new().with_catalogue_packages(64);
+    let pinned: Vec<_> = (0..16).map(|number| published(&format!("pinned-{number}"), 1)).collect();
+    let config = pinned.iter().fold(Config::new().with_limits(limits), |config, (id, _)| {
+        config.with_pin(id.name().clone(), *id.owner().unwrap())
+    });
+    let mut lab = Lab::new(config);
+    let mut kept: Vec<Signed<Head>> = pinned.into_iter().map(|(_, head)| head).collect();
+    let honest = PeerId::random();
+    kept.iter().for_each(|head| hear(&mut lab, honest, head));
+    for number in 0..16 {
+        let (id, head) = published(&format!("looked-up-{number}"), 1);
+        read_once(&mut lab, &id, &head);
+        kept.push(head);
+        let (id, head) = published(&format!("on-shelf-{number}"), 1);
+        hear(&mut lab, honest, &head);
+        assert!(lab.on_shelf(&id).is_some());
+        kept.push(head);
+    }
+    for number in 0..500 {
+        // Everybody has one package, as new as can be, and whoever brings it is somebody else as well.
+        hear(&mut lab, PeerId::random(), &fresh(&format!("flood-{number}")));
+    }
+    assert!(kept.iter().all(|head| lists(&lab, head)));
+    assert_eq!(lab.engine.catalogue.len(), 64);
+    let mut found: Vec<String> = Vec::new();
+    for offset in [0, 50] {
+        let page = Query::new().with_limit(50).with_offset(offset);
+        found.extend(search(&mut lab, page).into_iter().map(|(name, _)| name));
+    }
+    let mut listed: Vec<String> =
+        lab.engine.catalogue.iter(UNIX).map(|listed| listed.name.to_string()).collect();
+    found.sort();
+    listed.sort();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn the_provider_of_a_package_that_is_connected_comes_before_those_that_were_seen_later() {
+    let mut lab = Lab::new(Config::new());
+    let (id, head) = published("tool", 1);
+    let (near, far) = (PeerId::random(), PeerId::random());
+    let address = "/memory/5".parse().unwrap();
+    lab.learn(Fact::Connected { peer: near, address, direction: crate::Direction::Inbound });
+    hear(&mut lab, near, &head);
+    let later = Now { unix: UNIX + 60, ..lab.now() };
+    let verdict = lab.engine.hear_from(later, Some(far), "announcements", head.bytes());
+    assert_eq!(verdict, Verdict::Accept);
+    let providers = |lab: &mut Lab| {
+        let (owner, name) = (*id.owner().unwrap(), id.name().clone());
+        let (_, told) = lab.ask(|reply| Command::Providers { owner, name, reply });
+        let told = answer(told).unwrap().unwrap();
+        told.iter().map(|found| (found.peer, found.seen, found.connected)).collect::<Vec<_>>()
+    };
+    // Whoever has signed it had it when it was issued.
+    let owner = (*id.owner().unwrap(), UNIX - 60, false);
+    assert_eq!(providers(&mut lab), [(near, UNIX, true), (far, UNIX + 60, false), owner]);
+    lab.learn(Fact::Disconnected { peer: near, reason: None });
+    assert_eq!(providers(&mut lab), [(far, UNIX + 60, false), (near, UNIX, false), owner]);
+    // Of a package that nobody has told of, nobody is known to have it.
+    let name = "other".parse().unwrap();
+    let (_, told) = lab.ask(|reply| Command::Providers { owner: owner.0, name, reply });
+    assert_eq!(answer(told), Some(Ok(Vec::new())));
+}

@@ -212,3 +212,14 @@ fn a_bound_of_nothing_lists_nothing() {
         }
     }
 }
+
+#[test]
+fn a_small_catalogue_that_is_full_takes_what_is_newer_too() {
+    let mut catalogue = Catalogue::new(Load { packages: 8, bytes: 1 << 20 }, Coverage::All);
+    for number in 0..8 {
+        assert_eq!(catalogue.hear(listing(number), 1), Outcome::New);
+    }
+    let newer = Listing { issued: UNIX, ..listing(8) };
+    assert_eq!(catalogue.hear(newer, 2), Outcome::New);
+    assert_eq!(catalogue.len(), 8);
+}

@@ -134,3 +134,22 @@ fn a_search_finds_nothing_of_a_key_that_has_been_replaced() {
     assert_eq!(hear(&mut reader, &rotated()), Verdict::Accept);
     assert_eq!(found(&mut reader), ["other"]);
 }
+
+#[test]
+fn what_a_replaced_key_has_signed_is_told_to_nobody_and_hides_nothing_from_a_search() {
+    let mut reader = Lab::new(Config::new());
+    let mut thief = publisher(1, 1, MONTH);
+    let stolen: Vec<_> =
+        (0..3).map(|number| signed(&mut thief, &format!("a-stolen-{number}"), "6.6.6")).collect();
+    for head in &stolen {
+        assert_eq!(hear(&mut reader, head), Verdict::Accept);
+    }
+    let rotated = rotated();
+    assert_eq!(hear(&mut reader, &rotated), Verdict::Accept);
+    let told: Vec<_> = reader.engine.catalogue.items(&crate::Coverage::All, UNIX).collect();
+    assert_eq!(told, [(rotated.validity.issued, rotated.digest())]);
+    assert_eq!(reader.engine.metadata().known_packages, 1);
+    let query = crate::Query::new().with_limit(1).with_sort(crate::Sort::Name);
+    let (_, waiting) = reader.ask(|reply| Command::Search { query: Box::new(query), reply });
+    assert_eq!(answer(waiting).unwrap().unwrap().len(), 1);
+}
