@@ -18,7 +18,7 @@ pub(crate) fn write(out: &mut String, about: &RegistryMetadata) -> Result {
     writeln!(out, "peers     {connected} connected, {seats} in the routing table")?;
     let (own, known) = (about.own_packages, about.known_packages);
     let bytes = about.catalogue_bytes;
-    writeln!(out, "packages  {own} own, {known} announced by others ({bytes} bytes)")?;
+    writeln!(out, "packages  {own} own, {known} of others known ({bytes} bytes)")?;
     let (records, bytes) = (about.records, about.record_bytes);
     writeln!(out, "records   {records} ({bytes} bytes for others)")?;
     write_calls(out, &about.counters.calls)?;
@@ -57,6 +57,10 @@ fn write_work(out: &mut String, counters: &Counters) -> Result {
     let (accepted, ignored, rejected) = (heard.accepted, heard.ignored, heard.rejected);
     writeln!(out, "news      {sent} sent, {queued} queued")?;
     writeln!(out, "          heard: {accepted} accepted, {ignored} ignored, {rejected} rejected")?;
+    let compared = &counters.reconciliation;
+    let (sessions, heads) = (compared.sessions, compared.heads_fetched);
+    let bytes = compared.bytes_in + compared.bytes_out;
+    writeln!(out, "compared  {sessions} catalogues: {heads} packages fetched, {bytes} bytes")?;
     let (stored, refused) = (counters.records.stored, counters.records.refused);
     let blocked = counters.peers.blocked;
     writeln!(out, "offers    {stored} stored, {refused} refused; {blocked} peers blocked")
