@@ -97,7 +97,7 @@ impl Config {
     /// |--|--|
     /// | `store` | the lesser of `store_records` × (8 KiB + 96 KiB) and `store_bytes` × 15 + `store_records` × 4 KiB |
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
-    /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 1½ KiB |
+    /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 1½ KiB + 16,384 × ½ KiB |
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 28,672) × ½ KiB |
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
     /// | `queries` | `running_queries` × 4 MiB |
@@ -167,7 +167,8 @@ impl Config {
             catalogue: times(catalogue_packages, RECORD + KIB)
                 .min(bytes(catalogue_bytes))
                 .saturating_mul(1 + INDEXED_BYTE)
-                .saturating_add(times(catalogue_packages, LISTED)),
+                .saturating_add(times(catalogue_packages, LISTED))
+                .saturating_add(times(crate::engine::REMEMBERED_IN_VAIN, ENTRY)),
             marks: [
                 remembered_sequences,
                 remembered_peers,
@@ -207,10 +208,12 @@ mod tests {
     #[test]
     fn the_bounds_in_the_documented_formulas_are_those_of_the_code() {
         use crate::engine::{
-            RECORDS_ASIDE, REMEMBERED_EPOCHS, REMEMBERED_MESSAGES, REMEMBERED_REPAIRS,
+            RECORDS_ASIDE, REMEMBERED_EPOCHS, REMEMBERED_IN_VAIN, REMEMBERED_MESSAGES,
+            REMEMBERED_REPAIRS,
         };
         let remembered = REMEMBERED_MESSAGES + REMEMBERED_EPOCHS + Verifier::DEFAULT_CAPACITY;
         assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (28_672, 713, 4_096));
+        assert_eq!(REMEMBERED_IN_VAIN, 16_384);
     }
 
     #[test]

@@ -99,6 +99,7 @@ pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::{Action, AskedId, Fact, Now, QueryEnd, QuestionId, Unanswered, Verdict};
 pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
+pub(crate) use reconciling::REMEMBERED_IN_VAIN;
 pub use store::Snapshot;
 pub(crate) use store::{Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, Refused, SharedStore};
 pub(crate) use topics::REMEMBERED_MESSAGES;
@@ -219,6 +220,8 @@ pub(crate) struct Engine {
     /// Records that replicas were sent a moment ago, because they lacked them. What they say is part of it, so that a
     /// newer one need not wait.
     repairs: Recent<(RecordKey, Digest)>,
+    /// Heads that peers have sent in vain.
+    vain: Recent<Digest>,
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
@@ -331,6 +334,7 @@ impl Engine {
             store,
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
+            vain: Recent::new(reconciling::VAIN, REMEMBERED_IN_VAIN),
             cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(

@@ -7,7 +7,8 @@
 //!
 //! A session is held with a peer when it was dialed, when it has offered something, and in turn with one of those
 //! connected every `Config::reconcile_interval`. Whatever a peer answers, it costs a bounded time and a bounded number of
-//! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`].
+//! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`]. What it has
+//! sent in vain, since there is no room for it or something newer was seen, it is not asked for again for [`VAIN`].
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use super::{
     facts::News,
     neighbours::{Greeting, shares_with},
     questions::{Purpose, Question},
-    reconcile::{Failure, Fetching, Item, Items, Session, Step, Taken},
+    reconcile::{Failure, Fetching, Item, Items, MAX_FOUND, Session, Step, Taken},
     wheel,
 };
 use crate::{
@@ -40,6 +41,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// lists are made for no more than a small part of the time.
 const LISTED_FOR: Duration = Duration::from_micros(20);
 
+/// For how long a head is not fetched again from a peer that has sent it in vain, and how many are remembered.
+pub(super) const VAIN: Duration = Duration::from_secs(3600);
+pub(crate) const REMEMBERED_IN_VAIN: usize = MAX_FOUND;
+
 /// Catalogues that seemed to be the same although the peer had said that they are not are compared again after this
 /// time, so often at the most: one of them may have been a moment old.
 const DOUBT: Duration = Duration::from_secs(5);
@@ -56,8 +61,18 @@ pub(super) struct Running {
     /// When it is given up.
     timer: wheel::Key,
     ends: Duration,
-    /// Whether it has found anything to exchange.
-    found: bool,
+    outcome: Outcome,
+}
+
+/// What a session has come to so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    /// Nothing that differs.
+    Same,
+    /// Something differs.
+    Differs,
+    /// Something that differed has been taken in.
+    Learnt,
 }
 
 /// What a session is doing.
@@ -199,8 +214,10 @@ impl Engine {
         }
         let offered = neighbour.take_offered();
         if !offered.is_empty() {
+            // Of more than an offer can hold, a comparison finds the rest.
+            let more = offered.len() >= MAX_OFFERED;
             let fetching = Fetching::new(offered);
-            let course = Course::Fetching { fetching, have: VecDeque::new(), more: false };
+            let course = Course::Fetching { fetching, have: VecDeque::new(), more };
             self.run_session(now, peer, course);
             return self.fetch_on(now);
         }
@@ -229,8 +246,11 @@ impl Engine {
         let timer = self.wheel.insert(now.mono.saturating_add(PATIENCE), Deadline::Session);
         let ends = now.mono.saturating_add(LONGEST);
         self.counters.reconciliation.sessions += 1;
-        let found = !matches!(course, Course::Comparing(_));
-        self.session = Some(Running { peer, course, timer, ends, found });
+        let outcome = match course {
+            Course::Comparing(_) => Outcome::Same,
+            Course::Fetching { .. } | Course::Offering { .. } => Outcome::Differs,
+        };
+        self.session = Some(Running { peer, course, timer, ends, outcome });
     }
 
     /// The peer has answered the session's question, or will not.
@@ -262,7 +282,9 @@ impl Engine {
                         self.ask(peer, Purpose::Reconciling, &Request::Compare { slice, message });
                     }
                     Step::Done { need, have, complete } => {
-                        running.found = !need.is_empty() || !have.is_empty();
+                        if !need.is_empty() || !have.is_empty() {
+                            running.outcome = Outcome::Differs;
+                        }
                         let fetching = Fetching::new(need);
                         let (have, more) = (have.into(), !complete);
                         running.course = Course::Fetching { fetching, have, more };
@@ -281,12 +303,23 @@ impl Engine {
             }
             (Course::Fetching { mut fetching, have, more }, Ok(Response::Heads { heads })) => {
                 let (digests, sound) = self.take_fetched(now, &question, &heads);
-                let taken = fetching.take(digests);
-                if let Taken::Unasked(_) = taken {
-                    self.reputations.invalid(peer);
-                }
-                if matches!(taken, Taken::Unasked(_)) || !sound {
-                    return self.session_failed(now, &peer, "it sends what it was not asked for");
+                match fetching.take(digests) {
+                    Taken::Delivered(digests) if sound => {
+                        if self.note_vain(now, &peer, &digests) < digests.len() {
+                            running.outcome = Outcome::Learnt;
+                        }
+                    }
+                    Taken::Nothing if sound => {}
+                    taken => {
+                        if let Taken::Unasked(_) = taken {
+                            self.reputations.invalid(peer);
+                        }
+                        return self.session_failed(
+                            now,
+                            &peer,
+                            "it sends what it was not asked for",
+                        );
+                    }
                 }
                 running.course = Course::Fetching { fetching, have, more };
                 running.timer = self.wheel.insert(patience, Deadline::Session);
@@ -314,8 +347,8 @@ impl Engine {
         }
     }
 
-    /// What was fetched is verified, and taken in. The digests of what is sound, in the order in which it came, and
-    /// whether the rest can be excused.
+    /// What was fetched is verified, and taken in. The digests of what is sound or can be excused, in the order in which
+    /// it came, and whether that is all.
     fn take_fetched(
         &mut self,
         now: Now,
@@ -336,8 +369,10 @@ impl Engine {
                     }
                     self.take_news(now, News::Fetched(peer), &head);
                 }
-                // Another peer has brought something newer meanwhile, or its time has just come.
-                Err(rejected) if rejected.is_excusable() => {}
+                // Something newer was seen, or its time has just come.
+                Err(rejected) if rejected.is_excusable() => {
+                    digests.extend(Signed::<Head>::claimed_digest(bytes));
+                }
                 Err(_) => {
                     self.reputations.invalid(peer);
                     sound = false;
@@ -345,6 +380,19 @@ impl Engine {
             }
         }
         (digests, sound)
+    }
+
+    /// Takes note of those of the heads that this peer has sent which are not listed for that, and tells how many they
+    /// are.
+    fn note_vain(&mut self, now: Now, peer: &PeerId, digests: &[Digest]) -> usize {
+        let catalogue = &self.catalogue;
+        let vain = digests.iter().filter(|digest| catalogue.by_digest(digest, now.unix).is_none());
+        let mut count = 0;
+        for digest in vain {
+            self.vain.insert(vain_key(peer, digest), now.mono);
+            count += 1;
+        }
+        count
     }
 
     /// Verifies a head that a peer has sent because it was asked for something, and takes it in.
@@ -370,16 +418,18 @@ impl Engine {
 
     /// Asks for the next heads that are missing, or goes on to the offer.
     fn fetch_on(&mut self, now: Now) {
-        let catalogue = &self.catalogue;
+        let (catalogue, vain) = (&self.catalogue, &self.vain);
         let Some(Running { peer, course: Course::Fetching { fetching, .. }, .. }) =
             &mut self.session
         else {
             return;
         };
         let peer = *peer;
-        if let Some(digests) =
-            fetching.batch(|digest| catalogue.by_digest(digest, now.unix).is_none())
-        {
+        let is_wanted = |digest: &Digest| {
+            catalogue.by_digest(digest, now.unix).is_none()
+                && !vain.contains(&vain_key(&peer, digest), now.mono)
+        };
+        if let Some(digests) = fetching.batch(is_wanted) {
             return self.ask(peer, Purpose::Reconciling, &Request::Fetch { digests });
         }
         if let Some(running) = &mut self.session
@@ -404,16 +454,15 @@ impl Engine {
             have.clear();
             return self.ask(peer, Purpose::Reconciling, &Request::Offer { digests });
         }
-        let ended = self.session.take();
-        if let Some(running) = &ended {
-            self.wheel.cancel(running.timer);
-        }
+        let Some(ended) = self.session.take() else { return };
+        self.wheel.cancel(ended.timer);
         self.compared(now, &peer);
-        if ended.is_some_and(|running| !running.found) {
-            self.doubt(now, peer);
-        }
-        if more {
-            self.neighbours.enqueue(peer);
+        match ended.outcome {
+            Outcome::Same => self.doubt(now, peer),
+            // Another one at once would find the same.
+            Outcome::Differs => {}
+            Outcome::Learnt if more => self.neighbours.enqueue(peer),
+            Outcome::Learnt => {}
         }
         self.next_session(now);
     }
@@ -482,6 +531,12 @@ impl Engine {
         self.listings.insert(0, listing);
         items
     }
+}
+
+/// Under which it is remembered that a peer has sent a head in vain. Others may send it all the same, so that nobody can
+/// have it forgotten by claiming to have it.
+fn vain_key(peer: &PeerId, digest: &Digest) -> Digest {
+    Digest::of([&*peer.to_bytes(), digest.as_bytes()].concat())
 }
 
 /// Lists that are kept at a time: of everything, and of two slices.

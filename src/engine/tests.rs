@@ -40,6 +40,8 @@ mod repairs;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod shelf;
 
 const UNIX: u64 = 2_000_000_000;

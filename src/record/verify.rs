@@ -6,7 +6,7 @@ use super::{
     Body, Claim, ClaimSet, Head, Hello, Kind, Message, NetworkName, Page, Rank, RecordKey,
     Rejected, Release, Signed, Stored, proven::Proven, signed::Unproven,
 };
-use crate::package::PackageName;
+use crate::{Digest, package::PackageName};
 
 /// What has been seen of owners and their packages before, so that nothing older is believed.
 ///
@@ -173,6 +173,11 @@ impl Record {
 }
 
 impl Signed<Head> {
+    /// The digest of the body of what reads as a head, of which nothing is proven.
+    pub(crate) fn claimed_digest(bytes: &[u8]) -> Option<Digest> {
+        Unproven::<Head>::open(bytes).ok().map(|head| head.digest())
+    }
+
     /// Verifies a head that nobody asked for, as gossip announces it. The checks are those of
     /// [`Record::verify`] but for the key.
     ///

@@ -1,0 +1,228 @@
+//! Two engines that compare their catalogues: what goes from one to the other, how often, and when it ends.
+
+use super::*;
+use crate::{Coverage, Direction, exchange, exchange::Response};
+
+/// Two engines with one connection, and what they have asked each other.
+struct Pair {
+    here: Lab,
+    there: Lab,
+    /// Questions of either side, which are answered when they are carried over.
+    asked: u64,
+    /// How many heads have been sent, and how many comparisons have been asked for.
+    heads: usize,
+    compared: usize,
+}
+
+impl Pair {
+    /// Not yet connected.
+    fn of(here: Config, there: Config) -> Self {
+        let [here, there] = [here, there].map(Lab::untouched);
+        Self { here, there, asked: 0, heads: 0, compared: 0 }
+    }
+
+    /// The first dials the second.
+    fn connect(&mut self) {
+        let [here, there] = [&self.here, &self.there].map(|lab| lab.engine.local);
+        let address = || "/memory/5".parse().unwrap();
+        let connected = |peer, direction| Fact::Connected { peer, address: address(), direction };
+        self.here.learn(connected(there, Direction::Outbound));
+        self.there.learn(connected(here, Direction::Inbound));
+        self.talk();
+    }
+
+    /// Carries questions and answers over until nobody has any more.
+    fn talk(&mut self) {
+        while self.carry_over(true) | self.carry_over(false) {}
+    }
+
+    fn carry_over(&mut self, from_here: bool) -> bool {
+        let (asker, other) = match from_here {
+            true => (&mut self.here, &mut self.there),
+            false => (&mut self.there, &mut self.here),
+        };
+        let mut any = false;
+        for action in asker.actions() {
+            let Action::Ask { question, request, .. } = action else { continue };
+            any = true;
+            if let Ok(exchange::Request::Compare { .. }) = exchange::Request::decode(&request) {
+                self.compared += 1;
+            }
+            let asked = AskedId(self.asked);
+            self.asked += 1;
+            let peer = asker.engine.local;
+            other.learn(Fact::Asked { asked, peer, request });
+            // What else the other has to do is put back: it comes to it in its own turn.
+            let mut answer = None;
+            for action in other.actions() {
+                match action {
+                    Action::Answer { asked: to, response } if to == asked => {
+                        answer = Some(response)
+                    }
+                    action => other.engine.actions.push_back(action),
+                }
+            }
+            let response = answer.expect("every question is answered at once");
+            if let Ok(Response::Heads { heads }) = Response::decode(&response) {
+                self.heads += heads.len();
+            }
+            asker.learn(Fact::Answered { question, response });
+        }
+        any
+    }
+
+    /// As long as it takes until every node has had its turn, some ten times over.
+    fn let_pass(&mut self, time: Duration) {
+        let step = Duration::from_secs(60);
+        for _ in 0..time.as_secs() / step.as_secs() {
+            for lab in [&mut self.here, &mut self.there] {
+                lab.advance(step);
+            }
+            self.talk();
+        }
+    }
+}
+
+/// Lists a head that was heard of from somebody who is not part of this.
+fn hear(lab: &mut Lab, head: &Signed<Head>) {
+    let now = lab.now();
+    let verdict = lab.engine.hear_from(now, Some(PeerId::random()), "announcements", head.bytes());
+    assert_eq!(verdict, Verdict::Accept);
+}
+
+fn lists(lab: &Lab, head: &Signed<Head>) -> bool {
+    lab.engine.catalogue.by_digest(&head.digest(), UNIX).is_some()
+}
+
+fn heads(count: usize) -> Vec<Signed<Head>> {
+    (0..count).map(|number| published(&format!("package-{number}"), 1).1).collect()
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[test]
+fn who_connects_has_what_the_other_knows_and_the_other_what_it_knows() {
+    let mut pair = Pair::of(Config::new(), Config::new());
+    let (mine, theirs) = (heads(20), heads(30));
+    mine.iter().for_each(|head| hear(&mut pair.here, head));
+    theirs.iter().for_each(|head| hear(&mut pair.there, head));
+    pair.connect();
+    for head in mine.iter().chain(&theirs) {
+        assert!(lists(&pair.here, head) && lists(&pair.there, head));
+    }
+    assert_eq!(pair.heads, 50);
+    // And as long as nothing happens, nothing more is sent than what they are.
+    let compared = pair.compared;
+    pair.let_pass(DAY);
+    assert_eq!((pair.heads, pair.compared), (50, compared));
+}
+
+#[test]
+fn what_has_no_room_is_not_fetched_again_and_again() {
+    let small = Config::new().with_limits(Limits::new().with_catalogue_packages(64));
+    let mut pair = Pair::of(small, Config::new());
+    heads(300).iter().for_each(|head| hear(&mut pair.there, head));
+    pair.connect();
+    pair.let_pass(DAY);
+    // Each once an hour at the most, of both sides' attempts.
+    assert!(pair.heads <= 300 * 25, "{} heads in a day", pair.heads);
+    assert!(pair.compared <= 4 * 24 * 12, "{} comparisons in a day", pair.compared);
+    assert_eq!(pair.here.engine.catalogue.len(), 64);
+}
+
+#[test]
+fn a_catalogue_of_which_more_differs_than_a_session_finds_is_not_compared_without_a_pause() {
+    let small = Config::new().with_limits(Limits::new().with_catalogue_packages(16));
+    let mut pair = Pair::of(small, Config::new());
+    // More than one session finds; that their signatures are one key's makes no difference.
+    let keypairs: Vec<_> = (0..32).map(|_| Keypair::generate_ed25519()).collect();
+    for number in 0..exchange_most() + 500 {
+        let keypair = &keypairs[number % keypairs.len()];
+        hear(&mut pair.there, &published_by(keypair, &format!("package-{number}"), 1).1);
+    }
+    // Would not come to an end.
+    pair.connect();
+    assert!(pair.heads <= 2 * exchange_most(), "{}", pair.heads);
+}
+
+fn exchange_most() -> usize {
+    crate::engine::reconcile::MAX_FOUND
+}
+
+#[test]
+fn what_was_withdrawn_while_somebody_was_away_is_withdrawn_in_one_exchange() {
+    let keypair = Keypair::generate_ed25519();
+    let (id, head) = published_by(&keypair, "tool", 1);
+    let gone = tombstone(&keypair, &id, 2);
+    for away_dials in [true, false] {
+        let mut pair = Pair::of(Config::new(), Config::new());
+        let (away, there) = match away_dials {
+            true => (&mut pair.here, &mut pair.there),
+            false => (&mut pair.there, &mut pair.here),
+        };
+        hear(away, &head);
+        hear(there, &head);
+        hear(there, &gone);
+        pair.connect();
+        for lab in [&pair.here, &pair.there] {
+            assert!(lists(lab, &gone) && !lists(lab, &head), "{away_dials}");
+        }
+    }
+}
+
+#[test]
+fn nodes_that_cover_some_keywords_exchange_what_both_cover_and_a_light_one_nothing() {
+    let keypair = Keypair::generate_ed25519();
+    let with_keyword = |name: &str, keyword: &str| {
+        let (_, head) = published_by(&keypair, name, 1);
+        let mut body = Head::clone(&head);
+        if let crate::record::HeadState::Live { latest, .. } = &mut body.state {
+            latest.keywords = vec![keyword.to_owned()];
+        }
+        Signed::sign(&keypair, body).unwrap()
+    };
+    let (http, yaml) = (with_keyword("server", "http"), with_keyword("parser", "yaml"));
+    for (coverage, expected) in [
+        (Coverage::of(["http"]), [true, false]),
+        (Coverage::of(["toml"]), [false, false]),
+        (Coverage::None, [false, false]),
+        (Coverage::All, [true, true]),
+    ] {
+        let mut pair = Pair::of(Config::new().with_coverage(coverage.clone()), Config::new());
+        [&http, &yaml].into_iter().for_each(|head| hear(&mut pair.there, head));
+        pair.connect();
+        assert_eq!([&http, &yaml].map(|head| lists(&pair.here, head)), expected, "{coverage:?}");
+        assert_eq!(pair.heads, expected.iter().filter(|listed| **listed).count());
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_answer_is_left_and_the_next_one_asked() {
+    let mut pair = Pair::of(Config::new(), Config::new());
+    let head = published("tool", 1).1;
+    hear(&mut pair.there, &head);
+    // Somebody greets, and then says nothing more.
+    let mute = Lab::untouched(Config::new());
+    let hello = mute.engine.own_hello(mute.now()).unwrap();
+    let address = "/memory/6".parse().unwrap();
+    let peer = mute.engine.local;
+    pair.here.learn(Fact::Connected { peer, address, direction: Direction::Outbound });
+    let greeting = pair.here.actions().into_iter().find_map(|action| match action {
+        Action::Ask { question, peer: asked, .. } if asked == peer => Some(question),
+        _ => None,
+    });
+    hear(&mut pair.here, &published("other", 1).1);
+    let response = Response::Hello(hello).encode().unwrap();
+    pair.here.learn(Fact::Answered { question: greeting.unwrap(), response });
+    let waits = pair.here.actions();
+    assert!(
+        waits
+            .iter()
+            .any(|action| matches!(action, Action::Ask { peer: asked, .. } if *asked == peer))
+    );
+    pair.connect();
+    assert!(!lists(&pair.here, &head), "one session at a time");
+    pair.here.advance(Duration::from_secs(31));
+    pair.talk();
+    assert!(lists(&pair.here, &head));
+}
