@@ -65,8 +65,8 @@ pub struct Limits {
     /// Peers that are refused for a while because of their conduct; of more, the one that has been refused for longest
     /// is pardoned. Zero refuses nobody. Default: 1,024.
     pub blocked_peers: usize,
-    /// Names that may have a pin, whoever decided it. Those in [`Config::pins`] count, and are always accepted.
-    /// Default: 4,096.
+    /// Names that may have a pin, whoever decided it. Those in [`Config::pins`](crate::Config::pins) count, and are
+    /// always accepted. Default: 4,096.
     pub pins: usize,
     /// Connections in all, a quarter of which only this node's own dials can take. Default: 192, one for each
     /// request that the running queries can have under way (64 of them, three requests each).
@@ -171,7 +171,8 @@ impl Limits {
     }
 
     /// For a machine that is there to serve: four times the records and their bytes, and connections for many more
-    /// peers, some of them behind one address. [`Config::memory_ceiling`] tells what that can take.
+    /// peers, some of them behind one address. [`Config::memory_ceiling`](crate::Config::memory_ceiling) tells what
+    /// that can take.
     #[must_use]
     pub fn server() -> Self {
         Self {
