@@ -517,7 +517,7 @@ impl Engine {
         !self.events.is_empty()
     }
 
-    /// Answers everybody with [`Error::ShuttingDown`](crate::Error::ShuttingDown) and begins nothing more.
+    /// Answers everybody with [`Error::ShuttingDown`] and begins nothing more.
     pub(crate) fn shut_down(&mut self) {
         self.closed = true;
         for call in self.calls.drain() {

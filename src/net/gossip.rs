@@ -16,8 +16,8 @@
 //! | slow peers | messages that do not fit into its queue | nothing: who has a slow link is at no fault |
 //!
 //! A message is invalid where no honest peer relays it, since each verifies first. What time has overtaken meanwhile
-//! is ignored and costs nothing. So a stranger is graylisted with its ninth invalid message of one topic within a short time,
-//! and a peer with the best score there is with its eleventh within a minute ([`GRAYLISTED_AFTER`]): from then on whatever it sends is
+//! is ignored and costs nothing. So a stranger is graylisted with its ninth invalid message of one topic within a short
+//! time, and a peer with the best score there is with its eleventh within a minute: from then on whatever it sends is
 //! dropped unread. Below zero, a peer is not in the mesh, with the first invalid message mostly.
 //!
 //! [gossipsub 1.1]: https://github.com/libp2p/specs/blob/master/pubsub/gossipsub/gossipsub-v1.1.md

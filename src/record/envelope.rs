@@ -125,7 +125,7 @@ pub(super) fn verify(
     Ok(())
 }
 
-/// A key to [verify](verify) with, unless it is none, or one that anybody can sign with.
+/// A key to [`verify`] with, unless it is none, or one that anybody can sign with.
 pub(super) fn key_of(bytes: &[u8; 32]) -> Result<ed25519::PublicKey, Rejected> {
     if is_weak_key(bytes) {
         return Err(Rejected::Signer);

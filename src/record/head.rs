@@ -63,7 +63,7 @@ impl Head {
     pub const MAX_REASON_BYTES: usize = 256;
 
     /// The head of a package with releases, named as its latest manifest is. The list comes from
-    /// [`paginate`](super::paginate).
+    /// [`paginate`](super::paginate()).
     #[must_use]
     pub fn live(
         network: NetworkName,

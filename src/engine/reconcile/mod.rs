@@ -2,7 +2,7 @@
 //! (Meyer, "Range-Based Set Reconciliation", 2022, arXiv 2212.13567). A machine: no network, no clock.
 //!
 //! Both sides have [`Items`] in the same order. The initiator, a [`Session`], tells fingerprints of ranges that
-//! together cover everything; the responder ([`answer`]) confirms those that are the same for it, and cuts the others
+//! together cover everything; the responder ([`answer()`]) confirms those that are the same for it, and cuts the others
 //! into smaller ones, with its own fingerprints. So it goes on with what differs, until ranges are so small that
 //! their items are listed. The responder keeps nothing: questions are complete in themselves.
 //!
