@@ -16,8 +16,8 @@ use semver::Version;
 
 use crate::{
     Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
-    PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Result, Snapshot,
-    Versions,
+    PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Result, SearchResults,
+    Snapshot, Versions,
     counters::{Answer, CallEnd, CallKind, EndedCall},
     record::{EquivocationProof, Record, RecordKey},
     search::Findings,
@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Register { manifest: Box<Manifest>, confirmation: u8, reply: Reply<Receipt> },
     Yank { name: PackageName, version: Version, confirmation: u8, reply: Reply<Receipt> },
     Unregister { name: PackageName, confirmation: u8, reply: Reply<Receipt> },
-    Search { query: Box<Query>, reply: Reply<Vec<Package>> },
+    Search { query: Box<Query>, reply: Reply<SearchResults> },
     SearchPeers { query: Box<Query>, findings: Findings },
     Metadata { reply: Reply<RegistryMetadata> },
     GetRecord { key: RecordKey, freshness: Freshness, reply: Reply<Found> },

@@ -19,7 +19,7 @@ use semver::Version;
 use crate::{
     Announcement, Clock, ConnectedPeer, Error, Found, Freshness, Manifest, NetworkName, Package,
     PackageId, PackageName, Provider, Query, Receipt, Registry, RegistryMetadata, Reputation,
-    Result, Snapshot, Versions,
+    Result, SearchResults, Snapshot, Versions,
     command::{Cancels, Command, Reply, Request, Ticket},
     config::validate_topic,
     counters::{Answer, CallEnd, CallKind, EndedCall},
@@ -566,7 +566,7 @@ impl Registry for Handle {
         self.ask(move |reply| Command::ListVersions { package, freshness, reply }).boxed()
     }
 
-    fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Package>>> {
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<SearchResults>> {
         async move {
             self.unless_refused(CallKind::Search, query.validate())?;
             let query = Box::new(query);

@@ -144,7 +144,7 @@ pub use net::{
 pub use node::{Node, NodeBuilder};
 pub use package::{
     Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Match, Package, PackageId,
-    PackageName, Query, Receipt, Sort, Source, VersionInfo, Versions,
+    PackageName, Query, Receipt, SearchResults, Sort, Source, VersionInfo, Versions,
 };
 pub use record::NetworkName;
 pub use registry::{Registry, RegistryMetadata};

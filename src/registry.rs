@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Counters, Coverage, DhtMode, GeoLocation, Manifest, NetworkName, Package, PackageId,
-    PackageName, Query, Receipt, Result, Versions,
+    PackageName, Query, Receipt, Result, SearchResults, Versions,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -57,12 +57,12 @@ pub trait Registry: Send + Sync {
     fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Versions>>;
 
     /// Packages that match, in the order that is wanted: this node's own, and those in its catalogue, which it has heard
-    /// announced, read, or learnt from the catalogues of others. See [`Handle::search_peers`](crate::Handle::search_peers)
-    /// for those that connected peers know of, and for how complete an answer is.
+    /// announced, read, or learnt from the catalogues of others. The answer says how many there are, and whether any
+    /// were left out. See [`Handle::search_peers`](crate::Handle::search_peers) for those that connected peers know of.
     ///
     /// # Errors
     /// [`Invalid`](crate::Error::Invalid) for a query that cannot match anything.
-    fn search(&self, query: Query) -> BoxFuture<'_, Result<Vec<Package>>>;
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<SearchResults>>;
 
     /// Marks one of this node's own releases as not recommended. It stays readable by version, so that
     /// what already depends on it goes on working. Yanking it again changes nothing.

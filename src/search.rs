@@ -107,7 +107,9 @@ pub struct SearchReport {
     pub answered: Vec<PeerId>,
     /// Those that did not want to answer: they do not search for others, or this node has asked too much of them.
     pub declined: Vec<PeerId>,
-    /// Those that had not answered at the deadline, broke off, or said what cannot be read.
+    /// Those that had not answered at the deadline, or had begun and not finished.
+    pub timed_out: Vec<PeerId>,
+    /// Those that went away, broke off, or said what cannot be read.
     pub failed: Vec<PeerId>,
     /// Connected peers that were not asked, since enough others were.
     pub unasked: u32,

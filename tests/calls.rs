@@ -148,7 +148,7 @@ fn what_a_lone_node_registered_is_put_and_announced_when_peers_appear() {
         })
         .await;
         let found = late.handle.search(Query::new().with_text("early")).await.expect("searched");
-        assert_eq!(found.len(), 1);
+        assert_eq!(found.packages.len(), 1);
         let package = late.handle.get_package(bare("early")).await.expect("found");
         assert_eq!(package.owner, early.id());
     });

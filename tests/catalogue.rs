@@ -121,7 +121,7 @@ fn who_joins_late_has_everything_in_one_exchange_and_who_was_away_fetches_what_i
         assert_eq!(known.known_packages as usize, PACKAGES + 7);
         let found =
             back.handle.search(Query::new().with_text("package-2")).await.expect("searched");
-        assert!(found.iter().all(|package| package.id.name().as_str() != "package-2"));
+        assert!(found.packages.iter().all(|package| package.id.name().as_str() != "package-2"));
     });
 }
 
@@ -181,7 +181,9 @@ fn a_search_says_who_did_not_answer() {
 async fn everything(peer: &Peer) -> Vec<(String, PeerId, u64)> {
     let query = Query::new().with_sort(Sort::Name).with_limit(100);
     let found = peer.handle.search(query).await.expect("searched");
-    found.into_iter().map(|one| (one.id.name().to_string(), one.owner, one.sequence)).collect()
+    assert!(!found.truncated);
+    let found = found.packages.into_iter();
+    found.map(|one| (one.id.name().to_string(), one.owner, one.sequence)).collect()
 }
 
 #[test]

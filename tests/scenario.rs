@@ -47,8 +47,8 @@ async fn the_life_of_a_package(executor: Executor) {
 
     // It is found by searching.
     let found = reader.handle.search(Query::new().with_text("tiny")).await.expect("searched");
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].owner, publisher);
+    assert_eq!((found.packages.len(), found.total, found.truncated), (1, 1, false));
+    assert_eq!(found.packages[0].owner, publisher);
 
     // Yanked, the newest is passed over, and can still be had by its version.
     owner.handle.yank(name("tiny-http"), version("1.1.0")).await.expect("yanked");
@@ -74,7 +74,7 @@ async fn the_life_of_a_package(executor: Executor) {
         }
     }
     let found = reader.handle.search(Query::new().with_text("tiny")).await.expect("searched");
-    assert_eq!(found, []);
+    assert_eq!((found.packages, found.total), (vec![], 0));
 
     // Everybody can be stopped, and ends.
     for peer in [owner, reader].into_iter().chain(peers) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use futures::{FutureExt, future::LocalBoxFuture};
-use peerage::{Error, Package, PackageId, Query, Registry, Result, Source};
+use peerage::{Error, Package, PackageId, Query, Registry, Result, SearchResults, Source};
 
 use crate::{
     listing::{Listing, Release},
@@ -104,8 +104,8 @@ pub(crate) fn search_text<'a>(peer: &'a Peer, listing: &'a Listing) -> Job<'a> {
     async move {
         let query = Query::new().with_text(listing.name().as_str());
         let outcome = timed(&listing.id, peer.handle.search(query), |answer| {
-            let packages: Vec<Package> = answer.map_err(said)?;
-            let first = packages.first().ok_or("nothing was found")?;
+            let found: SearchResults = answer.map_err(said)?;
+            let first = found.packages.first().ok_or("nothing was found")?;
             listing.check_newest(first).map(|()| None)
         });
         vec![outcome.await]
@@ -125,10 +125,10 @@ pub(crate) fn search_keyword<'a>(
         let answer = call.await;
         let took = begun.elapsed();
         let failure = match answer {
-            Ok(packages) => {
-                let found = packages.into_iter().map(|package| package.id.without_version());
-                let found: BTreeSet<_> = found.collect();
-                (found != *holders)
+            Ok(matches) => {
+                let ids = matches.packages.into_iter().map(|package| package.id.without_version());
+                let found: BTreeSet<_> = ids.collect();
+                (found != *holders || matches.truncated)
                     .then(|| format!("`{keyword}`: {} found of {}", found.len(), holders.len()))
             }
             Err(error) => Some(format!("`{keyword}`: {error}")),
@@ -181,9 +181,13 @@ pub(crate) fn see_withdrawn<'a>(peer: &'a Peer, listing: &'a Listing) -> Job<'a>
     async move {
         let query = Query::new().with_text(listing.name().as_str()).with_limit(Query::MAX_LIMIT);
         let search = timed(&listing.id, peer.handle.search(query), |answer| {
-            let packages: Vec<Package> = answer.map_err(said)?;
-            let found = packages.iter().any(|one| one.id.clone().without_version() == listing.id);
-            if found { Err("a search still finds it".to_owned()) } else { Ok(None) }
+            let matches: SearchResults = answer.map_err(said)?;
+            let is_withdrawn = |one: &Package| one.id.clone().without_version() == listing.id;
+            if matches.packages.iter().any(is_withdrawn) {
+                Err("a search still finds it".to_owned())
+            } else {
+                Ok(None)
+            }
         });
         vec![
             is_withdrawn(peer, listing, listing.id.clone()).await,

@@ -266,13 +266,17 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
 
 /// How much of the network has answered a search.
 fn write_coverage(out: &mut String, coverage: &SearchReport) -> std::fmt::Result {
-    let SearchReport { asked, answered, declined, failed, unasked, truncated, .. } = coverage;
+    let SearchReport { asked, answered, declined, timed_out, failed, unasked, truncated, .. } =
+        coverage;
     write!(out, "  {} of {} peers answered", answered.len(), asked.len())?;
     if !declined.is_empty() {
         write!(out, ", {} declined", declined.len())?;
     }
+    if !timed_out.is_empty() {
+        write!(out, ", {} not in time", timed_out.len())?;
+    }
     if !failed.is_empty() {
-        write!(out, ", {} did not", failed.len())?;
+        write!(out, ", {} broke off", failed.len())?;
     }
     if *unasked > 0 {
         write!(out, ", {unasked} were not asked")?;

@@ -110,8 +110,7 @@ impl Engine {
     fn search_for_peer(&self, now: Now, query: &Query) -> Response {
         let found = self.find(now, query);
         let (heads, all) = Response::fitting(found.hits.iter().map(|(head, _)| head.bytes()));
-        let shown = query.offset.saturating_add(found.hits.len());
-        let more = !all || found.truncated || found.total > shown;
+        let more = !all || found.is_cut(query);
         let total = u64::try_from(found.total).unwrap_or(u64::MAX);
         Response::Hits { heads, total, more }
     }

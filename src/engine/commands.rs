@@ -15,7 +15,8 @@ use super::{
     read::{Goal, Progress, Read},
 };
 use crate::{
-    Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query, Result, Source,
+    Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query, Result,
+    SearchResults, Source,
     command::{Command, Reply, Request, Ticket},
     counters::{CallEnd, CallKind, EndedCall},
     record::{Head, Message, Record, RecordKey, Signed},
@@ -375,9 +376,14 @@ impl Engine {
         Ok(before)
     }
 
-    fn search(&self, now: Now, query: &Query) -> Result<Vec<Package>> {
+    fn search(&self, now: Now, query: &Query) -> Result<SearchResults> {
         query.validate()?;
-        Ok(self.find(now, query).hits.into_iter().map(|(_, package)| package).collect())
+        let found = self.find(now, query);
+        Ok(SearchResults {
+            truncated: found.is_cut(query),
+            total: found.total,
+            packages: found.hits.into_iter().map(|(_, package)| package).collect(),
+        })
     }
 }
 

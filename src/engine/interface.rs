@@ -201,7 +201,9 @@ pub(crate) enum Unanswered {
     Unsupported,
     /// The peer has gone, or is not there.
     Gone,
-    /// The peer took too long, broke off, or sent something that is no message.
+    /// The peer took too long.
+    TimedOut,
+    /// The peer broke off, or sent something that is no message.
     Failed,
 }
 

@@ -83,9 +83,7 @@ impl Engine {
         match question.purpose {
             Purpose::Greeting => self.greeted(now, question, answer),
             Purpose::Reconciling => self.session_answered(now, question, answer),
-            Purpose::Searching(ticket) => {
-                self.search_answered(now, ticket, question, answer.ok());
-            }
+            Purpose::Searching(ticket) => self.search_answered(now, ticket, question, answer),
         }
     }
 }

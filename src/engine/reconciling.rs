@@ -171,7 +171,7 @@ impl Engine {
                     neighbour.greeting = Greeting::Silent;
                 }
             }
-            Ok(_) | Err(Unanswered::Gone | Unanswered::Failed) => {}
+            Ok(_) | Err(Unanswered::Gone | Unanswered::TimedOut | Unanswered::Failed) => {}
         }
     }
 

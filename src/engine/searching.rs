@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use libp2p::PeerId;
 
 use super::{
-    Deadline, Engine, Now,
+    Deadline, Engine, Now, Unanswered,
     commands::Begin,
     index,
     questions::{Purpose, Question},
@@ -49,6 +49,13 @@ pub(super) struct Known {
     pub(super) truncated: bool,
 }
 
+impl Known {
+    /// Whether anything that may match is neither here nor on the pages before.
+    pub(super) fn is_cut(&self, query: &Query) -> bool {
+        self.truncated || self.total > query.offset.saturating_add(self.hits.len())
+    }
+}
+
 impl PeerSearch {
     /// Whether a package is what was searched for.
     fn wants(&self, head: &Head, package: &Package) -> bool {
@@ -83,6 +90,7 @@ impl PeerSearch {
             match how {
                 Over::Answered => self.report.answered.push(peer),
                 Over::Declined => self.report.declined.push(peer),
+                Over::TimedOut => self.report.timed_out.push(peer),
                 Over::Failed => self.report.failed.push(peer),
             }
         }
@@ -94,6 +102,7 @@ impl PeerSearch {
 enum Over {
     Answered,
     Declined,
+    TimedOut,
     Failed,
 }
 
@@ -119,7 +128,6 @@ impl Engine {
     /// A caller searches what this node knows and what connected peers know.
     pub(super) fn search_peers(&mut self, begin: Begin, query: Query, findings: Findings) {
         let now = begin.now;
-        let query = Query { offset: 0, ..query };
         let known = self.find(now, &query);
         let (targets, unasked) = self.search_targets(MAX_ASKED);
         let mut search = PeerSearch {
@@ -129,7 +137,7 @@ impl Engine {
             report: SearchReport {
                 asked: targets.clone(),
                 unasked,
-                truncated: known.truncated || known.total > known.hits.len(),
+                truncated: known.is_cut(&query),
                 ..SearchReport::default()
             },
             timer: self.wheel.insert(begin.deadline, Deadline::Search(begin.ticket)),
@@ -152,14 +160,14 @@ impl Engine {
         now: Now,
         ticket: Ticket,
         question: Question,
-        response: Option<Response>,
+        answer: Result<Response, Unanswered>,
     ) {
         let peer = question.peer;
         if !self.searches.contains_key(&ticket) {
             return;
         }
-        let over = match response {
-            Some(Response::Hits { heads, more, .. }) => {
+        let over = match answer {
+            Ok(Response::Hits { heads, more, .. }) => {
                 let told: Vec<(Signed<Head>, Package)> = heads
                     .iter()
                     .filter_map(|bytes| {
@@ -185,8 +193,9 @@ impl Engine {
                 search.report.truncated |= more;
                 Over::Answered
             }
-            Some(Response::Declined { .. }) => Over::Declined,
-            Some(_) | None => Over::Failed,
+            Ok(Response::Declined { .. }) | Err(Unanswered::Unsupported) => Over::Declined,
+            Err(Unanswered::TimedOut) => Over::TimedOut,
+            Ok(_) | Err(Unanswered::Gone | Unanswered::Failed) => Over::Failed,
         };
         if let Some(search) = self.searches.get_mut(&ticket) {
             search.over(peer, over);
@@ -204,7 +213,7 @@ impl Engine {
     pub(super) fn end_search(&mut self, ticket: Ticket) {
         let Some(mut search) = self.drop_search(ticket) else { return };
         let silent: Vec<PeerId> = search.delivered.keys().copied().collect();
-        silent.into_iter().for_each(|peer| search.over(peer, Over::Failed));
+        silent.into_iter().for_each(|peer| search.over(peer, Over::TimedOut));
         let end = search.findings.end(search.report);
         self.count(EndedCall(CallKind::Search, end));
         self.answered = true;

@@ -57,7 +57,8 @@ impl Node {
                         OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => {
                             Unanswered::Gone
                         }
-                        OutboundFailure::Timeout | OutboundFailure::Io(_) => Unanswered::Failed,
+                        OutboundFailure::Timeout => Unanswered::TimedOut,
+                        OutboundFailure::Io(_) => Unanswered::Failed,
                     };
                     self.engine.learn(now, Fact::Unanswered { question, why });
                 }

@@ -25,7 +25,7 @@ pub use id::PackageId;
 pub use manifest::{Dependency, Manifest};
 pub use name::PackageName;
 pub use owner::{owner_from_key, owner_key};
-pub use published::{Announcement, Package, Receipt, Source, VersionInfo, Versions};
+pub use published::{Announcement, Package, Receipt, SearchResults, Source, VersionInfo, Versions};
 pub use query::{Match, Query, Sort};
 pub(crate) use query::{fold_license, license_tokens};
 pub(crate) use validate::Origin;

@@ -72,6 +72,19 @@ pub struct VersionInfo {
     pub yanked: bool,
 }
 
+/// One page of the packages that match a [`Query`](crate::Query), of those that a registry knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SearchResults {
+    /// The newest release of each, in the order that the query wants; no more than its limit.
+    pub packages: Vec<Package>,
+    /// How many packages match, on this page and all others, of those that were looked through.
+    pub total: usize,
+    /// Whether there may be more than are here: past the limit, or because the query is so broad that not everything
+    /// was looked through that might match it. What a page's offset has skipped is not counted as missing.
+    pub truncated: bool,
+}
+
 /// What a publishing call has achieved by the time that it is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -32,7 +32,7 @@ fn providers(lab: &Lab, head: &Signed<Head>) -> Vec<PeerId> {
 
 fn search(lab: &mut Lab, query: Query) -> Vec<(String, Source)> {
     let (_, found) = lab.ask(|reply| Command::Search { query: Box::new(query), reply });
-    let found = answer(found).unwrap().unwrap();
+    let found = answer(found).unwrap().unwrap().packages;
     found.into_iter().map(|package| (package.id.name().to_string(), package.source)).collect()
 }
 

@@ -33,7 +33,7 @@ fn hear(lab: &mut Lab, head: &Signed<Head>) {
 fn names(lab: &mut Lab) -> Vec<String> {
     let query = Query::new().with_limit(100);
     let (_, found) = lab.ask(|reply| Command::Search { query: Box::new(query), reply });
-    let found = answer(found).unwrap().unwrap();
+    let found = answer(found).unwrap().unwrap().packages;
     let mut names: Vec<_> = found.iter().map(|package| package.id.name().to_string()).collect();
     names.sort();
     names

@@ -93,7 +93,7 @@ fn a_publisher_finds_what_the_owner_s_other_publishers_announce() {
     // Once it publishes the package itself, that is its own.
     signed(&mut reader, "tool", "1.1.0");
     let (_, waiting) = reader.ask(|reply| Command::Search { query: Box::default(), reply });
-    assert_eq!(answer(waiting).unwrap().unwrap().len(), 1);
+    assert_eq!(answer(waiting).unwrap().unwrap().packages.len(), 1);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_search_finds_nothing_of_a_key_that_has_been_replaced() {
     let mut reader = Lab::new(Config::new());
     let found = |lab: &mut Lab| {
         let (_, waiting) = lab.ask(|reply| Command::Search { query: Box::default(), reply });
-        let found = answer(waiting).unwrap().unwrap().into_iter();
+        let found = answer(waiting).unwrap().unwrap().packages.into_iter();
         found.map(|package| package.id.name().to_string()).collect::<Vec<_>>()
     };
     assert_eq!(hear(&mut reader, &stolen("tool")), Verdict::Accept);
@@ -151,5 +151,5 @@ fn what_a_replaced_key_has_signed_is_told_to_nobody_and_hides_nothing_from_a_sea
     assert_eq!(reader.engine.metadata().known_packages, 1);
     let query = crate::Query::new().with_limit(1).with_sort(crate::Sort::Name);
     let (_, waiting) = reader.ask(|reply| Command::Search { query: Box::new(query), reply });
-    assert_eq!(answer(waiting).unwrap().unwrap().len(), 1);
+    assert_eq!(answer(waiting).unwrap().unwrap().packages.len(), 1);
 }
