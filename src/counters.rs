@@ -13,7 +13,7 @@ pub(crate) use ended::{Answer, CallEnd, CallKind, EndedCall};
 /// What a node has done since it started. Every number only grows, but for the three that say how many there are
 /// *now*: [`QueryCounters::running`], [`QueryCounters::waiting`] and [`AnnouncementCounters::queued`].
 ///
-/// They are part of [`RegistryMetadata`], and begin at zero with each node.
+/// They are part of [`RegistryMetadata`](crate::RegistryMetadata), and begin at zero with each node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

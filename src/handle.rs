@@ -1,5 +1,8 @@
 //! The callers' side of a node.
 
+mod calls;
+mod registry;
+
 use std::{
     fmt,
     sync::{
@@ -9,20 +12,15 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    FutureExt, TryFutureExt,
-    future::{BoxFuture, ready},
-};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use semver::Version;
 
+use self::calls::Shared;
 use crate::{
-    Announcement, Clock, ConnectedPeer, Error, Found, Freshness, Manifest, NetworkName, Package,
-    PackageId, PackageName, Provider, Query, Receipt, Registry, RegistryMetadata, Reputation,
-    Result, SearchResults, Snapshot, Versions,
-    command::{Cancels, Command, Reply, Request, Ticket},
+    Announcement, Clock, ConnectedPeer, Error, Found, Freshness, NetworkName, PackageName,
+    Provider, Query, Reputation, Result, Snapshot,
+    command::{Cancels, Command, Request, Ticket},
     config::validate_topic,
-    counters::{Answer, CallEnd, CallKind, EndedCall},
+    counters::CallKind,
     net::REPLICATION_FACTOR,
     queue,
     record::{EquivocationProof, Record, RecordKey},
@@ -46,15 +44,6 @@ pub struct Handle {
     shared: Arc<Shared>,
     freshness: Freshness,
     confirmation: u8,
-}
-
-struct Shared {
-    commands: queue::Sender<Request>,
-    cancels: Cancels,
-    tickets: AtomicU64,
-    clock: Arc<dyn Clock>,
-    shelf: Shelf,
-    facts: Facts,
 }
 
 /// What a handle needs to know of its node.
@@ -94,6 +83,8 @@ impl Handle {
     /// A handle to the same node whose reads wait for so many replicas: [`get_record`](Self::get_record), and of
     /// [`Registry`] `get_package`, `get_version` and `list_versions`. This handle's reads go on as before.
     ///
+    /// [`Registry`]: crate::Registry
+    ///
     /// ```no_run
     /// use peerage::{Freshness, Handle, Registry, Source};
     ///
@@ -127,6 +118,10 @@ impl Handle {
     /// [`Receipt::is_confirmed`]. The deadline is that of the whole call; when it passes, the receipt says what was
     /// confirmed by then. Zero, the default of every handle, reads nothing back; more than 20 are taken as 20, which is
     /// how many replicas a record has.
+    ///
+    /// [`Receipt::confirmed`]: crate::Receipt::confirmed
+    /// [`Receipt::is_confirmed`]: crate::Receipt::is_confirmed
+    /// [`Registry`]: crate::Registry
     ///
     /// ```no_run
     /// use peerage::{Handle, Manifest, Registry};
@@ -282,7 +277,7 @@ impl Handle {
     }
 
     /// Searches what this node knows and what connected peers know: for light clients, and for those who want more than
-    /// [`Registry::search`] has at hand.
+    /// [`Registry::search`](crate::Registry::search) has at hand.
     ///
     /// Up to 16 peers are asked, in the order of reputation, round trip and declared distance. What they find comes as
     /// they answer, verified, and each package once, or again where a peer has a newer head; at the end a
@@ -404,104 +399,6 @@ impl Handle {
     pub async fn shutdown(&self) -> Result<()> {
         self.ask(|reply| Command::Shutdown { reply }).await
     }
-
-    /// Counts a call that is refused before it is sent.
-    fn unless_refused<T>(&self, kind: CallKind, checked: Result<T>) -> Result<T> {
-        checked.inspect_err(|error| self.shared.shelf.count(EndedCall(kind, CallEnd::of(error))))
-    }
-
-    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> impl Future<Output = Result<T>> {
-        self.ask_within(self.shared.facts.query_timeout, command)
-    }
-
-    /// Not an `async fn`, so that what travels is moved once: into the request.
-    fn ask_within<T>(
-        &self,
-        timeout: Duration,
-        command: impl FnOnce(Reply<T>) -> Command,
-    ) -> impl Future<Output = Result<T>> {
-        let shared = &*self.shared;
-        let ticket = Ticket(shared.tickets.fetch_add(1, Ordering::Relaxed));
-        let asked = shared.clock.now();
-        let deadline = asked.saturating_add(timeout);
-        let (reply, answer) = Reply::channel();
-        let request = Request { ticket, asked, deadline, command: command(reply) };
-        async move {
-            shared.send(request).await?;
-            let guard = CancelOnDrop { cancels: &shared.cancels, ticket: Some(ticket) };
-            let answer = answer.await.unwrap_or(Err(Error::ShuttingDown));
-            guard.answered();
-            answer
-        }
-    }
-}
-
-impl Shared {
-    /// Sends a command to the node, and counts a call that never gets there.
-    async fn send(&self, request: Request) -> Result<()> {
-        let kind = request.command.kind();
-        match self.commands.try_send(request) {
-            Ok(None) => Ok(()),
-            // Boxed, so that a call that finds room, as nearly all do, is not the larger for it.
-            Ok(Some(request)) => self.wait_for_room(kind, request).boxed().await,
-            Err(error) => {
-                self.count(kind, CallEnd::of(&error));
-                Err(error)
-            }
-        }
-    }
-
-    /// Sends a command once there is room for it, and counts a call that never gets there.
-    async fn wait_for_room(&self, kind: Option<CallKind>, request: Request) -> Result<()> {
-        let mut unsent = Unsent { shared: self, kind, end: CallEnd::Cancelled };
-        let sent = self.commands.send(request).await;
-        match &sent {
-            // From here on the node counts it.
-            Ok(()) => unsent.kind = None,
-            Err(error) => unsent.end = CallEnd::of(error),
-        }
-        sent
-    }
-
-    /// A call has ended before the node has heard of it.
-    fn count(&self, kind: Option<CallKind>, end: CallEnd) {
-        if let Some(kind) = kind {
-            self.shelf.count(EndedCall(kind, end));
-        }
-    }
-}
-
-/// A call that the node has not heard of, and how it ends if that remains so.
-struct Unsent<'a> {
-    shared: &'a Shared,
-    kind: Option<CallKind>,
-    end: CallEnd,
-}
-
-impl Drop for Unsent<'_> {
-    fn drop(&mut self) {
-        self.shared.count(self.kind, self.end);
-    }
-}
-
-/// Tells the node that nobody waits for the answer any longer, unless it came.
-struct CancelOnDrop<'a> {
-    cancels: &'a Cancels,
-    ticket: Option<Ticket>,
-}
-
-impl CancelOnDrop<'_> {
-    fn answered(mut self) {
-        self.ticket = None;
-    }
-}
-
-impl Drop for CancelOnDrop<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.cancels.push(ticket);
-        }
-    }
 }
 
 /// Whether a peer can be dialed at these addresses.
@@ -525,67 +422,5 @@ pub(crate) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {
         Some(Protocol::P2p(peer)) => Some(peer),
         _ => None,
-    }
-}
-
-impl Registry for Handle {
-    fn register(&self, manifest: Manifest) -> BoxFuture<'_, Result<Receipt>> {
-        async move {
-            self.unless_refused(CallKind::Register, manifest.validate())?;
-            let manifest = Box::new(manifest);
-            let confirmation = self.confirmation;
-            self.ask(|reply| Command::Register { manifest, confirmation, reply }).await
-        }
-        .boxed()
-    }
-
-    /// What this node publishes itself, or has read or heard announced a short while ago, is answered on the
-    /// spot, without waiting for the node to be polled: by a handle whose [`Freshness`] is [`Freshness::First`].
-    fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>> {
-        let freshness = self.freshness;
-        if freshness == Freshness::First
-            && let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock)
-        {
-            self.shared.shelf.count(EndedCall(CallKind::Get, package.end()));
-            return ready(Ok(Package::clone(&package))).boxed();
-        }
-        self.ask(move |reply| Command::GetPackage { package, freshness, reply })
-            .map_ok(|package| *package)
-            .boxed()
-    }
-
-    fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>> {
-        let (package, freshness) = (package.with_version(version), self.freshness);
-        self.ask(move |reply| Command::GetPackage { package, freshness, reply })
-            .map_ok(|package| *package)
-            .boxed()
-    }
-
-    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Versions>> {
-        let freshness = self.freshness;
-        self.ask(move |reply| Command::ListVersions { package, freshness, reply }).boxed()
-    }
-
-    fn search(&self, query: Query) -> BoxFuture<'_, Result<SearchResults>> {
-        async move {
-            self.unless_refused(CallKind::Search, query.validate())?;
-            let query = Box::new(query);
-            self.ask(|reply| Command::Search { query, reply }).await
-        }
-        .boxed()
-    }
-
-    fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>> {
-        let (name, confirmation) = (package, self.confirmation);
-        self.ask(move |reply| Command::Yank { name, version, confirmation, reply }).boxed()
-    }
-
-    fn unregister(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>> {
-        let (name, confirmation) = (package, self.confirmation);
-        self.ask(move |reply| Command::Unregister { name, confirmation, reply }).boxed()
-    }
-
-    fn metadata(&self) -> BoxFuture<'_, Result<RegistryMetadata>> {
-        self.ask(|reply| Command::Metadata { reply }).boxed()
     }
 }

@@ -1,0 +1,77 @@
+//! A handle as a registry.
+
+use futures::{
+    FutureExt, TryFutureExt,
+    future::{BoxFuture, ready},
+};
+use semver::Version;
+
+use super::Handle;
+use crate::{
+    Freshness, Manifest, Package, PackageId, PackageName, Query, Receipt, Registry,
+    RegistryMetadata, Result, SearchResults, Versions,
+    command::Command,
+    counters::{Answer, CallKind, EndedCall},
+};
+
+impl Registry for Handle {
+    fn register(&self, manifest: Manifest) -> BoxFuture<'_, Result<Receipt>> {
+        async move {
+            self.unless_refused(CallKind::Register, manifest.validate())?;
+            let manifest = Box::new(manifest);
+            let confirmation = self.confirmation;
+            self.ask(|reply| Command::Register { manifest, confirmation, reply }).await
+        }
+        .boxed()
+    }
+
+    /// What this node publishes itself, or has read or heard announced a short while ago, is answered on the
+    /// spot, without waiting for the node to be polled: by a handle whose [`Freshness`] is [`Freshness::First`].
+    fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>> {
+        let freshness = self.freshness;
+        if freshness == Freshness::First
+            && let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock)
+        {
+            self.shared.shelf.count(EndedCall(CallKind::Get, package.end()));
+            return ready(Ok(Package::clone(&package))).boxed();
+        }
+        self.ask(move |reply| Command::GetPackage { package, freshness, reply })
+            .map_ok(|package| *package)
+            .boxed()
+    }
+
+    fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>> {
+        let (package, freshness) = (package.with_version(version), self.freshness);
+        self.ask(move |reply| Command::GetPackage { package, freshness, reply })
+            .map_ok(|package| *package)
+            .boxed()
+    }
+
+    fn list_versions(&self, package: PackageId) -> BoxFuture<'_, Result<Versions>> {
+        let freshness = self.freshness;
+        self.ask(move |reply| Command::ListVersions { package, freshness, reply }).boxed()
+    }
+
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<SearchResults>> {
+        async move {
+            self.unless_refused(CallKind::Search, query.validate())?;
+            let query = Box::new(query);
+            self.ask(|reply| Command::Search { query, reply }).await
+        }
+        .boxed()
+    }
+
+    fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>> {
+        let (name, confirmation) = (package, self.confirmation);
+        self.ask(move |reply| Command::Yank { name, version, confirmation, reply }).boxed()
+    }
+
+    fn unregister(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>> {
+        let (name, confirmation) = (package, self.confirmation);
+        self.ask(move |reply| Command::Unregister { name, confirmation, reply }).boxed()
+    }
+
+    fn metadata(&self) -> BoxFuture<'_, Result<RegistryMetadata>> {
+        self.ask(|reply| Command::Metadata { reply }).boxed()
+    }
+}
