@@ -24,12 +24,11 @@
 //! | `neighbours.rs`, `reconcile/`, `reconciling.rs` | catalogues of connected peers, and how this one catches up with them |
 //! | `nearness.rs` | whom to ask first |
 //! | `index/`, `searching.rs` | which words occur where; searches here and among peers |
-//! | `counters.rs` | what has been done |
 //! | `catalogue/` | the newest head of every package heard of, and which of them stay |
 //! | `listing.rs` | how heads come into the catalogue |
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
-//! | `wheel.rs` | every deadline |
+//! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
 
 use std::{
@@ -56,6 +55,7 @@ mod commands;
 pub mod compared;
 mod confirming;
 mod counters;
+mod deadlines;
 mod equivocations;
 mod facts;
 pub mod filled;
@@ -107,6 +107,7 @@ pub(crate) use topics::REMEMBERED_MESSAGES;
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::{Catalogue, Load};
+use deadlines::{Backoff, Deadline, Retry, SWEEP_INTERVAL};
 use equivocations::Equivocations;
 use index::Index;
 use neighbours::Neighbours;
@@ -122,7 +123,7 @@ use reputation::{Blocked, Reputations};
 use searching::Searches;
 use signer::Signer;
 use topics::Topics;
-use wheel::{Expiry, Wheel};
+use wheel::Wheel;
 
 /// How long questions wait for a peer that has connected to introduce itself.
 const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
@@ -138,11 +139,6 @@ const REPLICATION: Backoff = Backoff::new(Duration::from_secs(30), Duration::fro
 
 /// Pauses before the bootstrap addresses are dialed again.
 const REJOIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-
-/// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
-/// served: this frees memory.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-const SWEEP_BUDGET: usize = 1024;
 
 /// How many records of others are put again at one sweep, at the most: 16,384 of them take an hour.
 const REPLICATION_BUDGET: usize = 137;
@@ -162,35 +158,6 @@ pub(crate) const RECORDS_ASIDE: usize = 2 * equivocations::MAX_PROOFS
 
 /// Tickets from here on name what the node does by itself.
 const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
-
-/// What a deadline in the wheel is for.
-#[derive(Debug, Clone)]
-enum Deadline {
-    /// A caller must be answered now.
-    Call(Ticket),
-    /// An own package is to be put again.
-    Renew(Box<PackageName>),
-    /// Own packages that nobody holds are to be put again.
-    Replicate,
-    /// This peer's introduction, if it has not come by now, is waited for no longer.
-    /// Boxed, like the name above: nearly all deadlines are calls', and those are to be small.
-    Introduction(Box<PeerId>),
-    /// The bootstrap addresses are to be dialed again.
-    Rejoin,
-    /// Connections with this peer are refused no longer.
-    Pardon(Box<PeerId>),
-    /// More of an earlier life's catalogue is to be verified.
-    Restore,
-    /// The catalogue is to be compared with somebody's.
-    Reconcile,
-    /// This peer is to be asked again what it has.
-    Greet(Box<PeerId>),
-    /// The session that compares it has waited long enough.
-    Session,
-    /// A caller's search among peers must end now.
-    Search(Ticket),
-    Sweep,
-}
 
 /// The registry's state machine. See the [module](self) for its parts.
 pub(crate) struct Engine {
@@ -270,40 +237,6 @@ struct Renewal {
     timer: wheel::Key,
     announced: Duration,
     announcement: AnnouncementId,
-}
-
-/// Something that is tried again, and when.
-#[derive(Debug)]
-struct Retry {
-    backoff: Backoff,
-    /// The timer that is set, and when it falls due.
-    timer: Option<(wheel::Key, Duration)>,
-}
-
-/// Pauses between tries, each twice as long as the one before, up to the longest.
-#[derive(Debug, Clone, Copy)]
-struct Backoff {
-    first: Duration,
-    longest: Duration,
-    next: Duration,
-}
-
-impl Backoff {
-    const fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, next: first }
-    }
-
-    /// The pause before the next try.
-    fn pause(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = (pause * 2).min(self.longest);
-        pause
-    }
-
-    /// It has succeeded, or the world has changed: starts over.
-    fn reset(&mut self) {
-        self.next = self.first;
-    }
 }
 
 impl Engine {
@@ -435,71 +368,6 @@ impl Engine {
         self.reputations.set_time(now.mono);
     }
 
-    /// Handles deadlines that are due, at most `budget` of them, and brings no more than as many others into
-    /// order. Tells how many it handled; all of the budget if there may be more.
-    pub(crate) fn expire(&mut self, now: Now, budget: usize) -> usize {
-        let mut done = 0;
-        // One number for all calls: a crowd that is spread over a slot would else cost each of its members
-        // the moves of a whole poll.
-        let mut moves = budget;
-        while done < budget {
-            match self.wheel.poll_within(now.mono, &mut moves) {
-                Expiry::Expired(deadline) => self.fall_due(now, deadline),
-                Expiry::More => {
-                    done = budget;
-                    break;
-                }
-                Expiry::Idle => break,
-            }
-            done += 1;
-        }
-        if done > 0 {
-            self.admit();
-        }
-        done
-    }
-
-    fn fall_due(&mut self, now: Now, deadline: Deadline) {
-        match deadline {
-            Deadline::Call(ticket) => self.time_out(now, ticket),
-            Deadline::Renew(name) => self.renew(now, *name),
-            Deadline::Replicate => self.replicate(now),
-            Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
-            Deadline::Pardon(peer) => self.pardon(&peer),
-            Deadline::Restore => self.restore_listed(now),
-            Deadline::Reconcile => self.reconcile_in_turn(now),
-            Deadline::Greet(peer) => {
-                if self.peers.is_connected(&peer) && !self.closed {
-                    self.greet(now, *peer);
-                }
-            }
-            Deadline::Session => self.session_timed_out(now),
-            Deadline::Search(ticket) => self.end_search(ticket),
-            Deadline::Rejoin => {
-                self.rejoin.timer = None;
-                if !self.closed && self.peers.len() == 0 && !self.peers.is_dialing() {
-                    self.dial_bootstrap();
-                }
-            }
-            Deadline::Sweep => {
-                self.cache.sweep(now.mono, SWEEP_BUDGET);
-                self.store.sweep(SWEEP_BUDGET);
-                self.outbox.sweep(now.unix);
-                self.note_uses(now);
-                let gone = self.catalogue.sweep(now.unix, SWEEP_BUDGET);
-                self.unlisted(&gone);
-                self.replicate_others();
-                self.retell_reputations();
-                self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
-            }
-        }
-    }
-
-    /// When [`expire`](Self::expire) has something to do next, on the monotonic scale.
-    pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.wheel.next_deadline()
-    }
-
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -598,14 +466,6 @@ impl Engine {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         ticket
-    }
-
-    /// Up to a tenth more or less, so that nodes that started together do not go on in step.
-    fn jitter(&mut self, duration: Duration) -> Duration {
-        let mut byte = [0];
-        self.entropy.fill(&mut byte);
-        let [byte] = byte;
-        duration.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
     }
 }
 

@@ -1,0 +1,154 @@
+//! What falls due, and what is tried again later.
+
+use std::time::Duration;
+
+use libp2p::PeerId;
+
+use super::{
+    Engine, Now,
+    wheel::{self, Expiry},
+};
+use crate::{PackageName, command::Ticket};
+
+/// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
+/// served: this frees memory.
+pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+const SWEEP_BUDGET: usize = 1024;
+
+/// What a deadline in the wheel is for.
+#[derive(Debug, Clone)]
+pub(super) enum Deadline {
+    /// A caller must be answered now.
+    Call(Ticket),
+    /// An own package is to be put again.
+    Renew(Box<PackageName>),
+    /// Own packages that nobody holds are to be put again.
+    Replicate,
+    /// This peer's introduction, if it has not come by now, is waited for no longer.
+    /// Boxed, like the name above: nearly all deadlines are calls', and those are to be small.
+    Introduction(Box<PeerId>),
+    /// The bootstrap addresses are to be dialed again.
+    Rejoin,
+    /// Connections with this peer are refused no longer.
+    Pardon(Box<PeerId>),
+    /// More of an earlier life's catalogue is to be verified.
+    Restore,
+    /// The catalogue is to be compared with somebody's.
+    Reconcile,
+    /// This peer is to be asked again what it has.
+    Greet(Box<PeerId>),
+    /// The session that compares it has waited long enough.
+    Session,
+    /// A caller's search among peers must end now.
+    Search(Ticket),
+    Sweep,
+}
+
+/// Something that is tried again, and when.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pub(super) backoff: Backoff,
+    /// The timer that is set, and when it falls due.
+    pub(super) timer: Option<(wheel::Key, Duration)>,
+}
+
+/// Pauses between tries, each twice as long as the one before, up to the longest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(super) const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first }
+    }
+
+    /// The pause before the next try.
+    pub(super) fn pause(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause
+    }
+
+    /// It has succeeded, or the world has changed: starts over.
+    pub(super) fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+impl Engine {
+    /// Handles deadlines that are due, at most `budget` of them, and brings no more than as many others into
+    /// order. Tells how many it handled; all of the budget if there may be more.
+    pub(crate) fn expire(&mut self, now: Now, budget: usize) -> usize {
+        let mut done = 0;
+        // One number for all calls: a crowd that is spread over a slot would else cost each of its members
+        // the moves of a whole poll.
+        let mut moves = budget;
+        while done < budget {
+            match self.wheel.poll_within(now.mono, &mut moves) {
+                Expiry::Expired(deadline) => self.fall_due(now, deadline),
+                Expiry::More => {
+                    done = budget;
+                    break;
+                }
+                Expiry::Idle => break,
+            }
+            done += 1;
+        }
+        if done > 0 {
+            self.admit();
+        }
+        done
+    }
+
+    fn fall_due(&mut self, now: Now, deadline: Deadline) {
+        match deadline {
+            Deadline::Call(ticket) => self.time_out(now, ticket),
+            Deadline::Renew(name) => self.renew(now, *name),
+            Deadline::Replicate => self.replicate(now),
+            Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
+            Deadline::Pardon(peer) => self.pardon(&peer),
+            Deadline::Restore => self.restore_listed(now),
+            Deadline::Reconcile => self.reconcile_in_turn(now),
+            Deadline::Greet(peer) => {
+                if self.peers.is_connected(&peer) && !self.closed {
+                    self.greet(now, *peer);
+                }
+            }
+            Deadline::Session => self.session_timed_out(now),
+            Deadline::Search(ticket) => self.end_search(ticket),
+            Deadline::Rejoin => {
+                self.rejoin.timer = None;
+                if !self.closed && self.peers.len() == 0 && !self.peers.is_dialing() {
+                    self.dial_bootstrap();
+                }
+            }
+            Deadline::Sweep => {
+                self.cache.sweep(now.mono, SWEEP_BUDGET);
+                self.store.sweep(SWEEP_BUDGET);
+                self.outbox.sweep(now.unix);
+                self.note_uses(now);
+                let gone = self.catalogue.sweep(now.unix, SWEEP_BUDGET);
+                self.unlisted(&gone);
+                self.replicate_others();
+                self.retell_reputations();
+                self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
+            }
+        }
+    }
+
+    /// When [`expire`](Self::expire) has something to do next, on the monotonic scale.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.wheel.next_deadline()
+    }
+
+    /// Up to a tenth more or less, so that nodes that started together do not go on in step.
+    pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
+        let mut byte = [0];
+        self.entropy.fill(&mut byte);
+        let [byte] = byte;
+        duration.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+    }
+}
