@@ -7,12 +7,12 @@ use libp2p::{Multiaddr, PeerId};
 use super::{
     Action, Deadline, Engine, Now, Operation,
     calls::{Call, GetRecord, Since},
-    lookups::Known,
     own::Change,
     peers::Reach,
     publish::Stage,
     queries::{Replies, Waiter},
     read::{Goal, Progress, Read},
+    resuming::Known,
 };
 use crate::{
     Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query, Result,

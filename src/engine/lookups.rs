@@ -5,18 +5,14 @@ use std::sync::Arc;
 use libp2p::{PeerId, kad::K_VALUE};
 
 use super::{
-    Action, Engine, Now, Operation, QueryEnd, QueryKey,
-    calls::{Call, Outcome, Since},
+    Action, Engine, Now, QueryEnd, QueryKey,
+    calls::Outcome,
     catalogue::Interest,
-    publish::Stage,
     queries::{Ended, Extent, Replies, Waiter, Wants, newest, saying},
-    read::{Progress, Read},
 };
 use crate::{
-    Error, Found, Freshness, Source,
-    command::Ticket,
-    counters::{CallKind, EndedCall},
-    record::{Head, Record, RecordKey, Rejected, Signed},
+    Freshness, Source,
+    record::{Record, RecordKey, Rejected},
 };
 
 /// When a copy that was found is enough to answer with.
@@ -72,15 +68,6 @@ impl Best {
             Self::Nothing => None,
         }
     }
-}
-
-/// How far a read comes with what is known here.
-#[derive(Debug)]
-pub(super) enum Known {
-    /// And counted.
-    Answered,
-    /// The record under this key is to be asked for.
-    Lacks(RecordKey, Read),
 }
 
 impl Engine {
@@ -332,7 +319,7 @@ impl Engine {
 
     /// Whether a newer head of the package has been seen since this one was heard or handed over, or its publisher has
     /// been replaced: readers are not told.
-    fn is_outdated(&self, record: &Record) -> bool {
+    pub(super) fn is_outdated(&self, record: &Record) -> bool {
         match record {
             Record::Head(head) => self.store.is_overtaken(head) || self.store.is_revoked(head),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
@@ -392,204 +379,14 @@ impl Engine {
         }
         self.cache.insert(record.key(), Arc::clone(record), now.mono);
     }
+}
 
-    /// The query that a call waits for has ended.
-    pub(super) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
-        let Some(call) = self.calls.remove(ticket) else { return };
-        self.answered = true;
-        let Call { since, operation } = call;
-        let is_read = matches!(operation, Operation::Read(_) | Operation::GetRecord(_));
-        let outcome = match outcome {
-            Outcome::Found { record, .. } if is_read && self.is_outdated(&record) => {
-                Outcome::NotFound
-            }
-            outcome => outcome,
-        };
-        match (operation, outcome) {
-            (Operation::Read(read), outcome) => self.resume_read(now, ticket, since, read, outcome),
-            (Operation::Publish(publish), outcome) => {
-                self.resume_publish(now, ticket, since, publish, outcome);
-            }
-            (Operation::GetRecord(get), outcome) => {
-                self.finish(since);
-                let end = get.reply.send(match outcome {
-                    Outcome::Found { record, source } => {
-                        if let Record::Head(head) = &*record {
-                            self.store.want(&head.owner, &head.name);
-                        }
-                        Ok(Found { record: Arc::unwrap_or_clone(record), source })
-                    }
-                    Outcome::NoPeers => Err(Error::NoPeers),
-                    Outcome::TimedOut => Err(self.timeout(now, since)),
-                    Outcome::NotFound
-                    | Outcome::Stored(_)
-                    | Outcome::ReadBack { .. }
-                    | Outcome::Bootstrapped => Err(Error::NotFound { what: "record".to_owned() }),
-                });
-                self.count(EndedCall(CallKind::GetRecord, end));
-            }
-            (Operation::PutRecord { reply }, outcome) => {
-                self.finish(since);
-                let end = reply.send(Ok(outcome.replicas()));
-                self.count(EndedCall(CallKind::PutRecord, end));
-            }
-            (Operation::Bootstrap { reply }, _) => {
-                self.finish(since);
-                let known = self.peers.routing_table_len();
-                let end = reply.send(if known == 0 { Err(Error::NoPeers) } else { Ok(known) });
-                self.count(EndedCall(CallKind::Bootstrap, end));
-            }
-            // A dial waits for no query.
-            (operation @ Operation::Dial { .. }, _) => {
-                self.calls.insert(ticket, Call { since, operation });
-            }
-        }
-    }
-
-    fn resume_read(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        since: Since,
-        read: Read,
-        outcome: Outcome,
-    ) {
-        let progress = match outcome {
-            Outcome::Found { record, source } => self.advance(now, read, &record, source),
-            Outcome::NoPeers => Progress::Answered(read.fail(Error::NoPeers)),
-            Outcome::TimedOut => Progress::Answered(read.fail(self.timeout(now, since))),
-            Outcome::NotFound
-            | Outcome::Stored(_)
-            | Outcome::ReadBack { .. }
-            | Outcome::Bootstrapped => Progress::Answered(read.not_found()),
-        };
-        match progress {
-            Progress::More(read) => self.drive_read(now, ticket, since, read),
-            Progress::Answered(ended) => {
-                self.finish(since);
-                self.count(ended);
-            }
-        }
-    }
-
-    /// Takes a read as far as it goes with what is known here, then asks the DHT for what is missing.
-    fn drive_read(&mut self, now: Now, ticket: Ticket, since: Since, read: Read) {
-        match self.read_known(now, read) {
-            Known::Answered => self.finish(since),
-            Known::Lacks(key, read) => self.wait_read(ticket, since, key, read),
-        }
-    }
-
-    /// Takes a read as far as it goes with what is known here.
-    pub(super) fn read_known(&mut self, now: Now, mut read: Read) -> Known {
-        loop {
-            let (key, freshness) = (read.wants(&self.config.network), read.freshness());
-            let known =
-                self.known(now, &key, freshness).or_else(|| self.heard(now, &key, freshness));
-            match known.filter(|(record, _)| read.accepts(record)) {
-                Some((record, source)) => match self.advance(now, read, &record, source) {
-                    Progress::More(further) => read = further,
-                    Progress::Answered(ended) => {
-                        self.count(ended);
-                        return Known::Answered;
-                    }
-                },
-                None if !read.is_partial() && self.is_absent(now, &key, freshness) => {
-                    let ended = read.not_found();
-                    self.count(ended);
-                    return Known::Answered;
-                }
-                None => return Known::Lacks(key, read),
-            }
-        }
-    }
-
-    /// What a lookup that goes on has found already, if it is enough.
-    pub(super) fn heard(
-        &self,
-        now: Now,
-        key: &RecordKey,
-        freshness: Freshness,
-    ) -> Option<(Arc<Record>, Source)> {
-        let replies = self.queries.heard(key)?;
-        if !freshness.is_satisfied(replies.copies()) {
-            return None;
-        }
-        let heard = self.best(now, key, replies).known();
-        heard.filter(|(record, _)| is_head_of_other(record, &self.owner))
-    }
-
-    /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
-    pub(super) fn is_absent(&self, now: Now, key: &RecordKey, freshness: Freshness) -> bool {
-        freshness == Freshness::First && self.absences.contains(key, now.mono)
-    }
-
-    /// Asks the DHT for what a read lacks.
-    pub(super) fn wait_read(&mut self, ticket: Ticket, since: Since, key: RecordKey, read: Read) {
-        self.queries.get(key, Waiter::new(ticket, read.freshness()));
-        self.calls.insert(ticket, Call { since, operation: Operation::Read(read) });
-    }
-
-    pub(super) fn advance(
-        &mut self,
-        now: Now,
-        read: Read,
-        record: &Record,
-        source: Source,
-    ) -> Progress {
-        if let Record::Head(head) = record {
-            // From here on nothing older is told, however many other packages are heard of.
-            self.store.want(&head.owner, &head.name);
-        }
-        if let Record::Head(head) = record
-            && read.is_bare()
-            // A part of the claims may not name the owner who was there first.
-            && !read.is_partial()
-            && source != Source::Partial
-            && is_live_of_other(head, &self.owner)
-        {
-            self.pins.first_use(&head.name, head.owner);
-        }
-        if let Record::Head(head) = record {
-            self.list(now, head, None, Interest::Used);
-        }
-        read.take(record, source)
-    }
-
-    /// A call has been answered: its deadline goes.
-    pub(super) fn finish(&mut self, since: Since) {
-        if let Some(timer) = since.timer {
-            self.wheel.cancel(timer);
-        }
-    }
-
-    pub(super) fn timeout(&self, now: Now, since: Since) -> Error {
-        Error::Timeout { after: now.mono.saturating_sub(since.asked) }
-    }
-
-    /// Puts an own publish on the table while it waits for a lookup.
-    pub(super) fn wait_publish(
-        &mut self,
-        ticket: Ticket,
-        since: Since,
-        publish: Box<super::publish::Publish>,
-    ) {
-        let Stage::Recalling(recall) = &publish.stage else { return };
-        let name = publish.change.name();
-        let key = recall.wants(&self.config.network, &self.owner, name);
-        self.queries.get(key, Waiter::new(ticket, Freshness::First));
-        self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
-    }
+/// A head that is only read, for which as many copies do as the reader wants. From an own one this node goes on, which
+/// takes the newest.
+pub(super) fn is_head_of_other(record: &Record, owner: &PeerId) -> bool {
+    matches!(record, Record::Head(head) if head.owner != *owner)
 }
 
 fn is_own_head(record: &Record, owner: &PeerId) -> bool {
     matches!(record, Record::Head(head) if head.owner == *owner)
-}
-
-fn is_head_of_other(record: &Record, owner: &PeerId) -> bool {
-    matches!(record, Record::Head(head) if head.owner != *owner)
-}
-
-fn is_live_of_other(head: &Signed<Head>, owner: &PeerId) -> bool {
-    !head.is_withdrawn() && head.owner != *owner
 }

@@ -12,7 +12,7 @@
 //! | `commands.rs` | how each command begins |
 //! | `counters.rs` | what has been done so far, and what the node says of itself |
 //! | `facts.rs` | what each fact changes |
-//! | `lookups.rs` | how answers of the DHT reach the calls that wait for them |
+//! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
 //! | `publishing.rs` | how a change to an own package takes its course |
 //! | `confirming.rs` | how it is read back from those who said that they hold it |
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
@@ -80,6 +80,7 @@ mod recent;
 pub(crate) mod reconcile;
 mod reconciling;
 mod reputation;
+mod resuming;
 mod searching;
 mod signer;
 mod store;
