@@ -77,6 +77,25 @@ fn what_was_looked_up_is_found_by_the_next_search() {
 }
 
 #[test]
+fn a_page_of_a_search_says_how_many_match_in_all_and_whether_it_is_the_last() {
+    let mut lab = Lab::new(Config::new());
+    for name in ["one", "two", "three", "four", "five"] {
+        hear(&mut lab, PeerId::random(), &fresh(name));
+    }
+    let pages = [(0, 2, true), (2, 2, true), (4, 1, false), (5, 0, false)];
+    let mut names = Vec::new();
+    for (offset, shown, truncated) in pages {
+        let query = Box::new(Query::new().with_limit(2).with_offset(offset));
+        let (_, found) = lab.ask(|reply| Command::Search { query, reply });
+        let found = answer(found).unwrap().unwrap();
+        assert_eq!((found.packages.len(), found.total, found.truncated), (shown, 5, truncated));
+        names.extend(found.packages.into_iter().map(|package| package.id.name().to_string()));
+    }
+    names.sort();
+    assert_eq!(names, ["five", "four", "one", "three", "two"]);
+}
+
+#[test]
 fn a_newer_head_that_a_lookup_finds_takes_the_place_of_the_announced_one() {
     let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
