@@ -112,11 +112,7 @@ impl Engine {
             Deadline::Pardon(peer) => self.pardon(&peer),
             Deadline::Restore => self.restore_listed(now),
             Deadline::Reconcile => self.reconcile_in_turn(now),
-            Deadline::Greet(peer) => {
-                if self.peers.is_connected(&peer) && !self.closed {
-                    self.greet(now, *peer);
-                }
-            }
+            Deadline::Greet(peer) => self.greet_again(now, *peer),
             Deadline::Session => self.session_timed_out(now),
             Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => {

@@ -67,8 +67,7 @@ impl Engine {
                 let awaited = self.peers.disconnected(&peer);
                 self.counters.peers.disconnected += 1;
                 self.introduction_over(awaited);
-                self.neighbours.disconnected(&peer);
-                self.session_lost(now, &peer);
+                self.neighbour_lost(now, &peer);
                 self.events.push_back(Event::Disconnected { peer, reason });
                 self.rejoin_later(now);
             }
@@ -203,7 +202,7 @@ impl Engine {
                     self.cache.outdate(&head, &head.key());
                     self.appeared(&head);
                     let now = Now { mono: self.mono, unix: self.unix };
-                    self.withdrawn_elsewhere(now, &head);
+                    self.replaced_elsewhere(now, &head);
                 }
                 StoreFact::Equivocation(proof) => {
                     if *proof.owner() == self.owner

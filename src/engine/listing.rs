@@ -119,10 +119,11 @@ impl Engine {
         self.index(head, inserted);
     }
 
-    /// The store has taken in the end of a package. Who has put it there need not have told of it.
-    pub(super) fn withdrawn_elsewhere(&mut self, now: Now, head: &Signed<Head>) {
-        let is_listed = self.catalogue.get(&head.name, &head.owner, now.unix).is_some();
-        if head.is_withdrawn() && is_listed {
+    /// The store has taken in a head. Where an older one is listed, it takes its place: who has put it there need not
+    /// have told of it.
+    pub(super) fn replaced_elsewhere(&mut self, now: Now, head: &Signed<Head>) {
+        let listed = self.catalogue.get(&head.name, &head.owner, now.unix);
+        if listed.is_some_and(|listed| listed.rank < head.rank()) {
             self.list(now, head, None, Interest::Heard);
         }
     }

@@ -481,6 +481,6 @@ impl Drop for Engine {
 impl Engine {
     /// Whether nothing is retained on behalf of any caller.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.calls.len() == 0 && self.queries.is_empty()
+        self.calls.len() == 0 && self.queries.is_empty() && self.searches.is_empty()
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use libp2p::PeerId;
 
+use super::wheel;
 use crate::{Coverage, Digest, GeoLocation, exchange::MAX_OFFERED, record::Hello};
 
 /// What is known of a connected peer.
@@ -21,6 +22,8 @@ pub(super) struct Neighbour {
     pub(super) not_before: Duration,
     /// How often a comparison has found nothing although something was to differ.
     pub(super) doubts: u8,
+    /// Set while it is to be greeted again because of that.
+    pub(super) doubt: Option<wheel::Key>,
     /// The shortest time that a greeting and its answer have taken.
     pub(super) round_trip: Option<Duration>,
 }
@@ -73,9 +76,10 @@ impl Neighbours {
         self.known.entry(peer).or_default();
     }
 
-    pub(super) fn disconnected(&mut self, peer: &PeerId) {
-        self.known.remove(peer);
+    /// Answers with what was known of it.
+    pub(super) fn disconnected(&mut self, peer: &PeerId) -> Option<Neighbour> {
         self.line.retain(|other| other != peer);
+        self.known.remove(peer)
     }
 
     pub(super) fn get(&self, peer: &PeerId) -> Option<&Neighbour> {

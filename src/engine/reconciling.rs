@@ -474,8 +474,12 @@ impl Engine {
         }
     }
 
-    /// The peer of the session has gone.
-    pub(super) fn session_lost(&mut self, now: Now, peer: &PeerId) {
+    /// A peer has gone, and with it a session that was under way.
+    pub(super) fn neighbour_lost(&mut self, now: Now, peer: &PeerId) {
+        let gone = self.neighbours.disconnected(peer);
+        if let Some(doubt) = gone.and_then(|neighbour| neighbour.doubt) {
+            self.wheel.cancel(doubt);
+        }
         if let Some(running) = self.session.take_if(|running| running.peer == *peer) {
             self.wheel.cancel(running.timer);
             self.session_failed(now, peer, "it has gone");
@@ -499,10 +503,20 @@ impl Engine {
     /// Nothing was found that differs, and yet a session was held because something does.
     fn doubt(&mut self, now: Now, peer: PeerId) {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
-        if neighbour.doubts < MAX_DOUBTS {
+        if neighbour.doubts < MAX_DOUBTS && neighbour.doubt.is_none() {
             neighbour.doubts += 1;
             let later = now.mono.saturating_add(DOUBT);
-            self.wheel.insert(later, Deadline::Greet(Box::new(peer)));
+            neighbour.doubt = Some(self.wheel.insert(later, Deadline::Greet(Box::new(peer))));
+        }
+    }
+
+    /// Asks a peer again what it has, some time after it was doubted.
+    pub(super) fn greet_again(&mut self, now: Now, peer: PeerId) {
+        if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+            neighbour.doubt = None;
+            if !self.closed {
+                self.greet(now, peer);
+            }
         }
     }
 

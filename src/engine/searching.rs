@@ -107,7 +107,8 @@ enum Over {
 }
 
 impl Engine {
-    /// What this node knows itself. What is no longer believed, or has expired, is left out.
+    /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
+    /// left out, as whoever asks for it by name is not told of it either.
     pub(super) fn find(&self, now: Now, query: &Query) -> Known {
         let index::Found { mut total, hits, truncated } = self.index.search(query);
         let indexed = hits.len();
@@ -116,7 +117,11 @@ impl Engine {
             .filter_map(|hit| {
                 let listed = self.catalogue.get(&hit.name, &hit.owner, now.unix)?;
                 let source = if listed.is_own { Source::Own } else { Source::Cache };
-                let head = listed.head().filter(|head| !self.store.is_revoked(head))?;
+                let head = listed.head()?;
+                if self.store.is_revoked(&head) || !listed.is_own && self.store.is_overtaken(&head)
+                {
+                    return None;
+                }
                 let package = read::newest(&head, source)?;
                 Some((head, package))
             })

@@ -3,7 +3,10 @@
 //! The random calls and facts of [`random`] are the fuzz target `engine` as well, and what they need is compiled for it.
 #![cfg_attr(fuzzing, allow(dead_code, reason = "most helpers are for the tests alone"))]
 
-use futures::{FutureExt, channel::oneshot};
+use futures::{
+    FutureExt,
+    channel::{mpsc, oneshot},
+};
 
 use super::*;
 use crate::{
@@ -104,12 +107,16 @@ impl Lab {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> (Ticket, oneshot::Receiver<Result<T>>) {
         let (reply, answer) = Reply::channel();
+        (self.send(command(reply)), answer)
+    }
+
+    fn send(&mut self, command: Command) -> Ticket {
         let ticket = Ticket(self.tickets);
         self.tickets += 1;
-        let (asked, command) = (self.mono, command(reply));
+        let asked = self.mono;
         let deadline = asked + Duration::from_secs(30);
         self.engine.command(self.now(), Request { ticket, asked, deadline, command });
-        (ticket, answer)
+        ticket
     }
 
     fn get(&mut self, package: &PackageId) -> (Ticket, oneshot::Receiver<Result<Box<Package>>>) {

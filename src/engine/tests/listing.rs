@@ -77,6 +77,24 @@ fn what_was_looked_up_is_found_by_the_next_search() {
 }
 
 #[test]
+fn a_search_tells_nothing_older_than_was_seen_wherever_that_was() {
+    let mut lab = Lab::new(Config::new());
+    let (id, [old, new]) = two_heads("tool");
+    hear(&mut lab, PeerId::random(), &old);
+    // A peer hands the newer one over, to be stored.
+    lab.engine.store.insert(&new.key(), new.bytes()).unwrap();
+    lab.engine.learn_stored();
+    assert!(lists(&lab, &new) && !lists(&lab, &old));
+    assert_eq!(search(&mut lab, Query::new()), [("tool".to_owned(), Source::Cache)]);
+    // Of another package, a newer head has been seen and is gone.
+    let (_, [old, new]) = two_heads("other");
+    hear(&mut lab, PeerId::random(), &old);
+    lab.engine.store.raise_high_water(&new);
+    assert_eq!(search(&mut lab, Query::new()), [("tool".to_owned(), Source::Cache)]);
+    assert!(lab.engine.catalogue.get(id.name(), id.owner().unwrap(), UNIX).is_some());
+}
+
+#[test]
 fn a_page_of_a_search_says_how_many_match_in_all_and_whether_it_is_the_last() {
     let mut lab = Lab::new(Config::new());
     for name in ["one", "two", "three", "four", "five"] {

@@ -8,12 +8,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::{Announcement, Direction, Found, Receipt, Versions};
+use crate::{
+    Announcement, Direction, Found, Query, Receipt, SearchReport, Versions,
+    search::{Finding, Findings},
+};
 
 mod dice;
+mod talk;
 mod world;
 
 use dice::Dice;
+use talk::Question;
 use world::{HOLDINGS, IDENTITIES, WORLD};
 
 /// Cases in an ordinary run. `PEERAGE_CASES` asks for more.
@@ -31,6 +36,7 @@ enum Waiting {
     Known(oneshot::Receiver<Result<usize>>),
     Dialed(oneshot::Receiver<Result<()>>),
     Announced(oneshot::Receiver<Result<Announcement>>),
+    Search(mpsc::UnboundedReceiver<Finding>),
 }
 
 impl Waiting {
@@ -80,6 +86,28 @@ impl Waiting {
             Self::Known(receiver) => look(receiver).as_ref().map(outcome),
             Self::Dialed(receiver) => look(receiver).as_ref().map(outcome),
             Self::Announced(receiver) => look(receiver).as_ref().map(outcome),
+            Self::Search(findings) => loop {
+                match findings.try_recv() {
+                    // An own package is what this node has last made of it.
+                    Ok(Finding::Hit(package)) if package.source == Source::Own => {}
+                    Ok(Finding::Hit(package)) => {
+                        fresh(package.owner, package.id.name(), package.sequence);
+                    }
+                    Ok(Finding::Ended(report)) => {
+                        let SearchReport { asked, answered, declined, timed_out, failed, .. } =
+                            &report;
+                        let mut ended = [&answered[..], declined, timed_out, failed].concat();
+                        let mut asked = asked.clone();
+                        asked.sort();
+                        ended.sort();
+                        assert_eq!(asked, ended, "who was asked is told of, once");
+                        break Some("answered");
+                    }
+                    Ok(Finding::Failed(error)) => break Some(outcome::<()>(&Err(error))),
+                    Err(mpsc::TryRecvError::Empty) => break None,
+                    Err(mpsc::TryRecvError::Closed) => panic!("a search ended without a report"),
+                }
+            },
         }
     }
 
@@ -95,6 +123,7 @@ impl Waiting {
             Self::Known(_) => "bootstrap",
             Self::Dialed(_) => "dial",
             Self::Announced(_) => "announce",
+            Self::Search(_) => "search",
         }
     }
 }
@@ -133,6 +162,9 @@ struct Chaos {
     voters: Vec<PeerId>,
     /// Those who serve what is broken.
     liars: Vec<PeerId>,
+    /// What the node has asked peers, and how many questions they have asked it.
+    questions: Vec<Question>,
+    asked: u64,
 }
 
 impl Chaos {
@@ -182,6 +214,8 @@ impl Chaos {
             dials: Vec::new(),
             bootstrap_dials: 0,
             peers: Vec::new(),
+            questions: Vec::new(),
+            asked: 0,
         }
     }
 
@@ -191,8 +225,12 @@ impl Chaos {
         waiting: impl FnOnce(oneshot::Receiver<Result<T>>) -> Waiting,
     ) {
         let (ticket, receiver) = self.lab.ask(command);
+        self.awaits(ticket, waiting(receiver));
+    }
+
+    fn awaits(&mut self, ticket: Ticket, waiting: Waiting) {
         let deadline = self.lab.mono + Duration::from_secs(30);
-        let (waiting, seen) = (waiting(receiver), self.seen.clone());
+        let seen = self.seen.clone();
         self.waiting.insert(ticket, Asked { deadline, waiting, seen });
     }
 
@@ -234,7 +272,7 @@ impl Chaos {
         let name: PackageName = format!("own-{}", self.dice.roll(3)).parse().unwrap();
         let version: semver::Version = format!("1.{}.0", self.dice.roll(3)).parse().unwrap();
         let confirmation = if self.dice.roll(2) == 0 { 0 } else { self.dice.roll(4) as u8 };
-        match self.dice.roll(12) {
+        match self.dice.roll(14) {
             0..3 => {
                 let (package, freshness) = (self.package(), self.freshness());
                 let command = |reply| Command::GetPackage { package, freshness, reply };
@@ -273,6 +311,13 @@ impl Chaos {
                 let addresses = vec!["/memory/9".parse().unwrap()];
                 self.wait(|reply| Command::Dial { peer, addresses, reply }, Waiting::Dialed);
             }
+            11 | 12 => {
+                let (findings, found) = Findings::channel();
+                let text = ["package", "held", ""][self.dice.roll(3)];
+                let query = Box::new(Query::new().with_text(text).with_limit(4));
+                let ticket = self.lab.send(Command::SearchPeers { query, findings });
+                self.awaits(ticket, Waiting::Search(found));
+            }
             _ => {
                 let topic = format!("topic-{}", self.dice.roll(2));
                 let data = vec![0; 8];
@@ -283,7 +328,9 @@ impl Chaos {
 
     fn network(&mut self) {
         let queries: Vec<QueryKey> = self.running.keys().copied().collect();
-        match self.dice.roll(11) {
+        match self.dice.roll(15) {
+            11..13 => self.end_question(),
+            13 => self.ask_node(),
             10 => {
                 // A peer hands a record over.
                 let (key, bytes) = self.any_record();
@@ -322,18 +369,27 @@ impl Chaos {
                 }
             }
             6 => {
-                let peer = self.dice.peer();
+                let peer = match self.dice.roll(2) {
+                    0 => self.dice.peer(),
+                    _ => HOLDINGS[self.dice.roll(HOLDINGS.len())].keypair.public().to_peer_id(),
+                };
+                if self.peers.contains(&peer) {
+                    return;
+                }
                 self.peers.push(peer);
                 let address = "/memory/5".parse().unwrap();
                 self.lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
             }
             7 => {
-                if let Some(peer) = self.dice.pick(&self.peers.clone()) {
+                if let Some(peer) = self.dice.pick(&self.peers) {
                     self.lab.learn(match self.dice.roll(4) {
                         0 => Fact::Introduced { peer, agent: "test".to_owned() },
                         1 => Fact::Routable { peer },
                         2 => Fact::Unroutable { peer },
-                        _ => Fact::Disconnected { peer, reason: None },
+                        _ => {
+                            self.peers.retain(|other| *other != peer);
+                            Fact::Disconnected { peer, reason: None }
+                        }
                     });
                 }
             }
@@ -416,9 +472,8 @@ impl Chaos {
                 }
                 Action::Dial { ticket, .. } => self.dials.push(ticket),
                 Action::DialBootstrap { .. } => self.bootstrap_dials += 1,
-                Action::Ask { question, .. } => {
-                    let why = Unanswered::Unsupported;
-                    self.lab.learn(Fact::Unanswered { question, why });
+                Action::Ask { question, peer, request } => {
+                    self.heard_question(question, peer, request);
                 }
                 Action::Answer { .. }
                 | Action::Subscribe { .. }
@@ -448,8 +503,9 @@ impl Chaos {
     }
 
     /// Each call was counted once, as its caller knows that it ended.
-    fn check_counters(&self) {
-        let calls = self.lab.engine.counters().calls;
+    fn check_counters(&self) -> Counters {
+        let counters = self.lab.engine.counters();
+        let calls = counters.calls;
         let mut counted = Tally::new();
         for (operation, outcomes) in calls.outcomes() {
             let operation = match operation {
@@ -465,6 +521,7 @@ impl Chaos {
             let from_somewhere: u64 = read.sources.each().iter().map(|(_, times)| times).sum();
             assert_eq!(from_somewhere, read.outcomes.answered);
         }
+        counters
     }
 
     fn advance(&mut self) {
@@ -479,6 +536,7 @@ impl Chaos {
         let own = 2
             + usize::from(engine.session.is_some())
             + engine.searches.len()
+            + engine.neighbours.iter().filter(|(_, neighbour)| neighbour.doubt.is_some()).count()
             + engine.renewals.len()
             + usize::from(engine.replication.timer.is_some())
             + usize::from(engine.rejoin.timer.is_some())
@@ -488,7 +546,8 @@ impl Chaos {
         assert!(engine.wheel.len() <= own, "{} deadlines of at most {own}", engine.wheel.len());
     }
 
-    fn run(mut self) {
+    /// What the node has counted by the end.
+    fn run(mut self) -> Counters {
         self.settle();
         let most = self.dice.steps(STEPS);
         for _ in 0..most {
@@ -541,6 +600,28 @@ impl Chaos {
 #[cfg(fuzzing)]
 pub(crate) fn drive(bytes: &[u8]) {
     Chaos::new(Dice::of_bytes(bytes)).run();
+}
+
+/// Else the other tests here would hold whatever the engine does.
+#[test]
+fn the_dice_bring_about_everything_that_they_are_to() {
+    let all = (0..500).map(|seed| Chaos::new(Dice::of_seed(seed)).run());
+    let [mut compared, mut fetched, mut lost] = [0; 3];
+    let mut calls = BTreeMap::<_, [u64; 2]>::new();
+    for counters in all {
+        compared += counters.reconciliation.sessions;
+        fetched += counters.reconciliation.heads_fetched;
+        lost += counters.reconciliation.failed;
+        for (operation, outcomes) in counters.calls.outcomes() {
+            let [answered, other] = calls.entry(operation).or_default();
+            *answered += outcomes.answered;
+            *other += outcomes.total() - outcomes.answered;
+        }
+    }
+    assert!(compared > lost + 10 && fetched > 10 && lost > 10, "{compared} {fetched} {lost}");
+    for (operation, [answered, other]) in calls {
+        assert!(answered > 10 && other > 10, "{operation}: {answered} {other}");
+    }
 }
 
 #[test]

@@ -74,6 +74,22 @@ pub(super) static HOLDINGS: LazyLock<Vec<Holding>> = LazyLock::new(|| {
     (0..6).map(|n| holding(keypair(0x20, n), &format!("held-{}", n % 3))).collect()
 });
 
+/// Heads of others: one of so many, from one of them on, or all of them from the first on.
+pub(super) fn heads_of(part: usize) -> impl Iterator<Item = &'static Signed<Head>> {
+    static HEADS: LazyLock<Vec<Signed<Head>>> = LazyLock::new(|| {
+        let network = crate::NetworkName::default();
+        let held =
+            HOLDINGS.iter().flat_map(|holding| &holding.records).filter_map(|(key, bytes)| {
+                match Record::verify(&network, key, bytes, UNIX, ()) {
+                    Ok(Record::Head(head)) => Some(head),
+                    _ => None,
+                }
+            });
+        WORLD.iter().flat_map(|(_, heads)| heads.clone()).chain(held).collect()
+    });
+    HEADS.iter().skip(part).step_by(part.max(1))
+}
+
 /// Who the node may be, each with what the network holds of its own packages.
 pub(super) static IDENTITIES: LazyLock<Vec<Holding>> = LazyLock::new(|| {
     (0..16)
