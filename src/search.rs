@@ -118,11 +118,14 @@ pub struct SearchReport {
 }
 
 impl SearchReport {
-    /// Whether this is all that this node and the peers connected with it know of. It still need not be all that there
-    /// is: packages that none of them has heard of are not found.
+    /// Whether this is all that this node and the peers connected with it know of. Never so where nobody was asked. It
+    /// still need not be all that there is: packages that none of them has heard of are not found.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.answered.len() == self.asked.len() && self.unasked == 0 && !self.truncated
+        !self.asked.is_empty()
+            && self.answered.len() == self.asked.len()
+            && self.unasked == 0
+            && !self.truncated
     }
 }
 

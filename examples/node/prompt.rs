@@ -268,6 +268,9 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
 fn write_coverage(out: &mut String, coverage: &SearchReport) -> std::fmt::Result {
     let SearchReport { asked, answered, declined, timed_out, failed, unasked, truncated, .. } =
         coverage;
+    if asked.is_empty() {
+        return writeln!(out, "  no other peer could be asked; there may be more");
+    }
     write!(out, "  {} of {} peers answered", answered.len(), asked.len())?;
     if !declined.is_empty() {
         write!(out, ", {} declined", declined.len())?;

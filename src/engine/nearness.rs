@@ -85,7 +85,8 @@ impl Engine {
         let knows = |greeting: &Greeting| match greeting {
             // It may not have had the time to say so.
             Greeting::Due => true,
-            Greeting::Known(hello) => hello.coverage != Coverage::None,
+            // Who keeps nothing of others may publish something itself.
+            Greeting::Known(hello) => hello.coverage != Coverage::None || hello.packages > 0,
             Greeting::Silent => false,
         };
         let mut peers: Vec<PeerId> = self

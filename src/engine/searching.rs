@@ -78,6 +78,12 @@ impl PeerSearch {
         }
     }
 
+    /// How many packages a peer may still deliver: as many as it has been asked for.
+    fn rest(&self, peer: &PeerId) -> usize {
+        let delivered = self.delivered.get(peer).copied();
+        delivered.map_or(0, |delivered| self.query.limit.saturating_sub(delivered))
+    }
+
     /// What a peer is asked that has delivered so much.
     fn request(&self, delivered: usize) -> Request {
         let rest = self.query.limit.saturating_sub(delivered).max(1);
@@ -168,13 +174,14 @@ impl Engine {
         answer: Result<Response, Unanswered>,
     ) {
         let peer = question.peer;
-        if !self.searches.contains_key(&ticket) {
+        let Some(rest) = self.searches.get(&ticket).map(|search| search.rest(&peer)) else {
             return;
-        }
+        };
         let over = match answer {
             Ok(Response::Hits { heads, more, .. }) => {
                 let told: Vec<(Signed<Head>, Package)> = heads
                     .iter()
+                    .take(rest)
                     .filter_map(|bytes| {
                         let head = self.take_head(now, &question, bytes)?;
                         let package = read::newest(&head, Source::Network)?;
@@ -195,7 +202,7 @@ impl Engine {
                     let request = search.request(delivered);
                     return self.ask(peer, Purpose::Searching(ticket), &request);
                 }
-                search.report.truncated |= more;
+                search.report.truncated |= more || heads.len() > rest;
                 Over::Answered
             }
             Ok(Response::Declined { .. }) | Err(Unanswered::Unsupported) => Over::Declined,

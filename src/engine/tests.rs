@@ -43,6 +43,8 @@ mod repairs;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod searches;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod shelf;
