@@ -21,7 +21,8 @@
 //! | `identity.rs`, `signer.rs` | who this node is, whose packages it publishes, and by what right |
 //! | `store.rs` | records held for the network |
 //! | `exchange` (beside), `questions.rs`, `answering.rs` | what is asked of connected peers, and what they ask |
-//! | `neighbours.rs`, `reconcile/`, `reconciling.rs` | catalogues of connected peers, and how this one catches up with them |
+//! | `greeting.rs`, `neighbours.rs` | what connected peers say of themselves |
+//! | `reconcile/`, `reconciling.rs` | how the catalogue catches up with theirs |
 //! | `nearness.rs` | whom to ask first |
 //! | `index/`, `searching.rs` | which words occur where; searches here and among peers |
 //! | `catalogue/` | the newest head of every package heard of, and which of them stay |
@@ -59,6 +60,7 @@ mod deadlines;
 mod equivocations;
 mod facts;
 pub mod filled;
+mod greeting;
 mod identity;
 pub mod index;
 mod interface;

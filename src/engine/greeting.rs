@@ -1,0 +1,113 @@
+//! What connected peers tell each other of themselves, signed: asked when they connect, and again where it is in doubt.
+
+use std::time::Duration;
+
+use libp2p::PeerId;
+
+use super::{
+    Deadline, Engine, Now, Unanswered,
+    neighbours::Greeting,
+    questions::{Purpose, Question},
+};
+use crate::{
+    Digest,
+    exchange::{Request, Response},
+    record::{Hello, Location, Signed},
+};
+
+/// Catalogues that seemed to be the same although the peer had said that they are not are compared again after this
+/// time, so often at the most: one of them may have been a moment old.
+const DOUBT: Duration = Duration::from_secs(5);
+const MAX_DOUBTS: u8 = 3;
+
+/// What a node can do, in its hello: it answers searches.
+const FEATURE_SEARCH: u64 = 1;
+
+impl Engine {
+    /// Asks a peer what it is, and tells it what this node is.
+    pub(super) fn greet(&mut self, now: Now, peer: PeerId) {
+        if let Some(hello) = self.own_hello(now) {
+            self.ask(peer, Purpose::Greeting, &Request::Hello(hello));
+        }
+    }
+
+    /// What this node says of itself, signed.
+    pub(super) fn own_hello(&self, now: Now) -> Option<Vec<u8>> {
+        let mut hello = Hello::new(self.config.network.clone(), self.local, now.unix);
+        hello.location = self.config.location.map(Location::from);
+        hello.coverage = self.config.coverage.clone();
+        hello.packages = u64::try_from(self.catalogue.len()).unwrap_or(u64::MAX);
+        hello.digest = Digest::from_bytes(self.catalogue.digest_sum());
+        hello.features = FEATURE_SEARCH;
+        Signed::sign(&self.keypair, hello).ok().map(|hello| hello.bytes().to_vec())
+    }
+
+    /// A peer has said what it is: asked for it, or asking. False if it has not said it as it should.
+    pub(super) fn meet(&mut self, now: Now, peer: PeerId, bytes: &[u8]) -> bool {
+        let network = &self.config.network;
+        match Signed::verify_hello(network, &peer, bytes, now.unix) {
+            Ok(hello) => {
+                if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+                    neighbour.greeting = Greeting::Known(Box::new(Hello::clone(&hello)));
+                }
+                true
+            }
+            Err(rejected) => {
+                tracing::debug!(%peer, %rejected, "a hello that is none");
+                if !rejected.is_excusable() {
+                    self.reputations.invalid(peer);
+                }
+                false
+            }
+        }
+    }
+
+    /// The answer to a greeting.
+    pub(super) fn greeted(
+        &mut self,
+        now: Now,
+        question: Question,
+        answer: Result<Response, Unanswered>,
+    ) {
+        let peer = question.peer;
+        match answer {
+            Ok(Response::Hello(bytes)) => {
+                let took = now.mono.saturating_sub(question.asked);
+                if !self.meet(now, peer, &bytes) {
+                    return;
+                }
+                let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+                neighbour.round_trip =
+                    Some(neighbour.round_trip.map_or(took, |before| before.min(took)));
+                self.neighbours.enqueue(peer);
+                self.next_session(now);
+            }
+            Err(Unanswered::Unsupported) => {
+                if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+                    neighbour.greeting = Greeting::Silent;
+                }
+            }
+            Ok(_) | Err(Unanswered::Gone | Unanswered::TimedOut | Unanswered::Failed) => {}
+        }
+    }
+
+    /// Nothing was found that differs, and yet a session was held because something does.
+    pub(super) fn doubt(&mut self, now: Now, peer: PeerId) {
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        if neighbour.doubts < MAX_DOUBTS && neighbour.doubt.is_none() {
+            neighbour.doubts += 1;
+            let later = now.mono.saturating_add(DOUBT);
+            neighbour.doubt = Some(self.wheel.insert(later, Deadline::Greet(Box::new(peer))));
+        }
+    }
+
+    /// Asks a peer again what it has, some time after it was doubted.
+    pub(super) fn greet_again(&mut self, now: Now, peer: PeerId) {
+        if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+            neighbour.doubt = None;
+            if !self.closed {
+                self.greet(now, peer);
+            }
+        }
+    }
+}
