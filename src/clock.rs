@@ -15,7 +15,7 @@ use std::{
 /// A source of time: a monotonic reading for deadlines and a calendar reading for signed records.
 ///
 /// Every [`Handle`](crate::Handle) reads it when a call is made, on the caller's thread; the node reads it
-/// once for each poll.
+/// once for each poll, and the calendar ten times a second at the most.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since this clock's origin. It should never run backwards; should it do so, deadlines wait
     /// until it has caught up.

@@ -12,13 +12,13 @@ use libp2p::{
 
 use super::{
     Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, bell::Bell, facts::Wiring,
-    metrics::Metrics, record_store::KadStore,
+    metrics::Metrics, record_store::KadStore, watch::Watch,
 };
 use crate::{
     BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
     SystemEntropy,
     command::Cancels,
-    engine::{Authority, Engine, Identity, Now, SharedStore},
+    engine::{Authority, Engine, Identity, SharedStore},
     handle::Facts,
     net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions},
     queue,
@@ -195,7 +195,8 @@ impl NodeBuilder {
             None => net::transport::tcp(&keypair, &config.transport, &config.limits)?,
         };
 
-        let now = Now { mono: clock.now(), unix: clock.unix_time().as_secs() };
+        let watch = Watch::new(Arc::clone(&clock));
+        let now = watch.last();
         let store = SharedStore::new(peer_id, &config, now.unix);
         let subscriptions = Subscriptions::default();
         let kad_store = KadStore::new(store.clone(), peer_id);
@@ -250,7 +251,7 @@ impl NodeBuilder {
             engine,
             wiring,
             metrics,
-            clock,
+            watch,
             timer,
             bell: Bell::new(task),
             heartbeat: now.mono,

@@ -8,14 +8,15 @@
 //! | `actions.rs` | what the engine decides, carried out on the Swarm |
 //! | `metrics.rs` | what a Prometheus registry is shown |
 //! | `exchange.rs` | questions between two nodes, by their names here and there |
+//! | `routing.rs` | who has a seat in the routing table |
 //! | `bell.rs` | whether the network has asked to be polled |
+//! | `watch.rs` | what time it is |
 //! | `record_store.rs` | the engine's record store as Kademlia sees it |
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -24,7 +25,7 @@ use futures::{Stream, StreamExt, stream::FusedStream};
 use libp2p::{PeerId, Swarm, identity::Keypair};
 
 use crate::{
-    Clock, Config, Error, Event, Handle, NetworkName, Result, Timer,
+    Config, Error, Event, Handle, NetworkName, Result, Timer,
     command::{Cancels, Command, Reply, Request},
     engine::{Engine, Now},
     net::{Behaviour, ConnectionTasks},
@@ -39,12 +40,14 @@ mod facts;
 mod metrics;
 pub(crate) mod record_store;
 mod routing;
+mod watch;
 
 pub use builder::NodeBuilder;
 
 use bell::Bell;
 use metrics::Metrics;
 use record_store::KadStore;
+use watch::Watch;
 
 /// libp2p can lose a wake-up when it is idle (Kademlia's query deadlines, gossipsub's heartbeat), so the
 /// Swarm is polled at least this often.
@@ -85,7 +88,7 @@ pub struct Node {
     engine: Engine,
     wiring: facts::Wiring,
     metrics: Metrics,
-    clock: Arc<dyn Clock>,
+    watch: Watch,
     timer: Box<dyn Timer>,
     bell: Bell,
     /// When the network is to be polled at the latest.
@@ -181,7 +184,7 @@ impl Node {
     // `Pending` is returned only if every source said so, or if the task has just been woken because one was left
     // before. The clock is read once, here.
     fn step(&mut self, cx: &mut Context<'_>, budgets: &mut Budgets) -> Poll<Option<Event>> {
-        let now = Now { mono: self.clock.now(), unix: self.clock.unix_time().as_secs() };
+        let now = self.watch.read();
         self.engine.begin(now);
         self.bell.attach(cx.waker());
         loop {
