@@ -11,10 +11,15 @@ use crate::{
 
 /// What an answer costs, in requests.
 mod cost {
+    /// Reading what is asked.
+    pub(super) const READ: u32 = 1;
     /// Signatures, one verified and one made.
     pub(super) const HELLO: u32 = 8;
-    /// Lists and hashes of a part of the catalogue.
+    /// Hashes of a part of the catalogue.
     pub(super) const COMPARE: u32 = 16;
+    /// So many heads of the catalogue are looked through and sorted for the price of a request, where a list of a slice
+    /// has to be made first.
+    pub(super) const LISTED: usize = 64;
     /// The bytes of up to a quarter of a megabyte.
     pub(super) const FETCH: u32 = 16;
     pub(super) const OFFER: u32 = 4;
@@ -39,6 +44,10 @@ impl Engine {
     fn respond(&mut self, now: Now, peer: PeerId, request: &[u8]) -> Response {
         let declined = Response::Declined { retry_after_secs: RETRY_AFTER_SECS };
         if self.closed || self.is_blocked(&peer) {
+            return declined;
+        }
+        // Who has spent all is not even read.
+        if self.store.charge(peer, cost::READ) != Hearing::Served {
             return declined;
         }
         let request = match Request::decode(request) {
@@ -81,7 +90,14 @@ impl Engine {
     }
 
     fn compare(&mut self, now: Now, peer: PeerId, slice: &Coverage, message: &[u8]) -> Response {
-        let items = self.listed(now, slice);
+        let held = self.held_list(now, slice);
+        let items = held.unwrap_or_else(|| {
+            // Whoever asks for slices that nobody else asks for pays for them, or could have one made each time. It is
+            // paid afterwards, so that who has spent nothing yet is answered however large the catalogue is.
+            let cost = self.catalogue.len() / cost::LISTED;
+            self.store.charge(peer, u32::try_from(cost).unwrap_or(u32::MAX));
+            self.listed(now, slice)
+        });
         match reconcile::answer(&items, message) {
             Ok(message) => Response::Compared { message },
             Err(_) => {

@@ -1,7 +1,7 @@
 //! What connected peers have said of themselves, and with whom the catalogue is compared next.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ pub(super) struct Neighbour {
     pub(super) greeting: Greeting,
     /// Heads that it has offered, and that are to be fetched from it.
     offered: VecDeque<Digest>,
-    /// When a session with it last ended.
+    /// When a session with it last ended, or it last had its turn.
     pub(super) compared: Option<Duration>,
     /// It has said that it does not want to be asked before.
     pub(super) not_before: Duration,
@@ -48,11 +48,13 @@ impl Neighbour {
         }
     }
 
-    /// Takes note of heads that the peer says it has, as far as there is room: of one offer at the most. What has no
-    /// room is found by the next comparison.
+    /// Takes note of heads that the peer says it has, each once, as far as there is room: of one offer at the most. What
+    /// has no room is found by the next comparison.
     pub(super) fn offer(&mut self, digests: impl IntoIterator<Item = Digest>) {
         let room = MAX_OFFERED.saturating_sub(self.offered.len());
-        self.offered.extend(digests.into_iter().take(room));
+        let known: HashSet<Digest> = self.offered.iter().copied().collect();
+        let new = digests.into_iter().filter(|digest| !known.contains(digest));
+        self.offered.extend(new.take(room));
     }
 
     pub(super) fn take_offered(&mut self) -> VecDeque<Digest> {

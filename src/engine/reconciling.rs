@@ -10,7 +10,11 @@
 //! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`]. What it has
 //! sent in vain, since there is no room for it or something newer was seen, it is not asked for again for [`VAIN`].
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use libp2p::PeerId;
 
@@ -25,7 +29,7 @@ use super::{
 use crate::{
     Coverage, Digest,
     exchange::{MAX_OFFERED, Request, Response},
-    record::{Head, Record, Signed},
+    record::{Head, Signed},
 };
 
 /// How long a session waits for an answer.
@@ -84,6 +88,18 @@ enum Course {
     },
 }
 
+/// What a response to a fetch has brought.
+#[derive(Debug)]
+struct Fetched {
+    /// Of what is sound or can be excused, in the order in which it came.
+    digests: Vec<Digest>,
+    /// What has replaced some of it, as far as that is listed here. A comparison of a slice need not have found it: a
+    /// newer release may lack the keyword by which the package was covered, and a withdrawal has none.
+    newer: BTreeSet<Digest>,
+    /// Whether all of it is sound, or can be excused.
+    sound: bool,
+}
+
 /// A sorted list of a slice of the catalogue, which a few questions in a row can share.
 #[derive(Debug)]
 pub(super) struct Listing {
@@ -111,14 +127,22 @@ impl Engine {
     /// what it is, is asked first.
     pub(super) fn reconcile_in_turn(&mut self, now: Now) {
         self.reconcile_later(now);
+        let coverage = &self.config.coverage;
+        let is_of_use = |greeting: &Greeting| match greeting {
+            Greeting::Due => true,
+            Greeting::Known(hello) => shares_with(coverage, hello),
+            Greeting::Silent => false,
+        };
         let next = self
             .neighbours
             .iter()
-            .filter(|(_, neighbour)| !matches!(neighbour.greeting, Greeting::Silent))
+            .filter(|(_, neighbour)| is_of_use(&neighbour.greeting))
             .filter(|(_, neighbour)| neighbour.not_before <= now.mono)
             .min_by_key(|(_, neighbour)| neighbour.compared)
             .map(|(peer, _)| *peer);
         if let Some(peer) = next {
+            // That was its turn, whether or not it answers: else who never does would have everybody's.
+            self.compared(now, &peer);
             self.greet(now, peer);
         }
     }
@@ -226,8 +250,10 @@ impl Engine {
                     }
                 }
             }
-            (Course::Fetching { mut fetching, have, more }, Ok(Response::Heads { heads })) => {
-                let (digests, sound) = self.take_fetched(now, &question, &heads);
+            (Course::Fetching { mut fetching, mut have, more }, Ok(Response::Heads { heads })) => {
+                let Fetched { digests, newer, sound } = self.take_fetched(now, peer, &heads);
+                let offered: HashSet<Digest> = have.iter().copied().collect();
+                have.extend(newer.into_iter().filter(|digest| !offered.contains(digest)));
                 match fetching.take(digests) {
                     Taken::Delivered(digests) if sound => {
                         if self.note_vain(now, &peer, &digests) < digests.len() {
@@ -272,39 +298,43 @@ impl Engine {
         }
     }
 
-    /// What was fetched is verified, and taken in. The digests of what is sound or can be excused, in the order in which
-    /// it came, and whether that is all.
-    fn take_fetched(
-        &mut self,
-        now: Now,
-        question: &Question,
-        heads: &[Vec<u8>],
-    ) -> (Vec<Digest>, bool) {
-        let peer = question.peer;
-        let (mut digests, mut sound, mut credited) = (Vec::with_capacity(heads.len()), true, false);
+    /// What was fetched is verified, and taken in. It is not to the peer's credit: the peer has chosen what there is to
+    /// be fetched, and may have made it up under names of its own.
+    fn take_fetched(&mut self, now: Now, peer: PeerId, heads: &[Vec<u8>]) -> Fetched {
+        let mut fetched = Fetched {
+            digests: Vec::with_capacity(heads.len()),
+            newer: BTreeSet::new(),
+            sound: true,
+        };
         for bytes in heads {
             self.counters.reconciliation.heads_fetched += 1;
             match self.store.verify_announcement(bytes, now.unix) {
                 Ok(head) => {
-                    digests.push(head.digest());
-                    if !credited {
-                        credited = true;
-                        let after = now.mono.saturating_sub(question.asked);
-                        self.credit(peer, &Record::Head(head.clone()), after);
-                    }
+                    fetched.digests.push(head.digest());
                     self.take_news(now, News::Fetched(peer), &head);
+                    fetched.newer.extend(self.newer_than(now, &head));
                 }
                 // Something newer was seen, or its time has just come.
                 Err(rejected) if rejected.is_excusable() => {
-                    digests.extend(Signed::<Head>::claimed_digest(bytes));
+                    let Some(digest) = Signed::<Head>::claimed_digest(bytes) else { continue };
+                    fetched.digests.push(digest);
+                    // Whatever it is, nothing comes of it but what the peer is told of.
+                    let claimed = Signed::<Head>::reopened(&Arc::from(bytes.as_slice()), digest);
+                    fetched.newer.extend(claimed.ok().and_then(|head| self.newer_than(now, &head)));
                 }
                 Err(_) => {
                     self.reputations.invalid(peer);
-                    sound = false;
+                    fetched.sound = false;
                 }
             }
         }
-        (digests, sound)
+        fetched
+    }
+
+    /// The head that is listed of a package, if it is newer than this one.
+    fn newer_than(&self, now: Now, head: &Head) -> Option<Digest> {
+        let listed = self.catalogue.get(&head.name, &head.owner, now.unix)?;
+        (listed.rank > head.rank()).then_some(listed.digest)
     }
 
     /// Takes note of those of the heads that this peer has sent which are not listed for that, and tells how many they
@@ -430,16 +460,22 @@ impl Engine {
         theirs.map_or(Coverage::None, |hello| self.config.coverage.intersection(&hello.coverage))
     }
 
+    /// The list of a slice that needs not be made anew.
+    pub(super) fn held_list(&self, now: Now, slice: &Coverage) -> Option<Arc<Items>> {
+        let generation = self.catalogue.generation();
+        let listing = self.listings.iter().find(|listing| listing.slice == *slice)?;
+        let holds = listing.generation == generation
+            || now.mono < listing.made.saturating_add(listing.lasts());
+        holds.then(|| Arc::clone(&listing.items))
+    }
+
     /// The catalogue's heads of a slice, in order. A list that is a moment old will do: what is no longer there is
     /// absent when it is fetched, and what is new is found next time.
     pub(super) fn listed(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
-        let generation = self.catalogue.generation();
-        if let Some(listing) = self.listings.iter().find(|listing| listing.slice == *slice)
-            && (listing.generation == generation
-                || now.mono < listing.made.saturating_add(listing.lasts()))
-        {
-            return Arc::clone(&listing.items);
+        if let Some(items) = self.held_list(now, slice) {
+            return items;
         }
+        let generation = self.catalogue.generation();
         let items = self.catalogue.items(slice, now.unix);
         let items: Arc<Items> =
             Arc::new(items.map(|(issued, digest)| Item::new(issued, digest)).collect());

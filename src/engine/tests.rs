@@ -36,6 +36,8 @@ mod listing;
 #[cfg(test)]
 mod lookups;
 #[cfg(test)]
+mod nearness;
+#[cfg(test)]
 mod news;
 pub(crate) mod random;
 #[cfg(test)]

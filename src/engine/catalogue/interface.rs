@@ -71,7 +71,6 @@ pub(crate) struct Listed<'a> {
     #[cfg(test)]
     pub(crate) bytes: &'a std::sync::Arc<[u8]>,
     /// The digest of the body, which identifies the head.
-    #[cfg(test)]
     pub(crate) digest: crate::Digest,
     pub(crate) rank: Rank,
     /// Unix seconds.
@@ -103,7 +102,6 @@ impl<'a> From<&'a Entry> for Listed<'a> {
             name: &listing.key.name,
             #[cfg(test)]
             bytes: &listing.bytes,
-            #[cfg(test)]
             digest: listing.digest,
             rank: listing.rank,
             #[cfg(test)]

@@ -18,7 +18,7 @@
 //!
 //! A message has at most [`MAX_MESSAGE_BYTES`]. A session ends after [`MAX_ROUNDS`] questions, or once either side has
 //! sent more than [`budget`](session::budget) for what the two hold, whatever the peer answers; a reply can only narrow what has been
-//! asked, so that what is settled stays settled. It finds at most [`MAX_FOUND`] items of either sort, and keeps
+//! asked, so that what is settled stays settled, and what was found by then counts. It finds at most [`MAX_FOUND`] items of either sort, and keeps
 //! [`MAX_OPEN`] ranges open. What is left over is found by the next session, since what this one has found is then
 //! no longer missing.
 //!

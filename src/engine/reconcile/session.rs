@@ -97,8 +97,8 @@ pub(crate) enum Failure {
     /// The peer has answered, and nothing is settled by it.
     #[error("an answer settles nothing")]
     NoProgress,
-    /// There is still something open after all the questions, or bytes, that a session may take. An honest peer may
-    /// get here only by changing its catalogue all the time.
+    /// There is still something open after all the questions, or bytes, that a session may take, and nothing has been
+    /// found. An honest peer may get here only by changing its catalogue all the time.
     #[error("the comparison does not come to an end")]
     Endless,
 }
@@ -152,14 +152,20 @@ impl Session {
         self.received = self.received.saturating_add(answer.len());
         match self.narrow(answer) {
             Err(failure) => Step::Failed(failure),
-            Ok(()) if self.open.is_empty() || self.found.need.len() >= MAX_FOUND => {
+            Ok(()) if self.is_exhausted() && !self.open.is_empty() && self.found.is_empty() => {
+                Step::Failed(Failure::Endless)
+            }
+            Ok(()) if self.is_over() => {
                 let found = std::mem::take(&mut self.found);
                 let complete = self.open.is_empty() && !found.left;
                 Step::Done { need: found.need, have: found.have, complete }
             }
-            Ok(()) if self.is_exhausted() => Step::Failed(Failure::Endless),
             Ok(()) => Step::Ask(self.question()),
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.open.is_empty() || self.found.need.len() >= MAX_FOUND || self.is_exhausted()
     }
 
     fn is_exhausted(&self) -> bool {
@@ -331,6 +337,10 @@ impl Session {
 }
 
 impl Found {
+    fn is_empty(&self) -> bool {
+        self.need.is_empty() && self.have.is_empty()
+    }
+
     /// All that each side has in a range.
     fn compare(&mut self, ours: &[Item], theirs: &Digests) {
         let theirs_set: HashSet<&[u8; 32]> = theirs.0.iter().collect();

@@ -111,6 +111,17 @@ fn more_than_a_session_finds_is_found_by_the_next_ones() {
 }
 
 #[test]
+fn what_was_found_counts_although_more_differs_than_a_session_has_questions_for() {
+    let (ours, theirs) = (items(0..524_288), items((0..524_288).step_by(2)));
+    let compared = compare(&ours, &theirs);
+    assert!(!compared.complete && compared.need.is_empty());
+    assert_eq!(compared.have.len(), MAX_FOUND);
+    // The other way round it ends with what can be fetched.
+    let compared = compare(&theirs, &ours);
+    assert!(!compared.complete && compared.need.len() == MAX_FOUND);
+}
+
+#[test]
 fn heads_issued_in_the_same_second_are_told_apart() {
     let same = |numbers: std::ops::Range<u64>| -> Arc<Items> {
         Arc::new(numbers.map(|n| Item::new(NOW, Digest::of(n.to_be_bytes()))).collect())

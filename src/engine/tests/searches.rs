@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Coverage, Direction, GeoLocation, Query, SearchReport,
+    Coverage, Direction, Query, SearchReport,
     exchange::{self, Response},
     record::Hello,
     search::{Finding, Findings},
@@ -203,33 +203,6 @@ fn an_answer_is_not_complete_where_nobody_was_asked_or_some_were_not() {
     let report = search.report().expect("all have answered");
     assert_eq!((report.answered.len(), report.unasked), (16, 4));
     assert!(!report.is_complete() && !report.truncated);
-}
-
-#[test]
-fn peers_in_better_standing_are_asked_first_then_those_who_answer_sooner_then_those_who_say_they_are_near()
- {
-    let place = |latitude| GeoLocation::new(latitude, 10.0).unwrap();
-    let mut lab = Lab::new(Config::new().with_location(place(50.0)));
-    let mut join = |latitude: Option<f64>, millis| {
-        let mut hello = hello(Coverage::All, 0);
-        hello.location = latitude.map(|latitude| place(latitude).into());
-        let peer = greet(&mut lab, hello);
-        let neighbour = lab.engine.neighbours.get_mut(&peer).unwrap();
-        neighbour.round_trip = Some(Duration::from_millis(millis));
-        peer
-    };
-    let nowhere = join(None, 300);
-    let distant = join(Some(-30.0), 290);
-    let close = join(Some(49.0), 310);
-    let soon = join(Some(-40.0), 3);
-    let good = join(None, 900);
-    for sequence in 1..20 {
-        let record = Record::Head(published("tool", sequence).1);
-        lab.engine.credit(good, &record, Duration::from_millis(1));
-    }
-    let _search = Search::begin(&mut lab, Query::new());
-    let order: Vec<_> = asked(&mut lab).into_iter().map(|asked| asked.peer).collect();
-    assert_eq!(order, [good, soon, close, distant, nowhere]);
 }
 
 #[test]

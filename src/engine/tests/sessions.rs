@@ -43,7 +43,11 @@ impl Pair {
         };
         let mut any = false;
         for action in asker.actions() {
-            let Action::Ask { question, request, .. } = action else { continue };
+            let Action::Ask { question, peer, request } = action else { continue };
+            if peer != other.engine.local {
+                // Somebody who is not there, and says nothing.
+                continue;
+            }
             any = true;
             if let Ok(exchange::Request::Compare { .. }) = exchange::Request::decode(&request) {
                 self.compared += 1;
@@ -96,6 +100,34 @@ fn lists(lab: &Lab, head: &Signed<Head>) -> bool {
 
 fn heads(count: usize) -> Vec<Signed<Head>> {
     (0..count).map(|number| published(&format!("package-{number}"), 1).1).collect()
+}
+
+fn with_keyword(keypair: &Keypair, name: &str, sequence: u64, keyword: &str) -> Signed<Head> {
+    let (_, head) = published_by(keypair, name, sequence);
+    let mut body = Head::clone(&head);
+    if let crate::record::HeadState::Live { latest, .. } = &mut body.state {
+        latest.keywords = vec![keyword.to_owned()];
+    }
+    Signed::sign(keypair, body).unwrap()
+}
+
+/// A peer has connected here, and not said what it is.
+fn connect_somebody(lab: &mut Lab, peer: PeerId) {
+    let address = "/memory/6".parse().unwrap();
+    lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
+}
+
+fn told(lab: &mut Lab, peer: PeerId, request: &exchange::Request) -> Response {
+    let asked = AskedId(u64::MAX);
+    lab.learn(Fact::Asked { asked, peer, request: request.encode().unwrap() });
+    let mut answer = None;
+    for action in lab.actions() {
+        match action {
+            Action::Answer { asked: to, response } if to == asked => answer = Some(response),
+            action => lab.engine.actions.push_back(action),
+        }
+    }
+    Response::decode(&answer.expect("every question is answered at once")).unwrap()
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -173,15 +205,8 @@ fn what_was_withdrawn_while_somebody_was_away_is_withdrawn_in_one_exchange() {
 #[test]
 fn nodes_that_cover_some_keywords_exchange_what_both_cover_and_a_light_one_nothing() {
     let keypair = Keypair::generate_ed25519();
-    let with_keyword = |name: &str, keyword: &str| {
-        let (_, head) = published_by(&keypair, name, 1);
-        let mut body = Head::clone(&head);
-        if let crate::record::HeadState::Live { latest, .. } = &mut body.state {
-            latest.keywords = vec![keyword.to_owned()];
-        }
-        Signed::sign(&keypair, body).unwrap()
-    };
-    let (http, yaml) = (with_keyword("server", "http"), with_keyword("parser", "yaml"));
+    let http = with_keyword(&keypair, "server", 1, "http");
+    let yaml = with_keyword(&keypair, "parser", 1, "yaml");
     for (coverage, expected) in [
         (Coverage::of(["http"]), [true, false]),
         (Coverage::of(["toml"]), [false, false]),
@@ -225,4 +250,120 @@ fn a_peer_that_does_not_answer_is_left_and_the_next_one_asked() {
     pair.here.advance(Duration::from_secs(31));
     pair.talk();
     assert!(lists(&pair.here, &head));
+}
+
+#[test]
+fn neither_a_light_client_nor_who_never_answers_has_the_turn_of_all_others() {
+    for is_light in [true, false] {
+        let mut pair = Pair::of(Config::new(), Config::new());
+        hear(&mut pair.there, &published("tool", 1).1);
+        pair.connect();
+        let (other, here) = (pair.there.engine.local, &mut pair.here);
+        let somebody = Lab::untouched(Config::new().with_coverage(Coverage::None));
+        connect_somebody(here, somebody.engine.local);
+        if is_light {
+            let hello = somebody.engine.own_hello(somebody.now()).unwrap();
+            told(here, somebody.engine.local, &exchange::Request::Hello(hello));
+        }
+        here.actions();
+        let mut greeted = 0;
+        for _ in 0..12 {
+            here.advance(Duration::from_secs(301));
+            let asks = here
+                .actions()
+                .into_iter()
+                .filter(|action| matches!(action, Action::Ask { peer, .. } if *peer == other));
+            greeted += asks.count();
+        }
+        assert!(greeted >= 5, "{greeted} times in an hour, light: {is_light}");
+    }
+}
+
+#[test]
+fn what_was_offered_twice_is_fetched_once_and_without_delay() {
+    let mut pair = Pair::of(Config::new(), Config::new());
+    pair.connect();
+    let head = published("tool", 1).1;
+    hear(&mut pair.there, &head);
+    let there = pair.there.engine.local;
+    let offer = exchange::Request::Offer { digests: vec![head.digest()] };
+    // It has asked to be left alone for a moment, and offers something meanwhile.
+    let soon = pair.here.mono + Duration::from_secs(5);
+    pair.here.engine.neighbours.get_mut(&there).unwrap().not_before = soon;
+    for _ in 0..2 {
+        assert_eq!(told(&mut pair.here, there, &offer), Response::Noted);
+    }
+    pair.here.advance(Duration::from_secs(6));
+    assert_eq!(told(&mut pair.here, there, &offer), Response::Noted);
+    pair.talk();
+    assert!(lists(&pair.here, &head));
+    assert_eq!(pair.heads, 1);
+}
+
+#[test]
+fn who_brings_what_may_be_its_own_under_other_names_gains_no_standing_by_it() {
+    let mut pair = Pair::of(Config::new(), Config::new());
+    heads(40).iter().for_each(|head| hear(&mut pair.there, head));
+    let there = pair.there.engine.local;
+    let before = pair.here.engine.reputations.score(&there);
+    pair.connect();
+    assert_eq!(pair.heads, 40);
+    assert_eq!(pair.here.engine.reputations.score(&there), before);
+}
+
+#[test]
+fn who_covers_some_keywords_hears_that_a_package_is_none_of_these_any_more() {
+    let keypair = Keypair::generate_ed25519();
+    let old = with_keyword(&keypair, "server", 1, "http");
+    let id = PackageId::owned(keypair.public().to_peer_id(), "server".parse().unwrap());
+    let gone = tombstone(&keypair, &id, 2);
+    let other = with_keyword(&keypair, "server", 2, "gopher");
+    for (newer, is_listed) in [(&gone, true), (&other, false)] {
+        for slice_dials in [true, false] {
+            let some = Config::new().with_coverage(Coverage::of(["http"]));
+            // The other one has never heard of what there was before.
+            let mut pair = match slice_dials {
+                true => Pair::of(some, Config::new()),
+                false => Pair::of(Config::new(), some),
+            };
+            let (slice, all) = match slice_dials {
+                true => (&mut pair.here, &mut pair.there),
+                false => (&mut pair.there, &mut pair.here),
+            };
+            hear(slice, &old);
+            hear(all, newer);
+            pair.connect();
+            let slice = if slice_dials { &pair.here } else { &pair.there };
+            assert!(!lists(slice, &old), "withdrawn: {is_listed}, dials: {slice_dials}");
+            assert_eq!(lists(slice, newer), is_listed);
+        }
+    }
+}
+
+#[test]
+fn who_asks_for_another_slice_each_time_pays_for_the_lists_that_are_made() {
+    let limits = Limits::new().with_requests_per_second(1).with_request_burst(1_000);
+    let served = |slice: fn(usize) -> Coverage| {
+        let mut lab = Lab::untouched(Config::new().with_limits(limits.clone()));
+        let keypair = Keypair::generate_ed25519();
+        for number in 0..6_400 {
+            hear(&mut lab, &published_by(&keypair, &format!("package-{number}"), 1).1);
+        }
+        let peer = PeerId::random();
+        connect_somebody(&mut lab, peer);
+        let (_, message) = crate::engine::reconcile::Session::open(std::sync::Arc::default(), 0, 7);
+        let began = std::time::Instant::now();
+        let served = (0..).take_while(|number| {
+            let request =
+                exchange::Request::Compare { slice: slice(*number), message: message.clone() };
+            matches!(told(&mut lab, peer, &request), Response::Compared { .. })
+        });
+        let served = served.count();
+        println!("{served} served in {:?}", began.elapsed());
+        served
+    };
+    let same = served(|_| Coverage::of(["http"]));
+    let others = served(|number| Coverage::of([format!("k{number}")]));
+    assert!(same >= 50, "{same}");
+    assert!(others <= 10, "{others} lists of 6,400 for the price of 1,000 requests");
 }
