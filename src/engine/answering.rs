@@ -9,10 +9,17 @@ use crate::{
     exchange::{Request, Response},
 };
 
-/// What an answer costs, in requests.
+/// What an answer costs, in requests, beside what the length of the question does.
 mod cost {
-    /// Reading what is asked.
-    pub(super) const READ: u32 = 1;
+    /// So many bytes are read for the price of a request: of digests to look up, or of fingerprints to check against
+    /// what lies in their ranges.
+    const READ: usize = 256;
+
+    /// Reading what is asked, and what its length makes it cost.
+    pub(super) fn of_reading(request: &[u8]) -> u32 {
+        u32::try_from(request.len() / READ).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
     /// Signatures, one verified and one made.
     pub(super) const HELLO: u32 = 8;
     /// Hashes of a part of the catalogue.
@@ -47,7 +54,7 @@ impl Engine {
             return declined;
         }
         // Who has spent all is not even read.
-        if self.store.charge(peer, cost::READ) != Hearing::Served {
+        if self.store.charge(peer, cost::of_reading(request)) != Hearing::Served {
             return declined;
         }
         let request = match Request::decode(request) {
@@ -75,6 +82,8 @@ impl Engine {
                     None => declined,
                 }
             }
+            // It would seem to lack what it is about to have.
+            Request::Compare { .. } if !self.restoring.is_empty() => declined,
             Request::Compare { slice, message } => self.compare(now, peer, &slice, &message),
             Request::Fetch { digests } => {
                 let heads =

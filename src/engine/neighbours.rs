@@ -18,7 +18,7 @@ pub(super) struct Neighbour {
     offered: VecDeque<Digest>,
     /// When a session with it last ended, or it last had its turn.
     pub(super) compared: Option<Duration>,
-    /// It has said that it does not want to be asked before.
+    /// It is not asked before: it has said so, or has let a session wait.
     pub(super) not_before: Duration,
     /// How often a comparison has found nothing although something was to differ.
     pub(super) doubts: u8,

@@ -7,8 +7,9 @@
 //!
 //! A session is held with a peer when it was dialed, when it has offered something, and in turn with one of those
 //! connected every `Config::reconcile_interval`. Whatever a peer answers, it costs a bounded time and a bounded number of
-//! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`]. What it has
-//! sent in vain, since there is no room for it or something newer was seen, it is not asked for again for [`VAIN`].
+//! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`]. Where it
+//! was waited for and nothing has come of it, the peer is left alone for [ten times](PAUSE_AFTER_WAITING) as long. What it
+//! has sent in vain, since there is no room for it or something newer was seen, it is not asked for again for [`VAIN`].
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
@@ -40,6 +41,10 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 /// The longest that a peer can have itself left alone for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Who has had a session wait for nothing is left alone for so many times as long: the time in which there could be
+/// sessions with others is not its own.
+const PAUSE_AFTER_WAITING: u32 = 10;
 
 /// For how long a sorted list of the catalogue is used although the catalogue has changed, for each head in it: so that
 /// lists are made for no more than a small part of the time.
@@ -218,6 +223,7 @@ impl Engine {
         let peer = running.peer;
         let patience = now.mono.saturating_add(PATIENCE).min(running.ends);
         if patience <= now.mono {
+            self.waited_for(now, &peer, running.ends, running.outcome);
             return self.session_failed(now, &peer, "it takes too long");
         }
         match (running.course, answer) {
@@ -294,7 +300,10 @@ impl Engine {
                 self.reputations.invalid(peer);
                 self.session_failed(now, &peer, "it answers something else");
             }
-            (_, Err(_)) => self.session_failed(now, &peer, "it does not answer"),
+            (_, Err(_)) => {
+                self.waited_for(now, &peer, running.ends, running.outcome);
+                self.session_failed(now, &peer, "it does not answer");
+            }
         }
     }
 
@@ -425,6 +434,7 @@ impl Engine {
     /// The session has waited in vain.
     pub(super) fn session_timed_out(&mut self, now: Now) {
         if let Some(running) = self.session.take() {
+            self.waited_for(now, &running.peer, running.ends, running.outcome);
             self.session_failed(now, &running.peer, "it does not answer in time");
         }
     }
@@ -439,6 +449,17 @@ impl Engine {
             self.wheel.cancel(running.timer);
             self.session_failed(now, peer, "it has gone");
         }
+    }
+
+    /// A session has ended because its peer did not answer, or not soon enough.
+    fn waited_for(&mut self, now: Now, peer: &PeerId, ends: Duration, outcome: Outcome) {
+        if outcome == Outcome::Learnt {
+            return;
+        }
+        let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
+        let took = now.mono.saturating_sub(ends.saturating_sub(LONGEST));
+        let pause = took.saturating_mul(PAUSE_AFTER_WAITING).min(LONGEST_PAUSE);
+        neighbour.not_before = neighbour.not_before.max(now.mono.saturating_add(pause));
     }
 
     fn session_failed(&mut self, now: Now, peer: &PeerId, why: &str) {

@@ -367,3 +367,55 @@ fn who_asks_for_another_slice_each_time_pays_for_the_lists_that_are_made() {
     assert!(same >= 50, "{same}");
     assert!(others <= 10, "{others} lists of 6,400 for the price of 1,000 requests");
 }
+
+#[test]
+fn who_asks_much_at_once_pays_for_all_of_it() {
+    let limits = Limits::new().with_requests_per_second(1).with_request_burst(1_000);
+    let served = |digests: u32| {
+        let mut lab = Lab::untouched(Config::new().with_limits(limits.clone()));
+        let peer = PeerId::random();
+        connect_somebody(&mut lab, peer);
+        let digests = (0..digests).map(|number| Digest::of(number.to_be_bytes())).collect();
+        let offer = exchange::Request::Offer { digests };
+        (0..).take_while(|_| told(&mut lab, peer, &offer) == Response::Noted).count()
+    };
+    assert!(served(1) >= 100);
+    let most = served(2_048);
+    assert!(most <= 10, "{most} offers of 64 KiB for the price of 1,000 requests");
+}
+
+#[test]
+fn who_offers_and_never_answers_takes_a_small_part_of_the_time() {
+    let mut lab = Lab::untouched(Config::new());
+    let mute = PeerId::random();
+    connect_somebody(&mut lab, mute);
+    let mut fetches = 0;
+    for number in 0_u32..120 {
+        let digests = vec![Digest::of(number.to_be_bytes())];
+        told(&mut lab, mute, &exchange::Request::Offer { digests });
+        for action in lab.actions() {
+            if let Action::Ask { request, .. } = action
+                && let Ok(exchange::Request::Fetch { .. }) = exchange::Request::decode(&request)
+            {
+                fetches += 1;
+            }
+        }
+        lab.advance(Duration::from_secs(31));
+    }
+    // Half a minute each.
+    assert!(fetches <= 13, "{fetches} sessions in an hour");
+}
+
+#[test]
+fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
+    let mut lab = Lab::untouched(Config::new());
+    let peer = PeerId::random();
+    connect_somebody(&mut lab, peer);
+    let (_, message) = crate::engine::reconcile::Session::open(std::sync::Arc::default(), 0, 7);
+    let compare = exchange::Request::Compare { slice: Coverage::All, message };
+    lab.engine.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
+    assert!(matches!(told(&mut lab, peer, &compare), Response::Declined { .. }));
+    let now = lab.now();
+    lab.engine.restore_listed(now);
+    assert!(matches!(told(&mut lab, peer, &compare), Response::Compared { .. }));
+}
