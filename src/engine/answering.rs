@@ -53,9 +53,14 @@ impl Engine {
         if self.closed || self.is_blocked(&peer) {
             return declined;
         }
-        // Who has spent all is not even read.
-        if self.store.charge(peer, cost::of_reading(request)) != Hearing::Served {
-            return declined;
+        // Who has spent all is not even read, and who goes on all the same is listened to no longer.
+        match self.store.charge(peer, cost::of_reading(request)) {
+            Hearing::Served => {}
+            Hearing::Unserved => return declined,
+            Hearing::Closed => {
+                self.actions.push_back(Action::Disconnect { peer });
+                return declined;
+            }
         }
         let request = match Request::decode(request) {
             Ok(request) => request,

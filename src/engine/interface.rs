@@ -89,6 +89,10 @@ pub(crate) enum Action {
         asked: AskedId,
         response: Vec<u8>,
     },
+    /// End the connections with a peer. It may come back.
+    Disconnect {
+        peer: PeerId,
+    },
     /// End the connections with a peer, make no new ones, and ask it nothing.
     Block {
         peer: PeerId,

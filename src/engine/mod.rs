@@ -22,7 +22,7 @@
 //! | `store.rs` | records held for the network |
 //! | `exchange` (beside), `questions.rs`, `answering.rs` | what is asked of connected peers, and what they ask |
 //! | `greeting.rs`, `neighbours.rs` | what connected peers say of themselves |
-//! | `reconcile/`, `reconciling.rs` | how the catalogue catches up with theirs |
+//! | `reconcile/`, `reconciling.rs`, `allowance.rs` | how the catalogue catches up with theirs, and within what bounds |
 //! | `nearness.rs` | whom to ask first |
 //! | `index/`, `searching.rs` | which words occur where; searches here and among peers |
 //! | `catalogue/` | the newest head of every package heard of, and which of them stay |
@@ -48,6 +48,7 @@ use crate::{
     shelf::Shelf,
 };
 
+mod allowance;
 mod answering;
 mod cache;
 mod calls;
@@ -107,6 +108,7 @@ pub use store::Snapshot;
 pub(crate) use store::{Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, Refused, SharedStore};
 pub(crate) use topics::REMEMBERED_MESSAGES;
 
+use allowance::Allowances;
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::{Catalogue, Load};
@@ -192,6 +194,8 @@ pub(crate) struct Engine {
     repairs: Recent<(RecordKey, Digest)>,
     /// Heads that peers have sent in vain.
     vain: Recent<Digest>,
+    /// How many more peers may have this node fetch.
+    allowances: Allowances,
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
@@ -271,6 +275,10 @@ impl Engine {
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
             vain: Recent::new(reconciling::VAIN, REMEMBERED_IN_VAIN),
+            allowances: Allowances::new(
+                config.limits.catalogue_packages,
+                2 * config.limits.connections as usize,
+            ),
             cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(

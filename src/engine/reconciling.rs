@@ -9,7 +9,8 @@
 //! connected every `Config::reconcile_interval`. Whatever a peer answers, it costs a bounded time and a bounded number of
 //! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`]. Where it
 //! was waited for and nothing has come of it, the peer is left alone for [ten times](PAUSE_AFTER_WAITING) as long. What it
-//! has sent in vain, since there is no room for it or something newer was seen, it is not asked for again for [`VAIN`].
+//! has sent in vain, since there is no room for it or something newer was seen, it is not asked for again for [`VAIN`];
+//! and in an hour it is asked for no more than a whole catalogue ([`Allowances`](super::Allowances)).
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
@@ -163,7 +164,7 @@ impl Engine {
     fn begin_session(&mut self, now: Now, peer: PeerId) {
         let coverage = self.config.coverage.clone();
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
-        if neighbour.not_before > now.mono {
+        if neighbour.not_before > now.mono || self.allowances.left(now.mono, &peer) == 0 {
             return;
         }
         let offered = neighbour.take_offered();
@@ -315,6 +316,7 @@ impl Engine {
             newer: BTreeSet::new(),
             sound: true,
         };
+        self.allowances.spend(now.mono, peer, heads.len());
         for bytes in heads {
             self.counters.reconciliation.heads_fetched += 1;
             match self.store.verify_announcement(bytes, now.unix) {
@@ -389,17 +391,19 @@ impl Engine {
             return;
         };
         let peer = *peer;
+        let is_allowed = self.allowances.left(now.mono, &peer) > 0;
         let is_wanted = |digest: &Digest| {
             catalogue.by_digest(digest, now.unix).is_none()
                 && !vain.contains(&vain_key(&peer, digest), now.mono)
         };
-        if let Some(digests) = fetching.batch(is_wanted) {
+        if is_allowed && let Some(digests) = fetching.batch(is_wanted) {
             return self.ask(peer, Purpose::Reconciling, &Request::Fetch { digests });
         }
         if let Some(running) = &mut self.session
             && let Course::Fetching { have, more, .. } = &mut running.course
         {
-            let (have, more) = (std::mem::take(have), *more);
+            // Who has delivered too much has its turn again another time.
+            let (have, more) = (std::mem::take(have), *more && is_allowed);
             running.course = Course::Offering { have, more };
         }
         self.offer_on(now);

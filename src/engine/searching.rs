@@ -133,6 +133,8 @@ impl Engine {
             })
             .collect();
         total -= indexed - hits.len();
+        // Of what an earlier life knew, some may still be to be read.
+        let truncated = truncated || !self.restoring.is_empty();
         Known { hits, total, truncated }
     }
 

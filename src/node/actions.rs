@@ -126,6 +126,11 @@ impl Node {
                 }
                 None
             }
+            Action::Disconnect { peer } => {
+                // It may have gone already.
+                let _ = swarm.disconnect_peer_id(peer);
+                None
+            }
             Action::Block { peer } => {
                 let behaviour = swarm.behaviour_mut();
                 // Its connections are closed with that.

@@ -478,6 +478,7 @@ impl Chaos {
                 Action::Answer { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
+                | Action::Disconnect { .. }
                 | Action::Block { .. }
                 | Action::Unblock { .. }
                 | Action::Score { .. } => {}

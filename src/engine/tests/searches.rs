@@ -226,3 +226,15 @@ fn nothing_invalid_withdrawn_or_beside_the_point_is_told_whoever_says_it() {
     assert!(search.names().is_empty(), "{:?}", search.names());
     assert_eq!(search.report().expect("it has answered").answered, [peer]);
 }
+
+#[test]
+fn while_an_earlier_lifes_catalogue_is_read_back_there_may_be_more() {
+    let mut lab = Lab::new(Config::new());
+    connect(&mut lab);
+    lab.engine.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
+    let mut search = Search::begin(&mut lab, Query::new());
+    let [question] = &asked(&mut lab)[..] else { panic!("one peer") };
+    hits(&mut lab, question.question, &[], false);
+    let report = search.report().expect("it has answered");
+    assert!(report.truncated && !report.is_complete());
+}

@@ -160,6 +160,10 @@ fn what_has_no_room_is_not_fetched_again_and_again() {
     assert!(pair.heads <= 300 * 25, "{} heads in a day", pair.heads);
     assert!(pair.compared <= 4 * 24 * 12, "{} comparisons in a day", pair.compared);
     assert_eq!(pair.here.engine.catalogue.len(), 64);
+    // Nor is the application told of it again and again.
+    let told = std::iter::from_fn(|| pair.here.engine.next_event());
+    let discovered = told.filter(|event| matches!(event, Event::Discovered { .. })).count();
+    assert!(discovered <= 300, "{discovered} discoveries of 300 packages");
 }
 
 #[test]
@@ -418,4 +422,63 @@ fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
     let now = lab.now();
     lab.engine.restore_listed(now);
     assert!(matches!(told(&mut lab, peer, &compare), Response::Compared { .. }));
+}
+
+#[test]
+fn who_offers_new_heads_without_an_end_has_a_whole_catalogue_of_them_fetched_in_an_hour() {
+    let small = Config::new().with_limits(Limits::new().with_catalogue_packages(64));
+    let mut lab = Lab::untouched(small);
+    let peer = PeerId::random();
+    connect_somebody(&mut lab, peer);
+    let mut offer_for = |seconds: u32| {
+        let mut fetched = 0;
+        for round in 0..seconds / 10 {
+            let heads: Vec<_> =
+                (0..8).map(|number| published(&format!("made-up-{round}-{number}"), 1).1).collect();
+            let digests = heads.iter().map(Signed::digest).collect();
+            told(&mut lab, peer, &exchange::Request::Offer { digests });
+            while let Some(action) = lab.engine.next_action() {
+                let Action::Ask { question, request, .. } = action else { continue };
+                let response = match exchange::Request::decode(&request) {
+                    Ok(exchange::Request::Fetch { digests }) => {
+                        let wanted = heads.iter().filter(|head| digests.contains(&head.digest()));
+                        let heads: Vec<_> = wanted.map(|head| head.bytes().to_vec()).collect();
+                        fetched += heads.len();
+                        Response::Heads { heads }
+                    }
+                    _ => Response::Noted,
+                };
+                let response = response.encode().unwrap();
+                lab.learn(Fact::Answered { question, response });
+            }
+            lab.advance(Duration::from_secs(10));
+        }
+        fetched
+    };
+    let first = offer_for(600);
+    // As many as there is room for, what is earned meanwhile, and the batch that goes beyond.
+    assert!((64..=64 + 11 + 8).contains(&first), "{first} heads fetched of 480");
+    let then = offer_for(3600);
+    assert!((56..=64 + 8).contains(&then), "{then} heads fetched in an hour");
+}
+
+#[test]
+fn who_goes_on_asking_though_it_is_declined_is_disconnected() {
+    let limits = Limits::new().with_requests_per_second(1).with_request_burst(100);
+    let mut lab = Lab::untouched(Config::new().with_limits(limits));
+    let peer = PeerId::random();
+    connect_somebody(&mut lab, peer);
+    let request = exchange::Request::Search(exchange::Search::default()).encode().unwrap();
+    let mut asked = 0;
+    loop {
+        lab.learn(Fact::Asked { asked: AskedId(asked), peer, request: request.clone() });
+        asked += 1;
+        let is_end =
+            |action: &Action| matches!(action, Action::Disconnect { peer: of } if *of == peer);
+        if lab.actions().iter().any(is_end) {
+            break;
+        }
+        assert!(asked < 10_000, "it is listened to for ever");
+    }
+    assert!(asked > 100, "{asked} requests are no flood");
 }
