@@ -215,10 +215,10 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
             if packages.is_empty() {
                 writeln!(out, "nothing found")?;
             }
-            for Package { manifest, owner, .. } in packages {
-                let described = manifest.description.lines().next().unwrap_or_default();
-                writeln!(out, "{} {}  {described}", manifest.name, manifest.version)?;
-                writeln!(out, "    of {owner}")?;
+            for package in packages {
+                let described = package.manifest.description.lines().next().unwrap_or_default();
+                writeln!(out, "{}  {described}", title(package))?;
+                writeln!(out, "    of {}", package.owner)?;
             }
             write_coverage(out, coverage)
         }
@@ -302,10 +302,15 @@ fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
     }
 }
 
-fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
-    let Package { manifest, owner, yanked, source, .. } = package;
+/// Which release it is, and whether it is still recommended.
+fn title(Package { manifest, yanked, .. }: &Package) -> String {
     let yanked = if *yanked { "  YANKED" } else { "" };
-    writeln!(out, "{} {}{yanked}", manifest.name, manifest.version)?;
+    format!("{} {}{yanked}", manifest.name, manifest.version)
+}
+
+fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
+    let Package { manifest, owner, source, .. } = package;
+    writeln!(out, "{}", title(package))?;
     // What others wrote may have several lines, but must not look like ours.
     for line in manifest.description.lines() {
         writeln!(out, "    {line}")?;

@@ -122,3 +122,36 @@ fn what_other_peers_say_cannot_move_the_cursor() {
     assert_eq!(text.lines().count(), 1);
     assert!(!text.contains('\x1b'), "{text:?}");
 }
+
+#[test]
+fn what_was_found_is_listed_with_what_is_yanked_and_who_has_not_answered() {
+    let id = format!("{PEER}/tiny@1.0.0");
+    let package: Package = serde_json::from_value(serde_json::json!({
+        "id": id,
+        "owner": PEER,
+        "manifest": { "name": "tiny", "version": "1.0.0", "description": "A server\nand more" },
+        "yanked": true,
+        "sequence": 2,
+        "source": "network",
+    }))
+    .unwrap();
+    let peers = vec![package.owner];
+    let mut coverage = SearchReport::default();
+    (coverage.asked, coverage.timed_out) = (peers.clone(), peers.clone());
+    let found = |packages: &[&Package], coverage: &SearchReport| {
+        let packages = packages.iter().copied().cloned().collect();
+        let found = Answer::Packages { packages, coverage: coverage.clone() };
+        answer(&Value::String("search".to_owned()), &Ok(found))
+    };
+    let late = found(&[&package], &coverage);
+    let expected = format!(
+        "tiny 1.0.0  YANKED  A server\n    of {PEER}\n  \
+         0 of 1 peers answered, 1 not in time; there may be more\n"
+    );
+    assert_eq!(late, expected);
+
+    (coverage.answered, coverage.timed_out) = (peers, Vec::new());
+    assert_eq!(found(&[], &coverage), "nothing found\n  1 of 1 peers answered: complete\n");
+    let alone = found(&[], &SearchReport::default());
+    assert_eq!(alone, "nothing found\n  no other peer could be asked; there may be more\n");
+}
