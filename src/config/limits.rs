@@ -35,9 +35,9 @@ pub struct Limits {
     pub store_records_per_peer: usize,
     /// Requests of the DHT that one peer may make in a second, over time. Other things cost several: a record
     /// that is put for the first time 5, one that no honest peer sends 33, a set of claims up to 24 times as
-    /// much. Questions about the catalogue cost 4 to 32, one more for each 256 bytes of theirs, and one for each 64 heads
-    /// where these have to be put in order for it. 64 lookups at a time over round trips of 10 ms are 3,200. Default:
-    /// 4,000.
+    /// much. Questions about the catalogue cost 4 to 32, one more for each 256 bytes of theirs, one for each 64 heads where
+    /// these have to be put in order, and one for each 128 entries of the index that a search looks through. 64 lookups at
+    /// a time over round trips of 10 ms are 3,200. Default: 4,000.
     pub requests_per_second: u32,
     /// Requests that one peer may make at once. Beyond, what it puts is refused and what it looks up is not
     /// found; with five times as many outstanding, its connections are closed. Default: 16,000.

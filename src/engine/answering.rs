@@ -30,8 +30,10 @@ mod cost {
     /// The bytes of up to a quarter of a megabyte.
     pub(super) const FETCH: u32 = 16;
     pub(super) const OFFER: u32 = 4;
-    /// Looking through the index, and the bytes of what is found.
+    /// The bytes of what a search finds.
     pub(super) const SEARCH: u32 = 32;
+    /// So many entries of the index are looked at for the price of a request.
+    pub(super) const LOOKED: usize = 128;
     /// What cannot be read.
     pub(super) const NONSENSE: u32 = 64;
 }
@@ -97,7 +99,7 @@ impl Engine {
             }
             Request::Offer { digests } => self.offered(now, peer, digests),
             Request::Search(search) => match Query::try_from(search) {
-                Ok(query) => self.search_for_peer(now, &query),
+                Ok(query) => self.search_for_peer(now, peer, &query),
                 Err(_) => declined,
             },
         }
@@ -137,8 +139,12 @@ impl Engine {
     }
 
     /// What is found here, as signed heads, so that nobody need believe this node.
-    fn search_for_peer(&self, now: Now, query: &Query) -> Response {
+    ///
+    /// What it takes depends on how many packages have the words, and how many words are like them: some ten milliseconds
+    /// where all of a hundred thousand match. It is paid afterwards.
+    fn search_for_peer(&self, now: Now, peer: PeerId, query: &Query) -> Response {
         let found = self.find(now, query);
+        self.store.charge(peer, u32::try_from(found.looked / cost::LOOKED).unwrap_or(u32::MAX));
         let (heads, all) = Response::fitting(found.hits.iter().map(|(head, _)| head.bytes()));
         let more = !all || found.is_cut(query);
         let total = u64::try_from(found.total).unwrap_or(u64::MAX);

@@ -47,6 +47,8 @@ pub(super) struct Known {
     pub(super) total: usize,
     /// Not everything was looked at that might match.
     pub(super) truncated: bool,
+    /// What it took: entries of the index that were looked at.
+    pub(super) looked: usize,
 }
 
 impl Known {
@@ -116,7 +118,7 @@ impl Engine {
     /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
     /// left out, as whoever asks for it by name is not told of it either.
     pub(super) fn find(&self, now: Now, query: &Query) -> Known {
-        let index::Found { mut total, hits, truncated } = self.index.search(query);
+        let index::Found { mut total, hits, truncated, looked } = self.index.search(query);
         let indexed = hits.len();
         let hits: Vec<(Signed<Head>, Package)> = hits
             .into_iter()
@@ -135,7 +137,7 @@ impl Engine {
         total -= indexed - hits.len();
         // Of what an earlier life knew, some may still be to be read.
         let truncated = truncated || !self.restoring.is_empty();
-        Known { hits, total, truncated }
+        Known { hits, total, truncated, looked }
     }
 
     /// A caller searches what this node knows and what connected peers know.

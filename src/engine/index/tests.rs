@@ -397,6 +397,8 @@ proptest! {
             insert(&mut other, package);
             other.remove(&passing.name, &owner(9));
         }
-        prop_assert_eq!(one.search(&query), other.search(&query));
+        // Words that nobody has any more are still looked at.
+        let [one, other] = [one, other].map(|index| Found { looked: 0, ..index.search(&query) });
+        prop_assert_eq!(one, other);
     }
 }

@@ -111,9 +111,17 @@ pub(super) fn distance(wanted: &str, word: &str, most: u8) -> Option<u8> {
     matrix.distance()
 }
 
-/// The words of the dictionary within the distance that is forgiven, but not the word itself. False if there was too
-/// much to look at.
-pub(super) fn near(terms: &Terms, wanted: &str, mut take: impl FnMut(u8, TermId)) -> bool {
+/// How far the dictionary was looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Walk {
+    /// So many rows of the matrix were computed.
+    pub(super) rows: usize,
+    /// Whether that was all: there was not too much to look at.
+    pub(super) is_whole: bool,
+}
+
+/// The words of the dictionary within the distance that is forgiven, but not the word itself.
+pub(super) fn near(terms: &Terms, wanted: &str, mut take: impl FnMut(u8, TermId)) -> Walk {
     let mut matrix = Matrix::new(wanted, forgiven(wanted));
     let mut rows = 0;
     // What lies before are no words of texts.
@@ -124,7 +132,7 @@ pub(super) fn near(terms: &Terms, wanted: &str, mut take: impl FnMut(u8, TermId)
         let mut lost = None;
         for (start, c) in word.char_indices().take(MAX_CHARS).skip(common) {
             if rows == MAX_ROWS {
-                return false;
+                return Walk { rows, is_whole: false };
             }
             rows += 1;
             matrix.push(c);
@@ -142,7 +150,7 @@ pub(super) fn near(terms: &Terms, wanted: &str, mut take: impl FnMut(u8, TermId)
         }
         at = terms.next(at);
     }
-    true
+    Walk { rows, is_whole: true }
 }
 
 #[cfg(test)]
@@ -184,7 +192,8 @@ mod tests {
                 words.iter().rev().map(|word| (terms.intern(word), word)).collect();
             let most = forgiven(&wanted);
             let mut found = Vec::new();
-            prop_assert!(near(&terms, &wanted, |distance, id| found.push((id, usize::from(distance)))));
+            let walk = near(&terms, &wanted, |distance, id| found.push((id, usize::from(distance))));
+            prop_assert!(walk.is_whole);
             found.sort_unstable();
             let mut expected: Vec<_> = ids
                 .into_iter()

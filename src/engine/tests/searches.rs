@@ -238,3 +238,38 @@ fn while_an_earlier_lifes_catalogue_is_read_back_there_may_be_more() {
     let report = search.report().expect("it has answered");
     assert!(report.truncated && !report.is_complete());
 }
+
+/// How many searches of a peer are answered before it has spent all.
+fn answered(packages: usize, query: &Query) -> usize {
+    let limits = Limits::new().with_requests_per_second(1).with_request_burst(1_000);
+    let mut lab = Lab::new(Config::new().with_limits(limits));
+    let keypair = Keypair::generate_ed25519();
+    for number in 0..packages {
+        let (_, head) = published_by(&keypair, &format!("tool-{number}"), 1);
+        let now = lab.now();
+        lab.engine.list(now, &head, None, crate::engine::catalogue::Interest::Heard);
+    }
+    let peer = connect(&mut lab);
+    let search = exchange::Search::of(query, 0, 1);
+    let request = exchange::Request::Search(search).encode().unwrap();
+    let mut is_served = || {
+        lab.learn(Fact::Asked { asked: AskedId(0), peer, request: request.clone() });
+        lab.actions().into_iter().any(|action| match action {
+            Action::Answer { response, .. } => {
+                matches!(Response::decode(&response), Ok(Response::Hits { .. }))
+            }
+            _ => false,
+        })
+    };
+    (0..100).take_while(|_| is_served()).count()
+}
+
+#[test]
+fn a_strangers_search_costs_it_what_has_to_be_looked_through() {
+    let (everything, nothing) = (Query::new(), Query::new().with_text("nothing"));
+    let few = answered(10, &everything);
+    assert!(few > 20, "{few}");
+    assert_eq!(answered(3_000, &nothing), few, "there is nothing to look at");
+    let many = answered(3_000, &everything);
+    assert!(many * 3 < few * 2, "{many} of all packages, {few} of ten");
+}
