@@ -2,6 +2,7 @@
 
 use std::{
     cmp::Reverse,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -57,10 +58,18 @@ enum State {
     Ended(Option<SearchReport>),
 }
 
+/// A package that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    pub(crate) package: Package,
+    /// When its head was issued, in Unix seconds.
+    pub(crate) issued: u64,
+}
+
 /// What the node sends to a search.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    Hit(Box<Package>),
+    Hit(Box<Hit>),
     Ended(SearchReport),
     Failed(Error),
 }
@@ -76,8 +85,8 @@ impl Findings {
     }
 
     /// Something was found. Whether anybody still wants to know shows when the search ends.
-    pub(crate) fn hit(&self, package: Package) {
-        let _ = self.0.unbounded_send(Finding::Hit(Box::new(package)));
+    pub(crate) fn hit(&self, hit: Hit) {
+        let _ = self.0.unbounded_send(Finding::Hit(Box::new(hit)));
     }
 
     /// The search has ended, and how the call has by that.
@@ -109,7 +118,7 @@ pub struct SearchReport {
     pub declined: Vec<PeerId>,
     /// Those that had not answered at the deadline, or had begun and not finished.
     pub timed_out: Vec<PeerId>,
-    /// Those that went away, broke off, or said what cannot be read.
+    /// Those that went away, broke off, or said what cannot be read or does not verify.
     pub failed: Vec<PeerId>,
     /// Connected peers that were not asked, since enough others were.
     pub unasked: u32,
@@ -153,17 +162,17 @@ impl Search {
     /// # Errors
     /// [`Error::Busy`], [`Error::ShuttingDown`].
     pub async fn finish(mut self) -> Result<(Vec<Package>, SearchReport)> {
-        let mut found: Vec<Package> = Vec::new();
-        while let Some(package) = self.next().await {
-            let package = package?;
-            match found.iter_mut().find(|known| is_same(known, &package)) {
-                Some(known) => *known = package,
-                None => found.push(package),
+        let mut found: Vec<Hit> = Vec::new();
+        while let Some(hit) = poll_fn(|cx| self.poll_hit(cx)).await {
+            let hit = hit?;
+            match found.iter_mut().find(|known| is_same(&known.package, &hit.package)) {
+                Some(known) => *known = hit,
+                None => found.push(hit),
             }
         }
         self.query.sort_found(&mut found);
         let cut = found.len() > self.query.limit;
-        found.truncate(self.query.limit);
+        let found = found.into_iter().take(self.query.limit).map(|hit| hit.package).collect();
         match &mut self.state {
             State::Ended(Some(report)) => {
                 report.truncated |= cut;
@@ -172,19 +181,33 @@ impl Search {
             State::Ended(None) | State::Running => Err(Error::ShuttingDown),
         }
     }
+
+    fn poll_hit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Hit>>> {
+        if let State::Ended(_) = self.state {
+            return Poll::Ready(None);
+        }
+        let (item, state) = match ready!(self.findings.poll_next_unpin(cx)) {
+            Some(Finding::Hit(hit)) => return Poll::Ready(Some(Ok(*hit))),
+            Some(Finding::Ended(report)) => (None, State::Ended(Some(report))),
+            Some(Finding::Failed(error)) => (Some(Err(error)), State::Ended(None)),
+            // The node is gone.
+            None => (Some(Err(Error::ShuttingDown)), State::Ended(None)),
+        };
+        self.state = state;
+        Poll::Ready(item)
+    }
 }
 
 impl Query {
-    /// Puts packages of any origin in the order that is wanted. `Updated` is not known of packages alone: they keep the
-    /// order in which they came.
-    fn sort_found(&self, packages: &mut [Package]) {
-        let name = |package: &Package| (package.id.name().clone(), package.owner);
+    /// Puts packages of any origin in the order that is wanted.
+    fn sort_found(&self, found: &mut [Hit]) {
+        let name = |hit: &Hit| (hit.package.id.name().clone(), hit.package.owner);
         match self.sort {
-            Sort::Relevance => packages.sort_by_cached_key(|package| {
-                (Reverse(relevance(self, &package.manifest)), name(package))
+            Sort::Relevance => found.sort_by_cached_key(|hit| {
+                (Reverse(relevance(self, &hit.package.manifest)), name(hit))
             }),
-            Sort::Name => packages.sort_by_cached_key(name),
-            Sort::Updated => {}
+            Sort::Name => found.sort_by_cached_key(name),
+            Sort::Updated => found.sort_by_cached_key(|hit| (Reverse(hit.issued), name(hit))),
         }
     }
 }
@@ -197,18 +220,7 @@ impl Stream for Search {
     type Item = Result<Package>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let State::Ended(_) = self.state {
-            return Poll::Ready(None);
-        }
-        let (item, state) = match ready!(self.findings.poll_next_unpin(cx)) {
-            Some(Finding::Hit(package)) => return Poll::Ready(Some(Ok(*package))),
-            Some(Finding::Ended(report)) => (None, State::Ended(Some(report))),
-            Some(Finding::Failed(error)) => (Some(Err(error)), State::Ended(None)),
-            // The node is gone.
-            None => (Some(Err(Error::ShuttingDown)), State::Ended(None)),
-        };
-        self.state = state;
-        Poll::Ready(item)
+        self.poll_hit(cx).map(|hit| hit.map(|hit| hit.map(|hit| hit.package)))
     }
 }
 
@@ -228,5 +240,60 @@ pub(crate) struct CancelSearch {
 impl Drop for CancelSearch {
     fn drop(&mut self) {
         self.cancels.push(self.ticket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::{executor::block_on, task::AtomicWaker};
+    use libp2p::identity::Keypair;
+
+    use super::*;
+    use crate::{Manifest, PackageId, Source};
+
+    fn hit(owner: PeerId, name: &str, sequence: u64, issued: u64) -> Hit {
+        let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());
+        let id = PackageId::owned(owner, manifest.name.clone());
+        let source = Source::Network;
+        Hit { package: Package { id, owner, manifest, yanked: false, sequence, source }, issued }
+    }
+
+    fn finished(query: Query, hits: Vec<Hit>) -> (Vec<String>, bool) {
+        let (findings, found) = Findings::channel();
+        let cancels = Cancels::new(Arc::new(AtomicWaker::new()));
+        let search = Search::new(query, found, CancelSearch { cancels, ticket: Ticket(1) });
+        hits.into_iter().for_each(|hit| findings.hit(hit));
+        assert_eq!(findings.end(SearchReport::default()), CallEnd::Answered);
+        let (packages, report) = block_on(search.finish()).unwrap();
+        let names = packages
+            .iter()
+            .map(|package| format!("{} {}", package.manifest.name, package.sequence));
+        (names.collect(), report.truncated)
+    }
+
+    #[test]
+    fn what_came_from_anywhere_is_in_the_order_that_is_wanted_each_package_once_and_newest() {
+        let owner = Keypair::generate_ed25519().public().to_peer_id();
+        let hits = || {
+            vec![
+                hit(owner, "tool-b", 1, 10),
+                hit(owner, "a", 1, 40),
+                hit(owner, "tool", 1, 30),
+                hit(owner, "tool-b", 2, 50),
+            ]
+        };
+        let query = Query::new().with_text("tool");
+        let orders = [
+            (Sort::Updated, ["tool-b 2", "a 1", "tool 1"]),
+            (Sort::Name, ["a 1", "tool 1", "tool-b 2"]),
+        ];
+        for (sort, expected) in orders {
+            let (names, truncated) = finished(query.clone().with_sort(sort), hits());
+            assert_eq!((names, truncated), (expected.map(str::to_owned).to_vec(), false));
+        }
+        let (names, truncated) = finished(query.with_sort(Sort::Relevance).with_limit(1), hits());
+        assert_eq!((names, truncated), (vec!["tool 1".to_owned()], true));
     }
 }

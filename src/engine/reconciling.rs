@@ -31,7 +31,7 @@ use super::{
 use crate::{
     Coverage, Digest,
     exchange::{MAX_OFFERED, Request, Response},
-    record::{Head, Signed},
+    record::{Head, Rejected, Signed},
 };
 
 /// How long a session waits for an answer.
@@ -367,19 +367,14 @@ impl Engine {
         now: Now,
         question: &Question,
         bytes: &[u8],
-    ) -> Option<Signed<Head>> {
-        match self.store.verify_announcement(bytes, now.unix) {
-            Ok(head) => {
-                self.take_news(now, News::Fetched(question.peer), &head);
-                Some(head)
+    ) -> Result<Signed<Head>, Rejected> {
+        let head = self.store.verify_announcement(bytes, now.unix).inspect_err(|rejected| {
+            if !rejected.is_excusable() {
+                self.reputations.invalid(question.peer);
             }
-            Err(rejected) => {
-                if !rejected.is_excusable() {
-                    self.reputations.invalid(question.peer);
-                }
-                None
-            }
-        }
+        })?;
+        self.take_news(now, News::Fetched(question.peer), &head);
+        Ok(head)
     }
 
     /// Asks for the next heads that are missing, or goes on to the offer.

@@ -17,7 +17,7 @@ use crate::{
     counters::{CallKind, EndedCall},
     exchange::{self, Request, Response},
     record::{Head, HeadState, Rank, Signed},
-    search::{Findings, SearchReport},
+    search::{Findings, Hit, SearchReport},
 };
 
 /// The most peers that one search asks.
@@ -76,7 +76,7 @@ impl PeerSearch {
         let key = (head.name.clone(), head.owner);
         if self.told.get(&key).is_none_or(|told| *told < head.rank()) {
             self.told.insert(key, head.rank());
-            self.findings.hit(package);
+            self.findings.hit(Hit { package, issued: head.validity.issued });
         }
     }
 
@@ -183,21 +183,28 @@ impl Engine {
         };
         let over = match answer {
             Ok(Response::Hits { heads, more, .. }) => {
-                let told: Vec<(Signed<Head>, Package)> = heads
-                    .iter()
-                    .take(rest)
-                    .filter_map(|bytes| {
-                        let head = self.take_head(now, &question, bytes)?;
-                        let package = read::newest(&head, Source::Network)?;
-                        Some((head, package))
-                    })
-                    .collect();
+                let (mut told, mut sound) = (Vec::new(), true);
+                for bytes in heads.iter().take(rest) {
+                    match self.take_head(now, &question, bytes) {
+                        Ok(head) => {
+                            let package = read::newest(&head, Source::Network);
+                            told.extend(package.map(|package| (head, package)));
+                        }
+                        // Something newer was seen, or its time has just come.
+                        Err(rejected) if rejected.is_excusable() => {}
+                        Err(_) => sound = false,
+                    }
+                }
                 let Some(search) = self.searches.get_mut(&ticket) else { return };
                 for (head, package) in told {
                     // What does not match was not asked for.
                     if search.wants(&head, &package) {
                         search.tell(&head, package);
                     }
+                }
+                if !sound {
+                    search.over(peer, Over::Failed);
+                    return self.end_search_if_over(ticket);
                 }
                 let delivered = search.delivered.entry(peer).or_default();
                 *delivered += heads.len();

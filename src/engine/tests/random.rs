@@ -89,8 +89,9 @@ impl Waiting {
             Self::Search(findings) => loop {
                 match findings.try_recv() {
                     // An own package is what this node has last made of it.
-                    Ok(Finding::Hit(package)) if package.source == Source::Own => {}
-                    Ok(Finding::Hit(package)) => {
+                    Ok(Finding::Hit(hit)) if hit.package.source == Source::Own => {}
+                    Ok(Finding::Hit(hit)) => {
+                        let package = &hit.package;
                         fresh(package.owner, package.id.name(), package.sequence);
                     }
                     Ok(Finding::Ended(report)) => {

@@ -26,7 +26,7 @@ impl Search {
     fn names(&mut self) -> &[String] {
         while let Ok(finding) = self.found.try_recv() {
             match finding {
-                Finding::Hit(package) => self.names.push(package.id.name().to_string()),
+                Finding::Hit(hit) => self.names.push(hit.package.id.name().to_string()),
                 Finding::Ended(report) => self.report = Some(report),
                 Finding::Failed(error) => panic!("{error}"),
             }
@@ -224,7 +224,8 @@ fn nothing_invalid_withdrawn_or_beside_the_point_is_told_whoever_says_it() {
     let response = Response::Hits { heads, total: 4, more: false }.encode().unwrap();
     lab.learn(Fact::Answered { question: question.question, response });
     assert!(search.names().is_empty(), "{:?}", search.names());
-    assert_eq!(search.report().expect("it has answered").answered, [peer]);
+    let report = search.report().expect("it has answered");
+    assert_eq!((report.answered, report.failed), (vec![], vec![peer]), "it has lied");
 }
 
 #[test]
