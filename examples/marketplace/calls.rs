@@ -182,8 +182,8 @@ pub(crate) fn see_withdrawn<'a>(peer: &'a Peer, listing: &'a Listing) -> Job<'a>
         let query = Query::new().with_text(listing.name().as_str()).with_limit(Query::MAX_LIMIT);
         let search = timed(&listing.id, peer.handle.search(query), |answer| {
             let matches: SearchResults = answer.map_err(said)?;
-            let is_withdrawn = |one: &Package| one.id.clone().without_version() == listing.id;
-            if matches.packages.iter().any(is_withdrawn) {
+            let is_it = |one: &Package| one.id.clone().without_version() == listing.id;
+            if matches.packages.iter().any(is_it) {
                 Err("a search still finds it".to_owned())
             } else {
                 Ok(None)

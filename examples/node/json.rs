@@ -175,8 +175,11 @@ impl Fields {
 
     /// All that are left: each is a field of [`Query`], under its name.
     fn query(&mut self) -> Result<Query> {
+        let keywords = self.optional_texts("keywords")?;
         let fields = std::mem::take(&mut self.0).into_iter().filter(|(_, value)| !value.is_null());
-        read_each("", fields.collect(), &Map::new())
+        let mut query: Query = read_each("", fields.collect(), &Map::new())?;
+        query.keywords = keywords;
+        Ok(query)
     }
 }
 
@@ -217,7 +220,8 @@ fn read_each<T: DeserializeOwned>(
             let error = read(probe).err()?;
             Some(invalid(format!("{prefix}{field}"), error.to_string()))
         });
-        culprits.next().unwrap_or_else(|| invalid("line", error.to_string()))
+        let whole = prefix.strip_suffix('.').unwrap_or("line");
+        culprits.next().unwrap_or_else(|| invalid(whole, error.to_string()))
     })
 }
 

@@ -141,7 +141,7 @@ fn what_cannot_be_used_is_refused_under_its_id_with_the_field_at_fault() {
         (r#"{"id":1,"op":"yank","package":"tiny"}"#, "version"),
         (r#"{"id":1,"op":"search","limit":"many"}"#, "limit"),
         (r#"{"id":1,"op":"search","limit":-1}"#, "limit"),
-        (r#"{"id":1,"op":"search","keywords":["a",2]}"#, "keywords"),
+        (r#"{"id":1,"op":"search","keywords":["a",2]}"#, "keywords[1]"),
         (r#"{"id":1,"op":"search","version":"one"}"#, "version"),
         (r#"{"id":1,"op":"search","txet":"http"}"#, "txet"),
         (r#"{"id":1,"op":"pin","package":"tiny@1.0.0","peer":"x"}"#, "package"),

@@ -17,7 +17,21 @@ mod cost {
 
     /// Reading what is asked, and what its length makes it cost.
     pub(super) fn of_reading(request: &[u8]) -> u32 {
-        u32::try_from(request.len() / READ).unwrap_or(u32::MAX).saturating_add(1)
+        requests(request.len() / READ).saturating_add(1)
+    }
+
+    /// Making a list of a slice of so many heads.
+    pub(super) fn of_listing(heads: usize) -> u32 {
+        requests(heads / LISTED)
+    }
+
+    /// Looking at so many entries of the index.
+    pub(super) fn of_looking(entries: usize) -> u32 {
+        requests(entries / LOOKED)
+    }
+
+    fn requests(count: usize) -> u32 {
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Signatures, one verified and one made.
@@ -26,14 +40,14 @@ mod cost {
     pub(super) const COMPARE: u32 = 16;
     /// So many heads of the catalogue are looked through and sorted for the price of a request, where a list of a slice
     /// has to be made first.
-    pub(super) const LISTED: usize = 64;
+    const LISTED: usize = 64;
     /// The bytes of up to a quarter of a megabyte.
     pub(super) const FETCH: u32 = 16;
     pub(super) const OFFER: u32 = 4;
     /// The bytes of what a search finds.
     pub(super) const SEARCH: u32 = 32;
     /// So many entries of the index are looked at for the price of a request.
-    pub(super) const LOOKED: usize = 128;
+    const LOOKED: usize = 128;
     /// What cannot be read.
     pub(super) const NONSENSE: u32 = 64;
 }
@@ -110,9 +124,8 @@ impl Engine {
         let items = held.unwrap_or_else(|| {
             // Whoever asks for slices that nobody else asks for pays for them, or could have one made each time. It is
             // paid afterwards, so that who has spent nothing yet is answered however large the catalogue is.
-            let cost = self.catalogue.len() / cost::LISTED;
-            self.store.charge(peer, u32::try_from(cost).unwrap_or(u32::MAX));
-            self.listed(now, slice)
+            self.store.charge(peer, cost::of_listing(self.catalogue.len()));
+            self.make_list(now, slice)
         });
         match reconcile::answer(&items, message) {
             Ok(message) => Response::Compared { message },
@@ -144,7 +157,7 @@ impl Engine {
     /// where all of a hundred thousand match. It is paid afterwards.
     fn search_for_peer(&self, now: Now, peer: PeerId, query: &Query) -> Response {
         let found = self.find(now, query);
-        self.store.charge(peer, u32::try_from(found.looked / cost::LOOKED).unwrap_or(u32::MAX));
+        self.store.charge(peer, cost::of_looking(found.looked));
         let (heads, all) = Response::fitting(found.hits.iter().map(|(head, _)| head.bytes()));
         let more = !all || found.is_cut(query);
         let total = u64::try_from(found.total).unwrap_or(u64::MAX);

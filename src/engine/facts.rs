@@ -338,21 +338,22 @@ impl Engine {
         }
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
         let is_listed = self.catalogue.by_digest(&head.digest(), now.unix).is_some();
-        let is_told = is_listed || matches!(news, News::Announced(_));
+        let is_worth_telling = is_listed || matches!(news, News::Announced(_));
+        // A head that was merely heard anew after the cache had forgotten it is no discovery.
+        let is_new = is_worth_telling && told.is_none_or(|told| told < head.rank());
         if head.is_withdrawn() {
             // What this node holds for others is withdrawn with it.
             if let Err(refused) = self.store.withdraw(head) {
                 tracing::debug!(%refused, "withdrawal not stored");
             }
             let id = PackageId::owned(head.owner, head.name.clone());
-            if is_told && told.is_none_or(|told| told < head.rank()) {
+            if is_new {
                 self.events.push_back(Event::Withdrawn { id });
             }
             return;
         }
         let Some(package) = read::newest(head, Source::Cache) else { return };
-        // A head that was merely heard anew after the cache had forgotten it is no discovery.
-        if is_told && told.is_none_or(|told| told < head.rank()) {
+        if is_new {
             self.events.push_back(Event::Discovered { package: Box::new(package) });
         }
     }

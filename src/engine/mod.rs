@@ -275,10 +275,7 @@ impl Engine {
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
             vain: Recent::new(reconciling::VAIN, REMEMBERED_IN_VAIN),
-            allowances: Allowances::new(
-                config.limits.catalogue_packages,
-                2 * config.limits.connections as usize,
-            ),
+            allowances: Allowances::new(limits.catalogue_packages, 2 * limits.connections as usize),
             cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(

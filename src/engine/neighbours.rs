@@ -52,9 +52,7 @@ impl Neighbour {
     /// has no room is found by the next comparison.
     pub(super) fn offer(&mut self, digests: impl IntoIterator<Item = Digest>) {
         let room = MAX_OFFERED.saturating_sub(self.offered.len());
-        let known: HashSet<Digest> = self.offered.iter().copied().collect();
-        let new = digests.into_iter().filter(|digest| !known.contains(digest));
-        self.offered.extend(new.take(room));
+        add_new(&mut self.offered, digests, room);
     }
 
     pub(super) fn take_offered(&mut self) -> VecDeque<Digest> {
@@ -107,6 +105,16 @@ impl Neighbours {
     pub(super) fn dequeue(&mut self) -> Option<PeerId> {
         self.line.pop_front()
     }
+}
+
+/// Adds the digests that a line does not hold yet, so many at the most: an offer and a fetch name each once.
+pub(super) fn add_new(
+    line: &mut VecDeque<Digest>,
+    digests: impl IntoIterator<Item = Digest>,
+    most: usize,
+) {
+    let known: HashSet<Digest> = line.iter().copied().collect();
+    line.extend(digests.into_iter().filter(|digest| !known.contains(digest)).take(most));
 }
 
 /// How far it is to a place that a peer has declared, in kilometres: a hint, which nothing proves.

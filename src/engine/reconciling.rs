@@ -13,7 +13,7 @@
 //! and in an hour it is asked for no more than a whole catalogue ([`Allowances`](super::Allowances)).
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use libp2p::PeerId;
 use super::{
     Deadline, Engine, Now, Unanswered,
     facts::News,
-    neighbours::{Greeting, shares_with},
+    neighbours::{Greeting, add_new, shares_with},
     questions::{Purpose, Question},
     reconcile::{Failure, Fetching, Item, Items, MAX_FOUND, Session, Step, Taken},
     wheel,
@@ -67,7 +67,7 @@ pub(super) struct Running {
 }
 
 /// What a session has come to so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// Nothing that differs.
     Same,
@@ -259,8 +259,9 @@ impl Engine {
             }
             (Course::Fetching { mut fetching, mut have, more }, Ok(Response::Heads { heads })) => {
                 let Fetched { digests, newer, sound } = self.take_fetched(now, peer, &heads);
-                let offered: HashSet<Digest> = have.iter().copied().collect();
-                have.extend(newer.into_iter().filter(|digest| !offered.contains(digest)));
+                if !newer.is_empty() {
+                    add_new(&mut have, newer, usize::MAX);
+                }
                 match fetching.take(digests) {
                     Taken::Delivered(digests) if sound => {
                         if self.note_vain(now, &peer, &digests) < digests.len() {
@@ -319,10 +320,9 @@ impl Engine {
         self.allowances.spend(now.mono, peer, heads.len());
         for bytes in heads {
             self.counters.reconciliation.heads_fetched += 1;
-            match self.store.verify_announcement(bytes, now.unix) {
+            match self.take_head(now, peer, bytes) {
                 Ok(head) => {
                     fetched.digests.push(head.digest());
-                    self.take_news(now, News::Fetched(peer), &head);
                     fetched.newer.extend(self.newer_than(now, &head));
                 }
                 // Something newer was seen, or its time has just come.
@@ -333,10 +333,7 @@ impl Engine {
                     let claimed = Signed::<Head>::reopened(&Arc::from(bytes.as_slice()), digest);
                     fetched.newer.extend(claimed.ok().and_then(|head| self.newer_than(now, &head)));
                 }
-                Err(_) => {
-                    self.reputations.invalid(peer);
-                    fetched.sound = false;
-                }
+                Err(_) => fetched.sound = false,
             }
         }
         fetched
@@ -365,15 +362,15 @@ impl Engine {
     pub(super) fn take_head(
         &mut self,
         now: Now,
-        question: &Question,
+        peer: PeerId,
         bytes: &[u8],
     ) -> Result<Signed<Head>, Rejected> {
         let head = self.store.verify_announcement(bytes, now.unix).inspect_err(|rejected| {
             if !rejected.is_excusable() {
-                self.reputations.invalid(question.peer);
+                self.reputations.invalid(peer);
             }
         })?;
-        self.take_news(now, News::Fetched(question.peer), &head);
+        self.take_news(now, News::Fetched(peer), &head);
         Ok(head)
     }
 
@@ -492,9 +489,11 @@ impl Engine {
     /// The catalogue's heads of a slice, in order. A list that is a moment old will do: what is no longer there is
     /// absent when it is fetched, and what is new is found next time.
     pub(super) fn listed(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
-        if let Some(items) = self.held_list(now, slice) {
-            return items;
-        }
+        self.held_list(now, slice).unwrap_or_else(|| self.make_list(now, slice))
+    }
+
+    /// Looks through the whole catalogue for the list of a slice, and keeps it in the place of the oldest.
+    pub(super) fn make_list(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
         let generation = self.catalogue.generation();
         let items = self.catalogue.items(slice, now.unix);
         let items: Arc<Items> =

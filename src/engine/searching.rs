@@ -185,7 +185,7 @@ impl Engine {
             Ok(Response::Hits { heads, more, .. }) => {
                 let (mut told, mut sound) = (Vec::new(), true);
                 for bytes in heads.iter().take(rest) {
-                    match self.take_head(now, &question, bytes) {
+                    match self.take_head(now, peer, bytes) {
                         Ok(head) => {
                             let package = read::newest(&head, Source::Network);
                             told.extend(package.map(|package| (head, package)));

@@ -152,15 +152,15 @@ impl Session {
         self.received = self.received.saturating_add(answer.len());
         match self.narrow(answer) {
             Err(failure) => Step::Failed(failure),
-            Ok(()) if self.is_exhausted() && !self.open.is_empty() && self.found.is_empty() => {
+            Ok(()) if !self.is_over() => Step::Ask(self.question()),
+            Ok(()) if !self.open.is_empty() && self.found.is_empty() => {
                 Step::Failed(Failure::Endless)
             }
-            Ok(()) if self.is_over() => {
+            Ok(()) => {
                 let found = std::mem::take(&mut self.found);
                 let complete = self.open.is_empty() && !found.left;
                 Step::Done { need: found.need, have: found.have, complete }
             }
-            Ok(()) => Step::Ask(self.question()),
         }
     }
 
