@@ -57,9 +57,14 @@ pub struct Config {
     /// Addresses under which this node can be reached from elsewhere (a forwarded port, say). They are told
     /// to other peers beside those it listens on. Default: none.
     pub external_addresses: Vec<Multiaddr>,
-    /// Peers to dial at the start and whenever no peer is left, each with or without a trailing
-    /// `/p2p/<peer>`. Default: none.
+    /// Peers to dial at the start, and again as long as they are not connected: see
+    /// [`rejoin_interval`](Self::rejoin_interval). Each with or without a trailing `/p2p/<peer>`. Default: none.
     pub bootstrap: Vec<Multiaddr>,
+    /// How long a bootstrap peer or a close neighbour that has left is left alone before it is dialed again. Further
+    /// pauses are longer and longer, up to ten times as long, less in a network of a few peers; while nobody is there
+    /// who can be asked, they are 1 s up to 60 s, or this interval if it is shorter. Default: 1 min; 1 s to 1 h.
+    #[serde(with = "humantime_serde")]
+    pub rejoin_interval: Duration,
     /// Whether this node serves the DHT. Default: [`DhtMode::Server`].
     pub mode: DhtMode,
     /// The topic on which packages are announced. Peers with another topic do not hear of each other's
@@ -124,6 +129,7 @@ impl Default for Config {
             ],
             external_addresses: Vec::new(),
             bootstrap: Vec::new(),
+            rejoin_interval: Duration::from_secs(60),
             mode: DhtMode::default(),
             announcements_topic: "announcements".to_owned(),
             command_capacity: 100,
@@ -155,6 +161,8 @@ impl Config {
     setters! {
         /// Sets [`network`](Self::network).
         with_network: network: NetworkName,
+        /// Sets [`rejoin_interval`](Self::rejoin_interval).
+        with_rejoin_interval: rejoin_interval: Duration,
         /// Sets [`mode`](Self::mode).
         with_mode: mode: DhtMode,
         /// Sets [`command_capacity`](Self::command_capacity).
@@ -250,6 +258,10 @@ impl Config {
         let month = Duration::from_secs(30 * 24 * 3600);
         if self.reconcile_interval < Duration::from_secs(1) {
             return Err(Error::invalid("reconcile_interval", "must be at least 1 second"));
+        }
+        let rejoin = Duration::from_secs(1)..=Duration::from_secs(3600);
+        if !rejoin.contains(&self.rejoin_interval) {
+            return Err(Error::invalid("rejoin_interval", "must be between 1 second and 1 hour"));
         }
         if !(Duration::from_secs(60)..=month).contains(&self.record_ttl) {
             return Err(Error::invalid("record_ttl", "must be between 1 minute and 30 days"));

@@ -41,7 +41,8 @@ pub enum Event {
         /// Why, where it was not asked for.
         reason: Option<String>,
     },
-    /// A configured bootstrap address could not be reached; the node tries again as long as no peer is left.
+    /// A configured bootstrap address could not be reached. The node tries again until it is
+    /// ([`rejoin_interval`](crate::Config::rejoin_interval)), but not where it is this node's own address.
     BootstrapUnreachable {
         /// The address.
         address: Multiaddr,

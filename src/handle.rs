@@ -207,7 +207,7 @@ impl Handle {
         self.ask_within(timeout, |reply| Command::Announce { topic, data, reply }).await
     }
 
-    /// Dials the configured bootstrap addresses if no peer is known yet, then fills the routing table.
+    /// Dials the configured bootstrap addresses if nobody is connected who can be asked, then fills the routing table.
     /// Answered when the last step is done, with the number of peers in the routing table.
     ///
     /// Cancel safe: dropping the future gives the call up; the routing table is filled all the same.

@@ -40,8 +40,9 @@ const CALL: u64 = KIB;
 /// A query in Kademlia: its own 13 KiB, and the peers that twenty replies of 64 KiB tell of.
 const QUERY: u64 = 4 * MIB;
 
-/// The seats of the routing table: 256 buckets of twenty, and one who waits at each. An address is at most 128 bytes.
-const SEATS: u64 = 256 * 21;
+/// The seats of the routing table: 256 buckets of twenty, and one who waits at each; and as many as are looked for once
+/// they have left. An address is at most 128 bytes.
+const SEATS: u64 = 256 * 21 + 20;
 const ADDRESS: u64 = KIB / 4;
 
 /// What one connection takes beside its window, if the peer reads nothing and asks for everything: 256 announcements
@@ -102,7 +103,7 @@ impl Config {
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 28,672) × ½ KiB |
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
     /// | `queries` | `running_queries` × 4 MiB |
-    /// | `routing` | 5,376 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
+    /// | `routing` | 5,396 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
     /// | `connections` | `connections` × (`receive_window` + 16 MiB) + 2 × `pending_connections` × ¼ MiB |
     ///
     /// 96 KiB is for the manifest that grows most when it is read; one that is full of text takes some 6 KiB.

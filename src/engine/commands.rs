@@ -8,7 +8,6 @@ use super::{
     Action, Deadline, Engine, Now, Operation,
     calls::{Call, GetRecord, Since},
     own::Change,
-    peers::Reach,
     publish::Stage,
     queries::{Replies, Waiter},
     read::{Goal, Progress, Read},
@@ -287,9 +286,7 @@ impl Engine {
     }
 
     fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
-        if self.peers.reach() == Reach::Isolated {
-            self.dial_bootstrap();
-        }
+        self.dial_bootstrap_if_alone();
         let since = self.since(&begin);
         self.queries.bootstrap(begin.ticket);
         let operation = Operation::Bootstrap { reply };

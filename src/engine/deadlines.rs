@@ -8,7 +8,7 @@ use super::{
     Engine, Now,
     wheel::{self, Expiry},
 };
-use crate::{PackageName, command::Ticket};
+use crate::{Entropy, PackageName, command::Ticket};
 
 /// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
 /// served: this frees memory.
@@ -27,7 +27,7 @@ pub(super) enum Deadline {
     /// This peer's introduction, if it has not come by now, is waited for no longer.
     /// Boxed, like the name above: nearly all deadlines are calls', and those are to be small.
     Introduction(Box<PeerId>),
-    /// The bootstrap addresses are to be dialed again.
+    /// Those who have left are to be dialed again.
     Rejoin,
     /// Connections with this peer are refused no longer.
     Pardon(Box<PeerId>),
@@ -108,19 +108,17 @@ impl Engine {
             Deadline::Call(ticket) => self.time_out(now, ticket),
             Deadline::Renew(name) => self.renew(now, *name),
             Deadline::Replicate => self.replicate(now),
-            Deadline::Introduction(peer) => self.peers.stop_waiting_for(&peer),
+            Deadline::Introduction(peer) => {
+                self.peers.stop_waiting_for(&peer);
+                self.rejoin_later(now);
+            }
             Deadline::Pardon(peer) => self.pardon(&peer),
             Deadline::Restore => self.restore_listed(now),
             Deadline::Reconcile => self.reconcile_in_turn(now),
             Deadline::Greet(peer) => self.greet_again(now, *peer),
             Deadline::Session => self.session_timed_out(now),
             Deadline::Search(ticket) => self.end_search(ticket),
-            Deadline::Rejoin => {
-                self.rejoin.timer = None;
-                if !self.closed && self.peers.len() == 0 && !self.peers.is_dialing() {
-                    self.dial_bootstrap();
-                }
-            }
+            Deadline::Rejoin => self.rejoin(now),
             Deadline::Sweep => {
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
@@ -140,11 +138,15 @@ impl Engine {
         self.wheel.next_deadline()
     }
 
-    /// Up to a tenth more or less, so that nodes that started together do not go on in step.
     pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
-        let mut byte = [0];
-        self.entropy.fill(&mut byte);
-        let [byte] = byte;
-        duration.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+        jitter(duration, &mut *self.entropy)
     }
+}
+
+/// Up to a tenth more or less, so that nodes that started together do not go on in step.
+pub(super) fn jitter(duration: Duration, entropy: &mut dyn Entropy) -> Duration {
+    let mut byte = [0];
+    entropy.fill(&mut byte);
+    let [byte] = byte;
+    duration.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
 }

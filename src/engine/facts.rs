@@ -55,6 +55,7 @@ impl Engine {
                 self.counters.peers.connected += 1;
                 self.reputations.retell(&peer, true);
                 self.neighbours.connected(peer);
+                self.rejoining.connected(now.mono, peer);
                 if direction == Direction::Outbound {
                     self.greet(now, peer);
                 }
@@ -62,18 +63,21 @@ impl Engine {
                 if self.peers.is_routable(&peer) {
                     self.reached(now);
                 }
+                self.rejoin_later(now);
             }
+            Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
                 let awaited = self.peers.disconnected(&peer);
                 self.counters.peers.disconnected += 1;
                 self.introduction_over(awaited);
                 self.neighbour_lost(now, &peer);
                 self.events.push_back(Event::Disconnected { peer, reason });
-                self.rejoin_later(now);
+                self.left(now, peer);
             }
             Fact::Introduced { peer, agent } => {
                 let awaited = self.peers.introduced(&peer, agent);
                 self.introduction_over(awaited);
+                self.rejoin_later(now);
             }
             // It introduced itself before it was told to go: it is taken out of the routing table again.
             Fact::Routable { peer } if self.is_blocked(&peer) => {
@@ -86,7 +90,10 @@ impl Engine {
                     self.reached(now);
                 }
             }
-            Fact::Unroutable { peer } => self.peers.unroutable(&peer),
+            Fact::Unroutable { peer } => {
+                self.peers.unroutable(&peer);
+                self.rejoin_later(now);
+            }
             Fact::Unreachable { peer } => {
                 // Of others, all that is known is what peers say: that they could be found there.
                 if self.peers.is_routable(&peer) {
@@ -94,13 +101,7 @@ impl Engine {
                 }
             }
             Fact::Dialed { ticket, failure } => self.dialed(ticket, failure),
-            Fact::BootstrapDialed { address, failure } => {
-                self.peers.dial_ended();
-                if let Some(reason) = failure {
-                    self.events.push_back(Event::BootstrapUnreachable { address, reason });
-                    self.rejoin_later(now);
-                }
-            }
+            Fact::BootstrapDialed { address, end } => self.bootstrap_dialed(now, address, end),
             Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
@@ -155,28 +156,9 @@ impl Engine {
 
     /// Somebody can be asked who could not be a moment ago: what waited for that begins anew.
     fn reached(&mut self, now: Now) {
-        self.rejoin.backoff.reset();
+        self.rejoin_later(now);
         self.replication.backoff.reset();
         self.replicate_soon(now);
-    }
-
-    pub(super) fn dial_bootstrap(&mut self) {
-        for address in self.ranked_bootstrap() {
-            self.peers.dial_started();
-            self.actions.push_back(Action::DialBootstrap { address });
-        }
-    }
-
-    /// Dials the bootstrap addresses again after a pause, if nobody is left and nothing is under way.
-    fn rejoin_later(&mut self, now: Now) {
-        let idle = self.peers.len() == 0 && !self.peers.is_dialing();
-        if self.closed || !idle || self.rejoin.timer.is_some() || self.config.bootstrap.is_empty() {
-            return;
-        }
-        let pause = self.rejoin.backoff.pause();
-        let pause = self.jitter(pause);
-        let deadline = now.mono.saturating_add(pause);
-        self.rejoin.timer = Some((self.wheel.insert(deadline, Deadline::Rejoin), deadline));
     }
 
     fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {

@@ -78,6 +78,11 @@ pub(crate) enum Action {
     DialBootstrap {
         address: Multiaddr,
     },
+    /// Dial a peer that has left. What becomes of it is told by whether a connection stands.
+    Redial {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
     /// Ask a connected peer something. The answer, or that there is none, is reported under this name.
     Ask {
         question: QuestionId,
@@ -125,6 +130,12 @@ pub(crate) enum Fact {
         address: Multiaddr,
         direction: Direction,
     },
+    /// A peer of the routing table has gone, and can be found here if it comes back. Told before
+    /// [`Disconnected`](Self::Disconnected).
+    Leaving {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
     /// The last connection with a peer has ended.
     Disconnected {
         peer: PeerId,
@@ -152,10 +163,11 @@ pub(crate) enum Fact {
         ticket: Ticket,
         failure: Option<String>,
     },
-    /// A dial to a bootstrap address has ended.
+    /// A dial to a bootstrap address has ended: with the peer that is there, which may be this node itself, or with
+    /// the reason why none is.
     BootstrapDialed {
         address: Multiaddr,
-        failure: Option<String>,
+        end: Result<PeerId, String>,
     },
     /// A lookup was answered with a copy of the record, by a peer or by this node's own store.
     Copy {

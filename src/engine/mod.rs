@@ -28,6 +28,7 @@
 //! | `catalogue/` | the newest head of every package heard of, and which of them stay |
 //! | `listing.rs` | how heads come into the catalogue |
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
+//! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
 //! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
@@ -82,6 +83,7 @@ mod read;
 mod recent;
 pub(crate) mod reconcile;
 mod reconciling;
+mod rejoining;
 mod reputation;
 mod resuming;
 mod searching;
@@ -124,6 +126,7 @@ use queries::{Queries, Repair, Task};
 use questions::Questions;
 use recent::Recent;
 use reconciling::{Listing, Running};
+use rejoining::Rejoining;
 use reputation::{Blocked, Reputations};
 use searching::Searches;
 use signer::Signer;
@@ -141,9 +144,6 @@ const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Pauses before own records that no connected peer took are put again.
 const REPLICATION: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));
-
-/// Pauses before the bootstrap addresses are dialed again.
-const REJOIN: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// How many records of others are put again at one sweep, at the most: 16,384 of them take an hour.
 const REPLICATION_BUDGET: usize = 137;
@@ -220,7 +220,7 @@ pub(crate) struct Engine {
     addresses: Vec<Multiaddr>,
 
     replication: Retry,
-    rejoin: Retry,
+    rejoining: Rejoining,
     next_ticket: u64,
     /// What this engine counts itself. The rest is counted where it happens.
     counters: Counters,
@@ -298,7 +298,7 @@ impl Engine {
             equivocations: Equivocations::default(),
             addresses: Vec::new(),
             replication: Retry { backoff: REPLICATION, timer: None },
-            rejoin: Retry { backoff: REJOIN, timer: None },
+            rejoining: Rejoining::new(local, &config, reputation::named),
             next_ticket: FIRST_INTERNAL_TICKET,
             counters: Counters::default(),
             started: Duration::ZERO,

@@ -45,6 +45,17 @@ pub(crate) enum Reach {
     Isolated,
 }
 
+/// Whether somebody is connected who can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// So many peers of the routing table.
+    Members(usize),
+    /// A dial or an introduction is under way.
+    Expected,
+    /// The routing table may still name peers, but none of them is here.
+    Nobody,
+}
+
 #[derive(Debug)]
 struct Connection {
     shown: ConnectedPeer,
@@ -83,13 +94,28 @@ impl Peers {
     pub(crate) fn reach(&self) -> Reach {
         if !self.routable.is_empty() {
             Reach::Joined
-        } else if self.dialing > 0
-            || self.connected.values().any(|peer| peer.introduction != Introduction::Over)
-        {
+        } else if self.is_expecting() {
             Reach::Joining
         } else {
             Reach::Isolated
         }
+    }
+
+    /// Who is here. Unlike [`reach`](Self::reach) it does not count those who have left and still have a seat.
+    pub(crate) fn company(&self) -> Company {
+        let members = self.connected.keys().filter(|peer| self.is_routable(peer)).count();
+        if members > 0 {
+            Company::Members(members)
+        } else if self.is_expecting() {
+            Company::Expected
+        } else {
+            Company::Nobody
+        }
+    }
+
+    fn is_expecting(&self) -> bool {
+        self.dialing > 0
+            || self.connected.values().any(|peer| peer.introduction != Introduction::Over)
     }
 
     /// A first connection stands. Its introduction is waited for until the deadline in the wheel.
@@ -162,10 +188,6 @@ impl Peers {
         self.dialing = self.dialing.saturating_sub(1);
     }
 
-    pub(crate) fn is_dialing(&self) -> bool {
-        self.dialing > 0
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.connected.len()
     }
@@ -224,6 +246,17 @@ mod tests {
         peers.routable(peer);
         peers.introduced(&peer, "peerage".to_owned());
         assert_eq!(peers.reach(), Reach::Joined);
+    }
+
+    #[test]
+    fn a_peer_that_has_left_may_be_asked_and_is_no_company() {
+        let mut peers = Peers::default();
+        let peer = connect(&mut peers);
+        assert_eq!(peers.company(), Company::Expected);
+        peers.routable(peer);
+        assert_eq!(peers.company(), Company::Members(1));
+        peers.disconnected(&peer);
+        assert_eq!((peers.reach(), peers.company()), (Reach::Joined, Company::Nobody));
     }
 
     #[test]

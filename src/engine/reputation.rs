@@ -17,6 +17,7 @@ mod remembered;
 mod tests;
 
 pub(super) use blocked::Blocked;
+pub(super) use consequences::named;
 pub(super) use remembered::Reputations;
 
 /// What a node has seen of one peer, and how it stands by that.

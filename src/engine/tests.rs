@@ -41,6 +41,8 @@ mod nearness;
 mod news;
 pub(crate) mod random;
 #[cfg(test)]
+mod rejoining;
+#[cfg(test)]
 mod repairs;
 #[cfg(test)]
 mod restarts;

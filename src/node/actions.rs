@@ -109,6 +109,15 @@ impl Node {
                 };
                 self.dial(options, DialFor::Bootstrap(address))
             }
+            Action::Redial { peer, addresses } => {
+                // Kademlia may know of others by now.
+                let options = DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(addresses)
+                    .extend_addresses_through_behaviour()
+                    .build();
+                self.dial(options, DialFor::Lost)
+            }
             Action::Ask { question, peer, request } => {
                 let exchange = &mut swarm.behaviour_mut().exchange;
                 // Nobody is dialed for a question: there are others to ask.
@@ -167,14 +176,27 @@ impl Node {
     }
 
     fn dial(&mut self, options: DialOpts, purpose: DialFor) -> Option<Fact> {
-        let connection = options.connection_id();
-        match self.swarm.dial(options) {
-            Ok(()) => {
+        let (connection, peer) = (options.connection_id(), options.get_peer_id());
+        match (self.swarm.dial(options), peer) {
+            (Ok(()), _) => {
                 self.wiring.dialing(connection, purpose);
                 None
             }
-            Err(DialError::DialPeerConditionFalse(_)) => Some(purpose.succeeded()),
-            Err(error) => Some(purpose.failed(reason(&error))),
+            (Err(DialError::DialPeerConditionFalse(_)), Some(peer)) => purpose.succeeded(peer),
+            (Err(error), peer) => {
+                let found = self.found(peer, &error);
+                purpose.failed(&error, found)
+            }
+        }
+    }
+
+    /// Who is at an address, although a dial has made no new connection with it.
+    pub(super) fn found(&self, peer: Option<PeerId>, error: &DialError) -> Option<PeerId> {
+        match error {
+            DialError::LocalPeerId { .. } => Some(*self.swarm.local_peer_id()),
+            // Where a peer may have no further connection, it has one.
+            DialError::Denied { .. } => peer.filter(|peer| self.swarm.is_connected(peer)),
+            _ => None,
         }
     }
 }

@@ -45,20 +45,29 @@ pub(super) struct Wiring {
 pub(super) enum DialFor {
     Caller(Ticket),
     Bootstrap(Multiaddr),
+    /// To see whether a peer that has left is back.
+    Lost,
 }
 
 impl DialFor {
-    pub(super) fn succeeded(self) -> Fact {
+    /// The dial has led to this peer.
+    pub(super) fn succeeded(self, peer: PeerId) -> Option<Fact> {
         match self {
-            Self::Caller(ticket) => Fact::Dialed { ticket, failure: None },
-            Self::Bootstrap(address) => Fact::BootstrapDialed { address, failure: None },
+            Self::Caller(ticket) => Some(Fact::Dialed { ticket, failure: None }),
+            Self::Bootstrap(address) => Some(Fact::BootstrapDialed { address, end: Ok(peer) }),
+            Self::Lost => None,
         }
     }
 
-    pub(super) fn failed(self, reason: String) -> Fact {
+    /// The dial has made no connection. `found` is who is at the address all the same.
+    pub(super) fn failed(self, error: &DialError, found: Option<PeerId>) -> Option<Fact> {
         match self {
-            Self::Caller(ticket) => Fact::Dialed { ticket, failure: Some(reason) },
-            Self::Bootstrap(address) => Fact::BootstrapDialed { address, failure: Some(reason) },
+            Self::Caller(ticket) => Some(Fact::Dialed { ticket, failure: Some(reason(error)) }),
+            Self::Bootstrap(address) => {
+                let end = found.ok_or_else(|| reason(error));
+                Some(Fact::BootstrapDialed { address, end })
+            }
+            Self::Lost => None,
         }
     }
 }
@@ -156,17 +165,22 @@ impl Node {
                     self.swarm.behaviour_mut().set_application_score(&peer_id, 0.0);
                 }
                 self.wiring.routing.answered(connection_id);
-                if let Some(purpose) = self.wiring.dials.remove(&connection_id) {
-                    self.engine.learn(now, purpose.succeeded());
+                let purpose = self.wiring.dials.remove(&connection_id);
+                if let Some(fact) = purpose.and_then(|purpose| purpose.succeeded(peer_id)) {
+                    self.engine.learn(now, fact);
                 }
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+                self.leaving(now, peer_id);
                 let reason = cause.map(|cause| innermost(&cause));
                 self.engine.learn(now, Fact::Disconnected { peer: peer_id, reason });
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error, .. } => {
                 if let Some(purpose) = self.wiring.dials.remove(&connection_id) {
-                    self.engine.learn(now, purpose.failed(reason(&error)));
+                    let found = self.found(peer_id, &error);
+                    if let Some(fact) = purpose.failed(&error, found) {
+                        self.engine.learn(now, fact);
+                    }
                 } else if let (Some(peer), DialError::Transport(_)) = (peer_id, &error) {
                     // One of Kademlia's dials. Where others answered in its stead, or this node would not dial, the
                     // peer is not at fault.

@@ -249,6 +249,15 @@ impl Node {
         }
     }
 
+    /// The last connection with a peer has ended. Where it can be found is what a node forgets first: addresses at which
+    /// a dial fails leave the routing table, but for one.
+    pub(super) fn leaving(&mut self, now: Now, peer: PeerId) {
+        let addresses = self.addresses_of(&peer);
+        if !addresses.is_empty() {
+            self.engine.learn(now, Fact::Leaving { peer, addresses });
+        }
+    }
+
     /// Takes a peer out of the routing table.
     pub(super) fn unseat(&mut self, now: Now, peer: &PeerId) {
         self.swarm.behaviour_mut().kad.remove_peer(peer);

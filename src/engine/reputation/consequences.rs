@@ -106,7 +106,7 @@ fn is_service(record: &Record, peer: &PeerId) -> bool {
 }
 
 /// The peer that an address names.
-fn named(address: &Multiaddr) -> Option<PeerId> {
+pub(in crate::engine) fn named(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last() {
         Some(Protocol::P2p(peer)) => Some(peer),
         _ => None,

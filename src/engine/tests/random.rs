@@ -279,15 +279,18 @@ impl Chaos {
             }
             7 => {
                 if let Some(peer) = self.dice.pick(&self.peers) {
-                    self.lab.learn(match self.dice.roll(4) {
+                    let fact = match self.dice.roll(4) {
                         0 => Fact::Introduced { peer, agent: "test".to_owned() },
                         1 => Fact::Routable { peer },
                         2 => Fact::Unroutable { peer },
                         _ => {
                             self.peers.retain(|other| *other != peer);
+                            let addresses = vec!["/memory/1".parse().unwrap()];
+                            self.lab.learn(Fact::Leaving { peer, addresses });
                             Fact::Disconnected { peer, reason: None }
                         }
-                    });
+                    };
+                    self.lab.learn(fact);
                 }
             }
             8 => {
@@ -321,9 +324,12 @@ impl Chaos {
         }
         if self.bootstrap_dials > 0 {
             self.bootstrap_dials -= 1;
-            let failure = (self.dice.roll(2) == 0).then(|| "refused".to_owned());
+            let end = match self.dice.pick(&self.peers.clone()) {
+                Some(peer) if self.dice.roll(2) == 0 => Ok(peer),
+                _ => Err("refused".to_owned()),
+            };
             let address = "/memory/1".parse().unwrap();
-            self.lab.learn(Fact::BootstrapDialed { address, failure });
+            self.lab.learn(Fact::BootstrapDialed { address, end });
         }
     }
 
@@ -373,6 +379,7 @@ impl Chaos {
                     self.heard_question(question, peer, request);
                 }
                 Action::Answer { .. }
+                | Action::Redial { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
                 | Action::Disconnect { .. }
@@ -437,7 +444,7 @@ impl Chaos {
             + engine.neighbours.iter().filter(|(_, neighbour)| neighbour.doubt.is_some()).count()
             + engine.renewals.len()
             + usize::from(engine.replication.timer.is_some())
-            + usize::from(engine.rejoin.timer.is_some())
+            + usize::from(engine.rejoining.is_waiting())
             + engine.peers.len()
             + engine.blocked.len()
             + engine.calls.len();

@@ -1,0 +1,295 @@
+//! Who is dialed again: bootstrap addresses behind which nobody is connected, and peers of the neighbourhood that have
+//! left.
+//!
+//! A node that has peers still dials those that it has lost. A bootstrap node that has started anew knows nobody, and
+//! whoever joins through it would be in another network; and the two parts of a network that was cut find each other
+//! only if somebody looks for the others.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use libp2p::{Multiaddr, PeerId};
+
+use super::{
+    Action, Deadline, Engine, Now,
+    deadlines::{Backoff, jitter},
+    peers::Company,
+    wheel,
+};
+use crate::{Config, Entropy, Event};
+
+mod lost;
+mod pauses;
+
+use lost::Lost;
+use pauses::Pauses;
+
+/// As many peers that have left as Kademlia keeps in a bucket. The ones closest to this node stay.
+pub(super) const MOST_LOST: usize = 20;
+
+/// Pauses while there is nobody to ask, unless others are set to be shorter.
+const ALONE_FIRST: Duration = Duration::from_secs(1);
+const ALONE_LONGEST: Duration = Duration::from_secs(60);
+
+/// Who is dialed again, and when.
+#[derive(Debug)]
+pub(super) struct Rejoining {
+    contacts: BTreeMap<Multiaddr, Contact>,
+    lost: Lost,
+    pauses: Pauses,
+    membership: Membership,
+    alone: Backoff,
+    /// The timer that is set, and when it falls due.
+    timer: Option<(wheel::Key, Duration)>,
+}
+
+/// How far this node has joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Membership {
+    /// Somebody can be asked, since then.
+    Joined { since: Duration },
+    /// That is being decided.
+    Joining,
+    /// There is nobody to ask. All who are away are dialed at this time.
+    Alone { due: Duration },
+}
+
+/// A bootstrap address, with what is known of whoever is behind it.
+#[derive(Debug)]
+struct Contact {
+    /// Who is behind the address: named by it, or whoever has answered last.
+    peer: Option<PeerId>,
+    pauses: Pauses,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not connected. Dialed at this time.
+    Away {
+        due: Duration,
+    },
+    Dialing,
+    /// Connected since then.
+    Here {
+        since: Duration,
+    },
+    /// This node's own address.
+    Itself,
+}
+
+impl Rejoining {
+    pub(super) fn new(
+        local: PeerId,
+        config: &Config,
+        named: impl Fn(&Multiaddr) -> Option<PeerId>,
+    ) -> Self {
+        let interval = config.rejoin_interval;
+        let pauses = Pauses::new(interval);
+        let state = State::Away { due: Duration::ZERO };
+        let contact = |address: &Multiaddr| Contact { peer: named(address), pauses, state };
+        let contacts = config.bootstrap.iter();
+        Self {
+            contacts: contacts.map(|address| (address.clone(), contact(address))).collect(),
+            lost: Lost::new(local, pauses),
+            pauses,
+            membership: Membership::Joining,
+            alone: Backoff::new(ALONE_FIRST.min(interval), ALONE_LONGEST.min(interval)),
+            timer: None,
+        }
+    }
+
+    /// Whether the timer is set.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.timer.is_some()
+    }
+
+    fn of(&mut self, peer: PeerId) -> impl Iterator<Item = &mut Contact> {
+        self.contacts.values_mut().filter(move |contact| contact.peer == Some(peer))
+    }
+
+    /// A first connection stands with a peer, whoever has dialed.
+    pub(super) fn connected(&mut self, now: Duration, peer: PeerId) {
+        self.lost.connected(now, &peer);
+        for contact in self.of(peer) {
+            // What has been dialed is known when the dial ends.
+            if let State::Away { .. } = contact.state {
+                contact.state = State::Here { since: now };
+            }
+        }
+    }
+
+    /// Marks an address as being dialed, if nobody is connected behind it and it is due by this time.
+    fn begin(&mut self, address: &Multiaddr, by: Duration) -> bool {
+        let Some(contact) = self.contacts.get_mut(address) else { return false };
+        let is_due = matches!(contact.state, State::Away { due } if due <= by);
+        if is_due {
+            contact.state = State::Dialing;
+        }
+        is_due
+    }
+
+    /// Takes note of who is here. Once there is nobody, all who are away are dialed after a pause.
+    fn look_around(&mut self, now: Duration, company: Company, entropy: &mut dyn Entropy) {
+        let before = self.membership;
+        if let Membership::Joined { since } = before
+            && !matches!(company, Company::Members(_))
+            && self.pauses.has_lasted(now, since)
+        {
+            self.alone.reset();
+        }
+        self.membership = match (company, before) {
+            (Company::Members(_), Membership::Joined { .. })
+            | (Company::Nobody, Membership::Alone { .. }) => before,
+            (Company::Members(_), _) => Membership::Joined { since: now },
+            (Company::Expected, _) => Membership::Joining,
+            (Company::Nobody, _) => {
+                let pause = jitter(self.alone.pause(), entropy);
+                Membership::Alone { due: now.saturating_add(pause) }
+            }
+        };
+    }
+
+    /// When somebody is to be dialed.
+    fn due(&self) -> Option<Duration> {
+        let away = self.contacts.values().filter_map(|contact| match contact.state {
+            State::Away { due } => Some(due),
+            State::Dialing | State::Here { .. } | State::Itself => None,
+        });
+        let first = away.chain(self.lost.due()).min()?;
+        match self.membership {
+            Membership::Alone { due } => Some(due.min(first)),
+            Membership::Joined { .. } | Membership::Joining => Some(first),
+        }
+    }
+}
+
+impl Engine {
+    /// Dials every bootstrap address behind which nobody is connected.
+    pub(super) fn dial_bootstrap(&mut self) {
+        self.dial_contacts(Duration::MAX);
+    }
+
+    /// The same, for a caller who wants to join, if nobody is here.
+    pub(super) fn dial_bootstrap_if_alone(&mut self) {
+        if self.peers.company() == Company::Nobody {
+            self.dial_bootstrap();
+        }
+    }
+
+    fn dial_contacts(&mut self, by: Duration) {
+        for address in self.ranked_bootstrap() {
+            if self.rejoining.begin(&address, by) {
+                self.peers.dial_started();
+                self.actions.push_back(Action::DialBootstrap { address });
+            }
+        }
+    }
+
+    /// The timer has fallen due.
+    pub(super) fn rejoin(&mut self, now: Now) {
+        self.rejoining.timer = None;
+        if self.closed {
+            return;
+        }
+        let is_alone = match self.rejoining.membership {
+            Membership::Alone { due } => due <= now.mono,
+            Membership::Joined { .. } | Membership::Joining => false,
+        };
+        if is_alone {
+            self.rejoining.membership = Membership::Joining;
+        }
+        self.dial_contacts(if is_alone { Duration::MAX } else { now.mono });
+        let members = self.members();
+        let entropy = &mut *self.entropy;
+        for (peer, addresses) in self.rejoining.lost.take_due(now.mono, is_alone, members, entropy)
+        {
+            if !self.is_blocked(&peer) {
+                self.actions.push_back(Action::Redial { peer, addresses });
+            }
+        }
+        self.rejoin_later(now);
+    }
+
+    /// Sets the timer anew. To be called when somebody has come or gone, or a dial has ended.
+    pub(super) fn rejoin_later(&mut self, now: Now) {
+        if self.closed {
+            return;
+        }
+        let company = self.peers.company();
+        self.rejoining.look_around(now.mono, company, &mut *self.entropy);
+        let due = self.rejoining.due();
+        if self.rejoining.timer.map(|(_, set)| set) == due {
+            return;
+        }
+        if let Some((timer, _)) = self.rejoining.timer.take() {
+            self.wheel.cancel(timer);
+        }
+        self.rejoining.timer = due.map(|due| (self.wheel.insert(due, Deadline::Rejoin), due));
+    }
+
+    /// How many can be asked.
+    fn members(&self) -> usize {
+        match self.peers.company() {
+            Company::Members(members) => members,
+            Company::Expected | Company::Nobody => 0,
+        }
+    }
+
+    /// A peer of the routing table is about to be gone. It is looked for at these addresses.
+    pub(super) fn leaving(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let is_contact = self.rejoining.of(peer).next().is_some();
+        if self.closed || is_contact || addresses.is_empty() || self.is_blocked(&peer) {
+            return;
+        }
+        let members = self.members();
+        self.rejoining.lost.left(now.mono, peer, addresses, members, &mut *self.entropy);
+    }
+
+    /// The last connection with a peer has ended.
+    pub(super) fn left(&mut self, now: Now, peer: PeerId) {
+        let members = self.members();
+        let entropy = &mut *self.entropy;
+        for contact in self.rejoining.of(peer) {
+            if let State::Here { since } = contact.state {
+                contact.pauses.ended(now.mono, since);
+                let due = contact.pauses.next(now.mono, members, entropy);
+                contact.state = State::Away { due };
+            }
+        }
+        self.rejoin_later(now);
+    }
+
+    /// A dial to a bootstrap address has ended: with the peer that is there, or with the reason why none is.
+    pub(super) fn bootstrap_dialed(
+        &mut self,
+        now: Now,
+        address: Multiaddr,
+        end: Result<PeerId, String>,
+    ) {
+        self.peers.dial_ended();
+        let members = self.members();
+        let mut failure = end.as_ref().err().cloned();
+        if let Some(contact) = self.rejoining.contacts.get_mut(&address) {
+            contact.peer = end.ok().or(contact.peer);
+            let is_here = contact.peer.is_some_and(|peer| self.peers.is_connected(&peer));
+            if contact.peer == Some(self.local) {
+                contact.state = State::Itself;
+                failure = Some("is this node itself".to_owned());
+            } else if is_here {
+                contact.state = State::Here { since: now.mono };
+            } else {
+                // How long the pauses are while nobody is there is another matter.
+                if members == 0 {
+                    contact.pauses.reset();
+                }
+                let due = contact.pauses.next(now.mono, members, &mut *self.entropy);
+                contact.state = State::Away { due };
+            }
+        }
+        if let Some(reason) = failure {
+            self.events.push_back(Event::BootstrapUnreachable { address, reason });
+        }
+        self.rejoin_later(now);
+    }
+}
