@@ -66,8 +66,12 @@ struct Node {
 
 impl Node {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_at("/ip4/127.0.0.1/tcp/0", arguments)
+    }
+
+    fn start_at(address: &str, arguments: &[&str]) -> Self {
         let mut process = Command::new(executable())
-            .args(["--json", "--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args(["--json", "--listen", address])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -217,6 +221,51 @@ fn two_processes_find_each_others_packages() {
     assert!(bob.end().success());
     assert_eq!(alice.await_event("disconnected")["peer"], json!(bob_id));
     assert!(alice.end().success(), "the end of its input ends a node as well");
+}
+
+/// The four have each other, and would have no need of it.
+#[test]
+fn a_bootstrap_node_that_is_killed_and_starts_anew_is_in_the_same_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("bootstrap.key");
+    let identity = ["--key", key.to_str().unwrap()];
+    let mut bootstrap = Node::start(&identity);
+    let (id, address) = started_and_listening(&mut bootstrap);
+    let (place, _) = address.split_once("/p2p/").unwrap();
+    let mut owners = Vec::new();
+    for number in 0..4 {
+        let arguments = ["--bootstrap", &address, "--rejoin-interval", "2s"];
+        let mut node = Node::start(&arguments);
+        let owner = started_and_listening(&mut node).0;
+        node.ask(json!({"id": 1, "op": "bootstrap"}));
+        let manifest = json!({"name": format!("of-{number}"), "version": "1.0.0"});
+        node.ask(json!({"id": 2, "op": "register", "manifest": manifest}));
+        owners.push((node, owner));
+    }
+    let is_it = |line: &Value, event: &str| line["event"] == event && line["peer"] == json!(id);
+    for (node, _) in &mut owners {
+        node.await_line("the bootstrap node", |line| is_it(line, "connected"));
+    }
+    bootstrap.process.kill().unwrap();
+    drop(bootstrap);
+    for (node, _) in &mut owners {
+        node.await_line("its end", |line| is_it(line, "disconnected"));
+        node.await_event("bootstrap_unreachable");
+    }
+
+    let mut bootstrap = Node::start_at(place, &identity);
+    assert_eq!(started_and_listening(&mut bootstrap), (id.clone(), address.clone()));
+    for (node, _) in &mut owners {
+        node.await_line("the bootstrap node again", |line| is_it(line, "connected"));
+    }
+    let mut newcomer = Node::start(&["--bootstrap", &address]);
+    started_and_listening(&mut newcomer);
+    newcomer.ask(json!({"id": 0, "op": "bootstrap"}));
+    for (number, (_, owner)) in owners.iter().enumerate() {
+        let package = format!("{owner}/of-{number}");
+        let found = newcomer.ask(json!({"id": number + 1, "op": "get", "package": package}));
+        assert_eq!(found["owner"], json!(owner));
+    }
 }
 
 #[test]

@@ -18,9 +18,11 @@ use std::{
     io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, ValueEnum};
+use humantime_serde::re::humantime::parse_duration;
 use peerage::{Config, DhtMode, Multiaddr, NetworkName, Node, identity::Keypair};
 use tracing_subscriber::EnvFilter;
 
@@ -50,6 +52,10 @@ struct Options {
     /// A peer to dial at the start; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     bootstrap: Vec<Multiaddr>,
+
+    /// How long to leave a peer alone that has left, before it is dialed again [default: 1min]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    rejoin_interval: Option<Duration>,
 
     /// The network to belong to; networks never mix
     #[arg(long, value_name = "NAME", default_value_t = NetworkName::default())]
@@ -132,10 +138,13 @@ fn identity(options: &Options) -> Result<Keypair, key::KeyError> {
 
 fn config(options: Options) -> Config {
     let mode = if options.client { DhtMode::Client } else { DhtMode::Server };
-    let config = Config::new()
+    let mut config = Config::new()
         .with_network(options.network)
         .with_bootstrap(options.bootstrap)
         .with_mode(mode);
+    if let Some(interval) = options.rejoin_interval {
+        config = config.with_rejoin_interval(interval);
+    }
     if options.listen.is_empty() { config } else { config.with_listen(options.listen) }
 }
 
