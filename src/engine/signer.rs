@@ -11,6 +11,10 @@ use crate::{
     },
 };
 
+/// The latest time that becomes a sequence, in Unix seconds: some 35,000 years from now. A clock that shows nonsense
+/// uses up no epoch.
+const LATEST_TIME: u64 = 1 << 40;
+
 /// Who signs, for whom and how long, and at which time.
 #[derive(Debug)]
 pub(super) struct Signer<'a> {
@@ -73,21 +77,27 @@ impl Signer<'_> {
         rank.withdrawn && self.authority.epoch() <= rank.epoch
     }
 
-    /// The revision after this one. The owner goes on in the next epoch where one is used up, lest anybody who got hold
-    /// of the last sequence could lock it out.
+    /// The revision after this one: the time, or one more where the time is not above what was seen. By counting alone, a
+    /// node that starts again with nobody to ask would count from one and sign sequences for the second time.
+    ///
+    /// The owner goes on in the next epoch where one is used up, lest anybody who got hold of the last sequence could
+    /// lock it out.
     pub(super) fn revision_after(&self, seen: Revision) -> Result<Revision> {
         let epoch = match self.authority {
             // Lest a publisher who has been replaced outbids what the owner itself signs.
             Authority::Owner { epoch } => self.floor.max(*epoch),
             Authority::Delegate(delegation) => delegation.epoch(),
         };
+        let by_time = self.unix.clamp(1, LATEST_TIME);
         if seen.epoch < epoch {
-            return Ok(Revision::new(epoch, 1));
+            return Ok(Revision::new(epoch, by_time));
         }
-        seen.next().or_else(|used_up| match self.authority {
+        let next =
+            seen.next().map(|next| Revision { sequence: next.sequence.max(by_time), ..next });
+        next.or_else(|used_up| match self.authority {
             Authority::Owner { .. } => {
                 let epoch = seen.epoch.checked_add(1).ok_or(used_up)?;
-                Ok(Revision::new(epoch, 1))
+                Ok(Revision::new(epoch, by_time))
             }
             Authority::Delegate(_) => Err(Error::Conflict {
                 reason: format!(

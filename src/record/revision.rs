@@ -11,7 +11,8 @@ pub const MAX_LIFETIME_SECS: u64 = 30 * 24 * 60 * 60;
 
 /// Which of an owner's records on a package is the newer one: the epoch decides, then the sequence.
 ///
-/// The sequence counts records. The epoch is raised when keys are rotated, so that whoever holds an
+/// The sequence rises from record to record: a node signs the Unix time in seconds, or one more than the highest
+/// sequence that it has seen, whichever is more. The epoch is raised when keys are rotated, so that whoever holds an
 /// old publisher key cannot outbid the owner by a high sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision {

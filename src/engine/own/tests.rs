@@ -54,6 +54,45 @@ fn versions(package: &OwnPackage) -> Vec<String> {
     package.releases.iter().map(|entry| entry.version.to_string()).collect()
 }
 
+/// The first head of a life that has nobody to ask, at this time.
+fn alone(owner: &Owner, version: &str, unix: u64) -> Signed<Head> {
+    let signer = Signer { unix, ..owner.signer() };
+    let manifest = Box::new(Manifest::new(name(), version.parse().unwrap()));
+    let (change, seen) = (Change::Register(manifest), Revision::default());
+    let changed = apply(None, None, &change, Standing::Unconfirmed, seen.into(), &signer);
+    changed.unwrap().package.head
+}
+
+#[test]
+fn a_life_that_starts_again_alone_signs_no_sequence_for_the_second_time() {
+    let owner = Owner::new();
+    let first = alone(&owner, "1.0.0", NOW);
+    let second = alone(&owner, "1.1.0", NOW + 1);
+    assert!(second.revision > first.revision);
+    assert!(crate::record::EquivocationProof::new(&first, &second).is_err());
+}
+
+#[test]
+fn a_sequence_is_the_time_or_one_more_than_what_was_seen_whichever_is_more() {
+    let owner = Owner::new();
+    let after = |unix: u64, epoch: u32, sequence: u64| {
+        let signer = Signer { unix, ..owner.signer() };
+        let Revision { epoch, sequence } =
+            signer.revision_after(Revision::new(epoch, sequence)).unwrap();
+        (epoch, sequence)
+    };
+    assert_eq!(after(NOW, 0, 7), (0, NOW));
+    // Several in one second, and a clock that was set back.
+    assert_eq!(after(NOW, 0, NOW), (0, NOW + 1));
+    assert_eq!(after(NOW - 1_000_000, 0, NOW), (0, NOW + 1));
+    // A clock that shows nothing, or nonsense, takes no sequence away from the owner.
+    assert_eq!(after(0, 0, 0), (0, 1));
+    let (_, sequence) = after(u64::MAX, 0, NOW);
+    assert!(sequence < u64::MAX / 1_000_000, "{sequence}");
+    // A used up epoch is followed by the time as well, so that no life repeats it.
+    assert_eq!(after(NOW, 0, u64::MAX), (1, NOW));
+}
+
 #[test]
 fn what_an_earlier_life_published_stays_though_this_one_counted_as_far_before_it_could_ask() {
     let owner = Owner::new();
@@ -75,6 +114,7 @@ fn a_withdrawal_in_an_earlier_life_is_not_undone_by_a_head_of_the_same_sequence(
     let owner = Owner::new();
     let earlier = owner.register(None, "1.0.0");
     let withdrawn = owner.apply(Some(&earlier), None, &Change::Unregister { name: name() });
+    // Alone within the same two seconds.
     let own = owner.register(Some(&owner.register(None, "2.0.0")), "3.0.0");
     assert_eq!(own.head.revision, withdrawn.head.revision);
     let renewed = owner.apply(Some(&own), Some(&withdrawn), &Change::Renew { name: name() });

@@ -135,13 +135,13 @@ fn a_change_goes_on_from_the_newest_head_that_peers_hold_whichever_answers_first
     lab.learn(Fact::Routable { peer: PeerId::random() });
     let receipt = lab.register("tool");
     let [query] = lab.lookups()[..] else { panic!("one lookup") };
-    for sequence in [3, 5, 4] {
+    for sequence in [3, 5, 4].map(|more| UNIX + more) {
         let head = lab.earlier(sequence);
         lab.learn(copy(query, &head));
     }
     lab.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(3) });
     lab.serve(1);
-    assert_eq!(answer(receipt).unwrap().unwrap().sequence, 6);
+    assert_eq!(answer(receipt).unwrap().unwrap().sequence, UNIX + 6);
 }
 
 #[test]

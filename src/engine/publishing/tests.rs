@@ -146,12 +146,13 @@ fn what_nobody_stored_is_recalled_before_it_is_put_again() {
 
     played.pass(Duration::from_secs(31));
     let query = played.lookups()[0];
-    let bytes = played.earlier(7, &["0.9.0"]);
+    let later = played.now.unix + 7;
+    let bytes = played.earlier(later, &["0.9.0"]);
     played.learn(Fact::Copy { query, from: Some(PeerId::random()), bytes });
     played.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(1) });
 
     let heads = played.heads_put(1);
-    assert_eq!(heads[0].revision, Revision::new(0, 8));
+    assert_eq!(heads[0].revision, Revision::new(0, later + 1));
     assert_eq!(played.engine.own["tool"].head, heads[0]);
 }
 
@@ -162,20 +163,21 @@ fn a_change_goes_on_from_the_newest_copy_whichever_came_first() {
         played.learn(routable());
         let mut answer = played.register(manifest("tool", "2.0.0"));
         let query = played.lookups()[0];
+        let later = played.now.unix;
         for sequence in order {
             let versions = if sequence == 5 { &["1.1.0", "1.0.0"][..] } else { &["1.0.0"] };
-            let bytes = played.earlier(sequence, versions);
+            let bytes = played.earlier(later + sequence, versions);
             played.learn(Fact::Copy { query, from: Some(PeerId::random()), bytes });
             assert!(answer.try_recv().unwrap().is_none(), "others may know more");
         }
         played.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(2) });
 
         let heads = played.heads_put(2);
-        assert_eq!(heads[0].revision, Revision::new(0, 6));
+        assert_eq!(heads[0].revision, Revision::new(0, later + 6));
         let listed = crate::record::ReleaseList::of(&heads[0]).into_releases();
         let versions: Vec<String> = listed.iter().map(|entry| entry.version.to_string()).collect();
         assert_eq!(versions, ["2.0.0", "1.1.0", "1.0.0"]);
-        assert_eq!(answer.try_recv().unwrap().unwrap().unwrap().sequence, 6);
+        assert_eq!(answer.try_recv().unwrap().unwrap().unwrap().sequence, later + 6);
     }
 }
 

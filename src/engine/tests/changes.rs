@@ -26,7 +26,7 @@ fn a_change_is_signed_once_and_answered_when_every_put_has_ended() {
         lab.learn(Fact::QueryEnded { query: *query, end });
     }
     let receipt = answer(waiting).unwrap().unwrap();
-    assert_eq!((receipt.sequence, receipt.replicas), (1, 4));
+    assert_eq!((receipt.sequence, receipt.replicas), (UNIX, 4));
     assert!(lab.engine.is_at_rest());
 }
 
@@ -48,7 +48,7 @@ fn a_change_that_is_signed_stands_when_its_time_is_up_or_its_caller_gone() {
         } else {
             lab.advance(Duration::from_secs(30));
             let receipt = answer(waiting).unwrap().unwrap();
-            assert_eq!((receipt.sequence, receipt.replicas), (1, 0));
+            assert_eq!((receipt.sequence, receipt.replicas), (UNIX, 0));
         }
         let (_, package) = lab.get(&PackageId::named(name.parse().unwrap()));
         assert_eq!(answer(package).unwrap().unwrap().source, Source::Own);
@@ -80,7 +80,7 @@ fn whoever_starts_from_a_snapshot_and_has_nobody_to_ask_goes_on_from_what_is_in_
         reply,
     });
     let versions = answer(versions).unwrap().unwrap();
-    assert_eq!((versions.releases.len(), versions.sequence), (41, 41));
+    assert_eq!((versions.releases.len(), versions.sequence), (41, UNIX + 40));
     // What it knows may not be all: whoever appears is asked first.
     after.learn(Fact::Routable { peer: PeerId::random() });
     after.advance(Duration::from_secs(1));

@@ -97,7 +97,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
     let head = signed(&mut lab, "tool", "1.0.0");
     let owner_id = owner().public().to_peer_id();
     assert_eq!((*head.owner(), head.signer()), (owner_id, keypair(1).public().to_peer_id()));
-    assert_eq!(head.revision, Revision::new(4, 1));
+    assert_eq!(head.revision, Revision::new(4, UNIX));
     assert_eq!(head.delegation(), Some(delegation(&keypair(1), 4, MONTH)));
     // It answers for them itself, by either name, and others believe all that it has signed.
     for id in [PackageId::owned(owner_id, head.name.clone()), PackageId::named(head.name.clone())] {
@@ -107,7 +107,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
     }
     let mut reader = Lab::new(Config::new());
     assert_eq!(hear(&mut reader, &head), Verdict::Accept);
-    assert_eq!(told_now(&mut reader, &PackageId::owned(owner_id, head.name.clone())), Some(1));
+    assert_eq!(told_now(&mut reader, &PackageId::owned(owner_id, head.name.clone())), Some(UNIX));
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.own.get(&head.name).cloned();
     let signer = lab.engine.signer(lab.now());
@@ -187,7 +187,7 @@ fn whoever_has_seen_the_new_epoch_refuses_the_old_key() {
     }
     assert_eq!(events(&mut reader), []);
     let id = PackageId::owned(*first.owner(), first.name.clone());
-    assert_eq!(told_now(&mut reader, &id), Some(1), "what was read before is still known");
+    assert_eq!(told_now(&mut reader, &id), Some(UNIX), "what was read before is still known");
 
     // A replica that answers with it has been heard, and does not decide.
     let (_, waiting) = reader.get(&PackageId::owned(*first.owner(), stolen.name.clone()));
@@ -225,7 +225,7 @@ fn the_next_publisher_goes_on_from_what_the_last_one_left() {
     new.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
     let head = head_of(&new, "tool");
-    assert_eq!(head.revision, Revision::new(2, 1));
+    assert_eq!(head.revision, Revision::new(2, UNIX));
     let versions: Vec<_> =
         ReleaseList::of(&head).releases().iter().map(|entry| entry.version.major).collect();
     assert_eq!(versions, [2, 1, 1]);
@@ -251,7 +251,7 @@ fn what_the_last_publisher_has_registered_is_registered() {
     new.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
     let head = head_of(&new, "tool");
-    assert_eq!(head.revision, Revision::new(2, 1));
+    assert_eq!(head.revision, Revision::new(2, UNIX));
     assert!(ReleaseList::of(&head).releases()[0].is_of(&release));
 }
 
@@ -265,7 +265,7 @@ fn the_last_sequence_of_an_epoch_does_not_lock_the_owner_out() {
     lab.learn(copy(query, &last));
     lab.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
-    assert_eq!(head_of(&lab, "tool").revision, Revision::new(1, 1));
+    assert_eq!(head_of(&lab, "tool").revision, Revision::new(1, UNIX));
 }
 
 #[test]
@@ -290,14 +290,14 @@ fn a_publisher_whose_epoch_is_used_up_is_told_what_the_owner_has_to_do() {
     // The next epoch is the remedy.
     let mut next = publisher(1, 4, MONTH);
     next.engine.store.raise_high_water(&last);
-    assert_eq!(signed(&mut next, "tool", "2.0.0").revision, Revision::new(4, 1));
+    assert_eq!(signed(&mut next, "tool", "2.0.0").revision, Revision::new(4, UNIX));
 }
 
 #[test]
 fn the_owner_revokes_by_an_epoch_of_its_own() {
     let mut by_owner = lab_of(Identity::new(owner(), Authority::Owner { epoch: 5 }), false);
     let head = signed(&mut by_owner, "other", "1.0.0");
-    assert_eq!((head.revision, head.delegation()), (Revision::new(5, 1), None));
+    assert_eq!((head.revision, head.delegation()), (Revision::new(5, UNIX), None));
     let mut reader = Lab::new(Config::new());
     assert_eq!(hear(&mut reader, &head), Verdict::Accept);
     let stolen = signed(&mut publisher(1, 4, MONTH), "tool", "6.6.6");
@@ -347,7 +347,7 @@ fn an_owner_begins_anew_after_whoever_stole_a_publisher_s_key_has_ended_its_pack
     let mut next = publisher(2, 1, MONTH);
     next.engine.store.raise_high_water(&end);
     let head = signed(&mut next, "tool", "1.0.1");
-    assert_eq!((head.revision, head.is_withdrawn()), (Revision::new(1, 1), false));
+    assert_eq!((head.revision, head.is_withdrawn()), (Revision::new(1, UNIX), false));
     assert_eq!(hear(&mut reader, &head), Verdict::Accept);
     assert_eq!(hear(&mut reader, &end), Verdict::Ignore);
 }

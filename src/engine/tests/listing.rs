@@ -189,7 +189,7 @@ fn what_an_earlier_life_has_published_is_listed_until_the_node_publishes_it_agai
     let (_, _receipt) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
     assert_eq!(search(&mut lab, Query::new()), [("mine".to_owned(), Source::Own)]);
     // The copies of others come late.
-    hear(&mut lab, PeerId::random(), &published_by(&keypair, "mine", 9).1);
+    hear(&mut lab, PeerId::random(), &published_by(&keypair, "mine", UNIX + 9).1);
     let own = lab.engine.own[id.name()].head.clone();
     assert!(lists(&lab, &own) && !lists(&lab, &head));
     assert_eq!(lab.engine.catalogue.len(), 1);

@@ -113,11 +113,11 @@ fn what_begins_anew_in_a_higher_epoch_is_stored_where_its_end_is_known() {
 #[test]
 fn the_owner_s_own_key_signs_in_no_epoch_below_the_one_that_it_has_gone_on_to() {
     let mut lab = lab_of(owner().into(), false);
-    assert_eq!(signed(&mut lab, "tool", "1.0.0").revision, Revision::new(0, 1));
+    assert_eq!(signed(&mut lab, "tool", "1.0.0").revision, Revision::new(0, UNIX));
     assert_eq!(hear(&mut lab, &rotated()), Verdict::Accept);
     for (name, version) in [("tool", "1.1.0"), ("third", "1.0.0")] {
         let head = signed(&mut lab, name, version);
-        assert_eq!((head.revision, head.delegation()), (Revision::new(2, 1), None));
+        assert_eq!((head.revision, head.delegation()), (Revision::new(2, UNIX), None));
     }
 }
 
