@@ -18,15 +18,19 @@ use crate::{
 };
 
 impl Node {
-    /// Carries out every action that the engine has decided. What is known at once goes back as a fact.
-    pub(super) fn carry_out(&mut self, now: Now) {
+    /// Carries out every action that the engine has decided. What is known at once goes back as a fact. Tells whether
+    /// there were any.
+    pub(super) fn carry_out(&mut self, now: Now) -> bool {
+        let mut acted = false;
         while let Some(action) = self.engine.next_action() {
             // Behaviours rely on being polled after they were touched.
             self.bell.keep_rung();
+            acted = true;
             if let Some(fact) = self.perform(action) {
                 self.engine.learn(now, fact);
             }
         }
+        acted
     }
 
     fn perform(&mut self, action: Action) -> Option<Fact> {

@@ -293,9 +293,13 @@ impl Node {
                 }
                 // A Swarm never ends; should it do so, there is nothing left to wait for.
                 Poll::Pending | Poll::Ready(None) => {
-                    // A record that is refused makes no event of the Swarm.
+                    // A record that is refused makes no event of the Swarm. What follows from it is carried out in
+                    // this turn, and the Swarm polled once more: nothing else need wake the node.
                     self.engine.learn_stored();
-                    return Turn::Pending;
+                    if !self.carry_out(now) {
+                        return Turn::Pending;
+                    }
+                    *budget -= 1;
                 }
             }
             if self.engine.has_event() {

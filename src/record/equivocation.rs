@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use super::{
     FORMAT, Head, MAX_RECORD_BYTES, NetworkName, Rejected, Revision, Signed,
     codec::{self, Bytes},
+    select::kept,
     signed::Unproven,
 };
 use crate::package::PackageName;
@@ -130,16 +131,17 @@ impl EquivocationProof {
         self.lower.revision
     }
 
-    /// The head that everybody keeps: that of the lower digest.
+    /// The head that everybody keeps: the one that [`select`](super::select) chooses. A tombstone is kept before a live
+    /// head, and otherwise the lower digest decides.
     #[must_use]
     pub fn kept(&self) -> &Signed<Head> {
-        &self.lower
+        kept(&self.lower, &self.higher)
     }
 
-    /// The head that nobody keeps who has seen both.
+    /// The other head, which nobody keeps who has seen both.
     #[must_use]
     pub fn dropped(&self) -> &Signed<Head> {
-        &self.higher
+        if self.kept().digest() == self.lower.digest() { &self.higher } else { &self.lower }
     }
 }
 

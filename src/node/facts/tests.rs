@@ -5,13 +5,20 @@ use std::{
 };
 
 use futures::Stream;
-use libp2p::{identity::Keypair, swarm};
+use libp2p::{
+    identity::Keypair,
+    kad::store::RecordStore as _,
+    swarm,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::{
     Digest, Event, Limits, Manifest,
-    net::transport::{self, TransportConfig},
+    net::{
+        Audience as _,
+        transport::{self, TransportConfig},
+    },
     record::{Head, ReleaseEntry, Revision, Signed, Validity},
 };
 
@@ -226,4 +233,28 @@ fn a_peer_with_a_slow_link_loses_nothing_by_what_others_have_to_say() {
         assert!(score > 0.0, "{score}");
     }
     assert_eq!(all.discovered, 1500);
+}
+
+#[test]
+fn what_follows_from_refused_records_is_done_in_the_poll_that_learns_of_them() {
+    let topic = topic_name(&NetworkName::default(), "announcements");
+    let mut all = Neighbourhood::new(&topic);
+    let attacker = all.raw[0].id();
+    // The first few cost it standing, which gossipsub is told; the last have it blocked.
+    for (records, blocked) in [(2, false), (100, true)] {
+        // As Kademlia does when a peer sends records that nobody can have signed, which makes no event of the Swarm.
+        let store = all.node.swarm.behaviour_mut().kad.store_mut();
+        for number in 0..records {
+            store.hear(attacker);
+            store.put(kad::Record::new(vec![7; 34], vec![number])).unwrap_err();
+            store.fall_silent();
+        }
+        all.node.bell.keep_rung();
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = Pin::new(&mut all.node).poll_next(&mut cx);
+        assert_eq!((polled.is_ready(), all.node.engine.is_blocked(&attacker)), (blocked, blocked));
+        assert!(all.node.engine.next_action().is_none());
+        let refused = all.node.swarm.behaviour().blocked.blocked_peers().contains(&attacker);
+        assert_eq!(refused, blocked);
+    }
 }

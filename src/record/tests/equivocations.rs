@@ -34,6 +34,38 @@ fn two_heads_of_one_revision_are_a_proof_for_anybody_at_any_time() {
     assert_eq!(serde_json::from_str::<EquivocationProof>(&json).unwrap(), proof);
 }
 
+/// A tombstone of this sequence that holds for so many hours.
+fn ending(sequence: u64, hours: u64) -> Signed<Head> {
+    let validity = Validity::starting(NOW, hours * 3600);
+    let revision = Revision::new(0, sequence);
+    let head = Head::withdrawn(main_net(), peer(1), name(), revision, validity, "");
+    Signed::sign(&keypair(1), head).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_proof_keeps_what_selection_keeps_in_either_order(
+        x in 1..8_u64, y in 1..8_u64, x_ends: bool, y_ends: bool,
+    ) {
+        let head = |hours, ends| if ends { ending(5, hours) } else { lasting(5, hours) };
+        let (left, right) = (head(x, x_ends), head(y, y_ends));
+        prop_assume!(left.digest() != right.digest());
+        for (left, right) in [(&left, &right), (&right, &left)] {
+            let (kept, dropped) = match select(left, right) {
+                Selection::Equivocation { keep: Side::Left } => (left, right),
+                Selection::Equivocation { keep: Side::Right } => (right, left),
+                other => panic!("{other:?}"),
+            };
+            let proof = EquivocationProof::new(left, right).unwrap();
+            prop_assert_eq!((proof.kept(), proof.dropped()), (kept, dropped));
+            let read = EquivocationProof::verify(&main_net(), &proof.to_bytes()).unwrap();
+            prop_assert_eq!((read.kept(), read.dropped()), (kept, dropped));
+        }
+    }
+}
+
 #[test]
 fn what_is_no_contradiction_proves_nothing() {
     let other_owner = {
