@@ -19,8 +19,11 @@ macro_rules! setters {
     };
 }
 
+mod gossip;
 mod limits;
 mod memory;
+
+pub(crate) use gossip::Budget;
 
 pub use limits::Limits;
 pub use memory::MemoryCeiling;

@@ -186,6 +186,8 @@ fn an_invalid_value_names_its_field() {
         ("limits.store_records_per_peer", json!(0)),
         ("limits.requests_per_second", json!(0)),
         ("limits.request_burst", json!(0)),
+        ("limits.announcements_per_second", json!(0)),
+        ("limits.announcement_burst", json!(0)),
         ("limits.remembered_sequences", json!(0)),
         ("limits.connections", json!(0)),
         ("limits.connections_per_peer", json!(0)),

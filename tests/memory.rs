@@ -94,6 +94,7 @@ fn small() -> Limits {
         .with_cache_records(200)
         .with_catalogue_packages(200)
         .with_remembered_sequences(400)
+        .with_announcement_burst(8_000)
 }
 
 #[test]

@@ -42,6 +42,15 @@ pub struct Limits {
     /// Requests that one peer may make at once. Beyond, what it puts is refused and what it looks up is not
     /// found; with five times as many outstanding, its connections are closed. Default: 16,000.
     pub request_burst: u32,
+    /// Messages of one author, announcements and those of applications alike, that are believed and relayed in a second,
+    /// over time. Four times as many are heard from one peer, whoever their authors are, and 16 times as many from all
+    /// peers together; one that sends 32 times as many loses its connections. What is dropped is found later, when
+    /// neighbours compare their catalogues. Default: 8.
+    pub announcements_per_second: u32,
+    /// Messages of one author that are believed and relayed at once. Twice as many are heard from one peer, and four times
+    /// as many from all; one that sends eight times as many loses its connections. Default: 1,024, which is as many as
+    /// one owner has packages by default.
+    pub announcement_burst: u32,
     /// Packages whose highest sequence is remembered, so that no older head is believed. Default: 65,536.
     pub remembered_sequences: usize,
     /// Records kept for a while after they were read or announced. Default: 4,096.
@@ -125,6 +134,8 @@ impl Default for Limits {
             store_records_per_peer: 4_096,
             requests_per_second: 4_000,
             request_burst: 16_000,
+            announcements_per_second: 8,
+            announcement_burst: 1_024,
             remembered_sequences: 65_536,
             cache_records: 4_096,
             catalogue_packages: 131_072,
@@ -214,6 +225,10 @@ impl Limits {
         with_requests_per_second: requests_per_second: u32,
         /// Sets [`request_burst`](Self::request_burst).
         with_request_burst: request_burst: u32,
+        /// Sets [`announcements_per_second`](Self::announcements_per_second).
+        with_announcements_per_second: announcements_per_second: u32,
+        /// Sets [`announcement_burst`](Self::announcement_burst).
+        with_announcement_burst: announcement_burst: u32,
         /// Sets [`remembered_sequences`](Self::remembered_sequences).
         with_remembered_sequences: remembered_sequences: usize,
         /// Sets [`cache_records`](Self::cache_records).
@@ -282,6 +297,8 @@ impl Limits {
             ("limits.store_records_per_peer", self.store_records_per_peer),
             ("limits.requests_per_second", self.requests_per_second as usize),
             ("limits.request_burst", self.request_burst as usize),
+            ("limits.announcements_per_second", self.announcements_per_second as usize),
+            ("limits.announcement_burst", self.announcement_burst as usize),
             ("limits.remembered_sequences", self.remembered_sequences),
             ("limits.connections", self.connections as usize),
             ("limits.connections_per_peer", self.connections_per_peer as usize),

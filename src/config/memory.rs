@@ -1,6 +1,6 @@
 //! How much memory a node takes at the most, by its configuration.
 
-use super::{Config, Limits};
+use super::{Config, Limits, gossip::Budget};
 use crate::record::{MAX_RECORD_BYTES, Verifier};
 
 const KIB: u64 = 1024;
@@ -50,6 +50,10 @@ const ADDRESS: u64 = KIB / 4;
 /// 64 requests and replies of 64 KiB in Kademlia, twice each (8 MiB); frames of noise and yamux.
 const CONNECTION: u64 = 16 * MIB;
 
+/// A message that gossipsub keeps to send it to whoever asks, and who has asked for it how many times.
+const KEPT_MESSAGE: u64 = RECORD + KIB;
+const ASKED: u64 = 96;
+
 /// A connection that is being set up: buffers of noise, and the task that moves it.
 const PENDING: u64 = 256 * KIB;
 
@@ -70,6 +74,8 @@ pub struct MemoryCeiling {
     /// Calls that wait, announcements that nobody has heard, records on their way to others, and those that proofs of
     /// equivocations hold.
     pub queues: u64,
+    /// What gossipsub remembers: the identifiers of messages for two minutes, and those that are relayed for five seconds.
+    pub gossip: u64,
     /// DHT queries that run.
     pub queries: u64,
     /// The routing table.
@@ -82,8 +88,9 @@ impl MemoryCeiling {
     /// The sum of all terms.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let Self { store, cache, catalogue, marks, queues, queries, routing, connections } = *self;
-        [store, cache, catalogue, marks, queues, queries, routing, connections]
+        let Self { store, cache, catalogue, marks, queues, gossip, queries, routing, connections } =
+            *self;
+        [store, cache, catalogue, marks, queues, gossip, queries, routing, connections]
             .into_iter()
             .fold(0, u64::saturating_add)
     }
@@ -100,8 +107,9 @@ impl Config {
     /// | `store` | the lesser of `store_records` × (8 KiB + 96 KiB) and `store_bytes` × 15 + `store_records` × 4 KiB |
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
     /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 1¾ KiB + 16,384 × ½ KiB |
-    /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 28,672) × ½ KiB |
+    /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 32,768) × ½ KiB |
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
+    /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × (9 KiB + `connections` × 96 bytes) |
     /// | `queries` | `running_queries` × 4 MiB |
     /// | `routing` | 5,396 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
     /// | `connections` | `connections` × (`receive_window` + 16 MiB) + 2 × `pending_connections` × ¼ MiB |
@@ -111,9 +119,7 @@ impl Config {
     /// fill all that it is granted and read nothing. So this is what a machine has to stand in the worst case.
     /// [`Limits::process_memory`] stops new connections long before.
     ///
-    /// Not part of it: what the application itself publishes and asks for, the program, the waste of its allocator,
-    /// and what gossipsub remembers of messages for two minutes (some hundred bytes each: a matter of how fast they
-    /// arrive).
+    /// Not part of it: what the application itself publishes and asks for, the program, and the waste of its allocator.
     ///
     /// ```
     /// use peerage::{Config, Limits};
@@ -143,6 +149,8 @@ impl Config {
             connections,
             pending_connections,
             addresses_per_peer,
+            announcements_per_second: _,
+            announcement_burst: _,
             // What the application publishes is its own matter; the rest bounds work, or is part of other bounds.
             own_packages: _,
             commands_per_poll: _,
@@ -178,6 +186,7 @@ impl Config {
                 pins,
                 crate::engine::REMEMBERED_MESSAGES,
                 crate::engine::REMEMBERED_EPOCHS,
+                crate::engine::REMEMBERED_AUTHORS,
                 Verifier::DEFAULT_CAPACITY,
             ]
             .into_iter()
@@ -186,6 +195,7 @@ impl Config {
                 .saturating_add(times(queued_announcements, RECORD + KIB))
                 .saturating_add(times(topics, ENTRY))
                 .saturating_add(times(crate::engine::RECORDS_ASIDE, RECORD + DECODED)),
+            gossip: gossip(&self.limits),
             queries: times(running_queries, QUERY),
             routing: SEATS.saturating_mul(times(addresses_per_peer, ADDRESS).saturating_add(ENTRY)),
             connections: u64::from(connections)
@@ -193,6 +203,14 @@ impl Config {
                 .saturating_add(2 * u64::from(pending_connections) * PENDING),
         }
     }
+}
+
+fn gossip(limits: &Limits) -> u64 {
+    let remembered = crate::net::REMEMBERED.as_secs().try_into().unwrap_or(u32::MAX);
+    let kept = KEPT_MESSAGE.saturating_add(ASKED.saturating_mul(limits.connections.into()));
+    let relayed = Budget::RELAYED.messages(limits, crate::net::CACHED_SECS);
+    let marks = Budget::REMEMBERED.messages(limits, remembered).saturating_mul(ENTRY);
+    marks.saturating_add(relayed.saturating_mul(kept))
 }
 
 fn bytes(count: usize) -> u64 {
@@ -210,11 +228,14 @@ mod tests {
     #[test]
     fn the_bounds_in_the_documented_formulas_are_those_of_the_code() {
         use crate::engine::{
-            RECORDS_ASIDE, REMEMBERED_EPOCHS, REMEMBERED_IN_VAIN, REMEMBERED_MESSAGES,
-            REMEMBERED_REPAIRS,
+            RECORDS_ASIDE, REMEMBERED_AUTHORS, REMEMBERED_EPOCHS, REMEMBERED_IN_VAIN,
+            REMEMBERED_MESSAGES, REMEMBERED_REPAIRS,
         };
-        let remembered = REMEMBERED_MESSAGES + REMEMBERED_EPOCHS + Verifier::DEFAULT_CAPACITY;
-        assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (28_672, 713, 4_096));
+        let remembered = REMEMBERED_MESSAGES
+            + REMEMBERED_EPOCHS
+            + REMEMBERED_AUTHORS
+            + Verifier::DEFAULT_CAPACITY;
+        assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (32_768, 713, 4_096));
         assert_eq!(REMEMBERED_IN_VAIN, 16_384);
     }
 

@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict, catalogue::Interest,
-    interface::Fact, own::Standing, read, store::StoreFact, wheel,
+    gossip_budget::Intake, interface::Fact, own::Standing, read, store::StoreFact, wheel,
 };
 use crate::{
     Direction, Error, Event, PackageId, Source,
@@ -242,7 +242,15 @@ impl Engine {
         topic: &str,
         data: &[u8],
     ) -> Verdict {
-        let verdict = self.verdict(now, from, topic, data);
+        let intake = from.map_or(Intake::Judged, |by| self.gossip_budget.forwarded(now.mono, by));
+        let verdict = match intake {
+            Intake::Judged => self.verdict(now, from, topic, data),
+            Intake::Dropped => Verdict::Ignore,
+            Intake::Flood => {
+                self.end_flood(from);
+                Verdict::Ignore
+            }
+        };
         self.unlist_revoked();
         self.count_heard(verdict);
         verdict
@@ -252,7 +260,7 @@ impl Engine {
         let verdict = if topic == self.config.announcements_topic {
             self.hear_announcement(now, from, data)
         } else if self.topics.contains(topic) {
-            self.hear_message(now, topic, data)
+            self.hear_message(now, from, topic, data)
         } else {
             return Verdict::Ignore;
         };
@@ -263,6 +271,14 @@ impl Engine {
         })
     }
 
+    /// Ends the connections with a peer that forwards more than any honest one. Its budget is remembered.
+    fn end_flood(&mut self, by: Option<PeerId>) {
+        if let Some(peer) = by.filter(|peer| self.peers.is_connected(peer)) {
+            tracing::debug!(%peer, "forwards too much");
+            self.actions.push_back(Action::Disconnect { peer });
+        }
+    }
+
     fn hear_announcement(
         &mut self,
         now: Now,
@@ -270,6 +286,11 @@ impl Engine {
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
         let head = self.store.verify_announcement(data, now.unix)?;
+        // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
+        let is_new = self.catalogue.by_digest(&head.digest(), now.unix).is_none();
+        if from.is_some() && !self.gossip_budget.said(now.mono, head.owner, is_new) {
+            return Ok(Verdict::Ignore);
+        }
         self.take_news(now, News::Announced(from), &head);
         Ok(Verdict::Accept)
     }
@@ -340,7 +361,13 @@ impl Engine {
         }
     }
 
-    fn hear_message(&mut self, now: Now, topic: &str, data: &[u8]) -> Result<Verdict, Rejected> {
+    fn hear_message(
+        &mut self,
+        now: Now,
+        from: Option<PeerId>,
+        topic: &str,
+        data: &[u8],
+    ) -> Result<Verdict, Rejected> {
         let message = self.store.verify_message(data, now.unix)?;
         if message.topic != topic {
             // Signed for another topic: somebody has carried it over.
@@ -348,6 +375,9 @@ impl Engine {
         }
         if !self.topics.hear(message.digest()) {
             // Gossipsub has forgotten it; whoever wants it has it.
+            return Ok(Verdict::Ignore);
+        }
+        if from.is_some() && !self.gossip_budget.said(now.mono, message.author, true) {
             return Ok(Verdict::Ignore);
         }
         self.events.push_back(Event::Message {

@@ -22,7 +22,8 @@
 //! | `store.rs` | records held for the network |
 //! | `exchange` (beside), `questions.rs`, `answering.rs` | what is asked of connected peers, and what they ask |
 //! | `greeting.rs`, `neighbours.rs` | what connected peers say of themselves |
-//! | `reconcile/`, `reconciling.rs`, `allowance.rs` | how the catalogue catches up with theirs, and within what bounds |
+//! | `reconcile/`, `reconciling.rs` | how the catalogue catches up with theirs |
+//! | `gossip_budget.rs` | how much gossip is believed and relayed |
 //! | `nearness.rs` | whom to ask first |
 //! | `index/`, `searching.rs` | which words occur where; searches here and among peers |
 //! | `catalogue/` | the newest head of every package heard of, and which of them stay |
@@ -43,13 +44,13 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use crate::{
     Config, Digest, Entropy, Error, Event, Freshness, PackageName, Result, Source,
+    buckets::Buckets,
     command::Ticket,
     counters::{CallKind, Counters, EndedCall},
     record::{ANNOUNCEMENTS, Record, RecordKey},
     shelf::Shelf,
 };
 
-mod allowance;
 mod answering;
 mod cache;
 mod calls;
@@ -62,6 +63,7 @@ mod deadlines;
 mod equivocations;
 mod facts;
 pub mod filled;
+mod gossip_budget;
 mod greeting;
 mod identity;
 pub mod index;
@@ -101,6 +103,7 @@ pub use nearness::Provider;
 pub use peers::ConnectedPeer;
 pub use reputation::Reputation;
 
+pub(crate) use gossip_budget::REMEMBERED_AUTHORS;
 pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::{Action, AskedId, Fact, Now, QueryEnd, QuestionId, Unanswered, Verdict};
 pub(crate) use outbox::Published;
@@ -110,12 +113,12 @@ pub use store::Snapshot;
 pub(crate) use store::{Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, Refused, SharedStore};
 pub(crate) use topics::REMEMBERED_MESSAGES;
 
-use allowance::Allowances;
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::{Catalogue, Load};
 use deadlines::{Backoff, Deadline, Retry, SWEEP_INTERVAL};
 use equivocations::Equivocations;
+use gossip_budget::GossipBudget;
 use index::Index;
 use neighbours::Neighbours;
 use outbox::{AnnouncementId, Outbox};
@@ -195,7 +198,8 @@ pub(crate) struct Engine {
     /// Heads that peers have sent in vain.
     vain: Recent<Digest>,
     /// How many more peers may have this node fetch.
-    allowances: Allowances,
+    allowances: Buckets<PeerId>,
+    gossip_budget: GossipBudget,
     /// What callers may read without asking.
     shelf: Shelf,
     catalogue: Catalogue,
@@ -275,7 +279,8 @@ impl Engine {
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
             vain: Recent::new(reconciling::VAIN, REMEMBERED_IN_VAIN),
-            allowances: Allowances::new(limits.catalogue_packages, 2 * limits.connections as usize),
+            allowances: reconciling::allowances(&limits),
+            gossip_budget: GossipBudget::new(&limits),
             cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
             shelf,
             catalogue: Catalogue::new(

@@ -10,7 +10,7 @@
 //! bytes: a session that makes no progress for [`PATIENCE`] ends, and so does one that goes on for [`LONGEST`]. Where it
 //! was waited for and nothing has come of it, the peer is left alone for [ten times](PAUSE_AFTER_WAITING) as long. What it
 //! has sent in vain, since there is no room for it or something newer was seen, it is not asked for again for [`VAIN`];
-//! and in an hour it is asked for no more than a whole catalogue ([`Allowances`](super::Allowances)).
+//! and in an hour it is asked for no more than a whole catalogue ([`allowances`]).
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -29,7 +29,8 @@ use super::{
     wheel,
 };
 use crate::{
-    Coverage, Digest,
+    Coverage, Digest, Limits,
+    buckets::Buckets,
     exchange::{MAX_OFFERED, Request, Response},
     record::{Head, Rejected, Signed},
 };
@@ -50,6 +51,18 @@ const PAUSE_AFTER_WAITING: u32 = 10;
 /// For how long a sorted list of the catalogue is used although the catalogue has changed, for each head in it: so that
 /// lists are made for no more than a small part of the time.
 const LISTED_FOR: Duration = Duration::from_micros(20);
+
+/// Heads that each peer may deliver: as many in an hour as a catalogue holds, all of them at once if need be.
+///
+/// What a peer offers costs it nothing to make up under names of its own, and this node a signature to verify. Whoever
+/// joins late takes a whole catalogue from one peer at once, which is within this; who offers new heads without an
+/// end comes to as many in an hour.
+pub(super) fn allowances(limits: &Limits) -> Buckets<PeerId> {
+    let heads = u32::try_from(limits.catalogue_packages.max(1)).unwrap_or(u32::MAX);
+    let each = Duration::from_secs(3600) / heads;
+    // Those that are connected, and as many that were a moment ago.
+    Buckets::new(heads, each, (limits.connections as usize).saturating_mul(2))
+}
 
 /// For how long a head is not fetched again from a peer that has sent it in vain, and how many are remembered.
 pub(super) const VAIN: Duration = Duration::from_secs(3600);

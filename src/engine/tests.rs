@@ -30,6 +30,8 @@ mod crowds;
 #[cfg(test)]
 mod delegation;
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod freshness;
 #[cfg(test)]
 mod listing;

@@ -25,8 +25,8 @@
 use std::{
     collections::HashSet,
     io,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use libp2p::gossipsub::{
@@ -36,7 +36,9 @@ use libp2p::gossipsub::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Error, NetworkName, Result,
+    Error, Limits, NetworkName, Result,
+    buckets::Buckets,
+    config::Budget,
     record::{MAX_RECORD_BYTES, Message},
 };
 
@@ -63,7 +65,10 @@ pub(super) const MAX_QUEUED_MESSAGES: usize = 256;
 
 /// For how long the identifiers of messages are remembered, which is how long the scores remember whether they were
 /// valid: a message that comes again after one and before the other would go unpunished.
-const REMEMBERED: Duration = Duration::from_secs(120);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(120);
+
+/// For how many heartbeats of a second gossipsub keeps a message that is relayed, to send it to whoever asks.
+pub(crate) const CACHED_SECS: u32 = 5;
 
 /// For how long the score of a peer that has left is kept. Identities are free: whoever has lost one comes back
 /// with another and not with patience, so that this is for the memory of those who lost their connection.
@@ -116,17 +121,37 @@ impl TopicSubscriptionFilter for NetworkTopics {
     }
 }
 
-/// The topics that this node listens to. All clones are one.
+/// The topics that this node listens to, and how much of them it can remember. All clones are one.
 ///
 /// gossipsub would keep messages of other topics for seconds and remember them for minutes, though nobody asks to
 /// have them judged. What nobody listens to is dropped here, before it is remembered.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Subscriptions(Arc<RwLock<HashSet<TopicHash>>>);
+///
+/// Nor has gossipsub any bound for what it remembers. Beyond the one that is kept here, every message of a topic is
+/// turned into the same empty one: it is remembered once, and its sender, who may be honest, loses nothing by it.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscriptions(Arc<Intake>);
+
+#[derive(Debug)]
+struct Intake {
+    topics: RwLock<HashSet<TopicHash>>,
+    remembered: Mutex<Buckets<()>>,
+    since: Instant,
+}
 
 impl Subscriptions {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let remembered = Mutex::new(Budget::REMEMBERED.buckets(limits, 1));
+        Self(Arc::new(Intake { topics: RwLock::default(), remembered, since: Instant::now() }))
+    }
+
+    /// Whether a message is one that stands for those that were too many. Whoever forwarded it is at no fault.
+    pub(crate) fn is_overflow(message: &gossipsub::Message) -> bool {
+        message.data.is_empty()
+    }
+
     /// Begins to listen, and to score those who speak.
     pub(crate) fn subscribe(&self, gossipsub: &mut Gossipsub, topic: &IdentTopic) {
-        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.0.topics.write().unwrap_or_else(PoisonError::into_inner);
         topics.insert(topic.hash());
         drop(topics);
         // Fails where there are no scores; there always are.
@@ -142,23 +167,26 @@ impl Subscriptions {
         // Nor is it when the topic is subscribed again: what was counted meanwhile has faded at once.
         let at_once = Duration::from_secs(1);
         let _ = gossipsub.set_topic_params(topic.clone(), topic_score(0.0, at_once));
-        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.0.topics.write().unwrap_or_else(PoisonError::into_inner);
         topics.remove(&topic.hash());
     }
 }
 
 impl gossipsub::DataTransform for Subscriptions {
     fn inbound_transform(&self, message: RawMessage) -> io::Result<gossipsub::Message> {
-        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.0.topics.read().unwrap_or_else(PoisonError::into_inner);
         if !topics.contains(&message.topic) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "nobody listens to its topic"));
         }
         if !(1..=MAX_RECORD_BYTES).contains(&message.data.len()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "of a size that no record has"));
         }
+        let mut remembered = self.0.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let data =
+            if remembered.take(self.0.since.elapsed(), ()) { message.data } else { Vec::new() };
         Ok(gossipsub::Message {
             source: message.source,
-            data: message.data,
+            data,
             sequence_number: message.sequence_number,
             topic: message.topic,
         })
@@ -209,6 +237,7 @@ pub(super) fn behaviour(network: &NetworkName, subscriptions: &Subscriptions) ->
         .max_control_messages_sent(MAX_IDS_PER_FRAME)
         .connection_handler_queue_len(MAX_QUEUED_MESSAGES)
         .duplicate_cache_time(REMEMBERED)
+        .history_length(CACHED_SECS as usize)
         // Peers are found by the DHT. Those that a peer hands over when it leaves are its choice (peer exchange),
         // and are neither asked for nor taken.
         .prune_peers(0)

@@ -17,8 +17,8 @@ pub use tasks::ConnectionTask;
 pub(crate) use attributed::{Audience, Verdict};
 pub(crate) use behaviour::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol};
 pub(crate) use diversity::{Crowded, Diversity};
+pub(crate) use gossip::{CACHED_SECS, REMEMBERED, Subscriptions, topic_name};
 #[cfg(test)]
 pub(crate) use gossip::{GRAYLIST_THRESHOLD, GRAYLISTED_AFTER};
-pub(crate) use gossip::{Subscriptions, topic_name};
 pub(crate) use place::Place;
 pub(crate) use tasks::{ConnectionTasks, Spawner};

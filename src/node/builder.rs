@@ -198,7 +198,7 @@ impl NodeBuilder {
         let watch = Watch::new(Arc::clone(&clock));
         let now = watch.last();
         let store = SharedStore::new(peer_id, &config, now.unix);
-        let subscriptions = Subscriptions::default();
+        let subscriptions = Subscriptions::new(&config.limits);
         let kad_store = KadStore::new(store.clone(), peer_id);
         let behaviour = Behaviour::new(&keypair, &config, kad_store, &subscriptions)?;
         let (tasks, executor) = ConnectionTasks::new(spawner);

@@ -285,6 +285,7 @@ impl Node {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let verdict = match self.wiring.topic(&message.topic) {
+                    Some(_) if Subscriptions::is_overflow(&message) => Verdict::Ignore,
                     Some(topic) => {
                         let from = Some(propagation_source);
                         self.engine.hear_from(now, from, &topic, &message.data)

@@ -169,7 +169,8 @@ fn what_has_no_room_is_not_fetched_again_and_again() {
 #[test]
 fn a_catalogue_of_which_more_differs_than_a_session_finds_is_not_compared_without_a_pause() {
     let small = Config::new().with_limits(Limits::new().with_catalogue_packages(16));
-    let mut pair = Pair::of(small, Config::new());
+    let large = Limits::new().with_announcement_burst(1_000_000);
+    let mut pair = Pair::of(small, Config::new().with_limits(large));
     // More than one session finds; that their signatures are one key's makes no difference.
     let keypairs: Vec<_> = (0..32).map(|_| Keypair::generate_ed25519()).collect();
     for number in 0..exchange_most() + 500 {
@@ -346,7 +347,10 @@ fn who_covers_some_keywords_hears_that_a_package_is_none_of_these_any_more() {
 
 #[test]
 fn who_asks_for_another_slice_each_time_pays_for_the_lists_that_are_made() {
-    let limits = Limits::new().with_requests_per_second(1).with_request_burst(1_000);
+    let limits = Limits::new()
+        .with_announcement_burst(1_000_000)
+        .with_requests_per_second(1)
+        .with_request_burst(1_000);
     let served = |slice: fn(usize) -> Coverage| {
         let mut lab = Lab::untouched(Config::new().with_limits(limits.clone()));
         let keypair = Keypair::generate_ed25519();

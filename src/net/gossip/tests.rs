@@ -68,3 +68,27 @@ fn conduct_alone_graylists_at_its_worst_and_buys_little_at_its_best() {
     assert!(application_score(0.0) > 0.0);
     assert!(application_score(0.2) > application_score(0.1));
 }
+
+#[test]
+fn what_is_more_than_can_be_remembered_is_remembered_once_and_is_nobodys_fault() {
+    use gossipsub::DataTransform as _;
+
+    let limits = Limits::new().with_announcement_burst(1).with_announcements_per_second(1);
+    let subscriptions = Subscriptions::new(&limits);
+    let topic = topic_name(&NetworkName::default(), "announcements").hash();
+    subscriptions.0.topics.write().unwrap().insert(topic.clone());
+    let messages: HashSet<_> = (0..10_000_u32)
+        .map(|number| {
+            let data = number.to_be_bytes().to_vec();
+            let (source, sequence_number, topic) = (None, None, topic.clone());
+            let (signature, key, validated) = (None, None, false);
+            let raw =
+                RawMessage { source, data, sequence_number, topic, signature, key, validated };
+            message_id(&subscriptions.inbound_transform(raw).expect("no fault of its sender"))
+        })
+        .collect();
+    // Some come back while the test runs.
+    let most = Budget::REMEMBERED.messages(&limits, 5);
+    assert!(messages.len() as u64 <= most, "{} of {most}", messages.len());
+    assert!(messages.len() as u64 > Budget::RELAYED.messages(&limits, 0));
+}

@@ -5,11 +5,7 @@ use std::{
 };
 
 use futures::Stream;
-use libp2p::{
-    identity::Keypair,
-    kad::store::RecordStore as _,
-    swarm,
-};
+use libp2p::{identity::Keypair, kad::store::RecordStore as _, swarm};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
@@ -257,4 +253,36 @@ fn what_follows_from_refused_records_is_done_in_the_poll_that_learns_of_them() {
         let refused = all.node.swarm.behaviour().blocked.blocked_peers().contains(&attacker);
         assert_eq!(refused, blocked);
     }
+}
+
+#[test]
+fn an_owner_who_signs_the_same_body_without_end_does_not_fill_the_network() {
+    let topic = topic_name(&NetworkName::default(), "announcements");
+    let mut all = Neighbourhood::new(&topic);
+    let started = std::time::Instant::now();
+    let owner = Keypair::generate_ed25519();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for sequence in 1..3_000 {
+        let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
+        let digest = Digest::of("tool");
+        let release = ReleaseEntry { version: manifest.version.clone(), digest, yanked: false };
+        let validity = Validity::starting(now, 3600);
+        let revision = Revision::new(0, sequence);
+        let (network, peer) = (NetworkName::default(), owner.public().to_peer_id());
+        let head = Head::live(network, peer, revision, validity, manifest, vec![release], None);
+        all.raw[0].publish(&topic, Signed::sign(&owner, head).unwrap().bytes().to_vec());
+        if sequence % 100 == 0 {
+            all.settle();
+        }
+    }
+    all.settle();
+    let limits = Limits::new();
+    let earned = limits.announcements_per_second * (1 + started.elapsed().as_secs() as u32);
+    let most = (limits.announcement_burst + earned) as usize;
+    let relayed = all.raw[1].heard.len();
+    assert!((limits.announcement_burst as usize..=most).contains(&relayed), "{relayed} of {most}");
+    // Somebody else is heard.
+    all.raw[1].publish(&topic, announcement("other"));
+    all.settle();
+    assert!(all.raw[0].heard.len() == 1);
 }
