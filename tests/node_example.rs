@@ -24,6 +24,10 @@ use std::{
 
 use serde_json::{Value, json};
 
+#[cfg(unix)]
+#[path = "node_example/signals.rs"]
+mod signals;
+
 /// No answer of a healthy node takes anywhere near this long; a loaded machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 

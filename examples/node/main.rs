@@ -8,6 +8,10 @@
 //! It reads commands from standard input, or with `--json` a JSON object a line (see `json.rs`), and prints
 //! answers and events. Logs go to standard error; `RUST_LOG` says which.
 //!
+//! It leaves when its input ends, at `quit`, when nobody reads its output any more, and at `SIGTERM` or `SIGINT` (at
+//! a prompt at `SIGHUP` too): it says goodbye to its peers, and its exit status is 0. See `signals.rs`. It is 1 if
+//! the node cannot be started, and 2 if the options are wrong.
+//!
 //! The library belongs to no runtime, and this program shows it: `session::drive` is one future that holds
 //! the whole peer, and `Executor::run` has whichever executor was chosen poll it.
 
@@ -34,6 +38,7 @@ mod ops;
 mod output;
 mod prompt;
 mod session;
+mod signals;
 
 use session::Form;
 
@@ -117,10 +122,11 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         (false, false) => Form::Words,
     };
     let executor = options.executor;
+    let leave = signals::watch(form)?;
     let (node, handle) = Node::new(keypair, config(options))?;
     let input = input::spawn(move |line| form.parse(line))?;
     let output = output::Output::to(io::stdout())?;
-    executor.run(session::drive(node, handle, form, input, output))?;
+    executor.run(session::drive(node, handle, form, input, output, leave))?;
     Ok(())
 }
 

@@ -8,7 +8,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use futures::{channel::mpsc, executor::block_on_stream, future::poll_fn};
+use futures::{
+    channel::{mpsc, oneshot},
+    executor::block_on_stream,
+    future::poll_fn,
+};
 
 /// Lines that may wait to be written. When as many do, no further request is taken, and events are
 /// dropped: there may be any number of those.
@@ -24,6 +28,8 @@ pub(crate) struct Output {
     waiting: VecDeque<String>,
     writer: mpsc::Sender<String>,
     thread: JoinHandle<()>,
+    /// Resolves when the thread has ended.
+    ended: oneshot::Receiver<()>,
     dropped: u64,
 }
 
@@ -31,7 +37,9 @@ impl Output {
     /// Starts the thread that writes.
     pub(crate) fn to(mut target: impl Write + Send + 'static) -> io::Result<Self> {
         let (writer, lines) = mpsc::channel::<String>(0);
+        let (running, ended) = oneshot::channel();
         let thread = thread::Builder::new().name("output".to_owned()).spawn(move || {
+            let _running = running;
             for line in block_on_stream(lines) {
                 let written = target.write_all(line.as_bytes()).and_then(|()| target.flush());
                 if let Err(error) = written {
@@ -41,7 +49,7 @@ impl Output {
                 }
             }
         })?;
-        Ok(Self { waiting: VecDeque::new(), writer, thread, dropped: 0 })
+        Ok(Self { waiting: VecDeque::new(), writer, thread, ended, dropped: 0 })
     }
 
     /// Whether the reader keeps up.
@@ -91,12 +99,15 @@ impl Output {
         Closed
     }
 
-    /// Writes what waits, and ends when all of it is written or nobody reads it.
+    /// Writes what waits, and ends when all of it is written or nobody reads it. It may wait for a slow reader
+    /// without end: whoever has no time for that drops it.
     pub(crate) async fn finish(mut self) {
         while !self.waiting.is_empty() {
             let Ok(()) = poll_fn(|cx| self.poll_write(cx)).await else { break };
         }
         drop(self.writer);
+        // Always an error: the thread drops the other end when it ends.
+        let _ = self.ended.await;
         if self.thread.join().is_err() {
             tracing::error!("the thread that writes standard output panicked");
         }

@@ -2,12 +2,13 @@
 //!
 //! It names no executor and spawns nothing. Whoever polls it runs the peer: see `main.rs`.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, pin::pin, time::Duration};
 
+use async_io::Timer;
 use futures::{
     FutureExt, StreamExt,
     channel::mpsc,
-    future::{BoxFuture, Either, pending},
+    future::{self, BoxFuture, Either, pending},
     select,
     stream::FuturesUnordered,
 };
@@ -24,6 +25,9 @@ use crate::{
 
 /// Requests under way at once. When as many are, the next line is read when one of them is answered.
 const IN_FLIGHT: usize = 64;
+
+/// How long a node that was told to leave by a signal waits for a reader that does not read its last lines.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What a line of input means.
 #[derive(Debug, PartialEq)]
@@ -104,14 +108,18 @@ enum Stage {
     Stopping,
 }
 
-/// Runs a peer until it is told to stop, its input ends, or nobody reads its output.
+/// Runs a peer until it is told to stop, its input ends, nobody reads its output, or `leave` is ready: then what is
+/// under way is not waited for, but answered by the node that it shuts down.
 pub(crate) async fn drive(
     mut node: Node,
     handle: Handle,
     form: Form,
     mut input: mpsc::Receiver<Input>,
     mut output: Output,
+    leave: impl Future<Output = ()>,
 ) {
+    let leave = leave.shared();
+    let mut told_to_leave = leave.clone().fuse();
     output.answer(form.started(handle.peer_id(), handle.network()));
     let mut asked = FuturesUnordered::<BoxFuture<'_, Option<String>>>::new();
     let mut stage = Stage::Serving;
@@ -143,6 +151,10 @@ pub(crate) async fn drive(
                     asked.push(stop(&handle).boxed());
                 }
             }
+            () = told_to_leave => if stage != Stage::Stopping {
+                stage = Stage::Stopping;
+                asked.push(stop(&handle).boxed());
+            },
         }
     }
     // Whoever still waits hears from the library that the node is gone.
@@ -151,7 +163,13 @@ pub(crate) async fn drive(
         output.answer(answer.unwrap_or_default());
     }
     output.answer(form.ended());
-    output.finish().await;
+    let hurry = async {
+        leave.await;
+        Timer::after(LAST_WORDS).await;
+    };
+    if let Either::Right(_) = future::select(pin!(output.finish()), pin!(hurry)).await {
+        tracing::warn!("standard output is not read: its last lines are lost");
+    }
 }
 
 async fn ask(handle: &Handle, form: Form, id: Value, request: Request) -> Option<String> {
