@@ -68,19 +68,23 @@ struct Node {
     unread: Vec<Value>,
 }
 
+const ANY_PORT: &str = "/ip4/127.0.0.1/tcp/0";
+
+/// A node that listens here, and speaks JSON with this process.
+fn command(address: &str) -> Command {
+    let mut command = Command::new(executable());
+    command.args(["--json", "--listen", address]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
 impl Node {
     fn start(arguments: &[&str]) -> Self {
-        Self::start_at("/ip4/127.0.0.1/tcp/0", arguments)
+        Self::start_at(ANY_PORT, arguments)
     }
 
     fn start_at(address: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(executable())
-            .args(["--json", "--listen", address])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = command(address).args(arguments).spawn().unwrap();
         let input = process.stdin.take();
         let output = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();
@@ -324,13 +328,7 @@ fn requests_that_were_made_before_the_input_ended_are_answered() {
 
 #[test]
 fn a_reader_that_leaves_ends_the_node_without_a_panic() {
-    let mut process = Command::new(executable())
-        .args(["--json", "--listen", "/ip4/127.0.0.1/tcp/0"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut process = command(ANY_PORT).stderr(Stdio::piped()).spawn().unwrap();
     drop(process.stdout.take());
     let mut input = process.stdin.take().unwrap();
     // Whoever writes to nobody is told so, sooner or later: a child that another test is just starting may hold

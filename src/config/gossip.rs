@@ -24,11 +24,15 @@ impl Budget {
     pub(crate) const RELAYED: Self = Self { rates: 16, bursts: 4 };
 
     /// Who forwards twice what can be relayed is not honest, or not of this kind.
-    pub(crate) const FLOOD: Self = Self { rates: 32, bursts: 8 };
+    pub(crate) const FLOOD: Self = Self::RELAYED.times(2);
 
     /// What gossipsub remembers. Each message that is relayed comes from up to twelve peers, as many as there are in a
     /// mesh; which copy is the first is known only there.
-    pub(crate) const REMEMBERED: Self = Self { rates: 12 * 16, bursts: 12 * 4 };
+    pub(crate) const REMEMBERED: Self = Self::RELAYED.times(12);
+
+    const fn times(self, times: u32) -> Self {
+        Self { rates: times * self.rates, bursts: times * self.bursts }
+    }
 
     /// The most messages that there are in so many seconds.
     pub(crate) fn messages(self, limits: &Limits, seconds: u32) -> u64 {

@@ -286,6 +286,12 @@ impl Limits {
         self.receive_window.max(self.allowed_streams() * Self::STREAM_WINDOW)
     }
 
+    /// How many peers are remembered for what they have asked or sent lately: those that are connected, and as many that
+    /// were a moment ago.
+    pub(crate) fn recent_peers(&self) -> usize {
+        (self.connections as usize).saturating_mul(2)
+    }
+
     pub(super) fn validate(&self) -> Result<()> {
         let needed = [
             ("limits.waiting_calls", self.waiting_calls),

@@ -145,8 +145,17 @@ impl Engine {
 
 /// Up to a tenth more or less, so that nodes that started together do not go on in step.
 pub(super) fn jitter(duration: Duration, entropy: &mut dyn Entropy) -> Duration {
+    spread(duration, [0.9, 1.1], entropy)
+}
+
+/// A duration between these two shares of one, each as likely as another.
+pub(super) fn spread(
+    duration: Duration,
+    [least, most]: [f64; 2],
+    entropy: &mut dyn Entropy,
+) -> Duration {
     let mut byte = [0];
     entropy.fill(&mut byte);
     let [byte] = byte;
-    duration.mul_f64(0.9 + 0.2 * f64::from(byte) / 255.0)
+    duration.mul_f64(least + (most - least) * f64::from(byte) / 255.0)
 }

@@ -87,6 +87,7 @@ impl Engine {
                 // A peer that merely tells its addresses again is no change: were it one, it could make
                 // this node put its packages without a pause.
                 if self.peers.routable(peer) {
+                    self.rejoin_later(now);
                     self.reached(now);
                 }
             }
@@ -156,7 +157,6 @@ impl Engine {
 
     /// Somebody can be asked who could not be a moment ago: what waited for that begins anew.
     fn reached(&mut self, now: Now) {
-        self.rejoin_later(now);
         self.replication.backoff.reset();
         self.replicate_soon(now);
     }
@@ -242,12 +242,12 @@ impl Engine {
         topic: &str,
         data: &[u8],
     ) -> Verdict {
-        let intake = from.map_or(Intake::Judged, |by| self.gossip_budget.forwarded(now.mono, by));
+        let intake = from.map(|by| (by, self.gossip_budget.forwarded(now.mono, by)));
         let verdict = match intake {
-            Intake::Judged => self.verdict(now, from, topic, data),
-            Intake::Dropped => Verdict::Ignore,
-            Intake::Flood => {
-                self.end_flood(from);
+            None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),
+            Some((_, Intake::Dropped)) => Verdict::Ignore,
+            Some((by, Intake::Flood)) => {
+                self.end_flood(by);
                 Verdict::Ignore
             }
         };
@@ -272,8 +272,8 @@ impl Engine {
     }
 
     /// Ends the connections with a peer that forwards more than any honest one. Its budget is remembered.
-    fn end_flood(&mut self, by: Option<PeerId>) {
-        if let Some(peer) = by.filter(|peer| self.peers.is_connected(peer)) {
+    fn end_flood(&mut self, peer: PeerId) {
+        if self.peers.is_connected(&peer) {
             tracing::debug!(%peer, "forwards too much");
             self.actions.push_back(Action::Disconnect { peer });
         }

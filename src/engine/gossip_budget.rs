@@ -34,8 +34,7 @@ pub(super) struct GossipBudget {
 
 impl GossipBudget {
     pub(super) fn new(limits: &Limits) -> Self {
-        // Those that are connected, and as many that were a moment ago.
-        let peers = (limits.connections as usize).saturating_mul(2);
+        let peers = limits.recent_peers();
         Self {
             authors: Budget::AUTHOR.buckets(limits, REMEMBERED_AUTHORS),
             forwarders: Budget::FORWARDER.buckets(limits, peers),

@@ -60,8 +60,7 @@ const LISTED_FOR: Duration = Duration::from_micros(20);
 pub(super) fn allowances(limits: &Limits) -> Buckets<PeerId> {
     let heads = u32::try_from(limits.catalogue_packages.max(1)).unwrap_or(u32::MAX);
     let each = Duration::from_secs(3600) / heads;
-    // Those that are connected, and as many that were a moment ago.
-    Buckets::new(heads, each, (limits.connections as usize).saturating_mul(2))
+    Buckets::new(heads, each, limits.recent_peers())
 }
 
 /// For how long a head is not fetched again from a peer that has sent it in vain, and how many are remembered.

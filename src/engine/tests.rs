@@ -110,6 +110,13 @@ impl Lab {
         self.engine.learn(now, fact);
     }
 
+    /// A peer has dialed this node.
+    fn visited_by(&mut self, peer: PeerId) {
+        let address = "/ip4/198.51.100.7/tcp/4001".parse().unwrap();
+        let direction = crate::Direction::Inbound;
+        self.learn(Fact::Connected { peer, address, direction });
+    }
+
     fn ask<T>(
         &mut self,
         command: impl FnOnce(Reply<T>) -> Command,

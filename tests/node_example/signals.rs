@@ -98,13 +98,7 @@ fn a_call_that_is_under_way_is_answered_and_not_waited_for() {
 
 /// A node whose output nobody reads, and which has more to write than the pipe holds.
 fn unread() -> (Child, BufReader<ChildStderr>, ChildStdin) {
-    let mut process = Command::new(executable())
-        .args(["--json", "--listen", "/ip4/127.0.0.1/tcp/0"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut process = command(ANY_PORT).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = process.stdin.take().unwrap();
     let errors = BufReader::new(process.stderr.take().unwrap());
     // Each is answered with far more than 100 bytes, and a pipe holds 64 KiB.

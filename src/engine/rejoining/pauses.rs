@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{Entropy, engine::deadlines::Backoff};
+use crate::{
+    Entropy,
+    engine::deadlines::{Backoff, spread},
+};
 
 /// Pauses are spread between these shares of them, so that those whom one peer has left do not come back together. The
 /// first one is at least as long as it says; later ones vary more, so that after a few of them everybody has a time of
@@ -40,12 +43,8 @@ impl Pauses {
         let members = u32::try_from(members).unwrap_or(MANY).clamp(FEW, MANY);
         let longest = self.first * members * GROWTH / MANY;
         let pause = self.backoff.pause();
-        let [least, most] = if pause == self.first { SPREAD_FIRST } else { SPREAD };
-        let mut byte = [0];
-        entropy.fill(&mut byte);
-        let [byte] = byte;
-        let share = least + (most - least) * f64::from(byte) / 255.0;
-        now.saturating_add(pause.min(longest).mul_f64(share))
+        let shares = if pause == self.first { SPREAD_FIRST } else { SPREAD };
+        now.saturating_add(spread(pause.min(longest), shares, entropy))
     }
 
     /// A connection has ended. One that ends at once, since the other has no room, does not make the pauses short again.

@@ -73,8 +73,7 @@ impl Rates {
             closing: burst.saturating_mul(CLOSING_BURSTS),
             asked: 0,
             unclaimed: window.saturating_mul(UNCLAIMED_WINDOWS * ANSWERS_PER_QUERY),
-            // Those that are connected, and as many that were a moment ago.
-            bound: (limits.connections as usize).saturating_mul(2),
+            bound: limits.recent_peers(),
         }
     }
 

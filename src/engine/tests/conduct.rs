@@ -1,7 +1,7 @@
 //! What follows from the conduct of peers: who is asked first, who is told to go, and what praise is worth.
 
 use super::*;
-use crate::{Direction, Limits};
+use crate::Limits;
 
 fn copy_of(query: QueryKey, bytes: &[u8], from: PeerId) -> Fact {
     Fact::Copy { query, from: Some(from), bytes: bytes.to_vec() }
@@ -28,8 +28,7 @@ fn serve(lab: &mut Lab, id: &PackageId, head: &Signed<Head>, peer: PeerId) {
 }
 
 fn connect(lab: &mut Lab, peer: PeerId) {
-    let address = "/ip4/198.51.100.7/tcp/4001".parse().unwrap();
-    lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
+    lab.visited_by(peer);
     lab.learn(Fact::Introduced { peer, agent: "test".to_owned() });
 }
 

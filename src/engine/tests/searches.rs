@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Coverage, Direction, Query, SearchReport,
+    Coverage, Query, SearchReport,
     exchange::{self, Response},
     record::Hello,
     search::{Finding, Findings},
@@ -53,8 +53,7 @@ fn connect(lab: &mut Lab) -> PeerId {
 }
 
 fn connect_as(lab: &mut Lab, peer: PeerId) -> PeerId {
-    let address = "/memory/5".parse().unwrap();
-    lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
+    lab.visited_by(peer);
     lab.actions();
     peer
 }

@@ -112,11 +112,6 @@ fn with_keyword(keypair: &Keypair, name: &str, sequence: u64, keyword: &str) -> 
 }
 
 /// A peer has connected here, and not said what it is.
-fn connect_somebody(lab: &mut Lab, peer: PeerId) {
-    let address = "/memory/6".parse().unwrap();
-    lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
-}
-
 fn told(lab: &mut Lab, peer: PeerId, request: &exchange::Request) -> Response {
     let asked = AskedId(u64::MAX);
     lab.learn(Fact::Asked { asked, peer, request: request.encode().unwrap() });
@@ -265,7 +260,7 @@ fn neither_a_light_client_nor_who_never_answers_has_the_turn_of_all_others() {
         pair.connect();
         let (other, here) = (pair.there.engine.local, &mut pair.here);
         let somebody = Lab::untouched(Config::new().with_coverage(Coverage::None));
-        connect_somebody(here, somebody.engine.local);
+        here.visited_by(somebody.engine.local);
         if is_light {
             let hello = somebody.engine.own_hello(somebody.now()).unwrap();
             told(here, somebody.engine.local, &exchange::Request::Hello(hello));
@@ -358,7 +353,7 @@ fn who_asks_for_another_slice_each_time_pays_for_the_lists_that_are_made() {
             hear(&mut lab, &published_by(&keypair, &format!("package-{number}"), 1).1);
         }
         let peer = PeerId::random();
-        connect_somebody(&mut lab, peer);
+        lab.visited_by(peer);
         let (_, message) = crate::engine::reconcile::Session::open(std::sync::Arc::default(), 0, 7);
         let began = std::time::Instant::now();
         let served = (0..).take_while(|number| {
@@ -382,7 +377,7 @@ fn who_asks_much_at_once_pays_for_all_of_it() {
     let served = |digests: u32| {
         let mut lab = Lab::untouched(Config::new().with_limits(limits.clone()));
         let peer = PeerId::random();
-        connect_somebody(&mut lab, peer);
+        lab.visited_by(peer);
         let digests = (0..digests).map(|number| Digest::of(number.to_be_bytes())).collect();
         let offer = exchange::Request::Offer { digests };
         (0..).take_while(|_| told(&mut lab, peer, &offer) == Response::Noted).count()
@@ -396,7 +391,7 @@ fn who_asks_much_at_once_pays_for_all_of_it() {
 fn who_offers_and_never_answers_takes_a_small_part_of_the_time() {
     let mut lab = Lab::untouched(Config::new());
     let mute = PeerId::random();
-    connect_somebody(&mut lab, mute);
+    lab.visited_by(mute);
     let mut fetches = 0;
     for number in 0_u32..120 {
         let digests = vec![Digest::of(number.to_be_bytes())];
@@ -418,7 +413,7 @@ fn who_offers_and_never_answers_takes_a_small_part_of_the_time() {
 fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
     let mut lab = Lab::untouched(Config::new());
     let peer = PeerId::random();
-    connect_somebody(&mut lab, peer);
+    lab.visited_by(peer);
     let (_, message) = crate::engine::reconcile::Session::open(std::sync::Arc::default(), 0, 7);
     let compare = exchange::Request::Compare { slice: Coverage::All, message };
     lab.engine.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
@@ -433,7 +428,7 @@ fn who_offers_new_heads_without_an_end_has_a_whole_catalogue_of_them_fetched_in_
     let small = Config::new().with_limits(Limits::new().with_catalogue_packages(64));
     let mut lab = Lab::untouched(small);
     let peer = PeerId::random();
-    connect_somebody(&mut lab, peer);
+    lab.visited_by(peer);
     let mut offer_for = |seconds: u32| {
         let mut fetched = 0;
         for round in 0..seconds / 10 {
@@ -471,7 +466,7 @@ fn who_goes_on_asking_though_it_is_declined_is_disconnected() {
     let limits = Limits::new().with_requests_per_second(1).with_request_burst(100);
     let mut lab = Lab::untouched(Config::new().with_limits(limits));
     let peer = PeerId::random();
-    connect_somebody(&mut lab, peer);
+    lab.visited_by(peer);
     let request = exchange::Request::Search(exchange::Search::default()).encode().unwrap();
     let mut asked = 0;
     loop {
