@@ -48,8 +48,8 @@ pub struct Limits {
     /// neighbours compare their catalogues. Default: 8.
     pub announcements_per_second: u32,
     /// Messages of one author that are believed and relayed at once. Twice as many are heard from one peer, and four times
-    /// as many from all; one that sends eight times as many loses its connections. Default: 1,024, which is as many as
-    /// one owner has packages by default.
+    /// as many from all; one that sends eight times as many loses its connections. Default: 1,024, which is enough for
+    /// the packages that one owner has by default.
     pub announcement_burst: u32,
     /// Packages whose highest sequence is remembered, so that no older head is believed. Default: 65,536.
     pub remembered_sequences: usize,

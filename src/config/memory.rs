@@ -50,7 +50,7 @@ const ADDRESS: u64 = KIB / 4;
 /// 64 requests and replies of 64 KiB in Kademlia, twice each (8 MiB); frames of noise and yamux.
 const CONNECTION: u64 = 16 * MIB;
 
-/// A message that gossipsub keeps to send it to whoever asks, and who has asked for it how many times.
+/// A message that gossipsub keeps to send it to whoever asks, and how many times one peer has asked for it.
 const KEPT_MESSAGE: u64 = RECORD + KIB;
 const ASKED: u64 = 96;
 
@@ -109,10 +109,10 @@ impl Config {
     /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 1¾ KiB + 16,384 × ½ KiB |
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 32,768) × ½ KiB |
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
-    /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × (9 KiB + `connections` × 96 bytes) |
+    /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 9 KiB |
     /// | `queries` | `running_queries` × 4 MiB |
     /// | `routing` | 5,396 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
-    /// | `connections` | `connections` × (`receive_window` + 16 MiB) + 2 × `pending_connections` × ¼ MiB |
+    /// | `connections` | `connections` × (`receive_window` + 16 MiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 96 bytes) + 2 × `pending_connections` × ¼ MiB |
     ///
     /// 96 KiB is for the manifest that grows most when it is read; one that is full of text takes some 6 KiB.
     /// Nor does any peer that keeps to the protocols come near the term of the connections, which has every peer
@@ -169,6 +169,7 @@ impl Config {
             process_memory: _,
         } = self.limits;
         let window = bytes(self.limits.granted_window());
+        let asked = kept_messages(&self.limits).saturating_mul(ASKED);
         MemoryCeiling {
             store: times(store_records, RECORD + DECODED)
                 .min(times(store_bytes, GROWTH).saturating_add(times(store_records, HELD))),
@@ -199,7 +200,7 @@ impl Config {
             queries: times(running_queries, QUERY),
             routing: SEATS.saturating_mul(times(addresses_per_peer, ADDRESS).saturating_add(ENTRY)),
             connections: u64::from(connections)
-                .saturating_mul(window.saturating_add(CONNECTION))
+                .saturating_mul(window.saturating_add(CONNECTION).saturating_add(asked))
                 .saturating_add(2 * u64::from(pending_connections) * PENDING),
         }
     }
@@ -207,10 +208,13 @@ impl Config {
 
 fn gossip(limits: &Limits) -> u64 {
     let remembered = crate::net::REMEMBERED.as_secs().try_into().unwrap_or(u32::MAX);
-    let kept = KEPT_MESSAGE.saturating_add(ASKED.saturating_mul(limits.connections.into()));
-    let relayed = Budget::RELAYED.messages(limits, crate::net::CACHED_SECS);
     let marks = Budget::REMEMBERED.messages(limits, remembered).saturating_mul(ENTRY);
-    marks.saturating_add(relayed.saturating_mul(kept))
+    marks.saturating_add(kept_messages(limits).saturating_mul(KEPT_MESSAGE))
+}
+
+/// How many messages gossipsub keeps at a time.
+fn kept_messages(limits: &Limits) -> u64 {
+    Budget::RELAYED.messages(limits, crate::net::CACHED_SECS)
 }
 
 fn bytes(count: usize) -> u64 {
