@@ -26,9 +26,10 @@ const ENTRY: u64 = KIB / 2;
 
 /// An entry of the catalogue beside the bytes of its head: what is known of it without reading it again, four providers,
 /// and its share of the orders in which it stands. Measured (`tests/memory.rs`) with heads that each have an owner and a
-/// peer of their own, and rounded up. With it go four places in sorted lists of 41 bytes each: three are kept, and a
-/// comparison that is under way has its own.
-const LISTED: u64 = 7 * KIB / 4;
+/// peer of their own, and rounded up. With it go four places in sorted lists: three are kept, and a
+/// comparison that is under way has its own. Each takes 43 bytes, or 96 where every digest was chosen to make the tree of
+/// hashes as deep as it can be.
+const LISTED: u64 = 2 * KIB;
 
 /// What the search index takes for a byte of the catalogue, where every word is one that no other package has. Reckoned:
 /// a manifest of 6 KiB in such words takes 16 KiB.
@@ -106,7 +107,7 @@ impl Config {
     /// |--|--|
     /// | `store` | the lesser of `store_records` × (8 KiB + 96 KiB) and `store_bytes` × 15 + `store_records` × 4 KiB |
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
-    /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 1¾ KiB + 16,384 × ½ KiB |
+    /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 2 KiB + 16,384 × ½ KiB |
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 32,768) × ½ KiB |
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
     /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 9 KiB |

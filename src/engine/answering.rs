@@ -3,7 +3,7 @@
 
 use libp2p::PeerId;
 
-use super::{Action, AskedId, Engine, Hearing, Now, reconcile};
+use super::{Action, AskedId, Engine, Hearing, Now, reconcile, reconcile::Answered};
 use crate::{
     Coverage, Digest, Query,
     exchange::{Request, Response},
@@ -11,6 +11,8 @@ use crate::{
 
 /// What an answer costs, in requests, beside what the length of the question does.
 mod cost {
+    use crate::engine::reconcile::Blocks;
+
     /// So many bytes are read for the price of a request: of digests to look up, or of fingerprints to check against
     /// what lies in their ranges.
     const READ: usize = 256;
@@ -25,6 +27,11 @@ mod cost {
         requests(heads / LISTED)
     }
 
+    /// Hashing so much for a comparison.
+    pub(super) fn of_hashing(hashed: Blocks) -> u32 {
+        requests(hashed.0 / HASHED)
+    }
+
     /// Looking at so many entries of the index.
     pub(super) fn of_looking(entries: usize) -> u32 {
         requests(entries / LOOKED)
@@ -36,8 +43,10 @@ mod cost {
 
     /// Signatures, one verified and one made.
     pub(super) const HELLO: u32 = 8;
-    /// Hashes of a part of the catalogue.
+    /// Finding ranges of the catalogue, before anything is hashed.
     pub(super) const COMPARE: u32 = 16;
+    /// So many blocks of the catalogue's digests are hashed for the price of a request.
+    const HASHED: usize = 64;
     /// So many heads of the catalogue are looked through and sorted for the price of a request, where a list of a slice
     /// has to be made first.
     const LISTED: usize = 64;
@@ -128,7 +137,11 @@ impl Engine {
             self.make_list(now, slice)
         });
         match reconcile::answer(&items, message) {
-            Ok(message) => Response::Compared { message },
+            // It is known only afterwards what a question takes: that depends on where its ranges end.
+            Ok(Answered { message, hashed }) => {
+                self.store.charge(peer, cost::of_hashing(hashed));
+                Response::Compared { message }
+            }
             Err(_) => {
                 self.store.charge(peer, cost::NONSENSE);
                 Response::Declined { retry_after_secs: RETRY_AFTER_SECS }

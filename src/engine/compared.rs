@@ -37,7 +37,7 @@ impl Side {
         let theirs = u64::try_from(other.0.len()).unwrap_or(u64::MAX);
         let (mut session, mut question) = Session::open(Arc::clone(&self.0), theirs, salt);
         loop {
-            match session.take(&answer(&other.0, &question).ok()?) {
+            match session.take(&answer(&other.0, &question).ok()?.message) {
                 Step::Ask(next) => question = next,
                 Step::Done { need, have, complete } => {
                     let (sent, received) = session.bytes();

@@ -69,8 +69,8 @@ fn hello(bytes: &[u8]) {
 /// Hands a message of a comparison to either side, over few items and over none.
 pub fn message(bytes: &[u8]) {
     for items in &*CATALOGUES {
-        if let Ok(answer) = answer(items, bytes) {
-            assert!(answer.len() <= MAX_MESSAGE_BYTES);
+        if let Ok(answered) = answer(items, bytes) {
+            assert!(answered.message.len() <= MAX_MESSAGE_BYTES);
         }
         let (mut session, _) = Session::open(Arc::clone(items), 0, 7);
         session.take(bytes);
@@ -97,7 +97,7 @@ pub fn dialogue(
         let mut asked = question.clone();
         spoil(&mut asked);
         spoilt |= asked != question;
-        let mut reply = answer(&there, &asked).unwrap_or_default();
+        let mut reply = answer(&there, &asked).map(|answered| answered.message).unwrap_or_default();
         assert!(asked.len() > MAX_MESSAGE_BYTES || reply.len() <= MAX_MESSAGE_BYTES);
         let whole = reply.clone();
         spoil(&mut reply);
@@ -149,7 +149,8 @@ fn signed_frames() -> Vec<Vec<u8>> {
     let hello = hello.unwrap_or_default();
     let (session, question) = Session::open(items(0..100, false), 100, 7);
     drop(session);
-    let reply = answer(&items(10..120, false), &question).unwrap_or_default();
+    let reply = answer(&items(10..120, false), &question);
+    let reply = reply.map(|answered| answered.message).unwrap_or_default();
     let search = Search {
         text: Some("http server".into()),
         matching: Match::Any,

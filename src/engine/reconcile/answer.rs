@@ -5,6 +5,7 @@ use std::{collections::HashSet, ops::Range};
 use super::{
     MAX_MESSAGE_BYTES, Malformed, SMALL,
     items::{Item, Items},
+    tree::Blocks,
     wire::{self, Answer, Bound, Digests, Part, Question, Reply, Segment},
 };
 use crate::record::codec::List;
@@ -14,22 +15,40 @@ pub(super) const HEADER_BYTES: usize = 32;
 /// From how much room on a list is begun that does not fit: half of one that does next time is no gain below.
 const ROOM_FOR_A_CUT: usize = 2048;
 
-/// Answers a question. It takes time in proportion to the question, and at worst (where its ranges have been chosen
-/// to) to the items, each of which is hashed twice at most; the answer is at most [`MAX_MESSAGE_BYTES`] long.
-pub(crate) fn answer(items: &Items, question: &[u8]) -> Result<Vec<u8>, Malformed> {
+/// From how many blocks on no more of a question is answered, so that one question takes some ten milliseconds at most.
+/// The asker asks again about what is left.
+const MAX_BLOCKS: Blocks = Blocks(64 * 1024);
+
+/// An answer, and what it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    /// At most [`MAX_MESSAGE_BYTES`].
+    pub(crate) message: Vec<u8>,
+    /// What was hashed for it. Beside that, the answer takes time in proportion to the two messages.
+    pub(crate) hashed: Blocks,
+}
+
+/// Answers a question, as far as the bounds of an answer allow.
+pub(crate) fn answer(items: &Items, question: &[u8]) -> Result<Answered, Malformed> {
     let Question { salt, segments } = wire::decode(question)?;
     let (mut lower, mut room) = (Item::START, MAX_MESSAGE_BYTES - HEADER_BYTES);
-    let mut replies = Vec::new();
+    let (mut replies, mut hashed) = (Vec::new(), Blocks::default());
     for segment in segments.0 {
+        if hashed >= MAX_BLOCKS {
+            break;
+        }
         let (Segment::Skip(bound) | Segment::Print(bound, _) | Segment::List(bound, _)) = &segment;
         let upper = bound.upper(&lower)?;
         let range = items.between(&lower, &upper);
         let reply = match segment {
             Segment::Skip(_) => None,
-            Segment::Print(_, print) if print == items.fingerprint(salt, &range) => {
+            Segment::Print(_, print) if print == items.fingerprint(salt, &range, &mut hashed) => {
                 Some(Reply::Same)
             }
-            Segment::Print(..) => Some(Reply::Parts(List(split(items, salt, range, lower, upper)))),
+            Segment::Print(..) => {
+                let parts = split(items, salt, range, lower, upper, &mut hashed);
+                Some(Reply::Parts(List(parts)))
+            }
             Segment::List(_, theirs) => match difference(items, &range, &theirs, room) {
                 Some(reply) => Some(reply),
                 None if room >= ROOM_FOR_A_CUT => {
@@ -46,11 +65,18 @@ pub(crate) fn answer(items: &Items, question: &[u8]) -> Result<Vec<u8>, Malforme
         room = left;
         replies.push(reply);
     }
-    Ok(wire::encode(&Answer { replies: List(replies) }))
+    Ok(Answered { message: wire::encode(&Answer { replies: List(replies) }), hashed })
 }
 
 /// What we have in a range of which the fingerprints differ.
-fn split(items: &Items, salt: u64, range: Range<usize>, lower: Item, upper: Item) -> Vec<Part> {
+fn split(
+    items: &Items,
+    salt: u64,
+    range: Range<usize>,
+    lower: Item,
+    upper: Item,
+    hashed: &mut Blocks,
+) -> Vec<Part> {
     if range.len() <= SMALL {
         return vec![Part::List(Bound::of(&lower, &upper), wire::digests(items.at(&range)))];
     }
@@ -58,7 +84,7 @@ fn split(items: &Items, salt: u64, range: Range<usize>, lower: Item, upper: Item
     let part = |(to, range): (Item, Range<usize>)| {
         let bound = Bound::of(&from, &to);
         from = to;
-        Part::Print(bound, items.fingerprint(salt, &range))
+        Part::Print(bound, items.fingerprint(salt, &range, hashed))
     };
     items.cuts(&range, upper).into_iter().map(part).collect()
 }

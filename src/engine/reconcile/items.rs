@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use sha2::{Digest as _, Sha256};
-
+use super::tree::{Blocks, Kind, Tree};
 use crate::Digest;
 
 /// Something to compare: a head, by when it was issued and the digest of its body. It is also a position between
@@ -26,6 +25,16 @@ impl Item {
         Self { issued, digest }
     }
 
+    /// As bytes that are in the same order.
+    pub(super) fn to_bytes(self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        let parts = self.issued.to_be_bytes().into_iter().chain(*self.digest.as_bytes());
+        for (place, byte) in bytes.iter_mut().zip(parts) {
+            *place = byte;
+        }
+        bytes
+    }
+
     /// The position between two neighbours that takes the fewest bytes to tell.
     fn between(before: &Self, after: &Self) -> Self {
         let mut digest = [0; 32];
@@ -45,29 +54,22 @@ impl Item {
 /// What recognises the items of a range, among those who use the same salt.
 pub(super) type Fingerprint = [u8; 16];
 
-/// A run of items up to and with one that ends it.
-#[derive(Debug, Clone)]
-struct Piece {
-    end: usize,
-    hash: [u8; 32],
-}
-
 /// The items of a slice of the catalogue, in order. Whoever keeps it makes it anew when the catalogue has changed.
 ///
 /// # Fingerprints
 ///
 /// Fingerprints that are sums of digests, as range-based reconciliation is often built, can be forged: who makes some
 /// hundreds of heads finds among the sums of their digests one that hides a head of somebody else (Wagner, "A
-/// Generalized Birthday Problem", 2002). Here a range is cut into pieces after each item whose digest says so, one of
-/// 64, so that equal ranges have equal pieces whatever surrounds them. A piece is hashed whole, which is done once, and
-/// a fingerprint is the SHA-256 of a salt, the number of items and the hashes of the pieces, cut to 16 bytes. Who does
-/// not know the salt cannot prepare two ranges of one fingerprint.
+/// Generalized Birthday Problem", 2002). Here a fingerprint is the SHA-256 of a salt, the number of items and the hash
+/// of the range in a [`Tree`], cut to 16 bytes. Who does not know the salt cannot prepare two ranges of one fingerprint.
 ///
-/// It takes about 40 bytes an item.
+/// # Memory
+///
+/// 40 bytes an item, and a few for the tree.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Items {
     items: Vec<Item>,
-    pieces: Vec<Piece>,
+    tree: Tree,
 }
 
 impl FromIterator<Item> for Items {
@@ -75,20 +77,9 @@ impl FromIterator<Item> for Items {
         let mut items: Vec<Item> = items.into_iter().filter(|item| *item < Item::END).collect();
         items.sort_unstable();
         items.dedup();
-        let (mut pieces, mut hasher) = (Vec::with_capacity(items.len() / 64), Sha256::new());
-        for (place, item) in items.iter().enumerate() {
-            hasher.update(item.digest.as_bytes());
-            if ends_piece(item) {
-                pieces.push(Piece { end: place + 1, hash: hasher.finalize_reset().into() });
-            }
-        }
-        Self { items, pieces }
+        let tree = Tree::of(&items);
+        Self { items, tree }
     }
-}
-
-/// One of 64 does.
-fn ends_piece(item: &Item) -> bool {
-    item.digest.as_bytes().last().is_some_and(|last| *last < 4)
 }
 
 impl Items {
@@ -132,40 +123,20 @@ impl Items {
             .collect()
     }
 
-    pub(super) fn fingerprint(&self, salt: u64, range: &Range<usize>) -> Fingerprint {
-        let mut hasher = Sha256::new();
-        hasher.update(salt.to_be_bytes());
-        hasher.update((range.len() as u64).to_be_bytes());
-        let first = self.pieces.partition_point(|piece| piece.end <= range.start);
-        let before = first.checked_sub(1).and_then(|place| self.pieces.get(place));
-        let (mut begins, mut start) = (before.map_or(0, |piece| piece.end), range.start);
-        for piece in self.pieces.get(first..).unwrap_or_default() {
-            if piece.end > range.end {
-                break;
-            }
-            if start == begins {
-                hasher.update(piece.hash);
-            } else {
-                hasher.update(self.hash(&(start..piece.end)));
-            }
-            (begins, start) = (piece.end, piece.end);
-        }
-        if start < range.end {
-            hasher.update(self.hash(&(start..range.end)));
-        }
-        let hash: [u8; 32] = hasher.finalize().into();
+    /// The fingerprint of a range among those who use this salt. What it takes is added to `blocks`.
+    pub(super) fn fingerprint(
+        &self,
+        salt: u64,
+        range: &Range<usize>,
+        blocks: &mut Blocks,
+    ) -> Fingerprint {
+        let hash = self.tree.hash(&self.items, range, blocks);
+        let count = (range.len() as u64).to_be_bytes();
+        let salted = blocks.hash(Kind::Salted, [&salt.to_be_bytes()[..], &count, &hash]);
         let mut fingerprint = [0; 16];
-        for (place, byte) in fingerprint.iter_mut().zip(hash) {
+        for (place, byte) in fingerprint.iter_mut().zip(salted) {
             *place = byte;
         }
         fingerprint
-    }
-
-    fn hash(&self, range: &Range<usize>) -> [u8; 32] {
-        let mut hasher = Sha256::new();
-        for item in self.at(range) {
-            hasher.update(item.digest.as_bytes());
-        }
-        hasher.finalize().into()
     }
 }

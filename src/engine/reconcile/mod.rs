@@ -9,6 +9,7 @@
 //! | file | what it has |
 //! |--|--|
 //! | `items.rs` | the list that is compared, and the fingerprints of its ranges |
+//! | `tree.rs` | the hashes that fingerprints are made of |
 //! | `wire.rs` | the two messages |
 //! | `session.rs` | the initiator: what is still open, what has been found, and the bounds |
 //! | `answer.rs` | the responder |
@@ -29,15 +30,17 @@ mod answer;
 mod fetching;
 mod items;
 mod session;
+mod tree;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::answer;
+pub(crate) use answer::{Answered, answer};
 pub(crate) use fetching::{Fetching, Taken};
 pub(crate) use items::{Item, Items};
 pub(crate) use session::{Failure, Session, Step};
+pub(crate) use tree::Blocks;
 
 /// The most bytes of a message, either way.
 pub(crate) use crate::exchange::MAX_COMPARISON_BYTES as MAX_MESSAGE_BYTES;

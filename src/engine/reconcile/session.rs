@@ -8,7 +8,8 @@ use std::{
 use super::{
     MAX_FOUND, MAX_MESSAGE_BYTES, MAX_OPEN, MAX_ROUNDS, Malformed, SMALL,
     answer::HEADER_BYTES,
-    items::{Item, Items},
+    items::{Fingerprint, Item, Items},
+    tree::Blocks,
     wire::{self, Answer, Bound, Digests, MAX_SEGMENTS, Part, Question, Reply, Segment},
 };
 use crate::{Digest, record::codec::List};
@@ -222,14 +223,16 @@ impl Session {
         self.items.cuts(&places, upper).into_iter().map(part).collect()
     }
 
+    fn fingerprint(&self, places: &std::ops::Range<usize>) -> Fingerprint {
+        self.items.fingerprint(self.salt, places, &mut Blocks::default())
+    }
+
     fn segment(&self, range: &Range) -> Segment {
         let places = self.items.between(&range.lower, &range.upper);
         let bound = Bound::of(&range.lower, &range.upper);
         match range.ask {
             Ask::List => Segment::List(bound, wire::digests(self.items.at(&places))),
-            Ask::Print | Ask::Parts => {
-                Segment::Print(bound, self.items.fingerprint(self.salt, &places))
-            }
+            Ask::Print | Ask::Parts => Segment::Print(bound, self.fingerprint(&places)),
         }
     }
 
@@ -297,7 +300,7 @@ impl Session {
                 Part::Print(..) if lower == range.lower && upper == range.upper => {
                     return Err(Failure::NoProgress);
                 }
-                Part::Print(_, print) if print == self.items.fingerprint(self.salt, &places) => {}
+                Part::Print(_, print) if print == self.fingerprint(&places) => {}
                 Part::Print(..) => open.push(Range { lower, upper, ask: Ask::Parts }),
                 Part::List(_, theirs) => self.found.compare(self.items.at(&places), &theirs),
             }

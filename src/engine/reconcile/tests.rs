@@ -40,7 +40,7 @@ fn compare(ours: &Arc<Items>, theirs: &Items) -> Compared {
     let (mut session, mut question) = Session::open(Arc::clone(ours), theirs.len() as u64, 7);
     loop {
         assert!(question.len() <= MAX_MESSAGE_BYTES);
-        let reply = answer(theirs, &question).unwrap();
+        let reply = answer(theirs, &question).unwrap().message;
         assert!(reply.len() <= MAX_MESSAGE_BYTES);
         match session.take(&reply) {
             Step::Ask(next) => question = next,
@@ -131,19 +131,97 @@ fn heads_issued_in_the_same_second_are_told_apart() {
     assert_eq!((compared.need.len(), compared.have.len()), (5, 10));
 }
 
+/// The fingerprint of a range of these, and what it took.
+fn printed(items: &Items, salt: u64, range: std::ops::Range<usize>) -> ([u8; 16], usize) {
+    let mut blocks = Blocks::default();
+    let print = items.fingerprint(salt, &range, &mut blocks);
+    (print, blocks.0)
+}
+
 #[test]
 fn a_fingerprint_depends_on_the_items_of_its_range_only() {
     let (many, few) = (items(0..5_000), digests(0..5_000));
     for (start, end) in [(0, 5_000), (1, 4_999), (777, 780), (777, 777), (63, 2_000)] {
         let some: Items = many.at(&(start..end)).iter().copied().collect();
         assert_eq!(some.len(), end - start);
-        assert_eq!(some.fingerprint(3, &(0..end - start)), many.fingerprint(3, &(start..end)));
-        assert_ne!(some.fingerprint(4, &(0..end - start)), many.fingerprint(3, &(start..end)));
+        let print = printed(&many, 3, start..end).0;
+        assert_eq!(printed(&some, 3, 0..end - start).0, print);
+        assert_ne!(printed(&some, 4, 0..end - start).0, print);
         if start + 1 < end {
-            assert_ne!(many.fingerprint(3, &(start + 1..end)), many.fingerprint(3, &(start..end)));
+            assert_ne!(printed(&many, 3, start + 1..end).0, print);
         }
     }
     assert_eq!(few.len(), many.len());
+}
+
+/// Items as somebody chooses them who wants to have much hashed: their digests as they like, as if it cost nothing to
+/// find them, issued in one second, or at times of which each divides off little.
+fn chosen(count: u64) -> [Items; 3] {
+    let digest = |number: u64, last: u8| {
+        let mut digest = [last; 32];
+        digest[24..].copy_from_slice(&number.to_be_bytes());
+        Digest::from_bytes(digest)
+    };
+    let alike = (0..count).map(|number| Item::new(NOW, digest(number, 0xff)));
+    let steps = (0..count).map(|number| Item::new(NOW + (1 << (number % 21)), digest(number, 0)));
+    let crowded = (0..count).map(|number| Item::new(NOW, Digest::of(number.to_be_bytes())));
+    [alike.collect(), steps.collect(), crowded.collect()]
+}
+
+#[test]
+fn no_range_takes_more_than_a_bounded_number_of_hashes_whoever_chose_the_digests() {
+    for items in chosen(50_000) {
+        for (start, end) in [(0, 50_000), (1, 49_999), (1, 25_000), (24_999, 25_100), (100, 40_000)]
+        {
+            let took = printed(&items, 7, start..end).1;
+            // Two lists of 64 at the ends, and as much beside each way as a tree of this size is deep.
+            assert!(took <= 400, "{took} blocks for {start}..{end}");
+        }
+    }
+}
+
+#[test]
+fn what_an_answer_takes_is_told_and_bounded_wherever_its_ranges_end() {
+    for theirs in chosen(100_000) {
+        let mut lower = Item::START;
+        let segments = (1..1_000).map(|part| {
+            let upper = theirs.position(part * 99);
+            let bound = Bound::of(&lower, &upper);
+            lower = upper;
+            Segment::Print(bound, [0; 16])
+        });
+        let question = Question { salt: 0, segments: List(segments.collect()) };
+        let question = wire::encode(&question);
+        assert!(question.len() <= MAX_MESSAGE_BYTES);
+        let began = std::time::Instant::now();
+        let answered = answer(&theirs, &question).unwrap();
+        println!("{} blocks in {:?}", answered.hashed.0, began.elapsed());
+        assert!(answered.hashed.0 > 1_000 && answered.hashed.0 < 80_000);
+    }
+    let equal = items(0..100_000);
+    let (_, question) = Session::open(Arc::clone(&equal), 100_000, 7);
+    let took = answer(&equal, &question).unwrap().hashed.0;
+    println!("equal catalogues of 100,000: {took} blocks");
+    assert!(took < 2_000);
+}
+
+proptest! {
+    #[test]
+    fn equal_ranges_have_equal_fingerprints_whatever_lies_beside_them(
+        numbers in prop::collection::vec((0_u64..40, 0_u64..400), 0..700),
+        from in 0_u64..40,
+        to in 0_u64..41,
+        others in prop::collection::vec((0_u64..40, 400_u64..800), 0..300),
+    ) {
+        let item = |(issued, number): &(u64, u64)| Item::new(*issued, Digest::of(number.to_be_bytes()));
+        let within = |items: &Items| {
+            items.between(&Item::new(from, Digest::from_bytes([0; 32])), &Item::new(to.max(from), Digest::from_bytes([0; 32])))
+        };
+        let here: Items = numbers.iter().map(item).collect();
+        let beside = others.iter().filter(|(issued, _)| *issued < from || *issued >= to.max(from));
+        let there: Items = numbers.iter().chain(beside).map(item).collect();
+        prop_assert_eq!(printed(&here, 1, within(&here)).0, printed(&there, 1, within(&there)).0);
+    }
 }
 
 /// A session over 1,000 items, what it has asked, and what the answer begins with to its 16 segments.
@@ -254,7 +332,7 @@ fn an_answer_is_within_its_bounds_whatever_is_asked() {
         .collect();
     let question = wire::encode(&Question { salt: 0, segments: List(segments) });
     assert!(question.len() <= MAX_MESSAGE_BYTES);
-    let replied = answer(&theirs, &question).unwrap();
+    let replied = answer(&theirs, &question).unwrap().message;
     assert!(replied.len() <= MAX_MESSAGE_BYTES);
     assert!(wire::decode::<Answer>(&replied).unwrap().replies.0.len() > 100);
     assert_eq!(answer(&theirs, &[0; MAX_MESSAGE_BYTES + 1]), Err(Malformed));
@@ -339,7 +417,7 @@ proptest! {
     fn no_bytes_bring_either_side_down(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let theirs = items(0..500);
         if let Ok(answer) = answer(&theirs, &bytes) {
-            prop_assert!(answer.len() <= MAX_MESSAGE_BYTES);
+            prop_assert!(answer.message.len() <= MAX_MESSAGE_BYTES);
         }
         let (mut session, _) = Session::open(theirs, 0, 7);
         session.take(&bytes);
@@ -359,10 +437,10 @@ proptest! {
                 let mut spoilt = question.clone();
                 mutate(&mut spoilt, &changes);
                 if let Ok(answer) = answer(&b, &spoilt) {
-                    prop_assert!(answer.len() <= MAX_MESSAGE_BYTES);
+                    prop_assert!(answer.message.len() <= MAX_MESSAGE_BYTES);
                 }
             }
-            let mut reply = answer(&b, &question).unwrap();
+            let mut reply = answer(&b, &question).unwrap().message;
             if round >= at {
                 mutate(&mut reply, &changes);
             }

@@ -1,7 +1,7 @@
 //! Two engines that compare their catalogues: what goes from one to the other, how often, and when it ends.
 
 use super::*;
-use crate::{Coverage, Direction, exchange, exchange::Response};
+use crate::{Coverage, Direction, engine::reconcile, exchange, exchange::Response};
 
 /// Two engines with one connection, and what they have asked each other.
 struct Pair {
@@ -354,7 +354,7 @@ fn who_asks_for_another_slice_each_time_pays_for_the_lists_that_are_made() {
         }
         let peer = PeerId::random();
         lab.visited_by(peer);
-        let (_, message) = crate::engine::reconcile::Session::open(std::sync::Arc::default(), 0, 7);
+        let (_, message) = reconcile::Session::open(std::sync::Arc::default(), 0, 7);
         let began = std::time::Instant::now();
         let served = (0..).take_while(|number| {
             let request =
@@ -369,6 +369,41 @@ fn who_asks_for_another_slice_each_time_pays_for_the_lists_that_are_made() {
     let others = served(|number| Coverage::of([format!("k{number}")]));
     assert!(same >= 50, "{same}");
     assert!(others <= 10, "{others} lists of 6,400 for the price of 1,000 requests");
+}
+
+#[test]
+fn who_has_more_hashed_for_a_question_of_the_same_length_pays_more() {
+    let limits = Limits::new()
+        .with_announcement_burst(1_000_000)
+        .with_requests_per_second(1)
+        .with_request_burst(1_000);
+    let served = |differing: bool| {
+        let mut lab = Lab::untouched(Config::new().with_limits(limits.clone()));
+        let keypair = Keypair::generate_ed25519();
+        for number in 0..3_200 {
+            hear(&mut lab, &published_by(&keypair, &format!("package-{number}"), 1).1);
+        }
+        let peer = PeerId::random();
+        lab.visited_by(peer);
+        let all = Coverage::All;
+        let mut items: Vec<(u64, Digest)> = lab.engine.catalogue.items(&all, UNIX).collect();
+        items.sort_unstable();
+        if differing {
+            // One of each of the sixteen ranges that are asked about first is something else.
+            for (_, digest) in items.iter_mut().step_by(100) {
+                *digest = Digest::of(digest.as_bytes());
+            }
+        }
+        let items = items.into_iter().map(|(issued, digest)| reconcile::Item::new(issued, digest));
+        let (_, message) = reconcile::Session::open(std::sync::Arc::new(items.collect()), 3_200, 7);
+        let question = exchange::Request::Compare { slice: all, message };
+        let answered =
+            |_: &u32| matches!(told(&mut lab, peer, &question), Response::Compared { .. });
+        (0..).take_while(answered).count()
+    };
+    let (equal, differing) = (served(false), served(true));
+    assert!(equal >= 20, "{equal}");
+    assert!(differing * 2 <= equal, "{differing} beside {equal}");
 }
 
 #[test]
@@ -414,7 +449,7 @@ fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
     let mut lab = Lab::untouched(Config::new());
     let peer = PeerId::random();
     lab.visited_by(peer);
-    let (_, message) = crate::engine::reconcile::Session::open(std::sync::Arc::default(), 0, 7);
+    let (_, message) = reconcile::Session::open(std::sync::Arc::default(), 0, 7);
     let compare = exchange::Request::Compare { slice: Coverage::All, message };
     lab.engine.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
     assert!(matches!(told(&mut lab, peer, &compare), Response::Declined { .. }));

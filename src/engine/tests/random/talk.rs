@@ -59,7 +59,8 @@ impl Chaos {
                 let items =
                     heads_of(part).map(|head| Item::new(head.validity.issued, head.digest()));
                 let message = reconcile::answer(&items.collect::<Items>(), &message);
-                Response::Compared { message: message.expect("the node compares what can be read") }
+                let answered = message.expect("the node compares what can be read");
+                Response::Compared { message: answered.message }
             }
             (_, Request::Fetch { digests }) => {
                 let wanted = heads_of(0).filter(|head| digests.contains(&head.digest()));
