@@ -75,7 +75,11 @@ async fn dial(address: &Multiaddr, socket: (&str, u16), count: usize, dials: &Di
 }
 
 /// Reads one package after the other for as long as the flood lasts.
-async fn be_served(reader: &Peer, owner: peerage::PeerId, over: &AtomicBool) -> Vec<Duration> {
+pub(crate) async fn be_served(
+    reader: &Peer,
+    owner: peerage::PeerId,
+    over: &AtomicBool,
+) -> Vec<Duration> {
     let sure = reader.handle.with_freshness(Freshness::All);
     let mut latencies = Vec::new();
     while !over.load(Ordering::Relaxed) {
@@ -113,7 +117,7 @@ async fn scene() -> (Peer, Peer, Multiaddr) {
     (victim, reader, address)
 }
 
-fn port(address: &Multiaddr) -> u16 {
+pub(crate) fn port(address: &Multiaddr) -> u16 {
     let port = address.iter().find_map(|part| match part {
         Protocol::Tcp(port) => Some(port),
         _ => None,

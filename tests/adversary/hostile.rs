@@ -41,6 +41,11 @@ pub(crate) fn gossip_protocol() -> String {
     format!("/peerage/{}/meshsub/1.1.0", NetworkName::default())
 }
 
+/// The name of the protocol in which nodes ask each other directly.
+pub(crate) fn exchange_protocol() -> String {
+    format!("/peerage/{}/exchange/1.0.0", NetworkName::default())
+}
+
 /// The name of a topic on the wire.
 pub(crate) fn topic(name: &str) -> String {
     format!("peerage/{}/{name}", NetworkName::default())
@@ -269,6 +274,20 @@ impl Stream {
     pub(crate) async fn tell(&mut self, message: &[u8]) -> io::Result<()> {
         let bytes = self.framed(message);
         self.write(&bytes).await
+    }
+
+    /// Proposes the protocol, and sends the beginning of something.
+    pub(crate) async fn begin(&mut self, beginning: &[u8]) -> io::Result<()> {
+        let lines = self.protocol.take().map(|protocol| negotiation([MULTISTREAM, &*protocol]));
+        let bytes = [lines.unwrap_or_default(), beginning.to_vec()].concat();
+        self.write(&bytes).await
+    }
+
+    /// Waits until the victim has let go of the stream.
+    pub(crate) async fn ended(mut self) {
+        while self.fill().await.is_ok() {
+            self.read.clear();
+        }
     }
 
     /// A message with its length, and with the negotiation that may have to come before.

@@ -29,6 +29,7 @@ mod bad_gossip;
 mod bad_records;
 mod claim_flood;
 mod connection_flood;
+mod hoarding;
 mod lying_replies;
 mod put_flood;
 mod refusals;
