@@ -169,11 +169,11 @@ fn who_takes_all_it_is_given_and_does_nothing_for_an_hour_costs_little_and_keeps
         joined(&reader, 1).await;
 
         let mut growth = Growth::begin();
+        let strangers = size(24, 8);
+        let hoards = join_all((0..strangers).map(|_| hoard(&address))).await;
         let socket = ("127.0.0.1", port(&address));
         let mute = join_all((0..MUTE).map(|_| TcpStream::connect(socket))).await;
         let mute: Vec<TcpStream> = mute.into_iter().flatten().collect();
-        let strangers = size(24, 8);
-        let hoards = join_all((0..strangers).map(|_| hoard(&address))).await;
         growth.sample();
         let connections: usize = hoards.iter().map(|hoard| hoard.connections.len()).sum();
         let streams: usize = hoards.iter().map(|hoard| hoard.streams.len()).sum();
