@@ -1,6 +1,9 @@
 //! Gossip that nobody should hear of, sent to a node that stands between the sender and others.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use async_io::Timer;
 use futures::{
@@ -296,6 +299,45 @@ fn no_bad_message_is_relayed_and_good_ones_are() {
                  {announced} honest announcements; {ignored} senders graylisted",
             ),
         );
+    });
+}
+
+#[test]
+fn an_owner_who_announces_without_end_is_relayed_within_its_budget_and_its_forwarder_let_go() {
+    let _turn = turn();
+    block_on(async {
+        let (_victim, address, publisher, mut observer) = scene().await;
+        let owner = Owner::new("endless");
+        let identity = Keypair::generate_ed25519();
+        let attacker = Connection::dial(&identity, &address).await.expect("dialed");
+        let mut stream = attacker.speak(gossip_protocol()).await.expect("a stream");
+        let (began, mut sent) = (Instant::now(), 0);
+        loop {
+            let head = owner.head(sent + 1);
+            let frame = proto::publication(&topic(ANNOUNCEMENTS), head.bytes());
+            if stream.tell(&frame).await.is_err() {
+                break;
+            }
+            sent += 1;
+            assert!(sent < 200_000, "somebody who does not stop is still listened to");
+        }
+        let flooded = began.elapsed();
+        publisher.handle.register(manifest("honest", "1.0.0")).await.expect("registered");
+        within("an honest announcement", observer.hears_honest(1)).await;
+        let limits = Limits::new();
+        let seconds = began.elapsed().as_secs() + 1;
+        let most = u64::from(limits.announcement_burst)
+            + u64::from(limits.announcements_per_second) * seconds;
+        let relayed = observer.bad as u64;
+        line(
+            "valid gossip",
+            format_args!(
+                "{sent} announcements of one owner in {:.1} s, until the connection was closed: {relayed} relayed of \
+                 {most} that may be",
+                flooded.as_secs_f64(),
+            ),
+        );
+        assert!(relayed > 0 && relayed <= most, "{relayed} relayed of {most}");
     });
 }
 

@@ -283,6 +283,17 @@ impl Stream {
         self.write(&bytes).await
     }
 
+    /// Asks on a stream of its own, which both sides close behind what they say.
+    pub(crate) async fn exchange(mut self, question: &[u8]) -> io::Result<Vec<u8>> {
+        self.begin(question).await?;
+        within("the end of a question", self.inner.close()).await?;
+        for _ in 0..2 {
+            within("a line", self.line()).await?;
+        }
+        while within("an answer", self.fill()).await.is_ok() {}
+        Ok(self.read.into())
+    }
+
     /// Waits until the victim has let go of the stream.
     pub(crate) async fn ended(mut self) {
         while self.fill().await.is_ok() {

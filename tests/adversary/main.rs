@@ -28,6 +28,7 @@ mod arrival_orders;
 mod bad_gossip;
 mod bad_records;
 mod claim_flood;
+mod comparisons;
 mod connection_flood;
 mod hoarding;
 mod lying_replies;
