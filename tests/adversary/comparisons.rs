@@ -101,7 +101,7 @@ fn who_has_catalogues_compared_without_end_is_let_go_and_honest_peers_are_served
             victim.wait_for("the victim to have heard of all", discovered).await;
         }
 
-        let reader = client_of(&[address.clone()], config()).await;
+        let reader = client_of(std::slice::from_ref(&address), config()).await;
         let sure = reader.handle.with_freshness(Freshness::All);
         let question = question(&heads);
         let identity = Keypair::generate_ed25519();
