@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId};
 
+use crate::NetworkName;
 use crate::package::{PackageId, PackageName};
 
 /// The result of every fallible call of this crate.
@@ -85,6 +86,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// Somebody answers there, and belongs to another network than this node. The connection is let go.
+    #[error("{address}: {}, not of `{own}`", of_network(found.as_ref()))]
+    OtherNetwork {
+        /// The address of the connection.
+        address: Multiaddr,
+        /// The peer's network; `None` for a peer that speaks for none.
+        found: Option<NetworkName>,
+        /// This node's network.
+        own: NetworkName,
+    },
+
     /// A connection or a listener failed.
     #[error("transport: {reason}")]
     Transport {
@@ -112,6 +124,7 @@ impl Error {
             Self::Invalid { .. } => "invalid",
             Self::TooLarge { .. } => "too_large",
             Self::Conflict { .. } => "conflict",
+            Self::OtherNetwork { .. } => "other_network",
             Self::Transport { .. } => "transport",
         }
     }
@@ -122,6 +135,14 @@ impl Error {
 
     pub(crate) fn busy(what: &'static str) -> Self {
         Self::Busy { what: Cow::Borrowed(what) }
+    }
+}
+
+/// What a peer is that belongs elsewhere.
+pub(crate) fn of_network(network: Option<&NetworkName>) -> String {
+    match network {
+        Some(network) => format!("a peer of the network `{network}`"),
+        None => "a peer of no peerage network".to_owned(),
     }
 }
 

@@ -38,11 +38,12 @@ pub enum Event {
     Disconnected {
         /// The peer.
         peer: PeerId,
-        /// Why, where it was not asked for.
+        /// Why, where it was not asked for, or where the peer is of another network.
         reason: Option<String>,
     },
-    /// A configured bootstrap address could not be reached. The node tries again until it is
-    /// ([`rejoin_interval`](crate::Config::rejoin_interval)), but not where it is this node's own address.
+    /// A configured bootstrap address could not be reached, or leads to a peer of another network, which is let go. The
+    /// node tries again until it is reached ([`rejoin_interval`](crate::Config::rejoin_interval)), but not where it is
+    /// this node's own address.
     BootstrapUnreachable {
         /// The address.
         address: Multiaddr,

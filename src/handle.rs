@@ -245,14 +245,17 @@ impl Handle {
         self.ask(|reply| Command::Unsubscribe { topic, reply }).await
     }
 
-    /// Connects to `peer` at one of `addresses`. Whoever answers there must prove to be that peer. Done at
-    /// once where a connection stands already.
+    /// Connects to `peer` at one of `addresses`. Whoever answers there must prove to be that peer, and introduce itself:
+    /// when this is done, the next question goes to the peer as well, if it is a server and the limits of the routing
+    /// table leave room for it. Done at once where that has happened already.
     ///
     /// Cancel safe: dropping the future gives the call up; the dial takes its course.
     ///
     /// # Errors
-    /// [`Error::Transport`] with the reason for each address, [`Error::Invalid`] where an address names
-    /// another peer or the peer is this node, [`Error::Busy`], [`Error::Timeout`], [`Error::ShuttingDown`].
+    /// [`Error::Transport`] with the reason for each address, or if the peer leaves or does not introduce itself within
+    /// ten seconds; [`Error::OtherNetwork`] for a peer of another network, or of none, which is let go;
+    /// [`Error::Invalid`] where an address names another peer or the peer is this node, [`Error::Busy`],
+    /// [`Error::Timeout`], [`Error::ShuttingDown`].
     pub async fn dial(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<()> {
         self.unless_refused(CallKind::Dial, validate_addresses(&peer, &addresses))?;
         self.ask(|reply| Command::Dial { peer, addresses, reply }).await

@@ -277,6 +277,27 @@ fn a_bootstrap_node_that_is_killed_and_starts_anew_is_in_the_same_network() {
 }
 
 #[test]
+fn a_node_of_another_network_is_named_and_let_go() {
+    let mut other = Node::start(&["--network", "other"]);
+    let (id, address) = started_and_listening(&mut other);
+    let mut node = Node::start(&["--bootstrap", &address]);
+    started_and_listening(&mut node);
+    let report = node.await_event("bootstrap_unreachable");
+    assert_eq!(report["address"], json!(address));
+    assert_eq!(report["reason"], "a peer of the network `other`");
+    let gone = node.await_event("disconnected");
+    assert_eq!((&gone["peer"], &gone["reason"]), (&json!(id), &report["reason"]));
+
+    let error = node.ask_in_vain(json!({"id": 1, "op": "dial", "addresses": [address]}));
+    assert_eq!(error["kind"], "other_network");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.ends_with(": a peer of the network `other`, not of `main`"), "{message}");
+    assert!(message.starts_with("/ip4/127.0.0.1/tcp/"), "{message}");
+    assert!(node.end().success());
+    assert!(other.end().success());
+}
+
+#[test]
 fn lines_that_are_no_requests_are_answered_and_the_node_goes_on() {
     let mut node = Node::start(&["--executor", "tokio"]);
     let (id, _) = started_and_listening(&mut node);

@@ -52,6 +52,7 @@ impl CallEnd {
             Error::Ambiguous { .. }
             | Error::NoPeers
             | Error::ShuttingDown
+            | Error::OtherNetwork { .. }
             | Error::Transport { .. } => Self::Failed,
         }
     }

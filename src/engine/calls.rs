@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use libp2p::PeerId;
+
 use super::{
     confirming::Confirming,
     publish::{Publish, Stage, Storing},
@@ -38,7 +40,7 @@ pub(super) enum Operation {
     GetRecord(GetRecord),
     PutRecord { reply: Reply<u32> },
     Bootstrap { reply: Reply<usize> },
-    Dial { reply: Reply<()> },
+    Dial { peer: PeerId, reply: Reply<()> },
 }
 
 /// A record that is asked for by its key.
@@ -105,7 +107,7 @@ impl Operation {
             Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
-            Self::Dial { reply } => reply.send(Err(error)),
+            Self::Dial { reply, .. } => reply.send(Err(error)),
         };
         Some(EndedCall(kind, end))
     }
@@ -141,6 +143,14 @@ impl Calls {
     /// Whether a call waits that has a deadline to end it.
     pub(super) fn has_deadline(&self, ticket: Ticket) -> bool {
         self.0.get(&ticket).is_some_and(|call| call.since.timer.is_some())
+    }
+
+    /// Whom a call dials, if it is one that does.
+    pub(super) fn dialed(&self, ticket: Ticket) -> Option<PeerId> {
+        match self.0.get(&ticket)?.operation {
+            Operation::Dial { peer, .. } => Some(peer),
+            _ => None,
+        }
     }
 
     /// The change of which a call awaits the read-backs.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 
 use super::{
     Action, Deadline, Engine, Now, Operation,
@@ -201,6 +201,8 @@ impl Engine {
     fn leave(&mut self, ticket: Ticket, operation: &Operation, awaited: Option<RecordKey>) {
         if let Operation::Bootstrap { .. } = operation {
             self.queries.leave_bootstrap(ticket);
+        } else if let Operation::Dial { peer, .. } = operation {
+            self.dials.leave(peer, ticket);
         } else if let Some(key) = awaited
             && let Some(query) = self.queries.leave(&key, ticket)
         {
@@ -291,23 +293,6 @@ impl Engine {
         self.queries.bootstrap(begin.ticket);
         let operation = Operation::Bootstrap { reply };
         self.calls.insert(begin.ticket, Call { since, operation });
-    }
-
-    fn dial(&mut self, begin: Begin, peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()>) {
-        if peer == self.local {
-            let end = reply.send(Err(Error::invalid("peer", "is this node itself")));
-            return self.count(EndedCall(CallKind::Dial, end));
-        }
-        // Whoever wants it dialed knows better than this node.
-        self.pardon(&peer);
-        if self.peers.is_connected(&peer) {
-            let end = reply.send(Ok(()));
-            return self.count(EndedCall(CallKind::Dial, end));
-        }
-        let since = self.since(&begin);
-        let operation = Operation::Dial { reply };
-        self.calls.insert(begin.ticket, Call { since, operation });
-        self.actions.push_back(Action::Dial { ticket: begin.ticket, peer, addresses });
     }
 
     fn subscribe(&mut self, topic: String) -> Result<bool> {

@@ -108,10 +108,7 @@ impl Engine {
             Deadline::Call(ticket) => self.time_out(now, ticket),
             Deadline::Renew(name) => self.renew(now, *name),
             Deadline::Replicate => self.replicate(now),
-            Deadline::Introduction(peer) => {
-                self.peers.stop_waiting_for(&peer);
-                self.rejoin_later(now);
-            }
+            Deadline::Introduction(peer) => self.introduction_late(now, &peer),
             Deadline::Pardon(peer) => self.pardon(&peer),
             Deadline::Restore => self.restore_listed(now),
             Deadline::Reconcile => self.reconcile_in_turn(now),

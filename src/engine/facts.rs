@@ -5,12 +5,12 @@ use std::sync::Arc;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
-    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, Verdict, catalogue::Interest,
-    gossip_budget::Intake, interface::Fact, own::Standing, read, store::StoreFact, wheel,
+    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
+    gossip_budget::Intake, interface::Fact, own::Standing, peers::Introduction, read,
+    store::StoreFact, wheel,
 };
 use crate::{
-    Direction, Error, Event, PackageId, Source,
-    command::Ticket,
+    Direction, Event, PackageId, Source,
     counters::{CallKind, EndedCall},
     record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
@@ -67,17 +67,17 @@ impl Engine {
             }
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
-                let awaited = self.peers.disconnected(&peer);
+                let introduction = self.peers.disconnected(&peer);
+                let reason = reason.or_else(|| introduction.as_ref()?.fault());
                 self.counters.peers.disconnected += 1;
-                self.introduction_over(awaited);
+                self.introduction_over(introduction.and_then(Introduction::deadline));
+                self.dialed_in_vain(&peer, reason.as_deref());
                 self.neighbour_lost(now, &peer);
                 self.events.push_back(Event::Disconnected { peer, reason });
                 self.left(now, peer);
             }
-            Fact::Introduced { peer, agent } => {
-                let awaited = self.peers.introduced(&peer, agent);
-                self.introduction_over(awaited);
-                self.rejoin_later(now);
+            Fact::Introduced { peer, agent, affiliation } => {
+                self.introduced(now, peer, agent, affiliation);
             }
             // It introduced itself before it was told to go: it is taken out of the routing table again.
             Fact::Routable { peer } if self.is_blocked(&peer) => {
@@ -130,9 +130,9 @@ impl Engine {
         self.admit();
     }
 
-    /// The address of a connected peer, as seen from here.
-    pub(crate) fn address_of(&self, peer: &PeerId) -> Option<&Multiaddr> {
-        self.peers.address(peer)
+    /// The address of a connected peer, as seen from here, and who has dialed.
+    pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<(&Multiaddr, Direction)> {
+        self.peers.connection(peer)
     }
 
     /// How many connected peers have said what they are.
@@ -149,7 +149,7 @@ impl Engine {
         }
     }
 
-    fn introduction_over(&mut self, awaited: Option<wheel::Key>) {
+    pub(super) fn introduction_over(&mut self, awaited: Option<wheel::Key>) {
         if let Some(deadline) = awaited {
             self.wheel.cancel(deadline);
         }
@@ -159,20 +159,6 @@ impl Engine {
     fn reached(&mut self, now: Now) {
         self.replication.backoff.reset();
         self.replicate_soon(now);
-    }
-
-    fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
-        let Some(call) = self.calls.remove(ticket) else { return };
-        self.finish(call.since);
-        let ended = match (call.operation, failure) {
-            (Operation::Dial { reply }, None) => {
-                Some(EndedCall(CallKind::Dial, reply.send(Ok(()))))
-            }
-            (operation, Some(reason)) => operation.fail(Error::Transport { reason }),
-            // Only dials carry this ticket.
-            (operation, None) => operation.fail(Error::ShuttingDown),
-        };
-        self.count(ended);
     }
 
     /// What the record store has taken in from peers meanwhile.

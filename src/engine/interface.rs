@@ -8,7 +8,7 @@ use super::{
     outbox::{AnnouncementId, Published},
     queries::QueryKey,
 };
-use crate::{Direction, command::Ticket, record::RecordKey};
+use crate::{Direction, NetworkName, command::Ticket, record::RecordKey};
 
 /// The time of the current poll, on both scales.
 #[derive(Debug, Clone, Copy)]
@@ -141,10 +141,13 @@ pub(crate) enum Fact {
         peer: PeerId,
         reason: Option<String>,
     },
-    /// A peer has said what it is.
+    /// A peer has said what it is, or that it does not say so. If it can be asked and there is room for it, it has
+    /// entered the routing table before.
     Introduced {
         peer: PeerId,
-        agent: String,
+        /// What it runs.
+        agent: Option<String>,
+        affiliation: Affiliation,
     },
     /// A peer has entered the routing table.
     Routable {
@@ -158,7 +161,7 @@ pub(crate) enum Fact {
     Unreachable {
         peer: PeerId,
     },
-    /// A dial for a caller has ended.
+    /// A dial for a caller has ended: with a connection, or with the reason why there is none.
     Dialed {
         ticket: Ticket,
         failure: Option<String>,
@@ -208,6 +211,17 @@ pub(crate) enum Fact {
         question: QuestionId,
         why: Unanswered,
     },
+}
+
+/// To which network a peer belongs, as far as it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Affiliation {
+    /// To this one.
+    Same,
+    /// To this other one.
+    Other(NetworkName),
+    /// To none.
+    Unknown,
 }
 
 /// Why a question has no answer.

@@ -14,6 +14,7 @@
 //! | `facts.rs` | what each fact changes |
 //! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
 //! | `publishing.rs` | how a change to an own package takes its course |
+//! | `dialing.rs` | callers who dial, and wait for an introduction |
 //! | `confirming.rs` | how it is read back from those who said that they hold it |
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
@@ -60,6 +61,7 @@ pub mod compared;
 mod confirming;
 mod counters;
 mod deadlines;
+mod dialing;
 mod equivocations;
 mod facts;
 pub mod filled;
@@ -105,7 +107,9 @@ pub use reputation::Reputation;
 
 pub(crate) use gossip_budget::REMEMBERED_AUTHORS;
 pub(crate) use identity::{Authority, Identity};
-pub(crate) use interface::{Action, AskedId, Fact, Now, QueryEnd, QuestionId, Unanswered, Verdict};
+pub(crate) use interface::{
+    Action, Affiliation, AskedId, Fact, Now, QueryEnd, QuestionId, Unanswered, Verdict,
+};
 pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;
@@ -117,6 +121,7 @@ use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::{Catalogue, Load};
 use deadlines::{Backoff, Deadline, Retry, SWEEP_INTERVAL};
+use dialing::Dials;
 use equivocations::Equivocations;
 use gossip_budget::GossipBudget;
 use index::Index;
@@ -180,6 +185,7 @@ pub(crate) struct Engine {
     entropy: Box<dyn Entropy>,
 
     calls: Calls,
+    dials: Dials,
     queries: Queries,
     wheel: Wheel<Deadline>,
 
@@ -269,6 +275,7 @@ impl Engine {
             authority,
             entropy,
             calls: Calls::default(),
+            dials: Dials::default(),
             queries: Queries::new(limits.running_queries),
             wheel: Wheel::new(config.sweep_granularity),
             own: BTreeMap::new(),
@@ -493,6 +500,9 @@ impl Drop for Engine {
 impl Engine {
     /// Whether nothing is retained on behalf of any caller.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.calls.len() == 0 && self.queries.is_empty() && self.searches.is_empty()
+        self.calls.len() == 0
+            && self.dials.is_empty()
+            && self.queries.is_empty()
+            && self.searches.is_empty()
     }
 }

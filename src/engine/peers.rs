@@ -8,8 +8,8 @@ use std::{
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use super::wheel;
-use crate::{Coverage, Direction, GeoLocation};
+use super::{interface::Affiliation, wheel};
+use crate::{Coverage, Direction, GeoLocation, NetworkName, error::of_network};
 
 /// A peer with which a connection stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,20 +63,32 @@ struct Connection {
 }
 
 /// Whether a peer has said what it is and speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Introduction {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Introduction {
     /// Not yet; it is waited for until this deadline.
     Awaited(wheel::Key),
-    /// It has, or has taken too long.
-    Over,
+    /// It has, and is of this network.
+    Made,
+    /// It has, and is of another network, or of none.
+    Foreign(Option<NetworkName>),
+    /// It has taken too long, and may still come.
+    Late,
 }
 
 impl Introduction {
-    /// It is waited for no longer.
-    fn end(&mut self) -> Option<wheel::Key> {
-        match std::mem::replace(self, Self::Over) {
+    /// Until when it is waited for, if it is.
+    pub(crate) fn deadline(self) -> Option<wheel::Key> {
+        match self {
             Self::Awaited(deadline) => Some(deadline),
-            Self::Over => None,
+            Self::Made | Self::Foreign(_) | Self::Late => None,
+        }
+    }
+
+    /// Why a connection with this peer is of no use.
+    pub(crate) fn fault(&self) -> Option<String> {
+        match self {
+            Self::Foreign(network) => Some(of_network(network.as_ref())),
+            Self::Awaited(_) | Self::Made | Self::Late => None,
         }
     }
 }
@@ -115,7 +127,10 @@ impl Peers {
 
     fn is_expecting(&self) -> bool {
         self.dialing > 0
-            || self.connected.values().any(|peer| peer.introduction != Introduction::Over)
+            || self
+                .connected
+                .values()
+                .any(|peer| matches!(peer.introduction, Introduction::Awaited(_)))
     }
 
     /// A first connection stands. Its introduction is waited for until the deadline in the wheel.
@@ -140,13 +155,25 @@ impl Peers {
         self.connected.insert(peer, Connection { shown, introduction });
     }
 
-    /// The last connection has ended. Its introduction's deadline, if it was still awaited.
-    pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<wheel::Key> {
-        self.connected.remove(peer)?.introduction.end()
+    /// The last connection has ended. How far the peer had introduced itself.
+    pub(crate) fn disconnected(&mut self, peer: &PeerId) -> Option<Introduction> {
+        Some(self.connected.remove(peer)?.introduction)
     }
 
-    pub(crate) fn address(&self, peer: &PeerId) -> Option<&Multiaddr> {
-        Some(&self.connected.get(peer)?.shown.address)
+    /// Whether a connected peer has said what it is.
+    pub(crate) fn introduction(&self, peer: &PeerId) -> Option<&Introduction> {
+        Some(&self.connected.get(peer)?.introduction)
+    }
+
+    /// Whether a connected peer has not said what it is.
+    pub(crate) fn is_unknown(&self, peer: &PeerId) -> bool {
+        matches!(self.introduction(peer), Some(Introduction::Awaited(_) | Introduction::Late))
+    }
+
+    /// The address of the first connection with this peer, and who has dialed.
+    pub(crate) fn connection(&self, peer: &PeerId) -> Option<(&Multiaddr, Direction)> {
+        let shown = &self.connected.get(peer)?.shown;
+        Some((&shown.address, shown.direction))
     }
 
     pub(crate) fn is_connected(&self, peer: &PeerId) -> bool {
@@ -154,16 +181,26 @@ impl Peers {
     }
 
     /// The peer has said what it is and speaks. The deadline of that, if it was still awaited.
-    pub(crate) fn introduced(&mut self, peer: &PeerId, agent: String) -> Option<wheel::Key> {
+    pub(crate) fn introduced(
+        &mut self,
+        peer: &PeerId,
+        agent: Option<String>,
+        affiliation: Affiliation,
+    ) -> Option<wheel::Key> {
         let connection = self.connected.get_mut(peer)?;
-        connection.shown.agent = Some(agent);
-        connection.introduction.end()
+        connection.shown.agent = agent;
+        let introduction = match affiliation {
+            Affiliation::Same => Introduction::Made,
+            Affiliation::Other(network) => Introduction::Foreign(Some(network)),
+            Affiliation::Unknown => Introduction::Foreign(None),
+        };
+        std::mem::replace(&mut connection.introduction, introduction).deadline()
     }
 
     /// Stops waiting for an introduction that has not come.
     pub(crate) fn stop_waiting_for(&mut self, peer: &PeerId) {
         if let Some(connection) = self.connected.get_mut(peer) {
-            connection.introduction = Introduction::Over;
+            connection.introduction = Introduction::Late;
         }
     }
 
@@ -244,7 +281,7 @@ mod tests {
         let peer = connect(&mut peers);
         assert_eq!(peers.reach(), Reach::Joining);
         peers.routable(peer);
-        peers.introduced(&peer, "peerage".to_owned());
+        peers.introduced(&peer, Some("peerage".to_owned()), Affiliation::Same);
         assert_eq!(peers.reach(), Reach::Joined);
     }
 
@@ -263,7 +300,7 @@ mod tests {
     fn a_peer_that_speaks_no_dht_leaves_the_node_isolated() {
         let mut peers = Peers::default();
         let peer = connect(&mut peers);
-        peers.introduced(&peer, "something else".to_owned());
+        peers.introduced(&peer, Some("something else".to_owned()), Affiliation::Unknown);
         assert_eq!(peers.reach(), Reach::Isolated);
     }
 }

@@ -150,6 +150,27 @@ impl Rejoining {
         };
     }
 
+    /// This peer is here, and of no use. The addresses that have led to it: they are dialed again after a pause, since
+    /// somebody else may be there by then.
+    pub(super) fn misled(
+        &mut self,
+        now: Duration,
+        peer: &PeerId,
+        members: usize,
+        entropy: &mut dyn Entropy,
+    ) -> Vec<Multiaddr> {
+        let mut addresses = Vec::new();
+        for (address, contact) in &mut self.contacts {
+            if contact.peer == Some(*peer)
+                && let State::Here { .. } = contact.state
+            {
+                contact.state = State::Away { due: contact.pauses.next(now, members, entropy) };
+                addresses.push(address.clone());
+            }
+        }
+        addresses
+    }
+
     /// When somebody is to be dialed.
     fn due(&self) -> Option<Duration> {
         let away = self.contacts.values().filter_map(|contact| match contact.state {
@@ -229,7 +250,7 @@ impl Engine {
     }
 
     /// How many can be asked.
-    fn members(&self) -> usize {
+    pub(super) fn members(&self) -> usize {
         match self.peers.company() {
             Company::Members(members) => members,
             Company::Expected | Company::Nobody => 0,
@@ -272,10 +293,15 @@ impl Engine {
         let mut failure = end.as_ref().err().cloned();
         if let Some(contact) = self.rejoining.contacts.get_mut(&address) {
             contact.peer = end.ok().or(contact.peer);
-            let is_here = contact.peer.is_some_and(|peer| self.peers.is_connected(&peer));
+            let introduction = contact.peer.and_then(|peer| self.peers.introduction(&peer));
+            let (is_here, fault) = (introduction.is_some(), introduction.and_then(|it| it.fault()));
             if contact.peer == Some(self.local) {
                 contact.state = State::Itself;
                 failure = Some("is this node itself".to_owned());
+            } else if let Some(fault) = fault {
+                let due = contact.pauses.next(now.mono, members, &mut *self.entropy);
+                contact.state = State::Away { due };
+                failure = Some(fault);
             } else if is_here {
                 contact.state = State::Here { since: now.mono };
             } else {

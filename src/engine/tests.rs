@@ -30,6 +30,8 @@ mod crowds;
 #[cfg(test)]
 mod delegation;
 #[cfg(test)]
+mod dialing;
+#[cfg(test)]
 mod floods;
 #[cfg(test)]
 mod freshness;
@@ -218,6 +220,12 @@ pub(super) fn published_by(
         None,
     );
     (PackageId::owned(owner, manifest.name), Signed::sign(keypair, head).unwrap())
+}
+
+/// A peer of this network has said what it is.
+fn introduced(peer: PeerId) -> Fact {
+    let agent = Some("peerage".to_owned());
+    Fact::Introduced { peer, agent, affiliation: Affiliation::Same }
 }
 
 fn copy(query: QueryKey, head: &Signed<Head>) -> Fact {

@@ -15,6 +15,7 @@ use super::{
     counts,
     exchange::{self, Exchange},
     gossip::{self, Gossipsub, Subscriptions},
+    introduction,
 };
 use crate::{Config, DhtMode, Error, NetworkName, Result};
 
@@ -56,7 +57,7 @@ where
             blocked: allow_block_list::Behaviour::default(),
             counts: counts::Behaviour::new(&config.limits),
             admission: admission::Behaviour::new(&config.limits),
-            identify: introduction(keypair, &config.network),
+            identify: identify(keypair, &config.network),
             kad: Attributed::new(dht(peer_id, config, store)?),
             gossipsub: gossip::behaviour(&config.network, subscriptions)?,
             exchange: exchange::behaviour(&config.network)?,
@@ -76,8 +77,8 @@ pub(crate) fn dht_protocol(network: &NetworkName) -> Result<StreamProtocol> {
         .map_err(|error| Error::invalid("network", error.to_string()))
 }
 
-fn introduction(keypair: &Keypair, network: &NetworkName) -> identify::Behaviour {
-    let config = identify::Config::new(format!("/peerage/{network}/1.0.0"), keypair.public())
+fn identify(keypair: &Keypair, network: &NetworkName) -> identify::Behaviour {
+    let config = identify::Config::new(introduction::version(network), keypair.public())
         .with_agent_version(concat!("peerage/", env!("CARGO_PKG_VERSION")).to_owned())
         // Peers learn of a new address when it appears, not at the next round five minutes later.
         .with_push_listen_addr_updates(true)

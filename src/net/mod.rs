@@ -7,6 +7,7 @@ mod counts;
 mod diversity;
 mod exchange;
 mod gossip;
+mod introduction;
 mod place;
 mod tasks;
 pub mod tcp;
@@ -20,5 +21,6 @@ pub(crate) use diversity::{Crowded, Diversity};
 pub(crate) use gossip::{CACHED_SECS, REMEMBERED, Subscriptions, topic_name};
 #[cfg(test)]
 pub(crate) use gossip::{GRAYLIST_THRESHOLD, GRAYLISTED_AFTER};
+pub(crate) use introduction::networks;
 pub(crate) use place::Place;
 pub(crate) use tasks::{ConnectionTasks, Spawner};

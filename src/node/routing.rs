@@ -14,16 +14,16 @@ use libp2p::{
     Multiaddr, PeerId, identify, kad,
     multiaddr::Protocol,
     swarm::{
-        ConnectionId, DialError,
+        ConnectionId, DialError, StreamUpgradeError,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 
 use super::Node;
 use crate::{
-    Limits,
-    engine::{Fact, Now},
-    net::{Crowded, Diversity, Place},
+    Direction, Limits,
+    engine::{Affiliation, Fact, Now},
+    net::{Crowded, Diversity, Place, networks},
 };
 
 #[cfg(test)]
@@ -86,29 +86,74 @@ impl Routing {
 
 impl Node {
     pub(super) fn learn_introduction(&mut self, now: Now, event: identify::Event) {
-        let identify::Event::Received { peer_id: peer, info, .. } = event else { return };
+        match event {
+            identify::Event::Received { peer_id, info, .. } => self.introduced(now, peer_id, info),
+            // It does not say what it is.
+            identify::Event::Error {
+                peer_id: peer,
+                error: StreamUpgradeError::NegotiationFailed,
+                ..
+            } => {
+                let affiliation = Affiliation::Unknown;
+                self.engine.learn(now, Fact::Introduced { peer, agent: None, affiliation });
+            }
+            identify::Event::Error { .. }
+            | identify::Event::Sent { .. }
+            | identify::Event::Pushed { .. } => {}
+        }
+    }
+
+    fn introduced(&mut self, now: Now, peer: PeerId, info: identify::Info) {
         if self.engine.is_blocked(&peer) {
             return;
         }
+        let affiliation = self.affiliation(&info);
         // Identify's addresses reach the routing table only if somebody takes them there. A client does not
         // name the protocol, so it is never asked to hold or find anything.
         if info.protocols.contains(self.wiring.protocol()) {
-            // One that has gone meanwhile will introduce itself when it comes back.
-            if let Some(real) = self.engine.address_of(&peer).cloned() {
-                let here = is_loopback(&real);
-                let most = self.wiring.routing.addresses_per_peer;
-                let addresses = info.listen_addrs.into_iter().filter(|address| {
-                    // A peer elsewhere that listens on its own loopback address is not to be found on ours.
-                    address.len() <= MAX_ADDRESS_BYTES && (here || !is_loopback(address))
-                });
-                let addresses = addresses.take(most).collect();
-                self.seat(now, peer, &real, addresses);
-                self.forget_oldest_addresses(peer);
-            }
+            self.seat_where_it_listens(now, peer, info.listen_addrs);
         } else {
             tracing::debug!(%peer, protocols = ?info.protocols, "does not serve this network's DHT");
+            if affiliation != Affiliation::Same && self.is_seated(&peer) {
+                self.unseat(now, &peer);
+            }
         }
-        self.engine.learn(now, Fact::Introduced { peer, agent: info.agent_version });
+        // After its seat: whoever has dialed it is answered by this, and may ask it from then on.
+        let agent = Some(info.agent_version);
+        self.engine.learn(now, Fact::Introduced { peer, agent, affiliation });
+    }
+
+    fn seat_where_it_listens(&mut self, now: Now, peer: PeerId, listening: Vec<Multiaddr>) {
+        // One that has gone meanwhile will introduce itself when it comes back.
+        let Some((real, direction)) = self.engine.connection_with(&peer) else { return };
+        let (real, here) = (real.clone(), is_loopback(real));
+        // Where it was reached it can be found, even if it does not know so itself.
+        let reached = (direction == Direction::Outbound).then(|| real.clone());
+        let listening = listening
+            .into_iter()
+            // A peer elsewhere that listens on its own loopback address is not to be found on ours.
+            .filter(|address| here || !is_loopback(address));
+        let most = self.wiring.routing.addresses_per_peer;
+        let addresses = reached
+            .into_iter()
+            .chain(listening)
+            .filter(|address| address.len() <= MAX_ADDRESS_BYTES)
+            .take(most)
+            .collect();
+        self.seat(now, peer, &real, addresses);
+        self.forget_oldest_addresses(peer);
+    }
+
+    /// Whether a peer belongs to this network. One that speaks for several does.
+    fn affiliation(&self, info: &identify::Info) -> Affiliation {
+        let mut other = None;
+        for network in networks(info) {
+            if network == *self.wiring.network() {
+                return Affiliation::Same;
+            }
+            other.get_or_insert(network);
+        }
+        other.map_or(Affiliation::Unknown, Affiliation::Other)
     }
 
     /// Tells the routing table where a peer can be found. If it has no seat there, it gets one, as far as the share

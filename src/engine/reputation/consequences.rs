@@ -15,7 +15,7 @@ impl Engine {
     /// A peer has answered a lookup with a valid copy, so long after the lookup began.
     pub(in crate::engine) fn credit(&mut self, peer: PeerId, record: &Record, after: Duration) {
         if is_service(record, &peer) {
-            let address = self.peers.address(&peer);
+            let address = self.peers.connection(&peer).map(|(address, _)| address);
             let nearness = address.map(Nearness::of).unwrap_or_default();
             self.reputations.delivered(peer, after, nearness);
         }

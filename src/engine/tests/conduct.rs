@@ -29,7 +29,7 @@ fn serve(lab: &mut Lab, id: &PackageId, head: &Signed<Head>, peer: PeerId) {
 
 fn connect(lab: &mut Lab, peer: PeerId) {
     lab.visited_by(peer);
-    lab.learn(Fact::Introduced { peer, agent: "test".to_owned() });
+    lab.learn(introduced(peer));
 }
 
 /// What is done about peers: `+` allowed again, `-` refused.

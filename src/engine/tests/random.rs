@@ -51,7 +51,7 @@ struct Chaos {
     waiting: BTreeMap<Ticket, Asked>,
     ended: Tally,
     running: BTreeMap<QueryKey, Running>,
-    dials: Vec<Ticket>,
+    dials: Vec<(Ticket, PeerId)>,
     bootstrap_dials: usize,
     peers: Vec<PeerId>,
     own: Vec<(RecordKey, Vec<u8>)>,
@@ -280,7 +280,7 @@ impl Chaos {
             7 => {
                 if let Some(peer) = self.dice.pick(&self.peers) {
                     let fact = match self.dice.roll(4) {
-                        0 => Fact::Introduced { peer, agent: "test".to_owned() },
+                        0 => self.introduction(peer),
                         1 => Fact::Routable { peer },
                         2 => Fact::Unroutable { peer },
                         _ => {
@@ -318,9 +318,19 @@ impl Chaos {
     }
 
     fn end_dials(&mut self) {
-        if let Some(ticket) = self.dials.pop() {
+        if let Some((ticket, peer)) = self.dials.pop() {
             let failure = (self.dice.roll(2) == 0).then(|| "refused".to_owned());
+            if failure.is_none() && !self.peers.contains(&peer) {
+                self.peers.push(peer);
+                let address = "/memory/5".parse().unwrap();
+                self.lab.learn(Fact::Connected { peer, address, direction: Direction::Outbound });
+            }
             self.lab.learn(Fact::Dialed { ticket, failure });
+            // Others never introduce themselves.
+            if self.peers.contains(&peer) && self.dice.roll(4) > 0 {
+                let fact = self.introduction(peer);
+                self.lab.learn(fact);
+            }
         }
         if self.bootstrap_dials > 0 {
             self.bootstrap_dials -= 1;
@@ -330,6 +340,19 @@ impl Chaos {
             };
             let address = "/memory/1".parse().unwrap();
             self.lab.learn(Fact::BootstrapDialed { address, end });
+        }
+    }
+
+    /// A peer says what it is, or that it does not.
+    fn introduction(&mut self, peer: PeerId) -> Fact {
+        let agent = Some("test".to_owned());
+        match self.dice.roll(6) {
+            0 => {
+                let affiliation = Affiliation::Other("other".parse().unwrap());
+                Fact::Introduced { peer, agent, affiliation }
+            }
+            1 => Fact::Introduced { peer, agent: None, affiliation: Affiliation::Unknown },
+            _ => introduced(peer),
         }
     }
 
@@ -373,7 +396,7 @@ impl Chaos {
                     };
                     self.lab.learn(Fact::Published { id, outcome });
                 }
-                Action::Dial { ticket, .. } => self.dials.push(ticket),
+                Action::Dial { ticket, peer, .. } => self.dials.push((ticket, peer)),
                 Action::DialBootstrap { .. } => self.bootstrap_dials += 1,
                 Action::Ask { question, peer, request } => {
                     self.heard_question(question, peer, request);

@@ -50,7 +50,7 @@ impl Scene {
         let address = "/ip4/192.0.2.9/tcp/9".parse().unwrap();
         self.lab.learn(Fact::Connected { peer, address, direction: Direction::Outbound });
         self.lab.learn(Fact::Routable { peer });
-        self.lab.learn(Fact::Introduced { peer, agent: "peerage".to_owned() });
+        self.lab.learn(introduced(peer));
     }
 
     /// It keeps its seat in the routing table.

@@ -1,7 +1,11 @@
-use std::{pin::Pin, task::Poll, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use futures::{
-    Stream as _,
+    FutureExt as _, Stream as _,
     executor::block_on,
     future::{Either, poll_fn, select},
 };
@@ -13,7 +17,10 @@ use libp2p::{
 };
 
 use super::*;
-use crate::{Config, Direction, Handle, Manifest, Registry as _};
+use crate::{
+    Config, Handle, Manifest, Registry as _,
+    net::transport::{self, TransportConfig},
+};
 
 const NOW: Now = Now { mono: Duration::ZERO, unix: 0 };
 
@@ -356,4 +363,56 @@ fn a_newcomer_takes_the_seat_of_a_neighbour_who_has_gone_and_not_that_of_one_who
     until(&mut node, "the third seat", |node| node.is_seated(&third).then_some(()));
     assert!(!node.is_seated(&first));
     assert_eq!(node.wiring.routing.diversity.len(), 1);
+}
+
+/// A node that others reach in this process, and where.
+fn in_memory() -> (Node, Handle, Multiaddr) {
+    let keypair = Keypair::generate_ed25519();
+    let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new()).unwrap();
+    let config = Config::new().with_listen([address("/memory/0")]);
+    let builder = Node::builder(keypair, config).with_transport(transport);
+    let (mut node, handle) = builder.build().unwrap();
+    poll(&mut node);
+    let listens = node.swarm.listeners().next().unwrap().clone();
+    let named = listens.with_p2p(node.peer_id()).unwrap();
+    (node, handle, named)
+}
+
+/// Polls a node once, to its rest.
+fn poll(node: &mut Node) {
+    let mut cx = Context::from_waker(Waker::noop());
+    while Pin::new(&mut *node).poll_next(&mut cx).is_ready() {}
+}
+
+#[test]
+fn a_peer_that_was_dialed_has_its_seat_when_the_caller_is_told() {
+    let (mut node, handle, _) = in_memory();
+    let (mut other, _other, address) = in_memory();
+    let peer = other.peer_id();
+    let mut dial = pin!(handle.dial_address(address));
+    assert_eq!(dial.as_mut().now_or_never(), None);
+    for _ in 0..1_000 {
+        poll(&mut node);
+        if node.swarm.is_connected(&peer) {
+            break;
+        }
+        poll(&mut other);
+    }
+    // The connection stands, and the peer, which is polled by nobody, has not introduced itself.
+    for _ in 0..100 {
+        poll(&mut node);
+    }
+    assert!(node.swarm.is_connected(&peer));
+    assert_eq!(dial.as_mut().now_or_never(), None);
+
+    for _ in 0..1_000 {
+        poll(&mut other);
+        poll(&mut node);
+        if let Some(end) = dial.as_mut().now_or_never() {
+            assert_eq!(end, Ok(peer));
+            assert!(node.is_seated(&peer));
+            return;
+        }
+    }
+    panic!("nobody was told");
 }

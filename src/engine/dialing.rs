@@ -1,0 +1,175 @@
+//! Callers who dial a peer. They are answered once it has introduced itself, and not when the connection stands: only
+//! then is it known whether the peer can be asked, and the next question goes to it.
+
+use std::collections::BTreeMap;
+
+use libp2p::{Multiaddr, PeerId};
+
+use super::{
+    Action, Engine, Now, Operation, calls::Call, commands::Begin, interface::Affiliation,
+    peers::Introduction,
+};
+use crate::{
+    Direction, Error, Event,
+    command::{Reply, Ticket},
+    counters::{CallKind, EndedCall},
+};
+
+/// Dials that have led to a connection, and whose callers wait until the peer has introduced itself. Each is a call that
+/// waits, so there are no more than [`waiting_calls`](crate::Limits::waiting_calls).
+#[derive(Debug, Default)]
+pub(super) struct Dials(BTreeMap<PeerId, Vec<Ticket>>);
+
+impl Dials {
+    fn wait(&mut self, peer: PeerId, ticket: Ticket) {
+        self.0.entry(peer).or_default().push(ticket);
+    }
+
+    /// The caller waits no longer.
+    pub(super) fn leave(&mut self, peer: &PeerId, ticket: Ticket) {
+        if let Some(waiting) = self.0.get_mut(peer) {
+            waiting.retain(|other| *other != ticket);
+            if waiting.is_empty() {
+                self.0.remove(peer);
+            }
+        }
+    }
+
+    /// Everybody who waits for this peer.
+    fn take(&mut self, peer: &PeerId) -> Vec<Ticket> {
+        self.0.remove(peer).unwrap_or_default()
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Engine {
+    pub(super) fn dial(
+        &mut self,
+        begin: Begin,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        reply: Reply<()>,
+    ) {
+        if peer == self.local {
+            let end = reply.send(Err(Error::invalid("peer", "is this node itself")));
+            return self.count(EndedCall(CallKind::Dial, end));
+        }
+        // Whoever wants it dialed knows better than this node.
+        self.pardon(&peer);
+        if let Some(end) = self.arrival(&peer) {
+            let end = reply.send(end);
+            return self.count(EndedCall(CallKind::Dial, end));
+        }
+        let since = self.since(&begin);
+        let operation = Operation::Dial { peer, reply };
+        self.calls.insert(begin.ticket, Call { since, operation });
+        if self.peers.is_connected(&peer) {
+            self.dials.wait(peer, begin.ticket);
+        } else {
+            self.actions.push_back(Action::Dial { ticket: begin.ticket, peer, addresses });
+        }
+    }
+
+    /// A dial has ended: with a connection, or with the reason why there is none.
+    pub(super) fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
+        let Some(peer) = self.calls.dialed(ticket) else { return };
+        match failure {
+            Some(reason) => self.answer_dial(ticket, Err(Error::Transport { reason })),
+            None => match self.arrival(&peer) {
+                Some(end) => self.answer_dial(ticket, end),
+                None => self.dials.wait(peer, ticket),
+            },
+        }
+    }
+
+    /// A peer has said what it is. Of one that belongs elsewhere, nothing is to be had.
+    pub(super) fn introduced(
+        &mut self,
+        now: Now,
+        peer: PeerId,
+        agent: Option<String>,
+        affiliation: Affiliation,
+    ) {
+        // What is known already is not lost because the peer does not say it again.
+        if agent.is_none() && !self.peers.is_unknown(&peer) {
+            return;
+        }
+        let deadline = self.peers.introduced(&peer, agent, affiliation);
+        self.introduction_over(deadline);
+        if let Some(Introduction::Foreign(network)) = self.peers.introduction(&peer) {
+            let reason = crate::error::of_network(network.as_ref());
+            // Whoever has dialed this node and speaks for no network may know what for.
+            let direction = self.peers.connection(&peer).map(|(_, direction)| direction);
+            if network.is_some() || direction == Some(Direction::Outbound) {
+                tracing::debug!(%peer, reason, "is let go");
+                self.actions.push_back(Action::Disconnect { peer });
+            }
+            for address in
+                self.rejoining.misled(now.mono, &peer, self.members(), &mut *self.entropy)
+            {
+                let reason = reason.clone();
+                self.events.push_back(Event::BootstrapUnreachable { address, reason });
+            }
+        }
+        self.answer_dialers(&peer);
+        self.rejoin_later(now);
+    }
+
+    /// A peer has said nothing of itself for as long as it is waited for.
+    pub(super) fn introduction_late(&mut self, now: Now, peer: &PeerId) {
+        self.peers.stop_waiting_for(peer);
+        self.answer_dialers(peer);
+        self.rejoin_later(now);
+    }
+
+    /// The last connection with a peer has ended, before it had introduced itself or after.
+    pub(super) fn dialed_in_vain(&mut self, peer: &PeerId, reason: Option<&str>) {
+        let reason = reason.unwrap_or("the peer has closed the connection");
+        for ticket in self.dials.take(peer) {
+            self.answer_dial(ticket, Err(Error::Transport { reason: reason.to_owned() }));
+        }
+    }
+
+    fn answer_dialers(&mut self, peer: &PeerId) {
+        for ticket in self.dials.take(peer) {
+            match self.arrival(peer) {
+                Some(end) => self.answer_dial(ticket, end),
+                None => self.dials.wait(*peer, ticket),
+            }
+        }
+    }
+
+    /// What whoever dials this peer is answered. `None` if that is not known yet.
+    fn arrival(&self, peer: &PeerId) -> Option<Result<(), Error>> {
+        match self.peers.introduction(peer)? {
+            Introduction::Awaited(_) => None,
+            Introduction::Made => Some(Ok(())),
+            Introduction::Foreign(found) => Some(Err(Error::OtherNetwork {
+                address: self.peers.connection(peer)?.0.clone(),
+                found: found.clone(),
+                own: self.config.network.clone(),
+            })),
+            Introduction::Late => {
+                let reason = "the peer does not introduce itself".to_owned();
+                Some(Err(Error::Transport { reason }))
+            }
+        }
+    }
+
+    fn answer_dial(&mut self, ticket: Ticket, end: Result<(), Error>) {
+        let Some(call) = self.calls.remove(ticket) else { return };
+        self.finish(call.since);
+        let ended = match (call.operation, end) {
+            (Operation::Dial { reply, .. }, end) => {
+                Some(EndedCall(CallKind::Dial, reply.send(end)))
+            }
+            // Only dials carry this ticket.
+            (operation, _) => operation.fail(Error::ShuttingDown),
+        };
+        self.count(ended);
+    }
+}
