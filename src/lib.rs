@@ -98,6 +98,7 @@
 //! | [`package`], [`record`], [`net`] | the parts, for those who build on them |
 #![forbid(unsafe_code)]
 
+mod bell;
 mod buckets;
 mod clock;
 mod command;

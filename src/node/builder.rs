@@ -11,12 +11,13 @@ use libp2p::{
 };
 
 use super::{
-    Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, bell::Bell, facts::Wiring,
-    metrics::Metrics, record_store::KadStore, watch::Watch,
+    Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, facts::Wiring, metrics::Metrics,
+    record_store::KadStore, watch::Watch,
 };
 use crate::{
     BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
     SystemEntropy,
+    bell::Bell,
     command::Cancels,
     engine::{Authority, Engine, Identity, SharedStore},
     handle::Facts,

@@ -9,7 +9,6 @@
 //! | `metrics.rs` | what a Prometheus registry is shown |
 //! | `exchange.rs` | questions between two nodes, by their names here and there |
 //! | `routing.rs` | who has a seat in the routing table |
-//! | `bell.rs` | whether the network has asked to be polled |
 //! | `watch.rs` | what time it is |
 //! | `record_store.rs` | the engine's record store as Kademlia sees it |
 
@@ -26,6 +25,7 @@ use libp2p::{PeerId, Swarm, identity::Keypair};
 
 use crate::{
     Config, Error, Event, Handle, NetworkName, Result, Timer,
+    bell::Bell,
     command::{Cancels, Command, Reply, Request},
     engine::{Engine, Now},
     net::{Behaviour, ConnectionTasks},
@@ -33,7 +33,6 @@ use crate::{
 };
 
 mod actions;
-mod bell;
 mod builder;
 mod exchange;
 mod facts;
@@ -44,7 +43,6 @@ mod watch;
 
 pub use builder::NodeBuilder;
 
-use bell::Bell;
 use metrics::Metrics;
 use record_store::KadStore;
 use watch::Watch;

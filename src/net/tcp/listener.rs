@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,6 +20,7 @@ use super::{
     interfaces::{InterfaceEvent, Interfaces},
     stream::TcpStream,
 };
+use crate::bell::Bell;
 
 /// How many attempts to accept one poll may take before other listeners have their turn.
 const ACCEPT_BUDGET: usize = 16;
@@ -37,6 +39,12 @@ pub(super) struct Listener {
     reach: Reach,
     accepting: Accepting,
     config: Config,
+    /// Rung by the socket, the interfaces and the pause. Whoever polls the transport does so for many reasons, and to ask
+    /// the system each time would cost a call for each of them.
+    bell: Bell,
+    /// How often the system was asked, for a connection or for news of the interfaces.
+    #[cfg(test)]
+    asked: usize,
 }
 
 /// Where the listener can be reached.
@@ -122,7 +130,18 @@ impl Listener {
         } else {
             Reach::Unannounced
         };
-        Ok(Self { id, socket, local, shares_port, reach, accepting: Accepting::Open, config })
+        Ok(Self {
+            id,
+            socket,
+            local,
+            shares_port,
+            reach,
+            accepting: Accepting::Open,
+            bell: Bell::new(Arc::default()),
+            config,
+            #[cfg(test)]
+            asked: 0,
+        })
     }
 
     pub(super) fn id(&self) -> ListenerId {
@@ -137,6 +156,12 @@ impl Listener {
     #[cfg(test)]
     pub(super) fn set_interfaces(&mut self, interfaces: Interfaces) {
         self.reach = Reach::Interfaces(interfaces);
+        self.bell.keep_rung();
+    }
+
+    #[cfg(test)]
+    pub(super) fn asked(&self) -> usize {
+        self.asked
     }
 
     /// The port that a dial to `remote` may leave from, so that `remote` sees where to reach this node.
@@ -158,14 +183,29 @@ impl Listener {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ListenerEvent> {
-        // Addresses first: a connection belongs to an address that was announced.
-        if let Poll::Ready(event) = self.poll_addresses(cx) {
-            return Poll::Ready(event);
+        self.bell.attach(cx.waker());
+        if !self.bell.answer() {
+            return Poll::Pending;
         }
-        self.poll_accept(cx)
+        let waker = self.bell.context().waker().clone();
+        let cx = &mut Context::from_waker(&waker);
+        // Addresses first: a connection belongs to an address that was announced.
+        let event = match self.poll_addresses(cx) {
+            Poll::Ready(event) => Poll::Ready(event),
+            Poll::Pending => self.poll_accept(cx),
+        };
+        if event.is_ready() {
+            // There may be more, and nobody will ring for what is there already.
+            self.bell.keep_rung();
+        }
+        event
     }
 
     fn poll_addresses(&mut self, cx: &mut Context<'_>) -> Poll<ListenerEvent> {
+        #[cfg(test)]
+        if matches!(self.reach, Reach::Interfaces(_)) {
+            self.asked += 1;
+        }
         let port = self.local.port();
         match &mut self.reach {
             Reach::Announced => Poll::Pending,
@@ -197,6 +237,10 @@ impl Listener {
         }
         let mut lost = None;
         for _ in 0..ACCEPT_BUDGET {
+            #[cfg(test)]
+            {
+                self.asked += 1;
+            }
             match self.socket.get_ref().accept() {
                 Ok((stream, remote)) => {
                     self.accepting = Accepting::Open;

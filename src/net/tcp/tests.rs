@@ -271,23 +271,28 @@ fn the_options_are_set_at_both_ends() {
 }
 
 #[test]
-fn a_busy_listener_does_not_starve_another() {
+fn busy_listeners_take_turns() {
     run(async {
         let mut there = transport();
         let (busy, busy_address) = listen(&mut there, V4).await;
-        let (quiet, quiet_address) = listen(&mut there, V4).await;
+        let (other, other_address) = listen(&mut there, V4).await;
         let dial = |address| std::net::TcpStream::connect(socket_addr(address)).unwrap();
         let _crowd: Vec<_> = (0..50).map(|_| dial(&busy_address)).collect();
-        let _guests: Vec<_> = (0..3).map(|_| dial(&quiet_address)).collect();
+        // It is the second one that is awake from the beginning; the other one learns from the reactor that it is.
+        let _others: Vec<_> = (0..50).map(|_| dial(&other_address)).collect();
 
         let mut served = Vec::new();
-        while served.len() < 6 {
+        let mut both_since = None;
+        while both_since.is_none_or(|since| served.len() < since + 6) {
             if let TransportEvent::Incoming { listener_id, .. } = next(&mut there).await {
                 served.push(listener_id);
             }
+            if both_since.is_none() && served.contains(&busy) && served.contains(&other) {
+                both_since = Some(served.len());
+            }
         }
-        for turn in served.chunks(2) {
-            assert!(turn.contains(&busy) && turn.contains(&quiet), "{served:?}");
+        for turn in served[both_since.unwrap()..].chunks(2) {
+            assert!(turn.contains(&busy) && turn.contains(&other), "{served:?}");
         }
     });
 }
@@ -375,6 +380,34 @@ fn an_idle_transport_is_woken_by_a_connection_and_by_nothing_else() {
         // `join` polls both for the sake of either: once at first, once for the timer, once for the
         // connection, and there may be a wake to spare.
         assert!(polls <= 5, "polled {polls} times");
+    });
+}
+
+/// A node polls its listeners whenever anything happens at all.
+#[test]
+fn a_listener_asks_the_system_for_nothing_when_it_is_polled_for_the_sake_of_others() {
+    run(async {
+        for wildcard in [V4, "/ip4/0.0.0.0/tcp/0"] {
+            let mut there = transport();
+            let (_, address) = listen(&mut there, wildcard).await;
+            let before = there.listeners[0].asked();
+            for _ in 0..1000 {
+                drain(&mut there);
+            }
+            // The list of interfaces is still to be read.
+            let looked = there.listeners[0].asked() - before;
+            assert!(looked < 100, "asked {looked} times in 1000 polls of {wildcard}");
+
+            // What has come is taken all the same, however much of it there is and whoever was woken for it.
+            let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, socket_addr(&address).port()));
+            let _crowd: Vec<_> =
+                (0..100).map(|_| std::net::TcpStream::connect(addr).unwrap()).collect();
+            for _ in 0..100 {
+                accept(&mut there).await.unwrap();
+            }
+            let looked = there.listeners[0].asked() - before;
+            assert!(looked < 600, "asked {looked} times for 100 connections");
+        }
     });
 }
 

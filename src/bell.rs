@@ -1,4 +1,4 @@
-//! Tells whether the network has asked to be polled, so that it is left alone when it has not.
+//! Tells whether something has asked to be polled, so that it is left alone when it has not.
 
 use std::{
     sync::{
@@ -10,11 +10,11 @@ use std::{
 
 use futures::task::AtomicWaker;
 
-/// The waker that connections and Swarm are polled with. Ringing it wakes the node's task and leaves a note
-/// for whom: a command or a deadline that wakes the task does not by itself mean a walk through every
-/// protocol.
+/// The waker that one part of a task is polled with. Ringing it wakes the task and leaves a note for whom: what wakes
+/// the task for another part's sake is no reason to poll this one. The network has one, so that a command or a deadline
+/// does not mean a walk through every protocol; so has each listener, whose poll means system calls.
 #[derive(Debug)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     rope: Arc<Rope>,
     waker: Waker,
 }
@@ -22,7 +22,7 @@ pub(super) struct Bell {
 #[derive(Debug)]
 struct Rope {
     rung: AtomicBool,
-    node: Arc<AtomicWaker>,
+    task: Arc<AtomicWaker>,
 }
 
 impl Wake for Rope {
@@ -31,40 +31,40 @@ impl Wake for Rope {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Whoever finds it rung already has nothing to add: the node is awake and has yet to look.
+        // Whoever finds it rung already has nothing to add: the task is awake and has yet to look.
         if !self.rung.swap(true, Ordering::AcqRel) {
-            self.node.wake();
+            self.task.wake();
         }
     }
 }
 
 impl Bell {
-    /// A bell for the task in `node`, that has been rung: a network that was never polled waits for nothing yet.
-    pub(super) fn new(node: Arc<AtomicWaker>) -> Self {
-        let rope = Arc::new(Rope { rung: AtomicBool::new(true), node });
+    /// A bell for the task in `task`, that has been rung: what was never polled waits for nothing yet.
+    pub(crate) fn new(task: Arc<AtomicWaker>) -> Self {
+        let rope = Arc::new(Rope { rung: AtomicBool::new(true), task });
         let waker = Waker::from(Arc::clone(&rope));
         Self { rope, waker }
     }
 
     /// Says whose task it wakes, for everybody else who was given the same waker, too. To be called before
     /// [`answer`](Self::answer), so that no ring is lost between the two.
-    pub(super) fn attach(&self, node: &Waker) {
-        self.rope.node.register(node);
+    pub(crate) fn attach(&self, task: &Waker) {
+        self.rope.task.register(task);
     }
 
     /// Whether it has been rung since the last time.
-    pub(super) fn answer(&self) -> bool {
+    pub(crate) fn answer(&self) -> bool {
         // A plain look first: most polls are for somebody else.
         self.rope.rung.load(Ordering::Acquire) && self.rope.rung.swap(false, Ordering::AcqRel)
     }
 
     /// Makes the next [`answer`](Self::answer) say yes, without waking anybody.
-    pub(super) fn keep_rung(&self) {
+    pub(crate) fn keep_rung(&self) {
         self.rope.rung.store(true, Ordering::Release);
     }
 
-    /// To poll the network with.
-    pub(super) fn context(&self) -> Context<'_> {
+    /// To poll with.
+    pub(crate) fn context(&self) -> Context<'_> {
         Context::from_waker(&self.waker)
     }
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_wakes_the_node_and_is_answered_once() {
+    fn a_ring_wakes_the_task_and_is_answered_once() {
         let (bell, wakes) = at_rest();
         assert!(!bell.answer());
         bell.context().waker().wake_by_ref();
