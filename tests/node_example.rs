@@ -27,6 +27,9 @@ use serde_json::{Value, json};
 #[cfg(unix)]
 #[path = "node_example/signals.rs"]
 mod signals;
+#[cfg(unix)]
+#[path = "node_example/silence.rs"]
+mod silence;
 
 /// No answer of a healthy node takes anywhere near this long; a loaded machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);

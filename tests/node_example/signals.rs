@@ -14,7 +14,7 @@ const GOODBYE: &str = "connection is closed";
 
 const BOTH: [(&str, i32); 2] = [("TERM", 15), ("INT", 2)];
 
-fn send(signal: &str, process: &Child) {
+pub(super) fn send(signal: &str, process: &Child) {
     let sent =
         Command::new("kill").arg(format!("-{signal}")).arg(process.id().to_string()).status();
     assert!(sent.unwrap().success(), "kill -{signal}");

@@ -1,8 +1,15 @@
 //! What a caller may choose about TCP sockets.
 
-use std::num::NonZeroU8;
+use std::{num::NonZeroU8, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What a [host timeout](Config::with_host_timeout) may be. Operating systems count in whole seconds, of which there are
+/// three parts: until the first probe, between two probes, and for answers to come.
+const HOST_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(5)..=Duration::from_secs(24 * 60 * 60);
 
 /// Options for every socket of a [`Transport`](super::Transport).
 ///
@@ -19,11 +26,19 @@ pub struct Config {
     ttl: Option<NonZeroU8>,
     listen_backlog: u32,
     port_reuse: bool,
+    #[serde(with = "humantime_serde")]
+    host_timeout: Option<Duration>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { nodelay: true, ttl: None, listen_backlog: 1024, port_reuse: true }
+        Self {
+            nodelay: true,
+            ttl: None,
+            listen_backlog: 1024,
+            port_reuse: true,
+            host_timeout: Some(Duration::from_secs(25)),
+        }
     }
 }
 
@@ -68,6 +83,36 @@ impl Config {
     pub fn with_port_reuse(mut self, port_reuse: bool) -> Self {
         self.port_reuse = port_reuse;
         self
+    }
+
+    /// For how long a peer's host may leave everything unacknowledged before the operating system ends the connection: data
+    /// (`TCP_USER_TIMEOUT`, of Linux, Android and a few more; [RFC 5482]), and on an idle connection probes
+    /// (`SO_KEEPALIVE`; [RFC 9293 section 3.8.4]), which carry no payload. The first probe goes out after three fifths of
+    /// this time without anything, the next ones a fifth apart. Default: 25 s; 5 s to one day. `None` leaves it to the
+    /// system, which commonly takes 15 minutes for data and never probes.
+    ///
+    /// [RFC 5482]: https://www.rfc-editor.org/rfc/rfc5482
+    /// [RFC 9293 section 3.8.4]: https://www.rfc-editor.org/rfc/rfc9293#section-3.8.4
+    #[must_use]
+    pub fn with_host_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.host_timeout =
+            timeout.map(|timeout| timeout.clamp(*HOST_TIMEOUTS.start(), *HOST_TIMEOUTS.end()));
+        self
+    }
+
+    /// Checks what was read from a file; the setters keep to the bounds by themselves.
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.host_timeout.is_some_and(|timeout| !HOST_TIMEOUTS.contains(&timeout)) {
+            let reason = "must be from five seconds to a day";
+            return Err(Error::invalid("transport.tcp.host_timeout", reason));
+        }
+        Ok(())
+    }
+
+    /// See [`with_host_timeout`](Self::with_host_timeout).
+    #[must_use]
+    pub fn host_timeout(&self) -> Option<Duration> {
+        self.host_timeout
     }
 
     /// See [`with_nodelay`](Self::with_nodelay).

@@ -3,10 +3,11 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 use async_io::Async;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{config::Config, stream::TcpStream};
 
@@ -44,6 +45,43 @@ pub(super) fn set_options(socket: SockRef<'_>, config: &Config, is_ipv6: bool) -
         let hops = u32::from(ttl.get());
         if is_ipv6 { socket.set_unicast_hops_v6(hops)? } else { socket.set_ttl_v4(hops)? }
     }
+    if let Some(timeout) = config.host_timeout() {
+        set_host_timeout(&socket, timeout)?;
+    }
+    Ok(())
+}
+
+/// Has the system end a connection whose other end acknowledges nothing for so long.
+fn set_host_timeout(socket: &Socket, timeout: Duration) -> io::Result<()> {
+    let part = timeout / 5;
+    let probes = TcpKeepalive::new().with_time(timeout - 2 * part);
+    // Where there is no such option, the system's own intervals hold.
+    #[cfg(any(
+        target_vendor = "apple",
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "fuchsia",
+        target_os = "illumos",
+        target_os = "linux",
+        target_os = "netbsd",
+        windows
+    ))]
+    let probes = probes.with_interval(part);
+    #[cfg(any(
+        target_vendor = "apple",
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "fuchsia",
+        target_os = "illumos",
+        target_os = "linux",
+        target_os = "netbsd"
+    ))]
+    let probes = probes.with_retries(2);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    socket.set_tcp_user_timeout(Some(timeout))?;
     Ok(())
 }
 

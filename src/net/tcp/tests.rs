@@ -270,6 +270,33 @@ fn the_options_are_set_at_both_ends() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_gives_up_a_host_that_acknowledges_nothing_at_both_ends() {
+    run(async {
+        let twenty_five = Some(Duration::from_secs(25));
+        let custom = Config::new().with_host_timeout(Some(Duration::from_secs(10)));
+        for (config, expected) in [
+            (Config::new(), Some((twenty_five, 15, 5))),
+            (custom, Some((Some(Duration::from_secs(10)), 6, 2))),
+            (Config::new().with_host_timeout(None), None),
+        ] {
+            let (mut here, mut there) = (Transport::new(config.clone()), Transport::new(config));
+            let (_, address) = listen(&mut there, V4).await;
+            let (dialed, accepted) = connect(&mut here, NEW, &mut there, &address).await;
+            for stream in [&dialed, &accepted] {
+                let socket = socket2::SockRef::from(stream.std());
+                assert_eq!(socket.keepalive().unwrap(), expected.is_some());
+                let Some((timeout, first, next)) = expected else { continue };
+                assert_eq!(socket.tcp_user_timeout().unwrap(), timeout);
+                assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), first);
+                assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), next);
+                assert_eq!(socket.tcp_keepalive_retries().unwrap(), 2);
+            }
+        }
+    });
+}
+
 #[test]
 fn busy_listeners_take_turns() {
     run(async {

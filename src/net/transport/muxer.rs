@@ -18,30 +18,39 @@ use libp2p::core::{
 };
 use yamux::{Connection, ConnectionError, Mode};
 
+use super::{TransportConfig, line::Line, liveness::Patience};
 use crate::Limits;
 
 /// Turns a byte stream into a [`Muxer`].
 #[derive(Debug, Clone)]
 pub(super) struct Upgrade {
     config: yamux::Config,
+    dialer: Patience,
+    listener: Patience,
 }
 
 impl Upgrade {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(transport: &TransportConfig, limits: &Limits) -> Self {
+        let (interval, timeout) = (transport.ping_interval(), transport.ping_timeout());
         let mut config = yamux::Config::default();
         // Each setter panics unless its value fits the other one's, so the default has to go first.
         config.set_max_connection_receive_window(None);
         config.set_max_num_streams(limits.allowed_streams());
         config.set_max_connection_receive_window(Some(limits.granted_window()));
-        Self { config }
+        let dialer = Patience::of_dialer(interval, timeout);
+        Self { config, dialer, listener: Patience::of_listener(interval, timeout) }
     }
 
     fn apply<C>(self, socket: C, mode: Mode) -> Muxer<C>
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
+        let patience = match mode {
+            Mode::Client => self.dialer,
+            Mode::Server => self.listener,
+        };
         Muxer {
-            connection: Connection::new(socket, self.config, mode),
+            connection: Connection::new(Line::new(socket, patience), self.config, mode),
             inbound: VecDeque::new(),
             waiting: None,
         }
@@ -86,7 +95,7 @@ where
 /// A connection that is divided into streams.
 #[derive(Debug)]
 pub(super) struct Muxer<C> {
-    connection: Connection<C>,
+    connection: Connection<Line<C>>,
     /// Streams that the peer has opened and nobody has taken. yamux moves its streams only when it is
     /// asked for a new one, while libp2p asks for one only when it wants it. The number of streams
     /// bounds the queue, because those in it count.

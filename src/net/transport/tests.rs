@@ -1,5 +1,7 @@
 //! Two stacks, each polled by the test.
 
+mod silence;
+
 use std::{
     future::{Future, poll_fn},
     io,

@@ -1,0 +1,236 @@
+//! The byte stream below yamux, which knows where frames begin.
+//!
+//! yamux measures round trips by pings of its own, but only while it is polled for something else, and it does not mind
+//! when no answer comes. So the line asks by itself whether a silent peer still lives, in a ping that yamux never hears
+//! of, and ends the connection if it does not.
+//!
+//! On the other hand yamux takes every poll of an idle connection for a reason to measure, so that each question would be
+//! followed by a second one in the other direction. The measure is for the windows of streams; while no stream carries
+//! anything the line answers such a ping itself, which costs nothing.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use async_io::Timer;
+use futures::{
+    future::Future as _,
+    io::{AsyncRead, AsyncWrite},
+};
+
+use super::{
+    frame::{HEADER_BYTES, Header, Ping, Position},
+    liveness::{Liveness, Patience, Step},
+};
+
+/// The number of the line's own pings. yamux counts its pings from nought, one in ten seconds at the most.
+const OWN_PING: u32 = u32::MAX;
+
+/// A byte stream with somebody at its other end.
+#[derive(Debug)]
+pub(super) struct Line<C> {
+    io: C,
+    inbound: Inbound,
+    outbound: Position,
+    /// A ping of the line's own, and how much of it was sent.
+    question: Option<usize>,
+    /// The answer to a ping that was not sent, for yamux to read.
+    answer: Option<Header>,
+    /// Whether a stream has carried anything since yamux last measured.
+    carried: bool,
+    liveness: Liveness,
+    timer: Timer,
+}
+
+/// What of the stream is to be read next.
+#[derive(Debug)]
+enum Inbound {
+    /// Something that has not come yet.
+    Awaited(Position),
+    /// A header that has come, the first bytes of which were read.
+    Header { header: Header, read: usize },
+}
+
+impl<C> Line<C> {
+    pub(super) fn new(io: C, patience: Patience) -> Self {
+        let now = Instant::now();
+        Self {
+            io,
+            inbound: Inbound::Awaited(Position::BOUNDARY),
+            outbound: Position::BOUNDARY,
+            question: None,
+            answer: None,
+            carried: true,
+            liveness: Liveness::new(patience, now),
+            // Fires at once, to be set to when it is really wanted.
+            timer: Timer::at(now),
+        }
+    }
+
+    /// A header has come that is not yet read.
+    fn arrived(&mut self, header: Header) {
+        self.carried |= header.is_data();
+        self.inbound = if header.ping() == Some(Ping::Answer(OWN_PING)) {
+            Inbound::Awaited(Position::BOUNDARY)
+        } else {
+            Inbound::Header { header, read: 0 }
+        };
+    }
+
+    /// Whether yamux, which is about to write this, measures for nothing. If so, it has its answer.
+    fn spares(&mut self, written: &[u8]) -> bool {
+        let Ok(header) = <[u8; HEADER_BYTES]>::try_from(written) else { return false };
+        let Some(Ping::Question(number)) = Header::new(header).ping() else { return false };
+        if !self.outbound.is_boundary() || std::mem::take(&mut self.carried) {
+            return false;
+        }
+        self.answer = Some(Ping::Answer(number).into());
+        true
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Line<C> {
+    /// Sends the line's own ping, if there is one, as soon as no other frame is on its way.
+    fn poll_question(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let header = Header::from(Ping::Question(OWN_PING));
+        while let Some(sent) = &mut self.question
+            && (*sent > 0 || self.outbound.is_boundary())
+        {
+            let rest = header.bytes().get(*sent..).unwrap_or_default();
+            if rest.is_empty() {
+                self.question = None;
+                break;
+            }
+            match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => *sent += written,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// There is nothing to read: how long has that been so?
+    fn poll_silence<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        loop {
+            ready!(Pin::new(&mut self.timer).poll(cx));
+            match self.liveness.check(Instant::now()) {
+                Step::Wait { until } => self.timer.set_at(until),
+                Step::Ask { until } => {
+                    self.timer.set_at(until);
+                    self.question = Some(0);
+                    // Where it cannot be sent at once it is sent later, or never: that, too, is no answer.
+                    if self.poll_question(cx)?.is_ready() {
+                        let _ = Pin::new(&mut self.io).poll_flush(cx)?;
+                    }
+                }
+                Step::GiveUp(silent) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, silent)));
+                }
+            }
+        }
+    }
+
+    /// Reads what has come, and takes note of it.
+    fn poll_io(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
+            Poll::Ready(Ok(read)) => {
+                self.liveness.heard(Instant::now());
+                Poll::Ready(Ok(read))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.poll_silence(cx),
+        }
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        loop {
+            match &mut this.inbound {
+                Inbound::Header { header, read } => {
+                    let rest = header.bytes().get(*read..).unwrap_or_default();
+                    let taken = rest.len().min(buf.len());
+                    for (to, from) in buf.iter_mut().zip(rest) {
+                        *to = *from;
+                    }
+                    *read += taken;
+                    if *read == HEADER_BYTES {
+                        this.inbound = Inbound::Awaited(Position::behind(*header));
+                    }
+                    return Poll::Ready(Ok(taken));
+                }
+                Inbound::Awaited(Position::Body { left }) => {
+                    let most = buf.len().min(*left);
+                    let room = buf.get_mut(..most).unwrap_or_default();
+                    let read = ready!(this.poll_io(cx, room))?;
+                    if let (Inbound::Awaited(position), Some(body)) =
+                        (&mut this.inbound, buf.get(..read))
+                    {
+                        position.advance(body, |_| {});
+                    }
+                    return Poll::Ready(Ok(read));
+                }
+                Inbound::Awaited(position) => {
+                    if position.is_boundary()
+                        && let Some(header) = this.answer.take()
+                    {
+                        this.inbound = Inbound::Header { header, read: 0 };
+                        continue;
+                    }
+                    let Position::Header { filled, .. } = *position else { continue };
+                    let mut bytes = [0; HEADER_BYTES];
+                    let room = bytes.get_mut(filled..).unwrap_or_default();
+                    let read = ready!(this.poll_io(cx, room))?;
+                    if read == 0 {
+                        let at_boundary = filled == 0;
+                        let end = io::ErrorKind::UnexpectedEof;
+                        return Poll::Ready(if at_boundary { Ok(0) } else { Err(end.into()) });
+                    }
+                    let Inbound::Awaited(position) = &mut this.inbound else { continue };
+                    let mut completed = None;
+                    let come = bytes.get(filled..filled.saturating_add(read)).unwrap_or_default();
+                    position.advance(come, |header| completed = Some(header));
+                    if let Some(header) = completed {
+                        this.arrived(header);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<C> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        ready!(this.poll_question(cx))?;
+        if this.spares(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = ready!(Pin::new(&mut this.io).poll_write(cx, buf))?;
+        let (mut carried, bytes) = (false, buf.get(..written).unwrap_or_default());
+        this.outbound.advance(bytes, |header| carried |= header.is_data());
+        this.carried |= carried;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_question(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}

@@ -1,0 +1,146 @@
+//! Whether the peer at the other end of a connection still lives.
+
+use std::time::{Duration, Instant};
+
+/// The listening end waits this part of the time for an answer longer before it asks: the dialer's question is an answer
+/// to its own. So one round trip serves both ends.
+const DEFERENCE: u32 = 8;
+
+/// How long a peer may be silent before it is asked, and then until it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patience {
+    ask_after: Duration,
+    answer_within: Duration,
+}
+
+impl Patience {
+    /// That of the end that has dialed.
+    pub(super) fn of_dialer(interval: Duration, timeout: Duration) -> Self {
+        Self { ask_after: interval, answer_within: timeout }
+    }
+
+    /// That of the other end.
+    pub(super) fn of_listener(interval: Duration, timeout: Duration) -> Self {
+        Self { ask_after: interval.saturating_add(timeout / DEFERENCE), answer_within: timeout }
+    }
+}
+
+/// What is known of a peer's life. Any byte is a sign of it, so that a connection with traffic is never asked.
+#[derive(Debug)]
+pub(super) struct Liveness {
+    patience: Patience,
+    heard: Instant,
+    asked: Option<Instant>,
+}
+
+/// What follows from the time that has passed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing, until then.
+    Wait { until: Instant },
+    /// The peer is to be asked, and to be looked after again then.
+    Ask { until: Instant },
+    /// The peer was asked and has not answered in time.
+    GiveUp(Silent),
+}
+
+/// Nothing came from a peer, although it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the peer was silent for {} s and did not answer a ping", .0.as_secs())]
+pub(super) struct Silent(Duration);
+
+impl Liveness {
+    pub(super) fn new(patience: Patience, now: Instant) -> Self {
+        Self { patience, heard: now, asked: None }
+    }
+
+    /// Something came from the peer.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.asked = None;
+    }
+
+    /// What is to be done, once everything that has come from the peer was [heard](Self::heard).
+    ///
+    /// A peer is never given up unasked. A process that was stopped itself finds, when it goes on, that all its peers
+    /// have been silent for as long.
+    pub(super) fn check(&mut self, now: Instant) -> Step {
+        let Patience { ask_after, answer_within } = self.patience;
+        match self.asked {
+            None if now.saturating_duration_since(self.heard) < ask_after => {
+                Step::Wait { until: self.heard + ask_after }
+            }
+            None => {
+                self.asked = Some(now);
+                Step::Ask { until: now + answer_within }
+            }
+            Some(asked) if now.saturating_duration_since(asked) < answer_within => {
+                Step::Wait { until: asked + answer_within }
+            }
+            Some(_) => Step::GiveUp(Silent(now.saturating_duration_since(self.heard))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn patience() -> Patience {
+        Patience::of_dialer(25 * SECOND, 4 * SECOND)
+    }
+
+    #[test]
+    fn a_silent_peer_is_asked_and_given_up_four_seconds_later() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(patience(), start);
+        assert_eq!(liveness.check(start + 24 * SECOND), Step::Wait { until: start + 25 * SECOND });
+        assert_eq!(liveness.check(start + 25 * SECOND), Step::Ask { until: start + 29 * SECOND });
+        assert_eq!(liveness.check(start + 26 * SECOND), Step::Wait { until: start + 29 * SECOND });
+        let silent = Silent(29 * SECOND);
+        assert_eq!(liveness.check(start + 29 * SECOND), Step::GiveUp(silent));
+        assert_eq!(silent.to_string(), "the peer was silent for 29 s and did not answer a ping");
+    }
+
+    #[test]
+    fn a_peer_that_says_anything_at_all_is_not_asked() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(patience(), start);
+        for second in (20..1000).step_by(20) {
+            let now = start + second * SECOND;
+            assert_eq!(liveness.check(now), Step::Wait { until: now + 5 * SECOND });
+            liveness.heard(now);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_good_for_another_while() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(patience(), start);
+        assert_eq!(liveness.check(start + 25 * SECOND), Step::Ask { until: start + 29 * SECOND });
+        liveness.heard(start + 28 * SECOND);
+        assert_eq!(liveness.check(start + 29 * SECOND), Step::Wait { until: start + 53 * SECOND });
+        assert_eq!(liveness.check(start + 53 * SECOND), Step::Ask { until: start + 57 * SECOND });
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_itself_asks_before_it_gives_anybody_up() {
+        let start = Instant::now();
+        let hour = start + 3600 * SECOND;
+        let mut liveness = Liveness::new(patience(), start);
+        assert_eq!(liveness.check(hour), Step::Ask { until: hour + 4 * SECOND });
+        liveness.heard(hour + SECOND);
+        assert_eq!(liveness.check(hour + 4 * SECOND), Step::Wait { until: hour + 26 * SECOND });
+    }
+
+    #[test]
+    fn the_end_that_has_dialed_asks_first_and_both_give_up_within_thirty_seconds() {
+        let (interval, timeout) = (25 * SECOND, 4 * SECOND);
+        let dialer = Patience::of_dialer(interval, timeout);
+        let listener = Patience::of_listener(interval, timeout);
+        assert_eq!(listener.ask_after - dialer.ask_after, SECOND / 2);
+        assert!(listener.ask_after + listener.answer_within < 30 * SECOND);
+    }
+}
