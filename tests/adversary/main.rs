@@ -30,6 +30,7 @@ mod bad_records;
 mod claim_flood;
 mod comparisons;
 mod connection_flood;
+mod frame_flood;
 mod hoarding;
 mod lying_replies;
 mod put_flood;

@@ -7,6 +7,9 @@
 //! On the other hand yamux takes every poll of an idle connection for a reason to measure, so that each question would be
 //! followed by a second one in the other direction. The measure is for the windows of streams; while no stream carries
 //! anything the line answers such a ping itself, which costs nothing.
+//!
+//! And yamux reads for as long as there is something to read. The line says that there is nothing more when a turn was
+//! long enough, and has the task woken for the next one.
 
 use std::{
     io,
@@ -22,6 +25,7 @@ use futures::{
 };
 
 use super::{
+    appetite::{Appetite, Ration},
     frame::{HEADER_BYTES, Header, Ping, Position},
     liveness::{Liveness, Patience, Step},
 };
@@ -41,6 +45,7 @@ pub(super) struct Line<C> {
     answer: Option<Header>,
     /// Whether a stream has carried anything since yamux last measured.
     carried: bool,
+    appetite: Appetite,
     liveness: Liveness,
     timer: Timer,
 }
@@ -55,7 +60,7 @@ enum Inbound {
 }
 
 impl<C> Line<C> {
-    pub(super) fn new(io: C, patience: Patience) -> Self {
+    pub(super) fn new(io: C, patience: Patience, ration: Ration) -> Self {
         let now = Instant::now();
         Self {
             io,
@@ -64,6 +69,7 @@ impl<C> Line<C> {
             question: None,
             answer: None,
             carried: true,
+            appetite: Appetite::new(ration, now),
             liveness: Liveness::new(patience, now),
             // Fires at once, to be set to when it is really wanted.
             timer: Timer::at(now),
@@ -71,13 +77,15 @@ impl<C> Line<C> {
     }
 
     /// A header has come that is not yet read.
-    fn arrived(&mut self, header: Header) {
+    fn arrived(&mut self, header: Header) -> io::Result<()> {
+        self.appetite.frame(header, self.liveness.last_heard()).map_err(io::Error::other)?;
         self.carried |= header.is_data();
         self.inbound = if header.ping() == Some(Ping::Answer(OWN_PING)) {
             Inbound::Awaited(Position::BOUNDARY)
         } else {
             Inbound::Header { header, read: 0 }
         };
+        Ok(())
     }
 
     /// Whether yamux, which is about to write this, measures for nothing. If so, it has its answer.
@@ -133,15 +141,24 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Line<C> {
         }
     }
 
-    /// Reads what has come, and takes note of it.
+    /// Reads what has come, and takes note of it, until this turn is over.
     fn poll_io(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.appetite.is_sated() {
+            self.appetite.renew();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match Pin::new(&mut self.io).poll_read(cx, buf) {
             Poll::Ready(Ok(read)) => {
                 self.liveness.heard(Instant::now());
+                self.appetite.read(read);
                 Poll::Ready(Ok(read))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => self.poll_silence(cx),
+            Poll::Pending => {
+                self.appetite.renew();
+                self.poll_silence(cx)
+            }
         }
     }
 }
@@ -199,7 +216,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<C> {
                     let come = bytes.get(filled..filled.saturating_add(read)).unwrap_or_default();
                     position.advance(come, |header| completed = Some(header));
                     if let Some(header) = completed {
-                        this.arrived(header);
+                        this.arrived(header)?;
                     }
                 }
             }
@@ -232,5 +249,99 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<C> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::future::poll_fn;
+    use futures_test::task::new_count_waker;
+
+    use super::*;
+    use crate::Limits;
+
+    /// A peer that sends one thing without end.
+    struct Endless {
+        sent: Vec<u8>,
+        at: usize,
+    }
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            for byte in buf.iter_mut() {
+                *byte = self.sent[self.at];
+                self.at = (self.at + 1) % self.sent.len();
+            }
+            Poll::Ready(Ok(buf.len()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn flooded_by(sent: Vec<u8>) -> yamux::Connection<Line<Endless>> {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let line = Line::new(
+            Endless { sent, at: 0 },
+            Patience::of_listener(day, day),
+            Ration::new(&Limits::new()),
+        );
+        yamux::Connection::new(line, yamux::Config::default(), yamux::Mode::Server)
+    }
+
+    /// Data of this length for a stream that there is none.
+    fn data(length: u16) -> Vec<u8> {
+        let [high, low] = length.to_be_bytes();
+        let mut frame = vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 0, high, low];
+        frame.resize(frame.len() + usize::from(length), 7);
+        frame
+    }
+
+    #[test]
+    fn a_peer_that_sends_without_end_has_one_turn_at_a_time() {
+        for length in [64, 16_384] {
+            let mut connection = flooded_by(data(length));
+            let (waker, woken) = new_count_waker();
+            let mut cx = Context::from_waker(&waker);
+            for turn in 1..=1000 {
+                assert!(connection.poll_next_inbound(&mut cx).is_pending());
+                assert_eq!(woken.get(), turn, "it is woken for the next turn");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_of_tiny_frames_ends_the_connection_and_the_reason_says_so() {
+        let ping = Header::from(Ping::Question(1)).bytes().to_vec();
+        for frame in [data(0), data(1), ping] {
+            let mut connection = flooded_by(frame);
+            let ended = futures::executor::block_on(poll_fn(|cx| connection.poll_next_inbound(cx)));
+            let mut error: &dyn std::error::Error = &ended.unwrap().unwrap_err();
+            while let Some(source) = error.source() {
+                error = source;
+            }
+            assert_eq!(error.to_string(), "the peer floods the connection with tiny frames");
+        }
     }
 }

@@ -60,6 +60,11 @@ impl Liveness {
         self.asked = None;
     }
 
+    /// When something last came from the peer, or when it connected.
+    pub(super) fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// What is to be done, once everything that has come from the peer was [heard](Self::heard).
     ///
     /// A peer is never given up unasked. A process that was stopped itself finds, when it goes on, that all its peers

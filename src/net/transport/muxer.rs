@@ -18,7 +18,7 @@ use libp2p::core::{
 };
 use yamux::{Connection, ConnectionError, Mode};
 
-use super::{TransportConfig, line::Line, liveness::Patience};
+use super::{TransportConfig, appetite::Ration, line::Line, liveness::Patience};
 use crate::Limits;
 
 /// Turns a byte stream into a [`Muxer`].
@@ -27,6 +27,7 @@ pub(super) struct Upgrade {
     config: yamux::Config,
     dialer: Patience,
     listener: Patience,
+    ration: Ration,
 }
 
 impl Upgrade {
@@ -38,7 +39,8 @@ impl Upgrade {
         config.set_max_num_streams(limits.allowed_streams());
         config.set_max_connection_receive_window(Some(limits.granted_window()));
         let dialer = Patience::of_dialer(interval, timeout);
-        Self { config, dialer, listener: Patience::of_listener(interval, timeout) }
+        let listener = Patience::of_listener(interval, timeout);
+        Self { config, dialer, listener, ration: Ration::new(limits) }
     }
 
     fn apply<C>(self, socket: C, mode: Mode) -> Muxer<C>
@@ -50,7 +52,11 @@ impl Upgrade {
             Mode::Server => self.listener,
         };
         Muxer {
-            connection: Connection::new(Line::new(socket, patience), self.config, mode),
+            connection: Connection::new(
+                Line::new(socket, patience, self.ration),
+                self.config,
+                mode,
+            ),
             inbound: VecDeque::new(),
             waiting: None,
         }

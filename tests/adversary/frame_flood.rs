@@ -1,0 +1,292 @@
+//! A peer that has proved who it is, and then sends frames that mean nothing, as fast as they leave.
+
+use std::{
+    future::poll_fn,
+    io, iter,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_io::Timer;
+use futures::{
+    AsyncRead, AsyncWrite, StreamExt,
+    channel::mpsc,
+    executor::block_on,
+    future::{Either, Ready, ready, select},
+    io::Cursor,
+};
+use libp2p::{
+    Transport,
+    core::{
+        Endpoint, StreamMuxer, UpgradeInfo,
+        muxing::{StreamMuxerBox, StreamMuxerEvent, StreamMuxerExt},
+        transport::{Boxed, DialOpts, PortUse},
+        upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, Version},
+    },
+    multiaddr::Protocol,
+    noise,
+};
+use peerage::{
+    DhtMode, Event, Freshness, Multiaddr, Node, PeerId, Registry, identity::Keypair, net::tcp,
+};
+
+use crate::{
+    report::{line, size, turn},
+    support::{Executor, Peer, loopback, manifest, owned, within},
+    world::joined,
+};
+
+/// What is sent without end.
+#[derive(Debug, Clone, Copy)]
+enum Frame {
+    /// Data for a stream that there is none, and none of it.
+    Empty,
+    /// A ping, which is answered.
+    Ping,
+}
+
+impl Frame {
+    fn bytes(self) -> [u8; 12] {
+        match self {
+            Self::Empty => [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
+            Self::Ping => [0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7],
+        }
+    }
+}
+
+/// In the place of a muxer: whenever it is polled it writes frames until nothing more leaves.
+struct Flooder<C> {
+    io: C,
+    chunk: Vec<u8>,
+    sent: usize,
+}
+
+/// Makes flooders of connections, which the other end takes for yamux.
+#[derive(Clone)]
+struct Upgrade(Frame);
+
+impl UpgradeInfo for Upgrade {
+    type Info = &'static str;
+    type InfoIter = iter::Once<&'static str>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        iter::once("/yamux/1.0.0")
+    }
+}
+
+impl<C> OutboundConnectionUpgrade<C> for Upgrade {
+    type Output = Flooder<C>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Flooder<C>>>;
+
+    fn upgrade_outbound(self, io: C, _: &'static str) -> Self::Future {
+        ready(Ok(Flooder { io, chunk: self.0.bytes().repeat(1000), sent: 0 }))
+    }
+}
+
+impl<C> InboundConnectionUpgrade<C> for Upgrade {
+    type Output = Flooder<C>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Flooder<C>>>;
+
+    fn upgrade_inbound(self, _: C, _: &'static str) -> Self::Future {
+        ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Flooder<C> {
+    type Substream = Cursor<Vec<u8>>;
+    type Error = io::Error;
+
+    fn poll_inbound(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<io::Result<Cursor<Vec<u8>>>> {
+        Poll::Pending
+    }
+
+    fn poll_outbound(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<io::Result<Cursor<Vec<u8>>>> {
+        Poll::Pending
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<StreamMuxerEvent>> {
+        let this = &mut *self;
+        // Whatever comes back is read, so that the victim can go on writing.
+        let mut answers = [0; 4096];
+        while let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, &mut answers) {
+            if read? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
+        for _ in 0..100 {
+            let start = this.sent % this.chunk.len();
+            match Pin::new(&mut this.io).poll_write(cx, &this.chunk[start..]) {
+                Poll::Ready(Ok(written)) => this.sent += written,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+fn transport(identity: &Keypair, frame: Frame) -> Boxed<(PeerId, StreamMuxerBox)> {
+    tcp::Transport::default()
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(identity).expect("a key"))
+        .multiplex(Upgrade(frame))
+        .boxed()
+}
+
+/// Floods the victim until it has had enough, or for so long. Says whether it has had enough.
+async fn flood(address: &Multiaddr, identity: &Keypair, frame: Frame, time: Duration) -> bool {
+    let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+    let address = address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+    let dial = transport(identity, frame).dial(address, options).expect("an address");
+    let Ok((_, mut muxer)) = within("a dial", dial).await else { return false };
+    let flood = poll_fn(|cx| muxer.poll_unpin(cx));
+    matches!(select(flood, Timer::after(time)).await, Either::Left((Err(_), _)))
+}
+
+/// A node whose polls are timed.
+struct Timed {
+    node: Node,
+    longest: Arc<AtomicU64>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Timed {
+    /// Runs a node on a thread of its own. The longest poll is in microseconds.
+    fn run(identity: Keypair) -> (Peer, Arc<AtomicU64>) {
+        let config = loopback().with_cache_ttl(Duration::from_millis(1));
+        let (node, handle) = Node::new(identity, config).expect("a node");
+        let longest = Arc::new(AtomicU64::new(0));
+        let (sender, events) = mpsc::unbounded();
+        let (end, ended) = futures::channel::oneshot::channel();
+        let mut timed = Self { node, longest: Arc::clone(&longest), events: sender };
+        thread::spawn(move || {
+            block_on(poll_fn(|cx| timed.poll(cx)));
+            let _ = end.send(());
+        });
+        (Peer { handle, events, ended }, longest)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let start = Instant::now();
+            let polled = self.node.poll_next_unpin(cx);
+            let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.longest.fetch_max(micros, Ordering::Relaxed);
+            match polled {
+                Poll::Ready(Some(event)) => drop(self.events.unbounded_send(event)),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// What callers and the poll loop went through, in milliseconds.
+#[derive(Debug, Default)]
+struct Burden {
+    longest_poll: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl Burden {
+    /// One stretch of reads, and what the longest poll was meanwhile.
+    async fn measure(&mut self, reader: &Peer, owner: PeerId, longest: &AtomicU64, reads: usize) {
+        let sure = reader.handle.with_freshness(Freshness::All);
+        let mut latencies = Vec::new();
+        longest.store(0, Ordering::Relaxed);
+        for _ in 0..reads {
+            let start = Instant::now();
+            let read = within("a read", sure.get_package(owned(owner, "wanted"))).await;
+            read.expect("an honest peer is served");
+            latencies.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        latencies.sort_by(f64::total_cmp);
+        self.longest_poll.push(longest.load(Ordering::Relaxed) as f64 / 1e3);
+        self.p99.push(latencies[latencies.len() * 99 / 100]);
+    }
+
+    fn medians(&mut self) -> (f64, f64) {
+        let median = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        (median(&mut self.longest_poll), median(&mut self.p99))
+    }
+}
+
+#[test]
+fn a_peer_that_floods_with_tiny_frames_makes_no_poll_long_keeps_nobody_waiting_and_is_cut_off() {
+    let _turn = turn();
+    for frame in [Frame::Empty, Frame::Ping] {
+        block_on(async {
+            let (mut victim, longest) = Timed::run(Keypair::generate_ed25519());
+            let address = victim.address().await;
+            victim.handle.register(manifest("wanted", "1.0.0")).await.expect("registered");
+            let config = loopback()
+                .with_cache_ttl(Duration::from_millis(1))
+                .with_mode(DhtMode::Client)
+                .with_bootstrap([address.clone()]);
+            let reader = Peer::start(Executor::Futures, config);
+            joined(&reader, 1).await;
+
+            let (rounds, reads) = (size(9, 3), size(500, 50));
+            let (mut without, mut under) = (Burden::default(), Burden::default());
+            let (mut floods, mut cut_off) = (0, 0);
+            // By turns, so that what else the machine does burdens both alike.
+            for _ in 0..rounds {
+                without.measure(&reader, victim.id(), &longest, reads).await;
+                let over = Arc::new(AtomicBool::new(false));
+                let flooding = {
+                    let (address, over) = (address.clone(), Arc::clone(&over));
+                    thread::spawn(move || {
+                        let mut ends = Vec::new();
+                        while !over.load(Ordering::Relaxed) {
+                            let identity = Keypair::generate_ed25519();
+                            let time = Duration::from_secs(20);
+                            ends.push(block_on(flood(&address, &identity, frame, time)));
+                        }
+                        ends
+                    })
+                };
+                under.measure(&reader, victim.id(), &longest, reads).await;
+                over.store(true, Ordering::Relaxed);
+                let ends = flooding.join().expect("the flooder's thread");
+                floods += ends.len();
+                cut_off += ends.iter().filter(|cut_off| **cut_off).count();
+            }
+            let ((poll, p99), (poll_under, p99_under)) = (without.medians(), under.medians());
+            line(
+                "frame flood",
+                format_args!(
+                    "{frame:?}: longest poll {poll:.2} ms without, {poll_under:.2} ms under it; p99 of a read \
+                     {p99:.2} ms without, {p99_under:.2} ms under it; {cut_off} of {floods} floods cut off"
+                ),
+            );
+            assert_eq!(cut_off, floods, "each of them was cut off");
+            assert!(floods >= rounds);
+            if !cfg!(debug_assertions) {
+                assert!(poll_under <= 2.0 * poll, "{poll_under} ms is more than twice {poll} ms");
+                assert!(p99_under <= 2.0 * p99, "{p99_under} ms is more than twice {p99} ms");
+            }
+        });
+    }
+}
