@@ -14,7 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The lookup was carried to its end, and no reachable peer holds it.
+    /// The lookup was carried to its end, and no reachable peer holds it. Where peers hold copies that were refused as
+    /// issued in the future or as expired, the text says so, and whether this node's own clock seems to be at fault.
     #[error("not found: {what}")]
     NotFound {
         /// What was looked for, as the caller named it.
@@ -131,6 +132,19 @@ impl Error {
 
     pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), reason: reason.into() }
+    }
+
+    /// Says more of why nothing was found, or something cannot be used, if more is known.
+    pub(crate) fn because(self, reason: Option<String>) -> Self {
+        match (self, reason) {
+            (Self::NotFound { what }, Some(reason)) => {
+                Self::NotFound { what: format!("{what} ({reason})") }
+            }
+            (Self::Invalid { field, reason: before }, Some(reason)) => {
+                Self::Invalid { field, reason: format!("{before} ({reason})") }
+            }
+            (error, _) => error,
+        }
     }
 
     pub(crate) fn busy(what: &'static str) -> Self {

@@ -3,7 +3,7 @@
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Package, PackageId, PackageName, record::EquivocationProof};
+use crate::{ClockOffset, Package, PackageId, PackageName, record::EquivocationProof};
 
 /// Something that happened without being asked for. The item of [`Node`](crate::Node) as a `Stream`.
 ///
@@ -49,6 +49,19 @@ pub enum Event {
         address: Multiaddr,
         /// Why.
         reason: String,
+    },
+    /// This node's clock and those of its peers differ by more than a minute, or by another amount than was told last.
+    /// Should this node's be the wrong one, then records that it publishes are refused by others, or theirs by it. Told
+    /// once of each such difference, and once a minute at the most.
+    ClockDisagrees {
+        /// By how much.
+        offset: ClockOffset,
+    },
+    /// This node's clock, of which [`ClockDisagrees`](Self::ClockDisagrees) was told, is within half a minute of its
+    /// peers' again.
+    ClockAgrees {
+        /// By how much they still differ.
+        offset: ClockOffset,
     },
     /// A package that is new to this node, or newer than what it knew, was announced, or learnt from the catalogue of
     /// another.

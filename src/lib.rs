@@ -101,6 +101,7 @@
 mod bell;
 mod buckets;
 mod clock;
+mod clock_offset;
 mod command;
 mod config;
 mod counters;
@@ -128,6 +129,7 @@ pub use libp2p::{Multiaddr, PeerId, identity};
 pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
+pub use clock_offset::ClockOffset;
 pub use config::{Config, DhtMode, Limits, MemoryCeiling};
 pub use counters::{
     AnnouncementCounters, CallCounters, Counters, OutcomeCounters, PeerCounters, QueryCounters,

@@ -8,8 +8,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Counters, Coverage, DhtMode, GeoLocation, Manifest, NetworkName, Package, PackageId,
-    PackageName, Query, Receipt, Result, SearchResults, Versions,
+    ClockOffset, Counters, Coverage, DhtMode, GeoLocation, Manifest, NetworkName, Package,
+    PackageId, PackageName, Query, Receipt, Result, SearchResults, Versions,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -106,6 +106,8 @@ pub struct RegistryMetadata {
     /// For how long it has been running, in whole seconds. As text such as `2h 5m 1s` where it is written down.
     #[serde(with = "humantime_serde")]
     pub uptime: Duration,
+    /// By how much its clock differs from its peers', if any of those connected has said what time it is.
+    pub clock: Option<ClockOffset>,
     /// Connected peers.
     pub peers: u32,
     /// Peers in its routing table: those whom it can ask, connected or not.

@@ -24,6 +24,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+#[path = "node_example/clocks.rs"]
+mod clocks;
 #[cfg(unix)]
 #[path = "node_example/signals.rs"]
 mod signals;
@@ -87,7 +89,11 @@ impl Node {
     }
 
     fn start_at(address: &str, arguments: &[&str]) -> Self {
-        let mut process = command(address).args(arguments).spawn().unwrap();
+        Self::of(command(address).args(arguments))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut process = command.spawn().unwrap();
         let input = process.stdin.take();
         let output = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();

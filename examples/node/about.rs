@@ -14,6 +14,9 @@ pub(crate) fn write(out: &mut String, about: &RegistryMetadata) -> Result {
     for address in &about.addresses {
         writeln!(out, "address   {address}")?;
     }
+    if let Some(offset) = about.clock {
+        writeln!(out, "clock     {offset}")?;
+    }
     let (connected, seats) = (about.peers, about.routing_table);
     writeln!(out, "peers     {connected} connected, {seats} in the routing table")?;
     let (own, known) = (about.own_packages, about.known_packages);
@@ -115,7 +118,16 @@ mod tests {
         assert!(out.contains("queries   none\n"), "{out}");
         assert!(out.contains("network   test (Server), for 61 s\n"), "{out}");
         assert!(out.contains("peers     2 connected, 3 in the routing table\n"), "{out}");
-        assert!(!out.contains("owner"), "{out}");
+        assert!(!out.contains("owner") && !out.contains("clock"), "{out}");
+    }
+
+    #[test]
+    fn what_peers_say_of_the_clock_is_shown() {
+        let mut about = about(&Counters::default());
+        about.clock = Some(from_value(json!({"seconds": -600, "peers": 3})).unwrap());
+        let mut out = String::new();
+        write(&mut out, &about).unwrap();
+        assert!(out.contains("clock     10 min behind 3 peers\n"), "{out}");
     }
 
     #[test]

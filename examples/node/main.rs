@@ -12,6 +12,8 @@
 //! a prompt at `SIGHUP` too): it says goodbye to its peers, and its exit status is 0. See `signals.rs`. It is 1 if
 //! the node cannot be started, and 2 if the options are wrong.
 //!
+//! `NODE_CLOCK_OFFSET` in the environment has its clock wrong by a duration, for trials: see `clock.rs`.
+//!
 //! The library belongs to no runtime, and this program shows it: `session::drive` is one future that holds
 //! the whole peer, and `Executor::run` has whichever executor was chosen poll it.
 
@@ -31,6 +33,7 @@ use peerage::{Config, DhtMode, Multiaddr, NetworkName, Node, identity::Keypair};
 use tracing_subscriber::EnvFilter;
 
 mod about;
+mod clock;
 mod input;
 mod json;
 mod key;
@@ -123,7 +126,8 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     };
     let executor = options.executor;
     let leave = signals::watch(form)?;
-    let (node, handle) = Node::new(keypair, config(options))?;
+    let clock = clock::from_environment()?;
+    let (node, handle) = Node::builder(keypair, config(options)).with_clock(clock).build()?;
     let input = input::spawn(move |line| form.parse(line))?;
     let output = output::Output::to(io::stdout())?;
     executor.run(session::drive(node, handle, form, input, output, leave))?;

@@ -293,13 +293,14 @@ fn write_coverage(out: &mut String, coverage: &SearchReport) -> std::fmt::Result
 }
 
 fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
-    let Receipt { id, sequence, replicas, confirmed, confirmation, announcement, .. } = receipt;
+    let Receipt { id, sequence, replicas, confirmed, confirmation, announcement, clock, .. } =
+        receipt;
     let announcement = announced(*announcement);
     writeln!(out, "{id}\n    sequence {sequence}, stored by {replicas} others, {announcement}")?;
-    match confirmation {
-        0 => Ok(()),
-        wanted => writeln!(out, "    read back from {confirmed} others; {wanted} were wanted"),
+    if *confirmation > 0 {
+        writeln!(out, "    read back from {confirmed} others; {confirmation} were wanted")?;
     }
+    clock.map_or(Ok(()), |offset| writeln!(out, "    this peer's clock is {offset}: set it right"))
 }
 
 /// Which release it is, and whether it is still recommended.
@@ -381,6 +382,10 @@ pub(crate) fn event(event: &Event) -> String {
         Event::BootstrapUnreachable { address, reason } => {
             format!("* cannot reach {address}: {reason}\n")
         }
+        Event::ClockDisagrees { offset } => {
+            format!("* this peer's clock is {offset}: unless it is right, set it\n")
+        }
+        Event::ClockAgrees { offset } => format!("* this peer's clock is right again: {offset}\n"),
         Event::Discovered { package } => {
             format!("* announced: {}\n", package.id)
         }

@@ -107,7 +107,7 @@ impl Engine {
         }
         match request {
             Request::Hello(hello) => {
-                match self.own_hello(now).filter(|_| self.meet(now, peer, &hello)) {
+                match self.own_hello(now).filter(|_| self.meet(now, peer, &hello, None)) {
                     Some(hello) => Response::Hello(hello),
                     None => declined,
                 }

@@ -7,6 +7,7 @@ use libp2p::PeerId;
 use super::{
     confirming::Confirming,
     publish::{Publish, Stage, Storing},
+    queries::Untimely,
     read::Read,
     wheel,
 };
@@ -56,8 +57,8 @@ pub(super) struct GetRecord {
 pub(super) enum Outcome {
     /// A valid record: the first, the newest of several, of claims the union. Shared by all who wait for it.
     Found { record: Arc<Record>, source: Source },
-    /// Peers answered, and none held a valid record.
-    NotFound,
+    /// Peers answered, and none held a valid record. What they held may only have been refused for its time.
+    NotFound(Untimely),
     /// No peer answered at all.
     NoPeers,
     /// libp2p ended the lookup for want of time.
@@ -76,7 +77,7 @@ impl Outcome {
         match self {
             Self::Stored(replicas) => *replicas,
             Self::Found { .. }
-            | Self::NotFound
+            | Self::NotFound(_)
             | Self::NoPeers
             | Self::TimedOut
             | Self::ReadBack { .. }

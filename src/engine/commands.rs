@@ -251,6 +251,13 @@ impl Engine {
         (head.validity.expires > now.unix).then_some(head)
     }
 
+    /// Names something that the node does by itself.
+    pub(super) fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
     fn get_record(&mut self, begin: Begin, get: GetRecord) {
         let GetRecord { key, freshness, .. } = get;
         let known = self.known(begin.now, &key, freshness);
@@ -276,7 +283,8 @@ impl Engine {
         }
         // It was verified once, but maybe for another network or at another time.
         if let Err(refused) = self.store.insert(&record.key(), &record.to_bytes()) {
-            let end = reply.send(Err(refused.into()));
+            let clock = refused.is_untimely().then(|| self.clock_at_fault()).flatten();
+            let end = reply.send(Err(Error::from(refused).because(clock)));
             return self.count(EndedCall(CallKind::PutRecord, end));
         }
         self.learn_stored();

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Engine, Verdict};
+use super::{Engine, Now, Verdict};
 use crate::{
     Error, RegistryMetadata,
     command::Command,
@@ -64,6 +64,7 @@ impl Engine {
             addresses: self.addresses.clone(),
             location: self.config.location,
             uptime: Duration::from_secs(self.mono.saturating_sub(self.started).as_secs()),
+            clock: self.peer_clocks.offset(Now { mono: self.mono, unix: self.unix }),
             peers: count(self.peers.len()),
             routing_table: count(self.peers.routing_table_len()),
             own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),

@@ -39,6 +39,8 @@ pub(super) enum Deadline {
     Greet(Box<PeerId>),
     /// The session that compares it has waited long enough.
     Session,
+    /// What peers say of the time is to be told, if it is news.
+    ClocksSettled,
     /// A caller's search among peers must end now.
     Search(Ticket),
     Sweep,
@@ -114,6 +116,7 @@ impl Engine {
             Deadline::Reconcile => self.reconcile_in_turn(now),
             Deadline::Greet(peer) => self.greet_again(now, *peer),
             Deadline::Session => self.session_timed_out(now),
+            Deadline::ClocksSettled => self.clocks_settled(now),
             Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => self.rejoin(now),
             Deadline::Sweep => {
@@ -125,6 +128,7 @@ impl Engine {
                 self.unlisted(&gone);
                 self.replicate_others();
                 self.retell_reputations();
+                self.read_clocks_again(now);
                 self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
             }
         }

@@ -73,6 +73,7 @@ impl Engine {
                 self.introduction_over(introduction.and_then(Introduction::deadline));
                 self.dialed_in_vain(&peer, reason.as_deref());
                 self.neighbour_lost(now, &peer);
+                self.peer_clocks.forget(&peer);
                 self.events.push_back(Event::Disconnected { peer, reason });
                 self.left(now, peer);
             }

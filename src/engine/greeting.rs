@@ -31,7 +31,7 @@ impl Engine {
         }
     }
 
-    /// What this node says of itself, signed.
+    /// What this node says of itself, signed anew each time: peers read this node's clock off it.
     pub(super) fn own_hello(&self, now: Now) -> Option<Vec<u8>> {
         let mut hello = Hello::new(self.config.network.clone(), self.local, now.unix);
         hello.location = self.config.location.map(Location::from);
@@ -42,14 +42,29 @@ impl Engine {
         Signed::sign(&self.keypair, hello).ok().map(|hello| hello.bytes().to_vec())
     }
 
-    /// A peer has said what it is: asked for it, or asking. False if it has not said it as it should.
-    pub(super) fn meet(&mut self, now: Now, peer: PeerId, bytes: &[u8]) -> bool {
+    /// A peer has said what it is: asked for it, or asking. False if it has not said it as it should. What its clock
+    /// shows is no fault: whoever has a wrong one is to hear of it, here or there.
+    ///
+    /// `took` is how long it has been on its way; where that is not known, half of the shortest round trip so far.
+    pub(super) fn meet(
+        &mut self,
+        now: Now,
+        peer: PeerId,
+        bytes: &[u8],
+        took: Option<Duration>,
+    ) -> bool {
         let network = &self.config.network;
-        match Signed::verify_hello(network, &peer, bytes, now.unix) {
+        match Signed::verify_hello_of_any_time(network, &peer, bytes) {
             Ok(hello) => {
-                if let Some(neighbour) = self.neighbours.get_mut(&peer) {
-                    neighbour.greeting = Greeting::Known(Box::new(Hello::clone(&hello)));
-                }
+                let Some(neighbour) = self.neighbours.get_mut(&peer) else { return true };
+                let hello = Box::new(Hello::clone(&hello));
+                let sent = hello.issued;
+                neighbour.greeting = match hello.is_of(now.unix) {
+                    true => Greeting::Known(hello),
+                    false => Greeting::Apart(hello),
+                };
+                let took = took.or(neighbour.round_trip.map(|time| time / 2));
+                self.read_clock(now, peer, sent, took.unwrap_or_default());
                 true
             }
             Err(rejected) => {
@@ -60,6 +75,11 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// Whether a connected peer has said what it is, and its clock is near enough to compare catalogues with it.
+    fn is_known(&self, peer: &PeerId) -> bool {
+        self.neighbours.get(peer).is_some_and(|neighbour| neighbour.hello().is_some())
     }
 
     /// The answer to a greeting.
@@ -73,12 +93,17 @@ impl Engine {
         match answer {
             Ok(Response::Hello(bytes)) => {
                 let took = now.mono.saturating_sub(question.asked);
-                if !self.meet(now, peer, &bytes) {
+                let was_known = self.is_known(&peer);
+                if !self.meet(now, peer, &bytes, Some(took / 2)) {
                     return;
                 }
                 let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
                 neighbour.round_trip =
                     Some(neighbour.round_trip.map_or(took, |before| before.min(took)));
+                let is_greeted = question.purpose == Purpose::Greeting || !was_known;
+                if !is_greeted || !self.is_known(&peer) {
+                    return;
+                }
                 self.neighbours.enqueue(peer);
                 self.next_session(now);
             }

@@ -84,6 +84,9 @@ impl Engine {
             Ok(record) => record,
             Err(rejected) => {
                 tracing::debug!(%key, ?from, %rejected, "copy refused");
+                if from.is_some() {
+                    replies.refused(&rejected);
+                }
                 match (&rejected, from) {
                     (
                         Rejected::Stale { .. }
@@ -234,7 +237,10 @@ impl Engine {
             (Best::Found(record), Hearing::All | Hearing::Some) => {
                 self.remember(now, record);
             }
-            (Best::Nothing, Hearing::All | Hearing::Some) => {
+            // What a wrong clock hides is there as soon as the clock is set.
+            (Best::Nothing, Hearing::All | Hearing::Some)
+                if replies.untimely().is_none() || self.clock_disagreement().is_none() =>
+            {
                 self.absences.insert(*key, now.mono);
             }
             _ => {}
@@ -266,7 +272,9 @@ impl Engine {
                     let source = if is_heard { Source::Cache } else { Source::Partial };
                     Outcome::Found { record: Arc::clone(record), source }
                 }
-                (Best::Nothing, Hearing::All | Hearing::Some) => Outcome::NotFound,
+                (Best::Nothing, Hearing::All | Hearing::Some) => {
+                    Outcome::NotFound(replies.untimely())
+                }
                 (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
                 (Best::Nothing, Hearing::CutShort) => {
                     // Whoever joined it late has time left for another.

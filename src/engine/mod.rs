@@ -22,7 +22,7 @@
 //! | `identity.rs`, `signer.rs` | who this node is, whose packages it publishes, and by what right |
 //! | `store.rs` | records held for the network |
 //! | `exchange` (beside), `questions.rs`, `answering.rs` | what is asked of connected peers, and what they ask |
-//! | `greeting.rs`, `neighbours.rs` | what connected peers say of themselves |
+//! | `greeting.rs`, `neighbours.rs`, `peer_clocks.rs` | what connected peers say of themselves, and of the time |
 //! | `reconcile/`, `reconciling.rs` | how the catalogue catches up with theirs |
 //! | `gossip_budget.rs` | how much gossip is believed and relayed |
 //! | `nearness.rs` | whom to ask first |
@@ -46,7 +46,6 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use crate::{
     Config, Digest, Entropy, Error, Event, Freshness, PackageName, Result, Source,
     buckets::Buckets,
-    command::Ticket,
     counters::{CallKind, Counters, EndedCall},
     record::{ANNOUNCEMENTS, Record, RecordKey},
     shelf::Shelf,
@@ -77,6 +76,7 @@ mod neighbours;
 mod outbox;
 mod own;
 mod pages;
+mod peer_clocks;
 mod peers;
 mod pins;
 mod publish;
@@ -128,6 +128,7 @@ use index::Index;
 use neighbours::Neighbours;
 use outbox::{AnnouncementId, Outbox};
 use own::OwnPackage;
+use peer_clocks::PeerClocks;
 use peers::{Peers, Reach};
 use pins::Pins;
 use queries::{Queries, Repair, Task};
@@ -215,6 +216,7 @@ pub(crate) struct Engine {
     index: Index,
     /// Connected peers as those with whom the catalogue is compared, and the session that is under way with one.
     neighbours: Neighbours,
+    peer_clocks: PeerClocks,
     session: Option<Running>,
     /// The catalogue as it was compared last.
     listings: Vec<Listing>,
@@ -297,6 +299,7 @@ impl Engine {
             restoring: VecDeque::new(),
             index: Index::new(),
             neighbours: Neighbours::default(),
+            peer_clocks: PeerClocks::default(),
             session: None,
             listings: Vec::new(),
             questions: Questions::default(),
@@ -479,13 +482,8 @@ impl Engine {
             unix: now.unix,
             ttl: self.config.record_ttl.as_secs(),
             floor: self.store.epoch(&self.owner),
+            clock: self.clock_at_fault(),
         }
-    }
-
-    fn ticket(&mut self) -> Ticket {
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
-        ticket
     }
 }
 

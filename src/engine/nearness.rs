@@ -72,7 +72,7 @@ impl Engine {
         for shown in &mut peers {
             let Some(neighbour) = self.neighbours.get(&shown.peer) else { continue };
             shown.round_trip = neighbour.round_trip;
-            let Some(hello) = neighbour.hello() else { continue };
+            let Some(hello) = neighbour.said() else { continue };
             shown.location = hello.location.and_then(|place| GeoLocation::try_from(place).ok());
             shown.coverage = Some(hello.coverage.clone());
             shown.catalogue = Some(hello.packages);
@@ -84,7 +84,7 @@ impl Engine {
     pub(super) fn search_targets(&self, most: usize) -> (Vec<PeerId>, u32) {
         let knows = |greeting: &Greeting| match greeting {
             // It may not have had the time to say so.
-            Greeting::Due => true,
+            Greeting::Due | Greeting::Apart(_) => true,
             // Who keeps nothing of others may publish something itself.
             Greeting::Known(hello) => hello.coverage != Coverage::None || hello.packages > 0,
             Greeting::Silent => false,

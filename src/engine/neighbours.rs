@@ -36,6 +36,9 @@ pub(super) enum Greeting {
     Due,
     /// It has, when it was last asked or has last asked.
     Known(Box<Hello>),
+    /// It has, and its clock or this node's is wrong by so much that they take each other's records for expired or not
+    /// issued yet. Catalogues are not compared.
+    Apart(Box<Hello>),
     /// It does not speak this protocol.
     Silent,
 }
@@ -44,6 +47,14 @@ impl Neighbour {
     pub(super) fn hello(&self) -> Option<&Hello> {
         match &self.greeting {
             Greeting::Known(hello) => Some(hello),
+            Greeting::Apart(_) | Greeting::Due | Greeting::Silent => None,
+        }
+    }
+
+    /// What the peer has said of itself, whatever its clock shows.
+    pub(super) fn said(&self) -> Option<&Hello> {
+        match &self.greeting {
+            Greeting::Known(hello) | Greeting::Apart(hello) => Some(hello),
             Greeting::Due | Greeting::Silent => None,
         }
     }

@@ -12,7 +12,7 @@
 use libp2p::PeerId;
 
 use crate::{
-    Announcement, Digest, NetworkName, PackageId, PackageName, Receipt, Result,
+    Announcement, ClockOffset, Digest, NetworkName, PackageId, PackageName, Receipt, Result,
     command::Reply,
     counters::EndedCall,
     engine::{outbox::AnnouncementId, own::Change},
@@ -140,6 +140,8 @@ pub(super) struct Storing {
     /// The fewest peers that stored any one record, of the puts that have ended.
     pub(super) fewest: Option<u32>,
     pub(super) put: Vec<Put>,
+    /// How the clock by which it was signed stands to those of peers, if that is badly.
+    pub(super) clock: Option<ClockOffset>,
 }
 
 /// A record of a change.
@@ -173,6 +175,7 @@ impl Storing {
             confirmed: 0,
             confirmation,
             announcement,
+            clock: self.clock,
         }
     }
 }

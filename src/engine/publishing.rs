@@ -121,6 +121,7 @@ impl Engine {
         match publish.stage {
             Stage::Storing(ref mut storing) => {
                 storing.stored(outcome.replicas());
+                storing.clock = self.clock_disagreement().or(storing.clock);
                 if storing.pending > 0 {
                     let operation = Operation::Publish(publish);
                     self.calls.insert(ticket, Call { since, operation });
@@ -172,7 +173,7 @@ impl Engine {
                         publish.stage = Stage::Recalling(recall);
                         return self.abandon(now, *publish, Error::NoPeers);
                     }
-                    Outcome::NotFound
+                    Outcome::NotFound(_)
                     | Outcome::NoPeers
                     | Outcome::Stored(_)
                     | Outcome::ReadBack { .. }
@@ -273,6 +274,7 @@ impl Engine {
             pending,
             fewest: None,
             put,
+            clock: self.clock_disagreement(),
         });
         self.shelve_own(&name, &changed.package);
         self.list_own(now, &changed.package.head);

@@ -24,13 +24,15 @@ pub(super) struct Question {
 pub(super) enum Purpose {
     /// The neighbour's, who is to say what it is.
     Greeting,
+    /// The neighbour's, who is to say what time it is.
+    ReadingClock,
     /// The session's that is under way.
     Reconciling,
     /// A caller's search.
     Searching(Ticket),
 }
 
-/// Questions by their names. Bounded: one greeting a connected peer, a few of the one session, and one of each peer that
+/// Questions by their names. Bounded: one greeting and one reading of the clock a connected peer, a few of the one session, and one of each peer that
 /// a search asks.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
@@ -81,7 +83,7 @@ impl Engine {
             })
         });
         match question.purpose {
-            Purpose::Greeting => self.greeted(now, question, answer),
+            Purpose::Greeting | Purpose::ReadingClock => self.greeted(now, question, answer),
             Purpose::Reconciling => self.session_answered(now, question, answer),
             Purpose::Searching(ticket) => self.search_answered(now, ticket, question, answer),
         }

@@ -224,6 +224,11 @@ impl Read {
 
     /// Nobody holds the record that it needs.
     pub(super) fn not_found(self) -> EndedCall {
+        self.not_found_because(None)
+    }
+
+    /// Nobody holds the record that it needs, and this is known of the reason.
+    pub(super) fn not_found_because(self, reason: Option<String>) -> EndedCall {
         let id = self.wanted.id();
         let error = match &self.stage {
             Stage::Claims(_) | Stage::Head(_) => self.wanted.not_found(),
@@ -234,7 +239,7 @@ impl Read {
                 what: format!("`{id}`: listed, but no reachable peer holds the release"),
             },
         };
-        self.fail(error)
+        self.fail(error.because(reason))
     }
 
     /// What its caller has asked for.

@@ -147,7 +147,7 @@ impl Engine {
         self.reconcile_later(now);
         let coverage = &self.config.coverage;
         let is_of_use = |greeting: &Greeting| match greeting {
-            Greeting::Due => true,
+            Greeting::Due | Greeting::Apart(_) => true,
             Greeting::Known(hello) => shares_with(coverage, hello),
             Greeting::Silent => false,
         };

@@ -10,7 +10,7 @@ use super::{
     catalogue::Interest,
     lookups::is_head_of_other,
     publish::{Publish, Stage},
-    queries::Waiter,
+    queries::{Untimely, Waiter},
     read::{Progress, Read},
 };
 use crate::{
@@ -38,7 +38,7 @@ impl Engine {
         let is_read = matches!(operation, Operation::Read(_) | Operation::GetRecord(_));
         let outcome = match outcome {
             Outcome::Found { record, .. } if is_read && self.is_outdated(&record) => {
-                Outcome::NotFound
+                Outcome::NotFound(Untimely::default())
             }
             outcome => outcome,
         };
@@ -58,10 +58,13 @@ impl Engine {
                     }
                     Outcome::NoPeers => Err(Error::NoPeers),
                     Outcome::TimedOut => Err(self.timeout(now, since)),
-                    Outcome::NotFound
-                    | Outcome::Stored(_)
-                    | Outcome::ReadBack { .. }
-                    | Outcome::Bootstrapped => Err(Error::NotFound { what: "record".to_owned() }),
+                    Outcome::NotFound(untimely) => {
+                        let found = Error::NotFound { what: "record".to_owned() };
+                        Err(found.because(self.explain(untimely)))
+                    }
+                    Outcome::Stored(_) | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
+                        Err(Error::NotFound { what: "record".to_owned() })
+                    }
                 });
                 self.count(EndedCall(CallKind::GetRecord, end));
             }
@@ -95,10 +98,12 @@ impl Engine {
             Outcome::Found { record, source } => self.advance(now, read, &record, source),
             Outcome::NoPeers => Progress::Answered(read.fail(Error::NoPeers)),
             Outcome::TimedOut => Progress::Answered(read.fail(self.timeout(now, since))),
-            Outcome::NotFound
-            | Outcome::Stored(_)
-            | Outcome::ReadBack { .. }
-            | Outcome::Bootstrapped => Progress::Answered(read.not_found()),
+            Outcome::NotFound(untimely) => {
+                Progress::Answered(read.not_found_because(self.explain(untimely)))
+            }
+            Outcome::Stored(_) | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
+                Progress::Answered(read.not_found())
+            }
         };
         match progress {
             Progress::More(read) => self.drive_read(now, ticket, since, read),
@@ -107,6 +112,11 @@ impl Engine {
                 self.count(ended);
             }
         }
+    }
+
+    /// Why nothing was found, where copies were refused for their time.
+    fn explain(&self, untimely: Untimely) -> Option<String> {
+        untimely.explain(self.clock_disagreement())
     }
 
     /// Takes a read as far as it goes with what is known here, then asks the DHT for what is missing.

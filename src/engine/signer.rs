@@ -25,6 +25,8 @@ pub(super) struct Signer<'a> {
     pub(super) ttl: u64,
     /// The highest epoch seen of the owner, in any of its packages.
     pub(super) floor: u32,
+    /// What is wrong with the clock that shows the time, if something is.
+    pub(super) clock: Option<String>,
 }
 
 impl Signer<'_> {
@@ -58,7 +60,8 @@ impl Signer<'_> {
         if let Err(rejected) = delegation.check_time(self.unix) {
             let remedy =
                 "the owner has to sign a new delegation, and the node to be started with it";
-            return Err(Error::invalid("delegation", format!("{rejected}; {remedy}")));
+            let error = Error::invalid("delegation", format!("{rejected}; {remedy}"));
+            return Err(error.because(self.clock.clone()));
         }
         let (epoch, floor) = (delegation.epoch(), self.floor.max(seen.epoch));
         if epoch < floor {

@@ -11,7 +11,7 @@ use futures::{
 use super::*;
 use crate::{
     Clock, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
-    command::{Command, Reply, Request},
+    command::{Command, Reply, Request, Ticket},
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Release, ReleaseEntry, Revision, Signed, Validity,
     },
@@ -19,6 +19,8 @@ use crate::{
 
 #[cfg(test)]
 mod changes;
+#[cfg(test)]
+mod clocks;
 #[cfg(test)]
 mod conduct;
 #[cfg(test)]

@@ -58,6 +58,11 @@ impl Hello {
             ext: Vec::new(),
         }
     }
+
+    /// Whether it counts at this time.
+    pub(crate) fn is_of(&self, now: u64) -> bool {
+        self.check_time(now).is_ok()
+    }
 }
 
 /// A declared place in millionths of a degree, about 11 cm: what a [`GeoLocation`] is without floating point.

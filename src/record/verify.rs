@@ -235,11 +235,28 @@ impl Signed<Hello> {
         bytes: &[u8],
         now: u64,
     ) -> Result<Self, Rejected> {
+        Self::open_hello(network, sender, bytes)?.check_time(now)?.prove(None)
+    }
+
+    /// As [`verify_hello`](Self::verify_hello), at whatever time it says that it was signed.
+    pub(crate) fn verify_hello_of_any_time(
+        network: &NetworkName,
+        sender: &PeerId,
+        bytes: &[u8],
+    ) -> Result<Self, Rejected> {
+        Self::open_hello(network, sender, bytes)?.prove(None)
+    }
+
+    fn open_hello<'a>(
+        network: &NetworkName,
+        sender: &PeerId,
+        bytes: &'a [u8],
+    ) -> Result<Unproven<'a, Hello>, Rejected> {
         let hello = Unproven::<Hello>::open(bytes)?.check_network(network)?;
         if hello.body.peer != *sender {
             return Err(Rejected::Signer);
         }
-        hello.check_signer()?.check_time(now)?.prove(None)
+        hello.check_signer()
     }
 }
 

@@ -19,7 +19,7 @@ impl Owner {
     fn signer(&self) -> Signer<'_> {
         let Identity { keypair, authority } = &self.identity;
         let (network, unix, ttl, floor) = (&self.network, NOW, 48 * 3600, 0);
-        Signer { keypair, authority, network, unix, ttl, floor }
+        Signer { keypair, authority, network, unix, ttl, floor, clock: None }
     }
 
     fn apply(

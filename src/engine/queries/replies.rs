@@ -8,8 +8,8 @@ use libp2p::{
 };
 
 use crate::{
-    Digest,
-    record::{Record, kept},
+    ClockOffset, Digest,
+    record::{Record, Rejected, kept},
 };
 
 /// Peers whose replies are remembered, for each lookup: it asks the twenty closest ones, and some on the way there.
@@ -24,6 +24,44 @@ pub(crate) struct Replies {
     outdated: Vec<PeerId>,
     /// Whether this node's own store holds a copy, of whatever age.
     held_here: bool,
+    untimely: Untimely,
+}
+
+/// Copies of peers that were refused for their time alone, as this node's clock has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Untimely {
+    future: u32,
+    expired: u32,
+}
+
+impl Untimely {
+    pub(crate) fn note(&mut self, rejected: &Rejected) {
+        match rejected {
+            Rejected::Future { .. } => self.future = self.future.saturating_add(1),
+            Rejected::Expired { .. } => self.expired = self.expired.saturating_add(1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What a person is told who looks for the record.
+    pub(crate) fn explain(self, clock: Option<ClockOffset>) -> Option<String> {
+        let (copies, what) = match self {
+            Self { future: 0, expired: 0 } => return None,
+            Self { future: 0, expired } => (expired, "expired"),
+            Self { future, .. } => (future, "issued in the future"),
+        };
+        let copies = match copies {
+            1 => "1 copy was refused as".to_owned(),
+            copies => format!("{copies} copies were refused as"),
+        };
+        let clock =
+            clock.map_or_else(String::new, |offset| format!(": this node's clock is {offset}"));
+        Some(format!("{copies} {what}{clock}"))
+    }
 }
 
 /// A peer that holds a valid copy.
@@ -105,6 +143,16 @@ impl Replies {
                 }
             }
         }
+    }
+
+    /// A peer's copy is refused.
+    pub(crate) fn refused(&mut self, rejected: &Rejected) {
+        self.untimely.note(rejected);
+    }
+
+    /// The copies that were refused for their time.
+    pub(crate) fn untimely(&self) -> Untimely {
+        self.untimely
     }
 
     /// Whether there is no sign that any replica lacks the record.

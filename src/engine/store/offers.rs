@@ -3,7 +3,7 @@
 use libp2p::PeerId;
 
 use super::{Hearing, MAX_REFUSALS, Refused, SharedStore, Store, StoreFact, rates::cost};
-use crate::record::{ClaimSet, Kind, RecordKey};
+use crate::record::{ClaimSet, Kind, RecordKey, Rejected};
 
 /// The least that a claim has in a set, in bytes: an envelope of 98, keys, revision and times.
 const MIN_CLAIM_BYTES: usize = 150;
@@ -112,6 +112,11 @@ impl Store {
 }
 
 impl Refused {
+    /// Whether another clock would not have refused it.
+    pub(crate) fn is_untimely(&self) -> bool {
+        matches!(self, Self::Rejected(Rejected::Future { .. } | Rejected::Expired { .. }))
+    }
+
     /// Whether an honest peer may well put such a record.
     pub(super) fn is_excusable(&self) -> bool {
         match self {
