@@ -121,6 +121,7 @@ mod node;
 pub mod package;
 mod queue;
 pub mod record;
+mod refusal;
 mod registry;
 mod search;
 mod shelf;
@@ -151,6 +152,7 @@ pub use package::{
     PackageName, Query, Receipt, SearchResults, Sort, Source, VersionInfo, Versions,
 };
 pub use record::NetworkName;
+pub use refusal::{Refusal, RefusalCount};
 pub use registry::{Registry, RegistryMetadata};
 pub use search::{Search, SearchReport};
 

@@ -293,14 +293,18 @@ fn write_coverage(out: &mut String, coverage: &SearchReport) -> std::fmt::Result
 }
 
 fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
-    let Receipt { id, sequence, replicas, confirmed, confirmation, announcement, clock, .. } =
-        receipt;
-    let announcement = announced(*announcement);
+    let Receipt { id, sequence, replicas, confirmed, confirmation, .. } = receipt;
+    let announcement = announced(receipt.announcement);
     writeln!(out, "{id}\n    sequence {sequence}, stored by {replicas} others, {announcement}")?;
     if *confirmation > 0 {
         writeln!(out, "    read back from {confirmed} others; {confirmation} were wanted")?;
     }
-    clock.map_or(Ok(()), |offset| writeln!(out, "    this peer's clock is {offset}: set it right"))
+    for refused in &receipt.refusals {
+        writeln!(out, "    not stored by {}: {}", refused.peers, refused.reason)?;
+    }
+    receipt
+        .clock
+        .map_or(Ok(()), |offset| writeln!(out, "    this peer's clock is {offset}: set it right"))
 }
 
 /// Which release it is, and whether it is still recommended.

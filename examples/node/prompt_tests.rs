@@ -112,6 +112,51 @@ fn an_error_says_what_it_is_about() {
 }
 
 #[test]
+fn a_receipt_says_what_went_wrong_and_only_that() {
+    let receipt = |refusals: Value, clock: Value| {
+        let receipt = serde_json::json!({
+            "id": format!("{PEER}/tiny@1.0.0"),
+            "sequence": 7,
+            "replicas": 0,
+            "confirmed": 0,
+            "confirmation": 0,
+            "announcement": "sent",
+            "refusals": refusals,
+            "clock": clock,
+        });
+        let receipt = serde_json::from_value(receipt).unwrap();
+        answer(&Value::Null, &Ok(Answer::Receipt(receipt)))
+    };
+    let text = receipt(
+        serde_json::json!([{"reason": "future", "peers": 5}, {"reason": "unknown", "peers": 1}]),
+        serde_json::json!({"seconds": 600, "peers": 6}),
+    );
+    assert!(
+        text.contains("\n    not stored by 5: issued in the future by their clocks\n"),
+        "{text}"
+    );
+    assert!(text.contains("\n    not stored by 1: they have not said why\n"), "{text}");
+    assert!(
+        text.contains("\n    this peer's clock is 10 min ahead of 6 peers: set it right\n"),
+        "{text}"
+    );
+    let text = receipt(serde_json::json!([]), Value::Null);
+    assert_eq!(text.lines().count(), 2, "{text}");
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told_of_in_words() {
+    let told = |seconds| {
+        let offset = serde_json::json!({"seconds": seconds, "peers": 3});
+        let event = if seconds == 0 { "clock_agrees" } else { "clock_disagrees" };
+        serde_json::from_value(serde_json::json!({"event": event, "offset": offset})).unwrap()
+    };
+    let text = event(&told(-600));
+    assert_eq!(text, "* this peer's clock is 10 min behind 3 peers: unless it is right, set it\n");
+    assert_eq!(event(&told(0)), "* this peer's clock is right again: in step with 3 peers\n");
+}
+
+#[test]
 fn what_other_peers_say_cannot_move_the_cursor() {
     let message = Event::Message {
         topic: "news".to_owned(),

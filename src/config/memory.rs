@@ -70,7 +70,7 @@ pub struct MemoryCeiling {
     /// The newest heads of all packages that were heard of, which searches cover.
     pub catalogue: u64,
     /// What is remembered in short: highest sequences and epochs, conduct of peers, pins, messages that were heard, and
-    /// signatures that were verified.
+    /// signatures that were verified, and why records were refused.
     pub marks: u64,
     /// Calls that wait, announcements that nobody has heard, records on their way to others, and those that proofs of
     /// equivocations hold.
@@ -108,7 +108,7 @@ impl Config {
     /// | `store` | the lesser of `store_records` × (8 KiB + 96 KiB) and `store_bytes` × 15 + `store_records` × 4 KiB |
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
     /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 2 KiB + 16,384 × ½ KiB |
-    /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 32,768) × ½ KiB |
+    /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 33,792) × ½ KiB |
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
     /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 9 KiB |
     /// | `queries` | `running_queries` × 4 MiB |
@@ -189,6 +189,7 @@ impl Config {
                 crate::engine::REMEMBERED_MESSAGES,
                 crate::engine::REMEMBERED_EPOCHS,
                 crate::engine::REMEMBERED_AUTHORS,
+                crate::engine::REMEMBERED_REFUSALS,
                 Verifier::DEFAULT_CAPACITY,
             ]
             .into_iter()
@@ -234,13 +235,14 @@ mod tests {
     fn the_bounds_in_the_documented_formulas_are_those_of_the_code() {
         use crate::engine::{
             RECORDS_ASIDE, REMEMBERED_AUTHORS, REMEMBERED_EPOCHS, REMEMBERED_IN_VAIN,
-            REMEMBERED_MESSAGES, REMEMBERED_REPAIRS,
+            REMEMBERED_MESSAGES, REMEMBERED_REFUSALS, REMEMBERED_REPAIRS,
         };
         let remembered = REMEMBERED_MESSAGES
             + REMEMBERED_EPOCHS
             + REMEMBERED_AUTHORS
+            + REMEMBERED_REFUSALS
             + Verifier::DEFAULT_CAPACITY;
-        assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (32_768, 713, 4_096));
+        assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (33_792, 713, 4_096));
         assert_eq!(REMEMBERED_IN_VAIN, 16_384);
     }
 

@@ -5,7 +5,7 @@ use libp2p::PeerId;
 
 use super::{Action, AskedId, Engine, Hearing, Now, reconcile, reconcile::Answered};
 use crate::{
-    Coverage, Digest, Query,
+    Coverage, Digest, Query, Refusal,
     exchange::{Request, Response},
 };
 
@@ -53,6 +53,8 @@ mod cost {
     /// The bytes of up to a quarter of a megabyte.
     pub(super) const FETCH: u32 = 16;
     pub(super) const OFFER: u32 = 4;
+    /// A few keys looked up.
+    pub(super) const EXPLAIN: u32 = 1;
     /// The bytes of what a search finds.
     pub(super) const SEARCH: u32 = 32;
     /// So many entries of the index are looked at for the price of a request.
@@ -101,6 +103,7 @@ impl Engine {
             Request::Fetch { .. } => cost::FETCH,
             Request::Offer { .. } => cost::OFFER,
             Request::Search(_) => cost::SEARCH,
+            Request::Explain { .. } => cost::EXPLAIN,
         };
         if self.store.charge(peer, cost) != Hearing::Served {
             return declined;
@@ -125,6 +128,11 @@ impl Engine {
                 Ok(query) => self.search_for_peer(now, peer, &query),
                 Err(_) => declined,
             },
+            Request::Explain { keys } => {
+                let refusals = keys.iter().map(|key| self.store.refusal(&peer, key));
+                let codes = refusals.map(|refusal| refusal.map_or(0, Refusal::code)).collect();
+                Response::Refusals { codes }
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use libp2p::PeerId;
 
 use super::{
     confirming::Confirming,
+    explaining::Explaining,
     publish::{Publish, Stage, Storing},
     queries::Untimely,
     read::Read,
@@ -159,18 +160,29 @@ impl Calls {
         match &mut self.0.get_mut(&ticket)?.operation {
             Operation::Publish(publish) => match &mut publish.stage {
                 Stage::Confirming(confirming) => Some(confirming),
-                Stage::Recalling(_) | Stage::Storing(_) => None,
+                Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) => None,
             },
             _ => None,
         }
     }
 
-    /// The change that peers are storing for a call, if it is to be read back from them.
+    /// The change that peers are storing for a call, if a caller waits for it.
     pub(super) fn storing(&mut self, ticket: Ticket) -> Option<&mut Storing> {
         match &mut self.0.get_mut(&ticket)?.operation {
-            Operation::Publish(publish) if publish.confirmation > 0 => match &mut publish.stage {
+            Operation::Publish(publish) if publish.reply.is_some() => match &mut publish.stage {
                 Stage::Storing(storing) => Some(storing),
-                Stage::Recalling(_) | Stage::Confirming(_) => None,
+                Stage::Recalling(_) | Stage::Explaining(_) | Stage::Confirming(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The change of which peers are asked why they have not stored it.
+    pub(super) fn explaining(&mut self, ticket: Ticket) -> Option<&mut Explaining> {
+        match &mut self.0.get_mut(&ticket)?.operation {
+            Operation::Publish(publish) => match &mut publish.stage {
+                Stage::Explaining(explaining) => Some(explaining),
+                Stage::Recalling(_) | Stage::Storing(_) | Stage::Confirming(_) => None,
             },
             _ => None,
         }

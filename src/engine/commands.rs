@@ -126,9 +126,11 @@ impl Engine {
             if let Stage::Confirming(confirming) = &publish.stage {
                 self.end_read_backs(ticket, confirming);
             }
+            let is_stored = matches!(publish.stage, Stage::Explaining(_));
+            self.cut_explaining(ticket, &mut publish);
             // What is signed stands, and the node sees to it that it is stored.
             publish.reply = None;
-            if matches!(publish.stage, Stage::Storing(_)) {
+            if !is_stored && matches!(publish.stage, Stage::Storing(_)) {
                 let operation = Operation::Publish(publish);
                 self.calls.insert(ticket, Call { operation, ..call });
             }
@@ -151,6 +153,14 @@ impl Engine {
         match (call.operation, best) {
             (Operation::Publish(publish), _) if matches!(publish.stage, Stage::Confirming(_)) => {
                 self.confirmed(ticket, *publish);
+            }
+            (Operation::Publish(mut publish), _)
+                if matches!(publish.stage, Stage::Explaining(_)) =>
+            {
+                self.cut_explaining(ticket, &mut publish);
+                let outbox = &self.outbox;
+                let ended = publish.answer_early(|stage| stage.announcement(outbox));
+                self.count(ended);
             }
             (Operation::Publish(mut publish), _) if matches!(publish.stage, Stage::Storing(_)) => {
                 let outbox = &self.outbox;
@@ -190,7 +200,7 @@ impl Engine {
                 Stage::Recalling(recall) => {
                     Some(recall.wants(network, &self.owner, publish.change.name()))
                 }
-                Stage::Storing(_) | Stage::Confirming(_) => None,
+                Stage::Storing(_) | Stage::Explaining(_) | Stage::Confirming(_) => None,
             },
             Operation::PutRecord { .. } | Operation::Bootstrap { .. } | Operation::Dial { .. } => {
                 None

@@ -39,6 +39,8 @@ pub(super) enum Deadline {
     Greet(Box<PeerId>),
     /// The session that compares it has waited long enough.
     Session,
+    /// Those who have not acknowledged a change have had the time to say why.
+    Explained(Ticket),
     /// What peers say of the time is to be told, if it is news.
     ClocksSettled,
     /// A caller's search among peers must end now.
@@ -116,6 +118,7 @@ impl Engine {
             Deadline::Reconcile => self.reconcile_in_turn(now),
             Deadline::Greet(peer) => self.greet_again(now, *peer),
             Deadline::Session => self.session_timed_out(now),
+            Deadline::Explained(ticket) => self.end_explaining(ticket),
             Deadline::ClocksSettled => self.clocks_settled(now),
             Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => self.rejoin(now),

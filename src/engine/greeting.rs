@@ -20,8 +20,9 @@ use crate::{
 const DOUBT: Duration = Duration::from_secs(5);
 const MAX_DOUBTS: u8 = 3;
 
-/// What a node can do, in its hello: it answers searches.
+/// What a node can do, in its hello: it answers searches, and says why it has refused records.
 const FEATURE_SEARCH: u64 = 1;
+pub(super) const FEATURE_EXPLAINS: u64 = 1 << 1;
 
 impl Engine {
     /// Asks a peer what it is, and tells it what this node is.
@@ -38,7 +39,7 @@ impl Engine {
         hello.coverage = self.config.coverage.clone();
         hello.packages = u64::try_from(self.catalogue.len()).unwrap_or(u64::MAX);
         hello.digest = Digest::from_bytes(self.catalogue.digest_sum());
-        hello.features = FEATURE_SEARCH;
+        hello.features = FEATURE_SEARCH | FEATURE_EXPLAINS;
         Signed::sign(&self.keypair, hello).ok().map(|hello| hello.bytes().to_vec())
     }
 

@@ -15,7 +15,7 @@
 //! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
 //! | `publishing.rs` | how a change to an own package takes its course |
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
-//! | `confirming.rs` | how it is read back from those who said that they hold it |
+//! | `explaining.rs`, `confirming.rs` | why peers do not hold it; how it is read back from those who said that they do |
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
 //! | `own.rs` | own packages, and what a change to one signs |
@@ -62,6 +62,7 @@ mod counters;
 mod deadlines;
 mod dialing;
 mod equivocations;
+mod explaining;
 mod facts;
 pub mod filled;
 mod gossip_budget;
@@ -114,7 +115,10 @@ pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;
 pub use store::Snapshot;
-pub(crate) use store::{Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, Refused, SharedStore};
+pub(crate) use store::{
+    Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, MAX_REFUSALS_KEPT as REMEMBERED_REFUSALS, Refused,
+    SharedStore,
+};
 pub(crate) use topics::REMEMBERED_MESSAGES;
 
 use cache::Cache;

@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, kad::KBucketKey};
 use serde::{Deserialize, Serialize};
 
 use super::{interface::Affiliation, wheel};
-use crate::{Coverage, Direction, GeoLocation, NetworkName, error::of_network};
+use crate::{Coverage, Direction, GeoLocation, NetworkName, error::of_network, record::RecordKey};
 
 /// A peer with which a connection stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -211,6 +211,16 @@ impl Peers {
 
     pub(crate) fn is_routable(&self, peer: &PeerId) -> bool {
         self.routable.contains(peer)
+    }
+
+    /// The peers closest to a key, of those in the routing table and these others.
+    pub(crate) fn closest(&self, key: &RecordKey, others: &[PeerId], count: usize) -> Vec<PeerId> {
+        let target = KBucketKey::new(key.as_bytes().to_vec());
+        let all: HashSet<&PeerId> = self.routable.iter().chain(others).collect();
+        let distance = |peer: &PeerId| KBucketKey::from(*peer).distance(&target);
+        let mut all: Vec<_> = all.into_iter().map(|peer| (distance(peer), *peer)).collect();
+        all.sort_unstable();
+        all.into_iter().take(count).map(|(_, peer)| peer).collect()
     }
 
     pub(crate) fn unroutable(&mut self, peer: &PeerId) {

@@ -6,6 +6,9 @@
 //!                                              └──read-backs wanted──▶ Confirming ──────┘
 //! ```
 //!
+//! Where some of those that should hold the change have not acknowledged it, they are asked why in between
+//! (Explaining).
+//!
 //! Confirming ends when so many peers have served each record as were wanted, or all that there are were asked, or
 //! the caller's time is up.
 
@@ -19,7 +22,11 @@ use crate::{
     record::{Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
 
-use super::{confirming::Confirming, own::Recalled};
+use super::{
+    confirming::Confirming,
+    explaining::{Explaining, Reasons},
+    own::Recalled,
+};
 
 /// A change under way.
 #[derive(Debug)]
@@ -39,6 +46,8 @@ pub(super) enum Stage {
     Recalling(Recall),
     /// Signed and in force; peers are storing it.
     Storing(Storing),
+    /// The puts have ended; peers that have not acknowledged them are asked why.
+    Explaining(Box<Explaining>),
     /// The puts have ended; peers are asked for what they said that they hold.
     Confirming(Box<Confirming>),
 }
@@ -142,6 +151,8 @@ pub(super) struct Storing {
     pub(super) put: Vec<Put>,
     /// How the clock by which it was signed stands to those of peers, if that is badly.
     pub(super) clock: Option<ClockOffset>,
+    /// Why peers have refused it.
+    pub(super) reasons: Reasons,
 }
 
 /// A record of a change.
@@ -175,6 +186,7 @@ impl Storing {
             confirmed: 0,
             confirmation,
             announcement,
+            refusals: self.reasons.counted(),
             clock: self.clock,
         }
     }

@@ -8,6 +8,7 @@ use super::{
     REPLICATION_DELAY, Renewal,
     calls::{Call, Outcome, Since},
     commands::Begin,
+    explaining::Reasons,
     outbox::{AnnouncementId, Outbox},
     own::{self, Change, Recalled, Standing},
     peers::Reach,
@@ -32,6 +33,7 @@ impl Stage {
         match self {
             Self::Storing(Storing { announcement: Some(id), .. }) => outbox.state(*id),
             Self::Confirming(confirming) => confirming.announcement(outbox),
+            Self::Explaining(explaining) => explaining.announcement(outbox),
             Self::Storing(_) | Self::Recalling(_) => Announcement::Queued,
         }
     }
@@ -134,6 +136,10 @@ impl Engine {
                     confirming.ended(&key, confirmed);
                 }
                 self.go_on_confirming(ticket, since, publish);
+            }
+            // It waits for no query.
+            Stage::Explaining(_) => {
+                self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
             }
             Stage::Recalling(recall) => {
                 let confirmed = Standing::Confirmed { replicas: 0 };
@@ -275,6 +281,7 @@ impl Engine {
             fewest: None,
             put,
             clock: self.clock_disagreement(),
+            reasons: Reasons::default(),
         });
         self.shelve_own(&name, &changed.package);
         self.list_own(now, &changed.package.head);
@@ -395,13 +402,9 @@ impl Engine {
                 self.events.push_back(Event::Replicated { id, replicas });
             }
         }
-        if publish.reply.is_some() && publish.confirmation > 0 {
-            return self.confirm(ticket, since, publish);
+        if let Some(publish) = self.ask_why(now, ticket, since, publish) {
+            self.report(ticket, since, publish);
         }
-        self.finish(since);
-        let receipt = storing.receipt(publish.stage.announcement(&self.outbox), 0);
-        let ended = publish.answer(Ok(receipt));
-        self.count(ended);
     }
 
     /// Sets the time at which an own package is put again.

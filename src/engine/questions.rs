@@ -30,10 +30,12 @@ pub(super) enum Purpose {
     Reconciling,
     /// A caller's search.
     Searching(Ticket),
+    /// A caller's change, which this peer has not acknowledged.
+    Explaining(Ticket),
 }
 
 /// Questions by their names. Bounded: one greeting and one reading of the clock a connected peer, a few of the one session, and one of each peer that
-/// a search asks.
+/// a search or a change asks.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     next: u64,
@@ -85,6 +87,7 @@ impl Engine {
         match question.purpose {
             Purpose::Greeting | Purpose::ReadingClock => self.greeted(now, question, answer),
             Purpose::Reconciling => self.session_answered(now, question, answer),
+            Purpose::Explaining(ticket) => self.explained(ticket, question.peer, answer),
             Purpose::Searching(ticket) => self.search_answered(now, ticket, question, answer),
         }
     }

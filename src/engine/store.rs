@@ -16,6 +16,7 @@ mod high_water;
 mod offers;
 mod quota;
 mod rates;
+mod refusals;
 mod replication;
 mod shared;
 mod snapshot;
@@ -26,9 +27,11 @@ use epochs::Epochs;
 use high_water::HighWater;
 use quota::{Amount, Putters, Shares};
 use rates::Rates;
+use refusals::Refusals;
 
 pub(crate) use epochs::MAX_OWNERS;
 pub(crate) use rates::Hearing;
+pub(crate) use refusals::MAX_REFUSALS_KEPT;
 pub(crate) use shared::SharedStore;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::Unheard;
@@ -157,6 +160,8 @@ pub(crate) struct Store {
     most: Amount,
     facts: VecDeque<StoreFact>,
     refusals: VecDeque<StoreFact>,
+    /// Why, for those who ask.
+    reasons: Refusals,
     /// Owners that have gone on to a higher epoch since the engine has looked. Of too many, readers find out themselves.
     raised: BTreeSet<PeerId>,
     counters: RecordCounters,
@@ -189,6 +194,7 @@ impl Store {
             most,
             facts: VecDeque::new(),
             refusals: VecDeque::new(),
+            reasons: Refusals::default(),
             raised: BTreeSet::new(),
             counters: RecordCounters::default(),
         }

@@ -47,6 +47,8 @@ mod nearness;
 mod news;
 pub(crate) mod random;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod rejoining;
 #[cfg(test)]
 mod repairs;

@@ -35,5 +35,7 @@ pub(crate) const MAX_RESPONSE_BYTES: usize = 288 * 1024;
 pub(crate) const MAX_FETCHED: usize = 1024;
 /// The most heads that can be offered at a time.
 pub(crate) const MAX_OFFERED: usize = 2048;
+/// The most records of which the refusal can be asked about at a time.
+pub(crate) const MAX_EXPLAINED: usize = 16;
 /// The most bytes of either message of a comparison.
 pub(crate) const MAX_COMPARISON_BYTES: usize = 60 * 1024;

@@ -2,7 +2,10 @@ use super::{
     MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Search,
     wire::{self, RequestWire, ResponseWire},
 };
-use crate::{Coverage, Digest, Result, record::Rejected};
+use crate::{
+    Coverage, Digest, Result,
+    record::{RecordKey, Rejected},
+};
 
 /// What a node asks of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,12 @@ pub(crate) enum Request {
     },
     /// A page of what a search finds: [`Response::Hits`], or [`Response::Declined`].
     Search(Search),
+    /// Why has the other refused what the asker has put under these keys? 1 to 16, each once: [`Response::Refusals`]. It is
+    /// asked of those only who say in their hello that they answer it.
+    Explain {
+        /// The keys.
+        keys: Vec<RecordKey>,
+    },
 }
 
 /// What a node answers.
@@ -62,6 +71,11 @@ pub(crate) enum Response {
         total: u64,
         /// Whether others come after these.
         more: bool,
+    },
+    /// Why the last record under each key was refused, in the order in which they were asked about.
+    Refusals {
+        /// Codes of [`Refusal`](crate::Refusal); 0 where it was not refused, or so long ago that it is forgotten.
+        codes: Vec<u8>,
     },
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Coverage, Digest, GeoLocation, Match, NetworkName, Sort,
-    record::{Hello, Location, Rejected, Signed},
+    record::{Hello, Location, RecordKey, Rejected, Signed},
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -49,6 +49,11 @@ fn search() -> Search {
     }
 }
 
+fn keys(from: u32, to: u32) -> Vec<RecordKey> {
+    let name = |number| format!("package-{number}").parse().unwrap();
+    (from..to).map(|number| RecordKey::claims(&network(), &name(number))).collect()
+}
+
 fn requests() -> Vec<Request> {
     let digests = |from: u8, to: u8| (from..to).map(|n| Digest::of([n])).collect();
     vec![
@@ -60,6 +65,7 @@ fn requests() -> Vec<Request> {
         Request::Offer { digests: digests(3, 5) },
         Request::Search(Search::default()),
         Request::Search(search()),
+        Request::Explain { keys: keys(0, 2) },
     ]
 }
 
@@ -73,6 +79,7 @@ fn responses() -> Vec<Response> {
         Response::Heads { heads: vec![] },
         Response::Noted,
         Response::Hits { heads, total: 1 << 40, more: true },
+        Response::Refusals { codes: vec![0, 1] },
     ]
 }
 
@@ -162,6 +169,7 @@ fn the_largest_messages_fit_and_larger_ones_do_not() {
         Request::Fetch { digests: digests(1024) },
         Request::Offer { digests: digests(2048) },
         Request::Compare { slice: Coverage::All, message: vec![0; 60 * 1024] },
+        Request::Explain { keys: keys(0, 16) },
     ];
     for request in fits {
         assert!(request.encode().unwrap().len() <= MAX_REQUEST_BYTES);
@@ -175,6 +183,9 @@ fn the_largest_messages_fit_and_larger_ones_do_not() {
         Request::Compare { slice: Coverage::Keywords(Default::default()), message: vec![] },
         Request::Compare { slice: Coverage::All, message: vec![0; 60 * 1024 + 1] },
         Request::Hello(vec![0; 8193]),
+        Request::Explain { keys: vec![] },
+        Request::Explain { keys: keys(0, 17) },
+        Request::Explain { keys: [keys(0, 1), keys(0, 1)].concat() },
     ];
     for request in refused {
         assert!(request.encode().is_err());
@@ -189,6 +200,8 @@ fn the_largest_messages_fit_and_larger_ones_do_not() {
     let full = Response::Hits { heads, total: u64::MAX, more: true };
     assert!(full.encode().unwrap().len() <= MAX_RESPONSE_BYTES);
     assert!(Response::Heads { heads: vec![vec![7; 8192]; 37] }.encode().is_err());
+    assert!(Response::Refusals { codes: vec![1; 16] }.encode().is_ok());
+    assert!(Response::Refusals { codes: vec![1; 17] }.encode().is_err());
 }
 
 #[test]
@@ -234,7 +247,7 @@ fn there_is_one_encoding_of_a_message_and_one_format() {
 proptest! {
     #[test]
     fn what_is_read_is_written_the_same(
-        which in 0_usize..15,
+        which in 0_usize..17,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
         let whole = requests().iter().map(|request| request.encode().unwrap())

@@ -4,12 +4,15 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, MAX_COMPARISON_BYTES, MAX_FETCHED, MAX_OFFERED, Request, Response, Search};
+use super::{
+    FORMAT, MAX_COMPARISON_BYTES, MAX_EXPLAINED, MAX_FETCHED, MAX_OFFERED, Request, Response,
+    Search,
+};
 use crate::{
     Digest, Error, Result,
     package::{Manifest, Match, Query, Sort},
     record::{
-        MAX_RECORD_BYTES, Rejected,
+        MAX_RECORD_BYTES, RecordKey, Rejected,
         codec::{self, Bytes, List, Text},
         wire::{CoverageWire, key_of, owner_of},
     },
@@ -18,6 +21,7 @@ use crate::{
 type RecordBytes<'a> = Bytes<'a, MAX_RECORD_BYTES>;
 type Message<'a> = Bytes<'a, MAX_COMPARISON_BYTES>;
 type Heads<'a> = List<RecordBytes<'a>, MAX_FETCHED>;
+type Keys<'a> = List<Bytes<'a, { RecordKey::LENGTH }>, MAX_EXPLAINED>;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum RequestWire<'a> {
@@ -37,6 +41,10 @@ pub(super) enum RequestWire<'a> {
     },
     #[serde(borrow)]
     Search(SearchWire<'a>),
+    Explain {
+        #[serde(borrow)]
+        keys: Keys<'a>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,6 +68,10 @@ pub(super) enum ResponseWire<'a> {
         heads: Heads<'a>,
         total: u64,
         more: bool,
+    },
+    Refusals {
+        #[serde(borrow)]
+        codes: Bytes<'a, MAX_EXPLAINED>,
     },
 }
 
@@ -103,6 +115,9 @@ impl<'a> RequestWire<'a> {
             Request::Fetch { digests } => Self::Fetch { digests: list(digests) },
             Request::Offer { digests } => Self::Offer { digests: list(digests) },
             Request::Search(search) => Self::Search(SearchWire::of(search)?),
+            Request::Explain { keys } => {
+                Self::Explain { keys: List(keys.iter().map(|key| Bytes(key.as_bytes())).collect()) }
+            }
         })
     }
 
@@ -115,6 +130,7 @@ impl<'a> RequestWire<'a> {
             Self::Fetch { digests } => Request::Fetch { digests: distinct(digests.0)? },
             Self::Offer { digests } => Request::Offer { digests: distinct(digests.0)? },
             Self::Search(search) => Request::Search(search.into_search()?),
+            Self::Explain { keys } => Request::Explain { keys: distinct_keys(keys)? },
         })
     }
 }
@@ -132,6 +148,7 @@ impl<'a> ResponseWire<'a> {
             Response::Hits { heads, total, more } => {
                 Self::Hits { heads: records(heads), total: *total, more: *more }
             }
+            Response::Refusals { codes } => Self::Refusals { codes: Bytes(codes) },
         }
     }
 
@@ -146,6 +163,7 @@ impl<'a> ResponseWire<'a> {
             Self::Hits { heads, total, more } => {
                 Response::Hits { heads: owned(heads), total, more }
             }
+            Self::Refusals { codes } => Response::Refusals { codes: codes.0.to_vec() },
         }
     }
 }
@@ -211,6 +229,17 @@ fn distinct(digests: Vec<[u8; 32]>) -> Result<Vec<Digest>, Rejected> {
         return Err(Rejected::encoding("digests are missing, or told twice"));
     }
     Ok(digests.into_iter().map(Digest::from_bytes).collect())
+}
+
+/// Some, and each once.
+fn distinct_keys(keys: Keys<'_>) -> Result<Vec<RecordKey>, Rejected> {
+    let keys: Vec<_> =
+        keys.0.iter().map(|key| RecordKey::try_from(key.0)).collect::<Result<_, _>>()?;
+    let distinct: HashSet<_> = keys.iter().collect();
+    if keys.is_empty() || distinct.len() < keys.len() {
+        return Err(Rejected::encoding("keys are missing, or told twice"));
+    }
+    Ok(keys)
 }
 
 /// Writes a message with its format, unless others would not read it.

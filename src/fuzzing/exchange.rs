@@ -40,7 +40,10 @@ pub fn frame(bytes: &[u8]) {
         match request {
             Request::Hello(hello) => self::hello(&hello),
             Request::Compare { message, .. } => self::message(&message),
-            Request::Fetch { .. } | Request::Offer { .. } | Request::Search(_) => {}
+            Request::Fetch { .. }
+            | Request::Offer { .. }
+            | Request::Search(_)
+            | Request::Explain { .. } => {}
         }
     }
     if let Ok(response) = Response::decode(bytes) {

@@ -5,7 +5,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Digest, Manifest, PackageId, PackageName};
-use crate::ClockOffset;
+use crate::{ClockOffset, RefusalCount};
 
 /// A release of a package, as its owner signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +106,10 @@ pub struct Receipt {
     pub confirmation: u8,
     /// Whether the change has been announced.
     pub announcement: Announcement,
+    /// Why peers that should hold the change have not stored all of it, and how many, as far as they have said so within
+    /// two seconds. Peers of older versions cannot say, and those that are not connected are not asked.
+    #[serde(default)]
+    pub refusals: Vec<RefusalCount>,
     /// Set where this node's clock, by which the change was signed, differs from its peers' by more than a minute. Past
     /// five minutes peers refuse what it signs, if it is ahead, and what others sign is refused here, if it is behind.
     #[serde(default)]

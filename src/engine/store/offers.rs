@@ -3,7 +3,10 @@
 use libp2p::PeerId;
 
 use super::{Hearing, MAX_REFUSALS, Refused, SharedStore, Store, StoreFact, rates::cost};
-use crate::record::{ClaimSet, Kind, RecordKey, Rejected};
+use crate::{
+    Refusal,
+    record::{ClaimSet, Kind, RecordKey, Rejected},
+};
 
 /// The least that a claim has in a set, in bytes: an envelope of 98, keys, revision and times.
 const MIN_CLAIM_BYTES: usize = 150;
@@ -47,13 +50,22 @@ impl SharedStore {
         let outcome = self.offered(key, bytes);
         let mut store = self.lock();
         // What Kademlia stores for this node itself is no peer's doing.
-        if store.speaker.is_some() {
+        if let Some(peer) = store.speaker {
             match outcome {
                 Ok(()) => store.counters.stored += 1,
                 Err(_) => store.counters.refused += 1,
             }
+            if let Ok(key) = RecordKey::try_from(key) {
+                store.remember_outcome(peer, key, outcome.as_ref().err());
+            }
         }
         outcome
+    }
+
+    /// Why the last record that a peer has put under a key was refused, if it was, and not long ago.
+    pub(crate) fn refusal(&self, peer: &PeerId, key: &RecordKey) -> Option<Refusal> {
+        let store = self.lock();
+        store.reasons.why(store.mono, peer, key)
     }
 
     fn offered(&self, key: &[u8], bytes: &[u8]) -> Result<(), Refused> {
@@ -78,6 +90,13 @@ impl SharedStore {
 }
 
 impl Store {
+    fn remember_outcome(&mut self, peer: PeerId, key: RecordKey, refused: Option<&Refused>) {
+        match refused {
+            Some(refused) => self.reasons.note(self.mono, peer, key, refused.reason()),
+            None => self.reasons.forget(&peer, &key),
+        }
+    }
+
     /// Whoever speaks pays for what its record has cost, and is remembered for what it was.
     fn account_for(&mut self, bytes: &[u8], refused: Option<&Refused>) {
         let Some(peer) = self.speaker else { return };

@@ -4,7 +4,7 @@ use super::{world::heads_of, *};
 use crate::{
     Coverage,
     engine::reconcile::{self, Item, Items},
-    exchange::{Request, Response, Search},
+    exchange::{MAX_EXPLAINED, Request, Response, Search},
     record::Hello,
 };
 
@@ -71,6 +71,10 @@ impl Chaos {
                 let heads = self.some_heads();
                 Response::Hits { total: heads.len() as u64, heads, more: self.dice.roll(3) == 0 }
             }
+            (_, Request::Explain { keys }) => {
+                let codes = keys.iter().map(|_| self.dice.roll(14) as u8).collect();
+                Response::Refusals { codes }
+            }
         };
         response.encode().expect("within its bounds")
     }
@@ -97,6 +101,7 @@ impl Chaos {
             .find(|keypair| keypair.public().to_peer_id() == peer)?;
         let mut hello = Hello::new(crate::NetworkName::default(), peer, UNIX);
         hello.packages = self.dice.roll(40) as u64;
+        hello.features = self.dice.roll(4) as u64;
         if self.dice.roll(4) == 0 {
             hello.coverage = Coverage::None;
         }
@@ -106,7 +111,7 @@ impl Chaos {
     /// A peer asks.
     pub(super) fn ask_node(&mut self) {
         let Some(peer) = self.dice.pick(&self.peers.clone()) else { return };
-        let request = match self.dice.roll(6) {
+        let request = match self.dice.roll(7) {
             0 => self.hello(peer).map(Request::Hello),
             1 => {
                 let (slice, part) = (Coverage::All, self.dice.roll(4));
@@ -125,6 +130,10 @@ impl Chaos {
                 })
             }
             4 => Some(Request::Search(Search::default())),
+            5 => {
+                let keys: BTreeSet<_> = heads_of(0).map(|head| head.key()).collect();
+                Some(Request::Explain { keys: keys.into_iter().take(MAX_EXPLAINED).collect() })
+            }
             _ => None,
         };
         let request = request.map_or(vec![1, 9], |request| request.encode().expect("in bounds"));

@@ -1,0 +1,203 @@
+//! Why peers have not stored a change: asked of them once all of its puts have ended, for the caller's receipt.
+//!
+//! Kademlia knows acknowledgements and silence. So those of the peers closest to a record that have not acknowledged it
+//! are asked over this crate's own exchange, where a connection stands and they have said that they answer such a
+//! question. What they say is for a person to read; nothing is decided by it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use libp2p::{PeerId, kad::K_VALUE};
+
+use super::{
+    Deadline, Engine, Now, Operation, Unanswered,
+    calls::{Call, Since},
+    greeting::FEATURE_EXPLAINS,
+    outbox::Outbox,
+    publish::{Publish, Stage, Storing},
+    questions::Purpose,
+    wheel,
+};
+use crate::{
+    Announcement, Refusal, RefusalCount,
+    command::Ticket,
+    exchange::{MAX_EXPLAINED, Request, Response},
+    record::RecordKey,
+};
+
+/// How long the answers are waited for. A receipt is worth no more to its caller: a peer on the other side of the world
+/// needs less, and one that is silent is not waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why peers have refused a change, as far as they have said so: of each reason, who. Bounded by those who are asked.
+#[derive(Debug, Default)]
+pub(super) struct Reasons(BTreeMap<Refusal, BTreeSet<PeerId>>);
+
+impl Reasons {
+    fn add(&mut self, peer: PeerId, reason: Refusal) {
+        self.0.entry(reason).or_default().insert(peer);
+    }
+
+    /// The lines of a receipt.
+    pub(super) fn counted(&self) -> Vec<RefusalCount> {
+        let count = |peers: &BTreeSet<PeerId>| u32::try_from(peers.len()).unwrap_or(u32::MAX);
+        self.0.iter().map(|(reason, peers)| RefusalCount::new(*reason, count(peers))).collect()
+    }
+}
+
+/// A change that peers have been asked about.
+#[derive(Debug)]
+pub(super) struct Explaining {
+    storing: Storing,
+    /// Who has not answered yet.
+    waiting: BTreeSet<PeerId>,
+    timer: wheel::Key,
+}
+
+impl Explaining {
+    /// What becomes of the announcement meanwhile.
+    pub(super) fn announcement(&self, outbox: &Outbox) -> Announcement {
+        self.storing.announcement.map_or(Announcement::Queued, |id| outbox.state(id))
+    }
+
+    /// Waits for no more answers: those who have not given any have not said why.
+    fn end(self) -> Storing {
+        let Self { mut storing, waiting, .. } = self;
+        for peer in waiting {
+            storing.reasons.add(peer, Refusal::Unknown);
+        }
+        storing
+    }
+}
+
+impl Engine {
+    /// Every put of a change has ended. Asks those who should have acknowledged it and have not; gives the change back
+    /// where nobody is to be asked.
+    pub(super) fn ask_why(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+    ) -> Option<Box<Publish>> {
+        if publish.reply.is_none() {
+            return Some(publish);
+        }
+        let Stage::Storing(storing) = &mut publish.stage else { return Some(publish) };
+        let mut asked = BTreeMap::new();
+        for (peer, keys) in self.unacknowledged(storing) {
+            if self.explains(&peer) {
+                asked.insert(peer, keys);
+            } else {
+                storing.reasons.add(peer, Refusal::Unknown);
+            }
+        }
+        if asked.is_empty() {
+            return Some(publish);
+        }
+        let waiting = asked.keys().copied().collect();
+        for (peer, keys) in asked {
+            self.ask(peer, Purpose::Explaining(ticket), &Request::Explain { keys });
+        }
+        let deadline = now.mono.saturating_add(PATIENCE);
+        let timer = self.wheel.insert(deadline, Deadline::Explained(ticket));
+        let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
+        let Stage::Storing(storing) = before else { return Some(publish) };
+        publish.stage = Stage::Explaining(Box::new(Explaining { storing, waiting, timer }));
+        self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
+        None
+    }
+
+    /// The connected peers that should hold some records of a change and have not acknowledged them: of those closest to
+    /// each, as far as this node knows. As many as a record has replicas.
+    fn unacknowledged(&self, storing: &Storing) -> BTreeMap<PeerId, Vec<RecordKey>> {
+        let mut peers: BTreeMap<PeerId, Vec<RecordKey>> = BTreeMap::new();
+        for put in storing.put.iter().take(MAX_EXPLAINED) {
+            // Where all have acknowledged it, it is not told who.
+            if put.acknowledged.is_empty() && storing.replicas() > 0 {
+                continue;
+            }
+            for peer in self.peers.closest(&put.key, &put.acknowledged, K_VALUE.get()) {
+                let is_wanted = !put.acknowledged.contains(&peer)
+                    && self.peers.is_connected(&peer)
+                    && !self.is_blocked(&peer);
+                if is_wanted && (peers.contains_key(&peer) || peers.len() < K_VALUE.get()) {
+                    peers.entry(peer).or_default().push(put.key);
+                }
+            }
+        }
+        peers
+    }
+
+    /// Whether a peer says why it refuses records. One whose version does not would take the question for nonsense.
+    fn explains(&self, peer: &PeerId) -> bool {
+        let said = self.neighbours.get(peer).and_then(|neighbour| neighbour.said());
+        said.is_some_and(|hello| hello.features & FEATURE_EXPLAINS != 0)
+    }
+
+    /// A peer has said why, or will not.
+    pub(super) fn explained(
+        &mut self,
+        ticket: Ticket,
+        peer: PeerId,
+        answer: Result<Response, Unanswered>,
+    ) {
+        let Some(explaining) = self.calls.explaining(ticket) else { return };
+        if !explaining.waiting.remove(&peer) {
+            return;
+        }
+        let reasons = &mut explaining.storing.reasons;
+        match answer {
+            Ok(Response::Refusals { codes }) => {
+                for reason in codes.into_iter().filter_map(Refusal::of_code) {
+                    reasons.add(peer, reason);
+                }
+            }
+            // It has no time for questions, as it had none for the records.
+            Ok(Response::Declined { .. }) => reasons.add(peer, Refusal::Rate),
+            Ok(_) | Err(_) => reasons.add(peer, Refusal::Unknown),
+        }
+        if explaining.waiting.is_empty() {
+            self.end_explaining(ticket);
+        }
+    }
+
+    /// All have answered, or have had the time to.
+    pub(super) fn end_explaining(&mut self, ticket: Ticket) {
+        if self.calls.explaining(ticket).is_none() {
+            return;
+        }
+        let Some(Call { since, operation }) = self.calls.remove(ticket) else { return };
+        let Operation::Publish(mut publish) = operation else { return };
+        self.cut_explaining(ticket, &mut publish);
+        self.answered = true;
+        self.report(ticket, since, publish);
+    }
+
+    /// Tells the caller what has come of a change; if it is to be read back, once it was.
+    pub(super) fn report(&mut self, ticket: Ticket, since: Since, publish: Box<Publish>) {
+        if publish.reply.is_some() && publish.confirmation > 0 {
+            return self.confirm(ticket, since, publish);
+        }
+        self.finish(since);
+        let Stage::Storing(storing) = &publish.stage else { return };
+        let receipt = storing.receipt(publish.stage.announcement(&self.outbox), 0);
+        let ended = publish.answer(Ok(receipt));
+        self.count(ended);
+    }
+
+    /// Nobody waits for the answers any longer.
+    pub(super) fn cut_explaining(&mut self, ticket: Ticket, publish: &mut Publish) {
+        if !matches!(publish.stage, Stage::Explaining(_)) {
+            return;
+        }
+        let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
+        if let Stage::Explaining(explaining) = before {
+            self.wheel.cancel(explaining.timer);
+            self.questions.drop_all(Purpose::Explaining(ticket));
+            publish.stage = Stage::Storing(explaining.end());
+        }
+    }
+}
