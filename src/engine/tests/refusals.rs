@@ -185,12 +185,15 @@ const OLD: u64 = 1;
 
 type Waiting = oneshot::Receiver<Result<Receipt>>;
 
+/// Who is asked about which keys.
+type Asked = (PeerId, QuestionId, Vec<RecordKey>);
+
 /// Registers a package that these peers acknowledge. What is asked of the others, with the keys.
 fn registered(
     lab: &mut Lab,
     acknowledging: &[PeerId],
     confirmation: u8,
-) -> (Ticket, Waiting, Vec<(PeerId, QuestionId, Vec<RecordKey>)>) {
+) -> (Ticket, Waiting, Vec<Asked>) {
     let manifest = Box::new(Manifest::new("tiny".parse().unwrap(), "1.0.0".parse().unwrap()));
     let (ticket, receipt) = lab.ask(|reply| Command::Register { manifest, confirmation, reply });
     let recall = only_lookup(lab);
