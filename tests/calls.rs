@@ -459,7 +459,8 @@ fn two_networks_never_mix() {
                 .with_network("other".parse().expect("a name"))
                 .with_query_timeout(Duration::from_secs(20)),
         );
-        other.handle.dial_address(address).await.expect("connected all the same");
+        let error = other.handle.dial_address(address).await.expect_err("it is of another network");
+        assert_eq!(error.kind(), "other_network");
         let answer = other.handle.get_package(owned(one.id(), "secret")).await;
         assert_eq!(answer, Err(Error::NoPeers));
         assert_eq!(one.handle.get_package(owned(other.id(), "secret")).await, Err(Error::NoPeers));

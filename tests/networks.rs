@@ -125,6 +125,7 @@ fn a_peer_that_was_dialed_is_asked_by_the_next_question() {
         let reader = Peer::start(Executor::Smol, loopback().with_mode(DhtMode::Client));
         let sure = reader.handle.with_freshness(Freshness::All);
         // One after another, each of which holds what nobody else does.
+        let mut owners = Vec::new();
         for number in 0..8 {
             let mut owner = Peer::start(Executor::Smol, loopback());
             let address = owner.address().await;
@@ -133,6 +134,7 @@ fn a_peer_that_was_dialed_is_asked_by_the_next_question() {
             within("a dial", reader.handle.dial_address(address)).await.expect("dialed");
             let found = sure.get_package(owned(owner.id(), &name)).await.expect("found");
             assert_eq!(found.source, Source::Network);
+            owners.push(owner);
         }
     });
 }

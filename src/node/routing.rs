@@ -8,10 +8,12 @@
 //! not connected is dialed, and loses the seat if nobody answers. So a household whose node has started anew with
 //! another identity a few times is not locked out, and those who are there cannot be driven away.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io};
 
 use libp2p::{
-    Multiaddr, PeerId, identify, kad,
+    Multiaddr, PeerId,
+    core::upgrade::NegotiationError,
+    identify, kad,
     multiaddr::Protocol,
     swarm::{
         ConnectionId, DialError, StreamUpgradeError,
@@ -88,12 +90,8 @@ impl Node {
     pub(super) fn learn_introduction(&mut self, now: Now, event: identify::Event) {
         match event {
             identify::Event::Received { peer_id, info, .. } => self.introduced(now, peer_id, info),
-            // It does not say what it is.
-            identify::Event::Error {
-                peer_id: peer,
-                error: StreamUpgradeError::NegotiationFailed,
-                ..
-            } => {
+            // It does not say what it is, and never will.
+            identify::Event::Error { peer_id: peer, error, .. } if is_unsupported(&error) => {
                 let affiliation = Affiliation::Unknown;
                 self.engine.learn(now, Fact::Introduced { peer, agent: None, affiliation });
             }
@@ -325,6 +323,22 @@ impl Node {
         let Some(bucket) = kad.kbucket(*peer) else { return Vec::new() };
         let entry = bucket.iter().find(|entry| entry.node.key.preimage() == peer);
         entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+/// Whether a peer has refused the protocol. Where a stream is used before the protocol is agreed on, that comes to light
+/// when it is read from.
+fn is_unsupported(error: &StreamUpgradeError<identify::UpgradeError>) -> bool {
+    match error {
+        StreamUpgradeError::NegotiationFailed => true,
+        StreamUpgradeError::Apply(error) => {
+            let first: &(dyn std::error::Error + 'static) = error;
+            std::iter::successors(Some(first), |error| error.source()).any(|error| {
+                let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+                matches!(io.and_then(|inner| inner.downcast_ref()), Some(NegotiationError::Failed))
+            })
+        }
+        StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => false,
     }
 }
 
