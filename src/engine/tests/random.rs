@@ -533,7 +533,7 @@ pub(crate) fn drive(bytes: &[u8]) {
 /// Else the other tests here would hold whatever the engine does.
 #[test]
 fn the_dice_bring_about_everything_that_they_are_to() {
-    let all = (0..500).map(|seed| Chaos::new(Dice::of_seed(seed)).run());
+    let all = (0..800).map(|seed| Chaos::new(Dice::of_seed(seed)).run());
     let [mut compared, mut fetched, mut lost] = [0; 3];
     let mut calls = BTreeMap::<_, [u64; 2]>::new();
     for counters in all {
