@@ -18,7 +18,8 @@ use std::{
 /// once for each poll, and the calendar ten times a second at the most.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Time since this clock's origin. It should never run backwards; should it do so, deadlines wait
-    /// until it has caught up.
+    /// until it has caught up. It may stand still while the machine sleeps: what has a date is judged by
+    /// [`unix_time`](Self::unix_time) as well, and [`Event::ClockChanged`](crate::Event::ClockChanged) tells of it.
     fn now(&self) -> Duration;
 
     /// Time since the Unix epoch, in UTC, for the validity of signed records. It may be corrected in both

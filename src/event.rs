@@ -108,6 +108,18 @@ pub enum Event {
         /// Both heads, as a proof that anybody can verify.
         proof: EquivocationProof,
     },
+    /// The calendar clock has moved against the monotonic one by ten seconds or more: the machine has slept, or the
+    /// clock was set, or both. A node cannot tell which.
+    ///
+    /// What has a date is judged by the new time from now on. Nothing is lost by it: own packages are put again within
+    /// a minute where they need to be, and what seems to have expired is only hidden for the first hour. Where the
+    /// clock is wrong, others refuse what this node signs, and this node what others sign, until it is put right.
+    ClockChanged {
+        /// By how many seconds; below zero where it was set back.
+        by: i64,
+        /// The time that it shows now, in Unix seconds.
+        unix: u64,
+    },
 }
 
 /// Who dialed a connection.

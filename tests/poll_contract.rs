@@ -328,6 +328,27 @@ fn a_clock_that_jumps_by_a_year_answers_everybody() {
 }
 
 #[test]
+fn a_machine_that_has_slept_is_noticed_within_a_heartbeat_by_the_alarm_alone() {
+    let mut bench = Bench::new(Config::new());
+    let (waker, wakes) = new_count_waker();
+    let mut cx = Context::from_waker(&waker);
+    bench.settle(&mut cx, &wakes);
+    for by in [60 * 3600, -10 * 365 * 24 * 3600] {
+        bench.clock.sleep(by);
+        let (due, before) = (bench.clock.armed().expect("armed"), wakes.get());
+        let until = due - peerage::Clock::now(&bench.clock);
+        assert!(until <= Duration::from_secs(1), "{until:?}");
+        bench.clock.advance(until);
+        assert_eq!(wakes.get(), before + 1);
+        match bench.poll(&mut cx) {
+            Poll::Ready(Some(Event::ClockChanged { by: told, .. })) => assert_eq!(told, by),
+            other => panic!("{other:?}"),
+        }
+        bench.settle(&mut cx, &wakes);
+    }
+}
+
+#[test]
 fn a_shutdown_is_acknowledged_after_everybody_in_the_queue_was_answered() {
     let limits = Limits::new().with_commands_per_poll(1);
     let mut bench = Bench::new(Config::new().with_limits(limits));

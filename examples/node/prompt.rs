@@ -405,6 +405,10 @@ pub(crate) fn event(event: &Event) -> String {
         Event::PeerBlocked { peer, score } => {
             format!("* {peer} serves invalid records (score {score}): refused for an hour\n")
         }
+        Event::ClockChanged { by, .. } => {
+            let (way, or) = if *by < 0 { ("back", "") } else { ("forward", ", or it has slept") };
+            format!("* this machine's clock has moved {way} by {} s{or}\n", by.unsigned_abs())
+        }
         other => format!("* {other:?}\n"),
     }
 }

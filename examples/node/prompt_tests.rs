@@ -169,6 +169,14 @@ fn what_other_peers_say_cannot_move_the_cursor() {
 }
 
 #[test]
+fn a_clock_that_has_moved_is_told_in_words() {
+    let slept = event(&Event::ClockChanged { by: 216_000, unix: 2_000_000_000 });
+    assert_eq!(slept, "* this machine's clock has moved forward by 216000 s, or it has slept\n");
+    let back = event(&Event::ClockChanged { by: -60, unix: 2_000_000_000 });
+    assert_eq!(back, "* this machine's clock has moved back by 60 s\n");
+}
+
+#[test]
 fn what_was_found_is_listed_with_what_is_yanked_and_who_has_not_answered() {
     let id = format!("{PEER}/tiny@1.0.0");
     let package: Package = serde_json::from_value(serde_json::json!({

@@ -8,18 +8,24 @@ use std::{
 
 use libp2p::PeerId;
 
-use super::read;
+use super::{Now, read};
 use crate::{
     PackageId, Source,
     record::{Head, Record, RecordKey},
     shelf::Shelf,
 };
 
+/// The calendar is told in whole seconds, a moment late: so much more of it is waited for, so that where both clocks keep
+/// step it is the monotonic one that ends an entry's time.
+const CALENDAR_STEP: u64 = 2;
+
 #[derive(Debug)]
 struct Entry {
     record: Arc<Record>,
     /// Monotonic time at which it is no longer answered.
     until: Duration,
+    /// Unix seconds at which it is not either: the monotonic clock stands still while the machine sleeps.
+    until_unix: u64,
 }
 
 /// Verified records with a time to live, bounded in number: the one that would lapse first goes. What they say of
@@ -41,7 +47,7 @@ impl Cache {
     }
 
     /// Keeps a record for the cache's time to live. The caller decides which of two records is newer.
-    pub(crate) fn insert(&mut self, key: RecordKey, record: Arc<Record>, now: Duration) {
+    pub(crate) fn insert(&mut self, key: RecordKey, record: Arc<Record>, now: Now) {
         if self.bound == 0 {
             return;
         }
@@ -50,18 +56,21 @@ impl Cache {
             let Some(&(_, soonest)) = self.by_time.first() else { break };
             self.remove(&soonest);
         }
-        let until = now.saturating_add(self.ttl);
+        let until = now.mono.saturating_add(self.ttl);
+        let until_unix = now.unix.saturating_add(self.ttl.as_secs()).saturating_add(CALENDAR_STEP);
         if let Some((head, id)) = self.shelved(&record)
             && let Some(package) = read::newest(head, Source::Cache)
         {
-            self.shelf.put([id], package, Some(until), head.validity.expires);
+            let expires = head.validity.expires.min(until_unix);
+            self.shelf.put([id], package, Some(until), expires);
         }
-        self.records.insert(key, Entry { record, until });
+        self.records.insert(key, Entry { record, until, until_unix });
         self.by_time.insert((until, key));
     }
 
-    pub(crate) fn get(&self, key: &RecordKey, now: Duration) -> Option<&Arc<Record>> {
-        self.records.get(key).filter(|entry| entry.until > now).map(|entry| &entry.record)
+    pub(crate) fn get(&self, key: &RecordKey, now: Now) -> Option<&Arc<Record>> {
+        let entry = self.records.get(key)?;
+        (entry.until > now.mono && entry.until_unix > now.unix).then_some(&entry.record)
     }
 
     pub(crate) fn remove(&mut self, key: &RecordKey) {

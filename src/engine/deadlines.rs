@@ -11,7 +11,7 @@ use super::{
 use crate::{Entropy, PackageName, command::Ticket};
 
 /// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
-/// served: this frees memory.
+/// served: this frees memory. It is also how late the calendar's due dates are noticed at the most.
 pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 const SWEEP_BUDGET: usize = 1024;
 
@@ -123,11 +123,12 @@ impl Engine {
             Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => self.rejoin(now),
             Deadline::Sweep => {
+                self.sweep_clocks(now);
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
                 self.outbox.sweep(now.unix);
                 self.note_uses(now);
-                let gone = self.catalogue.sweep(now.unix, SWEEP_BUDGET);
+                let gone = self.catalogue.sweep(self.clocks.certain(now), SWEEP_BUDGET);
                 self.unlisted(&gone);
                 self.replicate_others();
                 self.retell_reputations();

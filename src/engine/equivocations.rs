@@ -56,7 +56,7 @@ impl Engine {
     /// Holds a head that has been verified against those that are known of its package here.
     pub(super) fn confront_known(&mut self, now: Now, key: &RecordKey, head: &Signed<Head>) {
         let own = self.own.get(&head.name).map(|own| own.head.clone());
-        let cached = self.cache.get(key, now.mono).and_then(|record| match &**record {
+        let cached = self.cache.get(key, now).and_then(|record| match &**record {
             Record::Head(known) => Some(known.clone()),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
         });

@@ -296,7 +296,7 @@ impl Engine {
             return;
         }
         self.store.raise_high_water(head);
-        let known = self.cache.get(&key, now.mono).and_then(|record| match &**record {
+        let known = self.cache.get(&key, now).and_then(|record| match &**record {
             Record::Head(known) => Some(select(known, head)),
             _ => None,
         });
@@ -321,7 +321,7 @@ impl Engine {
         self.catalogue.tell(&head.name, &head.owner);
         match news {
             News::Announced(_) => {
-                self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now.mono);
+                self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now);
             }
             // What is fetched by the thousand would wash out what is being used.
             News::Fetched(_) => self.cache.outdate(head, &head.key()),

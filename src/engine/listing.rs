@@ -140,7 +140,7 @@ impl Engine {
             }
             // It was merely heard of, and not covered.
             let key = RecordKey::head(&self.config.network, owner, id.name());
-            let record = self.cache.get(&key, now.mono).cloned();
+            let record = self.cache.get(&key, now).cloned();
             if let Some(Record::Head(head)) = record.as_deref() {
                 self.list_as(now, head, None, Interest::Used);
             }

@@ -385,7 +385,7 @@ impl Engine {
             self.store.raise_high_water(head);
             self.list(now, head, None, Interest::Heard);
         }
-        self.cache.insert(record.key(), Arc::clone(record), now.mono);
+        self.cache.insert(record.key(), Arc::clone(record), now);
     }
 }
 

@@ -33,6 +33,7 @@
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
 //! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
+//! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
 
 use std::{
@@ -55,6 +56,7 @@ mod answering;
 mod cache;
 mod calls;
 mod catalogue;
+mod clocks;
 mod commands;
 pub mod compared;
 mod confirming;
@@ -124,6 +126,7 @@ pub(crate) use topics::REMEMBERED_MESSAGES;
 use cache::Cache;
 use calls::{Calls, Operation};
 use catalogue::{Catalogue, Load};
+use clocks::Clocks;
 use deadlines::{Backoff, Deadline, Retry, SWEEP_INTERVAL};
 use dialing::Dials;
 use equivocations::Equivocations;
@@ -246,6 +249,7 @@ pub(crate) struct Engine {
     mono: Duration,
     /// The calendar time that the store was last told.
     unix: u64,
+    clocks: Clocks,
     closed: bool,
     /// Somebody has been answered by what the network told, and not been heard of yet.
     answered: bool,
@@ -258,6 +262,9 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 struct Renewal {
     timer: wheel::Key,
+    /// When that is by the calendar, in Unix seconds, and after which time.
+    due: u64,
+    interval: Duration,
     announced: Duration,
     announcement: AnnouncementId,
 }
@@ -323,6 +330,7 @@ impl Engine {
             started: Duration::ZERO,
             mono: Duration::ZERO,
             unix: 0,
+            clocks: Clocks::default(),
             closed: false,
             answered: false,
             actions: VecDeque::new(),
@@ -366,6 +374,7 @@ impl Engine {
     /// Listens to announcements and dials the bootstrap addresses.
     pub(crate) fn start(&mut self, now: Now) {
         self.set_time(now);
+        self.look_at_clocks(now);
         self.started = now.mono;
         let topic = self.config.announcements_topic.clone();
         self.actions.push_back(Action::Subscribe { topic });
@@ -378,9 +387,10 @@ impl Engine {
     /// Begins a poll: from here on, records are judged by this time.
     pub(crate) fn begin(&mut self, now: Now) {
         self.set_time(now);
+        self.look_at_clocks(now);
         if self.unix != now.unix {
             self.unix = now.unix;
-            self.store.set_time(now.unix);
+            self.store.set_doubted_time(now.unix, self.clocks.certain(now));
         }
     }
 
@@ -462,7 +472,7 @@ impl Engine {
         if freshness != Freshness::First {
             return None;
         }
-        let record = self.cache.get(key, now.mono)?;
+        let record = self.cache.get(key, now)?;
         if record.expires().is_some_and(|expires| expires <= now.unix) {
             return None;
         }

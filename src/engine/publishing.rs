@@ -1,7 +1,7 @@
 //! How a change to an own package takes its course: recalled, signed, stored, announced, and put again for
 //! as long as the node lives.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET,
@@ -317,8 +317,9 @@ impl Engine {
                 (id, now.mono)
             }
         };
-        let timer = self.renewal_timer(now, name);
-        let renewal = Renewal { timer, announced, announcement };
+        let (timer, interval) = self.renewal_timer(now, name);
+        let due = now.unix.saturating_add(interval.as_secs());
+        let renewal = Renewal { timer, due, interval, announced, announcement };
         if let Some(before) = self.renewals.insert(name.clone(), renewal) {
             self.wheel.cancel(before.timer);
         }
@@ -409,19 +410,21 @@ impl Engine {
 
     /// Sets the time at which an own package is put again.
     fn renew_later(&mut self, now: Now, name: &PackageName) {
-        let timer = self.renewal_timer(now, name);
+        let (timer, interval) = self.renewal_timer(now, name);
         if let Some(renewal) = self.renewals.get_mut(name) {
+            renewal.due = now.unix.saturating_add(interval.as_secs());
+            renewal.interval = interval;
             let before = std::mem::replace(&mut renewal.timer, timer);
             self.wheel.cancel(before);
         }
     }
 
-    fn renewal_timer(&mut self, now: Now, name: &PackageName) -> wheel::Key {
+    fn renewal_timer(&mut self, now: Now, name: &PackageName) -> (wheel::Key, Duration) {
         // Often enough that a head is signed anew, which happens past half of its life, before it expires.
         let interval = self.config.republish_interval.min(self.config.record_ttl / 3);
         let after = self.jitter(interval);
         let deadline = now.mono.saturating_add(after);
-        self.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone())))
+        (self.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone()))), after)
     }
 
     /// Puts an own package again, signed anew where half of its life is over.
@@ -454,7 +457,7 @@ impl Engine {
 
     /// Puts own packages again that nobody holds, after a pause. An earlier time that is set already is kept,
     /// a later one moved up.
-    fn replicate_after(&mut self, now: Now, pause: std::time::Duration) {
+    fn replicate_after(&mut self, now: Now, pause: Duration) {
         let deadline = now.mono.saturating_add(pause);
         if let Some((timer, due)) = self.replication.timer {
             if due <= deadline {

@@ -44,6 +44,12 @@ impl<K: Copy + Eq + Hash> Recent<K> {
         self.until.get(key).is_some_and(|&until| until > now)
     }
 
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.until.clear();
+        self.order.clear();
+    }
+
     /// Forgets a key: something is there now, say.
     pub(super) fn remove(&mut self, key: &K) {
         self.until.remove(key);

@@ -138,6 +138,8 @@ pub(crate) struct Store {
     owner: PeerId,
     /// Unix seconds, as of the current poll.
     now: u64,
+    /// The calendar time that has come for certain, which is that or earlier: what has expired by then is dropped.
+    certain: u64,
     /// The node's own clock, as of the current poll.
     mono: Duration,
     ttl: u64,
@@ -176,6 +178,7 @@ impl Store {
             local: KBucketKey::from(local),
             owner: local,
             now,
+            certain: now,
             mono: Duration::ZERO,
             ttl: config.record_ttl.as_secs(),
             records: HashMap::new(),

@@ -60,8 +60,13 @@ mod searches;
 mod sessions;
 #[cfg(test)]
 mod shelf;
+#[cfg(test)]
+mod sleep;
 
 const UNIX: u64 = 2_000_000_000;
+
+/// The monotonic time at which the calendar shows [`UNIX`].
+const STARTED: Duration = Duration::from_secs(100);
 
 struct NoEntropy;
 
@@ -76,6 +81,8 @@ struct Lab {
     engine: Engine,
     shelf: Shelf,
     mono: Duration,
+    /// By how many seconds the calendar has left the monotonic clock.
+    drift: i64,
     tickets: u64,
 }
 
@@ -97,13 +104,21 @@ impl Lab {
         let shelf = Shelf::default();
         let store = SharedStore::new(keypair.public().to_peer_id(), &config, UNIX);
         let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
-        let mono = Duration::from_secs(100);
+        let mono = STARTED;
         engine.start(Now { mono, unix: UNIX });
-        Self { engine, shelf, mono, tickets: 0 }
+        Self { engine, shelf, mono, drift: 0, tickets: 0 }
     }
 
     fn now(&self) -> Now {
-        Now { mono: self.mono, unix: UNIX }
+        let since = self.mono.saturating_sub(STARTED).as_secs();
+        Now { mono: self.mono, unix: (UNIX + since).saturating_add_signed(self.drift) }
+    }
+
+    /// Sets the calendar, or has the machine sleep, which is the same: the monotonic clock stands still.
+    fn set_calendar(&mut self, by: i64) {
+        self.drift += by;
+        let now = self.now();
+        self.engine.begin(now);
     }
 
     /// What a caller is answered without the node.

@@ -17,6 +17,8 @@ pub(crate) struct VirtualClock(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     now: Duration,
+    /// By how many seconds the calendar has left it.
+    drift: i64,
     armed: Option<(Duration, Waker)>,
     settings: usize,
 }
@@ -37,6 +39,13 @@ impl VirtualClock {
         }
     }
 
+    /// The machine sleeps for so many seconds: the calendar goes on, and the monotonic clock stands still. Below zero, the
+    /// calendar is set back. Nobody is woken by either.
+    #[allow(dead_code, reason = "not every test's clock sleeps")]
+    pub(crate) fn sleep(&self, seconds: i64) {
+        self.state().drift += seconds;
+    }
+
     /// How often the timer has been set.
     pub(crate) fn settings(&self) -> usize {
         self.state().settings
@@ -54,7 +63,10 @@ impl Clock for VirtualClock {
     }
 
     fn unix_time(&self) -> Duration {
-        EPOCH + self.state().now
+        let state = self.state();
+        let unix = EPOCH + state.now;
+        let by = Duration::from_secs(state.drift.unsigned_abs());
+        if state.drift < 0 { unix.saturating_sub(by) } else { unix + by }
     }
 
     fn timer(&self) -> Box<dyn Timer> {

@@ -73,6 +73,8 @@ pub(crate) struct Catalogue {
     by_digest: BTreeMap<Digest, u32>,
     /// Unix seconds from which on an entry no longer holds.
     by_expiry: BTreeSet<(u64, u32)>,
+    /// Unix seconds that had come for certain at the last sweep.
+    certain: u64,
     places: Places,
     sum: DigestSum,
     coverage: Coverage,
@@ -91,6 +93,7 @@ impl Catalogue {
             by_package: BTreeMap::new(),
             by_digest: BTreeMap::new(),
             by_expiry: BTreeSet::new(),
+            certain: 0,
             places: Places::new(bounds),
             sum: DigestSum::default(),
             coverage,
@@ -118,7 +121,7 @@ impl Catalogue {
 
     fn list(&mut self, listing: Listing, arrival: Arrival) -> Insertion {
         let Arrival { from, unix, interest } = arrival;
-        let mut gone = self.sweep(unix, SWEPT_ALONG);
+        let mut gone = self.drop_expired(unix.min(self.certain), SWEPT_ALONG);
         let outcome = |outcome, gone| Insertion { outcome, gone };
         if listing.expires <= unix {
             return outcome(Outcome::Expired, gone);
@@ -235,8 +238,14 @@ impl Catalogue {
         }
     }
 
-    /// Forgets at most `budget` entries that have expired.
-    pub(crate) fn sweep(&mut self, unix: u64, budget: usize) -> Gone {
+    /// Forgets at most `budget` entries that have expired by this time, which has come for certain. What has expired
+    /// since by a calendar that may be wrong is never told, but stays until room is needed.
+    pub(crate) fn sweep(&mut self, certain: u64, budget: usize) -> Gone {
+        self.certain = certain;
+        self.drop_expired(certain, budget)
+    }
+
+    fn drop_expired(&mut self, unix: u64, budget: usize) -> Gone {
         let mut gone = Vec::new();
         for _ in 0..budget {
             match self.by_expiry.first() {
@@ -381,7 +390,7 @@ impl Catalogue {
         }
         let mut handovers = HANDOVERS;
         while let Some(scarce) = self.places.scarce() {
-            let swept = self.sweep(unix, 1);
+            let swept = self.drop_expired(unix, 1);
             if !swept.is_empty() {
                 gone.extend(swept);
                 continue;

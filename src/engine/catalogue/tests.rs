@@ -161,6 +161,7 @@ fn nothing_that_has_expired_is_told_whether_it_was_swept_or_not() {
 fn a_package_that_lapsed_may_come_back_with_whatever_head_is_valid() {
     let mut catalogue = roomy();
     catalogue.hear(Listing { expires: UNIX + 10, ..listing_of(1, 1, 5) }, 1);
+    catalogue.sweep(UNIX + 10, 0);
     let late = Arrival { unix: UNIX + 10, ..heard_from(1) };
     let inserted = catalogue.list(listing_of(1, 1, 4), late);
     assert_eq!(inserted, Insertion { outcome: Outcome::New, gone: vec![(name(1), peer(1))] });

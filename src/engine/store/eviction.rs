@@ -15,6 +15,7 @@ impl Store {
         let bytes = record.to_bytes().len();
         if self.is_full(bytes) {
             self.sweep(usize::MAX);
+            self.drop_hidden(bytes);
         }
         if self.shares.account(record).is_some_and(|owner| self.shares.is_used_up(&owner)) {
             return Err(Refused::Quota);
@@ -123,13 +124,43 @@ impl Store {
         }
     }
 
-    /// Drops at most `budget` records whose time is over.
+    /// Drops at most `budget` records whose time is over for certain.
     pub(super) fn sweep(&mut self, budget: usize) {
         for _ in 0..budget {
+            match self.by_expiry.first() {
+                Some(&(until, key)) if until <= self.certain => self.remove(&key),
+                _ => return,
+            }
+        }
+    }
+
+    /// Drops as many records whose time seems to be over as so many bytes need room: what holds comes before them.
+    fn drop_hidden(&mut self, bytes: usize) {
+        while !self.held.plus(bytes).fits(self.most) {
             match self.by_expiry.first() {
                 Some(&(until, key)) if until <= self.now => self.remove(&key),
                 _ => return,
             }
+        }
+    }
+
+    /// The calendar has moved by so many seconds. What has no date of its own is kept for a time on it, and moves with it;
+    /// so does the time at which a record is put again, if that would come later else.
+    pub(super) fn calendar_moved(&mut self, by: i64) {
+        let mut undated = Vec::new();
+        for (key, held) in &mut self.records {
+            if held.record.expires().is_none() {
+                undated.push((held.until, *key));
+                held.until = held.until.saturating_add_signed(by);
+            }
+            if by < 0 && self.by_replication.remove(&(held.replicate_at, *key)) {
+                held.replicate_at = held.replicate_at.saturating_add_signed(by);
+                self.by_replication.insert((held.replicate_at, *key));
+            }
+        }
+        for (until, key) in undated {
+            self.by_expiry.remove(&(until, key));
+            self.by_expiry.insert((until.saturating_add_signed(by), key));
         }
     }
 }

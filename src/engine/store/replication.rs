@@ -66,7 +66,9 @@ impl Store {
             if let Some(held) = self.live(&key) {
                 return Some(held.record.clone());
             }
-            self.remove(&key);
+            if self.records.get(&key).is_some_and(|held| held.until <= self.certain) {
+                self.remove(&key);
+            }
         }
     }
 }

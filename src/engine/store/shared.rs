@@ -29,8 +29,21 @@ impl SharedStore {
     }
 
     /// Sets the calendar time by which records are valid.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn set_time(&self, unix: u64) {
-        self.lock().now = unix;
+        self.set_doubted_time(unix, unix);
+    }
+
+    /// Sets the calendar time by which records are valid, and the time that has come for certain, by which they are
+    /// dropped.
+    pub(crate) fn set_doubted_time(&self, unix: u64, certain: u64) {
+        let mut store = self.lock();
+        (store.now, store.certain) = (unix, certain);
+    }
+
+    /// The calendar has moved by so many seconds, which may not have passed.
+    pub(crate) fn calendar_moved(&self, by: i64) {
+        self.lock().calendar_moved(by);
     }
 
     /// Sets the time by which peers earn their requests.

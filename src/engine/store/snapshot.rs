@@ -325,7 +325,7 @@ impl SharedStore {
         let mut snapshot = Snapshot::empty(store.network.clone());
         // The nearest first: they have the first claim to room, in a store that has become smaller.
         let mut held: Vec<_> = store.records.values().collect();
-        held.retain(|held| held.until > store.now);
+        held.retain(|held| held.until > store.certain);
         held.sort_unstable_by_key(|held| held.distance);
         snapshot.records = held
             .into_iter()

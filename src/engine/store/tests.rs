@@ -226,3 +226,65 @@ fn what_peers_have_stopped_putting_lapses_although_this_node_puts_it() {
     store.set_time(NOW + 7200);
     assert!(!store.holds(&release.key(), &release.to_bytes()));
 }
+
+const YEARS: i64 = 10 * 365 * 24 * 3600;
+
+/// Sets the calendar by so much away from what it would show.
+fn set_calendar(store: &SharedStore, unix: u64, by: i64) -> u64 {
+    let unix = unix.saturating_add_signed(by);
+    store.calendar_moved(by);
+    // A jump is not believed at first.
+    store.set_doubted_time(unix, unix.min(unix.saturating_sub_signed(by)));
+    unix
+}
+
+#[test]
+fn what_has_no_date_is_kept_for_its_time_wherever_the_calendar_is_set_meanwhile() {
+    for by in [-YEARS, YEARS] {
+        let store = store(|config| config.record_ttl = std::time::Duration::from_secs(7200));
+        let release = Record::Release(release(&keypair(1), "tool", "1.0.0"));
+        let is_held = || store.holds(&release.key(), &release.to_bytes());
+        put(&store, &release).unwrap();
+        let wrong = set_calendar(&store, NOW, by);
+        store.set_time(wrong + 3600);
+        store.sweep(9);
+        // Somebody still cares for it.
+        put(&store, &release).unwrap();
+        let right = set_calendar(&store, wrong + 3600, -by);
+        assert_eq!(right, NOW + 3600);
+        for (since, held) in [(3600, true), (7199, true), (7200, false)] {
+            store.set_time(right + since);
+            assert_eq!(is_held(), held, "{by} {since}");
+        }
+        assert!(store.lock().by_expiry.len() == 1 && store.lock().by_replication.len() == 1);
+    }
+}
+
+#[test]
+fn a_record_of_others_is_put_again_though_the_calendar_was_set_back() {
+    let store = store(|_| {});
+    let release = Record::Release(release(&keypair(1), "tool", "1.0.0"));
+    put(&store, &release).unwrap();
+    let now = set_calendar(&store, NOW, -YEARS);
+    assert_eq!(store.take_due(9), []);
+    store.set_time(now + 2 * REPLICATION_SECS);
+    assert_eq!(store.take_due(9), std::slice::from_ref(&release));
+}
+
+#[test]
+fn what_only_seems_to_have_expired_is_hidden_and_goes_when_what_holds_needs_its_room() {
+    let store = store(|config| config.limits.store_records = 2);
+    let old = Record::Head(live(&keypair(1), "tool", "1.0.0", 1));
+    put(&store, &old).unwrap();
+    let later = set_calendar(&store, NOW, 3 * 24 * 3600);
+    store.sweep(9);
+    assert_eq!(store.take_due(9), []);
+    assert_eq!((store.len(), store.held(&old.key())), (1, None));
+    assert_eq!(set_calendar(&store, later, -3 * 24 * 3600), NOW);
+    assert_eq!(store.held(&old.key()), Some(old));
+    set_calendar(&store, NOW, 3 * 24 * 3600);
+    for version in ["1.0.0", "1.0.1"] {
+        put(&store, &Record::Release(release(&keypair(2), "other", version))).unwrap();
+    }
+    assert_eq!(store.len(), 2);
+}

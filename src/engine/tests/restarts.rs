@@ -11,7 +11,7 @@ fn start_from(keypair: Keypair, config: Config, snapshot: &Snapshot) -> Lab {
     let now = Now { mono: Duration::from_secs(100), unix: UNIX };
     engine.restore(now, &Snapshot::from_bytes(&snapshot.to_bytes()).unwrap()).unwrap();
     engine.start(now);
-    Lab { engine, shelf, mono: now.mono, tickets: 0 }
+    Lab { engine, shelf, mono: now.mono, drift: 0, tickets: 0 }
 }
 
 fn snapshot(lab: &mut Lab) -> Snapshot {

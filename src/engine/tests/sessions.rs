@@ -99,7 +99,13 @@ fn lists(lab: &Lab, head: &Signed<Head>) -> bool {
 }
 
 fn heads(count: usize) -> Vec<Signed<Head>> {
-    (0..count).map(|number| published(&format!("package-{number}"), 1).1).collect()
+    let lasting = |number| {
+        let keypair = Keypair::generate_ed25519();
+        let (_, head) = published_by(&keypair, &format!("package-{number}"), 1);
+        let validity = Validity::starting(UNIX - 60, 14 * 24 * 3600);
+        Signed::sign(&keypair, Head { validity, ..Head::clone(&head) }).unwrap()
+    };
+    (0..count).map(lasting).collect()
 }
 
 fn with_keyword(keypair: &Keypair, name: &str, sequence: u64, keyword: &str) -> Signed<Head> {
