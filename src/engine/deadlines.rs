@@ -27,6 +27,8 @@ pub(super) enum Deadline {
     /// This peer's introduction, if it has not come by now, is waited for no longer.
     /// Boxed, like the name above: nearly all deadlines are calls', and those are to be small.
     Introduction(Box<PeerId>),
+    /// This peer is of another network, and is to be gone by now.
+    LetGo(Box<PeerId>),
     /// Those who have left are to be dialed again.
     Rejoin,
     /// Connections with this peer are refused no longer.
@@ -113,6 +115,7 @@ impl Engine {
             Deadline::Renew(name) => self.renew(now, *name),
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.introduction_late(now, &peer),
+            Deadline::LetGo(peer) => self.end_visit(*peer),
             Deadline::Pardon(peer) => self.pardon(&peer),
             Deadline::Restore => self.restore_listed(now),
             Deadline::Reconcile => self.reconcile_in_turn(now),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
-    Action, Engine, Now, Operation, calls::Call, commands::Begin, interface::Affiliation,
-    peers::Introduction,
+    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, calls::Call, commands::Begin,
+    interface::Affiliation, peers::Introduction,
 };
 use crate::{
     Direction, Error, Event,
@@ -98,15 +98,14 @@ impl Engine {
         if agent.is_none() && !self.peers.is_unknown(&peer) {
             return;
         }
+        let fault = |engine: &Self| engine.peers.introduction(&peer).and_then(Introduction::fault);
+        let before = fault(self);
         let deadline = self.peers.introduced(&peer, agent, affiliation);
         self.introduction_over(deadline);
-        if let Some(Introduction::Foreign(network)) = self.peers.introduction(&peer) {
-            let reason = crate::error::of_network(network.as_ref());
-            // Whoever has dialed this node and speaks for no network may know what for.
-            let direction = self.peers.connection(&peer).map(|(_, direction)| direction);
-            if network.is_some() || direction == Some(Direction::Outbound) {
-                tracing::debug!(%peer, reason, "is let go");
-                self.actions.push_back(Action::Disconnect { peer });
+        self.answer_dialers(&peer);
+        if let Some(reason) = fault(self) {
+            if before.is_none() {
+                self.let_go(now, peer);
             }
             for address in
                 self.rejoining.misled(now.mono, &peer, self.members(), &mut *self.entropy)
@@ -115,8 +114,30 @@ impl Engine {
                 self.events.push_back(Event::BootstrapUnreachable { address, reason });
             }
         }
-        self.answer_dialers(&peer);
         self.rejoin_later(now);
+    }
+
+    /// Ends the connection with a peer that belongs elsewhere, if this node has dialed. A visitor is left the time to do
+    /// so: were its connection closed first, it might never be told in which network it is.
+    fn let_go(&mut self, now: Now, peer: PeerId) {
+        match self.peers.connection(&peer) {
+            Some((_, Direction::Outbound)) => self.actions.push_back(Action::Disconnect { peer }),
+            Some((_, Direction::Inbound)) => {
+                let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
+                let deadline = self.wheel.insert(deadline, Deadline::LetGo(Box::new(peer)));
+                self.peers.may_stay_until(&peer, Some(deadline));
+            }
+            None => {}
+        }
+    }
+
+    /// A visitor has had its time. One that speaks for no network may know what it is here for.
+    pub(super) fn end_visit(&mut self, peer: PeerId) {
+        self.peers.may_stay_until(&peer, None);
+        if let Some(Introduction::Foreign { network: Some(_), .. }) = self.peers.introduction(&peer)
+        {
+            self.actions.push_back(Action::Disconnect { peer });
+        }
     }
 
     /// A peer has said nothing of itself for as long as it is waited for.
@@ -148,7 +169,7 @@ impl Engine {
         match self.peers.introduction(peer)? {
             Introduction::Awaited(_) => None,
             Introduction::Made => Some(Ok(())),
-            Introduction::Foreign(found) => Some(Err(Error::OtherNetwork {
+            Introduction::Foreign { network: found, .. } => Some(Err(Error::OtherNetwork {
                 address: self.peers.connection(peer)?.0.clone(),
                 found: found.clone(),
                 own: self.config.network.clone(),

@@ -68,7 +68,7 @@ impl Engine {
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
                 let introduction = self.peers.disconnected(&peer);
-                let reason = reason.or_else(|| introduction.as_ref()?.fault());
+                let reason = introduction.as_ref().and_then(Introduction::fault).or(reason);
                 self.counters.peers.disconnected += 1;
                 self.introduction_over(introduction.and_then(Introduction::deadline));
                 self.dialed_in_vain(&peer, reason.as_deref());

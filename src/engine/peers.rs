@@ -69,25 +69,26 @@ pub(crate) enum Introduction {
     Awaited(wheel::Key),
     /// It has, and is of this network.
     Made,
-    /// It has, and is of another network, or of none.
-    Foreign(Option<NetworkName>),
+    /// It has, and is of another network, or of none. A visitor has until the deadline to go by itself.
+    Foreign { network: Option<NetworkName>, leave: Option<wheel::Key> },
     /// It has taken too long, and may still come.
     Late,
 }
 
 impl Introduction {
-    /// Until when it is waited for, if it is.
+    /// The deadline in the wheel of what is waited for, if anything is.
     pub(crate) fn deadline(self) -> Option<wheel::Key> {
         match self {
             Self::Awaited(deadline) => Some(deadline),
-            Self::Made | Self::Foreign(_) | Self::Late => None,
+            Self::Foreign { leave, .. } => leave,
+            Self::Made | Self::Late => None,
         }
     }
 
     /// Why a connection with this peer is of no use.
     pub(crate) fn fault(&self) -> Option<String> {
         match self {
-            Self::Foreign(network) => Some(of_network(network.as_ref())),
+            Self::Foreign { network, .. } => Some(of_network(network.as_ref())),
             Self::Awaited(_) | Self::Made | Self::Late => None,
         }
     }
@@ -189,12 +190,30 @@ impl Peers {
     ) -> Option<wheel::Key> {
         let connection = self.connected.get_mut(peer)?;
         connection.shown.agent = agent;
-        let introduction = match affiliation {
-            Affiliation::Same => Introduction::Made,
-            Affiliation::Other(network) => Introduction::Foreign(Some(network)),
-            Affiliation::Unknown => Introduction::Foreign(None),
+        let network = match affiliation {
+            Affiliation::Same => {
+                let before = std::mem::replace(&mut connection.introduction, Introduction::Made);
+                return before.deadline();
+            }
+            Affiliation::Other(network) => Some(network),
+            Affiliation::Unknown => None,
         };
+        if let Introduction::Foreign { network: known, .. } = &mut connection.introduction {
+            // Saying it again gives it no more time.
+            *known = network;
+            return None;
+        }
+        let introduction = Introduction::Foreign { network, leave: None };
         std::mem::replace(&mut connection.introduction, introduction).deadline()
+    }
+
+    /// A peer of another network has until then to go; `None`, if it has had its time.
+    pub(crate) fn may_stay_until(&mut self, peer: &PeerId, deadline: Option<wheel::Key>) {
+        if let Some(connection) = self.connected.get_mut(peer)
+            && let Introduction::Foreign { leave, .. } = &mut connection.introduction
+        {
+            *leave = deadline;
+        }
     }
 
     /// Stops waiting for an introduction that has not come.
