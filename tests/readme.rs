@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use peerage::{Error, PackageId, record::ClaimSet};
+use peerage::{Error, NetworkName, PackageId, record::ClaimSet};
 
 const README: &str = include_str!("../README.md");
 
@@ -30,6 +30,11 @@ fn errors() -> Vec<Error> {
         Error::Invalid { field: "field".into(), reason: reason.clone() },
         Error::TooLarge { what: "what".into(), size: 2, max: 1 },
         Error::Conflict { reason: reason.clone() },
+        Error::OtherNetwork {
+            address: "/memory/1".parse().expect("an address"),
+            found: None,
+            own: NetworkName::default(),
+        },
         Error::Transport { reason },
     ]
 }
