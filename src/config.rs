@@ -95,7 +95,8 @@ pub struct Config {
     #[serde(with = "humantime_serde")]
     pub absence_ttl: Duration,
     /// For how long a signed head or claim is valid. An owner that stays away for longer vanishes from the
-    /// network. Default: 48 h; at most 30 days.
+    /// network. Default: 48 h; at most 30 days, of which live heads hold for no more than 29, so that a tombstone outlives
+    /// them.
     #[serde(with = "humantime_serde")]
     pub record_ttl: Duration,
     /// How often own records are put into the DHT again. Default: 12 h; at most a third of `record_ttl`.

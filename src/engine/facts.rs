@@ -273,6 +273,7 @@ impl Engine {
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
         let head = self.store.verify_announcement(data, now.unix)?;
+        self.check_listed(&head)?;
         // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
         let is_new = self.catalogue.by_digest(&head.digest(), now.unix).is_none();
         if from.is_some() && !self.gossip_budget.said(now.mono, head.owner, is_new) {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     PackageName,
-    record::{Head, HeadState, Record, RecordKey, Signed},
+    record::{Head, HeadState, Record, RecordKey, Rejected, Signed},
 };
 
 /// How many heads of a snapshot are verified in one go: a few milliseconds' work.
@@ -123,8 +123,27 @@ impl Engine {
     /// have told of it.
     pub(super) fn replaced_elsewhere(&mut self, now: Now, head: &Signed<Head>) {
         let listed = self.catalogue.get(&head.name, &head.owner, now.unix);
-        if listed.is_some_and(|listed| listed.rank < head.rank()) {
+        let Some((rank, digest)) = listed.map(|listed| (listed.rank, listed.digest)) else {
+            return;
+        };
+        if rank < head.rank() {
             self.list(now, head, None, Interest::Heard);
+        } else if rank > head.rank()
+            && let Some(newer) = self.catalogue.by_digest(&digest, now.unix)
+            && let Err(refused) = self.store.insert(&head.key(), newer)
+        {
+            tracing::debug!(%refused, "older replica not replaced by what is listed");
+        }
+    }
+
+    /// Refuses a head of another owner's if a newer one is listed. Sequences are forgotten in a flood of other packages;
+    /// what is listed says them again.
+    pub(super) fn check_listed(&self, head: &Head) -> Result<(), Rejected> {
+        match self.catalogue.rank(&head.name, &head.owner) {
+            Some(known) if head.owner != self.owner && known > head.rank() => {
+                Err(Rejected::Stale { known, found: head.rank() })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -79,11 +79,18 @@ impl Engine {
         if from.is_some_and(|peer| self.is_blocked(&peer)) {
             return;
         }
-        let Some((key, replies)) = self.queries.lookup(query) else { return };
-        let record = match self.store.verify(&key, bytes) {
+        let Some((key, _)) = self.queries.lookup(query) else { return };
+        let verified = self.store.verify(&key, bytes).and_then(|record| {
+            if let Record::Head(head) = &record {
+                self.check_listed(head)?;
+            }
+            Ok(record)
+        });
+        let record = match verified {
             Ok(record) => record,
             Err(rejected) => {
                 tracing::debug!(%key, ?from, %rejected, "copy refused");
+                let Some((_, replies)) = self.queries.lookup(query) else { return };
                 if from.is_some() {
                     replies.refused(&rejected);
                 }

@@ -9,8 +9,9 @@ use crate::{
     Digest, Error, Manifest, PackageId, PackageName, Result,
     counters::CallKind,
     record::{
-        Claim, ClaimSet, ClaimStatus, Head, MAX_CLOCK_SKEW_SECS, Page, Pagination, Rank, Record,
-        RecordKey, Release, ReleaseEntry, Revision, Selection, Signed, latest, select,
+        Claim, ClaimSet, ClaimStatus, END_MARGIN_SECS, Head, MAX_CLOCK_SKEW_SECS, Page, Pagination,
+        Rank, Record, RecordKey, Release, ReleaseEntry, Revision, Selection, Signed, Validity,
+        latest, select,
     },
 };
 
@@ -108,11 +109,21 @@ struct Base {
     records: BTreeMap<Version, Signed<Release>>,
     /// The manifest of the release that was the newest so far.
     latest: Option<Manifest>,
+    /// Until when one of the heads from which it starts is believed, in Unix seconds: what is signed now ends no sooner,
+    /// or the older head would come back from a peer that has slept.
+    outlived: u64,
 }
 
 impl Base {
     fn new(own: Option<&OwnPackage>, recalled: Option<&Recalled>, signer: &Signer<'_>) -> Self {
         let mut base = Self::default();
+        let heads = own.map(|own| &own.head).into_iter().chain(recalled.map(|it| &it.head));
+        base.outlived = heads
+            // One that was signed while this clock was ahead is believed by nobody.
+            .filter(|head| is_believed(head, signer))
+            .map(|head| head.validity.expires)
+            .max()
+            .unwrap_or_default();
         if let Some(own) = own {
             base.revision = own.head.revision;
             base.withdrawn = signer.is_bound_by(own.head.rank());
@@ -155,6 +166,16 @@ impl Base {
     /// Whoever knows of releases: a tombstone has none.
     fn withdrawn(self) -> Self {
         Self { revision: self.revision, withdrawn: true, ..Self::default() }
+    }
+
+    /// When a head holds that is signed from here, in this epoch.
+    fn validity(&self, epoch: u32, signer: &Signer<'_>) -> Validity {
+        if self.withdrawn {
+            return signer.final_validity();
+        }
+        let ends = self.releases.iter().any(|entry| entry.yanked) || self.revision.epoch < epoch;
+        let margin = if ends { END_MARGIN_SECS } else { 0 };
+        signer.live_validity(self.outlived.saturating_add(margin))
     }
 
     fn entry(&self, version: &Version) -> Option<&ReleaseEntry> {
@@ -298,11 +319,10 @@ pub(super) fn apply(
         let says_all = own.releases == base.releases && own.is_withdrawn() == base.withdrawn;
         let is_newest = own.head.revision == base.revision
             && !recalled.is_some_and(|recalled| own.is_outbid_by(&recalled.head));
-        // Signed while this clock was ahead, it is believed by nobody until then.
-        let is_believed =
-            own.head.validity.issued <= signer.unix.saturating_add(MAX_CLOCK_SKEW_SECS);
         // Where a delegation is about to end, signing anew does not make it last any longer.
-        let lasts = own.head.validity.expires >= signer.validity().expires;
+        let lasts =
+            own.head.validity.expires >= base.validity(own.head.revision.epoch, signer).expires;
+        let is_believed = is_believed(&own.head, signer);
         !changes && says_all && is_newest && is_believed && (signer.unix < half_life || lasts)
     });
     let package = match kept {
@@ -313,6 +333,11 @@ pub(super) fn apply(
     Ok(Changed { id, package, records })
 }
 
+/// Signed while this clock was ahead, a head is believed by nobody until then.
+fn is_believed(head: &Head, signer: &Signer<'_>) -> bool {
+    head.validity.issued <= signer.unix.saturating_add(MAX_CLOCK_SKEW_SECS)
+}
+
 fn sign(
     base: Base,
     name: &PackageName,
@@ -321,7 +346,7 @@ fn sign(
 ) -> Result<OwnPackage> {
     let (owner, network) = (signer.owner(), signer.network.clone());
     let revision = signer.revision_after(base.revision)?;
-    let validity = signer.validity();
+    let validity = base.validity(revision.epoch, signer);
     let (mut head, releases, records, pages, status) = if base.withdrawn {
         let head = Head::withdrawn(network, owner, name.clone(), revision, validity, "");
         (head, Vec::new(), BTreeMap::new(), Vec::new(), ClaimStatus::Withdrawn)
@@ -373,6 +398,12 @@ impl OwnPackage {
     fn claims(&self, unix: u64) -> ClaimSet {
         ClaimSet::empty(self.head.network.clone(), self.head.name.clone())
             .with(self.claim.clone(), unix)
+    }
+
+    /// As it is read back by somebody who has forgotten it.
+    #[cfg(test)]
+    pub(super) fn recalled(self) -> Recalled {
+        Recalled { head: self.head, releases: self.releases, newest: None }
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {

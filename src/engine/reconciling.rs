@@ -382,6 +382,7 @@ impl Engine {
                 self.reputations.invalid(peer);
             }
         })?;
+        self.check_listed(&head)?;
         self.take_news(now, News::Fetched(peer), &head);
         Ok(head)
     }

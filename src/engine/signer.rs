@@ -6,14 +6,18 @@ use super::identity::Authority;
 use crate::{
     Error, Manifest, NetworkName, Result,
     record::{
-        Claim, ClaimStatus, Head, Pagination, Rank, Release, ReleaseEntry, Revision, Signed,
-        Validity, paginate, paginate_delegated,
+        Claim, ClaimStatus, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, Pagination, Rank, Release,
+        ReleaseEntry, Revision, Signed, Validity, paginate, paginate_delegated,
     },
 };
 
 /// The latest time that becomes a sequence, in Unix seconds: some 35,000 years from now. A clock that shows nonsense
 /// uses up no epoch.
 const LATEST_TIME: u64 = 1 << 40;
+
+/// How long a live head holds at the most, in seconds, where nothing that it ends holds for longer: a day less than a
+/// tombstone, which leaves room for as many ends in a row as there are margins in it.
+const LONGEST_TTL: u64 = MAX_LIFETIME_SECS - 24 * END_MARGIN_SECS;
 
 /// Who signs, for whom and how long, and at which time.
 #[derive(Debug)]
@@ -42,15 +46,31 @@ impl Signer<'_> {
         }
     }
 
-    /// For as long as records are to hold, or as the delegation does.
-    pub(super) fn validity(&self) -> Validity {
-        let validity = Validity::starting(self.unix, self.ttl);
+    /// When a live head holds: for as long as records are to, and until `at_least` (Unix seconds), but never for so long
+    /// that a tombstone signed after it could not outlive it by [`END_MARGIN_SECS`].
+    pub(super) fn live_validity(&self, at_least: u64) -> Validity {
+        let most = self.unix.saturating_add(MAX_LIFETIME_SECS - END_MARGIN_SECS);
+        let usual = self.unix.saturating_add(self.ttl.min(LONGEST_TTL));
+        let expires = usual.max(at_least).min(most);
+        let ends = self.authority_ends();
+        // In the last hours of a delegation there is no room for both; then being read comes first.
+        let last = ends.saturating_sub(END_MARGIN_SECS);
+        let is_early = last > self.unix.saturating_add(END_MARGIN_SECS);
+        Validity { issued: self.unix, expires: expires.min(if is_early { last } else { ends }) }
+    }
+
+    /// When a tombstone holds: for as long as a record may, or as the delegation does. So no head that was signed before
+    /// it outlives it, whoever signed that, and for however long.
+    pub(super) fn final_validity(&self) -> Validity {
+        let expires = self.unix.saturating_add(MAX_LIFETIME_SECS);
+        Validity { issued: self.unix, expires: expires.min(self.authority_ends()) }
+    }
+
+    /// From when on nothing holds that is signed here, in Unix seconds.
+    fn authority_ends(&self) -> u64 {
         match self.authority {
-            Authority::Owner { .. } => validity,
-            Authority::Delegate(delegation) => Validity {
-                expires: validity.expires.min(delegation.validity().expires),
-                ..validity
-            },
+            Authority::Owner { .. } => u64::MAX,
+            Authority::Delegate(delegation) => delegation.validity().expires,
         }
     }
 

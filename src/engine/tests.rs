@@ -62,6 +62,8 @@ mod sessions;
 mod shelf;
 #[cfg(test)]
 mod sleep;
+#[cfg(test)]
+mod sleepers;
 
 const UNIX: u64 = 2_000_000_000;
 

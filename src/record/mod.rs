@@ -87,7 +87,9 @@ pub use page::{MAX_RELEASES, Page, PageLink, ReleaseEntry};
 pub use paginate::{Pagination, ReleaseList, paginate, paginate_delegated};
 pub use rejected::Rejected;
 pub use release::{MAX_MANIFEST_BYTES, Release, check_manifest, manifest_bytes};
-pub use revision::{MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, Rank, Revision, Validity};
+pub use revision::{
+    END_MARGIN_SECS, MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, Rank, Revision, Validity,
+};
 pub(crate) use select::kept;
 pub use select::{Selection, Side, latest, select};
 pub use signed::{Body, Signed, Stored};

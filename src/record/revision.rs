@@ -9,6 +9,14 @@ pub const MAX_CLOCK_SKEW_SECS: u64 = 5 * 60;
 /// The longest time that a record may be valid for, in seconds: 30 days.
 pub const MAX_LIFETIME_SECS: u64 = 30 * 24 * 60 * 60;
 
+/// By how much what ends something outlives it, in seconds: an hour.
+///
+/// A registry signs tombstones for [`MAX_LIFETIME_SECS`], and live heads for this much less at the most, mostly for a day
+/// less. A head that yanks a release, or begins a new epoch, holds for this much longer than the one before it, within
+/// that bound, and none ends before the one that it follows. So a peer that was away while something ended, and still has what was there before, finds the end of it with others for as
+/// long as anybody believes what it has. Verification does not depend on this.
+pub const END_MARGIN_SECS: u64 = 60 * 60;
+
 /// Which of an owner's records on a package is the newer one: the epoch decides, then the sequence.
 ///
 /// The sequence rises from record to record: a node signs the Unix time in seconds, or one more than the highest

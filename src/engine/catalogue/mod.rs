@@ -56,7 +56,7 @@ use super::pages::{Links, NIL, Pages};
 use crate::{
     Coverage, Digest, PackageName,
     package::owner_key,
-    record::{Head, Signed},
+    record::{Head, Rank, Signed},
 };
 
 /// So often at the most an entry is handed over to another of its providers, before one really goes.
@@ -147,8 +147,8 @@ impl Catalogue {
         if before.listing.digest == listing.digest {
             return self.seen_again(id, arrival);
         }
-        let is_past = before.listing.expires <= unix || interest == Interest::Own;
-        if !is_past && !listing.replaces(&before.listing) {
+        // What has expired a moment ago is still the end of what came before it.
+        if interest != Interest::Own && !listing.replaces(&before.listing) {
             // An application that was answered with an older one has an interest in the package all the same.
             if interest != Interest::Heard {
                 gone.extend(self.promote_entry(id, interest));
@@ -280,6 +280,12 @@ impl Catalogue {
     pub(crate) fn get(&self, name: &PackageName, owner: &PeerId, unix: u64) -> Option<Listed<'_>> {
         let entry = self.entries.get(self.find(name, owner)?)?;
         (entry.listing.expires > unix).then(|| entry.into())
+    }
+
+    /// The rank of the newest head heard of, whether or not it has expired since.
+    pub(crate) fn rank(&self, name: &PackageName, owner: &PeerId) -> Option<Rank> {
+        let entry = self.entries.get(self.find(name, owner)?)?;
+        Some(entry.listing.rank)
     }
 
     /// The bytes of the head with this digest.

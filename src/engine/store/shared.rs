@@ -108,6 +108,13 @@ impl SharedStore {
         self.lock().insert(record, true)
     }
 
+    /// Takes over which signatures another store has verified.
+    #[cfg(test)]
+    pub(crate) fn know_signatures_of(&self, other: &Self) {
+        let verifier = other.lock().verifier.clone();
+        self.lock().verifier = verifier;
+    }
+
     /// Remembers the sequence of a head that was seen, stored or not.
     pub(crate) fn raise_high_water(&self, head: &Head) {
         let mut store = self.lock();
