@@ -77,6 +77,7 @@ impl Script {
                 unix,
                 ttl,
                 floor: 0,
+                clock: None,
             };
             // Every third time it has forgotten what it has signed, and reads it from others.
             let before: Option<OwnPackage> = own.take();
