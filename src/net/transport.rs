@@ -27,9 +27,9 @@
 //!
 //! A connection is read in turns of at most 64 frames and 64 KiB (and what the last message holds beyond that), however much
 //! has come, and everybody else has a turn in between. Frames of less than 64 bytes are rationed: 32,000 a second over time
-//! and 640,000 at once, a ping counting as sixteen, and more in proportion where a peer may make more than 4,000 requests a
-//! second or 16,000 at once ([`Limits::requests_per_second`], [`Limits::request_burst`]). The connection of a peer that
-//! sends more of them is ended. Whoever does nothing but make requests is cut off for those before.
+//! and 640,000 at once, or 50 pings a second and 1,000 at once, and more in proportion where a peer may make more than
+//! 4,000 requests a second or 16,000 at once ([`Limits::requests_per_second`], [`Limits::request_burst`]). The connection of
+//! a peer that sends more of them is ended. Whoever does nothing but make requests is cut off for those before.
 //!
 //! [libp2p connection]: https://github.com/libp2p/specs/blob/master/connections/README.md
 //! [noise]: https://github.com/libp2p/specs/blob/master/noise/README.md

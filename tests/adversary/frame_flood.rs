@@ -42,6 +42,9 @@ use crate::{
     world::joined,
 };
 
+/// Who was cut off dials again after so long, as somebody else.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// What is sent without end.
 #[derive(Debug, Clone, Copy)]
 enum Frame {
@@ -263,6 +266,8 @@ fn a_peer_that_floods_with_tiny_frames_makes_no_poll_long_keeps_nobody_waiting_a
                             let identity = Keypair::generate_ed25519();
                             let time = Duration::from_secs(20);
                             ends.push(block_on(flood(&address, &identity, frame, time)));
+                            // What connections cost is another attack's business.
+                            thread::sleep(AGAIN_AFTER);
                         }
                         ends
                     })

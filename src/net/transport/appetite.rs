@@ -9,13 +9,17 @@ use std::time::{Duration, Instant};
 use super::frame::{Header, Ping};
 use crate::Limits;
 
-/// What one turn may cost, in [frames](cost), and how many bytes it may read. Both together take well below a tenth of a
+/// What one turn may cost, in frames, and how many bytes it may read. Both together take well below a tenth of a
 /// millisecond.
 const FRAMES_A_TURN: u32 = 64;
 const BYTES_A_TURN: usize = 64 * 1024;
 
 /// A ping is answered, in a message of its own, which costs as much as taking so many other frames.
 const PING_COST: u32 = 16;
+
+/// Of the ration a ping takes so many frames: an honest peer sends one in ten seconds at the most, and who sends a thousand
+/// at once, or fifty a second, wants the answers for their cost.
+const PING_RATION: u32 = 640;
 
 /// A frame that carries so many bytes pays for itself.
 const SUBSTANTIAL: usize = 64;
@@ -91,26 +95,21 @@ impl Appetite {
 
     /// A frame has begun.
     pub(super) fn frame(&mut self, header: Header, now: Instant) -> Result<(), Flood> {
-        let cost = cost(header);
+        let (cost, ration) = match header.ping() {
+            Some(Ping::Question(_)) => (PING_COST, PING_RATION),
+            Some(Ping::Answer(_)) | None => (1, 1),
+        };
         self.frames = self.frames.saturating_sub(cost);
         if header.body_bytes() >= SUBSTANTIAL {
             return Ok(());
         }
-        let earned = self.ration.interval.saturating_mul(cost);
+        let earned = self.ration.interval.saturating_mul(ration);
         let whole_at = self.whole_at.max(now) + earned;
         if whole_at.saturating_duration_since(now) > self.ration.burst {
             return Err(Flood);
         }
         self.whole_at = whole_at;
         Ok(())
-    }
-}
-
-/// What a frame takes to be taken. That of an ordinary one is 1.
-fn cost(header: Header) -> u32 {
-    match header.ping() {
-        Some(Ping::Question(_)) => PING_COST,
-        Some(Ping::Answer(_)) | None => 1,
     }
 }
 
@@ -152,7 +151,7 @@ mod tests {
         let start = Instant::now();
         assert_eq!(taken(&mut appetite(start), data(64), start), 1_000_000);
         let ping = Header::from(Ping::Question(0));
-        assert_eq!(taken(&mut appetite(start), ping, start), 8 * 5 * 16_000 / 16);
+        assert_eq!(taken(&mut appetite(start), ping, start), 1_000);
         let answer = Header::from(Ping::Answer(0));
         assert_eq!(taken(&mut appetite(start), answer, start), 8 * 5 * 16_000);
     }
