@@ -192,6 +192,16 @@ impl Calls {
         self.0.len()
     }
 
+    /// How many changes wait to be told why peers have refused them.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn explained(&self) -> usize {
+        let explained = self.0.values().filter(|call| match &call.operation {
+            Operation::Publish(publish) => matches!(publish.stage, Stage::Explaining(_)),
+            _ => false,
+        });
+        explained.count()
+    }
+
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Call> {
         self.0.drain().map(|(_, call)| *call)
     }

@@ -87,6 +87,12 @@ impl Reading {
 }
 
 impl PeerClocks {
+    /// Whether it has been decided when to look again at what is to be told.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn is_settling(&self) -> bool {
+        self.is_settling
+    }
+
     /// A connected peer has said at which time it sent something that took so long to get here.
     pub(super) fn read(&mut self, now: Now, peer: PeerId, sent: u64, took: Duration) {
         let took = i128::try_from(took.as_millis()).unwrap_or(i128::MAX / 2);

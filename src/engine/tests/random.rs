@@ -470,7 +470,9 @@ impl Chaos {
             + usize::from(engine.rejoining.is_waiting())
             + engine.peers.len()
             + engine.blocked.len()
-            + engine.calls.len();
+            + engine.calls.len()
+            + engine.calls.explained()
+            + usize::from(engine.peer_clocks.is_settling());
         assert!(engine.wheel.len() <= own, "{} deadlines of at most {own}", engine.wheel.len());
     }
 
