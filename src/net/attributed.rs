@@ -1,7 +1,7 @@
 //! Kademlia over a store that is told who speaks.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     ops::{Deref, DerefMut},
     task::{Context, Poll},
@@ -10,13 +10,15 @@ use std::{
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
-    kad::{self, QueryId, store::RecordStore},
+    kad::{self, KadPeer, QueryId, store::RecordStore},
     swarm::{
         CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm,
-        NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
         behaviour::ConnectionEstablished,
     },
 };
+
+use super::scope::{Scope, of_use};
 
 /// A record store that is told which peer's message Kademlia is about to carry out. Kademlia itself does not
 /// say: the publisher in a request is whatever its sender writes there.
@@ -34,6 +36,9 @@ pub(crate) trait Audience {
 /// What Kademlia tells the connections. Its type has no name of its own outside of libp2p.
 type ToConnection<S> = THandlerInEvent<kad::Behaviour<S>>;
 
+/// What connections tell Kademlia, likewise.
+type FromConnection<S> = THandlerOutEvent<kad::Behaviour<S>>;
+
 /// What is to become of a peer that has sent a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -48,6 +53,8 @@ pub(crate) struct Attributed<S> {
     kad: kad::Behaviour<S>,
     /// Peers whose connections are closing, until they are closed.
     closing: HashSet<PeerId>,
+    /// From where the far end of each connection is.
+    scopes: HashMap<ConnectionId, Scope>,
     to_close: VecDeque<PeerId>,
 }
 
@@ -62,7 +69,7 @@ where
     S: RecordStore + Audience + Send + 'static,
 {
     pub(crate) fn new(kad: kad::Behaviour<S>) -> Self {
-        Self { kad, closing: HashSet::new(), to_close: VecDeque::new() }
+        Self { kad, closing: HashSet::new(), scopes: HashMap::new(), to_close: VecDeque::new() }
     }
 
     // What begins a query is named here, before the wrapped behaviour's methods of the same names, so that the
@@ -135,6 +142,7 @@ where
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.scopes.insert(connection, Scope::of(remote));
         self.kad.handle_established_inbound_connection(connection, peer, local, remote)
     }
 
@@ -156,10 +164,18 @@ where
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.scopes.insert(connection, Scope::of(address));
         self.kad.handle_established_outbound_connection(connection, peer, address, role, port)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        // Each connection ends with one of these, also one that another behaviour has refused meanwhile.
+        match &event {
+            FromSwarm::ConnectionClosed(closed) => self.scopes.remove(&closed.connection_id),
+            FromSwarm::ListenFailure(failure) => self.scopes.remove(&failure.connection_id),
+            FromSwarm::DialFailure(failure) => self.scopes.remove(&failure.connection_id),
+            _ => None,
+        };
         match &event {
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id,
@@ -182,7 +198,10 @@ where
         event: THandlerOutEvent<Self>,
     ) {
         match self.kad.store_mut().hear(peer) {
-            Verdict::Listen => self.kad.on_connection_handler_event(peer, connection, event),
+            Verdict::Listen => {
+                let event = heard::<S>(event, self.scopes.get(&connection).copied());
+                self.kad.on_connection_handler_event(peer, connection, event);
+            }
             // What it waits for and what it was asked for end with the connection.
             Verdict::Close => {
                 if self.closing.insert(peer) {
@@ -203,7 +222,15 @@ where
             let connection = CloseConnection::All;
             return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection });
         }
-        self.kad.poll(cx).map(|command| command.map_in(told::<S>))
+        self.kad.poll(cx).map(|command| {
+            let scope = match &command {
+                ToSwarm::NotifyHandler { handler: NotifyHandler::One(connection), .. } => {
+                    self.scopes.get(connection).copied()
+                }
+                _ => None,
+            };
+            command.map_in(|event| told::<S>(event, scope))
+        })
     }
 }
 
@@ -212,7 +239,9 @@ where
 /// Kademlia resets the stream of a record that the store has refused, but libp2p-kad 0.49 wakes nobody to do it: the
 /// sender would wait until it runs out of time, and the stream would keep one of the 32 places in which a connection's
 /// questions are answered.
-fn told<S>(event: ToConnection<S>) -> ToConnection<S>
+///
+/// Of where others are, the peer is told what is of use to it.
+fn told<S>(event: ToConnection<S>, scope: Option<Scope>) -> ToConnection<S>
 where
     S: RecordStore + Send + 'static,
 {
@@ -220,8 +249,50 @@ where
         ToConnection::<S>::Reset(request_id) => {
             ToConnection::<S>::FindNodeRes { closer_peers: Vec::new(), request_id }
         }
+        ToConnection::<S>::FindNodeRes { closer_peers, request_id } => {
+            let closer_peers = reachable(closer_peers, scope);
+            ToConnection::<S>::FindNodeRes { closer_peers, request_id }
+        }
+        ToConnection::<S>::GetRecordRes { record, closer_peers, request_id } => {
+            let closer_peers = reachable(closer_peers, scope);
+            ToConnection::<S>::GetRecordRes { record, closer_peers, request_id }
+        }
+        ToConnection::<S>::GetProvidersRes { closer_peers, provider_peers, request_id } => {
+            let [closer_peers, provider_peers] =
+                [closer_peers, provider_peers].map(|peers| reachable(peers, scope));
+            ToConnection::<S>::GetProvidersRes { closer_peers, provider_peers, request_id }
+        }
         event => event,
     }
+}
+
+/// What a peer has told, without the addresses that cannot be reached from here.
+fn heard<S>(event: FromConnection<S>, scope: Option<Scope>) -> FromConnection<S>
+where
+    S: RecordStore + Send + 'static,
+{
+    match event {
+        FromConnection::<S>::FindNodeRes { closer_peers, query_id } => {
+            let closer_peers = reachable(closer_peers, scope);
+            FromConnection::<S>::FindNodeRes { closer_peers, query_id }
+        }
+        FromConnection::<S>::GetRecordRes { record, closer_peers, query_id } => {
+            let closer_peers = reachable(closer_peers, scope);
+            FromConnection::<S>::GetRecordRes { record, closer_peers, query_id }
+        }
+        event => event,
+    }
+}
+
+/// Those of these peers that can be reached by whoever is at the far end of a connection, or from there, with the
+/// addresses at which they can.
+fn reachable(peers: Vec<KadPeer>, scope: Option<Scope>) -> Vec<KadPeer> {
+    let Some(scope) = scope else { return peers };
+    peers
+        .into_iter()
+        .map(|peer| KadPeer { multiaddrs: of_use(peer.multiaddrs, scope), ..peer })
+        .filter(|peer| !peer.multiaddrs.is_empty())
+        .collect()
 }
 
 #[cfg(test)]
@@ -255,6 +326,28 @@ mod tests {
         kad.on_connection_handler_event(peer, connection, message);
         let polled = kad.poll(&mut Context::from_waker(Waker::noop()));
         matches!(polled, Poll::Ready(ToSwarm::CloseConnection { peer_id, .. }) if peer_id == peer)
+    }
+
+    #[test]
+    fn a_reply_names_those_who_can_be_reached_from_where_it_goes_and_where() {
+        let peer = |addresses: &[&str]| KadPeer {
+            node_id: PeerId::random(),
+            multiaddrs: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+            connection_ty: kad::ConnectionType::Connected,
+        };
+        let here = ["/ip4/127.0.0.1/tcp/1"];
+        let [home, nearby] = [
+            peer(&["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.1.7/tcp/1", "/ip4/8.8.8.8/tcp/1"]),
+            peer(&here),
+        ];
+        let global =
+            KadPeer { multiaddrs: vec!["/ip4/8.8.8.8/tcp/1".parse().unwrap()], ..home.clone() };
+        let both = vec![home, nearby];
+        let named = reachable(both.clone(), Some(Scope::Global));
+        assert_eq!(named, [global]);
+        let named = reachable(both.clone(), Some(Scope::Loopback));
+        assert_eq!(named.len(), both.len());
+        assert_eq!(named.iter().map(|peer| peer.multiaddrs.len()).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]

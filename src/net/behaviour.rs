@@ -16,6 +16,7 @@ use super::{
     exchange::{self, Exchange},
     gossip::{self, Gossipsub, Subscriptions},
     introduction,
+    told::Told,
 };
 use crate::{Config, DhtMode, Error, NetworkName, Result};
 
@@ -35,7 +36,7 @@ where
     /// Then, so that a connection above the limits is refused before anyone else hears of it.
     pub(crate) counts: counts::Behaviour,
     pub(crate) admission: admission::Behaviour,
-    pub(crate) identify: identify::Behaviour,
+    pub(crate) identify: Told,
     pub(crate) kad: Attributed<S>,
     pub(crate) gossipsub: Gossipsub,
     pub(crate) exchange: Exchange,
@@ -77,7 +78,7 @@ pub(crate) fn dht_protocol(network: &NetworkName) -> Result<StreamProtocol> {
         .map_err(|error| Error::invalid("network", error.to_string()))
 }
 
-fn identify(keypair: &Keypair, network: &NetworkName) -> identify::Behaviour {
+fn identify(keypair: &Keypair, network: &NetworkName) -> Told {
     let config = identify::Config::new(introduction::version(network), keypair.public())
         .with_agent_version(concat!("peerage/", env!("CARGO_PKG_VERSION")).to_owned())
         // Peers learn of a new address when it appears, not at the next round five minutes later.
@@ -85,7 +86,7 @@ fn identify(keypair: &Keypair, network: &NetworkName) -> identify::Behaviour {
         // It would dial whatever a peer has said of itself, its own loopback addresses among them, where somebody else
         // may answer first. The routing table holds what is left of that.
         .with_cache_size(0);
-    identify::Behaviour::new(config)
+    Told::new(identify::Behaviour::new(config))
 }
 
 fn dht<S>(peer_id: PeerId, config: &Config, store: S) -> Result<kad::Behaviour<S>>

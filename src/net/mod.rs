@@ -9,8 +9,10 @@ mod exchange;
 mod gossip;
 mod introduction;
 mod place;
+mod scope;
 mod tasks;
 pub mod tcp;
+mod told;
 pub mod transport;
 
 pub use tasks::ConnectionTask;
@@ -23,4 +25,5 @@ pub(crate) use gossip::{CACHED_SECS, REMEMBERED, Subscriptions, topic_name};
 pub(crate) use gossip::{GRAYLIST_THRESHOLD, GRAYLISTED_AFTER};
 pub(crate) use introduction::networks;
 pub(crate) use place::Place;
+pub(crate) use scope::{Scope, of_use};
 pub(crate) use tasks::{ConnectionTasks, Spawner};

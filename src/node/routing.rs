@@ -14,7 +14,6 @@ use libp2p::{
     Multiaddr, PeerId,
     core::upgrade::NegotiationError,
     identify, kad,
-    multiaddr::Protocol,
     swarm::{
         ConnectionId, DialError, StreamUpgradeError,
         dial_opts::{DialOpts, PeerCondition},
@@ -25,7 +24,7 @@ use super::Node;
 use crate::{
     Direction, Limits,
     engine::{Affiliation, Fact, Now},
-    net::{Crowded, Diversity, Place, networks},
+    net::{Crowded, Diversity, Place, Scope, networks, of_use},
 };
 
 #[cfg(test)]
@@ -124,20 +123,15 @@ impl Node {
     fn seat_where_it_listens(&mut self, now: Now, peer: PeerId, listening: Vec<Multiaddr>) {
         // One that has gone meanwhile will introduce itself when it comes back.
         let Some((real, direction)) = self.engine.connection_with(&peer) else { return };
-        let (real, here) = (real.clone(), is_loopback(real));
+        let real = real.clone();
         // Where it was reached it can be found, even if it does not know so itself.
         let reached = (direction == Direction::Outbound).then(|| real.clone());
-        let listening = listening
-            .into_iter()
-            // A peer elsewhere that listens on its own loopback address is not to be found on ours.
-            .filter(|address| here || !is_loopback(address));
+        let listening = listening.into_iter().filter(|address| address.len() <= MAX_ADDRESS_BYTES);
+        // A peer elsewhere that listens on its own loopback address is not to be found on ours, and what nobody can reach
+        // is not to take the place of what everybody can.
+        let listening = of_use(listening, Scope::of(&real));
         let most = self.wiring.routing.addresses_per_peer;
-        let addresses = reached
-            .into_iter()
-            .chain(listening)
-            .filter(|address| address.len() <= MAX_ADDRESS_BYTES)
-            .take(most)
-            .collect();
+        let addresses = reached.into_iter().chain(listening).take(most).collect();
         self.seat(now, peer, &real, addresses);
         self.forget_oldest_addresses(peer);
     }
@@ -339,14 +333,5 @@ fn is_unsupported(error: &StreamUpgradeError<identify::UpgradeError>) -> bool {
             })
         }
         StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => false,
-    }
-}
-
-fn is_loopback(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
-        // Also one of IPv4 that is written as one of IPv6.
-        Some(Protocol::Ip6(ip)) => ip.to_canonical().is_loopback(),
-        _ => false,
     }
 }

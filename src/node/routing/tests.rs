@@ -113,6 +113,28 @@ fn addresses_that_would_not_fit_into_replies_are_left_out() {
 }
 
 #[test]
+fn addresses_that_nobody_can_reach_do_not_crowd_out_one_that_everybody_can() {
+    let mut node = node(Limits::new().with_addresses_per_peer(2));
+    let peer = Peer::connected(&mut node, "/ip4/9.9.9.9/tcp/50000");
+    let mut told: Vec<Multiaddr> = (0..20)
+        .flat_map(|i| [format!("/ip6/fe80::{i}/tcp/1"), format!("/ip4/169.254.0.{i}/tcp/1")])
+        .chain((0..20).map(|i| format!("/ip4/192.168.0.{i}/tcp/4001")))
+        .chain(["/ip4/0.0.0.0/tcp/1".to_owned(), "/ip4/9.9.9.9/tcp/0".to_owned()])
+        .map(|text| address(&text))
+        .collect();
+    let home = "/ip4/9.9.9.9/tcp/4001";
+    told.push(address(home));
+    peer.introduce(&mut node, told);
+    assert_eq!(known(&mut node, peer.id), [format!("{home}/p2p/{}", peer.id)]);
+
+    let neighbour = Peer::connected(&mut node, "/ip4/192.168.0.9/tcp/50000");
+    let told = ["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.0.9/tcp/1", home].map(address);
+    neighbour.introduce(&mut node, told.to_vec());
+    let kept = [home, "/ip4/192.168.0.9/tcp/1"].map(|at| format!("{at}/p2p/{}", neighbour.id));
+    assert_eq!(known(&mut node, neighbour.id), kept);
+}
+
+#[test]
 fn one_host_gets_its_share_of_seats_whatever_it_claims() {
     let mut node = node(Limits::new().with_routing_peers_per_ip(3));
     let seated = (0..20).filter(|i| {
@@ -130,9 +152,9 @@ fn claiming_addresses_in_a_network_uses_up_none_of_its_seats() {
     let mut node = node(limits);
     for host in 0..20 {
         let from = format!("/ip4/198.{host}.100.1/tcp/50000");
-        Peer::join(&mut node, &from, "/ip4/203.0.113.1/tcp/4001");
+        Peer::join(&mut node, &from, "/ip4/9.9.9.9/tcp/4001");
     }
-    let resident = Peer::join(&mut node, "/ip4/203.0.113.1/tcp/50000", "/ip4/203.0.113.1/tcp/4001");
+    let resident = Peer::join(&mut node, "/ip4/9.9.9.9/tcp/50000", "/ip4/9.9.9.9/tcp/4001");
     assert!(node.is_seated(&resident.id));
 }
 
