@@ -98,8 +98,12 @@ pub enum Event {
         /// What its [score](crate::Reputation::score) has come to.
         score: u8,
     },
-    /// An owner signed two different heads with one sequence. One is kept, the same one on every peer; the
-    /// owner deserves no trust. Told once of each such sequence.
+    /// An owner signed two different heads with one sequence. One is kept, the same one on every peer. Told once of each
+    /// such sequence, and to the owner's own application as well, where `owner` is the one that this node publishes for.
+    ///
+    /// Two devices with one key that publish in the same second, and have not heard of each other, do so in haste: a
+    /// later head lists what both have published, and [`Handle::equivocations`](crate::Handle::equivocations) lists the
+    /// proof no longer. An owner whose proof stands deserves no trust.
     Equivocation {
         /// The owner that signed both.
         owner: PeerId,

@@ -337,8 +337,9 @@ impl Handle {
         self.ask(|reply| Command::Providers { owner, name, reply }).await
     }
 
-    /// Owners that were found to have signed two histories of a package: the last 64 proofs, oldest first, each of
-    /// which was an [`Event::Equivocation`](crate::Event::Equivocation).
+    /// Owners that were found to have signed two histories of a package: the last 64 proofs that stand, oldest first,
+    /// each of which was an [`Event::Equivocation`](crate::Event::Equivocation). One stands until a later head lists
+    /// whatever either of its two heads does.
     ///
     /// Cancel safe: dropping the future gives the call up.
     ///

@@ -19,7 +19,7 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::{Value, json};
@@ -283,6 +283,91 @@ fn a_bootstrap_node_that_is_killed_and_starts_anew_is_in_the_same_network() {
         let found = newcomer.ask(json!({"id": number + 1, "op": "get", "package": package}));
         assert_eq!(found["owner"], json!(owner));
     }
+}
+
+/// A network of two, and a key file with which others join it.
+fn two_and_a_key() -> ([Node; 2], String, tempfile::TempDir, String) {
+    let mut first = Node::start(&[]);
+    let (_, address) = started_and_listening(&mut first);
+    let mut second = Node::start(&["--bootstrap", &address]);
+    started_and_listening(&mut second);
+    second.ask(json!({"id": "b", "op": "bootstrap"}));
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("owner.key").to_str().unwrap().to_owned();
+    ([first, second], address, folder, key)
+}
+
+fn publish(node: &mut Node, version: &str, confirm: u64) -> Value {
+    let manifest = json!({"name": "tool", "version": version});
+    node.ask(json!({"id": version, "op": "register", "manifest": manifest, "confirm": confirm}))
+}
+
+/// All of these can be resolved by a newcomer, and nobody has been told of two histories.
+fn resolve(mut peers: Vec<Node>, address: &str, owner: &str, versions: &[&str]) {
+    let mut reader = Node::start(&["--bootstrap", address]);
+    started_and_listening(&mut reader);
+    reader.ask(json!({"id": "b", "op": "bootstrap"}));
+    let package = format!("{owner}/tool");
+    let listed = reader.ask(json!({"id": "v", "op": "versions", "package": package}));
+    let listed = listed["releases"].as_array().unwrap();
+    let listed: Vec<&str> = listed.iter().map(|info| info["version"].as_str().unwrap()).collect();
+    assert_eq!(listed, versions);
+    for version in versions {
+        let get = json!({"id": version, "op": "get", "package": package, "version": version});
+        assert_eq!(reader.ask(get)["manifest"]["version"], json!(version));
+    }
+    peers.push(reader);
+    for node in &mut peers {
+        // Whatever it has to tell comes before the answer.
+        node.ask(json!({"id": "m", "op": "metadata"}));
+        let accuses = |line: &Value| line["event"] == "equivocation";
+        assert!(!node.unread.iter().any(accuses), "{:#?}", node.unread);
+    }
+}
+
+#[test]
+fn an_owner_s_process_that_publishes_alone_and_joins_again_keeps_both_releases() {
+    let (peers, address, _folder, key) = two_and_a_key();
+    let mut owner = Node::start(&["--key", &key, "--bootstrap", &address]);
+    let (id, _) = started_and_listening(&mut owner);
+    owner.ask(json!({"id": "b", "op": "bootstrap"}));
+    let receipt = publish(&mut owner, "1.0.0", 2);
+    assert_eq!(receipt["confirmed"], json!(2));
+    assert!(owner.end().success());
+    // Whoever publishes twice within a second, and does not know of it, does contradict itself.
+    let unix = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    while unix() <= receipt["sequence"].as_u64().unwrap() {
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    let mut owner = Node::start(&["--key", &key]);
+    assert_eq!(started_and_listening(&mut owner).0, id);
+    assert_eq!(publish(&mut owner, "1.1.0", 0)["replicas"], json!(0));
+    owner.ask(json!({"id": "d", "op": "dial", "addresses": [address]}));
+    owner.await_event("replicated");
+    let mut peers = Vec::from(peers);
+    peers.push(owner);
+    resolve(peers, &address, &id, &["1.1.0", "1.0.0"]);
+}
+
+#[test]
+fn processes_on_two_machines_with_one_key_lose_no_release() {
+    let (peers, address, _folder, key) = two_and_a_key();
+    let mut devices = [0, 1].map(|_| {
+        let mut device = Node::start(&["--key", &key, "--bootstrap", &address]);
+        let (id, _) = started_and_listening(&mut device);
+        device.ask(json!({"id": "b", "op": "bootstrap"}));
+        (device, id)
+    });
+    for (device, version) in [(0, "1.0.0"), (1, "1.0.1"), (0, "1.1.0")] {
+        let receipt = publish(&mut devices[device].0, version, 2);
+        assert_eq!(receipt["confirmed"], json!(2), "{receipt}");
+    }
+    let [(first, id), (second, other_id)] = devices;
+    assert_eq!(id, other_id);
+    let mut peers = Vec::from(peers);
+    peers.extend([first, second]);
+    resolve(peers, &address, &id, &["1.1.0", "1.0.1", "1.0.0"]);
 }
 
 #[test]

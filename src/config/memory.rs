@@ -109,7 +109,7 @@ impl Config {
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
     /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 9 KiB and `catalogue_bytes`, + `catalogue_packages` × 2 KiB + 16,384 × ½ KiB |
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 33,792) × ½ KiB |
-    /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 713 × (8 KiB + 96 KiB) |
+    /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 777 × (8 KiB + 96 KiB) |
     /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 9 KiB |
     /// | `queries` | `running_queries` × 4 MiB |
     /// | `routing` | 5,396 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
@@ -242,7 +242,7 @@ mod tests {
             + REMEMBERED_AUTHORS
             + REMEMBERED_REFUSALS
             + Verifier::DEFAULT_CAPACITY;
-        assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (33_792, 713, 4_096));
+        assert_eq!((remembered, RECORDS_ASIDE, REMEMBERED_REPAIRS), (33_792, 777, 4_096));
         assert_eq!(REMEMBERED_IN_VAIN, 16_384);
     }
 

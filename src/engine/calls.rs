@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use super::{
     confirming::Confirming,
     explaining::Explaining,
-    publish::{Publish, Stage, Storing},
+    publish::{Publish, Recall, Stage, Storing},
     queries::Untimely,
     read::Read,
     wheel,
@@ -16,7 +16,7 @@ use crate::{
     Announcement, Error, Found, Freshness, Source,
     command::{Reply, Ticket},
     counters::{CallKind, EndedCall},
-    record::{Record, RecordKey},
+    record::{Head, Record, RecordKey, Signed},
 };
 
 /// A call that waits.
@@ -105,7 +105,7 @@ impl Operation {
         let kind = self.kind()?;
         let end = match self {
             Self::Read(read) => return Some(read.fail(error)),
-            Self::Publish(publish) => return publish.answer(Err(error)),
+            Self::Publish(mut publish) => return publish.answer(Err(error)),
             Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
@@ -161,6 +161,20 @@ impl Calls {
             Operation::Publish(publish) => match &mut publish.stage {
                 Stage::Confirming(confirming) => Some(confirming),
                 Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Which other heads than the newest peers hold of the package that a call is about to change.
+    pub(super) fn recalling(&mut self, ticket: Ticket) -> Option<&mut Vec<Signed<Head>>> {
+        match &mut self.0.get_mut(&ticket)?.operation {
+            Operation::Publish(publish) => match &mut publish.stage {
+                Stage::Recalling(Recall::Head { others }) => Some(others),
+                Stage::Recalling(_)
+                | Stage::Storing(_)
+                | Stage::Explaining(_)
+                | Stage::Confirming(_) => None,
             },
             _ => None,
         }

@@ -123,16 +123,20 @@ impl Engine {
         let awaited = self.awaited(&call.operation);
         self.leave(ticket, &call.operation, awaited);
         if let Operation::Publish(mut publish) = call.operation {
-            if let Stage::Confirming(confirming) = &publish.stage {
-                self.end_read_backs(ticket, confirming);
-            }
             let is_stored = matches!(publish.stage, Stage::Explaining(_));
             self.cut_explaining(ticket, &mut publish);
             // What is signed stands, and the node sees to it that it is stored.
             publish.reply = None;
-            if !is_stored && matches!(publish.stage, Stage::Storing(_)) {
-                let operation = Operation::Publish(publish);
-                self.calls.insert(ticket, Call { operation, ..call });
+            match publish.stage {
+                Stage::Storing(_) if !is_stored => {
+                    let operation = Operation::Publish(publish);
+                    self.calls.insert(ticket, Call { operation, ..call });
+                }
+                Stage::Confirming(_) => {
+                    let now = Now { mono: self.mono, unix: self.unix };
+                    self.confirmed(now, ticket, *publish);
+                }
+                Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) => {}
             }
         }
         self.admit();
@@ -152,7 +156,7 @@ impl Engine {
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
             (Operation::Publish(publish), _) if matches!(publish.stage, Stage::Confirming(_)) => {
-                self.confirmed(ticket, *publish);
+                self.confirmed(now, ticket, *publish);
             }
             (Operation::Publish(mut publish), _)
                 if matches!(publish.stage, Stage::Explaining(_)) =>

@@ -12,7 +12,7 @@ use super::{
     Action, Engine, Now, Operation, QueryKey,
     calls::{Call, Outcome, Since},
     outbox::Outbox,
-    publish::{Publish, Put, Stage, Storing},
+    publish::{MAX_ROUNDS, Publish, Put, Stage, Storing},
     queries::{Queries, Replies, Waiter, Wants},
 };
 use crate::{
@@ -120,31 +120,55 @@ impl Engine {
     }
 
     /// Every put of a change has ended: its records are looked up.
-    pub(super) fn confirm(&mut self, ticket: Ticket, since: Since, mut publish: Box<Publish>) {
+    pub(super) fn confirm(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+    ) {
         let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
-        let Stage::Storing(storing) = before else { return self.finish(since) };
+        let Stage::Storing(mut storing) = before else { return self.finish(since) };
+        if publish.reply.is_none() {
+            // The node itself only wants to know whether anybody holds another head.
+            let (network, name) = (&self.config.network, publish.change.name());
+            let head = RecordKey::head(network, &self.owner, name);
+            storing.put.retain(|put| put.key == head);
+        }
         let confirming = Confirming::new(storing, publish.confirmation, &self.queries);
         for key in confirming.asked() {
             self.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
         }
         publish.stage = Stage::Confirming(Box::new(confirming));
-        self.go_on_confirming(ticket, since, publish);
+        self.go_on_confirming(now, ticket, since, publish);
     }
 
-    /// Waits for what is still being read back, or answers.
-    pub(super) fn go_on_confirming(&mut self, ticket: Ticket, since: Since, publish: Box<Publish>) {
+    /// Waits for what is still being read back, or answers. Where another head has shown, there is to be one above both
+    /// first.
+    pub(super) fn go_on_confirming(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+    ) {
         let Stage::Confirming(confirming) = &publish.stage else { return self.finish(since) };
         if confirming.asked().next().is_some() {
             let operation = Operation::Publish(publish);
             return self.calls.insert(ticket, Call { since, operation });
         }
+        let has_another = self.elsewhere.is_awaited(publish.change.name());
+        if has_another && publish.reply.is_some() && publish.rounds < MAX_ROUNDS {
+            publish.rounds += 1;
+            publish.signed = Some(self.receipt_of(confirming, &publish.stage));
+            return self.begin_change(now, ticket, since, publish);
+        }
         self.finish(since);
-        self.confirmed(ticket, *publish);
+        self.confirmed(now, ticket, *publish);
     }
 
-    /// Answers with what has been read back so far, and ends what has not.
-    pub(super) fn confirmed(&mut self, ticket: Ticket, publish: Publish) {
-        let Stage::Confirming(confirming) = &publish.stage else { return };
+    /// What has been read back so far.
+    fn receipt_of(&self, confirming: &Confirming, stage: &Stage) -> Receipt {
         let counts = confirming.read_backs.iter().map(|(key, read_back)| match read_back {
             ReadBack::Ended(confirmed) => *confirmed,
             ReadBack::Asked(_) | ReadBack::Joined(_) => {
@@ -152,10 +176,22 @@ impl Engine {
                 replies.and_then(|replies| confirming.heard(key, replies)).unwrap_or(0)
             }
         });
-        let confirmed = counts.min().unwrap_or(0);
+        confirming.receipt(stage.announcement(&self.outbox), counts.min().unwrap_or(0))
+    }
+
+    /// Answers with what has been read back so far, and ends what has not.
+    pub(super) fn confirmed(&mut self, now: Now, ticket: Ticket, mut publish: Publish) {
+        let Stage::Confirming(confirming) = &publish.stage else { return };
+        let receipt = self.receipt_of(confirming, &publish.stage);
         self.end_read_backs(ticket, confirming);
-        let announcement = publish.stage.announcement(&self.outbox);
-        let receipt = confirming.receipt(announcement, confirmed);
+        let name = publish.change.name().clone();
+        if self.is_withheld(&name) {
+            if receipt.confirmed > 0 {
+                self.announce_withheld(now, &name);
+            } else {
+                self.doubt_own(now, &name);
+            }
+        }
         let ended = publish.answer(Ok(receipt));
         self.count(ended);
     }

@@ -22,6 +22,8 @@ pub(super) enum Deadline {
     Call(Ticket),
     /// An own package is to be put again.
     Renew(Box<PackageName>),
+    /// What was heard of an own package is to be merged.
+    Merge(Box<PackageName>),
     /// Own packages that nobody holds are to be put again.
     Replicate,
     /// This peer's introduction, if it has not come by now, is waited for no longer.
@@ -113,6 +115,7 @@ impl Engine {
         match deadline {
             Deadline::Call(ticket) => self.time_out(now, ticket),
             Deadline::Renew(name) => self.renew(now, *name),
+            Deadline::Merge(name) => self.merge(now, *name),
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.introduction_late(now, &peer),
             Deadline::LetGo(peer) => self.end_visit(*peer),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{Engine, Now};
 use crate::{
     Event,
-    record::{EquivocationProof, Head, Record, RecordKey, Signed},
+    record::{EquivocationProof, Head, HeadState, Record, RecordKey, ReleaseEntry, Signed},
 };
 
 /// Proofs that are kept: of 16 KiB each at the most.
@@ -30,14 +30,54 @@ impl Equivocations {
         true
     }
 
+    /// A head has come of a package. What it [heals] stands no longer.
+    pub(super) fn supersede(&mut self, head: &Signed<Head>) {
+        self.0.retain(|proof| !heals(head, proof));
+    }
+
     pub(super) fn list(&self) -> Vec<EquivocationProof> {
         self.0.iter().cloned().collect()
     }
 }
 
+/// Whether a head that came later says what both of a proof say, so that nothing of either is kept from anybody. Two
+/// devices with one key that know nothing of each other sign such two heads in haste; whoever wants to tell one story
+/// here and another there signs no such third.
+///
+/// A release that the later head has on a page, and one of the two does not list, counts as missing.
+fn heals(later: &Signed<Head>, proof: &EquivocationProof) -> bool {
+    if (later.owner, &later.name) != (*proof.owner(), proof.name())
+        || later.revision <= proof.revision()
+    {
+        return false;
+    }
+    let releases = |head: &Signed<Head>| match &head.state {
+        HeadState::Live { releases, .. } => Some(releases.clone()),
+        HeadState::Withdrawn { .. } => None,
+    };
+    match (releases(later), releases(proof.kept()), releases(proof.dropped())) {
+        (Some(later), Some(kept), Some(dropped)) => {
+            let lists = |list: &[ReleaseEntry], entry: &ReleaseEntry| {
+                list.iter().any(|listed| {
+                    (&listed.version, &listed.digest) == (&entry.version, &entry.digest)
+                })
+            };
+            let differs = |entry: &&ReleaseEntry| !lists(&kept, entry) || !lists(&dropped, entry);
+            kept.iter().chain(&dropped).filter(differs).all(|entry| lists(&later, entry))
+        }
+        // A withdrawal wins. Where neither was one, it does not say what became of the releases.
+        (None, None, _) | (None, _, None) => true,
+        (None, Some(_), Some(_)) | (Some(_), None, _) | (Some(_), _, None) => false,
+    }
+}
+
 impl Engine {
-    /// Tells of a proof, unless it is known.
+    /// Tells of a proof, unless it is known, or this node's owner has said since what became of it.
     pub(super) fn expose(&mut self, proof: EquivocationProof) {
+        let own = self.own.get(proof.name());
+        if own.is_some_and(|own| heals(&own.head, &proof)) {
+            return;
+        }
         if self.equivocations.insert(proof.clone()) {
             let (owner, name) = (*proof.owner(), proof.name().clone());
             self.events.push_back(Event::Equivocation { owner, name, proof });

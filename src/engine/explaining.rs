@@ -173,19 +173,33 @@ impl Engine {
         let Operation::Publish(mut publish) = operation else { return };
         self.cut_explaining(ticket, &mut publish);
         self.answered = true;
-        self.report(ticket, since, publish);
+        let now = Now { mono: self.mono, unix: self.unix };
+        self.report(now, ticket, since, publish);
     }
 
     /// Tells the caller what has come of a change; if it is to be read back, once it was.
-    pub(super) fn report(&mut self, ticket: Ticket, since: Since, publish: Box<Publish>) {
+    pub(super) fn report(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+    ) {
         if publish.reply.is_some() && publish.confirmation > 0 {
-            return self.confirm(ticket, since, publish);
+            return self.confirm(now, ticket, since, publish);
         }
         self.finish(since);
         let Stage::Storing(storing) = &publish.stage else { return };
+        let name = publish.change.name();
+        let is_to_be_announced =
+            self.is_withheld(name) && self.own.get(name).is_some_and(|own| !own.lacks_replicas());
         let receipt = storing.receipt(publish.stage.announcement(&self.outbox), 0);
         let ended = publish.answer(Ok(receipt));
         self.count(ended);
+        if is_to_be_announced {
+            publish.confirmation = 1;
+            self.confirm(now, ticket, Since { timer: None, ..since }, publish);
+        }
     }
 
     /// Nobody waits for the answers any longer.

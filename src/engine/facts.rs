@@ -6,8 +6,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
-    gossip_budget::Intake, interface::Fact, own::Standing, peers::Introduction, read,
-    store::StoreFact, wheel,
+    gossip_budget::Intake, interface::Fact, peers::Introduction, read, store::StoreFact, wheel,
 };
 use crate::{
     Direction, Event, PackageId, Source,
@@ -164,20 +163,19 @@ impl Engine {
 
     /// What the record store has taken in from peers meanwhile.
     pub(crate) fn learn_stored(&mut self) {
+        let now = Now { mono: self.mono, unix: self.unix };
         while let Some(fact) = self.store.next_fact() {
             match fact {
-                StoreFact::Head(head) if self.publishes(&head) => self.doubt_own(&head),
+                StoreFact::Head(head) if self.publishes(&head) => self.hear_own(now, &head),
                 StoreFact::Head(head) => {
+                    self.equivocations.supersede(&head);
                     self.cache.outdate(&head, &head.key());
                     self.appeared(&head);
-                    let now = Now { mono: self.mono, unix: self.unix };
                     self.replaced_elsewhere(now, &head);
                 }
                 StoreFact::Equivocation(proof) => {
-                    if *proof.owner() == self.owner
-                        && let Some(own) = self.own.get_mut(proof.name())
-                    {
-                        own.standing = Standing::Unconfirmed;
+                    for head in [proof.kept(), proof.dropped()] {
+                        self.hear_own(now, head);
                     }
                     self.expose(proof);
                 }
@@ -202,18 +200,8 @@ impl Engine {
     }
 
     /// Whether this node publishes the package. The owner may have other publishers for others of its packages.
-    fn publishes(&self, head: &Head) -> bool {
+    pub(super) fn publishes(&self, head: &Head) -> bool {
         head.owner == self.owner && self.own.contains_key(&head.name)
-    }
-
-    /// A head of an own package came from elsewhere: from another node with this key, or an earlier life of
-    /// this one. Where it may have replaced the one known here, the next change reads first what it says.
-    fn doubt_own(&mut self, head: &Signed<Head>) {
-        if let Some(own) = self.own.get_mut(&head.name)
-            && own.is_outbid_by(head)
-        {
-            own.standing = Standing::Unconfirmed;
-        }
     }
 
     /// Judges a message, and takes in what it says.
@@ -272,7 +260,12 @@ impl Engine {
         from: Option<PeerId>,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
-        let head = self.store.verify_announcement(data, now.unix)?;
+        let verified = self.store.verify_announcement(data, now.unix);
+        let head = verified.inspect_err(|rejected| {
+            if let Rejected::Stale { .. } = rejected {
+                self.hear_older(now, data);
+            }
+        })?;
         self.check_listed(&head)?;
         // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
         let is_new = self.catalogue.by_digest(&head.digest(), now.unix).is_none();
@@ -288,11 +281,12 @@ impl Engine {
         let from = news.from();
         let key = head.key();
         self.confront_known(now, &key, head);
+        self.equivocations.supersede(head);
         let is_own = head.owner == self.owner && head.signer() == self.local;
         if is_own || self.publishes(head) {
             // Should it come from a publisher who has replaced this one, nothing more is signed here.
             self.store.raise_epochs(&Record::Head(head.clone()));
-            self.doubt_own(head);
+            self.hear_own(now, head);
             self.list(now, head, from, Interest::Heard);
             return;
         }

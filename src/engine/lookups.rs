@@ -137,6 +137,9 @@ impl Engine {
         if let Record::Head(head) = &*record {
             self.list(now, head, from, Interest::Heard);
             self.confront_known(now, &key, head);
+            if from.is_some() {
+                self.hear_own(now, head);
+            }
             if let Some(Record::Head(best)) = best.as_deref() {
                 self.confront(best, head);
             }
@@ -266,6 +269,9 @@ impl Engine {
                 Hearing::Some => freshness.is_satisfied_at_end(copies, false),
                 Hearing::Nobody | Hearing::CutShort => false,
             };
+            if let Some(others) = self.calls.recalling(ticket) {
+                *others = replies.own_heads().to_vec();
+            }
             let outcome = match (&best, hearing) {
                 (Best::Found(record), _) => {
                     let source = if is_heard { Source::Network } else { Source::Partial };
@@ -358,7 +364,8 @@ impl Engine {
         without: &[PeerId],
         extent: Extent,
     ) {
-        let best = match (best, self.store.own(key).map(Arc::new)) {
+        let own = self.store.own(key).filter(|own| !self.is_unheard(own)).map(Arc::new);
+        let best = match (best, own) {
             (Best::Found(best) | Best::Known(best), Some(own)) => newest(best, &own, now.unix),
             (Best::Found(best) | Best::Known(best), None) => Arc::clone(best),
             (Best::Nothing, Some(own)) => own,

@@ -15,7 +15,9 @@
 //! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
 //! | `publishing.rs` | how a change to an own package takes its course |
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
+//! | `recalling.rs` | how it is built on what the network holds |
 //! | `explaining.rs`, `confirming.rs` | why peers do not hold it; how it is read back from those who said that they do |
+//! | `listening.rs` | what is heard of own packages from elsewhere |
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
 //! | `own.rs` | own packages, and what a change to one signs |
@@ -72,6 +74,7 @@ mod greeting;
 mod identity;
 pub mod index;
 mod interface;
+mod listening;
 mod listing;
 mod lookups;
 mod nearness;
@@ -87,6 +90,7 @@ mod publishing;
 mod queries;
 mod questions;
 mod read;
+mod recalling;
 mod recent;
 pub(crate) mod reconcile;
 mod reconciling;
@@ -133,11 +137,15 @@ use equivocations::Equivocations;
 use gossip_budget::GossipBudget;
 use index::Index;
 use neighbours::Neighbours;
-use outbox::{AnnouncementId, Outbox};
-use own::OwnPackage;
+use outbox::Outbox;
+use own::{
+    OwnPackage,
+    elsewhere::{Elsewhere, MAX_HEARD},
+};
 use peer_clocks::PeerClocks;
 use peers::{Peers, Reach};
 use pins::Pins;
+use publish::Renewal;
 use queries::{Queries, Repair, Task};
 use questions::Questions;
 use recent::Recent;
@@ -169,13 +177,14 @@ const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const REMEMBERED_REPAIRS: usize = 4096;
 
 /// Records that are kept beside those in store, cache and catalogue, as they were read: two in each proof of an
-/// equivocation and in what the store has to tell of one, those that are to be put to others, and the announcements that
-/// were verified last.
+/// equivocation and in what the store has to tell of one, those that are to be put to others, the announcements that
+/// were verified last, and heads of own packages that are to be taken in.
 pub(crate) const RECORDS_ASIDE: usize = 2 * equivocations::MAX_PROOFS
     + 2 * store::MAX_FACTS
     + queries::MAX_REPAIRS
     + REPLICATION_BUDGET
-    + ANNOUNCEMENTS;
+    + ANNOUNCEMENTS
+    + MAX_HEARD;
 
 /// Tickets from here on name what the node does by itself.
 const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
@@ -236,6 +245,7 @@ pub(crate) struct Engine {
     reputations: Reputations,
     blocked: Blocked,
     equivocations: Equivocations,
+    elsewhere: Elsewhere,
     addresses: Vec<Multiaddr>,
 
     replication: Retry,
@@ -256,17 +266,6 @@ pub(crate) struct Engine {
 
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
-}
-
-/// When an own package is put again, and when it was last announced.
-#[derive(Debug)]
-struct Renewal {
-    timer: wheel::Key,
-    /// When that is by the calendar, in Unix seconds, and after which time.
-    due: u64,
-    interval: Duration,
-    announced: Duration,
-    announcement: AnnouncementId,
 }
 
 impl Engine {
@@ -322,6 +321,7 @@ impl Engine {
             reputations: Reputations::new(limits.remembered_peers),
             blocked: Blocked::default(),
             equivocations: Equivocations::default(),
+            elsewhere: Elsewhere::default(),
             addresses: Vec::new(),
             replication: Retry { backoff: REPLICATION, timer: None },
             rejoining: Rejoining::new(local, &config, reputation::named),

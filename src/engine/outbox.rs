@@ -62,12 +62,17 @@ impl Outbox {
         data: Vec<u8>,
         expires: u64,
     ) -> AnnouncementId {
-        self.entries.retain(|entry| entry.package.as_ref() != Some(&package));
+        self.drop_head(&package);
         while self.entries.len() >= self.bound.max(1) {
             // A message's caller was told "queued" or "sent" before anything could push it out.
             self.entries.pop_front();
         }
         self.push(topic, data, Some(package), expires, None)
+    }
+
+    /// The head of an own package is not to be announced any more.
+    pub(crate) fn drop_head(&mut self, package: &PackageName) {
+        self.entries.retain(|entry| entry.package.as_ref() != Some(package));
     }
 
     /// Adds a message of the application. Where there is no room for it, its caller is told so.

@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
+use base::Base;
+
 use super::signer::Signer;
 use crate::{
     Digest, Error, Manifest, PackageId, PackageName, Result,
     counters::CallKind,
     record::{
-        Claim, ClaimSet, ClaimStatus, END_MARGIN_SECS, Head, MAX_CLOCK_SKEW_SECS, Page, Pagination,
-        Rank, Record, RecordKey, Release, ReleaseEntry, Revision, Selection, Signed, Validity,
-        latest, select,
+        Claim, ClaimSet, ClaimStatus, Head, HeadState, Page, PageLink, Pagination, Rank, Record,
+        RecordKey, Release, ReleaseEntry, ReleaseList, Selection, Side, Signed, latest, select,
     },
 };
+
+mod base;
+pub(super) mod elsewhere;
+#[cfg(test)]
+mod tests;
 
 /// A change that the owner makes.
 #[derive(Debug, Clone)]
@@ -75,20 +81,52 @@ pub(super) struct OwnPackage {
 /// How what is known here relates to what the network holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nobody could be asked whether an earlier life of this node has published the package.
-    Unconfirmed,
+    /// It was signed when nobody could be asked what an earlier life of this node, or another device with its key, has
+    /// published.
+    Unheard,
+    /// The network was asked. What it holds by now may be another head: one was seen, or nobody took this one.
+    Doubted,
     /// The network was asked, and what it held is part of what is known here. So many peers hold the least
     /// held record.
     Confirmed { replicas: u32 },
 }
 
-/// What the network holds of an own package that this node knows nothing of, or not everything.
+impl Standing {
+    /// Another head was seen, or nobody serves this one.
+    pub(super) fn doubted(self) -> Self {
+        match self {
+            Self::Unheard => Self::Unheard,
+            Self::Doubted | Self::Confirmed { .. } => Self::Doubted,
+        }
+    }
+
+    /// The network has been asked, and what it held is known.
+    pub(super) fn heard(before: Option<Self>) -> Self {
+        match before {
+            Some(confirmed @ Self::Confirmed { .. }) => confirmed,
+            Some(Self::Unheard | Self::Doubted) | None => Self::Confirmed { replicas: 0 },
+        }
+    }
+}
+
+/// A head of an own package that this node did not sign last, and what it says.
 #[derive(Debug)]
 pub(super) struct Recalled {
     pub(super) head: Signed<Head>,
     pub(super) releases: Vec<ReleaseEntry>,
+    /// The pages of its list that were read.
+    pages: Vec<Signed<Page>>,
+    /// Whether these are all of its releases.
+    pub(super) is_whole: bool,
     /// The release that becomes the newest by the change, where it was not at hand.
     pub(super) newest: Option<Signed<Release>>,
+}
+
+impl Recalled {
+    pub(super) fn of(head: Signed<Head>, list: ReleaseList, pages: Vec<Signed<Page>>) -> Self {
+        let is_whole = list.awaits().is_none();
+        Self { head, releases: list.into_releases(), pages, is_whole, newest: None }
+    }
 }
 
 /// What a change comes to: the package as it then stands, and the records to put.
@@ -97,106 +135,25 @@ pub(super) struct Changed {
     pub(super) id: PackageId,
     pub(super) package: OwnPackage,
     pub(super) records: Vec<Record>,
+    pub(super) head: Authorship,
 }
 
-/// The state from which a change starts: what is known here and what was recalled, put together.
-#[derive(Debug, Default)]
-struct Base {
-    revision: Revision,
-    /// Whether the package is withdrawn, in the epoch in which this node signs or a later one.
-    withdrawn: bool,
-    releases: Vec<ReleaseEntry>,
-    records: BTreeMap<Version, Signed<Release>>,
-    /// The manifest of the release that was the newest so far.
-    latest: Option<Manifest>,
-    /// Until when one of the heads from which it starts is believed, in Unix seconds: what is signed now ends no sooner,
-    /// or the older head would come back from a peer that has slept.
-    outlived: u64,
-}
-
-impl Base {
-    fn new(own: Option<&OwnPackage>, recalled: Option<&Recalled>, signer: &Signer<'_>) -> Self {
-        let mut base = Self::default();
-        let heads = own.map(|own| &own.head).into_iter().chain(recalled.map(|it| &it.head));
-        base.outlived = heads
-            // One that was signed while this clock was ahead is believed by nobody.
-            .filter(|head| is_believed(head, signer))
-            .map(|head| head.validity.expires)
-            .max()
-            .unwrap_or_default();
-        if let Some(own) = own {
-            base.revision = own.head.revision;
-            base.withdrawn = signer.is_bound_by(own.head.rank());
-            base.releases.clone_from(&own.releases);
-            base.records.clone_from(&own.records);
-            base.latest = own.head.latest().cloned();
-        }
-        if let Some(recalled) = recalled {
-            base.revision = base.revision.max(recalled.head.revision);
-            base.withdrawn |= signer.is_bound_by(recalled.head.rank());
-            for entry in &recalled.releases {
-                match base.releases.iter_mut().find(|known| known.version == entry.version) {
-                    // A release is written once, and the network's copy was there first.
-                    Some(known) if known.digest != entry.digest => {
-                        base.records.remove(&entry.version);
-                        *known = entry.clone();
-                        // Its manifest is not that of the release any more.
-                        base.latest = base.latest.filter(|latest| latest.version != entry.version);
-                    }
-                    Some(known) => known.yanked |= entry.yanked,
-                    None => base.releases.push(entry.clone()),
-                }
-            }
-            base.latest = base.latest.or_else(|| recalled.head.latest().cloned());
-            let at_hand =
-                recalled.head.latest().and_then(|latest| signer.release(latest.clone()).ok());
-            for release in recalled.newest.iter().cloned().chain(at_hand) {
-                if base.releases.iter().any(|entry| entry.is_of(&release)) {
-                    base.records.insert(release.version().clone(), release);
-                }
-            }
-            base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
-        }
-        if base.withdrawn {
-            base = base.withdrawn();
-        }
-        base
-    }
-
-    /// Whoever knows of releases: a tombstone has none.
-    fn withdrawn(self) -> Self {
-        Self { revision: self.revision, withdrawn: true, ..Self::default() }
-    }
-
-    /// When a head holds that is signed from here, in this epoch.
-    fn validity(&self, epoch: u32, signer: &Signer<'_>) -> Validity {
-        if self.withdrawn {
-            return signer.final_validity();
-        }
-        let ends = self.releases.iter().any(|entry| entry.yanked) || self.revision.epoch < epoch;
-        let margin = if ends { END_MARGIN_SECS } else { 0 };
-        signer.live_validity(self.outlived.saturating_add(margin))
-    }
-
-    fn entry(&self, version: &Version) -> Option<&ReleaseEntry> {
-        self.releases.iter().find(|entry| entry.version == *version)
-    }
-
-    /// The manifest that stands in the head: that of the newest release. Where it is not at hand and nobody
-    /// holds it, the one that stood there before: still signed, still listed.
-    fn newest_manifest(&self) -> Option<Manifest> {
-        latest(&self.releases)
-            .and_then(|entry| self.records.get(&entry.version))
-            .map(|release| release.manifest.clone())
-            .or_else(|| self.latest.clone())
-    }
+/// Whence the head of a package comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Authorship {
+    /// It was signed for this change.
+    Signed,
+    /// It is the one that was in force.
+    Kept,
+    /// Another device has signed it, and it says all that there is to say.
+    Adopted,
 }
 
 /// The release that a change makes the newest, or publishes again, if its record is not at hand: it has to be looked
 /// up first.
 pub(super) fn missing_newest(
     own: Option<&OwnPackage>,
-    recalled: Option<&Recalled>,
+    recalled: &[Recalled],
     change: &Change,
     signer: &Signer<'_>,
 ) -> Option<ReleaseEntry> {
@@ -236,7 +193,7 @@ pub(super) fn missing_newest(
 /// `seen` is the highest rank that was seen of the package, wherever: no head is signed that is not above it.
 pub(super) fn apply(
     own: Option<&OwnPackage>,
-    recalled: Option<&Recalled>,
+    recalled: &[Recalled],
     change: &Change,
     standing: Standing,
     seen: Rank,
@@ -311,31 +268,71 @@ pub(super) fn apply(
         Change::Renew { .. } => false,
     };
 
-    // A head that says nothing new is kept for as long as half of its life is left: signing it anew takes a
-    // sequence, and everybody would have to read it again. What was recalled may be news, though, even where
-    // its sequence is no higher: this node may have counted from one again before it could ask.
-    let kept = own.filter(|own| {
-        let half_life = own.head.validity.issued.midpoint(own.head.validity.expires);
-        let says_all = own.releases == base.releases && own.is_withdrawn() == base.withdrawn;
-        let is_newest = own.head.revision == base.revision
-            && !recalled.is_some_and(|recalled| own.is_outbid_by(&recalled.head));
-        // Where a delegation is about to end, signing anew does not make it last any longer.
-        let lasts =
-            own.head.validity.expires >= base.validity(own.head.revision.epoch, signer).expires;
-        let is_believed = is_believed(&own.head, signer);
-        !changes && says_all && is_newest && is_believed && (signer.unix < half_life || lasts)
-    });
-    let package = match kept {
-        Some(own) => OwnPackage { standing, records: base.records, ..own.clone() },
-        None => sign(base, &name, standing, signer)?,
+    let in_force = in_force(own, recalled).filter(|_| !changes);
+    let (package, head) = match in_force {
+        Some(InForce::Own(own)) if base.is_said_by(&own.head, &own.releases, signer) => {
+            let package = OwnPackage { standing, records: base.records, ..own.clone() };
+            (package, Authorship::Kept)
+        }
+        Some(InForce::Other(other)) if base.is_said_by(&other.head, &other.releases, signer) => {
+            (adopt(base, other, standing, signer)?, Authorship::Adopted)
+        }
+        Some(_) | None => (sign(base, &name, standing, signer)?, Authorship::Signed),
     };
     let records = records(own, &package, change, fresh, signer);
-    Ok(Changed { id, package, records })
+    Ok(Changed { id, package, records, head })
 }
 
-/// Signed while this clock was ahead, a head is believed by nobody until then.
-fn is_believed(head: &Head, signer: &Signer<'_>) -> bool {
-    head.validity.issued <= signer.unix.saturating_add(MAX_CLOCK_SKEW_SECS)
+/// The head of a package that everybody keeps.
+enum InForce<'a> {
+    Own(&'a OwnPackage),
+    /// Another device's, of which all is known.
+    Other(&'a Recalled),
+}
+
+/// Which head is in force, unless it is to be replaced: two of one revision are an equivocation, and of the two devices
+/// the one whose head nobody keeps signs the next. That there is only one spares them from outbidding each other.
+fn in_force<'a>(own: Option<&'a OwnPackage>, recalled: &'a [Recalled]) -> Option<InForce<'a>> {
+    let own = own?;
+    let mut in_force = InForce::Own(own);
+    for recalled in recalled {
+        let known = match in_force {
+            InForce::Own(own) => &own.head,
+            InForce::Other(other) => &other.head,
+        };
+        match select(known, &recalled.head) {
+            Selection::Left | Selection::Same => {}
+            Selection::Equivocation { keep: Side::Left } => {}
+            Selection::Equivocation { keep: Side::Right } => return None,
+            Selection::Right => in_force = InForce::Other(recalled),
+        }
+    }
+    match in_force {
+        InForce::Other(other)
+            if !other.is_whole || other.head.revision.epoch != own.head.revision.epoch =>
+        {
+            None
+        }
+        in_force => Some(in_force),
+    }
+}
+
+/// What another device has signed stands, and is put and renewed by this one as well.
+fn adopt(
+    base: Base,
+    other: &Recalled,
+    standing: Standing,
+    signer: &Signer<'_>,
+) -> Result<OwnPackage> {
+    let head = other.head.clone();
+    let status = match head.is_withdrawn() {
+        true => ClaimStatus::Withdrawn,
+        false => ClaimStatus::Active,
+    };
+    let claim = signer.claim(&head, status)?;
+    let Base { releases, records, .. } = base;
+    let pages = other.pages.clone();
+    Ok(OwnPackage { head, claim, releases, records, pages, standing })
 }
 
 fn sign(
@@ -403,20 +400,43 @@ impl OwnPackage {
     /// As it is read back by somebody who has forgotten it.
     #[cfg(test)]
     pub(super) fn recalled(self) -> Recalled {
-        Recalled { head: self.head, releases: self.releases, newest: None }
+        let Self { head, releases, pages, .. } = self;
+        Recalled { head, releases, pages, is_whole: true, newest: None }
     }
 
     pub(super) fn is_withdrawn(&self) -> bool {
         self.head.is_withdrawn()
     }
 
-    /// Whether peers may hold this head of the package instead of the one known here: only a head of a higher
-    /// sequence than both replaces it everywhere.
-    pub(super) fn is_outbid_by(&self, head: &Signed<Head>) -> bool {
-        match select(&self.head, head) {
-            Selection::Right | Selection::Equivocation { .. } => true,
-            Selection::Left | Selection::Same => false,
+    /// Whether a head says of the package what is not known here, or peers keep it instead of the one known here.
+    ///
+    /// Of an older epoch the owner has said what stays: who was replaced changes nothing any more.
+    pub(super) fn is_behind(&self, head: &Signed<Head>) -> bool {
+        if head.revision.epoch < self.head.revision.epoch {
+            return false;
         }
+        match select(&self.head, head) {
+            Selection::Same => return false,
+            Selection::Right | Selection::Equivocation { keep: Side::Right } => return true,
+            Selection::Left | Selection::Equivocation { keep: Side::Left } => {}
+        }
+        match &head.state {
+            // A withdrawal is the end, and whatever was signed before it.
+            _ if self.is_withdrawn() => false,
+            HeadState::Withdrawn { .. } => true,
+            HeadState::Live { releases, older, .. } => {
+                let is_read =
+                    |older: &PageLink| self.pages.iter().any(|page| page.digest() == older.digest);
+                releases.iter().any(|entry| !self.says(entry))
+                    || older.as_ref().is_some_and(|older| !is_read(older))
+            }
+        }
+    }
+
+    /// Whether its list says what an entry of another says, or what is kept instead.
+    fn says(&self, entry: &ReleaseEntry) -> bool {
+        let known = self.releases.iter().find(|known| known.version == entry.version);
+        known.is_some_and(|known| known.digest <= entry.digest && (known.yanked || !entry.yanked))
     }
 
     /// The keys of its releases and pages.
@@ -427,9 +447,9 @@ impl OwnPackage {
 
     /// Whether nobody else is known to hold it.
     pub(super) fn lacks_replicas(&self) -> bool {
-        matches!(self.standing, Standing::Unconfirmed | Standing::Confirmed { replicas: 0 })
+        match self.standing {
+            Standing::Unheard | Standing::Doubted => true,
+            Standing::Confirmed { replicas } => replicas == 0,
+        }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  Head ──▶ Pages ──▶ Newest ──▶ (sign) ──▶ Storing ──all puts ended─────────────────▶ receipt
-//!   └──known here──────────────────▲           │                                        ▲
-//!                                              └──read-backs wanted──▶ Confirming ──────┘
+//!   ▲└─nobody to ask───────────────▲           │                                        ▲
+//!   │                                          └──read-backs wanted──▶ Confirming ──────┤
+//!   └──────────another head shows, [`MAX_ROUNDS`] times at the most────────┘
 //! ```
 //!
 //! Where some of those that should hold the change have not acknowledged it, they are asked why in between
@@ -12,6 +13,8 @@
 //! Confirming ends when so many peers have served each record as were wanted, or all that there are were asked, or
 //! the caller's time is up.
 
+use std::time::Duration;
+
 use libp2p::PeerId;
 
 use crate::{
@@ -19,13 +22,14 @@ use crate::{
     command::Reply,
     counters::EndedCall,
     engine::{outbox::AnnouncementId, own::Change},
-    record::{Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
+    record::{Head, Page, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
 
 use super::{
     confirming::Confirming,
     explaining::{Explaining, Reasons},
-    own::Recalled,
+    own::{OwnPackage, Recalled},
+    wheel,
 };
 
 /// A change under way.
@@ -36,8 +40,15 @@ pub(super) struct Publish {
     pub(super) reply: Option<Reply<Receipt>>,
     /// From how many peers the caller wants the change read back.
     pub(super) confirmation: u8,
+    /// What the caller is told should nothing more come of it: an earlier round has signed the change.
+    pub(super) signed: Option<Receipt>,
+    /// How often it has been built on what a read-back showed.
+    pub(super) rounds: u8,
     pub(super) stage: Stage,
 }
+
+/// How often a change is built anew on what its read-back shows, before its caller is answered all the same.
+pub(super) const MAX_ROUNDS: u8 = 3;
 
 /// How far it is.
 #[derive(Debug)]
@@ -53,35 +64,54 @@ pub(super) enum Stage {
 }
 
 impl Publish {
-    /// Answers the caller, if one waits.
-    pub(super) fn answer(self, answer: Result<Receipt>) -> Option<EndedCall> {
-        let end = self.reply?.send(answer);
+    pub(super) fn new(change: Change, reply: Option<Reply<Receipt>>, confirmation: u8) -> Self {
+        Self { change, reply, confirmation, signed: None, rounds: 0, stage: Stage::BEGINNING }
+    }
+
+    /// Answers the caller, if one waits. A change that is signed does not fail any more.
+    pub(super) fn answer(&mut self, answer: Result<Receipt>) -> Option<EndedCall> {
+        let answer = answer.or_else(|error| self.signed.take().ok_or(error));
+        let end = self.reply.take()?.send(answer);
         Some(EndedCall(self.change.kind()?, end))
     }
 }
 
 impl Stage {
     /// Where every change begins.
-    pub(super) const BEGINNING: Self = Self::Recalling(Recall::Head);
+    pub(super) const BEGINNING: Self = Self::Recalling(Recall::Head { others: Vec::new() });
 }
 
-/// What is read before a package can be changed that this node does not know for certain: an earlier life of
-/// it, or another node with the same key, may have published it.
+/// What is read before a package is changed: an earlier life of this node, or another device with its key, may have
+/// published it, or changed it since.
 #[derive(Debug)]
 pub(super) enum Recall {
-    Head,
-    Pages { head: Signed<Head>, list: ReleaseList, next: RecordKey },
-    Newest { recalled: Recalled, entry: ReleaseEntry },
+    /// What peers hold. Those that do not hold the newest head may hold one that says something of its own.
+    Head { others: Vec<Signed<Head>> },
+    /// The rest of a list.
+    Pages(Box<Pages>),
+    /// The release that the change makes the newest.
+    Newest { recalled: Vec<Recalled>, entry: ReleaseEntry },
+}
+
+/// The lists of several heads, read one after the other.
+#[derive(Debug)]
+pub(super) struct Pages {
+    read: Vec<Recalled>,
+    head: Signed<Head>,
+    list: ReleaseList,
+    pages: Vec<Signed<Page>>,
+    next: RecordKey,
+    rest: Vec<Signed<Head>>,
 }
 
 /// How a recall goes on after a record.
 #[derive(Debug)]
 pub(super) enum Recalling {
     More(Recall),
-    /// Head and list are complete.
-    Listed(Recalled),
+    /// Heads and lists are complete.
+    Listed(Vec<Recalled>),
     /// The newest release has been read too.
-    Complete(Recalled),
+    Complete(Vec<Recalled>),
 }
 
 impl Recall {
@@ -93,49 +123,112 @@ impl Recall {
         name: &PackageName,
     ) -> RecordKey {
         match self {
-            Self::Head => RecordKey::head(network, owner, name),
-            Self::Pages { next, .. } => *next,
+            Self::Head { .. } => RecordKey::head(network, owner, name),
+            Self::Pages(pages) => pages.next,
             Self::Newest { entry, .. } => RecordKey::release(network, owner, name, &entry.version),
         }
     }
 
-    /// Goes on with a record, or without one if nobody holds it.
-    pub(super) fn take(self, record: Option<Record>) -> Option<Recalling> {
+    /// Goes on with a record, or without one if nobody holds it. `heard` are heads that have come by themselves.
+    pub(super) fn take(self, record: Option<Record>, heard: Vec<Signed<Head>>) -> Recalling {
         match (self, record) {
-            (Self::Head, Some(Record::Head(head))) => {
-                let list = ReleaseList::of(&head);
-                Some(Self::listed(head, list))
+            (Self::Head { others }, record) => {
+                let newest = match record {
+                    Some(Record::Head(head)) => Some(head),
+                    _ => None,
+                };
+                Self::listed(Vec::new(), distinct(newest, others, heard))
             }
-            (Self::Head, _) => None,
-            (Self::Pages { head, mut list, .. }, Some(Record::Page(page))) => {
+            (Self::Pages(mut pages), Some(Record::Page(page))) => {
                 // A list that its own owner has broken cannot be continued: what is readable of it counts.
-                if list.accept(&page).is_err() {
-                    return Some(Recalling::Listed(recalled(head, list)));
+                match pages.list.accept(&page) {
+                    Ok(()) => {
+                        pages.pages.push(page);
+                        pages.go_on()
+                    }
+                    Err(_) => pages.go_on_without(),
                 }
-                Some(Self::listed(head, list))
             }
             // Pages that nobody holds any more are lost, and their releases with them.
-            (Self::Pages { head, list, .. }, _) => Some(Recalling::Listed(recalled(head, list))),
+            (Self::Pages(pages), _) => pages.go_on_without(),
             (Self::Newest { mut recalled, entry }, Some(Record::Release(release)))
                 if entry.is_of(&release) =>
             {
-                recalled.newest = Some(release);
-                Some(Recalling::Complete(recalled))
+                if let Some(first) = recalled.first_mut() {
+                    first.newest = Some(release);
+                }
+                Recalling::Complete(recalled)
             }
-            (Self::Newest { recalled, .. }, _) => Some(Recalling::Complete(recalled)),
+            (Self::Newest { recalled, .. }, _) => Recalling::Complete(recalled),
         }
     }
 
-    fn listed(head: Signed<Head>, list: ReleaseList) -> Recalling {
-        match list.awaits() {
-            Some(next) => Recalling::More(Self::Pages { head, list, next }),
-            None => Recalling::Listed(recalled(head, list)),
+    /// Reads the release that the change makes the newest. It is kept with one of the heads that were read, or with the
+    /// own one where there is none.
+    pub(super) fn newest(
+        mut recalled: Vec<Recalled>,
+        own: Option<&OwnPackage>,
+        entry: ReleaseEntry,
+    ) -> Self {
+        if let (true, Some(own)) = (recalled.is_empty(), own) {
+            let (head, list) = (own.head.clone(), ReleaseList::of(&own.head));
+            recalled.push(Recalled::of(head, list, Vec::new()));
         }
+        Self::Newest { recalled, entry }
+    }
+
+    /// Reads the lists of these heads.
+    fn listed(mut read: Vec<Recalled>, rest: Vec<Signed<Head>>) -> Recalling {
+        let mut rest = rest.into_iter();
+        while let Some(head) = rest.next() {
+            let (list, pages) = (ReleaseList::of(&head), Vec::new());
+            match list.awaits() {
+                Some(next) => {
+                    let rest = rest.collect();
+                    let pages = Box::new(Pages { read, head, list, pages, next, rest });
+                    return Recalling::More(Self::Pages(pages));
+                }
+                None => read.push(Recalled::of(head, list, pages)),
+            }
+        }
+        Recalling::Listed(read)
     }
 }
 
-fn recalled(head: Signed<Head>, list: ReleaseList) -> Recalled {
-    Recalled { head, releases: list.into_releases(), newest: None }
+impl Pages {
+    fn go_on(mut self: Box<Self>) -> Recalling {
+        match self.list.awaits() {
+            Some(next) => {
+                self.next = next;
+                Recalling::More(Recall::Pages(self))
+            }
+            None => self.go_on_without(),
+        }
+    }
+
+    /// Goes on with the next list.
+    fn go_on_without(self: Box<Self>) -> Recalling {
+        let Self { mut read, head, list, pages, rest, .. } = *self;
+        read.push(Recalled::of(head, list, pages));
+        Recall::listed(read, rest)
+    }
+}
+
+/// These heads, each of them once. Of those in an older epoch than the newest, the owner has said what stays.
+fn distinct(
+    newest: Option<Signed<Head>>,
+    others: Vec<Signed<Head>>,
+    heard: Vec<Signed<Head>>,
+) -> Vec<Signed<Head>> {
+    let mut heads: Vec<Signed<Head>> = Vec::new();
+    for head in newest.into_iter().chain(others).chain(heard) {
+        if heads.iter().all(|known| known.digest() != head.digest()) {
+            heads.push(head);
+        }
+    }
+    let epoch = heads.iter().map(|head| head.revision.epoch).max();
+    heads.retain(|head| Some(head.revision.epoch) == epoch);
+    heads
 }
 
 /// What peers are storing.
@@ -190,4 +283,22 @@ impl Storing {
             clock: self.clock,
         }
     }
+}
+
+/// When an own package is put again, and when it was last announced.
+#[derive(Debug)]
+pub(super) struct Renewal {
+    pub(super) timer: wheel::Key,
+    /// When that is by the calendar, in Unix seconds, and after which time.
+    pub(super) due: u64,
+    pub(super) interval: Duration,
+    /// None where its head was signed with nobody to ask, and has not been read back yet.
+    pub(super) announced: Option<Announced>,
+}
+
+/// An announcement of an own head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announced {
+    pub(super) at: Duration,
+    pub(super) id: AnnouncementId,
 }

@@ -1,23 +1,25 @@
 //! How a change to an own package takes its course: recalled, signed, stored, announced, and put again for
 //! as long as the node lives.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET,
-    REPLICATION_DELAY, Renewal,
+    REPLICATION_DELAY,
     calls::{Call, Outcome, Since},
     commands::Begin,
     explaining::Reasons,
     outbox::{AnnouncementId, Outbox},
-    own::{self, Change, Recalled, Standing},
+    own::{self, Authorship, Change, Changed, Recalled, Standing},
     peers::Reach,
-    publish::{Publish, Put, Recall, Recalling, Stage, Storing},
+    publish::{Announced, Publish, Put, Renewal, Stage, Storing},
     queries::attesting,
-    read, wheel,
+    read,
+    recalling::Asked,
+    wheel,
 };
 use crate::{
-    Announcement, Error, Event, PackageId, PackageName, Receipt, Source,
+    Announcement, Error, Event, PackageId, PackageName, Receipt, Result, Source,
     command::{Reply, Ticket},
     record::{Kind, RecordKey},
 };
@@ -49,7 +51,7 @@ impl Engine {
         reply: Reply<Receipt>,
     ) {
         let full = self.own.len() >= self.config.limits.own_packages;
-        let publish = Publish { change, reply: Some(reply), confirmation, stage: Stage::BEGINNING };
+        let mut publish = Publish::new(change, Some(reply), confirmation);
         if full && !self.own.contains_key(publish.change.name()) {
             let ended = publish.answer(Err(Error::busy("own_packages")));
             return self.count(ended);
@@ -60,55 +62,7 @@ impl Engine {
             return self.count(ended);
         }
         let since = self.since(&begin);
-        self.begin_change(begin.now, begin.ticket, since, publish);
-    }
-
-    fn begin_change(&mut self, now: Now, ticket: Ticket, since: Since, publish: Publish) {
-        let standing = self.own.get(publish.change.name()).map(|own| own.standing);
-        let publish = Box::new(publish);
-        match (standing, self.peers.reach()) {
-            (Some(standing @ Standing::Confirmed { .. }), reach)
-                if reach == Reach::Isolated || self.has_newest(now, &publish.change) =>
-            {
-                self.commit(now, ticket, since, publish, None, standing);
-            }
-            // Nobody to ask: what an earlier life of this node may have published is recalled later.
-            (_, Reach::Isolated) => {
-                let recalled = self.recall_here(now, &publish.change);
-                self.commit(now, ticket, since, publish, recalled, Standing::Unconfirmed);
-            }
-            (_, Reach::Joined | Reach::Joining) => self.wait_publish(ticket, since, publish),
-        }
-    }
-
-    /// What this node itself holds of a package that an earlier life of it has published, from a snapshot say. It may
-    /// not be all. But what is signed is above whatever has been seen, and without this it would take its place.
-    fn recall_here(&self, now: Now, change: &Change) -> Option<Recalled> {
-        let name = change.name();
-        if self.own.contains_key(name) {
-            return None;
-        }
-        let mut recall = Recall::Head;
-        loop {
-            let key = recall.wants(&self.config.network, &self.owner, name);
-            recall = match recall.take(self.store.held(&key))? {
-                Recalling::More(further) => further,
-                Recalling::Listed(recalled) => {
-                    match own::missing_newest(None, Some(&recalled), change, &self.signer(now)) {
-                        Some(entry) => Recall::Newest { recalled, entry },
-                        None => return Some(recalled),
-                    }
-                }
-                Recalling::Complete(recalled) => return Some(recalled),
-            };
-        }
-    }
-
-    /// Whether the release that a change makes the newest is at hand. Those of an earlier life of this node are
-    /// with its peers, and are read first.
-    fn has_newest(&self, now: Now, change: &Change) -> bool {
-        let own = self.own.get(change.name());
-        own::missing_newest(own, None, change, &self.signer(now)).is_none()
+        self.begin_change(begin.now, begin.ticket, since, Box::new(publish));
     }
 
     /// A lookup of a recall, or a put, has ended.
@@ -135,114 +89,28 @@ impl Engine {
                 if let Outcome::ReadBack { key, confirmed } = outcome {
                     confirming.ended(&key, confirmed);
                 }
-                self.go_on_confirming(ticket, since, publish);
+                self.go_on_confirming(now, ticket, since, publish);
             }
             // It waits for no query.
             Stage::Explaining(_) => {
                 self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
             }
-            Stage::Recalling(recall) => {
-                let confirmed = Standing::Confirmed { replicas: 0 };
-                let found = match outcome {
-                    // A part of the replicas may not hold the newest: to go on from it would sign a sequence twice.
-                    Outcome::Found { source: Source::Partial, .. }
-                        if matches!(recall, Recall::Head) =>
-                    {
-                        self.finish(since);
-                        publish.stage = Stage::Recalling(recall);
-                        let error = self.timeout(now, since);
-                        return self.abandon(now, *publish, error);
-                    }
-                    Outcome::Found { record, .. } => Some(Arc::unwrap_or_clone(record)),
-                    // Nobody has asked for it, and what is held here may be as old as the snapshot that it comes from:
-                    // what this node has signed since is not signed again.
-                    Outcome::NoPeers if self.is_resumed(&publish.change) => {
-                        self.finish(since);
-                        publish.stage = Stage::Recalling(recall);
-                        return self.abandon(now, *publish, Error::NoPeers);
-                    }
-                    Outcome::NoPeers if matches!(recall, Recall::Head) => {
-                        publish.stage = Stage::Recalling(recall);
-                        let recalled = self.recall_here(now, &publish.change);
-                        let standing = Standing::Unconfirmed;
-                        return self.commit(now, ticket, since, publish, recalled, standing);
-                    }
-                    Outcome::TimedOut => {
-                        self.finish(since);
-                        publish.stage = Stage::Recalling(recall);
-                        let error = self.timeout(now, since);
-                        return self.abandon(now, *publish, error);
-                    }
-                    // That nobody can be asked does not mean that nobody holds the rest of the list.
-                    Outcome::NoPeers if matches!(recall, Recall::Pages { .. }) => {
-                        self.finish(since);
-                        publish.stage = Stage::Recalling(recall);
-                        return self.abandon(now, *publish, Error::NoPeers);
-                    }
-                    Outcome::NotFound(_)
-                    | Outcome::NoPeers
-                    | Outcome::Stored(_)
-                    | Outcome::ReadBack { .. }
-                    | Outcome::Bootstrapped => None,
-                };
-                publish.stage = Stage::Recalling(Recall::Head);
-                match recall.take(found) {
-                    None => self.commit(now, ticket, since, publish, None, confirmed),
-                    Some(Recalling::More(recall)) => {
-                        publish.stage = Stage::Recalling(recall);
-                        self.wait_publish(ticket, since, publish);
-                    }
-                    Some(Recalling::Listed(recalled)) => {
-                        let own = self.own.get(publish.change.name());
-                        let signer = self.signer(now);
-                        let change = &publish.change;
-                        match own::missing_newest(own, Some(&recalled), change, &signer) {
-                            Some(entry) => {
-                                publish.stage =
-                                    Stage::Recalling(Recall::Newest { recalled, entry });
-                                self.wait_publish(ticket, since, publish);
-                            }
-                            None => {
-                                let recalled = Some(recalled);
-                                self.commit(now, ticket, since, publish, recalled, confirmed);
-                            }
-                        }
-                    }
-                    Some(Recalling::Complete(recalled)) => {
-                        self.commit(now, ticket, since, publish, Some(recalled), confirmed);
-                    }
-                }
-            }
+            Stage::Recalling(_) => self.resume_recall(now, ticket, since, publish, outcome),
         }
     }
 
-    /// Whether the node by itself takes up a package of an earlier life.
-    fn is_resumed(&self, change: &Change) -> bool {
-        matches!(change, Change::Renew { name } if !self.own.contains_key(name))
-    }
-
     /// Signs the change and puts it in force: stored here, on its way to the peers, announced.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         now: Now,
         ticket: Ticket,
         since: Since,
         mut publish: Box<Publish>,
-        recalled: Option<Recalled>,
-        standing: Standing,
+        recalled: &[Recalled],
+        asked: Asked,
     ) {
         let name = publish.change.name().clone();
-        let own = self.own.get(&name);
-        // Others may have taken the last places while the package was recalled.
-        let full = own.is_none() && self.own.len() >= self.config.limits.own_packages;
-        let seen = self.store.high_water(Kind::Head, &self.owner, &name).unwrap_or_default();
-        let signer = self.signer(now);
-        let changed =
-            match own::apply(own, recalled.as_ref(), &publish.change, standing, seen, &signer) {
-                Ok(_) if full => Err(Error::busy("own_packages")),
-                changed => changed,
-            };
-        let changed = match changed {
+        let changed = match self.changed(now, &publish.change, recalled, asked) {
             Ok(changed) => changed,
             Err(error) => {
                 self.finish(since);
@@ -267,63 +135,124 @@ impl Engine {
         for record in changed.records {
             self.queries.put(record, Some(ticket));
         }
-        let is_news = self
-            .own
-            .get(&name)
-            .is_none_or(|own| own.head.digest() != changed.package.head.digest())
-            || !matches!(publish.change, Change::Renew { .. });
-        let announcement = self.announce_head(now, &name, &changed.package, is_news);
+        let is_renewal = matches!(publish.change, Change::Renew { .. });
+        let announcement = self.announce_change(now, &changed.package, changed.head, is_renewal);
         publish.stage = Stage::Storing(Storing {
             id: changed.id,
             sequence: changed.package.head.revision.sequence,
-            announcement: Some(announcement),
+            announcement,
             pending,
             fewest: None,
             put,
             clock: self.clock_disagreement(),
             reasons: Reasons::default(),
         });
+        let head = &changed.package.head;
         self.shelve_own(&name, &changed.package);
-        self.list_own(now, &changed.package.head);
+        self.list_own(now, head);
         self.resuming.remove(&name);
+        self.equivocations.supersede(head);
+        self.elsewhere.spend(head.digest());
+        self.take_in(&name, recalled, asked);
         self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation });
     }
 
-    /// Announces the head of an own package, unless it is the one that was announced a short while ago, and sets
-    /// the time at which the package is put again.
-    fn announce_head(
+    /// What a change comes to.
+    fn changed(
+        &self,
+        now: Now,
+        change: &Change,
+        recalled: &[Recalled],
+        asked: Asked,
+    ) -> Result<Changed> {
+        let name = change.name();
+        let own = self.own.get(name);
+        let seen = self.store.high_water(Kind::Head, &self.owner, name).unwrap_or_default();
+        let before = own.map(|own| own.standing);
+        let standing = match asked {
+            Asked::Yes => Standing::heard(before),
+            Asked::No => Standing::Unheard,
+        };
+        let signer = self.signer(now);
+        let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
+        // Others may have taken the last places while the package was recalled.
+        if own.is_none() && self.own.len() >= self.config.limits.own_packages {
+            return Err(Error::busy("own_packages"));
+        }
+        if let (Authorship::Kept, Asked::No, Some(before)) = (changed.head, asked, before) {
+            changed.package.standing = before;
+        }
+        Ok(changed)
+    }
+
+    /// Announces the head of a change, unless it was signed without having asked what the network holds: then it is
+    /// announced once it has been [read back](Self::is_withheld).
+    fn announce_change(
         &mut self,
         now: Now,
-        name: &PackageName,
         package: &own::OwnPackage,
-        is_news: bool,
-    ) -> AnnouncementId {
-        let before =
-            self.renewals.get(name).map(|renewal| (renewal.announcement, renewal.announced));
-        let (announcement, announced) = match before {
-            Some((id, announced))
-                if !is_news && now.mono < announced.saturating_add(ANNOUNCEMENT_INTERVAL) =>
-            {
-                (id, announced)
-            }
-            _ => {
-                let topic = self.config.announcements_topic.clone();
-                let data = package.head.bytes().to_vec();
-                let expires = package.head.validity.expires;
-                let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone(), expires);
-                self.actions.push_back(Action::Publish { id, topic, data });
-                (id, now.mono)
-            }
+        head: Authorship,
+        is_renewal: bool,
+    ) -> Option<AnnouncementId> {
+        let name = &package.head.name;
+        let is_heard = matches!(package.standing, Standing::Confirmed { .. });
+        let is_signed = head == Authorship::Signed;
+        if is_signed && !is_heard {
+            // What waits to be heard is older.
+            self.outbox.drop_head(name);
+        }
+        let is_withheld = match head {
+            Authorship::Signed => !is_heard,
+            Authorship::Kept => !is_heard || self.is_withheld(name),
+            Authorship::Adopted => false,
+        };
+        let announced = if is_withheld {
+            let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
+            before.filter(|_| !is_signed)
+        } else {
+            Some(self.announce_head(now, package, is_signed || !is_renewal))
         };
         let (timer, interval) = self.renewal_timer(now, name);
         let due = now.unix.saturating_add(interval.as_secs());
-        let renewal = Renewal { timer, due, interval, announced, announcement };
+        let renewal = Renewal { timer, due, interval, announced };
         if let Some(before) = self.renewals.insert(name.clone(), renewal) {
             self.wheel.cancel(before.timer);
         }
-        announcement
+        announced.map(|announced| announced.id)
+    }
+
+    /// Whether the head of an own package has not been announced, since nobody was there to ask when it was signed.
+    pub(super) fn is_withheld(&self, name: &PackageName) -> bool {
+        self.renewals.get(name).is_some_and(|renewal| renewal.announced.is_none())
+    }
+
+    /// The head of an own package that was withheld has been read back: nobody holds another one.
+    pub(super) fn announce_withheld(&mut self, now: Now, name: &PackageName) {
+        let Some(package) = self.own.get(name).cloned() else { return };
+        let announced = self.announce_head(now, &package, true);
+        if let Some(renewal) = self.renewals.get_mut(name) {
+            renewal.announced = Some(announced);
+        }
+    }
+
+    /// Announces the head of an own package, unless it is the one that was announced a short while ago.
+    fn announce_head(&mut self, now: Now, package: &own::OwnPackage, is_news: bool) -> Announced {
+        let name = &package.head.name;
+        let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
+        if let Some(before) = before
+            && !is_news
+            && now.mono < before.at.saturating_add(ANNOUNCEMENT_INTERVAL)
+        {
+            return before;
+        }
+        let topic = self.config.announcements_topic.clone();
+        let data = package.head.bytes().to_vec();
+        let expires = package.head.validity.expires;
+        let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone(), expires);
+        self.actions.push_back(Action::Publish { id, topic, data });
+        Announced { at: now.mono, id }
     }
 
     /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
@@ -350,7 +279,7 @@ impl Engine {
 
     /// A change that comes to nothing. What the node does by itself it tries again: a package that is never
     /// put again expires.
-    fn abandon(&mut self, now: Now, publish: Publish, error: Error) {
+    pub(super) fn abandon(&mut self, now: Now, mut publish: Publish, error: Error) {
         if publish.reply.is_some() {
             let ended = publish.answer(Err(error));
             return self.count(ended);
@@ -387,7 +316,7 @@ impl Engine {
             if let Standing::Confirmed { .. } = own.standing {
                 own.standing = match replicas {
                     // Peers that refuse it may hold a newer one, which the next round reads first.
-                    0 => Standing::Unconfirmed,
+                    0 => Standing::Doubted,
                     replicas => Standing::Confirmed { replicas },
                 };
             }
@@ -404,7 +333,7 @@ impl Engine {
             }
         }
         if let Some(publish) = self.ask_why(now, ticket, since, publish) {
-            self.report(ticket, since, publish);
+            self.report(now, ticket, since, publish);
         }
     }
 
@@ -435,7 +364,7 @@ impl Engine {
         let ticket = self.ticket();
         let since = Since { asked: now.mono, timer: None };
         let change = Change::Renew { name };
-        let publish = Publish { change, reply: None, confirmation: 0, stage: Stage::BEGINNING };
+        let publish = Box::new(Publish::new(change, None, 0));
         self.begin_change(now, ticket, since, publish);
     }
 
@@ -448,7 +377,7 @@ impl Engine {
 
     /// Peers were asked, and an own package still lacks replicas: tries again after a pause. One pause serves
     /// all packages that wait for it, so that it grows with each round and not with each package.
-    fn replicate_later(&mut self, now: Now) {
+    pub(super) fn replicate_later(&mut self, now: Now) {
         if self.replication.timer.is_none() && self.peers.reach() == Reach::Joined {
             let pause = self.replication.backoff.pause();
             self.replicate_after(now, pause);
@@ -490,7 +419,8 @@ impl Engine {
         let lacking: Vec<PackageName> = self
             .own
             .iter()
-            .filter(|(_, own)| own.lacks_replicas())
+            // What was heard of some is merged in its time.
+            .filter(|(name, own)| own.lacks_replicas() && !self.elsewhere.has_timer(name))
             .map(|(name, _)| name)
             .chain(&self.resuming)
             .cloned()

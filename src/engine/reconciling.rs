@@ -378,6 +378,9 @@ impl Engine {
         bytes: &[u8],
     ) -> Result<Signed<Head>, Rejected> {
         let head = self.store.verify_announcement(bytes, now.unix).inspect_err(|rejected| {
+            if let Rejected::Stale { .. } = rejected {
+                self.hear_older(now, bytes);
+            }
             if !rejected.is_excusable() {
                 self.reputations.invalid(peer);
             }

@@ -45,6 +45,8 @@ mod lookups;
 mod nearness;
 #[cfg(test)]
 mod news;
+#[cfg(test)]
+mod owners;
 pub(crate) mod random;
 #[cfg(test)]
 mod refusals;

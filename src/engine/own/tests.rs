@@ -1,7 +1,7 @@
 use libp2p::identity::Keypair;
 
 use super::*;
-use crate::{Manifest, NetworkName, engine::Identity};
+use crate::{Manifest, NetworkName, engine::Identity, record::Revision};
 
 const NOW: u64 = 2_000_000_000;
 
@@ -28,16 +28,17 @@ impl Owner {
         recalled: Option<&OwnPackage>,
         change: &Change,
     ) -> OwnPackage {
-        let recalled = recalled.map(|earlier| Recalled {
-            head: earlier.head.clone(),
-            releases: earlier.releases.clone(),
-            newest: None,
-        });
+        let recalled: Vec<Recalled> = recalled
+            .map(|earlier| {
+                let head = earlier.head.clone();
+                let list = ReleaseList::of(&head);
+                Recalled::of(head, list, Vec::new())
+            })
+            .into_iter()
+            .collect();
         let standing = Standing::Confirmed { replicas: 0 };
         let seen = Revision::default();
-        apply(own, recalled.as_ref(), change, standing, seen.into(), &self.signer())
-            .unwrap()
-            .package
+        apply(own, &recalled, change, standing, seen.into(), &self.signer()).unwrap().package
     }
 
     fn register(&self, own: Option<&OwnPackage>, version: &str) -> OwnPackage {
@@ -59,7 +60,7 @@ fn alone(owner: &Owner, version: &str, unix: u64) -> Signed<Head> {
     let signer = Signer { unix, ..owner.signer() };
     let manifest = Box::new(Manifest::new(name(), version.parse().unwrap()));
     let (change, seen) = (Change::Register(manifest), Revision::default());
-    let changed = apply(None, None, &change, Standing::Unconfirmed, seen.into(), &signer);
+    let changed = apply(None, &[], &change, Standing::Unheard, seen.into(), &signer);
     changed.unwrap().package.head
 }
 
@@ -146,7 +147,7 @@ fn a_head_that_was_signed_while_the_clock_was_ahead_is_signed_anew_when_it_is_ri
     let signed = |own: &OwnPackage, unix: u64| {
         let signer = Signer { unix, ..owner.signer() };
         let standing = Standing::Confirmed { replicas: 1 };
-        apply(Some(own), None, &renew, standing, own.head.rank(), &signer).unwrap().package
+        apply(Some(own), &[], &renew, standing, own.head.rank(), &signer).unwrap().package
     };
     let ahead = signed(&first, NOW + 10 * 24 * 3600);
     assert!(ahead.head.validity.issued > NOW + 300, "nobody else believes it");
@@ -155,4 +156,23 @@ fn a_head_that_was_signed_while_the_clock_was_ahead_is_signed_anew_when_it_is_ri
     assert!(again.head.revision > ahead.head.revision);
     // Clocks that differ a little are no reason.
     assert_eq!(signed(&again, NOW - 60).head, again.head);
+}
+
+#[test]
+fn of_two_contents_of_one_version_every_device_keeps_the_same_and_signs_no_more() {
+    let owner = Owner::new();
+    let [one, other] = ["one", "another"].map(|what| {
+        let manifest = Manifest::new(name(), "1.0.0".parse().unwrap()).with_description(what);
+        owner.apply(None, None, &Change::Register(Box::new(manifest)))
+    });
+    assert_ne!(one.releases, other.releases);
+    let renew = Change::Renew { name: name() };
+    let merged = owner.apply(Some(&one), Some(&other), &renew);
+    let merged_there = owner.apply(Some(&other), Some(&one), &renew);
+    assert_eq!(merged.releases, merged_there.releases);
+    assert_eq!(merged.head.latest(), merged_there.head.latest());
+    let settled = owner.apply(Some(&merged), Some(&merged_there), &renew);
+    let settled_there = owner.apply(Some(&merged_there), Some(&settled), &renew);
+    assert_eq!(settled.head, settled_there.head);
+    assert_eq!(owner.apply(Some(&settled), Some(&settled_there), &renew).head, settled.head);
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::channel::oneshot;
 use libp2p::{PeerId, identity::Keypair};

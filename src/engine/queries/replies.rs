@@ -9,11 +9,14 @@ use libp2p::{
 
 use crate::{
     ClockOffset, Digest,
-    record::{Record, Rejected, kept},
+    record::{Head, Record, Rejected, Signed, kept},
 };
 
 /// Peers whose replies are remembered, for each lookup: it asks the twenty closest ones, and some on the way there.
 const MAX_PEERS: usize = 64;
+
+/// Heads of this node's own package that differ, of which one lookup takes note: of one that a few devices publish.
+const MAX_OWN_HEADS: usize = 4;
 
 /// The valid replies to one lookup.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(crate) struct Replies {
     holders: Vec<Holder>,
     /// Peers whose copy time or a newer record has overtaken.
     outdated: Vec<PeerId>,
+    /// The heads of this node's owner that peers hold, each once.
+    own_heads: Vec<Signed<Head>>,
     /// Whether this node's own store holds a copy, of whatever age.
     held_here: bool,
     untimely: Untimely,
@@ -111,6 +116,7 @@ impl Replies {
         match from {
             None => self.held_here = true,
             Some(peer) => {
+                self.note_own(&record, owner);
                 if self.holders.len() < MAX_PEERS
                     && self.holders.iter().all(|holder| holder.peer != peer)
                 {
@@ -123,6 +129,21 @@ impl Replies {
             Some(known) => newest(&known, &record, unix),
             None => record,
         });
+    }
+
+    fn note_own(&mut self, record: &Record, owner: &PeerId) {
+        if let Record::Head(head) = record
+            && head.owner == *owner
+            && self.own_heads.len() < MAX_OWN_HEADS
+            && self.own_heads.iter().all(|known| known.digest() != head.digest())
+        {
+            self.own_heads.push(head.clone());
+        }
+    }
+
+    /// The heads of this node's owner that peers hold, each once.
+    pub(crate) fn own_heads(&self) -> &[Signed<Head>] {
+        &self.own_heads
     }
 
     /// How many peers have served what this node has put.

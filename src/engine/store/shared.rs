@@ -80,6 +80,15 @@ impl SharedStore {
         })
     }
 
+    /// As [`verify_announcement`](Self::verify_announcement), where a newer head of the package has been seen. One of
+    /// this node's own owner may say what no newer one does: another device with its key may have signed both. Those who
+    /// have been replaced are not believed.
+    pub(crate) fn verify_older(&self, bytes: &[u8], now: u64) -> Result<Signed<Head>, Rejected> {
+        self.lock().verified(|verifier, store| {
+            verifier.verify_announcement(&store.network, bytes, now, RanksOfOthers(store))
+        })
+    }
+
     /// Verifies an application's message that a peer has forwarded.
     pub(crate) fn verify_message(
         &self,
@@ -258,5 +267,18 @@ impl Seen for SeenOfOthers<'_> {
 
     fn epoch(&self, owner: &PeerId) -> u32 {
         if *owner == self.0.owner { 0 } else { self.0.epoch(owner) }
+    }
+}
+
+/// What has been seen of all owners, but for the ranks of the one that this node publishes for.
+struct RanksOfOthers<'a>(&'a Store);
+
+impl Seen for RanksOfOthers<'_> {
+    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {
+        SeenOfOthers(self.0).rank(kind, owner, name)
+    }
+
+    fn epoch(&self, owner: &PeerId) -> u32 {
+        self.0.epoch(owner)
     }
 }

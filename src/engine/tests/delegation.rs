@@ -111,8 +111,8 @@ fn a_publisher_s_packages_are_the_owner_s() {
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.own.get(&head.name).cloned();
     let signer = lab.engine.signer(lab.now());
-    let standing = own::Standing::Unconfirmed;
-    let changed = own::apply(own.as_ref(), None, &change, standing, head.rank(), &signer);
+    let standing = own::Standing::Unheard;
+    let changed = own::apply(own.as_ref(), &[], &change, standing, head.rank(), &signer);
     for record in changed.unwrap().records {
         let network = NetworkName::default();
         let read = Record::verify(&network, &record.key(), &record.to_bytes(), UNIX, ());
@@ -144,9 +144,9 @@ fn a_head_is_not_signed_again_where_that_makes_it_last_no_longer() {
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.own.get(&head.name);
     let late = Now { mono: lab.mono, unix: UNIX + 3000 };
-    let standing = own::Standing::Unconfirmed;
+    let standing = own::Standing::Unheard;
     let signer = lab.engine.signer(late);
-    let changed = own::apply(own, None, &change, standing, head.rank(), &signer).unwrap();
+    let changed = own::apply(own, &[], &change, standing, head.rank(), &signer).unwrap();
     assert_eq!(changed.package.head, head);
 }
 

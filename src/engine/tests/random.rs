@@ -466,6 +466,7 @@ impl Chaos {
             + engine.searches.len()
             + engine.neighbours.iter().filter(|(_, neighbour)| neighbour.doubt.is_some()).count()
             + engine.renewals.len()
+            + engine.elsewhere.timers()
             + usize::from(engine.replication.timer.is_some())
             + usize::from(engine.rejoining.is_waiting())
             + engine.peers.len()

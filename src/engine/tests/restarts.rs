@@ -1,7 +1,7 @@
 //! What a node that starts from a snapshot knows, says and does not say again.
 
 use super::*;
-use crate::{Coverage, Query};
+use crate::{Coverage, Query, engine::outbox::AnnouncementId};
 
 /// A node that starts from what another one knew, of the same key or not, and knows nobody yet.
 fn start_from(keypair: Keypair, config: Config, snapshot: &Snapshot) -> Lab {
@@ -179,7 +179,10 @@ fn what_the_application_has_used_is_still_in_use_after_a_restart() {
 fn what_nobody_had_heard_is_announced_once_to_whoever_subscribes_after_a_restart() {
     let keypair = Keypair::generate_ed25519();
     let mut before = Lab::of(keypair.clone(), Config::new());
+    before.learn(Fact::Routable { peer: PeerId::random() });
     register(&mut before, "mine", "1.0.0");
+    let recall = only_lookup(&mut before);
+    before.end(recall, 1);
     let (_, said) =
         before.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
     for (topic, count) in [("announcements", 1), ("news", 1)] {

@@ -59,7 +59,7 @@ impl Script {
             let name: PackageName = "tool".parse().unwrap();
             let version = |n: usize| format!("1.{n}.0").parse::<semver::Version>().unwrap();
             let change = match random.below(4) {
-                _ if number == changes && seed % 3 > 0 => Change::Unregister { name },
+                _ if number == changes && !seed.is_multiple_of(3) => Change::Unregister { name },
                 0 | 1 if versions > 0 => {
                     Change::Yank { name, version: version(random.below(versions)) }
                 }
@@ -88,7 +88,8 @@ impl Script {
             let seen = script.0.last().map(|head| head.rank()).unwrap_or_default();
             let standing = Standing::Confirmed { replicas: 1 };
             let changed =
-                apply(mine.as_ref(), recalled.as_ref(), &change, standing, seen, &signer).unwrap();
+                apply(mine.as_ref(), recalled.as_slice(), &change, standing, seen, &signer)
+                    .unwrap();
             let head = changed.package.head.clone();
             if script.0.last() != Some(&head) {
                 script.0.push(head);

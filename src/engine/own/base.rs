@@ -1,0 +1,156 @@
+//! What is known of an own package from everywhere, before a change to it is made.
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+
+use super::{OwnPackage, Recalled, Standing};
+use crate::{
+    Manifest,
+    engine::signer::Signer,
+    record::{
+        END_MARGIN_SECS, Head, MAX_CLOCK_SKEW_SECS, Release, ReleaseEntry, Revision, Signed,
+        Validity, latest,
+    },
+};
+
+/// The state from which a change starts: what is known here and what was recalled, put together.
+#[derive(Debug, Default)]
+pub(super) struct Base {
+    pub(super) revision: Revision,
+    /// Whether the package is withdrawn, in the epoch in which this node signs or a later one.
+    pub(super) withdrawn: bool,
+    pub(super) releases: Vec<ReleaseEntry>,
+    pub(super) records: BTreeMap<Version, Signed<Release>>,
+    /// The manifest of the release that was the newest so far.
+    pub(super) latest: Option<Manifest>,
+    /// Until when one of the heads from which it starts is believed, in Unix seconds: what is signed now ends no sooner,
+    /// or the older head would come back from a peer that has slept.
+    outlived: u64,
+}
+
+impl Base {
+    pub(super) fn new(
+        own: Option<&OwnPackage>,
+        recalled: &[Recalled],
+        signer: &Signer<'_>,
+    ) -> Self {
+        let mut base = Self::default();
+        let recalled_heads = recalled.iter().map(|recalled| &recalled.head);
+        base.outlived = own
+            .map(|own| &own.head)
+            .into_iter()
+            .chain(recalled_heads)
+            .filter(|head| is_believed(head, signer))
+            .map(|head| head.validity.expires)
+            .max()
+            .unwrap_or_default();
+        if let Some(own) = own {
+            base.revision = own.head.revision;
+            base.withdrawn = signer.is_bound_by(own.head.rank());
+            base.releases.clone_from(&own.releases);
+            base.records.clone_from(&own.records);
+            base.latest = own.head.latest().cloned();
+        }
+        let unheard = own.filter(|own| own.standing == Standing::Unheard);
+        for recalled in recalled {
+            base.merge(recalled, unheard, signer);
+        }
+        base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
+        if base.withdrawn {
+            base = base.withdrawn();
+        }
+        base
+    }
+
+    /// Takes in what a head says. `unheard` is what is known here, where it was signed with nobody to ask.
+    fn merge(&mut self, recalled: &Recalled, unheard: Option<&OwnPackage>, signer: &Signer<'_>) {
+        self.revision = self.revision.max(recalled.head.revision);
+        self.withdrawn |= signer.is_bound_by(recalled.head.rank());
+        for entry in &recalled.releases {
+            match self.releases.iter_mut().find(|known| known.version == entry.version) {
+                // A release is written once. The network's copy was there before one that nobody was told of; of two
+                // that were published, every device keeps the same.
+                Some(known)
+                    if known.digest != entry.digest
+                        && (unheard.is_some_and(|own| own.releases.contains(known))
+                            || entry.digest < known.digest) =>
+                {
+                    self.records.remove(&entry.version);
+                    *known = ReleaseEntry { yanked: known.yanked | entry.yanked, ..entry.clone() };
+                    // Its manifest is not that of the release any more.
+                    self.latest =
+                        self.latest.take().filter(|latest| latest.version != entry.version);
+                }
+                Some(known) => known.yanked |= entry.yanked,
+                None => self.releases.push(entry.clone()),
+            }
+        }
+        let newest = latest(&self.releases).map(|entry| entry.version.clone());
+        if let Some(theirs) = recalled.head.latest()
+            && self.latest.as_ref().is_none_or(|latest| {
+                Some(&latest.version) != newest.as_ref() && Some(&theirs.version) == newest.as_ref()
+            })
+        {
+            self.latest = Some(theirs.clone());
+        }
+        let at_hand = recalled.head.latest().and_then(|latest| signer.release(latest.clone()).ok());
+        for release in recalled.newest.iter().cloned().chain(at_hand) {
+            if self.releases.iter().any(|entry| entry.is_of(&release)) {
+                self.records.insert(release.version().clone(), release);
+            }
+        }
+    }
+
+    /// Whoever knows of releases: a tombstone has none.
+    pub(super) fn withdrawn(self) -> Self {
+        Self { revision: self.revision, withdrawn: true, ..Self::default() }
+    }
+
+    /// When a head holds that is signed from here, in this epoch.
+    pub(super) fn validity(&self, epoch: u32, signer: &Signer<'_>) -> Validity {
+        if self.withdrawn {
+            return signer.final_validity();
+        }
+        let ends = self.releases.iter().any(|entry| entry.yanked) || self.revision.epoch < epoch;
+        let margin = if ends { END_MARGIN_SECS } else { 0 };
+        signer.live_validity(self.outlived.saturating_add(margin))
+    }
+
+    /// Whether a head says all of this, and need not be signed anew for its age. It is kept for as long as half of its
+    /// life is left: signing it anew takes a sequence, and everybody would have to read it again.
+    pub(super) fn is_said_by(
+        &self,
+        head: &Head,
+        releases: &[ReleaseEntry],
+        signer: &Signer<'_>,
+    ) -> bool {
+        let validity = head.validity;
+        let says_all = releases == self.releases && head.is_withdrawn() == self.withdrawn;
+        // One that was seen, and is not at hand, has a higher revision.
+        let is_newest = head.revision == self.revision;
+        let is_believed = is_believed(head, signer);
+        // Where a delegation is about to end, signing anew does not make it last any longer.
+        let lasts = validity.expires >= self.validity(head.revision.epoch, signer).expires;
+        let half_life = validity.issued.midpoint(validity.expires);
+        says_all && is_newest && is_believed && (signer.unix < half_life || lasts)
+    }
+
+    pub(super) fn entry(&self, version: &Version) -> Option<&ReleaseEntry> {
+        self.releases.iter().find(|entry| entry.version == *version)
+    }
+
+    /// The manifest that stands in the head: that of the newest release. Where it is not at hand and nobody
+    /// holds it, the one that stood there before: still signed, still listed.
+    pub(super) fn newest_manifest(&self) -> Option<Manifest> {
+        latest(&self.releases)
+            .and_then(|entry| self.records.get(&entry.version))
+            .map(|release| release.manifest.clone())
+            .or_else(|| self.latest.clone())
+    }
+}
+
+/// Signed while this clock was ahead, a head is believed by nobody until then.
+fn is_believed(head: &Head, signer: &Signer<'_>) -> bool {
+    head.validity.issued <= signer.unix.saturating_add(MAX_CLOCK_SKEW_SECS)
+}

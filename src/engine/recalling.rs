@@ -1,0 +1,190 @@
+//! How a change to an own package is built on what the network holds of it: read, or gone without where that cannot be.
+
+use std::sync::Arc;
+
+use super::{
+    Engine, Now, Reach,
+    calls::{Outcome, Since},
+    own::{self, Change, Recalled, Standing},
+    publish::{Publish, Recall, Recalling, Stage},
+};
+use crate::{
+    Error, PackageName, Source,
+    command::Ticket,
+    record::{Head, Record, Signed},
+};
+
+/// Whether the network was asked what it holds before a change was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// And what it held is part of the change.
+    Yes,
+    /// There was nobody to ask, or who was asked has not answered.
+    No,
+}
+
+/// What a lookup of a recall has come to.
+enum Found {
+    Record(Option<Box<Record>>),
+    /// Nobody could tell. The change is signed all the same, on what is known here.
+    Unknown,
+    /// It cannot be signed without.
+    Needed(Error),
+}
+
+impl Engine {
+    /// Reads what the network holds, where somebody can be asked.
+    pub(super) fn begin_change(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+    ) {
+        match self.peers.reach() {
+            // Nobody to ask: what others may have published is recalled later.
+            Reach::Isolated => self.commit_unheard(now, ticket, since, publish),
+            Reach::Joined | Reach::Joining => {
+                publish.stage = Stage::BEGINNING;
+                self.wait_publish(ticket, since, publish);
+            }
+        }
+    }
+
+    fn commit_unheard(&mut self, now: Now, ticket: Ticket, since: Since, publish: Box<Publish>) {
+        let recalled = self.recall_here(now, &publish.change);
+        self.commit(now, ticket, since, publish, &recalled, Asked::No);
+    }
+
+    /// What this node itself holds of a package that an earlier life of it has published, from a snapshot say, and what
+    /// it has heard of it. It may not be all. But what is signed is above whatever has been seen, and without this it
+    /// would take its place.
+    fn recall_here(&self, now: Now, change: &Change) -> Vec<Recalled> {
+        let name = change.name();
+        let own = self.own.get(name);
+        let mut heard = self.elsewhere.heads(name);
+        let mut recall = Recall::Head { others: Vec::new() };
+        loop {
+            let key = recall.wants(&self.config.network, &self.owner, name);
+            let record = match (&recall, own) {
+                (Recall::Head { .. }, Some(_)) => None,
+                _ => self.store.held(&key).or_else(|| self.store.own(&key)),
+            };
+            recall = match recall.take(record, std::mem::take(&mut heard)) {
+                Recalling::More(further) => further,
+                Recalling::Listed(recalled) => {
+                    match own::missing_newest(own, &recalled, change, &self.signer(now)) {
+                        Some(entry) => Recall::newest(recalled, own, entry),
+                        None => return recalled,
+                    }
+                }
+                Recalling::Complete(recalled) => return recalled,
+            };
+        }
+    }
+
+    /// A lookup of a recall has ended.
+    pub(super) fn resume_recall(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+        outcome: Outcome,
+    ) {
+        let Stage::Recalling(recall) = std::mem::replace(&mut publish.stage, Stage::BEGINNING)
+        else {
+            return self.finish(since);
+        };
+        let found = match self.found(now, since, &publish.change, &recall, outcome) {
+            Found::Record(record) => record.map(|record| *record),
+            Found::Unknown => return self.commit_unheard(now, ticket, since, publish),
+            Found::Needed(error) => {
+                self.finish(since);
+                return self.abandon(now, *publish, error);
+            }
+        };
+        let recall = match self.take_found(publish.change.name(), recall, found) {
+            Recalling::More(recall) => recall,
+            Recalling::Listed(recalled) => {
+                let own = self.own.get(publish.change.name());
+                let signer = self.signer(now);
+                match own::missing_newest(own, &recalled, &publish.change, &signer) {
+                    Some(entry) => Recall::newest(recalled, own, entry),
+                    None => {
+                        return self.commit(now, ticket, since, publish, &recalled, Asked::Yes);
+                    }
+                }
+            }
+            Recalling::Complete(recalled) => {
+                return self.commit(now, ticket, since, publish, &recalled, Asked::Yes);
+            }
+        };
+        publish.stage = Stage::Recalling(recall);
+        self.wait_publish(ticket, since, publish);
+    }
+
+    fn take_found(&self, name: &PackageName, recall: Recall, found: Option<Record>) -> Recalling {
+        let Recall::Head { mut others } = recall else { return recall.take(found, Vec::new()) };
+        others.retain(|head| self.adds(head));
+        let found = found.filter(|record| match record {
+            Record::Head(head) => self.adds(head),
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => true,
+        });
+        Recall::Head { others }.take(found, self.elsewhere.heads(name))
+    }
+
+    /// Whether a head of an own package that peers hold may say what is not known here. If not, its list need not be
+    /// read again. Once the package is in a higher epoch, and the network was asked what of the older ones stays, those
+    /// who have been replaced add nothing to it.
+    fn adds(&self, head: &Signed<Head>) -> bool {
+        let Some(own) = self.own.get(&head.name) else { return true };
+        let is_replaced =
+            own.standing != Standing::Unheard && head.revision.epoch < own.head.revision.epoch;
+        let is_known =
+            own.head.digest() == head.digest() || self.elsewhere.is_spent(&head.digest());
+        !is_replaced && !is_known
+    }
+
+    fn found(
+        &self,
+        now: Now,
+        since: Since,
+        change: &Change,
+        recall: &Recall,
+        outcome: Outcome,
+    ) -> Found {
+        let own = self.own.get(change.name());
+        let is_head = matches!(recall, Recall::Head { .. });
+        let is_known = own.is_some_and(|own| matches!(own.standing, Standing::Confirmed { .. }));
+        match outcome {
+            // A part of the replicas may not hold the newest: to go on from it would sign a sequence twice, unless the
+            // network has been heard before.
+            Outcome::Found { source: Source::Partial, .. } | Outcome::TimedOut
+                if is_head && is_known =>
+            {
+                Found::Unknown
+            }
+            Outcome::Found { source: Source::Partial, .. } if is_head => {
+                Found::Needed(self.timeout(now, since))
+            }
+            Outcome::Found { record, .. } => {
+                Found::Record(Some(Box::new(Arc::unwrap_or_clone(record))))
+            }
+            Outcome::TimedOut => Found::Needed(self.timeout(now, since)),
+            // Nobody has asked for it, and what is held here may be as old as the snapshot that it comes from: what this
+            // node has signed since is not signed again.
+            Outcome::NoPeers if matches!(change, Change::Renew { .. }) && own.is_none() => {
+                Found::Needed(Error::NoPeers)
+            }
+            Outcome::NoPeers if is_head => Found::Unknown,
+            // That nobody can be asked does not mean that nobody holds the rest of the list.
+            Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => Found::Needed(Error::NoPeers),
+            Outcome::NotFound(_)
+            | Outcome::NoPeers
+            | Outcome::Stored(_)
+            | Outcome::ReadBack { .. }
+            | Outcome::Bootstrapped => Found::Record(None),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Devices that publish with one key, and the peers that hold what they publish.
+
+use super::super::*;
+use crate::{
+    Event, Receipt,
+    record::{EquivocationProof, ReleaseList},
+};
+
+/// The peers that one side of a network consists of. They hold what they are given, by the rules of any store.
+pub(super) struct Replicas(Vec<(PeerId, SharedStore)>);
+
+impl Replicas {
+    pub(super) fn new(count: usize) -> Self {
+        let replica = |peer| (peer, SharedStore::new(peer, &Config::new(), UNIX));
+        Self((0..count).map(|_| replica(PeerId::random())).collect())
+    }
+
+    /// All of these are one network from now on.
+    pub(super) fn join(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Stores a record with each. How many have taken it.
+    fn put(&self, key: &RecordKey, bytes: &[u8]) -> u32 {
+        let stored = self.0.iter().filter(|(_, store)| store.insert(key, bytes).is_ok());
+        u32::try_from(stored.count()).unwrap()
+    }
+
+    /// Whoever reads the head from everybody goes on with this one.
+    pub(super) fn head(&self, key: &Keypair) -> Signed<Head> {
+        let at = RecordKey::head(&NetworkName::default(), &key.public().to_peer_id(), &name());
+        let held = self.0.iter().filter_map(|(_, store)| match store.held(&at) {
+            Some(Record::Head(head)) => Some(head),
+            _ => None,
+        });
+        held.reduce(|left, right| crate::record::kept(&left, &right).clone()).expect("held")
+    }
+
+    /// The releases that can be read, each of which is held.
+    pub(super) fn versions(&self, key: &Keypair) -> Vec<String> {
+        let head = self.head(key);
+        let mut list = ReleaseList::of(&head);
+        while let Some(at) = list.awaits() {
+            let held = self.0.iter().find_map(|(_, store)| store.held(&at));
+            let Some(Record::Page(page)) = held else { panic!("a page is nowhere") };
+            list.accept(&page).unwrap();
+        }
+        let releases = list.into_releases();
+        let network = NetworkName::default();
+        for entry in &releases {
+            let at = RecordKey::release(&network, &head.owner, &head.name, &entry.version);
+            let is_it = |(_, store): &(_, SharedStore)| {
+                let held = store.held(&at);
+                held.is_some_and(|held| matches!(held, Record::Release(held) if entry.is_of(&held)))
+            };
+            assert!(self.0.iter().any(is_it), "{} is nowhere", entry.version);
+        }
+        releases.iter().map(|entry| entry.version.to_string()).collect()
+    }
+}
+
+pub(super) fn name() -> PackageName {
+    "tool".parse().unwrap()
+}
+
+/// A node of some owner's, and the time that it sees.
+pub(super) struct Device {
+    pub(super) engine: Engine,
+    now: Now,
+    tickets: u64,
+    /// The heads that it has announced and nobody has been handed yet.
+    announced: Vec<Vec<u8>>,
+    /// The revisions that it has put, one after the other.
+    pub(super) put: Vec<Revision>,
+    /// The keys that it has looked up and not been answered for.
+    pub(super) lookups: usize,
+}
+
+impl Device {
+    /// It starts at this time, and knows nobody.
+    pub(super) fn start(keypair: &Keypair, unix: u64) -> Self {
+        Self::start_as(keypair.clone().into(), unix)
+    }
+
+    /// As [`start`](Self::start), with an identity that may publish for somebody else.
+    pub(super) fn start_as(identity: Identity, unix: u64) -> Self {
+        let config = Config::new();
+        let store = SharedStore::new(identity.keypair.public().to_peer_id(), &config, unix);
+        let entropy = Box::new(NoEntropy);
+        let mut engine = Engine::new(identity, config, store, entropy, Shelf::default());
+        let now = Now { mono: Duration::from_secs(100), unix };
+        engine.start(now);
+        engine.begin(now);
+        let (announced, put) = (Vec::new(), Vec::new());
+        Self { engine, now, tickets: 0, announced, put, lookups: 0 }
+    }
+
+    /// Somebody who reads, with a key of its own.
+    pub(super) fn bystander() -> Self {
+        Self::start(&Keypair::generate_ed25519(), UNIX)
+    }
+
+    /// A peer has appeared.
+    pub(super) fn join(&mut self) {
+        self.engine.learn(self.now, Fact::Routable { peer: PeerId::random() });
+    }
+
+    pub(super) fn command<T>(
+        &mut self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> oneshot::Receiver<Result<T>> {
+        let (reply, answer) = Reply::channel();
+        let ticket = Ticket(self.tickets);
+        self.tickets += 1;
+        let asked = self.now.mono;
+        let deadline = asked + Duration::from_secs(30);
+        let request = Request { ticket, asked, deadline, command: command(reply) };
+        self.engine.command(self.now, request);
+        answer
+    }
+
+    pub(super) fn register(
+        &mut self,
+        version: &str,
+        confirmation: u8,
+    ) -> oneshot::Receiver<Result<Receipt>> {
+        let manifest = Box::new(Manifest::new(name(), version.parse().unwrap()));
+        self.command(|reply| Command::Register { manifest, confirmation, reply })
+    }
+
+    /// Publishes a release on a network, all of whose peers answer.
+    pub(super) fn publish(&mut self, replicas: &Replicas, version: &str) -> Receipt {
+        let receipt = self.register(version, 1);
+        self.exchange(replicas);
+        answer(receipt).expect("answered").expect("published")
+    }
+
+    /// Time passes, and whatever the device does meanwhile it does with these peers.
+    pub(super) fn live(&mut self, replicas: &Replicas, seconds: u64) {
+        for _ in 0..seconds {
+            self.now =
+                Now { mono: self.now.mono + Duration::from_secs(1), unix: self.now.unix + 1 };
+            for (_, store) in &replicas.0 {
+                store.set_time(self.now.unix);
+            }
+            self.engine.begin(self.now);
+            self.engine.begin_network(self.now);
+            while self.engine.expire(self.now, 64) > 0 {}
+            self.exchange(replicas);
+        }
+    }
+
+    /// Answers whatever it asks of these peers.
+    pub(super) fn exchange(&mut self, replicas: &Replicas) {
+        self.exchange_while(replicas, |_| true);
+    }
+
+    /// Answers whatever it asks of these peers, until it puts something.
+    pub(super) fn exchange_until_put(&mut self, replicas: &Replicas) {
+        self.exchange_while(replicas, |action| !matches!(action, Action::Put { .. }));
+    }
+
+    fn exchange_while(&mut self, replicas: &Replicas, goes_on: impl Fn(&Action) -> bool) {
+        while self.engine.actions.front().is_some_and(&goes_on) {
+            let Some(action) = self.engine.next_action() else { break };
+            match action {
+                Action::Get { query, key } => self.look_up(replicas, query, &key),
+                Action::Put { query, key, bytes } => {
+                    if let Ok(Record::Head(head)) = self.engine.store.verify(&key, &bytes) {
+                        self.put.push(head.revision);
+                    }
+                    let end = QueryEnd::Stored { replicas: replicas.put(&key, &bytes) };
+                    self.engine.learn(self.now, Fact::QueryEnded { query, end });
+                }
+                Action::Repair { query, key, bytes, .. } => {
+                    let end = QueryEnd::Stored { replicas: replicas.put(&key, &bytes) };
+                    self.engine.learn(self.now, Fact::QueryEnded { query, end });
+                }
+                Action::Publish { id, data, .. } => {
+                    self.announced.push(data);
+                    let outcome = Published::Sent;
+                    self.engine.learn(self.now, Fact::Published { id, outcome });
+                }
+                _ => {}
+            }
+        }
+        self.engine.learn_stored();
+    }
+
+    fn look_up(&mut self, replicas: &Replicas, query: QueryKey, key: &RecordKey) {
+        self.lookups += 1;
+        let mut without = Vec::new();
+        for (peer, store) in &replicas.0 {
+            match store.bytes(key) {
+                Some((bytes, _)) => {
+                    let from = Some(*peer);
+                    self.engine.learn(self.now, Fact::Copy { query, from, bytes });
+                }
+                None => without.push(*peer),
+            }
+        }
+        let answered = u32::try_from(replicas.0.len()).unwrap();
+        let end = QueryEnd::Lookup { answered, unheard: 0, without };
+        self.engine.learn(self.now, Fact::QueryEnded { query, end });
+    }
+
+    /// The heads that it has announced since the last time.
+    pub(super) fn take_announced(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.announced)
+    }
+
+    /// Hears an announcement.
+    pub(super) fn hear(&mut self, announced: &[u8]) -> Verdict {
+        self.engine.hear_from(self.now, Some(PeerId::random()), "announcements", announced)
+    }
+
+    pub(super) fn hear_all(&mut self, announced: &[Vec<u8>]) {
+        for head in announced {
+            self.hear(head);
+        }
+    }
+
+    /// The head that it would serve now.
+    pub(super) fn own_head(&self) -> Signed<Head> {
+        self.engine.own.get(&name()).expect("published").head.clone()
+    }
+
+    pub(super) fn own_versions(&self) -> Vec<String> {
+        let releases = ReleaseList::of(&self.own_head()).into_releases();
+        releases.iter().map(|entry| entry.version.to_string()).collect()
+    }
+
+    /// The contradictions that its application has been told of since the last time.
+    pub(super) fn told(&mut self) -> Vec<EquivocationProof> {
+        let events = std::iter::from_fn(|| self.engine.next_event());
+        let proof = |event| match event {
+            Event::Equivocation { proof, .. } => Some(proof),
+            _ => None,
+        };
+        events.filter_map(proof).collect()
+    }
+
+    /// The contradictions that stand.
+    pub(super) fn standing(&self) -> usize {
+        self.engine.equivocations.list().len()
+    }
+}
