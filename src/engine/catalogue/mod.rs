@@ -110,7 +110,7 @@ impl Catalogue {
             && let Some(id) = self.by_digest.get(&head.digest()).copied()
             && self.by_package.get(&key) == Some(&id)
         {
-            return self.seen_again(id, arrival);
+            return self.seen_again(id, arrival, Gone::new());
         }
         match Listing::of(head) {
             Some(listing) => self.list(listing, arrival),
@@ -145,7 +145,7 @@ impl Catalogue {
             return outcome(if is_full { Outcome::Full } else { Outcome::New }, gone);
         };
         if before.listing.digest == listing.digest {
-            return self.seen_again(id, arrival);
+            return self.seen_again(id, arrival, gone);
         }
         // What has expired a moment ago is still the end of what came before it.
         if interest != Interest::Own && !listing.replaces(&before.listing) {
@@ -183,9 +183,9 @@ impl Catalogue {
         }
     }
 
-    fn seen_again(&mut self, id: u32, arrival: Arrival) -> Insertion {
+    /// `gone` is what has lapsed already.
+    fn seen_again(&mut self, id: u32, arrival: Arrival, mut gone: Gone) -> Insertion {
         let Arrival { from, unix, interest } = arrival;
-        let mut gone = Vec::new();
         if self.entries.get(id).is_some_and(|entry| entry.listing.expires <= unix) {
             return Insertion { outcome: Outcome::Expired, gone };
         }

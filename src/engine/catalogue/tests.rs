@@ -158,6 +158,24 @@ fn nothing_that_has_expired_is_told_whether_it_was_swept_or_not() {
 }
 
 #[test]
+fn what_lapses_while_a_head_comes_in_again_is_told_to_be_gone() {
+    let mut catalogue = roomy();
+    for number in 0..10 {
+        let lapsing = Listing { expires: UNIX + 100, ..listing(number) };
+        assert_eq!(catalogue.hear(lapsing, 1), Outcome::New);
+    }
+    assert_eq!(catalogue.hear(listing(20), 1), Outcome::New);
+    let later = Arrival { unix: UNIX + 200, ..heard_from(1) };
+    let mut gone = catalogue.sweep(UNIX + 200, 1).len();
+    while gone < 10 {
+        let told = catalogue.list(listing(20), later).gone.len();
+        assert!(told > 0, "{gone} of 10 were told");
+        gone += told;
+    }
+    assert_eq!(catalogue.len(), 1);
+}
+
+#[test]
 fn a_package_that_lapsed_may_come_back_with_whatever_head_is_valid() {
     let mut catalogue = roomy();
     catalogue.hear(Listing { expires: UNIX + 10, ..listing_of(1, 1, 5) }, 1);
