@@ -21,7 +21,10 @@ use libp2p::{
     },
 };
 
-use super::place::{Host, Place};
+use super::{
+    ended::ended,
+    place::{Host, Place},
+};
 use crate::Limits;
 
 /// For how long a reading of the process's memory is good enough. One costs a system call and a line to parse.
@@ -162,13 +165,9 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        // Each attempt and each connection ends with one of these, whoever refused it.
-        match event {
-            FromSwarm::ConnectionClosed(closed) => self.hosts.remove(&closed.connection_id),
-            FromSwarm::ListenFailure(failure) => self.hosts.remove(&failure.connection_id),
-            FromSwarm::DialFailure(failure) => self.hosts.remove(&failure.connection_id),
-            _ => None,
-        };
+        if let Some(connection) = ended(&event) {
+            self.hosts.remove(&connection);
+        }
     }
 
     fn on_connection_handler_event(

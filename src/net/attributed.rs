@@ -18,7 +18,10 @@ use libp2p::{
     },
 };
 
-use super::scope::{Scope, of_use};
+use super::{
+    ended::ended,
+    scope::{Scope, of_use},
+};
 
 /// A record store that is told which peer's message Kademlia is about to carry out. Kademlia itself does not
 /// say: the publisher in a request is whatever its sender writes there.
@@ -169,13 +172,9 @@ where
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        // Each connection ends with one of these, also one that another behaviour has refused meanwhile.
-        match &event {
-            FromSwarm::ConnectionClosed(closed) => self.scopes.remove(&closed.connection_id),
-            FromSwarm::ListenFailure(failure) => self.scopes.remove(&failure.connection_id),
-            FromSwarm::DialFailure(failure) => self.scopes.remove(&failure.connection_id),
-            _ => None,
-        };
+        if let Some(connection) = ended(&event) {
+            self.scopes.remove(&connection);
+        }
         match &event {
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id,

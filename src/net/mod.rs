@@ -5,6 +5,7 @@ mod attributed;
 mod behaviour;
 mod counts;
 mod diversity;
+mod ended;
 mod exchange;
 mod gossip;
 mod introduction;

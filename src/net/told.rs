@@ -21,7 +21,10 @@ use libp2p::{
     },
 };
 
-use super::scope::{Scope, of_use};
+use super::{
+    ended::ended,
+    scope::{Scope, of_use},
+};
 
 /// What identify tells its connections. Its type has no name of its own outside of libp2p.
 type ToConnection = THandlerInEvent<identify::Behaviour>;
@@ -162,13 +165,9 @@ impl NetworkBehaviour for Told {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         self.own.listening.on_swarm_event(&event);
         self.own.external.on_swarm_event(&event);
-        // Each connection ends with one of these, also one that another behaviour has refused meanwhile.
-        match &event {
-            FromSwarm::ConnectionClosed(closed) => self.connections.remove(&closed.connection_id),
-            FromSwarm::ListenFailure(failure) => self.connections.remove(&failure.connection_id),
-            FromSwarm::DialFailure(failure) => self.connections.remove(&failure.connection_id),
-            _ => None,
-        };
+        if let Some(connection) = ended(&event) {
+            self.connections.remove(&connection);
+        }
         self.identify.on_swarm_event(event);
     }
 
