@@ -21,7 +21,7 @@ use super::{
     Deadline, Engine, Now,
     deadlines::{Backoff, spread},
 };
-use crate::{Event, PackageName, record::MAX_CLOCK_SKEW_SECS};
+use crate::{Event, PackageName};
 
 /// Differences below this, in seconds, are no change: the clocks are read apart, and are put right a little at a time.
 const TOLERANCE: u64 = 10;
@@ -170,8 +170,8 @@ impl Engine {
             return false;
         };
         let validity = own.head.validity;
-        let is_early = validity.issued > now.unix.saturating_add(MAX_CLOCK_SKEW_SECS);
-        let is_due = renewal.due <= now.unix || validity.is_expired(now.unix) || is_early;
+        let is_due =
+            renewal.due <= now.unix || validity.is_expired(now.unix) || validity.is_early(now.unix);
         is_due && !self.renewing.contains(name)
     }
 }

@@ -119,6 +119,11 @@ impl Validity {
         now >= self.expires
     }
 
+    /// Whether nobody believes a record of this validity yet: it was issued in the future, by more than clocks may differ.
+    pub(crate) const fn is_early(&self, now: u64) -> bool {
+        is_early(self.issued, now)
+    }
+
     /// The lifetime is as a record's must be, whatever the time.
     pub(super) fn validate(&self) -> Result<()> {
         self.validate_within(MAX_LIFETIME_SECS)
@@ -156,8 +161,12 @@ impl Validity {
     }
 }
 
+const fn is_early(issued: u64, now: u64) -> bool {
+    issued > now.saturating_add(MAX_CLOCK_SKEW_SECS)
+}
+
 pub(super) fn check_issued(issued: u64, now: u64) -> Result<(), Rejected> {
-    if issued > now.saturating_add(MAX_CLOCK_SKEW_SECS) {
+    if is_early(issued, now) {
         return Err(Rejected::Future { issued, now });
     }
     Ok(())

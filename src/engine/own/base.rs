@@ -8,10 +8,7 @@ use super::{OwnPackage, Recalled, Standing};
 use crate::{
     Manifest,
     engine::signer::Signer,
-    record::{
-        END_MARGIN_SECS, Head, MAX_CLOCK_SKEW_SECS, Release, ReleaseEntry, Revision, Signed,
-        Validity, latest,
-    },
+    record::{END_MARGIN_SECS, Head, Release, ReleaseEntry, Revision, Signed, Validity, latest},
 };
 
 /// The state from which a change starts: what is known here and what was recalled, put together.
@@ -41,7 +38,8 @@ impl Base {
             .map(|own| &own.head)
             .into_iter()
             .chain(recalled_heads)
-            .filter(|head| is_believed(head, signer))
+            // One that was signed while this clock was ahead is believed by nobody until then.
+            .filter(|head| !head.validity.is_early(signer.unix))
             .map(|head| head.validity.expires)
             .max()
             .unwrap_or_default();
@@ -129,7 +127,8 @@ impl Base {
         let says_all = releases == self.releases && head.is_withdrawn() == self.withdrawn;
         // One that was seen, and is not at hand, has a higher revision.
         let is_newest = head.revision == self.revision;
-        let is_believed = is_believed(head, signer);
+        // Signed while this clock was ahead, it is believed by nobody until then.
+        let is_believed = !validity.is_early(signer.unix);
         // Where a delegation is about to end, signing anew does not make it last any longer.
         let lasts = validity.expires >= self.validity(head.revision.epoch, signer).expires;
         let half_life = validity.issued.midpoint(validity.expires);
@@ -148,9 +147,4 @@ impl Base {
             .map(|release| release.manifest.clone())
             .or_else(|| self.latest.clone())
     }
-}
-
-/// Signed while this clock was ahead, a head is believed by nobody until then.
-fn is_believed(head: &Head, signer: &Signer<'_>) -> bool {
-    head.validity.issued <= signer.unix.saturating_add(MAX_CLOCK_SKEW_SECS)
 }
