@@ -98,6 +98,8 @@ mod rejoining;
 mod reputation;
 mod resuming;
 mod searching;
+#[cfg(test)]
+mod seeded;
 mod signer;
 mod store;
 // What is for tests may unwrap, and clippy takes it for that only where nothing else is said.

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     engine::{
         own::{Change, OwnPackage, Standing, apply},
+        seeded::Random,
         signer::Signer,
     },
     record::{Delegation, END_MARGIN_SECS, HeadState, MAX_LIFETIME_SECS, Rank},
@@ -15,23 +16,6 @@ const HISTORIES: u64 = 10_000;
 const SCRIPTS: u64 = 96;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
-
-/// Random numbers that are the same for the same seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as usize
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
 
 /// What an owner signs of one package, one head after the other: with whichever lifetime is configured at the time, from
 /// its own memory or from what the network has, by its own key or under a delegation.
@@ -69,7 +53,7 @@ impl Script {
                     Change::Register(Box::new(Manifest::new(name, version(versions - 1))))
                 }
             };
-            let ttl = random.of(&[60, HOUR, 2 * DAY, 10 * DAY, 30 * DAY]);
+            let ttl = *random.of(&[60, HOUR, 2 * DAY, 10 * DAY, 30 * DAY]);
             let signer = Signer {
                 keypair: &keypair,
                 authority: &authority,
@@ -95,7 +79,7 @@ impl Script {
                 script.0.push(head);
             }
             own = Some(changed.package);
-            unix += random.of(&[1, 20 * 60, 12 * HOUR, 3 * DAY]);
+            unix += *random.of(&[1, 20 * 60, 12 * HOUR, 3 * DAY]);
         }
         script
     }
@@ -266,7 +250,7 @@ fn history(seed: u64) {
         let place = random.below(peers.len());
         match random.below(16) {
             0..=3 => {
-                let passed = random.of(&[60, HOUR, DAY, 3 * DAY, 12 * DAY]);
+                let passed = *random.of(&[60, HOUR, DAY, 3 * DAY, 12 * DAY]);
                 unix += passed;
                 let awake = peers.iter_mut().filter(|peer| !peer.asleep);
                 awake.for_each(|peer| peer.live(unix, passed));

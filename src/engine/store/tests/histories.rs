@@ -3,6 +3,7 @@
 use std::{sync::LazyLock, thread};
 
 use super::{snapshots::restart, *};
+use crate::engine::seeded::Random;
 
 const HISTORIES: u64 = 10_000;
 
@@ -49,23 +50,6 @@ static PACKAGES: LazyLock<Vec<Package>> = LazyLock::new(|| {
 static STRANGERS: LazyLock<Vec<Record>> = LazyLock::new(|| {
     (0..24).map(|i| Record::Head(live(&keypair(100 + i), "strange", "1.0.0", 1))).collect()
 });
-
-/// Random numbers that are the same for the same seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as usize
-    }
-
-    fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
-}
 
 fn small(config: &mut Config) {
     config.limits.store_records = 6;
