@@ -1,23 +1,26 @@
 //! Comparisons of catalogues, asked for so that they take the victim as much work as can be.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
-use async_io::Timer;
 use futures::{
     executor::block_on,
-    future::{Either, join_all, select},
+    future::{join, join_all},
 };
 use peerage::{
-    Digest, Event, Freshness, Limits, Registry,
+    Digest, Event, Limits, Registry,
     identity::Keypair,
     record::{Head, Signed},
 };
 
 use crate::{
+    connection_flood::be_served,
     forge::Owner,
     hostile::{Connection, exchange_protocol, gossip_protocol, proto, topic},
     report::{line, median_and_worst, size, turn},
-    support::{manifest, owned},
+    support::manifest,
     world::{client_of, config, server},
 };
 
@@ -26,9 +29,6 @@ const AT_ONCE: usize = 8;
 
 /// Of how many heads the parts consist that the victim is asked about.
 const PART: usize = 24;
-
-/// An answer that takes longer was not served.
-const SERVED_WITHIN: Duration = Duration::from_secs(20);
 
 /// A request for a comparison of everything, in parts of which each is said to be something else: the victim hashes
 /// each of them, divides it, and hashes what it has divided it into.
@@ -102,39 +102,18 @@ fn who_has_catalogues_compared_without_end_is_let_go_and_honest_peers_are_served
         }
 
         let reader = client_of(std::slice::from_ref(&address), config()).await;
-        let sure = reader.handle.with_freshness(Freshness::All);
         let question = question(&heads);
         let identity = Keypair::generate_ed25519();
         let connection = Connection::dial(&identity, &address).await.expect("dialed");
-        let began = Instant::now();
+        let (began, over) = (Instant::now(), AtomicBool::new(false));
         let attack = async {
             let asked = join_all((0..AT_ONCE).map(|_| ask(&connection, &question))).await;
+            over.store(true, Ordering::Relaxed);
             let total = asked.iter().fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
             (total, began.elapsed())
         };
-        let mut attack = std::pin::pin!(attack);
-        let mut latencies = Vec::new();
-        let ((answered, declined), lasted) = loop {
-            let start = Instant::now();
-            let read = async {
-                match select(
-                    sure.get_package(owned(victim.id(), "wanted")),
-                    Timer::after(SERVED_WITHIN),
-                )
-                .await
-                {
-                    Either::Left((package, _)) => package.expect("an honest peer is served").owner,
-                    Either::Right(_) => {
-                        panic!("an honest peer was not served within {SERVED_WITHIN:?}")
-                    }
-                }
-            };
-            let mut read = std::pin::pin!(read);
-            match select(&mut attack, &mut read).await {
-                Either::Left((end, _)) => break end,
-                Either::Right(_) => latencies.push(start.elapsed()),
-            }
-        };
+        let honest = be_served(&reader, victim.id(), &over);
+        let (((answered, declined), lasted), mut latencies) = join(attack, honest).await;
         let (median, worst) = median_and_worst(&mut latencies);
         line(
             "comparisons",
