@@ -23,7 +23,9 @@ pub(crate) enum Scope {
     Private,
     /// From within this process.
     Process,
-    /// From everywhere. Names and relays as well: where they lead, they do not tell.
+    /// From wherever the name leads to the same host. It may be a neighbour's or the whole world's.
+    Named,
+    /// From everywhere.
     Global,
 }
 
@@ -37,12 +39,21 @@ impl Scope {
             Some(Protocol::Memory(_)) => return Self::Process,
             // The zone means something to the machine that it is of, and to nobody else.
             Some(Protocol::Ip6zone(_)) => return Self::Zoned,
-            Some(_) => return Self::Global,
-            None => return Self::Nowhere,
+            Some(
+                Protocol::Dns(_)
+                | Protocol::Dns4(_)
+                | Protocol::Dns6(_)
+                | Protocol::Dnsaddr(_)
+                | Protocol::Onion(..)
+                | Protocol::Onion3(_)
+                | Protocol::Garlic32(_)
+                | Protocol::Garlic64(_),
+            ) => return Self::Named,
+            Some(_) | None => return Self::Nowhere,
         };
         match parts.next() {
-            Some(Protocol::Tcp(0) | Protocol::Udp(0)) => Self::Nowhere,
-            _ => Self::of_ip(ip),
+            Some(Protocol::Tcp(1..) | Protocol::Udp(1..)) => Self::of_ip(ip),
+            _ => Self::Nowhere,
         }
     }
 
@@ -75,6 +86,14 @@ impl Scope {
                 let [[a, b], [c, d]] = [high, low].map(u16::to_be_bytes);
                 Self::of_v4(Ipv4Addr::new(a, b, c, d))
             }
+            // An IPv4 address at the end of a tunnel (RFC 3056).
+            [0x2002, high, low, ..] => {
+                let [[a, b], [c, d]] = [high, low].map(u16::to_be_bytes);
+                match Self::of_v4(Ipv4Addr::new(a, b, c, d)) {
+                    Self::Global => Self::Global,
+                    _ => Self::Nowhere,
+                }
+            }
             [0x64, 0xff9b, 1, ..] | [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Self::Private,
             [0xfe80..=0xfebf, ..] => Self::Zoned,
             [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x2001, 2, 0, ..] => {
@@ -92,14 +111,20 @@ impl Scope {
     /// by this node, if it is the far end's own.
     pub(crate) fn is_of_use_over(self, connection: Self) -> bool {
         match self {
-            Self::Global => true,
+            Self::Global | Self::Named => true,
             Self::Nowhere | Self::Zoned => false,
             Self::Link => connection == Self::Link,
-            Self::Loopback => matches!(connection, Self::Loopback | Self::Process),
+            // Who was reached by its name may be anywhere. It knows better, and keeps nothing that is of no use to it.
+            Self::Loopback => matches!(connection, Self::Loopback | Self::Process | Self::Named),
             // Both ends are on one machine, from which all its networks can be reached.
             Self::Private => matches!(
                 connection,
-                Self::Private | Self::Loopback | Self::Process | Self::Link | Self::Zoned
+                Self::Private
+                    | Self::Loopback
+                    | Self::Process
+                    | Self::Link
+                    | Self::Zoned
+                    | Self::Named
             ),
             Self::Documentation => {
                 matches!(connection, Self::Documentation | Self::Loopback | Self::Process)
@@ -177,7 +202,10 @@ mod tests {
             ("2001:10::", "2001:1f:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Nowhere),
             ("2001:20::", "2001:2f:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Nowhere),
             ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Documentation),
-            ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Global),
+            ("2002::", "2002:ff:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Nowhere),
+            ("2002:808:808::", "2002:808:808:ffff:ffff:ffff:ffff:ffff", Scope::Global),
+            ("2002:a00::", "2002:aff:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Nowhere),
+            ("2002:7f00::", "2002:7fff:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Nowhere),
             ("2620:4f:8000::", "2620:4f:8000:ffff:ffff:ffff:ffff:ffff", Scope::Global),
             ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Documentation),
             ("5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Scope::Nowhere),
@@ -232,7 +260,12 @@ mod tests {
             ("/ip4/8.8.8.8/tcp/0", Scope::Nowhere),
             ("/ip6/2606:4700::1/udp/0/quic-v1", Scope::Nowhere),
             ("/ip6zone/eth0/ip6/fe80::1/tcp/1", Scope::Zoned),
-            ("/dns4/example.org/tcp/4001", Scope::Global),
+            ("/ip4/8.8.8.8", Scope::Nowhere),
+            ("/tcp/4001", Scope::Nowhere),
+            ("/unix/run", Scope::Nowhere),
+            ("/p2p/12D3KooWBmwkafWE2fqfzS96VoTZgpGp6aJsF4N6deMPpE8NSrZf", Scope::Nowhere),
+            ("/dns4/example.org/tcp/4001", Scope::Named),
+            ("/dnsaddr/example.org", Scope::Named),
             ("/memory/7", Scope::Process),
         ] {
             assert_eq!(Scope::of(&text.parse().unwrap()), expected, "{text}");
@@ -254,6 +287,7 @@ mod tests {
         let all = [&loopback, &zoned, &link, &test, &private, &global].map(Clone::clone);
         for (connection, expected) in [
             (Scope::Global, vec![&global]),
+            (Scope::Named, vec![&global, &private, &loopback]),
             (Scope::Private, vec![&global, &private]),
             (Scope::Documentation, vec![&global, &test]),
             (Scope::Link, vec![&global, &private, &link]),

@@ -25,11 +25,15 @@
 //!
 //! # Peers that send without end
 //!
-//! A connection is read in turns of at most 64 frames and 64 KiB (and what the last message holds beyond that), however much
-//! has come, and everybody else has a turn in between. Frames of less than 64 bytes are rationed: 32,000 a second over time
-//! and 640,000 at once, or 50 pings a second and 1,000 at once, and more in proportion where a peer may make more than
-//! 4,000 requests a second or 16,000 at once ([`Limits::requests_per_second`], [`Limits::request_burst`]). The connection of
-//! a peer that sends more of them is ended. Whoever does nothing but make requests is cut off for those before.
+//! A socket is read in turns of at most 32 KiB and 64 reads, whether its peer is known or not, and a connection in turns of
+//! at most 64 frames and 64 KiB, however much has come. Everybody else has a turn in between.
+//!
+//! Frames of less than 64 bytes are rationed: 32,000 a second over time and 640,000 at once. A stream that begins takes four
+//! of these, whatever comes with it; pings are limited to 50 a second and 1,000 at once. All of it grows in proportion where
+//! a peer may make more than 4,000 requests a second or 16,000 at once ([`Limits::requests_per_second`],
+//! [`Limits::request_burst`]). A peer that is ahead of its ration by a sixteenth of a second is read slowly, with half a
+//! millisecond between two turns, and the connection of one that has used it up is ended. Whoever does nothing but make
+//! requests is cut off for those before. Encrypted messages with nothing in them end the connection after 128 KiB.
 //!
 //! [libp2p connection]: https://github.com/libp2p/specs/blob/master/connections/README.md
 //! [noise]: https://github.com/libp2p/specs/blob/master/noise/README.md
@@ -37,12 +41,14 @@
 //! [multistream-select]: https://github.com/multiformats/multistream-select
 
 mod appetite;
+mod authentication;
 mod frame;
 mod line;
 mod liveness;
 mod muxer;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::time::Duration;
 
@@ -59,6 +65,7 @@ use libp2p::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::{authentication::Authentication, turns::Turns};
 use super::tcp;
 use crate::{Error, Limits, Result};
 
@@ -256,8 +263,9 @@ where
         .map_err(|error| Error::Transport { reason: error.to_string() })?;
     let transport = TransportTimeout::with_outgoing_timeout(transport, config.dial_timeout);
     Ok(transport
+        .map(|socket, _| Turns::new(socket))
         .upgrade(Version::V1Lazy)
-        .authenticate(authentication)
+        .authenticate(Authentication::new(authentication))
         .multiplex(muxer::Upgrade::new(config, limits))
         .outbound_timeout(setup_timeout)
         .inbound_timeout(config.upgrade_timeout)

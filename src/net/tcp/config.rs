@@ -88,7 +88,8 @@ impl Config {
     /// For how long a peer's host may leave everything unacknowledged before the operating system ends the connection: data
     /// (`TCP_USER_TIMEOUT`, of Linux, Android and a few more; [RFC 5482]), and on an idle connection probes
     /// (`SO_KEEPALIVE`; [RFC 9293 section 3.8.4]), which carry no payload. The first probe goes out after three fifths of
-    /// this time without anything, the next ones a fifth apart. Default: 25 s; 5 s to one day. `None` leaves it to the
+    /// this time without anything, the next ones a fifth apart. On Linux a peer whose process reads nothing for so long, while
+    /// there is data for it, counts as gone as well. Default: 25 s; 5 s to one day. `None` leaves it to the
     /// system, which commonly takes 15 minutes for data and never probes.
     ///
     /// [RFC 5482]: https://www.rfc-editor.org/rfc/rfc5482

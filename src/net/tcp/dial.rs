@@ -45,8 +45,11 @@ pub(super) fn set_options(socket: SockRef<'_>, config: &Config, is_ipv6: bool) -
         let hops = u32::from(ttl.get());
         if is_ipv6 { socket.set_unicast_hops_v6(hops)? } else { socket.set_ttl_v4(hops)? }
     }
-    if let Some(timeout) = config.host_timeout() {
-        set_host_timeout(&socket, timeout)?;
+    // A system that lacks the option, or forbids it, is no reason to do without the connection.
+    if let Some(timeout) = config.host_timeout()
+        && let Err(error) = set_host_timeout(&socket, timeout)
+    {
+        tracing::debug!(%error, "the system will not notice a host that is gone");
     }
     Ok(())
 }

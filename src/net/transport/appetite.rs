@@ -14,6 +14,11 @@ use crate::Limits;
 const FRAMES_A_TURN: u32 = 64;
 const BYTES_A_TURN: usize = 64 * 1024;
 
+/// Whoever is so far ahead of its ration has a rest after each turn. What it sends waits in the system's buffers meanwhile, so
+/// that it is slowed down as well.
+const HASTE: Duration = Duration::from_micros(62_500);
+const REST: Duration = Duration::from_micros(500);
+
 /// A ping is answered, in a message of its own, which costs as much as taking so many other frames.
 const PING_COST: u32 = 16;
 
@@ -21,11 +26,16 @@ const PING_COST: u32 = 16;
 /// at once, or fifty a second, wants the answers for their cost.
 const PING_RATION: u32 = 640;
 
+/// A stream that begins is a task to poll, a protocol to agree upon, and often an answer. It costs as much as so many other
+/// frames, of the turn and of the ration, whatever comes with it: otherwise who opens streams and resets them has more for
+/// less than who asks.
+const STREAM_COST: u32 = 4;
+
 /// A frame that carries so many bytes pays for itself.
 const SUBSTANTIAL: usize = 64;
 
 /// A request and its answer are a stream. Opening it, naming its protocol, ending it, and moving its window take no more
-/// than so many small frames from one end.
+/// of the ration than so many small frames from one end.
 const FRAMES_A_REQUEST: u32 = 8;
 
 /// At so many bursts a peer is cut off for its requests. Whoever does nothing but ask is never cut off before that.
@@ -70,11 +80,19 @@ pub(super) struct Appetite {
     ration: Ration,
     /// When the ration is whole again (the generic cell rate algorithm, ITU-T I.371).
     whole_at: Instant,
+    /// When this turn may begin, after a rest.
+    rests_until: Option<Instant>,
 }
 
 impl Appetite {
     pub(super) fn new(ration: Ration, now: Instant) -> Self {
-        Self { frames: FRAMES_A_TURN, bytes: BYTES_A_TURN, ration, whole_at: now }
+        Self {
+            frames: FRAMES_A_TURN,
+            bytes: BYTES_A_TURN,
+            ration,
+            whole_at: now,
+            rests_until: None,
+        }
     }
 
     /// Whether this turn is over.
@@ -88,6 +106,23 @@ impl Appetite {
         self.bytes = BYTES_A_TURN;
     }
 
+    /// A turn is over and the peer has more: begins another one, after a rest if the peer is in haste.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.renew();
+        let is_hasty = self.whole_at.saturating_duration_since(now) > HASTE;
+        self.rests_until = is_hasty.then(|| now + REST);
+    }
+
+    /// Until when nothing is read, if there is a rest.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
+    }
+
+    /// The rest is over.
+    pub(super) fn rested(&mut self) {
+        self.rests_until = None;
+    }
+
     /// So many bytes were read.
     pub(super) fn read(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -95,12 +130,15 @@ impl Appetite {
 
     /// A frame has begun.
     pub(super) fn frame(&mut self, header: Header, now: Instant) -> Result<(), Flood> {
+        let begins = header.begins_stream();
         let (cost, ration) = match header.ping() {
             Some(Ping::Question(_)) => (PING_COST, PING_RATION),
-            Some(Ping::Answer(_)) | None => (1, 1),
+            Some(Ping::Answer(_)) => (1, 1),
+            None if begins => (STREAM_COST, STREAM_COST),
+            None => (1, 1),
         };
         self.frames = self.frames.saturating_sub(cost);
-        if header.body_bytes() >= SUBSTANTIAL {
+        if header.body_bytes() >= SUBSTANTIAL && !begins && !header.resets_stream() {
             return Ok(());
         }
         let earned = self.ration.interval.saturating_mul(ration);
@@ -157,6 +195,25 @@ mod tests {
     }
 
     #[test]
+    fn streams_that_begin_and_end_at_once_are_rationed_however_much_comes_with_them() {
+        let start = Instant::now();
+        let begins = |bytes| Header::new([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, bytes]);
+        for bytes in [0, 200] {
+            assert_eq!(taken(&mut appetite(start), begins(bytes), start), 2 * 5 * 16_000);
+        }
+        let reset = Header::new([0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 200]);
+        assert_eq!(taken(&mut appetite(start), reset, start), 8 * 5 * 16_000);
+        let window = Header::new([0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 200]);
+        assert_eq!(taken(&mut appetite(start), window, start), 2 * 5 * 16_000);
+        let mut turn = appetite(start);
+        for _ in 0..16 {
+            assert!(!turn.is_sated());
+            turn.frame(begins(200), start).unwrap();
+        }
+        assert!(turn.is_sated());
+    }
+
+    #[test]
     fn a_node_that_serves_few_requests_takes_answers_and_announcements_all_the_same() {
         let start = Instant::now();
         let limits = Limits::new().with_requests_per_second(1).with_request_burst(1);
@@ -165,6 +222,28 @@ mod tests {
         let limits = Limits::new().with_requests_per_second(u32::MAX).with_request_burst(u32::MAX);
         let mut boundless = Appetite::new(Ration::new(&limits), start);
         assert_eq!(taken(&mut boundless, data(0), start), 1_000_000);
+    }
+
+    #[test]
+    fn a_peer_in_haste_rests_between_its_turns_until_it_has_earned_what_it_sent() {
+        let start = Instant::now();
+        let mut appetite = appetite(start);
+        taken(&mut appetite, data(200), start);
+        appetite.rest(start);
+        assert_eq!(appetite.rests_until(), None, "what carries something is never too much");
+        for _ in 0..2_000 {
+            appetite.frame(data(0), start).unwrap();
+        }
+        appetite.rest(start);
+        assert_eq!(appetite.rests_until(), None);
+        for _ in 0..64 {
+            appetite.frame(data(0), start).unwrap();
+        }
+        appetite.rest(start);
+        assert_eq!(appetite.rests_until(), Some(start + REST));
+        appetite.rested();
+        appetite.rest(start + SECOND / 20);
+        assert_eq!(appetite.rests_until(), None);
     }
 
     #[test]

@@ -9,9 +9,11 @@ pub(super) const HEADER_BYTES: usize = 12;
 const DATA: u8 = 0;
 const PING: u8 = 2;
 
-/// With a ping: a question, or the answer to one.
+/// With a ping: a question, or the answer to one. With a stream: its beginning, and that it has begun.
 const SYN: u8 = 1;
 const ACK: u8 = 2;
+/// The stream ends here and now.
+const RST: u8 = 8;
 
 /// A frame without its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,18 @@ impl Header {
             (PING, _) => Some(Ping::Answer(self.number())),
             _ => None,
         }
+    }
+
+    /// Whether it is a stream's first frame.
+    pub(super) fn begins_stream(self) -> bool {
+        let [_, kind, _, flags, ..] = self.0;
+        kind < PING && flags & SYN != 0
+    }
+
+    /// Whether the stream is gone with it, whatever else is in it.
+    pub(super) fn resets_stream(self) -> bool {
+        let [_, kind, _, flags, ..] = self.0;
+        kind < PING && flags & RST != 0
     }
 
     fn number(self) -> u32 {

@@ -47,6 +47,8 @@ pub(super) struct Line<C> {
     carried: bool,
     appetite: Appetite,
     liveness: Liveness,
+    /// Whether the last write found no room.
+    is_blocked: bool,
     timer: Timer,
 }
 
@@ -71,6 +73,7 @@ impl<C> Line<C> {
             carried: true,
             appetite: Appetite::new(ration, now),
             liveness: Liveness::new(patience, now),
+            is_blocked: false,
             // Fires at once, to be set to when it is really wanted.
             timer: Timer::at(now),
         }
@@ -124,7 +127,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Line<C> {
     fn poll_silence<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         loop {
             ready!(Pin::new(&mut self.timer).poll(cx));
-            match self.liveness.check(Instant::now()) {
+            let now = Instant::now();
+            match self.liveness.check(now) {
                 Step::Wait { until } => self.timer.set_at(until),
                 Step::Ask { until } => {
                     self.timer.set_at(until);
@@ -135,16 +139,42 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Line<C> {
                     }
                 }
                 Step::GiveUp(silent) => {
+                    // yamux can miss an error of a write: the next poll has it again.
+                    self.timer.set_at(now);
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, silent)));
                 }
             }
         }
     }
 
+    /// Nothing can be written. yamux reads no more once it owes an answer, so that nobody else would notice the silence.
+    fn poll_blocked<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.is_blocked = true;
+        self.poll_silence(cx)
+    }
+
+    /// Waits for the end of a rest, if there is one.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(until) = self.appetite.rests_until() {
+            let now = Instant::now();
+            if now < until {
+                self.timer.set_at(until);
+                ready!(Pin::new(&mut self.timer).poll(cx));
+            } else {
+                self.appetite.rested();
+                // A timer that has fired keeps no waker, and the next to wait for it is `poll_silence`.
+                self.timer.set_at(now);
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// Reads what has come, and takes note of it, until this turn is over.
     fn poll_io(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_rest(cx));
         if self.appetite.is_sated() {
-            self.appetite.renew();
+            self.appetite.rest(Instant::now());
+            ready!(self.poll_rest(cx));
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -231,11 +261,19 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<C> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        ready!(this.poll_question(cx))?;
+        if this.poll_question(cx)?.is_pending() {
+            return this.poll_blocked(cx);
+        }
         if this.spares(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
-        let written = ready!(Pin::new(&mut this.io).poll_write(cx, buf))?;
+        let Poll::Ready(written) = Pin::new(&mut this.io).poll_write(cx, buf)? else {
+            return this.poll_blocked(cx);
+        };
+        if std::mem::take(&mut this.is_blocked) {
+            // The peer is slow, but it takes what it is sent. Its answer to a ping may wait behind all of that.
+            this.liveness.heard(Instant::now());
+        }
         let (mut carried, bytes) = (false, buf.get(..written).unwrap_or_default());
         this.outbound.advance(bytes, |header| carried |= header.is_data());
         this.carried |= carried;
@@ -259,54 +297,20 @@ mod tests {
     use futures::future::poll_fn;
     use futures_test::task::new_count_waker;
 
-    use super::*;
+    use super::{
+        super::tests::endless::{A_WHILE, Endless, Reads},
+        *,
+    };
     use crate::Limits;
 
-    /// A peer that sends one thing without end.
-    struct Endless {
-        sent: Vec<u8>,
-        at: usize,
-    }
-
-    impl AsyncRead for Endless {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buf: &mut [u8],
-        ) -> Poll<io::Result<usize>> {
-            for byte in buf.iter_mut() {
-                *byte = self.sent[self.at];
-                self.at = (self.at + 1) % self.sent.len();
-            }
-            Poll::Ready(Ok(buf.len()))
-        }
-    }
-
-    impl AsyncWrite for Endless {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            Poll::Ready(Ok(buf.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn flooded_by(sent: Vec<u8>) -> yamux::Connection<Line<Endless>> {
-        let day = Duration::from_secs(24 * 60 * 60);
-        let line = Line::new(
-            Endless { sent, at: 0 },
-            Patience::of_listener(day, day),
-            Ration::new(&Limits::new()),
-        );
+        sent_by(Endless::new(sent), Patience::of_listener(DAY, DAY))
+    }
+
+    fn sent_by(peer: Endless, patience: Patience) -> yamux::Connection<Line<Endless>> {
+        let line = Line::new(peer, patience, Ration::new(&Limits::new()));
         yamux::Connection::new(line, yamux::Config::default(), yamux::Mode::Server)
     }
 
@@ -329,6 +333,58 @@ mod tests {
                 assert_eq!(woken.get(), turn, "it is woken for the next turn");
             }
         }
+    }
+
+    #[test]
+    fn a_peer_in_haste_is_read_slowly() {
+        let mut connection = flooded_by(data(1));
+        let (waker, woken) = new_count_waker();
+        let mut cx = Context::from_waker(&waker);
+        let mut polls = 0;
+        while woken.get() == polls {
+            polls += 1;
+            assert!(connection.poll_next_inbound(&mut cx).is_pending());
+        }
+        assert!((30..1000).contains(&polls), "{polls} turns until the first rest");
+        // The rest is waited for, and the next turn followed by another one.
+        let rests = futures::executor::block_on(poll_fn(|cx| {
+            polls += 1;
+            assert!(connection.poll_next_inbound(cx).is_pending());
+            if polls < 1100 { Poll::Pending } else { Poll::Ready(polls) }
+        }));
+        assert_eq!(rests, 1100);
+    }
+
+    #[test]
+    fn a_peer_that_falls_silent_after_a_rest_is_given_up_all_the_same() {
+        let peer = Endless { left: 13 * 20_000, ..Endless::new(data(1)) };
+        let patience = Patience::of_dialer(Duration::from_millis(50), Duration::from_millis(50));
+        let mut connection = sent_by(peer, patience);
+        let ended = futures::executor::block_on(poll_fn(|cx| connection.poll_next_inbound(cx)));
+        let error = ended.expect("an end").expect_err("a silent peer");
+        assert!(error.to_string().contains("silent"), "{error}");
+    }
+
+    /// What becomes of a peer that asked something, and how long that takes. It says nothing more.
+    fn answered(reads: Reads) -> (Duration, String) {
+        let start = Instant::now();
+        let question = Header::from(Ping::Question(1)).bytes().to_vec();
+        let peer = Endless { left: HEADER_BYTES, reads, ..Endless::new(question) };
+        let patience = Patience::of_dialer(2 * A_WHILE, 2 * A_WHILE);
+        let mut connection = sent_by(peer, patience);
+        let ended = futures::executor::block_on(poll_fn(|cx| connection.poll_next_inbound(cx)));
+        (start.elapsed(), ended.expect("an end").expect_err("a silent peer").to_string())
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_given_up_and_one_that_takes_it_slowly_is_not() {
+        let (after, error) = answered(Reads::Nothing);
+        assert!(error.contains("silent"), "{error}");
+        assert!(after >= 4 * A_WHILE, "{after:?}");
+        // The answer of twelve bytes, and the question of as many that follows.
+        let (after, error) = answered(Reads::Slowly(Timer::after(A_WHILE)));
+        assert!(error.contains("silent"), "{error}");
+        assert!(after >= 15 * A_WHILE, "{after:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Two stacks, each polled by the test.
 
+pub(super) mod endless;
 mod silence;
 
 use std::{
@@ -88,7 +89,11 @@ async fn open(muxer: &mut StreamMuxerBox) -> io::Result<SubstreamBox> {
 }
 
 async fn take(muxer: &mut StreamMuxerBox) -> io::Result<SubstreamBox> {
-    poll_fn(|cx| muxer.poll_inbound_unpin(cx)).await
+    poll_fn(|cx| match muxer.poll_unpin(cx)? {
+        Poll::Ready(event) => panic!("{event:?}"),
+        Poll::Pending => muxer.poll_inbound_unpin(cx),
+    })
+    .await
 }
 
 /// Connects two stacks and passes a question and an answer through a stream.
@@ -380,5 +385,57 @@ fn limits_out_of_range_are_brought_into_it() {
                 connected_by(stack(), stack()).await;
             }
         }
+    });
+}
+
+/// A stranger that proposes one protocol after the other, all unknown, and reads what it is told, for some seconds.
+fn propose_without_end(address: &Multiaddr) -> std::thread::JoinHandle<()> {
+    use std::io::{Read as _, Write as _};
+    let port = address.iter().find_map(|part| match part {
+        Protocol::Tcp(port) => Some(port),
+        _ => None,
+    });
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", port.unwrap())).unwrap();
+    let mut answers = socket.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let mut room = [0; 4096];
+        while answers.read(&mut room).is_ok_and(|read| read > 0) {}
+    });
+    std::thread::spawn(move || {
+        let proposals = b"\x02/\n".repeat(1000);
+        let end = Instant::now() + Duration::from_secs(5);
+        let mut sent = socket.write_all(b"\x13/multistream/1.0.0\n");
+        while sent.is_ok() && Instant::now() < end {
+            sent = socket.write_all(&proposals);
+        }
+    })
+}
+
+#[test]
+fn a_stranger_that_proposes_without_end_has_one_turn_at_a_time_and_runs_out_of_time() {
+    let limits = Limits::new();
+    let mut here = tcp(&Keypair::generate_ed25519(), &hasty(), &limits).unwrap();
+    run(async {
+        let (_, address) = listen(&mut here, "/ip4/127.0.0.1/tcp/0").await;
+        let stranger = propose_without_end(&address);
+        let start = Instant::now();
+        let mut polls = 0;
+        let upgrade = loop {
+            let event = poll_fn(|cx| Pin::new(&mut here).poll(cx)).await;
+            if let TransportEvent::Incoming { upgrade, .. } = event {
+                break upgrade;
+            }
+        };
+        let mut upgrade = Box::pin(upgrade);
+        let ended = poll_fn(|cx| {
+            polls += 1;
+            upgrade.as_mut().poll(cx)
+        });
+        assert!(ended.await.is_err());
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(3), "{took:?} and {polls} polls");
+        assert!(polls > 20, "{polls} polls in {took:?}");
+        drop(upgrade);
+        stranger.join().unwrap();
     });
 }
