@@ -393,6 +393,7 @@ impl Engine {
         if self.unix != now.unix {
             self.unix = now.unix;
             self.store.set_doubted_time(now.unix, self.clocks.certain(now));
+            self.catalogue.set_time(now.unix);
         }
     }
 
