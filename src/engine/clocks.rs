@@ -10,12 +10,13 @@
 //! - Own packages are put again when either clock says that it is time. So they are where the calendar shows a time at
 //!   which nobody believes their heads: after a sleep, and after it was wrong.
 //! - What is dropped for its age is dropped when its time is over for certain: for an hour after the calendar has
-//!   jumped forward, it is only hidden, and is there again if the jump is taken back. What has no date of its own, but is
-//!   kept for a time on the calendar, moves with it.
+//!   jumped forward, it is only hidden, and is there again if the jump is taken back. The same holds for an hour after a
+//!   start from a snapshot: a machine without a clock of its own starts with any date. What has no date of its own, but
+//!   is kept for a time on the calendar, moves with it.
 //! - What was refused for its date is asked for again.
 //! - What is known without a date stays: the highest sequences and epochs seen, pins, and this node's own packages.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     Deadline, Engine, Now,
@@ -28,6 +29,13 @@ const TOLERANCE: u64 = 10;
 
 /// For how long after a jump forward nothing is dropped for it.
 const GRACE: Duration = Duration::from_secs(3600);
+
+/// Jumps that come within this time of each other are one. So there are few at a time, and a machine that naps again and
+/// again does not put off the end of the first.
+const APART: Duration = Duration::from_secs(GRACE.as_secs() / 16);
+
+/// A renewal that is late by no more than this, in seconds, needs no round: its deadline is about to come by itself.
+const LATE: u64 = 60;
 
 /// Own packages that are overdue are put again within this time, spread over it: after a sleep, connections have to be
 /// made anew first.
@@ -45,26 +53,49 @@ const REST: Duration = Duration::from_secs(3600);
 pub(super) struct Clocks {
     /// When they were seen last to keep step.
     anchor: Option<Now>,
-    doubt: Option<Doubt>,
+    /// Jumps forward that are still in doubt, the oldest first. No more than fit into an hour, [`APART`] from each other.
+    doubts: VecDeque<Doubt>,
+    /// How often the calendar has moved.
+    moves: u64,
     rounds: Backoff,
     next_round: Duration,
+    /// What the calendar showed at the last round.
+    last_round: Option<u64>,
+    /// From this monotonic time on, a calendar that has moved on counts as time that has passed. A calendar that was set
+    /// back has shown both for an hour before.
+    steady: Duration,
 }
 
 /// The calendar has jumped forward, and may have been right before.
 #[derive(Debug, Clone, Copy)]
 struct Doubt {
     before: Now,
+    since: Duration,
     /// The monotonic time at which it is taken for right.
     until: Duration,
 }
 
 impl Default for Clocks {
     fn default() -> Self {
-        Self { anchor: None, doubt: None, rounds: ROUNDS, next_round: Duration::ZERO }
+        Self {
+            anchor: None,
+            doubts: VecDeque::new(),
+            moves: 0,
+            rounds: ROUNDS,
+            next_round: Duration::ZERO,
+            last_round: None,
+            steady: Duration::ZERO,
+        }
     }
 }
 
 impl Clocks {
+    /// What is known comes from an earlier life. Nobody has said yet that the calendar is right, so that no time is over
+    /// for certain.
+    pub(super) fn restored(&mut self, now: Now) {
+        self.doubt(Now { mono: now.mono, unix: 0 }, now.mono);
+    }
+
     /// Looks at both clocks, and tells by how many seconds the calendar has moved against the other, if it has.
     fn look(&mut self, now: Now) -> Option<i64> {
         let Some(anchor) = self.anchor else {
@@ -76,14 +107,24 @@ impl Clocks {
             return None;
         }
         self.anchor = Some(now);
-        let doubt = self.doubt.filter(|doubt| now.mono < doubt.until);
-        self.doubt = if by > 0 {
-            let before = doubt.map_or(anchor, |doubt| doubt.before);
-            Some(Doubt { before, until: now.mono.saturating_add(GRACE) })
+        self.moves += 1;
+        if by > 0 {
+            self.doubt(anchor, now.mono);
         } else {
-            doubt
-        };
+            self.last_round = self.last_round.map(|round| round.min(now.unix));
+            self.steady = now.mono.saturating_add(REST);
+        }
         Some(i64::try_from(by).unwrap_or(if by > 0 { i64::MAX } else { i64::MIN }))
+    }
+
+    /// The calendar is in doubt from now on, and what it showed before is not.
+    fn doubt(&mut self, before: Now, now: Duration) {
+        self.doubts.retain(|doubt| now < doubt.until);
+        let until = now.saturating_add(GRACE);
+        match self.doubts.back_mut() {
+            Some(last) if now < last.since.saturating_add(APART) => last.until = until,
+            _ => self.doubts.push_back(Doubt { before, since: now, until }),
+        }
     }
 
     /// What the clocks differ by now is no change: so slow a drift is that of any two clocks.
@@ -93,25 +134,36 @@ impl Clocks {
 
     /// The calendar time that has come for certain.
     pub(super) fn certain(&self, now: Now) -> u64 {
-        match self.doubt {
-            Some(Doubt { before, until }) if now.mono < until => {
-                let had_it_not_jumped = calendar_at(before, now.mono).max(0);
-                u64::try_from(had_it_not_jumped).unwrap_or(u64::MAX).min(now.unix)
-            }
-            _ => now.unix,
-        }
+        let doubts = self.doubts.iter().filter(|doubt| now.mono < doubt.until);
+        let had_it_not_jumped = doubts.map(|doubt| {
+            u64::try_from(calendar_at(doubt.before, now.mono).max(0)).unwrap_or(u64::MAX)
+        });
+        had_it_not_jumped.fold(now.unix, u64::min)
     }
 
-    /// Whether a round may begin, in which overdue packages are put again.
-    fn may_catch_up(&self, now: Duration) -> bool {
-        now >= self.next_round
+    /// Changes whenever the calendar has moved.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// Whether a round may begin, in which overdue packages are put again. Where the calendar says that the time between
+    /// two renewals has passed since the last one, it is time whatever the pause: the monotonic clock of a machine that is
+    /// awake for minutes a day takes days for an hour.
+    fn may_catch_up(&mut self, now: Now, interval: u64) -> bool {
+        let passed = self.last_round.map_or(0, |round| now.unix.saturating_sub(round));
+        if passed >= interval && now.mono >= self.steady {
+            self.rounds.reset();
+            return true;
+        }
+        now.mono >= self.next_round
     }
 
     /// A round has begun, or there was nothing to do.
-    fn caught_up(&mut self, now: Duration, was_due: bool) {
+    fn caught_up(&mut self, now: Now, was_due: bool) {
         if was_due {
-            self.next_round = now.saturating_add(self.rounds.pause());
-        } else if now >= self.next_round.saturating_add(REST) {
+            self.next_round = now.mono.saturating_add(self.rounds.pause());
+            self.last_round = Some(now.unix);
+        } else if now.mono >= self.next_round.saturating_add(REST) {
             self.rounds.reset();
         }
     }
@@ -132,6 +184,7 @@ impl Engine {
         self.absences.clear();
         self.vain.clear();
         self.store.calendar_moved(by);
+        self.outbox_moved(now);
         for renewal in self.renewals.values_mut() {
             // Where it was set back, what is due then would be due much later.
             renewal.due = renewal.due.min(now.unix.saturating_add(renewal.interval.as_secs()));
@@ -145,14 +198,20 @@ impl Engine {
         self.catch_up(now);
     }
 
-    /// Has own packages put again soon that are overdue by the calendar, whatever their deadlines say.
+    /// Has own packages put again soon that are overdue by the calendar, whatever their deadlines say, and those of an
+    /// earlier life that the network is to be asked for again.
     fn catch_up(&mut self, now: Now) {
-        if self.closed || !self.clocks.may_catch_up(now.mono) {
+        let interval = self.config.republish_interval.min(self.config.record_ttl / 3).max(REST);
+        if self.closed || !self.clocks.may_catch_up(now, interval.as_secs()) {
             return;
         }
         let overdue: Vec<PackageName> =
             self.own.keys().filter(|name| self.is_overdue(now, name)).cloned().collect();
-        self.clocks.caught_up(now.mono, !overdue.is_empty());
+        let resumed = self.resuming.take_up(self.clocks.moves());
+        self.clocks.caught_up(now, resumed || !overdue.is_empty());
+        if resumed {
+            self.replicate_soon(now);
+        }
         for name in overdue {
             let after = spread(CATCHING_UP, [0.0, 1.0], &mut *self.entropy);
             let deadline = now.mono.saturating_add(after);
@@ -164,14 +223,15 @@ impl Engine {
         }
     }
 
-    /// Whether it is time to put an own package again, or nobody believes its head any more, or yet.
+    /// Whether an own package should have been put again a while ago, or nobody believes its head any more, or yet. One
+    /// that is due at this moment is not overdue: its own deadline puts it again, and takes no round.
     fn is_overdue(&self, now: Now, name: &PackageName) -> bool {
         let (Some(own), Some(renewal)) = (self.own.get(name), self.renewals.get(name)) else {
             return false;
         };
         let validity = own.head.validity;
-        let is_due =
-            renewal.due <= now.unix || validity.is_expired(now.unix) || validity.is_early(now.unix);
+        let is_late = renewal.due.saturating_add(LATE) <= now.unix;
+        let is_due = is_late || validity.is_expired(now.unix) || validity.is_early(now.unix);
         is_due && !self.renewing.contains(name)
     }
 }
@@ -220,11 +280,39 @@ mod tests {
         let jumped = |mono: u64| at(mono, 900_000 + mono + 10 * DAY);
         clocks.look(jumped(100));
         assert_eq!(clocks.certain(jumped(150)), 1_000_050);
-        // A second one begins the hour anew, and what was certain before is what stays.
+        // A second one has an hour of its own, and does not put off the end of the first.
         let again = |mono: u64| at(mono, 900_000 + mono + 20 * DAY);
         clocks.look(again(1900));
-        assert_eq!(clocks.certain(again(5400)), 1_005_300);
+        assert_eq!(clocks.certain(again(3699)), 1_003_599);
+        assert_eq!(clocks.certain(again(3700)), jumped(3700).unix);
         assert_eq!(clocks.certain(again(5500)), again(5500).unix);
+    }
+
+    #[test]
+    fn a_machine_that_naps_all_the_time_becomes_certain_of_all_but_the_last_hour() {
+        let mut clocks = started();
+        // A minute awake, ten asleep, for a week of waking hours.
+        for minute in 1..7 * 24 * 60 {
+            let now = at(100 + minute * 60, 1_000_000 + minute * 660);
+            clocks.look(now);
+            assert!(clocks.doubts.len() <= 18, "{}", clocks.doubts.len());
+            let lag = now.unix - clocks.certain(now);
+            assert!(lag <= 70 * 660, "{lag} s after {minute} min");
+        }
+    }
+
+    #[test]
+    fn nothing_is_certain_in_the_first_hour_of_what_an_earlier_life_knew() {
+        let mut clocks = Clocks::default();
+        clocks.restored(at(100, 1_000_000));
+        clocks.look(at(100, 1_000_000));
+        assert_eq!(clocks.certain(at(110, 1_000_010)), 10);
+        // The calendar is set a moment later.
+        clocks.look(at(120, 5));
+        assert_eq!(clocks.certain(at(121, 6)), 6);
+        clocks.look(at(130, 2_000_000));
+        assert_eq!(clocks.certain(at(140, 2_000_010)), 40);
+        assert_eq!(clocks.certain(at(3730, 2_003_600)), 2_003_600);
     }
 
     #[test]
@@ -243,8 +331,8 @@ mod tests {
         let mut clocks = started();
         let rounds = (0..24 * 3600)
             .filter(|second| {
-                let now = Duration::from_secs(*second);
-                let may = clocks.may_catch_up(now);
+                let now = at(*second, 1_000_000);
+                let may = clocks.may_catch_up(now, DAY / 2);
                 if may {
                     clocks.caught_up(now, true);
                 }
@@ -252,10 +340,10 @@ mod tests {
             })
             .count();
         assert!(rounds < 32, "{rounds} in a day");
-        let late = Duration::from_secs(30 * 3600);
-        assert!(clocks.may_catch_up(late));
+        let late = at(30 * 3600, 1_000_000);
+        assert!(clocks.may_catch_up(late, DAY / 2));
         clocks.caught_up(late, false);
         clocks.caught_up(late, true);
-        assert!(clocks.may_catch_up(late + Duration::from_secs(60)), "it starts over");
+        assert!(clocks.may_catch_up(at(30 * 3600 + 60, 1_000_000), DAY / 2), "it starts over");
     }
 }

@@ -62,11 +62,7 @@ impl Engine {
             }
             Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
             Command::Snapshot { reply } => {
-                let snapshot = self.store.snapshot(self.pins.all());
-                let snapshot = snapshot
-                    .with_outbox(self.outbox.unheard())
-                    .with_catalogue(self.heads_of_others(now));
-                uncounted(reply.send(Ok(Box::new(snapshot))));
+                uncounted(reply.send(Ok(Box::new(self.snapshot(now)))));
             }
             Command::Subscribe { topic, reply } => uncounted(reply.send(self.subscribe(topic))),
             Command::Unsubscribe { topic, reply } => {
@@ -360,7 +356,8 @@ impl Engine {
                 self.count(EndedCall(CallKind::Announce, end));
             }
             Ok(message) => {
-                self.outbox.sweep(now.unix);
+                self.outbox.sweep(self.clocks.certain(now));
+                self.outbox.make_room(now.unix);
                 let expires = message.expires();
                 let data = message.bytes().to_vec();
                 match self.outbox.add_message(topic.clone(), data.clone(), expires, reply) {

@@ -132,7 +132,7 @@ impl Engine {
                 self.sweep_clocks(now);
                 self.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.store.sweep(SWEEP_BUDGET);
-                self.outbox.sweep(now.unix);
+                self.outbox.sweep(self.clocks.certain(now));
                 self.note_uses(now);
                 let gone = self.catalogue.sweep(self.clocks.certain(now), SWEEP_BUDGET);
                 self.unlisted(&gone);

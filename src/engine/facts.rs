@@ -6,7 +6,8 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
-    gossip_budget::Intake, interface::Fact, peers::Introduction, read, store::StoreFact, wheel,
+    gossip_budget::Intake, interface::Fact, outbox::AnnouncementId, peers::Introduction, read,
+    store::StoreFact, wheel,
 };
 use crate::{
     Direction, Event, PackageId, Source,
@@ -116,18 +117,29 @@ impl Engine {
             }
             Fact::Unanswered { question, why } => self.question_ended(now, question, Err(why)),
             Fact::Hearer { topic } => {
-                self.outbox.sweep(now.unix);
-                for id in self.outbox.waiting_on(&topic) {
-                    if let Some((topic, data)) = self.outbox.get(id) {
-                        let (topic, data) = (topic.to_owned(), data.to_vec());
-                        self.actions.push_back(Action::Publish { id, topic, data });
-                    }
-                }
+                self.outbox.sweep(self.clocks.certain(now));
+                let waiting = self.outbox.take_heard(&topic, now.unix);
+                self.publish_waiting(waiting);
             }
         }
         self.unlist_revoked();
         self.judge();
         self.admit();
+    }
+
+    /// The calendar has moved: somebody who could hear what seemed to have expired may still be there.
+    pub(super) fn outbox_moved(&mut self, now: Now) {
+        let waiting = self.outbox.take_held_back(now.unix);
+        self.publish_waiting(waiting);
+    }
+
+    fn publish_waiting(&mut self, waiting: Vec<AnnouncementId>) {
+        for id in waiting {
+            if let Some((topic, data)) = self.outbox.get(id) {
+                let (topic, data) = (topic.to_owned(), data.to_vec());
+                self.actions.push_back(Action::Publish { id, topic, data });
+            }
+        }
     }
 
     /// The address of a connected peer, as seen from here, and who has dialed.

@@ -37,7 +37,8 @@ impl Engine {
         let mut hello = Hello::new(self.config.network.clone(), self.local, now.unix);
         hello.location = self.config.location.map(Location::from);
         hello.coverage = self.config.coverage.clone();
-        hello.packages = u64::try_from(self.catalogue.len()).unwrap_or(u64::MAX);
+        let shown = self.catalogue.len().saturating_sub(self.catalogue.hidden());
+        hello.packages = u64::try_from(shown).unwrap_or(u64::MAX);
         hello.digest = Digest::from_bytes(self.catalogue.digest_sum());
         hello.features = FEATURE_SEARCH | FEATURE_EXPLAINS;
         Signed::sign(&self.keypair, hello).ok().map(|hello| hello.bytes().to_vec())

@@ -1,20 +1,15 @@
 //! How heads come into the catalogue: those that are announced, those that are looked up, and this node's own.
 
-use std::sync::Arc;
-
 use libp2p::PeerId;
 
 use super::{
-    Deadline, Engine, Now,
+    Engine, Now,
     catalogue::{Arrival, Insertion, Interest, Outcome},
 };
 use crate::{
     PackageName,
     record::{Head, HeadState, Record, RecordKey, Rejected, Signed},
 };
-
-/// How many heads of a snapshot are verified in one go: a few milliseconds' work.
-const RESTORED_AT_ONCE: usize = 64;
 
 impl Engine {
     /// Lists a verified head, which this peer has delivered. Of this node's own packages it has the heads itself; what
@@ -41,41 +36,6 @@ impl Engine {
         let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
         tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
         self.index(head, inserted);
-    }
-
-    /// Verifies some more heads of an earlier life's catalogue, and lists them. Nobody is told of them again. Before that is
-    /// done, the catalogue is not compared with anybody's.
-    pub(super) fn restore_listed(&mut self, now: Now) {
-        for _ in 0..RESTORED_AT_ONCE {
-            let Some(bytes) = self.restoring.pop_front() else { break };
-            match self.store.verify_announcement(&bytes, now.unix) {
-                Ok(head) => {
-                    self.store.raise_high_water(&head);
-                    let interest = match self.store.is_wanted(&head.owner, &head.name) {
-                        true => Interest::Used,
-                        false => Interest::Heard,
-                    };
-                    self.list(now, &head, None, interest);
-                    self.catalogue.tell(&head.name, &head.owner);
-                }
-                Err(rejected) => tracing::debug!(%rejected, "head of a snapshot dropped"),
-            }
-        }
-        if self.restoring.is_empty() {
-            self.next_session(now);
-        } else {
-            let soon = now.mono.saturating_add(self.config.sweep_granularity);
-            self.wheel.insert(soon, Deadline::Restore);
-        }
-    }
-
-    /// What a snapshot has of the catalogue: the heads that are listed, and those of an earlier life that are still to
-    /// be, as far as there is room for them.
-    pub(super) fn heads_of_others(&self, now: Now) -> Vec<Arc<[u8]>> {
-        let mut heads = self.catalogue.heads_of_others(now.unix);
-        let room = self.config.limits.catalogue_packages.saturating_sub(heads.len());
-        heads.extend(self.restoring.iter().take(room).cloned());
-        heads
     }
 
     /// The index follows the catalogue.

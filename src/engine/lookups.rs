@@ -1,6 +1,6 @@
 //! How answers of the DHT reach the calls that wait for them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use libp2p::{PeerId, kad::K_VALUE};
 
@@ -14,6 +14,9 @@ use crate::{
     Freshness, Source,
     record::{Record, RecordKey, Rejected},
 };
+
+/// For how long at the most nothing is asked again of which peers hold copies that do not hold by this node's clock.
+const UNTIMELY_ABSENCE: Duration = Duration::from_secs(2);
 
 /// When a copy that was found is enough to answer with.
 #[derive(Debug, Clone, Copy)]
@@ -247,11 +250,12 @@ impl Engine {
             (Best::Found(record), Hearing::All | Hearing::Some) => {
                 self.remember(now, record);
             }
-            // What a wrong clock hides is there as soon as the clock is set.
-            (Best::Nothing, Hearing::All | Hearing::Some)
-                if replies.untimely().is_none() || self.clock_disagreement().is_none() =>
-            {
+            (Best::Nothing, Hearing::All | Hearing::Some) if replies.untimely().is_none() => {
                 self.absences.insert(*key, now.mono);
+            }
+            // It may be there as soon as a clock is right, here or there. Nothing that peers say of the time decides it.
+            (Best::Nothing, Hearing::All | Hearing::Some) => {
+                self.absences.insert_for(*key, now.mono, UNTIMELY_ABSENCE);
             }
             _ => {}
         }

@@ -30,7 +30,7 @@
 //! | `nearness.rs` | whom to ask first |
 //! | `index/`, `searching.rs` | which words occur where; searches here and among peers |
 //! | `catalogue/` | the newest head of every package heard of, and which of them stay |
-//! | `listing.rs` | how heads come into the catalogue |
+//! | `listing.rs`, `restoring.rs`, `earlier.rs` | how heads come into the catalogue; what an earlier life knew |
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
@@ -47,7 +47,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use crate::{
-    Config, Digest, Entropy, Error, Event, Freshness, PackageName, Result, Source,
+    Config, Digest, Entropy, Error, Event, Freshness, PackageName, Source,
     buckets::Buckets,
     counters::{CallKind, Counters, EndedCall},
     record::{ANNOUNCEMENTS, Record, RecordKey},
@@ -65,6 +65,7 @@ mod confirming;
 mod counters;
 mod deadlines;
 mod dialing;
+mod earlier;
 mod equivocations;
 mod explaining;
 mod facts;
@@ -96,6 +97,7 @@ pub(crate) mod reconcile;
 mod reconciling;
 mod rejoining;
 mod reputation;
+mod restoring;
 mod resuming;
 mod searching;
 #[cfg(test)]
@@ -135,6 +137,7 @@ use catalogue::{Catalogue, Load};
 use clocks::Clocks;
 use deadlines::{Backoff, Deadline, Retry, SWEEP_INTERVAL};
 use dialing::Dials;
+use earlier::Earlier;
 use equivocations::Equivocations;
 use gossip_budget::GossipBudget;
 use index::Index;
@@ -213,7 +216,7 @@ pub(crate) struct Engine {
     /// Own packages that the node is putting again by itself.
     renewing: BTreeSet<PackageName>,
     /// Own packages of an earlier life, of which this one has not read yet what stands of them.
-    resuming: BTreeSet<PackageName>,
+    resuming: Earlier,
     store: SharedStore,
     cache: Cache,
     absences: Recent<RecordKey>,
@@ -295,7 +298,7 @@ impl Engine {
             own: BTreeMap::new(),
             renewals: HashMap::new(),
             renewing: BTreeSet::new(),
-            resuming: BTreeSet::new(),
+            resuming: Earlier::default(),
             store,
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
@@ -341,43 +344,12 @@ impl Engine {
         }
     }
 
-    /// Takes in what an earlier node knew. What is configured comes first.
-    pub(crate) fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<()> {
-        if *snapshot.network() != self.config.network {
-            let reason = format!("is of the network `{}`", snapshot.network());
-            return Err(Error::invalid("snapshot", reason));
-        }
-        let published = self.store.restore(snapshot);
-        self.pins.restore(snapshot.pins());
-        for unheard in snapshot.outbox() {
-            // What time has overtaken is of no use to anybody.
-            let verified = match unheard.package {
-                Some(_) => self
-                    .store
-                    .verify_announcement(&unheard.data, now.unix)
-                    .map(|head| head.validity.expires),
-                None => self
-                    .store
-                    .verify_message(&unheard.data, now.unix)
-                    .map(|message| message.expires()),
-            };
-            match verified {
-                Ok(expires) => self.outbox.restore(unheard, expires),
-                Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
-            }
-        }
-        // What this node has published is listed as others' packages are, until it publishes it again.
-        let listed = snapshot.catalogue().iter();
-        self.restoring = published.values().chain(listed).cloned().collect();
-        self.resuming = published.into_keys().collect();
-        Ok(())
-    }
-
     /// Listens to announcements and dials the bootstrap addresses.
     pub(crate) fn start(&mut self, now: Now) {
         self.set_time(now);
         self.look_at_clocks(now);
         self.started = now.mono;
+        self.show_time(now);
         let topic = self.config.announcements_topic.clone();
         self.actions.push_back(Action::Subscribe { topic });
         self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
@@ -391,9 +363,15 @@ impl Engine {
         self.set_time(now);
         self.look_at_clocks(now);
         if self.unix != now.unix {
-            self.unix = now.unix;
-            self.store.set_doubted_time(now.unix, self.clocks.certain(now));
+            self.show_time(now);
         }
+    }
+
+    /// From here on, what has a date is judged by this time.
+    fn show_time(&mut self, now: Now) {
+        self.unix = now.unix;
+        self.store.set_doubted_time(now.unix, self.clocks.certain(now));
+        self.catalogue.set_time(now.unix);
     }
 
     /// Begins a turn of the network: from here on, peers earn their requests to the store by this time.

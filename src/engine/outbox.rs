@@ -32,6 +32,8 @@ struct Entry {
     package: Option<PackageName>,
     /// Unix seconds from which on everybody refuses it.
     expires: u64,
+    /// Somebody could have heard it while it seemed to have expired.
+    is_held_back: bool,
     reply: Option<Reply<Announcement>>,
 }
 
@@ -99,7 +101,8 @@ impl Outbox {
     ) -> AnnouncementId {
         let id = AnnouncementId(self.next);
         self.next += 1;
-        self.entries.push_back(Entry { id, topic, data, package, expires, reply });
+        let is_held_back = false;
+        self.entries.push_back(Entry { id, topic, data, package, expires, is_held_back, reply });
         id
     }
 
@@ -146,13 +149,46 @@ impl Outbox {
     }
 
     /// Announcements that wait for a hearer of this topic.
+    #[cfg(test)]
     pub(crate) fn waiting_on(&self, topic: &str) -> Vec<AnnouncementId> {
         self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| entry.id).collect()
     }
 
-    /// Forgets what nobody has heard in time. What is on its way to the network is judged by what becomes of it.
-    pub(crate) fn sweep(&mut self, unix: u64) {
-        self.entries.retain(|entry| entry.expires > unix || entry.reply.is_some());
+    /// Somebody hears this topic: what waits for that. What seems to have expired would be sent in vain, and is held back,
+    /// for the calendar may be wrong.
+    pub(crate) fn take_heard(&mut self, topic: &str, unix: u64) -> Vec<AnnouncementId> {
+        let mut heard = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| entry.topic == topic) {
+            entry.is_held_back = entry.expires <= unix;
+            if !entry.is_held_back {
+                heard.push(entry.id);
+            }
+        }
+        heard
+    }
+
+    /// What was held back, and has not expired by this time.
+    pub(crate) fn take_held_back(&mut self, unix: u64) -> Vec<AnnouncementId> {
+        let back =
+            self.entries.iter_mut().filter(|entry| entry.is_held_back && entry.expires > unix);
+        back.map(|entry| {
+            entry.is_held_back = false;
+            entry.id
+        })
+        .collect()
+    }
+
+    /// Forgets what nobody has heard in time, where that is over for certain. What is on its way to the network is judged
+    /// by what becomes of it.
+    pub(crate) fn sweep(&mut self, certain: u64) {
+        self.entries.retain(|entry| entry.expires > certain || entry.reply.is_some());
+    }
+
+    /// Where it is full, forgets what seems to have expired: what holds comes before that.
+    pub(crate) fn make_room(&mut self, unix: u64) {
+        if self.entries.len() >= self.bound {
+            self.sweep(unix);
+        }
     }
 
     /// What waits to be heard, oldest first, for a life after this one.

@@ -297,7 +297,9 @@ impl Engine {
             None if self.resuming.contains(name) => match error {
                 // Nobody holds it any more, and it is not for this life to invent it.
                 Error::NotFound { .. } if self.peers.reach() == Reach::Joined => {
-                    self.resuming.remove(name);
+                    if self.resuming.not_found(name, now.unix, self.clocks.moves()) {
+                        self.replicate_later(now);
+                    }
                 }
                 _ => self.replicate_later(now),
             },
@@ -422,7 +424,7 @@ impl Engine {
             // What was heard of some is merged in its time.
             .filter(|(name, own)| own.lacks_replicas() && !self.elsewhere.has_timer(name))
             .map(|(name, _)| name)
-            .chain(&self.resuming)
+            .chain(self.resuming.names())
             .cloned()
             .collect();
         for name in lacking {

@@ -11,7 +11,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Recent<K> {
     until: HashMap<K, Duration>,
-    /// Oldest first: all live equally long. A key that was forgotten early stays here until its time.
+    /// Oldest first: nearly all live equally long. A key that was forgotten early stays here until its time, and one that
+    /// lives shorter until those before it go.
     order: VecDeque<(Duration, K)>,
     ttl: Duration,
     bound: usize,
@@ -24,10 +25,15 @@ impl<K: Copy + Eq + Hash> Recent<K> {
 
     /// Remembers a key, unless it is remembered already: its time does not begin anew.
     pub(super) fn insert(&mut self, key: K, now: Duration) {
+        self.insert_for(key, now, self.ttl);
+    }
+
+    /// The same for a time of its own, if that is shorter.
+    pub(super) fn insert_for(&mut self, key: K, now: Duration, ttl: Duration) {
         if self.contains(&key, now) {
             return;
         }
-        let until = now.saturating_add(self.ttl);
+        let until = now.saturating_add(ttl.min(self.ttl));
         self.until.insert(key, until);
         self.order.push_back((until, key));
         while self.order.len() > self.bound

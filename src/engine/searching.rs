@@ -23,6 +23,12 @@ use crate::{
 /// The most peers that one search asks.
 const MAX_ASKED: usize = 16;
 
+/// So many hidden packages at the most are passed over by one search.
+const MAX_HIDDEN: usize = 4096;
+
+/// What it costs to see whether one is hidden, in entries of the index.
+const LOOKED_IF_HIDDEN: usize = 8;
+
 /// Searches that callers wait for, by their tickets. Bounded by `Limits::waiting_calls`, with the other calls.
 pub(super) type Searches = HashMap<Ticket, PeerSearch>;
 
@@ -118,26 +124,46 @@ impl Engine {
     /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
     /// left out, as whoever asks for it by name is not told of it either.
     pub(super) fn find(&self, now: Now, query: &Query) -> Known {
-        let index::Found { mut total, hits, truncated, looked } = self.index.search(query);
+        let index::Found { mut total, hits, truncated, looked } = self.indexed(now, query);
         let indexed = hits.len();
-        let hits: Vec<(Signed<Head>, Package)> = hits
-            .into_iter()
-            .filter_map(|hit| {
-                let listed = self.catalogue.get(&hit.name, &hit.owner, now.unix)?;
-                let source = if listed.is_own { Source::Own } else { Source::Cache };
-                let head = listed.head()?;
-                if self.store.is_revoked(&head) || !listed.is_own && self.store.is_overtaken(&head)
-                {
-                    return None;
-                }
-                let package = read::newest(&head, source)?;
-                Some((head, package))
-            })
-            .collect();
+        let hits = hits.into_iter().filter_map(|hit| self.shown(now, &hit));
+        let hits: Vec<(Signed<Head>, Package)> = hits.collect();
         total -= indexed - hits.len();
         // Of what an earlier life knew, some may still be to be read.
         let truncated = truncated || !self.restoring.is_empty();
         Known { hits, total, truncated, looked }
+    }
+
+    /// The packages of the index that a query wants. Hidden ones are in the index as well: they take nobody's place on a
+    /// page, and are counted on none, so that pages follow each other as if they were not there.
+    fn indexed(&self, now: Now, query: &Query) -> index::Found {
+        let hidden = self.catalogue.hidden();
+        if hidden == 0 {
+            return self.index.search(query);
+        }
+        let more = hidden.min(MAX_HIDDEN);
+        let mut found = self.index.search_from_first(query, more);
+        let (seen, matching) = (found.hits.len(), found.total);
+        found.looked += seen.saturating_mul(LOOKED_IF_HIDDEN);
+        found.hits.retain(|hit| self.catalogue.get(&hit.name, &hit.owner, now.unix).is_some());
+        found.total -= seen - found.hits.len();
+        found.hits.drain(..query.offset.min(found.hits.len()));
+        // With so many hidden, some that are not may come after all that were seen.
+        found.truncated |= found.hits.len() < query.limit && seen < matching;
+        found.hits.truncate(query.limit);
+        found
+    }
+
+    /// What a package that was found says, unless nobody is told of it.
+    fn shown(&self, now: Now, hit: &index::Hit) -> Option<(Signed<Head>, Package)> {
+        let listed = self.catalogue.get(&hit.name, &hit.owner, now.unix)?;
+        let source = if listed.is_own { Source::Own } else { Source::Cache };
+        let head = listed.head()?;
+        if self.store.is_revoked(&head) || !listed.is_own && self.store.is_overtaken(&head) {
+            return None;
+        }
+        let package = read::newest(&head, source)?;
+        Some((head, package))
     }
 
     /// A caller searches what this node knows and what connected peers know.

@@ -321,7 +321,8 @@ impl Store {
                 }
             },
             (Record::Claims { set: held, .. }, Record::Claims { set: new, .. }) => {
-                let set = held.merge(&new, self.now);
+                // Claims that only seem to be over stay: whoever reads them judges their dates.
+                let set = held.merge(&new, self.certain);
                 if set == *held {
                     Preferred::Held
                 } else {

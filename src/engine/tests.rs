@@ -66,6 +66,8 @@ mod shelf;
 mod sleep;
 #[cfg(test)]
 mod sleepers;
+#[cfg(test)]
+mod wrong_starts;
 
 const UNIX: u64 = 2_000_000_000;
 

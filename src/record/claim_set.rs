@@ -168,6 +168,14 @@ impl ClaimSet {
         Err(reason)
     }
 
+    /// When the newest of the claims that decode says that it was issued.
+    pub(super) fn claimed_issued(bytes: &[u8]) -> Result<Option<u64>, Rejected> {
+        let envelopes = Self::envelopes(bytes)?;
+        let claims =
+            envelopes.into_iter().filter_map(|envelope| Unproven::<Claim>::open(envelope).ok());
+        Ok(claims.map(|claim| claim.body.validity.issued).max())
+    }
+
     /// Takes the frame apart, strictly.
     fn envelopes(bytes: &[u8]) -> Result<Vec<&[u8]>, Rejected> {
         let kind = Kind::of(bytes)?;

@@ -138,6 +138,17 @@ impl Record {
         }
     }
 
+    /// When bytes say that they were issued, before anything is proven: of a set of claims, the newest of them. At that
+    /// time they hold, if they ever do.
+    pub(crate) fn claimed_issued(bytes: &[u8]) -> Result<Option<u64>, Rejected> {
+        match Kind::of(bytes)? {
+            Kind::Head => Ok(Some(Unproven::<Head>::open(bytes)?.body.validity.issued)),
+            Kind::Message => Ok(Some(Unproven::<Message>::open(bytes)?.body.issued)),
+            Kind::ClaimSet => ClaimSet::claimed_issued(bytes),
+            Kind::Release | Kind::Page | Kind::Claim | Kind::Hello => Ok(None),
+        }
+    }
+
     /// The key that it belongs under.
     #[must_use]
     pub fn key(&self) -> RecordKey {

@@ -39,6 +39,7 @@ use libp2p::PeerId;
 
 mod entry;
 mod eviction;
+mod expiry;
 mod interface;
 mod sum;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub(crate) use interface::{Arrival, Gone, Insertion, Interest, Listed, Outcome};
 use self::{
     entry::{Entry, Key, Listing, Standing},
     eviction::Places,
+    expiry::is_known,
     sum::DigestSum,
 };
 use super::pages::{Links, NIL, Pages};
@@ -75,6 +77,9 @@ pub(crate) struct Catalogue {
     by_expiry: BTreeSet<(u64, u32)>,
     /// Unix seconds that had come for certain at the last sweep.
     certain: u64,
+    /// Unix seconds that the calendar shows: what has expired by then is hidden, and counts for nothing that is told.
+    unix: u64,
+    hidden: usize,
     places: Places,
     sum: DigestSum,
     coverage: Coverage,
@@ -94,6 +99,8 @@ impl Catalogue {
             by_digest: BTreeMap::new(),
             by_expiry: BTreeSet::new(),
             certain: 0,
+            unix: 0,
+            hidden: 0,
             places: Places::new(bounds),
             sum: DigestSum::default(),
             coverage,
@@ -238,24 +245,6 @@ impl Catalogue {
         }
     }
 
-    /// Forgets at most `budget` entries that have expired by this time, which has come for certain. What has expired
-    /// since by a calendar that may be wrong is never told, but stays until room is needed.
-    pub(crate) fn sweep(&mut self, certain: u64, budget: usize) -> Gone {
-        self.certain = certain;
-        self.drop_expired(certain, budget)
-    }
-
-    fn drop_expired(&mut self, unix: u64, budget: usize) -> Gone {
-        let mut gone = Vec::new();
-        for _ in 0..budget {
-            match self.by_expiry.first() {
-                Some(&(expires, id)) if expires <= unix => gone.extend(self.remove(id)),
-                _ => break,
-            }
-        }
-        gone
-    }
-
     /// Forgets what was signed for an owner, by another key, in an epoch below this one: nobody believes it any more.
     pub(crate) fn revoke(&mut self, owner: &PeerId, epoch: u32) -> Gone {
         let Some(key) = owner_key(owner) else { return Gone::new() };
@@ -349,7 +338,7 @@ impl Catalogue {
         self.generation
     }
 
-    /// The sum of all digests, by which two nodes can see that they list the same. It is a hint: whoever wants to can
+    /// The sum of all digests but those that are hidden, by which two nodes can see that they list the same. It is a hint: whoever wants to can
     /// make two sets of the same sum.
     pub(crate) fn digest_sum(&self) -> [u8; 32] {
         self.sum.to_bytes()
@@ -360,7 +349,7 @@ impl Catalogue {
         self.entries.len()
     }
 
-    /// How many packages of others there are.
+    /// How many packages of others there are, those that are hidden left out.
     pub(crate) fn known(&self) -> usize {
         self.known
     }
@@ -431,7 +420,7 @@ impl Catalogue {
         let links = Links { prev: NIL, next: NIL };
         let Entry { listing, standing, .. } = &entry;
         let (key, digest, expires) = (listing.key.clone(), listing.digest, listing.expires);
-        let is_known = !listing.rank.withdrawn && *standing != Standing::Own;
+        let is_known = is_known(listing, *standing);
         let id = self.entries.insert(links, entry);
         if let Some(entry) = self.entries.get(id) {
             self.places.add(id, entry);
@@ -439,8 +428,12 @@ impl Catalogue {
         self.by_package.insert(key, id);
         self.by_digest.insert(digest, id);
         self.by_expiry.insert((expires, id));
-        self.sum.add(&digest);
-        self.known += usize::from(is_known);
+        if expires > self.unix {
+            self.sum.add(&digest);
+            self.known += usize::from(is_known);
+        } else {
+            self.hidden += 1;
+        }
         self.generation += 1;
         id
     }
@@ -452,9 +445,12 @@ impl Catalogue {
         self.by_package.remove(&listing.key);
         self.by_digest.remove(&listing.digest);
         self.by_expiry.remove(&(listing.expires, id));
-        self.sum.take(&listing.digest);
-        let is_known = !listing.rank.withdrawn && *standing != Standing::Own;
-        self.known -= usize::from(is_known);
+        if listing.expires > self.unix {
+            self.sum.take(&listing.digest);
+            self.known -= usize::from(is_known(listing, *standing));
+        } else {
+            self.hidden -= 1;
+        }
         self.generation += 1;
         Some(entry)
     }
@@ -471,7 +467,8 @@ impl Catalogue {
         self.places.take(id, entry);
         change(entry);
         self.places.add(id, entry);
-        if entry.standing == Standing::Own && !was_own && !entry.listing.rank.withdrawn {
+        let is_shown = entry.listing.expires > self.unix && !entry.listing.rank.withdrawn;
+        if entry.standing == Standing::Own && !was_own && is_shown {
             self.known -= 1;
         }
     }

@@ -16,8 +16,9 @@ pub(super) struct Best<'a> {
 }
 
 impl<'a> Best<'a> {
-    pub(super) fn new(index: &'a Index, query: &Query) -> Self {
-        let keep = query.offset.min(Query::MAX_OFFSET) + query.limit.min(Query::MAX_LIMIT);
+    /// Those that a query wants, and so many more.
+    pub(super) fn new(index: &'a Index, query: &Query, more: usize) -> Self {
+        let keep = query.offset.min(Query::MAX_OFFSET) + query.limit.min(Query::MAX_LIMIT) + more;
         Self { index, sort: query.sort, keep, found: Vec::new(), floor: Score::default() }
     }
 

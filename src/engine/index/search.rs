@@ -52,6 +52,15 @@ pub struct Hit {
     pub score: Score,
 }
 
+/// Which part of what is found is told, in its order.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// So many are passed over.
+    skip: usize,
+    /// So many come after those that the query wants.
+    more: usize,
+}
+
 /// A list that is read from its beginning, and what its entries add.
 #[derive(Debug)]
 struct List<'a> {
@@ -87,17 +96,26 @@ impl Index {
     /// The packages that a query wants. It is taken to be valid.
     #[must_use]
     pub fn search(&self, query: &Query) -> Found {
+        self.search_span(query, Span { skip: query.offset, more: 0 })
+    }
+
+    /// As [`search`](Self::search), with those that the query passes over and so many more: some may have to be left out.
+    pub(crate) fn search_from_first(&self, query: &Query, more: usize) -> Found {
+        self.search_span(query, Span { skip: 0, more })
+    }
+
+    fn search_span(&self, query: &Query, span: Span) -> Found {
         let wanted = Wanted::of(query);
         let Some(filters) = self.filters(query) else {
             // Nobody has such a keyword or licence.
             return Found::default();
         };
-        let Some(wanted) = wanted else { return self.find_all(query, filters) };
-        let strict = self.find_text(query, &wanted, &filters, false);
+        let Some(wanted) = wanted else { return self.find_all(query, span, filters) };
+        let strict = self.find_text((query, span), &wanted, &filters, false);
         match strict {
             // Each word is somewhere, but not together: any of them may be wrong.
             (found, true) if found.total == 0 => {
-                let (forgiving, _) = self.find_text(query, &wanted, &filters, true);
+                let (forgiving, _) = self.find_text((query, span), &wanted, &filters, true);
                 Found { looked: forgiving.looked + found.looked, ..forgiving }
             }
             (found, _) => found,
@@ -112,8 +130,8 @@ impl Index {
     }
 
     /// What passes the filters, where there is no text.
-    fn find_all(&self, query: &Query, filters: Vec<&[u32]>) -> Found {
-        let mut answer = Answer::new(self, query);
+    fn find_all(&self, query: &Query, span: Span, filters: Vec<&[u32]>) -> Found {
+        let mut answer = Answer::new(self, query, span);
         let tables = [NOTHING];
         if filters.is_empty() {
             let docs = 0..u32::try_from(self.docs.len()).unwrap_or(u32::MAX);
@@ -125,19 +143,19 @@ impl Index {
             let groups = filters.into_iter().map(|entries| vec![vec![List { entries, table: 0 }]]);
             intersect(groups.collect(), &tables, |doc, _| answer.take(doc, 0));
         }
-        answer.into_found(query, false)
+        answer.into_found(false)
     }
 
     /// What has the words and passes the filters, and whether more might be found by forgiving errors.
     fn find_text(
         &self,
-        query: &Query,
+        (query, span): (&Query, Span),
         wanted: &Wanted,
         filters: &[&[u32]],
         forgiving: bool,
     ) -> (Found, bool) {
         let mut text = self.text(wanted, forgiving);
-        let mut answer = Answer::new(self, query);
+        let mut answer = Answer::new(self, query, span);
         answer.wanted = Some(wanted);
         let nothing = text.tables.len();
         text.tables.push(NOTHING);
@@ -167,7 +185,7 @@ impl Index {
                 answer.take(doc, Score::OF_NAME);
             }
         }
-        (answer.into_found(query, text.truncated || wanted.truncated), text.strict)
+        (answer.into_found(text.truncated || wanted.truncated), text.strict)
     }
 
     fn text(&self, wanted: &Wanted, forgiving: bool) -> Text<'_> {
@@ -383,6 +401,7 @@ impl<'a> List<'a> {
 struct Answer<'a> {
     index: &'a Index,
     query: &'a Query,
+    span: Span,
     /// The key of the owner whose packages are wanted, if it is one that can own any.
     owner: Option<Option<[u8; 32]>>,
     wanted: Option<&'a Wanted>,
@@ -392,10 +411,10 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    fn new(index: &'a Index, query: &'a Query) -> Self {
+    fn new(index: &'a Index, query: &'a Query, span: Span) -> Self {
         let owner = query.owner.as_ref().map(crate::package::owner_key);
-        let best = Best::new(index, query);
-        Self { index, query, owner, wanted: None, best, total: 0, looked: 0 }
+        let best = Best::new(index, query, span.more);
+        Self { index, query, span, owner, wanted: None, best, total: 0, looked: 0 }
     }
 
     /// Takes a package in, if it is all that is wanted. Of most of them, only the weight is looked at.
@@ -419,8 +438,8 @@ impl<'a> Answer<'a> {
         self.best.add(score, doc);
     }
 
-    fn into_found(self, query: &Query, truncated: bool) -> Found {
-        let hits = self.best.into_sorted(query.offset).filter_map(|(score, doc)| {
+    fn into_found(self, truncated: bool) -> Found {
+        let hits = self.best.into_sorted(self.span.skip).filter_map(|(score, doc)| {
             let package = self.index.doc(doc)?;
             Some(Hit { name: package.name.clone(), owner: package.owner()?, score })
         });

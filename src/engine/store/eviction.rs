@@ -17,6 +17,11 @@ impl Store {
             self.sweep(usize::MAX);
             self.drop_hidden(bytes);
         }
+        if let Some(owner) = self.shares.account(record)
+            && self.shares.is_used_up(&owner)
+        {
+            self.drop_hidden_of(&owner);
+        }
         if self.shares.account(record).is_some_and(|owner| self.shares.is_used_up(&owner)) {
             return Err(Refused::Quota);
         }
@@ -134,33 +139,71 @@ impl Store {
         }
     }
 
-    /// Drops as many records whose time seems to be over as so many bytes need room: what holds comes before them.
+    /// Drops as many records whose time seems to be over as so many bytes need room: what holds comes before them. Those
+    /// of the sender go first, where its own share is what is full.
     fn drop_hidden(&mut self, bytes: usize) {
+        if let Some(peer) = self.speaker {
+            self.drop_hidden_put_by(&peer, bytes);
+        }
         while !self.held.plus(bytes).fits(self.most) {
-            match self.by_expiry.first() {
-                Some(&(until, key)) if until <= self.now => self.remove(&key),
-                _ => return,
-            }
+            let Some((key, _)) = self.hidden().next() else { return };
+            self.remove(&key);
         }
     }
 
+    fn drop_hidden_put_by(&mut self, peer: &PeerId, bytes: usize) {
+        let its = self.putters.farthest(peer);
+        let hidden: Vec<RecordKey> =
+            its.map(|(_, key)| key).filter(|key| self.live(key).is_none()).collect();
+        for key in hidden {
+            if self.putters.has_room(peer, bytes) {
+                return;
+            }
+            self.remove(&key);
+        }
+    }
+
+    /// Drops the record on an owner's account whose time seems to be over the longest.
+    fn drop_hidden_of(&mut self, owner: &PeerId) {
+        let first = self.hidden().find(|(_, held)| held.account.as_ref() == Some(owner));
+        if let Some((key, _)) = first {
+            self.remove(&key);
+        }
+    }
+
+    /// Records of others whose time seems to be over, those first for which it has been so the longest. This node's own
+    /// take nobody's room, so that nothing is won by dropping them.
+    fn hidden(&self) -> impl Iterator<Item = (RecordKey, &Held)> {
+        let hidden = self.by_expiry.iter().take_while(|(until, _)| *until <= self.now);
+        hidden
+            .filter_map(|(_, key)| Some((*key, self.records.get(key)?)))
+            .filter(|(_, held)| !held.own)
+    }
+
     /// The calendar has moved by so many seconds. What has no date of its own is kept for a time on it, and moves with it;
-    /// so does the time at which a record is put again, if that would come later else.
+    /// so does the time at which a record is put again, if that would come later else. What is over
+    /// already, or not for longer than anything is kept, does not move: the calendar of an earlier life says so, and may be
+    /// right where this one was wrong.
     pub(super) fn calendar_moved(&mut self, by: i64) {
         let mut undated = Vec::new();
+        let (now, last) = (self.now, self.now.saturating_add(self.ttl));
+        let most = last.saturating_add_signed(by);
         for (key, held) in &mut self.records {
             if held.record.expires().is_none() {
-                undated.push((held.until, *key));
-                held.until = held.until.saturating_add_signed(by);
+                let moved = match held.until {
+                    until if now < until && until <= last => until.saturating_add_signed(by),
+                    until => until.min(most),
+                };
+                undated.push((std::mem::replace(&mut held.until, moved), moved, *key));
             }
             if by < 0 && self.by_replication.remove(&(held.replicate_at, *key)) {
                 held.replicate_at = held.replicate_at.saturating_add_signed(by);
                 self.by_replication.insert((held.replicate_at, *key));
             }
         }
-        for (until, key) in undated {
-            self.by_expiry.remove(&(until, key));
-            self.by_expiry.insert((until.saturating_add_signed(by), key));
+        for (before, until, key) in undated {
+            self.by_expiry.remove(&(before, key));
+            self.by_expiry.insert((until, key));
         }
     }
 }

@@ -15,11 +15,10 @@ impl Store {
     pub(super) fn renew(&mut self, key: &RecordKey) {
         self.replicated(key);
         self.adopt(key);
-        let Some(held) = self.records.get_mut(key) else { return };
+        let Some(held) = self.records.get(key) else { return };
         if held.record.expires().is_none() {
-            self.by_expiry.remove(&(held.until, *key));
-            held.until = self.now.saturating_add(self.ttl);
-            self.by_expiry.insert((held.until, *key));
+            let until = self.now.saturating_add(self.ttl);
+            self.ends_at(key, until);
         }
     }
 
@@ -55,6 +54,24 @@ impl Store {
         }
     }
 
+    /// Without an end of its own, nothing is kept for longer than if it were put now, whatever an earlier life has
+    /// written down.
+    fn bound_time(&mut self, key: &RecordKey) {
+        let most = self.now.saturating_add(self.ttl);
+        let held = self.records.get(key).filter(|held| held.record.expires().is_none());
+        if held.is_some_and(|held| held.until > most) {
+            self.ends_at(key, most);
+        }
+    }
+
+    /// What is held under this key is kept until then.
+    pub(super) fn ends_at(&mut self, key: &RecordKey, until: u64) {
+        let Some(held) = self.records.get_mut(key) else { return };
+        self.by_expiry.remove(&(held.until, *key));
+        held.until = until;
+        self.by_expiry.insert((until, *key));
+    }
+
     /// A record that is to be put to others again. Its next round begins.
     pub(super) fn take_due(&mut self) -> Option<Record> {
         loop {
@@ -63,6 +80,7 @@ impl Store {
                 return None;
             }
             self.replicated(&key);
+            self.bound_time(&key);
             if let Some(held) = self.live(&key) {
                 return Some(held.record.clone());
             }

@@ -89,6 +89,27 @@ impl SharedStore {
         })
     }
 
+    /// Verifies a head of an earlier life's catalogue, whether or not it holds by the calendar now: whoever looks at it
+    /// judges its date.
+    pub(crate) fn verify_kept_head(
+        &self,
+        bytes: &[u8],
+        now: u64,
+    ) -> Result<Signed<Head>, Rejected> {
+        let outcome = self.verify_announcement(bytes, now);
+        when_issued(bytes, outcome, |issued| self.verify_announcement(bytes, issued))
+    }
+
+    /// The same for an announcement that nobody has heard.
+    pub(crate) fn verify_kept_message(
+        &self,
+        bytes: &[u8],
+        now: u64,
+    ) -> Result<Signed<Message>, Rejected> {
+        let outcome = self.verify_message(bytes, now);
+        when_issued(bytes, outcome, |issued| self.verify_message(bytes, issued))
+    }
+
     /// Verifies an application's message that a peer has forwarded.
     pub(crate) fn verify_message(
         &self,
@@ -254,6 +275,20 @@ impl SharedStore {
     pub(crate) fn next_fact(&self) -> Option<StoreFact> {
         let mut store = self.lock();
         store.facts.pop_front().or_else(|| store.refusals.pop_front())
+    }
+}
+
+/// What comes of verifying bytes at the time at which they say that they were issued, if they were refused for their time.
+fn when_issued<T>(
+    bytes: &[u8],
+    outcome: Result<T, Rejected>,
+    verify: impl FnOnce(u64) -> Result<T, Rejected>,
+) -> Result<T, Rejected> {
+    match (outcome, Record::claimed_issued(bytes)) {
+        (Err(Rejected::Expired { .. } | Rejected::Future { .. }), Ok(Some(issued))) => {
+            verify(issued)
+        }
+        (outcome, _) => outcome,
     }
 }
 

@@ -1,6 +1,10 @@
 //! What a store knows, as bytes and back.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
@@ -9,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{SharedStore, Store, high_water::Remembered};
 use crate::{
     Error, NetworkName, PackageName, Result,
-    record::{MAX_RECORD_BYTES, Rank, Record},
+    record::{Head, MAX_RECORD_BYTES, Rank, Record, RecordKey, Rejected, Signed},
 };
 
 const MAGIC: &[u8] = b"peerage snapshot";
@@ -26,6 +30,10 @@ const CHECKSUM_BYTES: usize = 32;
 /// [`Handle::snapshot`](crate::Handle::snapshot) takes one, at shutdown and now and then in between;
 /// [`NodeBuilder::with_snapshot`](crate::NodeBuilder::with_snapshot) starts a node from it. What the old node
 /// refused because it had seen something newer, the new one refuses too.
+///
+/// Nothing of it is lost for the date that the calendar shows at the start, so that a machine without a clock of its own
+/// may start with any: what is out of its time by it is hidden, is there again once the calendar is right, and is dropped
+/// no sooner than after an hour.
 ///
 /// Keep it where you keep the node's key: on your own disk. Records are verified again when a node starts from
 /// it, so that nobody can have them say what their owners did not. But who can write the file can forget
@@ -294,6 +302,18 @@ impl Snapshot {
         Self { outbox, ..self }
     }
 
+    /// Adds heads that an earlier life has published and this one has not, unless they are among the records.
+    pub(crate) fn with_published<'a>(
+        mut self,
+        heads: impl Iterator<Item = (&'a Arc<[u8]>, u64)>,
+    ) -> Self {
+        let held: HashSet<Arc<[u8]>> = self.records.iter().map(|kept| kept.bytes.clone()).collect();
+        let lacking = heads.filter(|(bytes, _)| !held.contains(*bytes));
+        let kept = lacking.map(|(bytes, until)| Kept { bytes: bytes.clone(), until, putter: None });
+        self.records.extend(kept);
+        self
+    }
+
     /// The heads that were in the catalogue.
     pub(crate) fn catalogue(&self) -> &[Arc<[u8]>] {
         &self.catalogue
@@ -341,10 +361,10 @@ impl SharedStore {
         snapshot
     }
 
-    /// Takes in what another store knew. Records are verified as if a peer had sent them, and own ones of an
-    /// earlier life are held as others' are, as far as there is room: what of them still stands, the network has to say.
-    /// The heads among them that this node has signed for its owner are told, held or not, tombstones included.
-    pub(crate) fn restore(&self, snapshot: &Snapshot) -> BTreeMap<PackageName, Arc<[u8]>> {
+    /// Takes in what another store knew. Records are verified as if a peer had sent them in their time, and own ones of
+    /// an earlier life are held as others' are, as far as there is room: what of them still stands, the network has to
+    /// say. The heads among them that this node has signed for its owner are told, held or not, tombstones included.
+    pub(crate) fn restore(&self, snapshot: &Snapshot) -> BTreeMap<PackageName, Signed<Head>> {
         let mut store = self.lock();
         // Before the records: what was refused before is refused again.
         for mark in &snapshot.marks {
@@ -359,7 +379,7 @@ impl SharedStore {
                 && head.owner == store.owner
                 && head.signer() == *store.local.preimage()
             {
-                published.insert(head.name.clone(), Arc::clone(head.bytes()));
+                published.insert(head.name.clone(), head);
             }
         }
         store.facts.clear();
@@ -370,11 +390,11 @@ impl SharedStore {
 impl Store {
     /// Takes in a record if there is room, and tells what it is if it is valid.
     fn restore(&mut self, kept: &Kept) -> Option<Record> {
-        if kept.until <= self.now {
+        if kept.until <= self.certain {
             return None;
         }
         let outcome = Record::claimed_key(&kept.bytes)
-            .and_then(|key| self.verify(&key, &kept.bytes).map(|record| (key, record)));
+            .and_then(|key| self.verify_kept(&key, &kept.bytes).map(|record| (key, record)));
         let (key, record) = match outcome {
             Ok(verified) => verified,
             Err(rejected) => {
@@ -389,15 +409,32 @@ impl Store {
             tracing::debug!(%key, %refused, "record of a snapshot dropped");
             return Some(record);
         }
-        // Those without an end of their own live no longer for it.
-        if let Some(held) = self.records.get_mut(&key)
-            && kept.until < held.until
-        {
-            self.by_expiry.remove(&(held.until, key));
-            held.until = kept.until;
-            self.by_expiry.insert((held.until, key));
+        // Those without an end of their own live no longer for it, and no shorter if the calendar is wrong now.
+        if record.expires().is_none() {
+            self.ends_at(&key, kept.until);
         }
         Some(record)
+    }
+
+    /// Verifies a record that was held: now, or at the time at which it was issued where it does not hold now, or not all
+    /// of it. Whether it is served is judged by its date whenever somebody asks.
+    fn verify_kept(&mut self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
+        let outcome = self.verify(key, bytes);
+        let is_whole = match &outcome {
+            Ok(Record::Claims { dropped, .. }) => *dropped == 0,
+            Ok(_) => true,
+            Err(Rejected::Expired { .. } | Rejected::Future { .. }) => false,
+            Err(_) => true,
+        };
+        match Record::claimed_issued(bytes) {
+            Ok(Some(issued)) if !is_whole => {
+                let then = self.verified(|verifier, store| {
+                    verifier.verify(&store.network, key, bytes, issued, store)
+                });
+                then.or(outcome)
+            }
+            _ => outcome,
+        }
     }
 }
 

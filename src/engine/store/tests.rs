@@ -288,3 +288,30 @@ fn what_only_seems_to_have_expired_is_hidden_and_goes_when_what_holds_needs_its_
     }
     assert_eq!(store.len(), 2);
 }
+
+#[test]
+fn claims_of_others_are_not_erased_by_a_calendar_that_is_ahead_for_a_moment() {
+    let store = store(|_| {});
+    let (first, second) = in_order();
+    put(&store, &claims("wanted", &[&first])).unwrap();
+    let ahead = set_calendar(&store, NOW, YEARS);
+    // Somebody whose calendar is as wrong claims the name meanwhile.
+    let network = NetworkName::default();
+    let (owner, name) = (second.public().to_peer_id(), name("wanted"));
+    let validity = Validity::starting(ahead, 3600);
+    let claim = Claim::new(
+        network.clone(),
+        owner,
+        name.clone(),
+        Revision::new(0, 1),
+        validity,
+        ClaimStatus::Active,
+    );
+    let set = ClaimSet::empty(network, name).with(Signed::sign(&second, claim).unwrap(), ahead);
+    put(&store, &Record::Claims { set, dropped: 0 }).unwrap();
+    set_calendar(&store, ahead, -YEARS);
+    let Some(Record::Claims { set, .. }) = store.held(&claims("wanted", &[]).key()) else {
+        panic!("the set is held")
+    };
+    assert!(set.of(&first.public().to_peer_id()).is_some());
+}

@@ -318,3 +318,43 @@ fn a_publisher_that_puts_what_it_has_signed_takes_it_from_whoever_was_quicker() 
     put_by(&store, quick, &head).unwrap();
     assert_eq!((held_of(&store, &quick), held_of(&store, &id)), (0, 1));
 }
+
+#[test]
+fn what_seems_to_have_expired_gives_way_in_the_shares_of_its_sender_and_its_owner() {
+    let store = store(|config| {
+        config.limits.store_records_per_peer = 2;
+        config.limits.store_records_per_owner = 2;
+    });
+    let (peer, other) = (PeerId::random(), PeerId::random());
+    let owner = keypair(1);
+    for name in ["tool", "other"] {
+        put_by(&store, peer, &Record::Head(live(&owner, name, "1.0.0", 1))).unwrap();
+    }
+    let mine = Record::Head(live(&keypair(9), "mine", "1.0.0", 1));
+    store.insert_own(mine.clone()).unwrap();
+    set_calendar(&store, NOW, 3 * 24 * 3600);
+    // The sender's share is full of them, and so is their owner's.
+    let all = releases(&store, &owner, 4);
+    put_by(&store, other, &all[0]).unwrap();
+    put_by(&store, peer, &all[1]).unwrap();
+    assert_eq!(put_by(&store, other, &all[2]), Err(Refused::Quota));
+    assert!(is_held(&store, &all[0]) && is_held(&store, &all[1]));
+    // What this node has signed itself takes nobody's room, and stays.
+    assert!(store.lock().records.contains_key(&mine.key()));
+}
+
+#[test]
+fn a_sender_whose_share_is_full_of_what_seems_to_have_expired_loses_nothing_that_holds() {
+    let store = store(|config| config.limits.store_records_per_peer = 3);
+    let peer = PeerId::random();
+    for name in ["tool", "other"] {
+        put_by(&store, peer, &Record::Head(live(&keypair(1), name, "1.0.0", 1))).unwrap();
+    }
+    set_calendar(&store, NOW, 3 * 24 * 3600);
+    let all = releases(&store, &keypair(2), 3);
+    // The nearest comes first, and those farther away have room all the same.
+    for release in &all {
+        put_by(&store, peer, release).unwrap();
+    }
+    assert!(all.iter().all(|release| is_held(&store, release)));
+}

@@ -1,0 +1,164 @@
+//! Machines without a clock of their own: what an earlier life knew is there once the calendar is right.
+
+use super::{
+    sleep::{HOUR, YEAR, hear, hold, is_held, is_listed, lasting, own_head, pass, register},
+    *,
+};
+
+/// How many heads of others are listed: more than are verified in one go.
+const LISTED: usize = 150;
+
+/// A node that starts from what an earlier one knew, while the calendar is off by so many seconds.
+fn start_at(keypair: Keypair, config: Config, snapshot: &Snapshot, by: i64) -> Lab {
+    let shelf = Shelf::default();
+    let now = Now { mono: STARTED, unix: UNIX.saturating_add_signed(by) };
+    let store = SharedStore::new(keypair.public().to_peer_id(), &config, now.unix);
+    let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
+    engine.restore(now, &Snapshot::from_bytes(&snapshot.to_bytes()).unwrap()).unwrap();
+    engine.start(now);
+    Lab { engine, shelf, mono: now.mono, drift: by, tickets: 0 }
+}
+
+fn snapshot(lab: &mut Lab) -> Snapshot {
+    let (_, snapshot) = lab.ask(|reply| Command::Snapshot { reply });
+    *answer(snapshot).unwrap().unwrap()
+}
+
+/// What a node knew that publishes one package, holds a few records of others, lists many, and has said something that
+/// nobody has heard.
+struct Known {
+    keypair: Keypair,
+    own: Signed<Head>,
+    held: Signed<Head>,
+    release: Signed<Release>,
+    listed: Vec<Signed<Head>>,
+    snapshot: Snapshot,
+}
+
+fn known() -> Known {
+    let keypair = Keypair::generate_ed25519();
+    let mut lab = Lab::of(keypair.clone(), Config::new());
+    lab.learn(Fact::Routable { peer: PeerId::random() });
+    register(&mut lab, "mine");
+    let (_, held) = lasting("held");
+    hold(&lab, &held);
+    let other = Keypair::generate_ed25519();
+    let manifest = Manifest::new("other".parse().unwrap(), "1.0.0".parse().unwrap());
+    let owner = other.public().to_peer_id();
+    let release = Release::new(NetworkName::default(), owner, manifest);
+    let release = Signed::sign(&other, release).unwrap();
+    lab.engine.store.insert(&release.key(), release.bytes()).unwrap();
+    let set = claims(&[&other], "other");
+    lab.engine.store.insert(&set.key(), &set.to_bytes()).unwrap();
+    let listed: Vec<_> = (0..LISTED).map(|n| lasting(&format!("tool-{n}")).1).collect();
+    for head in &listed {
+        assert_eq!(hear(&mut lab, head), Verdict::Accept);
+    }
+    let _ = lab.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
+    let own = own_head(&lab).clone();
+    let snapshot = snapshot(&mut lab);
+    Known { keypair, own, held, release, listed, snapshot }
+}
+
+/// Lets time pass among peers that hold the own package as it was before the restart.
+fn pass_among_holders(lab: &mut Lab, own: &Signed<Head>, seconds: u64) {
+    for _ in 0..seconds / 2 {
+        lab.advance(Duration::from_secs(2));
+        for action in lab.actions() {
+            match action {
+                Action::Get { query, key } => {
+                    if key == own.key() {
+                        lab.learn(copy(query, own));
+                    }
+                    lab.end(query, 3);
+                }
+                Action::Put { query, .. } => {
+                    lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 3 } });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// That everything is there, by a calendar that is right.
+fn check(lab: &Lab, known: &Known) {
+    assert!(is_held(lab, &known.held));
+    assert!(lab.engine.store.holds(&known.release.key(), known.release.bytes()));
+    let claims = RecordKey::claims(&NetworkName::default(), &"other".parse().unwrap());
+    assert!(lab.engine.store.held(&claims).is_some());
+    let listed = known.listed.iter().filter(|head| is_listed(lab, head)).count();
+    assert_eq!(listed, LISTED);
+    assert_eq!(lab.engine.outbox.waiting_on("news").len(), 1);
+}
+
+#[test]
+fn a_node_that_starts_with_a_wrong_calendar_has_everything_back_once_it_is_right() {
+    let known = known();
+    for by in [-60 * YEAR, -YEAR, YEAR, 10 * YEAR] {
+        let mut lab = start_at(known.keypair.clone(), Config::new(), &known.snapshot, by);
+        lab.learn(Fact::Routable { peer: PeerId::random() });
+        pass(&mut lab, 20);
+        lab.set_calendar(-by);
+        let sent = pass(&mut lab, 90);
+        check(&lab, &known);
+        let own = own_head(&lab);
+        assert!(own.revision > known.own.revision || *own == known.own, "{by}");
+        assert!(!own.validity.is_early(lab.now().unix), "{by}");
+        assert!(!own.validity.is_expired(lab.now().unix + HOUR), "{by}");
+        assert!(sent.contains(own), "{by}: it is put again");
+        // Nor is it lost later on.
+        pass(&mut lab, 2 * HOUR);
+        assert!(is_held(&lab, &known.held) && is_listed(&lab, &known.listed[0]));
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_taken_meanwhile_holds_everything() {
+    let known = known();
+    for by in [-60 * YEAR, -YEAR, YEAR, 10 * YEAR] {
+        let mut wrong = start_at(known.keypair.clone(), Config::new(), &known.snapshot, by);
+        wrong.learn(Fact::Routable { peer: PeerId::random() });
+        pass(&mut wrong, 60);
+        let meanwhile = snapshot(&mut wrong);
+        let mut right = start_at(known.keypair.clone(), Config::new(), &meanwhile, 0);
+        right.learn(Fact::Routable { peer: PeerId::random() });
+        pass_among_holders(&mut right, &known.own, 90);
+        check(&right, &known);
+        assert!(!own_head(&right).validity.is_expired(right.now().unix + HOUR), "{by}");
+        assert!(!own_head(&right).validity.is_early(right.now().unix), "{by}");
+    }
+}
+
+#[test]
+fn an_own_package_that_the_store_has_no_room_for_is_resumed_once_the_calendar_is_right() {
+    let known = known();
+    let config = || Config::new().with_limits(Limits::new().with_store_records(1));
+    for by in [-YEAR, YEAR] {
+        let mut lab = start_at(known.keypair.clone(), config(), &known.snapshot, by);
+        lab.learn(Fact::Routable { peer: PeerId::random() });
+        // What peers hold is refused for its date, and nothing else is found.
+        pass_among_holders(&mut lab, &known.own, 2 * HOUR);
+        let meanwhile = snapshot(&mut lab);
+        let kept = start_at(known.keypair.clone(), config(), &meanwhile, 0);
+        let is_published =
+            |lab: &Lab| lab.engine.resuming.contains(&known.own.name) || !lab.engine.own.is_empty();
+        assert!(is_published(&lab) && is_published(&kept), "{by}");
+        lab.set_calendar(-by);
+        pass_among_holders(&mut lab, &known.own, 60);
+        assert!(!own_head(&lab).validity.is_expired(lab.now().unix), "{by}");
+        assert!(!own_head(&lab).validity.is_early(lab.now().unix), "{by}");
+    }
+}
+
+#[test]
+fn what_has_expired_while_the_machine_was_off_is_hidden_at_once_and_gone_after_an_hour() {
+    let known = known();
+    let keypair = Keypair::generate_ed25519();
+    let mut lab = start_at(keypair, Config::new(), &known.snapshot, 20 * 24 * 3600);
+    pass(&mut lab, 10);
+    assert!(!is_held(&lab, &known.held) && !is_listed(&lab, &known.listed[0]));
+    assert_eq!(lab.engine.metadata().known_packages, 0);
+    pass(&mut lab, HOUR + 60);
+    assert_eq!((lab.engine.catalogue.len(), lab.engine.store.len()), (0, 0));
+}
