@@ -12,7 +12,8 @@ use crate::{
     counters::CallKind,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, HeadState, Page, PageLink, Pagination, Rank, Record,
-        RecordKey, Release, ReleaseEntry, ReleaseList, Selection, Side, Signed, latest, select,
+        RecordKey, Release, ReleaseEntry, ReleaseList, Revision, Selection, Side, Signed, latest,
+        select,
     },
 };
 
@@ -199,11 +200,7 @@ pub(super) fn apply(
     seen: Rank,
     signer: &Signer<'_>,
 ) -> Result<Changed> {
-    let mut base = Base::new(own, recalled, signer);
-    base.revision = base.revision.max(seen.revision());
-    if signer.is_bound_by(seen) {
-        base = base.withdrawn();
-    }
+    let mut base = Base::new(own, recalled, signer).seen(seen, signer);
     let name = change.name().clone();
     let id = PackageId::owned(signer.owner(), name.clone());
     let id = match change.version() {
@@ -261,6 +258,7 @@ pub(super) fn apply(
         }
         Change::Unregister { .. } if base.releases.is_empty() => return Err(unknown()),
         Change::Unregister { .. } => {
+            signer.check_end(base.is_endless)?;
             base.withdrawn = true;
             true
         }
@@ -277,7 +275,14 @@ pub(super) fn apply(
         Some(InForce::Other(other)) if base.is_said_by(&other.head, &other.releases, signer) => {
             (adopt(base, other, standing, signer)?, Authorship::Adopted)
         }
-        Some(_) | None => (sign(base, &name, standing, signer)?, Authorship::Signed),
+        Some(_) | None => {
+            // What has ended stays so in its own epoch: in a higher one somebody may begin it anew.
+            let revision = match base.withdrawn && !changes {
+                true => signer.revision_within(base.revision)?,
+                false => signer.revision_after(base.revision)?,
+            };
+            (sign(base, &name, revision, standing, signer)?, Authorship::Signed)
+        }
     };
     let records = records(own, &package, change, fresh, signer);
     Ok(Changed { id, package, records, head })
@@ -338,11 +343,11 @@ fn adopt(
 fn sign(
     base: Base,
     name: &PackageName,
+    revision: Revision,
     standing: Standing,
     signer: &Signer<'_>,
 ) -> Result<OwnPackage> {
     let (owner, network) = (signer.owner(), signer.network.clone());
-    let revision = signer.revision_after(base.revision)?;
     let validity = base.validity(revision.epoch, signer);
     let (mut head, releases, records, pages, status) = if base.withdrawn {
         let head = Head::withdrawn(network, owner, name.clone(), revision, validity, "");
