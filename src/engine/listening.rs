@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{
     Deadline, Engine, Now, Reach,
     deadlines::spread,
-    own::{Recalled, Standing},
+    own::{Change, Recalled, Standing},
     recalling::Asked,
 };
 use crate::{
@@ -78,7 +78,7 @@ impl Engine {
         if self.renewing.contains(&name) {
             return self.merge_later(now, &name);
         }
-        self.renew(now, name);
+        self.keep_up(now, Change::Merge { name });
     }
 
     /// Nobody serves the head of an own package, though it was acknowledged: it is put again, once it has been read what
@@ -86,6 +86,7 @@ impl Engine {
     pub(super) fn doubt_own(&mut self, now: Now, name: &PackageName) {
         let Some(own) = self.own.get_mut(name) else { return };
         own.standing = own.standing.doubted();
+        own.is_held = false;
         self.replicate_later(now);
     }
 

@@ -37,23 +37,36 @@ pub(super) enum Change {
     Renew {
         name: PackageName,
     },
+    /// What was heard of the package is taken in. Only what is new by that is put: another device with a long list of
+    /// releases would else make this one put all of them with each head that it signs.
+    Merge {
+        name: PackageName,
+    },
 }
 
 impl Change {
     pub(super) fn name(&self) -> &PackageName {
         match self {
             Self::Register(manifest) => &manifest.name,
-            Self::Yank { name, .. } | Self::Unregister { name } | Self::Renew { name } => name,
+            Self::Yank { name, .. }
+            | Self::Unregister { name }
+            | Self::Renew { name }
+            | Self::Merge { name } => name,
         }
     }
 
-    /// What its caller has asked for; the node itself renews.
+    /// Whether the node does it by itself.
+    pub(super) fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Renew { .. } | Self::Merge { .. })
+    }
+
+    /// What its caller has asked for.
     pub(super) fn kind(&self) -> Option<CallKind> {
         match self {
             Self::Register(_) => Some(CallKind::Register),
             Self::Yank { .. } => Some(CallKind::Yank),
             Self::Unregister { .. } => Some(CallKind::Unregister),
-            Self::Renew { .. } => None,
+            Self::Renew { .. } | Self::Merge { .. } => None,
         }
     }
 
@@ -61,7 +74,7 @@ impl Change {
         match self {
             Self::Register(manifest) => Some(&manifest.version),
             Self::Yank { version, .. } => Some(version),
-            Self::Unregister { .. } | Self::Renew { .. } => None,
+            Self::Unregister { .. } | Self::Renew { .. } | Self::Merge { .. } => None,
         }
     }
 }
@@ -77,6 +90,8 @@ pub(super) struct OwnPackage {
     records: BTreeMap<Version, Signed<Release>>,
     pages: Vec<Signed<Page>>,
     pub(super) standing: Standing,
+    /// Whether all that was to be put of it has been, and others hold it as far as they have said.
+    pub(super) is_held: bool,
 }
 
 /// How what is known here relates to what the network holds.
@@ -136,6 +151,8 @@ pub(super) struct Changed {
     pub(super) id: PackageId,
     pub(super) package: OwnPackage,
     pub(super) records: Vec<Record>,
+    /// Whether nothing else of the package is still to be put.
+    pub(super) is_whole: bool,
     pub(super) head: Authorship,
 }
 
@@ -182,7 +199,7 @@ pub(super) fn missing_newest(
                 return Some(entry.clone());
             }
         }
-        Change::Renew { .. } => {}
+        Change::Renew { .. } | Change::Merge { .. } => {}
         Change::Unregister { .. } => return None,
     }
     let newest = latest(&base.releases)?;
@@ -212,7 +229,7 @@ pub(super) fn apply(
     let mut fresh = None;
     let changes = match change {
         _ if base.withdrawn => match change {
-            Change::Renew { .. } | Change::Unregister { .. } => false,
+            Change::Renew { .. } | Change::Merge { .. } | Change::Unregister { .. } => false,
             _ => return Err(Error::Withdrawn { id: id.without_version() }),
         },
         Change::Register(manifest) => {
@@ -262,12 +279,14 @@ pub(super) fn apply(
             base.withdrawn = true;
             true
         }
-        Change::Renew { .. } if base.releases.is_empty() => return Err(unknown()),
-        Change::Renew { .. } => false,
+        Change::Renew { .. } | Change::Merge { .. } if base.releases.is_empty() => {
+            return Err(unknown());
+        }
+        Change::Renew { .. } | Change::Merge { .. } => false,
     };
 
     let in_force = in_force(own, recalled).filter(|_| !changes);
-    let (package, head) = match in_force {
+    let (mut package, head) = match in_force {
         Some(InForce::Own(own)) if base.is_said_by(&own.head, &own.releases, signer) => {
             let package = OwnPackage { standing, records: base.records, ..own.clone() };
             (package, Authorship::Kept)
@@ -284,8 +303,15 @@ pub(super) fn apply(
             (sign(base, &name, revision, standing, signer)?, Authorship::Signed)
         }
     };
-    let records = records(own, &package, change, fresh, signer);
-    Ok(Changed { id, package, records, head })
+    package.is_held = own.is_some_and(|own| own.is_held);
+    let puts_all = match change {
+        Change::Renew { .. } => true,
+        Change::Merge { .. } => !package.is_held,
+        Change::Register(_) | Change::Yank { .. } | Change::Unregister { .. } => false,
+    };
+    let is_whole = puts_all || own.is_none_or(|own| own.is_held);
+    let records = records(own, &package, change, puts_all, fresh, signer);
+    Ok(Changed { id, package, records, is_whole, head })
 }
 
 /// The head of a package that everybody keeps.
@@ -337,7 +363,7 @@ fn adopt(
     let claim = signer.claim(&head, status)?;
     let Base { releases, records, .. } = base;
     let pages = other.pages.clone();
-    Ok(OwnPackage { head, claim, releases, records, pages, standing })
+    Ok(OwnPackage { head, claim, releases, records, pages, standing, is_held: false })
 }
 
 fn sign(
@@ -364,7 +390,7 @@ fn sign(
     let claim = signer.claim(&head, status)?;
     head.ext = signer.ext();
     let head = Signed::sign(signer.keypair, head)?;
-    Ok(OwnPackage { head, claim, releases, records, pages, standing })
+    Ok(OwnPackage { head, claim, releases, records, pages, standing, is_held: false })
 }
 
 /// The records to put, in the order in which they should arrive: what is linked to before what links to it.
@@ -372,6 +398,7 @@ fn records(
     before: Option<&OwnPackage>,
     package: &OwnPackage,
     change: &Change,
+    all: bool,
     fresh: Option<Signed<Release>>,
     signer: &Signer<'_>,
 ) -> Vec<Record> {
@@ -382,13 +409,17 @@ fn records(
             let release = fresh.or_else(|| package.records.get(&manifest.version).cloned());
             records.extend(release.map(Record::Release));
         }
-        Change::Renew { .. } => {
-            records.extend(package.records.values().cloned().map(Record::Release));
+        Change::Renew { .. } | Change::Merge { .. } => {
+            let known = |release: &Signed<Release>| {
+                let known = before.and_then(|before| before.records.get(release.version()));
+                known.is_some_and(|known| known == release)
+            };
+            let releases = package.records.values().filter(|release| all || !known(release));
+            records.extend(releases.cloned().map(Record::Release));
         }
         Change::Yank { .. } | Change::Unregister { .. } => {}
     }
     let known = |page: &Signed<Page>| before.is_some_and(|before| before.pages.contains(page));
-    let all = matches!(change, Change::Renew { .. });
     records
         .extend(package.pages.iter().filter(|page| all || !known(page)).cloned().map(Record::Page));
     records.push(Record::Claims { set: package.claims(signer.unix), dropped: 0 });

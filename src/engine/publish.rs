@@ -241,6 +241,8 @@ pub(super) struct Storing {
     pub(super) pending: usize,
     /// The fewest peers that stored any one record, of the puts that have ended.
     pub(super) fewest: Option<u32>,
+    /// Whether nothing else of the package is still to be put.
+    pub(super) is_whole: bool,
     pub(super) put: Vec<Put>,
     /// How the clock by which it was signed stands to those of peers, if that is badly.
     pub(super) clock: Option<ClockOffset>,

@@ -135,14 +135,15 @@ impl Engine {
         for record in changed.records {
             self.queries.put(record, Some(ticket));
         }
-        let is_renewal = matches!(publish.change, Change::Renew { .. });
-        let announcement = self.announce_change(now, &changed.package, changed.head, is_renewal);
+        let is_upkeep = publish.change.is_upkeep();
+        let announcement = self.announce_change(now, &changed.package, changed.head, is_upkeep);
         publish.stage = Stage::Storing(Storing {
             id: changed.id,
             sequence: changed.package.head.revision.sequence,
             announcement,
             pending,
             fewest: None,
+            is_whole: changed.is_whole,
             put,
             clock: self.clock_disagreement(),
             reasons: Reasons::default(),
@@ -194,7 +195,7 @@ impl Engine {
         now: Now,
         package: &own::OwnPackage,
         head: Authorship,
-        is_renewal: bool,
+        is_upkeep: bool,
     ) -> Option<AnnouncementId> {
         let name = &package.head.name;
         let is_heard = matches!(package.standing, Standing::Confirmed { .. });
@@ -212,7 +213,7 @@ impl Engine {
             let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
             before.filter(|_| !is_signed)
         } else {
-            Some(self.announce_head(now, package, is_signed || !is_renewal))
+            Some(self.announce_head(now, package, is_signed || !is_upkeep))
         };
         let (timer, interval) = self.renewal_timer(now, name);
         let due = now.unix.saturating_add(interval.as_secs());
@@ -310,9 +311,11 @@ impl Engine {
         let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
         let name = publish.change.name();
         let replicas = storing.replicas();
-        let (mut lacked, mut lacks) = (false, false);
+        let (mut is_taken, mut lacks) = (false, false);
         if let Some(own) = self.own.get_mut(name) {
-            lacked = own.lacks_replicas();
+            let was_held = own.is_held;
+            own.is_held = replicas > 0 && (was_held || storing.is_whole);
+            is_taken = !was_held && own.is_held;
             if let Standing::Confirmed { .. } = own.standing {
                 own.standing = match replicas {
                     // Peers that refuse it may hold a newer one, which the next round reads first.
@@ -325,9 +328,9 @@ impl Engine {
         if lacks {
             self.replicate_later(now);
         }
-        if matches!(publish.change, Change::Renew { .. }) {
+        if publish.change.is_upkeep() {
             self.renewing.remove(name);
-            if lacked && !lacks {
+            if is_taken {
                 let id = storing.id.clone();
                 self.events.push_back(Event::Replicated { id, replicas });
             }
@@ -358,12 +361,16 @@ impl Engine {
 
     /// Puts an own package again, signed anew where half of its life is over.
     pub(super) fn renew(&mut self, now: Now, name: PackageName) {
-        if self.closed || !self.renewing.insert(name.clone()) {
+        self.keep_up(now, Change::Renew { name });
+    }
+
+    /// Changes an own package by itself, unless it does already.
+    pub(super) fn keep_up(&mut self, now: Now, change: Change) {
+        if self.closed || !self.renewing.insert(change.name().clone()) {
             return;
         }
         let ticket = self.ticket();
         let since = Since { asked: now.mono, timer: None };
-        let change = Change::Renew { name };
         let publish = Box::new(Publish::new(change, None, 0));
         self.begin_change(now, ticket, since, publish);
     }

@@ -174,7 +174,7 @@ impl Engine {
             Outcome::TimedOut => Found::Needed(self.timeout(now, since)),
             // Nobody has asked for it, and what is held here may be as old as the snapshot that it comes from: what this
             // node has signed since is not signed again.
-            Outcome::NoPeers if matches!(change, Change::Renew { .. }) && own.is_none() => {
+            Outcome::NoPeers if change.is_upkeep() && own.is_none() => {
                 Found::Needed(Error::NoPeers)
             }
             Outcome::NoPeers if is_head => Found::Unknown,
