@@ -64,8 +64,8 @@ pub(super) enum Outcome {
     NoPeers,
     /// libp2p ended the lookup for want of time.
     TimedOut,
-    /// So many peers acknowledged that they stored the record.
-    Stored(u32),
+    /// So many peers acknowledged that they stored the record under this key.
+    Stored { key: RecordKey, replicas: u32 },
     /// So many peers have served what was put under this key.
     ReadBack { key: RecordKey, confirmed: u32 },
     /// The routing table has been filled.
@@ -76,7 +76,7 @@ impl Outcome {
     /// How many peers stored the record, if it was a put.
     pub(super) fn replicas(&self) -> u32 {
         match self {
-            Self::Stored(replicas) => *replicas,
+            Self::Stored { replicas, .. } => *replicas,
             Self::Found { .. }
             | Self::NotFound(_)
             | Self::NoPeers

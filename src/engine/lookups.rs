@@ -199,10 +199,10 @@ impl Engine {
             Some(Ended::Lookup { key, waiting, replies }) => {
                 self.lookup_ended(now, &key, waiting, &replies, end);
             }
-            Some(Ended::Put { caller }) => {
+            Some(Ended::Put { key, caller }) => {
                 let replicas = if let QueryEnd::Stored { replicas } = end { replicas } else { 0 };
                 if let Some(ticket) = caller {
-                    self.resume(now, ticket, Outcome::Stored(replicas));
+                    self.resume(now, ticket, Outcome::Stored { key, replicas });
                 }
             }
             Some(Ended::Bootstrap { callers }) => {

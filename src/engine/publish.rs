@@ -258,11 +258,16 @@ pub(super) struct Put {
     pub(super) attests: Digest,
     /// Who has acknowledged it, as far as that is told.
     pub(super) acknowledged: Vec<PeerId>,
+    /// How many have.
+    pub(super) replicas: u32,
 }
 
 impl Storing {
     /// One put has ended.
-    pub(super) fn stored(&mut self, replicas: u32) {
+    pub(super) fn stored(&mut self, key: &RecordKey, replicas: u32) {
+        if let Some(put) = self.put.iter_mut().find(|put| put.key == *key) {
+            put.replicas = replicas;
+        }
         self.pending = self.pending.saturating_sub(1);
         self.fewest = Some(self.fewest.map_or(replicas, |fewest| fewest.min(replicas)));
     }

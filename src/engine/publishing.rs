@@ -76,7 +76,9 @@ impl Engine {
     ) {
         match publish.stage {
             Stage::Storing(ref mut storing) => {
-                storing.stored(outcome.replicas());
+                if let Outcome::Stored { key, replicas } = outcome {
+                    storing.stored(&key, replicas);
+                }
                 storing.clock = self.clock_disagreement().or(storing.clock);
                 if storing.pending > 0 {
                     let operation = Operation::Publish(publish);
@@ -130,6 +132,7 @@ impl Engine {
             key: record.key(),
             attests: attesting(record, &self.owner),
             acknowledged: Vec::new(),
+            replicas: 0,
         });
         let put = put.collect();
         for record in changed.records {

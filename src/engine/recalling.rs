@@ -182,7 +182,7 @@ impl Engine {
             Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => Found::Needed(Error::NoPeers),
             Outcome::NotFound(_)
             | Outcome::NoPeers
-            | Outcome::Stored(_)
+            | Outcome::Stored { .. }
             | Outcome::ReadBack { .. }
             | Outcome::Bootstrapped => Found::Record(None),
         }

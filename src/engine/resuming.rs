@@ -62,7 +62,7 @@ impl Engine {
                         let found = Error::NotFound { what: "record".to_owned() };
                         Err(found.because(self.explain(untimely)))
                     }
-                    Outcome::Stored(_) | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
+                    Outcome::Stored { .. } | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
                         Err(Error::NotFound { what: "record".to_owned() })
                     }
                 });
@@ -101,7 +101,7 @@ impl Engine {
             Outcome::NotFound(untimely) => {
                 Progress::Answered(read.not_found_because(self.explain(untimely)))
             }
-            Outcome::Stored(_) | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
+            Outcome::Stored { .. } | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
                 Progress::Answered(read.not_found())
             }
         };
