@@ -90,13 +90,20 @@ impl Engine {
         self.replicate_later(now);
     }
 
-    /// What a change was built on is awaited no longer. Where nobody was asked for the rest of a list, it is read another
-    /// time.
-    pub(super) fn take_in(&mut self, name: &PackageName, recalled: &[Recalled], asked: Asked) {
+    /// What a change was built on, which has led to this head, is awaited no longer. Where nobody was asked for the rest of
+    /// a list, it is read another time.
+    pub(super) fn take_in(&mut self, head: &Signed<Head>, recalled: &[Recalled], asked: Asked) {
         let is_done = |recalled: &&Recalled| recalled.is_whole || asked == Asked::Yes;
         let digests = recalled.iter().filter(is_done).map(|recalled| recalled.head.digest());
-        let digests: Vec<_> = digests.collect();
-        if let Some(timer) = self.elsewhere.take_in(name, &digests) {
+        let mut digests: Vec<_> = digests.collect();
+        // Of the epochs before its own, this head has said what stays, if the network was asked for it.
+        let is_replaced = |heard: &Signed<Head>| {
+            let is_older = heard.revision.epoch < head.revision.epoch;
+            self.store.is_revoked(heard) || (is_older && asked == Asked::Yes)
+        };
+        let heard = self.elsewhere.heads(&head.name).into_iter();
+        digests.extend(heard.filter(is_replaced).map(|heard| heard.digest()));
+        if let Some(timer) = self.elsewhere.take_in(&head.name, &digests) {
             self.wheel.cancel(timer);
         }
     }

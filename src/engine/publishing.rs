@@ -157,7 +157,7 @@ impl Engine {
         self.resuming.remove(&name);
         self.equivocations.supersede(head);
         self.elsewhere.spend(head.digest());
-        self.take_in(&name, recalled, asked);
+        self.take_in(head, recalled, asked);
         self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation });

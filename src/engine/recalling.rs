@@ -62,7 +62,7 @@ impl Engine {
     fn recall_here(&self, now: Now, change: &Change) -> Vec<Recalled> {
         let name = change.name();
         let own = self.own.get(name);
-        let mut heard = self.elsewhere.heads(name);
+        let mut heard = self.heard_heads(name);
         let mut recall = Recall::Head { others: Vec::new() };
         loop {
             let key = recall.wants(&self.config.network, &self.owner, name);
@@ -131,7 +131,15 @@ impl Engine {
             Record::Head(head) => self.adds(head),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => true,
         });
-        Recall::Head { others }.take(found, self.elsewhere.heads(name))
+        Recall::Head { others }.take(found, self.heard_heads(name))
+    }
+
+    /// What was heard of a package and may say what is not known here. Since a head came, whoever has signed it may have
+    /// been replaced.
+    fn heard_heads(&self, name: &PackageName) -> Vec<Signed<Head>> {
+        let mut heads = self.elsewhere.heads(name);
+        heads.retain(|head| self.adds(head) && !self.store.is_revoked(head));
+        heads
     }
 
     /// Whether a head of an own package that peers hold may say what is not known here. If not, its list need not be

@@ -4,6 +4,7 @@ use super::*;
 use crate::record::Delegation;
 
 mod devices;
+mod epochs;
 mod merges;
 
 use devices::{Device, Replicas, name};
