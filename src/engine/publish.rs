@@ -18,7 +18,7 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use crate::{
-    Announcement, ClockOffset, Digest, NetworkName, PackageId, PackageName, Receipt, Result,
+    Announcement, ClockOffset, Digest, Error, NetworkName, PackageId, PackageName, Receipt, Result,
     command::Reply,
     counters::EndedCall,
     engine::{outbox::AnnouncementId, own::Change},
@@ -68,9 +68,13 @@ impl Publish {
         Self { change, reply, confirmation, signed: None, rounds: 0, stage: Stage::BEGINNING }
     }
 
-    /// Answers the caller, if one waits. A change that is signed does not fail any more.
+    /// Answers the caller, if one waits. A change that is signed does not fail any more, unless what peers turn out to hold
+    /// has undone it.
     pub(super) fn answer(&mut self, answer: Result<Receipt>) -> Option<EndedCall> {
-        let answer = answer.or_else(|error| self.signed.take().ok_or(error));
+        let answer = answer.or_else(|error| match error {
+            Error::Conflict { .. } | Error::Withdrawn { .. } => Err(error),
+            error => self.signed.take().ok_or(error),
+        });
         let end = self.reply.take()?.send(answer);
         Some(EndedCall(self.change.kind()?, end))
     }

@@ -6,6 +6,7 @@ use crate::record::Delegation;
 mod devices;
 mod epochs;
 mod merges;
+mod silence;
 
 use devices::{Device, Replicas, name};
 
