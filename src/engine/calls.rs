@@ -58,8 +58,9 @@ pub(super) struct GetRecord {
 pub(super) enum Outcome {
     /// A valid record: the first, the newest of several, of claims the union. Shared by all who wait for it.
     Found { record: Arc<Record>, source: Source },
-    /// Peers answered, and none held a valid record. What they held may only have been refused for its time.
-    NotFound(Untimely),
+    /// Peers answered, and none held a valid record. What they held may only have been refused for its time. Unless all were
+    /// heard that should hold it, those who were not may do.
+    NotFound { untimely: Untimely, all_heard: bool },
     /// No peer answered at all.
     NoPeers,
     /// libp2p ended the lookup for want of time.
@@ -78,7 +79,7 @@ impl Outcome {
         match self {
             Self::Stored { replicas, .. } => *replicas,
             Self::Found { .. }
-            | Self::NotFound(_)
+            | Self::NotFound { .. }
             | Self::NoPeers
             | Self::TimedOut
             | Self::ReadBack { .. }

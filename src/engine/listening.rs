@@ -40,6 +40,9 @@ impl Engine {
         own.standing = own.standing.doubted();
         if self.elsewhere.hear(head) {
             self.merge_later(now, &head.name);
+        } else if !self.elsewhere.is_awaited(&head.name) {
+            // There is no room for it. It is read from the network, where it came from.
+            self.replicate_later(now);
         }
     }
 
@@ -72,11 +75,19 @@ impl Engine {
     /// is to be put.
     pub(super) fn merge(&mut self, now: Now, name: PackageName) {
         self.elsewhere.timer_fired(&name);
-        if !self.elsewhere.is_awaited(&name) || self.peers.reach() != Reach::Joined {
+        if !self.elsewhere.is_awaited(&name) {
             return;
         }
         if self.renewing.contains(&name) {
             return self.merge_later(now, &name);
+        }
+        // It may have been heard while a change was under way that knows nothing of it. Should nothing come of this
+        // merge, what is in doubt is put again as soon as somebody is there.
+        if let Some(own) = self.own.get_mut(&name) {
+            own.standing = own.standing.doubted();
+        }
+        if self.peers.reach() != Reach::Joined {
+            return;
         }
         self.keep_up(now, Change::Merge { name });
     }
@@ -108,8 +119,8 @@ impl Engine {
         }
     }
 
-    /// Whether nobody but this node is to be told of a record of its own: a head of which nobody has been asked
-    /// whether there is more to it.
+    /// Whether nobody but this node is to be told of a record of its own: a head that was signed with nobody to ask
+    /// whether there is more to it, or of which peers may hold another by now. Both are to be read back first.
     pub(super) fn is_unheard(&self, record: &Record) -> bool {
         match record {
             Record::Head(head) => {

@@ -286,7 +286,8 @@ impl Engine {
                     Outcome::Found { record: Arc::clone(record), source }
                 }
                 (Best::Nothing, Hearing::All | Hearing::Some) => {
-                    Outcome::NotFound(replies.untimely())
+                    let all_heard = matches!(hearing, Hearing::All);
+                    Outcome::NotFound { untimely: replies.untimely(), all_heard }
                 }
                 (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
                 (Best::Nothing, Hearing::CutShort) => {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET,
-    REPLICATION_DELAY,
+    ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION,
+    REPLICATION_BUDGET, REPLICATION_DELAY,
     calls::{Call, Outcome, Since},
     commands::Begin,
     explaining::Reasons,
@@ -227,12 +227,13 @@ impl Engine {
         announced.map(|announced| announced.id)
     }
 
-    /// Whether the head of an own package has not been announced, since nobody was there to ask when it was signed.
+    /// Whether the head of an own package has not been announced, since not everybody was heard when it was signed.
     pub(super) fn is_withheld(&self, name: &PackageName) -> bool {
         self.renewals.get(name).is_some_and(|renewal| renewal.announced.is_none())
     }
 
-    /// The head of an own package that was withheld has been read back: nobody holds another one.
+    /// The head of an own package that was withheld has been read back: so many peers as were wanted serve it. Another one
+    /// that was heard meanwhile is merged in its time.
     pub(super) fn announce_withheld(&mut self, now: Now, name: &PackageName) {
         let Some(package) = self.own.get(name).cloned() else { return };
         let announced = self.announce_head(now, &package, true);
@@ -328,7 +329,12 @@ impl Engine {
             }
             lacks = own.lacks_replicas();
         }
-        if lacks {
+        if lacks && replicas > 0 && !publish.change.is_upkeep() {
+            // They take it, and some have not said what they hold: they are asked once more, soon. Where one never answers,
+            // a pause that grows would keep new packages from being announced.
+            let mut pauses = REPLICATION;
+            self.replicate_after(now, pauses.pause());
+        } else if lacks {
             self.replicate_later(now);
         }
         if publish.change.is_upkeep() {

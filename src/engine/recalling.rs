@@ -19,7 +19,7 @@ use crate::{
 pub(super) enum Asked {
     /// And what it held is part of the change.
     Yes,
-    /// There was nobody to ask, or who was asked has not answered.
+    /// There was nobody to ask; or none of those who have answered had anything, and others have not answered.
     No,
 }
 
@@ -165,6 +165,9 @@ impl Engine {
         let own = self.own.get(change.name());
         let is_head = matches!(recall, Recall::Head { .. });
         let is_known = own.is_some_and(|own| matches!(own.standing, Standing::Confirmed { .. }));
+        // An earlier life's, which nobody has asked to be changed. What is held here of it may be as old as the snapshot
+        // that it comes from: what this node has signed since is not signed again.
+        let is_resumed = change.is_upkeep() && own.is_none();
         match outcome {
             // A part of the replicas may not hold the newest: to go on from it would sign a sequence twice, unless the
             // network has been heard before.
@@ -180,15 +183,20 @@ impl Engine {
                 Found::Record(Some(Box::new(Arc::unwrap_or_clone(record))))
             }
             Outcome::TimedOut => Found::Needed(self.timeout(now, since)),
-            // Nobody has asked for it, and what is held here may be as old as the snapshot that it comes from: what this
-            // node has signed since is not signed again.
-            Outcome::NoPeers if change.is_upkeep() && own.is_none() => {
-                Found::Needed(Error::NoPeers)
+            Outcome::NoPeers if is_resumed => Found::Needed(Error::NoPeers),
+            Outcome::NotFound { all_heard: false, .. } if is_resumed => {
+                Found::Needed(self.timeout(now, since))
             }
-            Outcome::NoPeers if is_head => Found::Unknown,
-            // That nobody can be asked does not mean that nobody holds the rest of the list.
+            // Those who hold it may be the ones that have not answered.
+            Outcome::NoPeers | Outcome::NotFound { all_heard: false, .. } if is_head => {
+                Found::Unknown
+            }
+            // That somebody cannot be asked does not mean that nobody holds the rest of the list.
             Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => Found::Needed(Error::NoPeers),
-            Outcome::NotFound(_)
+            Outcome::NotFound { all_heard: false, .. } if matches!(recall, Recall::Pages(_)) => {
+                Found::Needed(self.timeout(now, since))
+            }
+            Outcome::NotFound { .. }
             | Outcome::NoPeers
             | Outcome::Stored { .. }
             | Outcome::ReadBack { .. }
