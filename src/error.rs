@@ -80,7 +80,8 @@ pub enum Error {
         max: usize,
     },
 
-    /// The input contradicts what is already published; nothing was changed.
+    /// The input contradicts what is already published. Nothing was changed; or another device of the owner's has published
+    /// otherwise at the same time, and what it has published is kept.
     #[error("conflict: {reason}")]
     Conflict {
         /// What it contradicts.

@@ -339,7 +339,7 @@ impl Handle {
 
     /// Owners that were found to have signed two histories of a package: the last 64 proofs that stand, oldest first,
     /// each of which was an [`Event::Equivocation`](crate::Event::Equivocation). One stands until a later head lists
-    /// whatever either of its two heads does.
+    /// and yanks whatever either of its two heads does.
     ///
     /// Cancel safe: dropping the future gives the call up.
     ///

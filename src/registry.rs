@@ -75,7 +75,9 @@ pub trait Registry: Send + Sync {
     /// every local trace but the tombstone itself.
     ///
     /// # Errors
-    /// [`NotFound`](crate::Error::NotFound) where this node publishes no such package.
+    /// [`NotFound`](crate::Error::NotFound) where this node publishes no such package, and
+    /// [`Invalid`](crate::Error::Invalid) where its peers say that its clock is wrong, and the head of the package would
+    /// outlive a tombstone that is signed by it.
     fn unregister(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>>;
 
     /// What this registry says of itself.

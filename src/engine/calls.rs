@@ -58,14 +58,15 @@ pub(super) struct GetRecord {
 pub(super) enum Outcome {
     /// A valid record: the first, the newest of several, of claims the union. Shared by all who wait for it.
     Found { record: Arc<Record>, source: Source },
-    /// Peers answered, and none held a valid record. What they held may only have been refused for its time.
-    NotFound(Untimely),
+    /// Peers answered, and none held a valid record. What they held may only have been refused for its time. Unless all were
+    /// heard that should hold it, those who were not may do.
+    NotFound { untimely: Untimely, all_heard: bool },
     /// No peer answered at all.
     NoPeers,
     /// libp2p ended the lookup for want of time.
     TimedOut,
-    /// So many peers acknowledged that they stored the record.
-    Stored(u32),
+    /// So many peers acknowledged that they stored the record under this key.
+    Stored { key: RecordKey, replicas: u32 },
     /// So many peers have served what was put under this key.
     ReadBack { key: RecordKey, confirmed: u32 },
     /// The routing table has been filled.
@@ -76,9 +77,9 @@ impl Outcome {
     /// How many peers stored the record, if it was a put.
     pub(super) fn replicas(&self) -> u32 {
         match self {
-            Self::Stored(replicas) => *replicas,
+            Self::Stored { replicas, .. } => *replicas,
             Self::Found { .. }
-            | Self::NotFound(_)
+            | Self::NotFound { .. }
             | Self::NoPeers
             | Self::TimedOut
             | Self::ReadBack { .. }

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use super::{Engine, Now};
 use crate::{
     Event,
-    record::{EquivocationProof, Head, HeadState, Record, RecordKey, ReleaseEntry, Signed},
+    record::{
+        EquivocationProof, Head, HeadState, PageLink, Record, RecordKey, ReleaseEntry, Signed,
+    },
 };
 
 /// Proofs that are kept: of 16 KiB each at the most.
@@ -44,30 +46,37 @@ impl Equivocations {
 /// devices with one key that know nothing of each other sign such two heads in haste; whoever wants to tell one story
 /// here and another there signs no such third.
 ///
-/// A release that the later head has on a page, and one of the two does not list, counts as missing.
+/// Only heads are at hand, and no pages. So the two have to link to the same ones: what is on them is no difference
+/// then. And a release of which the two say different things has to be in the later head itself, yanked if it is by
+/// either.
 fn heals(later: &Signed<Head>, proof: &EquivocationProof) -> bool {
     if (later.owner, &later.name) != (*proof.owner(), proof.name())
         || later.revision <= proof.revision()
     {
         return false;
     }
-    let releases = |head: &Signed<Head>| match &head.state {
-        HeadState::Live { releases, .. } => Some(releases.clone()),
-        HeadState::Withdrawn { .. } => None,
-    };
-    match (releases(later), releases(proof.kept()), releases(proof.dropped())) {
-        (Some(later), Some(kept), Some(dropped)) => {
-            let lists = |list: &[ReleaseEntry], entry: &ReleaseEntry| {
-                list.iter().any(|listed| {
-                    (&listed.version, &listed.digest) == (&entry.version, &entry.digest)
+    match (list(later), list(proof.kept()), list(proof.dropped())) {
+        (Some((later, _)), Some((kept, older)), Some((dropped, older_too))) => {
+            let differs = |entry: &&ReleaseEntry| !kept.contains(entry) || !dropped.contains(entry);
+            let says = |entry: &ReleaseEntry| {
+                let said = later.iter().find(|said| said.version == entry.version);
+                said.is_some_and(|said| {
+                    said.digest == entry.digest && (said.yanked || !entry.yanked)
                 })
             };
-            let differs = |entry: &&ReleaseEntry| !lists(&kept, entry) || !lists(&dropped, entry);
-            kept.iter().chain(&dropped).filter(differs).all(|entry| lists(&later, entry))
+            older == older_too && kept.iter().chain(dropped).filter(differs).all(says)
         }
         // A withdrawal wins. Where neither was one, it does not say what became of the releases.
         (None, None, _) | (None, _, None) => true,
         (None, Some(_), Some(_)) | (Some(_), None, _) | (Some(_), _, None) => false,
+    }
+}
+
+/// The releases that stand in a live head, and the page on which the list goes on.
+fn list(head: &Head) -> Option<(&[ReleaseEntry], Option<&PageLink>)> {
+    match &head.state {
+        HeadState::Live { releases, older, .. } => Some((releases, older.as_ref())),
+        HeadState::Withdrawn { .. } => None,
     }
 }
 

@@ -112,11 +112,12 @@ impl Engine {
 
     /// The connected peers that should hold some records of a change and have not acknowledged them: of those closest to
     /// each, as far as this node knows. As many as a record has replicas.
-    fn unacknowledged(&self, storing: &Storing) -> BTreeMap<PeerId, Vec<RecordKey>> {
+    pub(super) fn unacknowledged(&self, storing: &Storing) -> BTreeMap<PeerId, Vec<RecordKey>> {
         let mut peers: BTreeMap<PeerId, Vec<RecordKey>> = BTreeMap::new();
-        for put in storing.put.iter().take(MAX_EXPLAINED) {
+        // Head and claims are put last, and matter most: nobody finds the others without them.
+        for put in storing.put.iter().rev().take(MAX_EXPLAINED) {
             // Where all have acknowledged it, it is not told who.
-            if put.acknowledged.is_empty() && storing.replicas() > 0 {
+            if put.acknowledged.is_empty() && put.replicas > 0 {
                 continue;
             }
             for peer in self.peers.closest(&put.key, &put.acknowledged, K_VALUE.get()) {

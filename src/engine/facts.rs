@@ -296,8 +296,9 @@ impl Engine {
         self.equivocations.supersede(head);
         let is_own = head.owner == self.owner && head.signer() == self.local;
         if is_own || self.publishes(head) {
-            // Should it come from a publisher who has replaced this one, nothing more is signed here.
-            self.store.raise_epochs(&Record::Head(head.clone()));
+            // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
+            // replaced this one, nothing more is.
+            self.store.raise_high_water(head);
             self.hear_own(now, head);
             self.list(now, head, from, Interest::Heard);
             return;

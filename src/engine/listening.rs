@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{
     Deadline, Engine, Now, Reach,
     deadlines::spread,
-    own::{Recalled, Standing},
+    own::{Change, Recalled, Standing},
     recalling::Asked,
 };
 use crate::{
@@ -40,6 +40,9 @@ impl Engine {
         own.standing = own.standing.doubted();
         if self.elsewhere.hear(head) {
             self.merge_later(now, &head.name);
+        } else if !self.elsewhere.is_awaited(&head.name) {
+            // There is no room for it. It is read from the network, where it came from.
+            self.replicate_later(now);
         }
     }
 
@@ -72,13 +75,21 @@ impl Engine {
     /// is to be put.
     pub(super) fn merge(&mut self, now: Now, name: PackageName) {
         self.elsewhere.timer_fired(&name);
-        if !self.elsewhere.is_awaited(&name) || self.peers.reach() != Reach::Joined {
+        if !self.elsewhere.is_awaited(&name) {
             return;
         }
         if self.renewing.contains(&name) {
             return self.merge_later(now, &name);
         }
-        self.renew(now, name);
+        // It may have been heard while a change was under way that knows nothing of it. Should nothing come of this
+        // merge, what is in doubt is put again as soon as somebody is there.
+        if let Some(own) = self.own.get_mut(&name) {
+            own.standing = own.standing.doubted();
+        }
+        if self.peers.reach() != Reach::Joined {
+            return;
+        }
+        self.keep_up(now, Change::Merge { name });
     }
 
     /// Nobody serves the head of an own package, though it was acknowledged: it is put again, once it has been read what
@@ -86,22 +97,30 @@ impl Engine {
     pub(super) fn doubt_own(&mut self, now: Now, name: &PackageName) {
         let Some(own) = self.own.get_mut(name) else { return };
         own.standing = own.standing.doubted();
+        own.is_held = false;
         self.replicate_later(now);
     }
 
-    /// What a change was built on is awaited no longer. Where nobody was asked for the rest of a list, it is read another
-    /// time.
-    pub(super) fn take_in(&mut self, name: &PackageName, recalled: &[Recalled], asked: Asked) {
+    /// What a change was built on, which has led to this head, is awaited no longer. Where nobody was asked for the rest of
+    /// a list, it is read another time.
+    pub(super) fn take_in(&mut self, head: &Signed<Head>, recalled: &[Recalled], asked: Asked) {
         let is_done = |recalled: &&Recalled| recalled.is_whole || asked == Asked::Yes;
         let digests = recalled.iter().filter(is_done).map(|recalled| recalled.head.digest());
-        let digests: Vec<_> = digests.collect();
-        if let Some(timer) = self.elsewhere.take_in(name, &digests) {
+        let mut digests: Vec<_> = digests.collect();
+        // Of the epochs before its own, this head has said what stays, if the network was asked for it.
+        let is_replaced = |heard: &Signed<Head>| {
+            let is_older = heard.revision.epoch < head.revision.epoch;
+            self.store.is_revoked(heard) || (is_older && asked == Asked::Yes)
+        };
+        let heard = self.elsewhere.heads(&head.name).into_iter();
+        digests.extend(heard.filter(is_replaced).map(|heard| heard.digest()));
+        if let Some(timer) = self.elsewhere.take_in(&head.name, &digests) {
             self.wheel.cancel(timer);
         }
     }
 
-    /// Whether nobody but this node is to be told of a record of its own: a head of which nobody has been asked
-    /// whether there is more to it.
+    /// Whether nobody but this node is to be told of a record of its own: a head that was signed with nobody to ask
+    /// whether there is more to it, or of which peers may hold another by now. Both are to be read back first.
     pub(super) fn is_unheard(&self, record: &Record) -> bool {
         match record {
             Record::Head(head) => {

@@ -202,10 +202,10 @@ impl Engine {
             Some(Ended::Lookup { key, waiting, replies }) => {
                 self.lookup_ended(now, &key, waiting, &replies, end);
             }
-            Some(Ended::Put { caller }) => {
+            Some(Ended::Put { key, caller }) => {
                 let replicas = if let QueryEnd::Stored { replicas } = end { replicas } else { 0 };
                 if let Some(ticket) = caller {
-                    self.resume(now, ticket, Outcome::Stored(replicas));
+                    self.resume(now, ticket, Outcome::Stored { key, replicas });
                 }
             }
             Some(Ended::Bootstrap { callers }) => {
@@ -290,7 +290,8 @@ impl Engine {
                     Outcome::Found { record: Arc::clone(record), source }
                 }
                 (Best::Nothing, Hearing::All | Hearing::Some) => {
-                    Outcome::NotFound(replies.untimely())
+                    let all_heard = matches!(hearing, Hearing::All);
+                    Outcome::NotFound { untimely: replies.untimely(), all_heard }
                 }
                 (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
                 (Best::Nothing, Hearing::CutShort) => {

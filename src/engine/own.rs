@@ -12,7 +12,8 @@ use crate::{
     counters::CallKind,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, HeadState, Page, PageLink, Pagination, Rank, Record,
-        RecordKey, Release, ReleaseEntry, ReleaseList, Selection, Side, Signed, latest, select,
+        RecordKey, Release, ReleaseEntry, ReleaseList, Revision, Selection, Side, Signed, latest,
+        select,
     },
 };
 
@@ -36,23 +37,36 @@ pub(super) enum Change {
     Renew {
         name: PackageName,
     },
+    /// What was heard of the package is taken in. Only what is new by that is put: another device with a long list of
+    /// releases would else make this one put all of them with each head that it signs.
+    Merge {
+        name: PackageName,
+    },
 }
 
 impl Change {
     pub(super) fn name(&self) -> &PackageName {
         match self {
             Self::Register(manifest) => &manifest.name,
-            Self::Yank { name, .. } | Self::Unregister { name } | Self::Renew { name } => name,
+            Self::Yank { name, .. }
+            | Self::Unregister { name }
+            | Self::Renew { name }
+            | Self::Merge { name } => name,
         }
     }
 
-    /// What its caller has asked for; the node itself renews.
+    /// Whether the node does it by itself.
+    pub(super) fn is_upkeep(&self) -> bool {
+        matches!(self, Self::Renew { .. } | Self::Merge { .. })
+    }
+
+    /// What its caller has asked for.
     pub(super) fn kind(&self) -> Option<CallKind> {
         match self {
             Self::Register(_) => Some(CallKind::Register),
             Self::Yank { .. } => Some(CallKind::Yank),
             Self::Unregister { .. } => Some(CallKind::Unregister),
-            Self::Renew { .. } => None,
+            Self::Renew { .. } | Self::Merge { .. } => None,
         }
     }
 
@@ -60,7 +74,7 @@ impl Change {
         match self {
             Self::Register(manifest) => Some(&manifest.version),
             Self::Yank { version, .. } => Some(version),
-            Self::Unregister { .. } | Self::Renew { .. } => None,
+            Self::Unregister { .. } | Self::Renew { .. } | Self::Merge { .. } => None,
         }
     }
 }
@@ -76,6 +90,8 @@ pub(super) struct OwnPackage {
     records: BTreeMap<Version, Signed<Release>>,
     pages: Vec<Signed<Page>>,
     pub(super) standing: Standing,
+    /// Whether all that was to be put of it has been, and others hold it as far as they have said.
+    pub(super) is_held: bool,
 }
 
 /// How what is known here relates to what the network holds.
@@ -135,6 +151,8 @@ pub(super) struct Changed {
     pub(super) id: PackageId,
     pub(super) package: OwnPackage,
     pub(super) records: Vec<Record>,
+    /// Whether nothing else of the package is still to be put.
+    pub(super) is_whole: bool,
     pub(super) head: Authorship,
 }
 
@@ -181,7 +199,7 @@ pub(super) fn missing_newest(
                 return Some(entry.clone());
             }
         }
-        Change::Renew { .. } => {}
+        Change::Renew { .. } | Change::Merge { .. } => {}
         Change::Unregister { .. } => return None,
     }
     let newest = latest(&base.releases)?;
@@ -199,11 +217,7 @@ pub(super) fn apply(
     seen: Rank,
     signer: &Signer<'_>,
 ) -> Result<Changed> {
-    let mut base = Base::new(own, recalled, signer);
-    base.revision = base.revision.max(seen.revision());
-    if signer.is_bound_by(seen) {
-        base = base.withdrawn();
-    }
+    let mut base = Base::new(own, recalled, signer).seen(seen, signer);
     let name = change.name().clone();
     let id = PackageId::owned(signer.owner(), name.clone());
     let id = match change.version() {
@@ -215,7 +229,7 @@ pub(super) fn apply(
     let mut fresh = None;
     let changes = match change {
         _ if base.withdrawn => match change {
-            Change::Renew { .. } | Change::Unregister { .. } => false,
+            Change::Renew { .. } | Change::Merge { .. } | Change::Unregister { .. } => false,
             _ => return Err(Error::Withdrawn { id: id.without_version() }),
         },
         Change::Register(manifest) => {
@@ -261,15 +275,18 @@ pub(super) fn apply(
         }
         Change::Unregister { .. } if base.releases.is_empty() => return Err(unknown()),
         Change::Unregister { .. } => {
+            signer.check_end(base.is_endless)?;
             base.withdrawn = true;
             true
         }
-        Change::Renew { .. } if base.releases.is_empty() => return Err(unknown()),
-        Change::Renew { .. } => false,
+        Change::Renew { .. } | Change::Merge { .. } if base.releases.is_empty() => {
+            return Err(unknown());
+        }
+        Change::Renew { .. } | Change::Merge { .. } => false,
     };
 
     let in_force = in_force(own, recalled).filter(|_| !changes);
-    let (package, head) = match in_force {
+    let (mut package, head) = match in_force {
         Some(InForce::Own(own)) if base.is_said_by(&own.head, &own.releases, signer) => {
             let package = OwnPackage { standing, records: base.records, ..own.clone() };
             (package, Authorship::Kept)
@@ -277,10 +294,24 @@ pub(super) fn apply(
         Some(InForce::Other(other)) if base.is_said_by(&other.head, &other.releases, signer) => {
             (adopt(base, other, standing, signer)?, Authorship::Adopted)
         }
-        Some(_) | None => (sign(base, &name, standing, signer)?, Authorship::Signed),
+        Some(_) | None => {
+            // What has ended stays so in its own epoch: in a higher one somebody may begin it anew.
+            let revision = match base.withdrawn && !changes {
+                true => signer.revision_within(base.revision)?,
+                false => signer.revision_after(base.revision)?,
+            };
+            (sign(base, &name, revision, standing, signer)?, Authorship::Signed)
+        }
     };
-    let records = records(own, &package, change, fresh, signer);
-    Ok(Changed { id, package, records, head })
+    package.is_held = own.is_some_and(|own| own.is_held);
+    let puts_all = match change {
+        Change::Renew { .. } => true,
+        Change::Merge { .. } => !package.is_held,
+        Change::Register(_) | Change::Yank { .. } | Change::Unregister { .. } => false,
+    };
+    let is_whole = puts_all || own.is_none_or(|own| own.is_held);
+    let records = records(own, &package, change, puts_all, fresh, signer);
+    Ok(Changed { id, package, records, is_whole, head })
 }
 
 /// The head of a package that everybody keeps.
@@ -332,17 +363,17 @@ fn adopt(
     let claim = signer.claim(&head, status)?;
     let Base { releases, records, .. } = base;
     let pages = other.pages.clone();
-    Ok(OwnPackage { head, claim, releases, records, pages, standing })
+    Ok(OwnPackage { head, claim, releases, records, pages, standing, is_held: false })
 }
 
 fn sign(
     base: Base,
     name: &PackageName,
+    revision: Revision,
     standing: Standing,
     signer: &Signer<'_>,
 ) -> Result<OwnPackage> {
     let (owner, network) = (signer.owner(), signer.network.clone());
-    let revision = signer.revision_after(base.revision)?;
     let validity = base.validity(revision.epoch, signer);
     let (mut head, releases, records, pages, status) = if base.withdrawn {
         let head = Head::withdrawn(network, owner, name.clone(), revision, validity, "");
@@ -359,7 +390,7 @@ fn sign(
     let claim = signer.claim(&head, status)?;
     head.ext = signer.ext();
     let head = Signed::sign(signer.keypair, head)?;
-    Ok(OwnPackage { head, claim, releases, records, pages, standing })
+    Ok(OwnPackage { head, claim, releases, records, pages, standing, is_held: false })
 }
 
 /// The records to put, in the order in which they should arrive: what is linked to before what links to it.
@@ -367,6 +398,7 @@ fn records(
     before: Option<&OwnPackage>,
     package: &OwnPackage,
     change: &Change,
+    all: bool,
     fresh: Option<Signed<Release>>,
     signer: &Signer<'_>,
 ) -> Vec<Record> {
@@ -377,13 +409,17 @@ fn records(
             let release = fresh.or_else(|| package.records.get(&manifest.version).cloned());
             records.extend(release.map(Record::Release));
         }
-        Change::Renew { .. } => {
-            records.extend(package.records.values().cloned().map(Record::Release));
+        Change::Renew { .. } | Change::Merge { .. } => {
+            let known = |release: &Signed<Release>| {
+                let known = before.and_then(|before| before.records.get(release.version()));
+                known.is_some_and(|known| known == release)
+            };
+            let releases = package.records.values().filter(|release| all || !known(release));
+            records.extend(releases.cloned().map(Record::Release));
         }
         Change::Yank { .. } | Change::Unregister { .. } => {}
     }
     let known = |page: &Signed<Page>| before.is_some_and(|before| before.pages.contains(page));
-    let all = matches!(change, Change::Renew { .. });
     records
         .extend(package.pages.iter().filter(|page| all || !known(page)).cloned().map(Record::Page));
     records.push(Record::Claims { set: package.claims(signer.unix), dropped: 0 });

@@ -18,7 +18,7 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use crate::{
-    Announcement, ClockOffset, Digest, NetworkName, PackageId, PackageName, Receipt, Result,
+    Announcement, ClockOffset, Digest, Error, NetworkName, PackageId, PackageName, Receipt, Result,
     command::Reply,
     counters::EndedCall,
     engine::{outbox::AnnouncementId, own::Change},
@@ -68,9 +68,13 @@ impl Publish {
         Self { change, reply, confirmation, signed: None, rounds: 0, stage: Stage::BEGINNING }
     }
 
-    /// Answers the caller, if one waits. A change that is signed does not fail any more.
+    /// Answers the caller, if one waits. A change that is signed does not fail any more, unless what peers turn out to hold
+    /// has undone it.
     pub(super) fn answer(&mut self, answer: Result<Receipt>) -> Option<EndedCall> {
-        let answer = answer.or_else(|error| self.signed.take().ok_or(error));
+        let answer = answer.or_else(|error| match error {
+            Error::Conflict { .. } | Error::Withdrawn { .. } => Err(error),
+            error => self.signed.take().ok_or(error),
+        });
         let end = self.reply.take()?.send(answer);
         Some(EndedCall(self.change.kind()?, end))
     }
@@ -241,6 +245,8 @@ pub(super) struct Storing {
     pub(super) pending: usize,
     /// The fewest peers that stored any one record, of the puts that have ended.
     pub(super) fewest: Option<u32>,
+    /// Whether nothing else of the package is still to be put.
+    pub(super) is_whole: bool,
     pub(super) put: Vec<Put>,
     /// How the clock by which it was signed stands to those of peers, if that is badly.
     pub(super) clock: Option<ClockOffset>,
@@ -256,11 +262,16 @@ pub(super) struct Put {
     pub(super) attests: Digest,
     /// Who has acknowledged it, as far as that is told.
     pub(super) acknowledged: Vec<PeerId>,
+    /// How many have.
+    pub(super) replicas: u32,
 }
 
 impl Storing {
     /// One put has ended.
-    pub(super) fn stored(&mut self, replicas: u32) {
+    pub(super) fn stored(&mut self, key: &RecordKey, replicas: u32) {
+        if let Some(put) = self.put.iter_mut().find(|put| put.key == *key) {
+            put.replicas = replicas;
+        }
         self.pending = self.pending.saturating_sub(1);
         self.fewest = Some(self.fewest.map_or(replicas, |fewest| fewest.min(replicas)));
     }

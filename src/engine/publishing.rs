@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION_BUDGET,
-    REPLICATION_DELAY,
+    ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION,
+    REPLICATION_BUDGET, REPLICATION_DELAY,
     calls::{Call, Outcome, Since},
     commands::Begin,
     explaining::Reasons,
@@ -76,7 +76,9 @@ impl Engine {
     ) {
         match publish.stage {
             Stage::Storing(ref mut storing) => {
-                storing.stored(outcome.replicas());
+                if let Outcome::Stored { key, replicas } = outcome {
+                    storing.stored(&key, replicas);
+                }
                 storing.clock = self.clock_disagreement().or(storing.clock);
                 if storing.pending > 0 {
                     let operation = Operation::Publish(publish);
@@ -130,19 +132,21 @@ impl Engine {
             key: record.key(),
             attests: attesting(record, &self.owner),
             acknowledged: Vec::new(),
+            replicas: 0,
         });
         let put = put.collect();
         for record in changed.records {
             self.queries.put(record, Some(ticket));
         }
-        let is_renewal = matches!(publish.change, Change::Renew { .. });
-        let announcement = self.announce_change(now, &changed.package, changed.head, is_renewal);
+        let is_upkeep = publish.change.is_upkeep();
+        let announcement = self.announce_change(now, &changed.package, changed.head, is_upkeep);
         publish.stage = Stage::Storing(Storing {
             id: changed.id,
             sequence: changed.package.head.revision.sequence,
             announcement,
             pending,
             fewest: None,
+            is_whole: changed.is_whole,
             put,
             clock: self.clock_disagreement(),
             reasons: Reasons::default(),
@@ -153,7 +157,7 @@ impl Engine {
         self.resuming.remove(&name);
         self.equivocations.supersede(head);
         self.elsewhere.spend(head.digest());
-        self.take_in(&name, recalled, asked);
+        self.take_in(head, recalled, asked);
         self.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation });
@@ -194,7 +198,7 @@ impl Engine {
         now: Now,
         package: &own::OwnPackage,
         head: Authorship,
-        is_renewal: bool,
+        is_upkeep: bool,
     ) -> Option<AnnouncementId> {
         let name = &package.head.name;
         let is_heard = matches!(package.standing, Standing::Confirmed { .. });
@@ -212,7 +216,7 @@ impl Engine {
             let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
             before.filter(|_| !is_signed)
         } else {
-            Some(self.announce_head(now, package, is_signed || !is_renewal))
+            Some(self.announce_head(now, package, is_signed || !is_upkeep))
         };
         let (timer, interval) = self.renewal_timer(now, name);
         let due = now.unix.saturating_add(interval.as_secs());
@@ -223,12 +227,13 @@ impl Engine {
         announced.map(|announced| announced.id)
     }
 
-    /// Whether the head of an own package has not been announced, since nobody was there to ask when it was signed.
+    /// Whether the head of an own package has not been announced, since not everybody was heard when it was signed.
     pub(super) fn is_withheld(&self, name: &PackageName) -> bool {
         self.renewals.get(name).is_some_and(|renewal| renewal.announced.is_none())
     }
 
-    /// The head of an own package that was withheld has been read back: nobody holds another one.
+    /// The head of an own package that was withheld has been read back: so many peers as were wanted serve it. Another one
+    /// that was heard meanwhile is merged in its time.
     pub(super) fn announce_withheld(&mut self, now: Now, name: &PackageName) {
         let Some(package) = self.own.get(name).cloned() else { return };
         let announced = self.announce_head(now, &package, true);
@@ -312,9 +317,11 @@ impl Engine {
         let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
         let name = publish.change.name();
         let replicas = storing.replicas();
-        let (mut lacked, mut lacks) = (false, false);
+        let (mut is_taken, mut lacks) = (false, false);
         if let Some(own) = self.own.get_mut(name) {
-            lacked = own.lacks_replicas();
+            let was_held = own.is_held;
+            own.is_held = replicas > 0 && (was_held || storing.is_whole);
+            is_taken = !was_held && own.is_held;
             if let Standing::Confirmed { .. } = own.standing {
                 own.standing = match replicas {
                     // Peers that refuse it may hold a newer one, which the next round reads first.
@@ -324,12 +331,17 @@ impl Engine {
             }
             lacks = own.lacks_replicas();
         }
-        if lacks {
+        if lacks && replicas > 0 && !publish.change.is_upkeep() {
+            // They take it, and some have not said what they hold: they are asked once more, soon. Where one never answers,
+            // a pause that grows would keep new packages from being announced.
+            let mut pauses = REPLICATION;
+            self.replicate_after(now, pauses.pause());
+        } else if lacks {
             self.replicate_later(now);
         }
-        if matches!(publish.change, Change::Renew { .. }) {
+        if publish.change.is_upkeep() {
             self.renewing.remove(name);
-            if lacked && !lacks {
+            if is_taken {
                 let id = storing.id.clone();
                 self.events.push_back(Event::Replicated { id, replicas });
             }
@@ -360,12 +372,16 @@ impl Engine {
 
     /// Puts an own package again, signed anew where half of its life is over.
     pub(super) fn renew(&mut self, now: Now, name: PackageName) {
-        if self.closed || !self.renewing.insert(name.clone()) {
+        self.keep_up(now, Change::Renew { name });
+    }
+
+    /// Changes an own package by itself, unless it does already.
+    pub(super) fn keep_up(&mut self, now: Now, change: Change) {
+        if self.closed || !self.renewing.insert(change.name().clone()) {
             return;
         }
         let ticket = self.ticket();
         let since = Since { asked: now.mono, timer: None };
-        let change = Change::Renew { name };
         let publish = Box::new(Publish::new(change, None, 0));
         self.begin_change(now, ticket, since, publish);
     }

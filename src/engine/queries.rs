@@ -117,6 +117,7 @@ pub(crate) enum Ended {
         replies: Replies,
     },
     Put {
+        key: RecordKey,
         caller: Option<Ticket>,
     },
     Bootstrap {
@@ -351,7 +352,7 @@ impl Queries {
                 let waiting = lookup.map(table::Lookup::into_waiting).unwrap_or_default();
                 Ended::Lookup { key, waiting, replies }
             }
-            Running::Put { caller, .. } => Ended::Put { caller },
+            Running::Put { key, caller } => Ended::Put { key, caller },
             Running::Bootstrap { callers } => Ended::Bootstrap { callers },
             Running::Repair => Ended::Repair,
         })

@@ -19,7 +19,7 @@ use crate::{
 pub(super) enum Asked {
     /// And what it held is part of the change.
     Yes,
-    /// There was nobody to ask, or who was asked has not answered.
+    /// There was nobody to ask; or none of those who have answered had anything, and others have not answered.
     No,
 }
 
@@ -62,7 +62,7 @@ impl Engine {
     fn recall_here(&self, now: Now, change: &Change) -> Vec<Recalled> {
         let name = change.name();
         let own = self.own.get(name);
-        let mut heard = self.elsewhere.heads(name);
+        let mut heard = self.heard_heads(name);
         let mut recall = Recall::Head { others: Vec::new() };
         loop {
             let key = recall.wants(&self.config.network, &self.owner, name);
@@ -131,7 +131,15 @@ impl Engine {
             Record::Head(head) => self.adds(head),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => true,
         });
-        Recall::Head { others }.take(found, self.elsewhere.heads(name))
+        Recall::Head { others }.take(found, self.heard_heads(name))
+    }
+
+    /// What was heard of a package and may say what is not known here. Since a head came, whoever has signed it may have
+    /// been replaced.
+    fn heard_heads(&self, name: &PackageName) -> Vec<Signed<Head>> {
+        let mut heads = self.elsewhere.heads(name);
+        heads.retain(|head| self.adds(head) && !self.store.is_revoked(head));
+        heads
     }
 
     /// Whether a head of an own package that peers hold may say what is not known here. If not, its list need not be
@@ -157,6 +165,9 @@ impl Engine {
         let own = self.own.get(change.name());
         let is_head = matches!(recall, Recall::Head { .. });
         let is_known = own.is_some_and(|own| matches!(own.standing, Standing::Confirmed { .. }));
+        // An earlier life's, which nobody has asked to be changed. What is held here of it may be as old as the snapshot
+        // that it comes from: what this node has signed since is not signed again.
+        let is_resumed = change.is_upkeep() && own.is_none();
         match outcome {
             // A part of the replicas may not hold the newest: to go on from it would sign a sequence twice, unless the
             // network has been heard before.
@@ -172,17 +183,22 @@ impl Engine {
                 Found::Record(Some(Box::new(Arc::unwrap_or_clone(record))))
             }
             Outcome::TimedOut => Found::Needed(self.timeout(now, since)),
-            // Nobody has asked for it, and what is held here may be as old as the snapshot that it comes from: what this
-            // node has signed since is not signed again.
-            Outcome::NoPeers if matches!(change, Change::Renew { .. }) && own.is_none() => {
-                Found::Needed(Error::NoPeers)
+            Outcome::NoPeers if is_resumed => Found::Needed(Error::NoPeers),
+            Outcome::NotFound { all_heard: false, .. } if is_resumed => {
+                Found::Needed(self.timeout(now, since))
             }
-            Outcome::NoPeers if is_head => Found::Unknown,
-            // That nobody can be asked does not mean that nobody holds the rest of the list.
+            // Those who hold it may be the ones that have not answered.
+            Outcome::NoPeers | Outcome::NotFound { all_heard: false, .. } if is_head => {
+                Found::Unknown
+            }
+            // That somebody cannot be asked does not mean that nobody holds the rest of the list.
             Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => Found::Needed(Error::NoPeers),
-            Outcome::NotFound(_)
+            Outcome::NotFound { all_heard: false, .. } if matches!(recall, Recall::Pages(_)) => {
+                Found::Needed(self.timeout(now, since))
+            }
+            Outcome::NotFound { .. }
             | Outcome::NoPeers
-            | Outcome::Stored(_)
+            | Outcome::Stored { .. }
             | Outcome::ReadBack { .. }
             | Outcome::Bootstrapped => Found::Record(None),
         }

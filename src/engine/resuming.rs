@@ -38,7 +38,7 @@ impl Engine {
         let is_read = matches!(operation, Operation::Read(_) | Operation::GetRecord(_));
         let outcome = match outcome {
             Outcome::Found { record, .. } if is_read && self.is_outdated(&record) => {
-                Outcome::NotFound(Untimely::default())
+                Outcome::NotFound { untimely: Untimely::default(), all_heard: true }
             }
             outcome => outcome,
         };
@@ -58,11 +58,11 @@ impl Engine {
                     }
                     Outcome::NoPeers => Err(Error::NoPeers),
                     Outcome::TimedOut => Err(self.timeout(now, since)),
-                    Outcome::NotFound(untimely) => {
+                    Outcome::NotFound { untimely, .. } => {
                         let found = Error::NotFound { what: "record".to_owned() };
                         Err(found.because(self.explain(untimely)))
                     }
-                    Outcome::Stored(_) | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
+                    Outcome::Stored { .. } | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
                         Err(Error::NotFound { what: "record".to_owned() })
                     }
                 });
@@ -98,10 +98,10 @@ impl Engine {
             Outcome::Found { record, source } => self.advance(now, read, &record, source),
             Outcome::NoPeers => Progress::Answered(read.fail(Error::NoPeers)),
             Outcome::TimedOut => Progress::Answered(read.fail(self.timeout(now, since))),
-            Outcome::NotFound(untimely) => {
+            Outcome::NotFound { untimely, .. } => {
                 Progress::Answered(read.not_found_because(self.explain(untimely)))
             }
-            Outcome::Stored(_) | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
+            Outcome::Stored { .. } | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
                 Progress::Answered(read.not_found())
             }
         };

@@ -66,6 +66,33 @@ impl Signer<'_> {
         Validity { issued: self.unix, expires: expires.min(self.authority_ends()) }
     }
 
+    /// Whether a live head that is signed now can outlive one of this validity, though it ends something.
+    pub(super) fn can_outlive(&self, validity: Validity) -> bool {
+        let margins = END_MARGIN_SECS.saturating_mul(2);
+        validity.expires.saturating_add(margins) <= self.unix.saturating_add(MAX_LIFETIME_SECS)
+    }
+
+    /// Whether a tombstone that is signed now can outlive a head of this validity.
+    pub(super) fn can_end(&self, validity: Validity) -> bool {
+        let most = self.unix.saturating_add(MAX_LIFETIME_SECS);
+        !validity.is_early(self.unix) || validity.expires.saturating_add(END_MARGIN_SECS) <= most
+    }
+
+    /// Whether a package can be withdrawn now, of which a head holds for longer than its tombstone would, if `is_endless`.
+    /// It comes of a clock that was set back. Where peers say that this one is wrong, it is to be set first; else the
+    /// earlier one was, and waiting does not help.
+    pub(super) fn check_end(&self, is_endless: bool) -> Result<()> {
+        match &self.clock {
+            Some(clock) if is_endless => Err(Error::invalid(
+                "clock",
+                format!(
+                    "{clock}, and a head that was signed by a later time would outlive the withdrawal"
+                ),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// From when on nothing holds that is signed here, in Unix seconds.
     fn authority_ends(&self) -> u64 {
         match self.authority {
@@ -111,10 +138,16 @@ impl Signer<'_> {
             Authority::Owner { epoch } => self.floor.max(*epoch),
             Authority::Delegate(delegation) => delegation.epoch(),
         };
-        let by_time = self.unix.clamp(1, LATEST_TIME);
         if seen.epoch < epoch {
-            return Ok(Revision::new(epoch, by_time));
+            return Ok(Revision::new(epoch, self.by_time()));
         }
+        self.revision_within(seen)
+    }
+
+    /// As [`revision_after`](Self::revision_after), but in the epoch of this one, whichever has been seen of others, unless
+    /// it is used up.
+    pub(super) fn revision_within(&self, seen: Revision) -> Result<Revision> {
+        let by_time = self.by_time();
         let next =
             seen.next().map(|next| Revision { sequence: next.sequence.max(by_time), ..next });
         next.or_else(|used_up| match self.authority {
@@ -129,6 +162,11 @@ impl Signer<'_> {
                 ),
             }),
         })
+    }
+
+    /// The time as a sequence.
+    fn by_time(&self) -> u64 {
+        self.unix.clamp(1, LATEST_TIME)
     }
 
     pub(super) fn release(&self, manifest: Manifest) -> Result<Signed<Release>> {

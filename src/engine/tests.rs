@@ -34,6 +34,8 @@ mod delegation;
 #[cfg(test)]
 mod dialing;
 #[cfg(test)]
+mod equivocations;
+#[cfg(test)]
 mod floods;
 #[cfg(test)]
 mod freshness;

@@ -8,7 +8,9 @@ use super::{OwnPackage, Recalled, Standing};
 use crate::{
     Manifest,
     engine::signer::Signer,
-    record::{END_MARGIN_SECS, Head, Release, ReleaseEntry, Revision, Signed, Validity, latest},
+    record::{
+        END_MARGIN_SECS, Head, Rank, Release, ReleaseEntry, Revision, Signed, Validity, latest,
+    },
 };
 
 /// The state from which a change starts: what is known here and what was recalled, put together.
@@ -24,6 +26,8 @@ pub(super) struct Base {
     /// Until when one of the heads from which it starts is believed, in Unix seconds: what is signed now ends no sooner,
     /// or the older head would come back from a peer that has slept.
     outlived: u64,
+    /// Whether one of them holds for longer than a tombstone could that is signed now.
+    pub(super) is_endless: bool,
 }
 
 impl Base {
@@ -34,18 +38,22 @@ impl Base {
     ) -> Self {
         let mut base = Self::default();
         let recalled_heads = recalled.iter().map(|recalled| &recalled.head);
-        base.outlived = own
-            .map(|own| &own.head)
-            .into_iter()
-            .chain(recalled_heads)
-            // One that was signed while this clock was ahead is believed by nobody until then.
-            .filter(|head| !head.validity.is_early(signer.unix))
-            .map(|head| head.validity.expires)
+        let heads = || own.map(|own| &own.head).into_iter().chain(recalled_heads.clone());
+        base.revision = heads().map(|head| head.revision).max().unwrap_or_default();
+        // A higher epoch begins anew what has ended in a lower one, whoever of the devices has begun it.
+        base.withdrawn = heads().any(|head| {
+            head.revision.epoch == base.revision.epoch && signer.is_bound_by(head.rank())
+        });
+        base.outlived = heads()
+            .map(|head| head.validity)
+            // One that was signed while this clock was far ahead outlives whatever is signed now, and is believed by nobody
+            // until then.
+            .filter(|held| !held.is_early(signer.unix) || signer.can_outlive(*held))
+            .map(|held| held.expires)
             .max()
             .unwrap_or_default();
+        base.is_endless = heads().any(|head| !signer.can_end(head.validity));
         if let Some(own) = own {
-            base.revision = own.head.revision;
-            base.withdrawn = signer.is_bound_by(own.head.rank());
             base.releases.clone_from(&own.releases);
             base.records.clone_from(&own.records);
             base.latest = own.head.latest().cloned();
@@ -61,10 +69,23 @@ impl Base {
         base
     }
 
+    /// Takes in the highest rank that was seen of the package, wherever. As of heads, that of the highest epoch says
+    /// whether the package has ended.
+    pub(super) fn seen(mut self, seen: Rank, signer: &Signer<'_>) -> Self {
+        let epoch = self.revision.epoch;
+        self.revision = self.revision.max(seen.revision());
+        if seen.epoch < epoch {
+            return self;
+        }
+        if signer.is_bound_by(seen) {
+            return self.withdrawn();
+        }
+        self.withdrawn &= seen.epoch == epoch;
+        self
+    }
+
     /// Takes in what a head says. `unheard` is what is known here, where it was signed with nobody to ask.
     fn merge(&mut self, recalled: &Recalled, unheard: Option<&OwnPackage>, signer: &Signer<'_>) {
-        self.revision = self.revision.max(recalled.head.revision);
-        self.withdrawn |= signer.is_bound_by(recalled.head.rank());
         for entry in &recalled.releases {
             match self.releases.iter_mut().find(|known| known.version == entry.version) {
                 // A release is written once. The network's copy was there before one that nobody was told of; of two

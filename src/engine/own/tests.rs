@@ -1,7 +1,11 @@
 use libp2p::identity::Keypair;
 
 use super::*;
-use crate::{Manifest, NetworkName, engine::Identity, record::Revision};
+use crate::{
+    Manifest, NetworkName,
+    engine::Identity,
+    record::{END_MARGIN_SECS, Revision},
+};
 
 const NOW: u64 = 2_000_000_000;
 
@@ -175,4 +179,66 @@ fn of_two_contents_of_one_version_every_device_keeps_the_same_and_signs_no_more(
     let settled_there = owner.apply(Some(&merged_there), Some(&settled), &renew);
     assert_eq!(settled.head, settled_there.head);
     assert_eq!(owner.apply(Some(&settled), Some(&settled_there), &renew).head, settled.head);
+}
+
+/// The owner's own key at a time, when a higher epoch of its has been seen.
+fn apply_at(
+    owner: &Owner,
+    own: &OwnPackage,
+    change: &Change,
+    seen: Rank,
+    signer: Signer<'_>,
+) -> Result<OwnPackage> {
+    let standing = Standing::Confirmed { replicas: 1 };
+    assert_eq!(signer.owner(), owner.signer().owner());
+    Ok(apply(Some(own), &[], change, standing, seen, &signer)?.package)
+}
+
+#[test]
+fn a_package_that_somebody_has_begun_anew_is_not_withdrawn_by_whoever_renews_its_end() {
+    let owner = Owner::new();
+    let live = owner.register(None, "1.0.0");
+    let end = owner.apply(Some(&live), None, &Change::Unregister { name: name() });
+    let renew = Change::Renew { name: name() };
+    let later = || Signer { unix: NOW + 20 * 24 * 3600, floor: 1, ..owner.signer() };
+    // It has been seen that there is a head of a higher epoch, which is not at hand.
+    let anew = Revision::new(1, NOW).into();
+    let renewed = apply_at(&owner, &end, &renew, anew, later());
+    assert!(matches!(renewed, Err(Error::NotFound { .. })), "{renewed:?}");
+    // Of this package nothing has been seen: only that the owner has gone on to a higher epoch with another.
+    let renewed = apply_at(&owner, &end, &renew, end.head.rank(), later()).unwrap();
+    assert!(renewed.is_withdrawn() && renewed.head.revision > end.head.revision);
+    assert_eq!(renewed.head.revision.epoch, 0, "whoever begins it anew does so in epoch 1");
+}
+
+#[test]
+fn a_yank_outlives_the_head_before_it_though_the_clock_was_set_back_meanwhile() {
+    let owner = Owner::new();
+    let before = owner.register(None, "1.0.0");
+    let yank = Change::Yank { name: name(), version: "1.0.0".parse().unwrap() };
+    let signer = Signer { unix: NOW - 30 * 3600, ..owner.signer() };
+    let after = apply_at(&owner, &before, &yank, before.head.rank(), signer).unwrap();
+    let [before, after] = [&before, &after].map(|package| package.head.validity);
+    assert!(after.expires >= before.expires + END_MARGIN_SECS, "{before:?} {after:?}");
+}
+
+#[test]
+fn a_package_is_not_withdrawn_by_a_clock_that_is_known_to_be_far_behind() {
+    let owner = Owner::new();
+    let live = owner.register(None, "1.0.0");
+    let unregister = Change::Unregister { name: name() };
+    let clock = "this node's clock is 40 days behind";
+    let behind = |clock: Option<&str>| Signer {
+        unix: NOW - 40 * 24 * 3600,
+        clock: clock.map(str::to_owned),
+        ..owner.signer()
+    };
+    let refused = apply_at(&owner, &live, &unregister, live.head.rank(), behind(Some(clock)));
+    assert!(refused.unwrap_err().to_string().contains(clock));
+    // A little does not matter, and where no peer says so it may be the earlier clock that was wrong.
+    let little = Signer { unix: NOW - 24 * 3600, ..behind(Some(clock)) };
+    for signer in [little, behind(None)] {
+        let gone = apply_at(&owner, &live, &unregister, live.head.rank(), signer);
+        assert!(gone.unwrap().is_withdrawn());
+    }
 }

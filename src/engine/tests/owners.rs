@@ -4,6 +4,9 @@ use super::*;
 use crate::record::Delegation;
 
 mod devices;
+mod epochs;
+mod merges;
+mod silence;
 
 use devices::{Device, Replicas, name};
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     Event, Receipt, Refusal, RefusalCount,
+    engine::publish::{Put, Storing},
     exchange::{self, Response},
     record::Hello,
 };
@@ -254,6 +255,64 @@ fn where_all_have_acknowledged_nobody_is_asked() {
     let (_, receipt, asked) = registered(&mut lab, &peers, 0);
     assert!(asked.is_empty());
     assert_eq!(refusals(receipt), []);
+}
+
+#[test]
+fn of_what_all_have_acknowledged_nobody_is_asked_though_something_else_was_refused() {
+    let (mut lab, _) = publisher(&[NEW; 2]);
+    let manifest = Box::new(Manifest::new("tiny".parse().unwrap(), "1.0.0".parse().unwrap()));
+    let _receipt = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+    let recall = only_lookup(&mut lab);
+    lab.end(recall, 3);
+    let head = RecordKey::head(
+        &NetworkName::default(),
+        &lab.engine.owner,
+        &"tiny".parse::<PackageName>().unwrap(),
+    );
+    for action in lab.actions() {
+        if let Action::Put { query, key, .. } = action {
+            let replicas = if key == head { 0 } else { 3 };
+            lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas } });
+        }
+    }
+    let asked = lab.actions().into_iter().filter_map(|action| match action {
+        Action::Ask { request, .. } => match exchange::Request::decode(&request).unwrap() {
+            exchange::Request::Explain { keys } => Some(keys),
+            _ => None,
+        },
+        _ => None,
+    });
+    assert_eq!(asked.collect::<Vec<_>>(), [[head], [head]]);
+}
+
+#[test]
+fn of_a_change_of_many_records_peers_are_asked_about_the_head_before_all_others() {
+    let (lab, peers) = publisher(&[NEW]);
+    let owner = PeerId::random();
+    let key = |number: usize| {
+        let name = format!("tiny-{number}").parse::<PackageName>().unwrap();
+        RecordKey::head(&NetworkName::default(), &owner, &name)
+    };
+    let put = (0..20).map(|number| Put {
+        key: key(number),
+        attests: crate::Digest::from_bytes([0; 32]),
+        acknowledged: Vec::new(),
+        replicas: 0,
+    });
+    let storing = Storing {
+        id: PackageId::named("tiny".parse().unwrap()),
+        sequence: 1,
+        announcement: None,
+        pending: 0,
+        fewest: Some(0),
+        is_whole: true,
+        put: put.collect(),
+        clock: None,
+        reasons: Default::default(),
+    };
+    let asked = &lab.engine.unacknowledged(&storing)[&peers[0]];
+    assert_eq!(asked.len(), exchange::MAX_EXPLAINED);
+    assert!(asked.contains(&key(19)) && !asked.contains(&key(0)), "the head is put last");
 }
 
 #[test]

@@ -21,6 +21,11 @@ impl Replicas {
         self
     }
 
+    /// Hands a head to each, and nothing that it links to.
+    pub(super) fn take_head(&self, head: &Signed<Head>) {
+        assert!(self.put(&head.key(), head.bytes()) > 0);
+    }
+
     /// Stores a record with each. How many have taken it.
     fn put(&self, key: &RecordKey, bytes: &[u8]) -> u32 {
         let stored = self.0.iter().filter(|(_, store)| store.insert(key, bytes).is_ok());
@@ -75,6 +80,11 @@ pub(super) struct Device {
     pub(super) put: Vec<Revision>,
     /// The keys that it has looked up and not been answered for.
     pub(super) lookups: usize,
+    /// How many records it has put.
+    pub(super) puts: usize,
+    /// How many peers it asks with every lookup that do not answer.
+    pub(super) silent: u32,
+    peers: Vec<PeerId>,
 }
 
 impl Device {
@@ -93,7 +103,8 @@ impl Device {
         engine.start(now);
         engine.begin(now);
         let (announced, put) = (Vec::new(), Vec::new());
-        Self { engine, now, tickets: 0, announced, put, lookups: 0 }
+        let peers = Vec::new();
+        Self { engine, now, tickets: 0, announced, put, lookups: 0, puts: 0, silent: 0, peers }
     }
 
     /// Somebody who reads, with a key of its own.
@@ -103,7 +114,16 @@ impl Device {
 
     /// A peer has appeared.
     pub(super) fn join(&mut self) {
-        self.engine.learn(self.now, Fact::Routable { peer: PeerId::random() });
+        let peer = PeerId::random();
+        self.peers.push(peer);
+        self.engine.learn(self.now, Fact::Routable { peer });
+    }
+
+    /// Nobody is there any more.
+    pub(super) fn leave(&mut self) {
+        for peer in std::mem::take(&mut self.peers) {
+            self.engine.learn(self.now, Fact::Unroutable { peer });
+        }
     }
 
     pub(super) fn command<T>(
@@ -125,8 +145,29 @@ impl Device {
         version: &str,
         confirmation: u8,
     ) -> oneshot::Receiver<Result<Receipt>> {
-        let manifest = Box::new(Manifest::new(name(), version.parse().unwrap()));
+        self.register_as(Manifest::new(name(), version.parse().unwrap()), confirmation)
+    }
+
+    pub(super) fn register_as(
+        &mut self,
+        manifest: Manifest,
+        confirmation: u8,
+    ) -> oneshot::Receiver<Result<Receipt>> {
+        let manifest = Box::new(manifest);
         self.command(|reply| Command::Register { manifest, confirmation, reply })
+    }
+
+    pub(super) fn yank(&mut self, version: &str) -> oneshot::Receiver<Result<Receipt>> {
+        let (name, version) = (name(), version.parse().unwrap());
+        self.command(|reply| Command::Yank { name, version, confirmation: 0, reply })
+    }
+
+    /// Withdraws the package, on a network all of whose peers answer.
+    pub(super) fn withdraw(&mut self, replicas: &Replicas) {
+        let gone =
+            self.command(|reply| Command::Unregister { name: name(), confirmation: 0, reply });
+        self.exchange(replicas);
+        answer(gone).expect("answered").expect("withdrawn");
     }
 
     /// Publishes a release on a network, all of whose peers answer.
@@ -161,12 +202,19 @@ impl Device {
         self.exchange_while(replicas, |action| !matches!(action, Action::Put { .. }));
     }
 
+    /// Answers whatever it asks of these peers, until it looks something up under this key.
+    pub(super) fn exchange_until_asked(&mut self, replicas: &Replicas, wanted: &RecordKey) {
+        let is_it = |action: &Action| matches!(action, Action::Get { key, .. } if key == wanted);
+        self.exchange_while(replicas, |action| !is_it(action));
+    }
+
     fn exchange_while(&mut self, replicas: &Replicas, goes_on: impl Fn(&Action) -> bool) {
         while self.engine.actions.front().is_some_and(&goes_on) {
             let Some(action) = self.engine.next_action() else { break };
             match action {
                 Action::Get { query, key } => self.look_up(replicas, query, &key),
                 Action::Put { query, key, bytes } => {
+                    self.puts += 1;
                     if let Ok(Record::Head(head)) = self.engine.store.verify(&key, &bytes) {
                         self.put.push(head.revision);
                     }
@@ -201,7 +249,7 @@ impl Device {
             }
         }
         let answered = u32::try_from(replicas.0.len()).unwrap();
-        let end = QueryEnd::Lookup { answered, unheard: 0, without };
+        let end = QueryEnd::Lookup { answered, unheard: self.silent, without };
         self.engine.learn(self.now, Fact::QueryEnded { query, end });
     }
 
@@ -239,6 +287,12 @@ impl Device {
             _ => None,
         };
         events.filter_map(proof).collect()
+    }
+
+    /// How often its application has been told since the last time that what nobody held is held now.
+    pub(super) fn told_held(&mut self) -> usize {
+        let events = std::iter::from_fn(|| self.engine.next_event());
+        events.filter(|event| matches!(event, Event::Replicated { .. })).count()
     }
 
     /// The contradictions that stand.
