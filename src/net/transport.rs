@@ -28,8 +28,8 @@
 //! A socket is read in turns of at most 32 KiB and 64 reads, whether its peer is known or not, and a connection in turns of
 //! at most 64 frames and 64 KiB, however much has come. Everybody else has a turn in between.
 //!
-//! Frames of less than 64 bytes are rationed: 32,000 a second over time and 640,000 at once. A stream that begins takes four
-//! of these, whatever comes with it; pings are limited to 50 a second and 1,000 at once. All of it grows in proportion where
+//! Frames of less than 64 bytes are rationed: 32,000 a second over time and 640,000 at once. A stream that begins takes six
+//! of these, and one that is reset eight, whatever comes with it; pings are limited to 50 a second and 1,000 at once. All of it grows in proportion where
 //! a peer may make more than 4,000 requests a second or 16,000 at once ([`Limits::requests_per_second`],
 //! [`Limits::request_burst`]). A peer that is ahead of its ration by a sixteenth of a second is read slowly, with half a
 //! millisecond between two turns, and the connection of one that has used it up is ended. Whoever does nothing but make

@@ -27,9 +27,12 @@ const PING_COST: u32 = 16;
 const PING_RATION: u32 = 640;
 
 /// A stream that begins is a task to poll, a protocol to agree upon, and often an answer. It costs as much as so many other
-/// frames, of the turn and of the ration, whatever comes with it: otherwise who opens streams and resets them has more for
-/// less than who asks.
-const STREAM_COST: u32 = 4;
+/// frames, and takes so many of the ration, whatever comes with it.
+const STREAM_COST: u32 = 8;
+const STREAM_RATION: u32 = 6;
+
+/// A stream that is reset was for nothing. An honest peer does so when it no longer waits for an answer.
+const RESET_RATION: u32 = 8;
 
 /// A frame that carries so many bytes pays for itself.
 const SUBSTANTIAL: usize = 64;
@@ -130,15 +133,16 @@ impl Appetite {
 
     /// A frame has begun.
     pub(super) fn frame(&mut self, header: Header, now: Instant) -> Result<(), Flood> {
-        let begins = header.begins_stream();
         let (cost, ration) = match header.ping() {
             Some(Ping::Question(_)) => (PING_COST, PING_RATION),
             Some(Ping::Answer(_)) => (1, 1),
-            None if begins => (STREAM_COST, STREAM_COST),
+            None if header.resets_stream() => (1, RESET_RATION),
+            None if header.begins_stream() => (STREAM_COST, STREAM_RATION),
+            None if header.body_bytes() >= SUBSTANTIAL => (1, 0),
             None => (1, 1),
         };
         self.frames = self.frames.saturating_sub(cost);
-        if header.body_bytes() >= SUBSTANTIAL && !begins && !header.resets_stream() {
+        if ration == 0 {
             return Ok(());
         }
         let earned = self.ration.interval.saturating_mul(ration);
@@ -199,14 +203,14 @@ mod tests {
         let start = Instant::now();
         let begins = |bytes| Header::new([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, bytes]);
         for bytes in [0, 200] {
-            assert_eq!(taken(&mut appetite(start), begins(bytes), start), 2 * 5 * 16_000);
+            assert_eq!(taken(&mut appetite(start), begins(bytes), start), 8 * 5 * 16_000 / 6);
         }
         let reset = Header::new([0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 200]);
-        assert_eq!(taken(&mut appetite(start), reset, start), 8 * 5 * 16_000);
+        assert_eq!(taken(&mut appetite(start), reset, start), 5 * 16_000);
         let window = Header::new([0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 200]);
-        assert_eq!(taken(&mut appetite(start), window, start), 2 * 5 * 16_000);
+        assert_eq!(taken(&mut appetite(start), window, start), 8 * 5 * 16_000 / 6);
         let mut turn = appetite(start);
-        for _ in 0..16 {
+        for _ in 0..8 {
             assert!(!turn.is_sated());
             turn.frame(begins(200), start).unwrap();
         }

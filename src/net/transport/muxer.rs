@@ -271,11 +271,11 @@ mod tests {
             let mut taken = 0;
             for poll in 1..=100 {
                 let streams = task_poll(&mut muxer, &mut cx).expect("no flood yet");
-                assert!(streams <= 16, "{streams} streams in one poll");
+                assert!(streams <= 8, "{streams} streams in one poll");
                 taken += streams;
                 assert!(woken.get() >= poll, "it is woken for the next turn");
             }
-            assert!(taken > 1000, "{taken} streams");
+            assert!(taken > 500, "{taken} streams");
         }
     }
 
