@@ -33,6 +33,9 @@ use super::{
 /// The number of the line's own pings. yamux counts its pings from nought, one in ten seconds at the most.
 const OWN_PING: u32 = u32::MAX;
 
+/// How often yamux may try to write to a peer that is gone before it has read what that has said last.
+const WRITES_IN_VAIN: u8 = 64;
+
 /// A byte stream with somebody at its other end.
 #[derive(Debug)]
 pub(super) struct Line<C> {
@@ -49,6 +52,8 @@ pub(super) struct Line<C> {
     liveness: Liveness,
     /// Whether the last write found no room.
     is_blocked: bool,
+    /// How often a write has failed because the peer is gone.
+    broken: u8,
     timer: Timer,
 }
 
@@ -74,6 +79,7 @@ impl<C> Line<C> {
             appetite: Appetite::new(ration, now),
             liveness: Liveness::new(patience, now),
             is_blocked: false,
+            broken: 0,
             // Fires at once, to be set to when it is really wanted.
             timer: Timer::at(now),
         }
@@ -145,6 +151,19 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Line<C> {
                 }
             }
         }
+    }
+
+    /// A write has failed. Where the peer is gone it may have said why, and yamux tries to write several times before it
+    /// reads. So it is told only when it does not read.
+    fn poll_broken<T>(&mut self, cx: &mut Context<'_>, error: io::Error) -> Poll<io::Result<T>> {
+        use io::ErrorKind as Kind;
+        let is_gone = matches!(error.kind(), Kind::BrokenPipe | Kind::ConnectionReset);
+        self.broken = self.broken.saturating_add(1);
+        if !is_gone || self.broken > WRITES_IN_VAIN {
+            return Poll::Ready(Err(error));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Nothing can be written. yamux reads no more once it owes an answer, so that nobody else would notice the silence.
@@ -261,14 +280,18 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<C> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if this.poll_question(cx)?.is_pending() {
-            return this.poll_blocked(cx);
+        match this.poll_question(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return this.poll_broken(cx, error),
+            Poll::Pending => return this.poll_blocked(cx),
         }
         if this.spares(buf) {
             return Poll::Ready(Ok(buf.len()));
         }
-        let Poll::Ready(written) = Pin::new(&mut this.io).poll_write(cx, buf)? else {
-            return this.poll_blocked(cx);
+        let written = match Pin::new(&mut this.io).poll_write(cx, buf) {
+            Poll::Ready(Ok(written)) => written,
+            Poll::Ready(Err(error)) => return this.poll_broken(cx, error),
+            Poll::Pending => return this.poll_blocked(cx),
         };
         if std::mem::take(&mut this.is_blocked) {
             // The peer is slow, but it takes what it is sent. Its answer to a ping may wait behind all of that.
@@ -281,8 +304,15 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Line<C> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_question(cx))?;
-        Pin::new(&mut self.io).poll_flush(cx)
+        let this = &mut *self;
+        let flushed = match this.poll_question(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.io).poll_flush(cx),
+            other => other,
+        };
+        match flushed {
+            Poll::Ready(Err(error)) => this.poll_broken(cx, error),
+            flushed => flushed,
+        }
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -385,6 +415,27 @@ mod tests {
         let (after, error) = answered(Reads::Slowly(Timer::after(A_WHILE)));
         assert!(error.contains("silent"), "{error}");
         assert!(after >= 15 * A_WHILE, "{after:?}");
+    }
+
+    #[test]
+    fn what_a_peer_has_said_last_is_heard_though_nothing_can_be_written_to_it() {
+        const GO_AWAY: [u8; HEADER_BYTES] = [0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let left = HEADER_BYTES;
+        let peer = Endless { left, reads: Reads::Gone, ..Endless::new(GO_AWAY.to_vec()) };
+        let mut connection = sent_by(peer, Patience::of_dialer(DAY, DAY));
+        // There is something to write: the window of a stream.
+        let opened = futures::executor::block_on(poll_fn(|cx| connection.poll_new_outbound(cx)));
+        opened.expect("a stream");
+        let ended = futures::executor::block_on(poll_fn(|cx| connection.poll_next_inbound(cx)));
+        let said = ended.is_none_or(|ended| matches!(ended, Err(yamux::ConnectionError::Closed)));
+        assert!(said, "the goodbye is heard");
+        // Where it has said nothing, that is the reason.
+        let question = Header::from(Ping::Question(1)).bytes().to_vec();
+        let peer = Endless { left, reads: Reads::Gone, ..Endless::new(question) };
+        let mut connection = sent_by(peer, Patience::of_dialer(DAY, DAY));
+        let ended = futures::executor::block_on(poll_fn(|cx| connection.poll_next_inbound(cx)));
+        let error = ended.expect("an end").expect_err("nobody is there");
+        assert!(error.to_string().contains("broken pipe"), "{error}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ impl Endless {
 pub(in super::super) enum Reads {
     Everything,
     Nothing,
+    /// It has closed its end.
+    Gone,
     /// A byte, now and then.
     Slowly(Timer),
 }
@@ -62,6 +64,7 @@ impl AsyncWrite for Endless {
         match &mut self.reads {
             Reads::Everything => Poll::Ready(Ok(buf.len())),
             Reads::Nothing => Poll::Pending,
+            Reads::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Reads::Slowly(timer) => {
                 ready!(Pin::new(&mut *timer).poll(cx));
                 timer.set_after(A_WHILE);
