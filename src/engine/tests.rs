@@ -10,7 +10,7 @@ use futures::{
 
 use super::*;
 use crate::{
-    Clock, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
+    Clock, Error, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
     command::{Command, Reply, Request, Ticket},
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Release, ReleaseEntry, Revision, Signed, Validity,
@@ -39,6 +39,8 @@ mod equivocations;
 mod floods;
 #[cfg(test)]
 mod freshness;
+#[cfg(test)]
+mod goodbyes;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
