@@ -145,7 +145,7 @@ impl Engine {
         let (address, is_dialed) = (address.clone(), direction == Direction::Outbound);
         self.goodbyes.heard.insert(peer, reason);
         if Farewell::of_code(reason) == Some(Farewell::NoRoom) {
-            let is_contact = self.rejoining.turned_away(peer);
+            let is_contact = self.rejoining.turned_away(now.mono, peer);
             // Nobody who comes by himself decides whom this node dials.
             if is_dialed || is_contact {
                 self.rejoining.told(others, &address);
@@ -163,9 +163,11 @@ impl Engine {
         }
     }
 
-    /// Whether somebody can be asked who has not said that he is about to go.
+    /// Whether somebody can be asked who is not about to go.
     pub(super) fn has_company(&self) -> bool {
-        self.peers.any_member(|peer| !self.goodbyes.has_heard(peer))
+        self.peers.any_member(|peer| {
+            !self.goodbyes.has_heard(peer) && !self.rejoining.is_in_doubt(peer)
+        })
     }
 
     /// Answers everybody with [`Error::ShuttingDown`], begins nothing more, and takes leave of all peers.

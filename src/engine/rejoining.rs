@@ -36,6 +36,9 @@ const ALONE_LONGEST: Duration = Duration::from_secs(60);
 /// are of more use to it.
 const FULL: u32 = 5;
 
+/// A bootstrap peer that had no room is believed to have some once a connection with it has lasted for so long.
+const SETTLING: Duration = Duration::from_secs(3);
+
 /// Who is dialed again, and when.
 #[derive(Debug)]
 pub(super) struct Rejoining {
@@ -68,8 +71,8 @@ struct Contact {
     pauses: Pauses,
     /// Those while it has no room.
     full: Pauses,
-    /// It had no room when it was last dialed, as it says.
-    is_full: bool,
+    /// When it has said that it has no room, if it was not seen to have some since.
+    turned_away: Option<Duration>,
     state: State,
 }
 
@@ -88,6 +91,23 @@ enum State {
     Itself,
 }
 
+impl Contact {
+    fn is_full(&self) -> bool {
+        self.turned_away.is_some()
+    }
+
+    /// When a peer that had no room will be believed to have some.
+    fn settles(&self) -> Option<Duration> {
+        match self.state {
+            // Not by the connection over which it has said so.
+            State::Here { since } if self.turned_away? <= since => {
+                Some(since.saturating_add(SETTLING))
+            }
+            State::Away { .. } | State::Dialing | State::Here { .. } | State::Itself => None,
+        }
+    }
+}
+
 impl Rejoining {
     pub(super) fn new(
         local: PeerId,
@@ -100,7 +120,7 @@ impl Rejoining {
         let full = Pauses::new(interval.saturating_mul(FULL));
         let contact = |address: &Multiaddr| {
             let peer = named(address);
-            Contact { peer, pauses, full, is_full: false, state }
+            Contact { peer, pauses, full, turned_away: None, state }
         };
         let contacts = config.bootstrap.iter();
         Self {
@@ -132,15 +152,29 @@ impl Rejoining {
             if let State::Away { .. } = contact.state {
                 contact.state = State::Here { since: now };
             }
-            contact.is_full = false;
+        }
+    }
+
+    /// Whether a peer had no room a moment ago, and may say so again.
+    pub(super) fn is_in_doubt(&self, peer: &PeerId) -> bool {
+        let mut contacts = self.contacts.values();
+        contacts.any(|contact| contact.is_full() && contact.peer == Some(*peer))
+    }
+
+    /// Those who had no room, and have kept a connection for long enough, have room.
+    fn settle(&mut self, now: Duration) {
+        for contact in self.contacts.values_mut() {
+            if contact.settles().is_some_and(|due| due <= now) {
+                contact.turned_away = None;
+            }
         }
     }
 
     /// A peer has no room. Whether it is behind a bootstrap address.
-    pub(super) fn turned_away(&mut self, peer: PeerId) -> bool {
+    pub(super) fn turned_away(&mut self, now: Duration, peer: PeerId) -> bool {
         let mut is_contact = false;
         for contact in self.of(peer) {
-            contact.is_full = true;
+            contact.turned_away = Some(now);
             is_contact = true;
         }
         is_contact
@@ -157,7 +191,7 @@ impl Rejoining {
         let mut peers: BTreeMap<Result<PeerId, &Multiaddr>, bool> = BTreeMap::new();
         for (address, contact) in &self.contacts {
             if contact.state != State::Itself {
-                *peers.entry(contact.peer.ok_or(address)).or_default() |= contact.is_full;
+                *peers.entry(contact.peer.ok_or(address)).or_default() |= contact.is_full();
             }
         }
         (peers.values().filter(|is_full| **is_full).count(), peers.len())
@@ -167,7 +201,7 @@ impl Rejoining {
     /// where there was no room.
     fn begin(&mut self, address: &Multiaddr, [by, full_by]: [Duration; 2]) -> bool {
         let Some(contact) = self.contacts.get_mut(address) else { return false };
-        let by = if contact.is_full { full_by } else { by };
+        let by = if contact.is_full() { full_by } else { by };
         let is_due = matches!(contact.state, State::Away { due } if due <= by);
         if is_due {
             contact.state = State::Dialing;
@@ -220,7 +254,7 @@ impl Rejoining {
     /// When somebody is to be dialed.
     fn due(&self) -> Option<Duration> {
         let away = |is_full: bool| {
-            let contacts = self.contacts.values().filter(move |it| it.is_full == is_full);
+            let contacts = self.contacts.values().filter(move |it| it.is_full() == is_full);
             contacts.filter_map(|contact| match contact.state {
                 State::Away { due } => Some(due),
                 State::Dialing | State::Here { .. } | State::Itself => None,
@@ -232,7 +266,8 @@ impl Rejoining {
             Membership::Joined { .. } | Membership::Joining => first,
         };
         // That a node is alone makes no room.
-        first.into_iter().chain(away(true)).min()
+        let settles = self.contacts.values().filter_map(Contact::settles);
+        first.into_iter().chain(away(true)).chain(settles).min()
     }
 }
 
@@ -265,6 +300,7 @@ impl Engine {
         if self.closed {
             return;
         }
+        self.rejoining.settle(now.mono);
         let is_alone = match self.rejoining.membership {
             Membership::Alone { due } => due <= now.mono,
             Membership::Joined { .. } | Membership::Joining => false,
@@ -310,7 +346,9 @@ impl Engine {
     /// Whether bootstrap peers have no room, and somebody may be found yet by what they have told, or by asking again.
     pub(super) fn is_led_on(&self) -> bool {
         let is_looking = self.rejoining.told.has_dialed() || self.rejoining.turning_away().0 > 0;
-        is_looking && self.peers.is_expecting() && !self.has_company()
+        // A contact that was dialed anew has not said yet whether it has room now.
+        let is_open = self.peers.any_member(|peer| !self.goodbyes.has_heard(peer));
+        is_looking && (is_open || self.peers.is_expecting()) && !self.has_company()
     }
 
     /// Whether nobody is here who can be asked, and bootstrap peers have no room.
@@ -369,6 +407,7 @@ impl Engine {
         let entropy = &mut *self.entropy;
         for contact in self.rejoining.of(peer) {
             if let State::Here { since } = contact.state {
+                contact.turned_away = contact.turned_away.filter(|_| is_full);
                 let pauses = if is_full { &mut contact.full } else { &mut contact.pauses };
                 pauses.ended(now.mono, since);
                 let due = pauses.next(now.mono, members, entropy);
@@ -392,7 +431,7 @@ impl Engine {
             contact.peer = end.ok().or(contact.peer);
             let introduction = contact.peer.and_then(|peer| self.peers.introduction(&peer));
             let (is_here, fault) = (introduction.is_some(), introduction.and_then(|it| it.fault()));
-            contact.is_full &= is_here;
+            contact.turned_away = contact.turned_away.filter(|_| is_here);
             if contact.peer == Some(self.local) {
                 contact.state = State::Itself;
                 failure = Some("is this node itself".to_owned());

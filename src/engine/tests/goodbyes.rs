@@ -502,3 +502,42 @@ fn whoever_joins_waits_for_those_of_whom_a_bootstrap_peer_without_room_has_told(
         assert_eq!(answer(waiting), Some(expected));
     }
 }
+
+#[test]
+fn a_bootstrap_peer_that_had_no_room_has_some_once_its_connection_lasts() {
+    for has_room in [false, true] {
+        let (mut lab, contact) = joining();
+        says_goodbye(&mut lab, contact, 1, vec![]);
+        goes(&mut lab, contact);
+        lab.actions();
+        // A question of the DHT has led to it anew.
+        come(&mut lab, contact, Direction::Outbound);
+        let mut waiting = bootstrap(&mut lab);
+        lab.advance(SECOND);
+        assert!(!end_bootstrap(&mut lab));
+        assert_eq!(waiting.try_recv(), Ok(None));
+        if has_room {
+            lab.advance(3 * SECOND);
+        } else {
+            says_goodbye(&mut lab, contact, 1, vec![]);
+        }
+        assert!(end_bootstrap(&mut lab));
+        let expected = if has_room { Ok(1) } else { Err(Error::NoRoom { full: 1, of: 1 }) };
+        assert_eq!(answer(waiting), Some(expected));
+    }
+}
+
+#[test]
+fn a_bootstrap_peer_that_has_no_room_any_more_is_left_alone_for_five_minutes() {
+    let (mut lab, contact) = joining();
+    lab.learn(Fact::Routable { peer: contact });
+    lab.learn(introduced(contact));
+    lab.advance(Duration::from_secs(3600));
+    lab.actions();
+    says_goodbye(&mut lab, contact, 1, vec![]);
+    lab.advance(SECOND / 2);
+    goes(&mut lab, contact);
+    let (waited, dialed) = next_dial(&mut lab);
+    assert_eq!(dialed.bootstrap, 1);
+    assert!(waited >= 300, "{waited}");
+}

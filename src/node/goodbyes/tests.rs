@@ -105,7 +105,6 @@ fn whoever_finds_nobody_but_a_bootstrap_peer_without_room_is_told_so() {
     let mut answer = None;
     poll_until(&mut nodes, |nodes, event| {
         if let Some(event) = event {
-            eprintln!("{event:?}");
             has_no_room(nodes, &event);
         }
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
