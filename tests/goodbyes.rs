@@ -13,6 +13,8 @@ use peerage::{
     Event, NetworkName, PackageName, PeerId, Registry, identity::Keypair, record::RecordKey,
 };
 
+#[path = "support/bytes.rs"]
+mod bytes;
 #[path = "support/hostile_exchange.rs"]
 mod hostile_exchange;
 #[path = "support/raw.rs"]

@@ -165,9 +165,8 @@ impl Engine {
 
     /// Whether somebody can be asked who is not about to go.
     pub(super) fn has_company(&self) -> bool {
-        self.peers.any_member(|peer| {
-            !self.goodbyes.has_heard(peer) && !self.rejoining.is_in_doubt(peer)
-        })
+        self.peers
+            .any_member(|peer| !self.goodbyes.has_heard(peer) && !self.rejoining.is_in_doubt(peer))
     }
 
     /// Answers everybody with [`Error::ShuttingDown`], begins nothing more, and takes leave of all peers.

@@ -9,8 +9,10 @@ use futures::{
 };
 
 use super::*;
+#[cfg(test)]
+use crate::Error;
 use crate::{
-    Clock, Error, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
+    Clock, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
     command::{Command, Reply, Request, Ticket},
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Release, ReleaseEntry, Revision, Signed, Validity,
@@ -49,6 +51,8 @@ mod lookups;
 mod nearness;
 #[cfg(test)]
 mod news;
+#[cfg(test)]
+mod no_room;
 #[cfg(test)]
 mod owners;
 pub(crate) mod random;

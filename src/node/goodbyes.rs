@@ -47,7 +47,8 @@ impl Node {
                 seated.push((*entry.node.key.preimage(), distance, addresses));
             }
         }
-        seated.sort_by_cached_key(|(peer, distance, _)| (!self.swarm.is_connected(peer), *distance));
+        seated
+            .sort_by_cached_key(|(peer, distance, _)| (!self.swarm.is_connected(peer), *distance));
         let others = seated.into_iter().map(|(peer, _, addresses)| (peer, addresses));
         others_of_use(others.filter(|(peer, _)| peer != newcomer), scope)
     }

@@ -12,12 +12,7 @@ use peerage::{
     net::transport::{self, TransportConfig},
 };
 
-use super::support::Executor;
-
-#[path = "bytes.rs"]
-mod bytes;
-
-use bytes::Bytes;
+use super::{bytes::Bytes, support::Executor};
 
 /// A hostile peer that runs until this is dropped.
 pub(crate) struct Hostile {

@@ -23,12 +23,7 @@ use peerage::{
     record::RecordKey,
 };
 
-use super::Executor;
-
-#[path = "bytes.rs"]
-mod bytes;
-
-use bytes::Bytes;
+use super::{Executor, bytes::Bytes};
 
 /// What a node answers that has heard something, as it is written.
 const NOTED: [u8; 2] = [1, 4];

@@ -408,10 +408,8 @@ impl Chaos {
                 }
                 Action::DialTold { peer, .. } => self.told_dials.push(peer),
                 Action::Goodbye { question, peer, farewell } => {
-                    let request = exchange::Request::Goodbye {
-                        reason: farewell.code(),
-                        others: Vec::new(),
-                    };
+                    let request =
+                        exchange::Request::Goodbye { reason: farewell.code(), others: Vec::new() };
                     self.heard_question(question, peer, request.encode().expect("in bounds"));
                 }
                 Action::Answer { .. }
@@ -528,9 +526,7 @@ impl Chaos {
                 }
                 return self.check_counters();
             }
-            while self.bootstrap_dials > 0
-                || !self.dials.is_empty()
-                || !self.told_dials.is_empty()
+            while self.bootstrap_dials > 0 || !self.dials.is_empty() || !self.told_dials.is_empty()
             {
                 self.end_dials();
             }

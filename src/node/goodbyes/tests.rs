@@ -28,7 +28,10 @@ fn start(bootstrap: Option<Multiaddr>) -> (Node, Handle) {
 }
 
 /// Polls all nodes until the condition holds, which is told of each event with the node that it is of.
-fn poll_until(nodes: &mut [Node], mut holds: impl FnMut(&mut [Node], Option<(usize, Event)>) -> bool) {
+fn poll_until(
+    nodes: &mut [Node],
+    mut holds: impl FnMut(&mut [Node], Option<(usize, Event)>) -> bool,
+) {
     let done = poll_fn(|cx| {
         for at in 0..nodes.len() {
             while let Poll::Ready(Some(event)) = Pin::new(&mut nodes[at]).poll_next(cx) {
