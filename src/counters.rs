@@ -94,8 +94,8 @@ pub struct OutcomeCounters {
     /// It was not begun, for want of room or because it cannot be done: [`Busy`](crate::Error::Busy),
     /// [`Invalid`](crate::Error::Invalid), [`TooLarge`](crate::Error::TooLarge), [`Conflict`](crate::Error::Conflict).
     pub refused: u64,
-    /// Anything else: [`NoPeers`](crate::Error::NoPeers), [`Ambiguous`](crate::Error::Ambiguous),
-    /// [`Transport`](crate::Error::Transport), [`ShuttingDown`](crate::Error::ShuttingDown).
+    /// Anything else: [`NoPeers`](crate::Error::NoPeers), [`NoRoom`](crate::Error::NoRoom),
+    /// [`Ambiguous`](crate::Error::Ambiguous), [`Transport`](crate::Error::Transport), [`ShuttingDown`](crate::Error::ShuttingDown).
     pub failed: u64,
 }
 

@@ -49,6 +49,16 @@ pub enum Error {
     #[error("no peers: dial one, or configure bootstrap addresses")]
     NoPeers,
 
+    /// There is nobody to ask: bootstrap peers could be reached, and have no room for one more. The node has dialed those
+    /// that they have told of, in vain, and dials them all again later by itself.
+    #[error("{full} of {of} bootstrap peers have no room")]
+    NoRoom {
+        /// How many of the bootstrap peers have said that they have no room.
+        full: usize,
+        /// How many bootstrap peers are configured, beside this node itself.
+        of: usize,
+    },
+
     /// A bound was reached; the call was not started. Try again later, or raise the limit.
     #[error("busy: {what} is full")]
     Busy {
@@ -121,6 +131,7 @@ impl Error {
             Self::Withdrawn { .. } => "withdrawn",
             Self::Timeout { .. } => "timeout",
             Self::NoPeers => "no_peers",
+            Self::NoRoom { .. } => "no_room",
             Self::Busy { .. } => "busy",
             Self::ShuttingDown => "shutting_down",
             Self::Invalid { .. } => "invalid",

@@ -38,7 +38,9 @@ pub enum Event {
     Disconnected {
         /// The peer.
         peer: PeerId,
-        /// Why, where it was not asked for, or where the peer is of another network.
+        /// Why, where it was not asked for, or where the peer is of another network. Where the peer has said why it ends the
+        /// connection, that: `it has no room`, `it is going away` or `it has blocked this node` (see
+        /// [`Farewell`](crate::Farewell)). Nothing proves that.
         reason: Option<String>,
     },
     /// A configured bootstrap address could not be reached, or leads to a peer of another network, which is let go. The

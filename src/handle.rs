@@ -171,7 +171,8 @@ impl Handle {
     /// Cancel safe: dropping the future gives the call up, and ends the lookup if nobody else waits for it.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NoPeers`], [`Error::Timeout`], [`Error::Busy`], [`Error::ShuttingDown`].
+    /// [`Error::NotFound`], [`Error::NoPeers`], [`Error::NoRoom`], [`Error::Timeout`], [`Error::Busy`],
+    /// [`Error::ShuttingDown`].
     pub async fn get_record(&self, key: RecordKey) -> Result<Found> {
         let freshness = self.freshness;
         self.ask(|reply| Command::GetRecord { key, freshness, reply }).await
@@ -213,8 +214,8 @@ impl Handle {
     /// Cancel safe: dropping the future gives the call up; the routing table is filled all the same.
     ///
     /// # Errors
-    /// [`Error::NoPeers`] where none could be reached, [`Error::Busy`], [`Error::Timeout`],
-    /// [`Error::ShuttingDown`].
+    /// [`Error::NoPeers`] where none could be reached, [`Error::NoRoom`] where those that could have no room for this node,
+    /// nor has any of the others that they have told of, [`Error::Busy`], [`Error::Timeout`], [`Error::ShuttingDown`].
     pub async fn bootstrap(&self) -> Result<usize> {
         self.ask(|reply| Command::Bootstrap { reply }).await
     }
@@ -394,7 +395,9 @@ impl Handle {
     }
 
     /// Stops the node: no command is taken any more, everyone who waits hears
-    /// [`Error::ShuttingDown`], connections are closed. Acknowledged after the others have been answered.
+    /// [`Error::ShuttingDown`]. Peers are told that the node is going away, and connections are closed when they have heard it,
+    /// or after a second. Acknowledged once everybody else has been answered; the [`Node`](crate::Node) ends when the
+    /// connections are closed, within three seconds.
     ///
     /// Cancel safe: a node that was told to stop stops, whether or not anybody waits to hear of it.
     ///

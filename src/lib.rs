@@ -110,6 +110,7 @@ mod engine;
 mod error;
 mod event;
 mod exchange;
+mod farewell;
 mod freshness;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -140,6 +141,7 @@ pub use coverage::Coverage;
 pub use engine::{ConnectedPeer, Provider, Reputation, Snapshot};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
+pub use farewell::Farewell;
 pub use freshness::{Found, Freshness};
 pub use handle::Handle;
 pub use net::{

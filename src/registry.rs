@@ -41,7 +41,7 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// [`NotFound`](crate::Error::NotFound) once the lookup is exhausted,
     /// [`Withdrawn`](crate::Error::Withdrawn), [`Ambiguous`](crate::Error::Ambiguous),
-    /// [`NoPeers`](crate::Error::NoPeers) where nobody could be asked.
+    /// [`NoPeers`](crate::Error::NoPeers) or [`NoRoom`](crate::Error::NoRoom) where nobody could be asked.
     fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>>;
 
     /// One release by its version, yanked or not.

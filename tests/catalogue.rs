@@ -14,6 +14,8 @@ use peerage::{
     RegistryMetadata, Snapshot, Sort, identity::Keypair,
 };
 
+#[path = "support/bytes.rs"]
+mod bytes;
 #[path = "support/hostile_exchange.rs"]
 mod hostile;
 mod support;

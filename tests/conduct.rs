@@ -11,6 +11,8 @@ use peerage::{
     Event, NetworkName, PackageName, Registry, Reputation, identity::Keypair, record::RecordKey,
 };
 
+#[path = "support/bytes.rs"]
+mod bytes;
 #[path = "support/raw.rs"]
 mod raw;
 mod support;

@@ -25,6 +25,7 @@ fn errors() -> Vec<Error> {
         Error::Withdrawn { id },
         Error::Timeout { after: Duration::ZERO },
         Error::NoPeers,
+        Error::NoRoom { full: 3, of: 3 },
         Error::Busy { what: "pins".into() },
         Error::ShuttingDown,
         Error::Invalid { field: "field".into(), reason: reason.clone() },

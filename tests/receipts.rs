@@ -15,6 +15,8 @@ use peerage::{
     identity::Keypair,
 };
 
+#[path = "support/bytes.rs"]
+mod bytes;
 #[path = "support/raw.rs"]
 mod raw;
 mod support;

@@ -51,6 +51,7 @@ impl CallEnd {
             | Error::Conflict { .. } => Self::Refused,
             Error::Ambiguous { .. }
             | Error::NoPeers
+            | Error::NoRoom { .. }
             | Error::ShuttingDown
             | Error::OtherNetwork { .. }
             | Error::Transport { .. } => Self::Failed,

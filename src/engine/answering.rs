@@ -55,6 +55,8 @@ mod cost {
     pub(super) const OFFER: u32 = 4;
     /// A few keys looked up.
     pub(super) const EXPLAIN: u32 = 1;
+    /// Taking note of it, and of others.
+    pub(super) const GOODBYE: u32 = 4;
     /// The bytes of what a search finds.
     pub(super) const SEARCH: u32 = 32;
     /// So many entries of the index are looked at for the price of a request.
@@ -104,6 +106,7 @@ impl Engine {
             Request::Offer { .. } => cost::OFFER,
             Request::Search(_) => cost::SEARCH,
             Request::Explain { .. } => cost::EXPLAIN,
+            Request::Goodbye { .. } => cost::GOODBYE,
         };
         if self.store.charge(peer, cost) != Hearing::Served {
             return declined;
@@ -133,6 +136,7 @@ impl Engine {
                 let codes = refusals.map(|refusal| refusal.map_or(0, Refusal::code)).collect();
                 Response::Refusals { codes }
             }
+            Request::Goodbye { reason, others } => self.hear_goodbye(now, peer, reason, others),
         }
     }
 

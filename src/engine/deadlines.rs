@@ -31,6 +31,8 @@ pub(super) enum Deadline {
     Introduction(Box<PeerId>),
     /// This peer is of another network, and is to be gone by now.
     LetGo(Box<PeerId>),
+    /// This peer has been told why it is let go, and is to be gone by now.
+    Goodbye(Box<PeerId>),
     /// Those who have left are to be dialed again.
     Rejoin,
     /// Connections with this peer are refused no longer.
@@ -119,6 +121,7 @@ impl Engine {
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.introduction_late(now, &peer),
             Deadline::LetGo(peer) => self.end_visit(*peer),
+            Deadline::Goodbye(peer) => self.goodbye_due(*peer),
             Deadline::Pardon(peer) => self.pardon(&peer),
             Deadline::Restore => self.restore_listed(now),
             Deadline::Reconcile => self.reconcile_in_turn(now),

@@ -105,7 +105,7 @@ impl Engine {
         self.answer_dialers(&peer);
         if let Some(reason) = fault(self) {
             if before.is_none() {
-                self.let_go(now, peer);
+                self.dismiss(now, peer);
             }
             for address in
                 self.rejoining.misled(now.mono, &peer, self.members(), &mut *self.entropy)
@@ -119,7 +119,7 @@ impl Engine {
 
     /// Ends the connection with a peer that belongs elsewhere, if this node has dialed. A visitor is left the time to do
     /// so: were its connection closed first, it might never be told in which network it is.
-    fn let_go(&mut self, now: Now, peer: PeerId) {
+    fn dismiss(&mut self, now: Now, peer: PeerId) {
         match self.peers.connection(&peer) {
             Some((_, Direction::Outbound)) => self.actions.push_back(Action::Disconnect { peer }),
             Some((_, Direction::Inbound)) => {
@@ -167,6 +167,8 @@ impl Engine {
     /// What whoever dials this peer is answered. `None` if that is not known yet.
     fn arrival(&self, peer: &PeerId) -> Option<Result<(), Error>> {
         match self.peers.introduction(peer)? {
+            // Whoever waits for it is answered when it has gone.
+            _ if self.goodbyes.is_going(peer) => None,
             Introduction::Awaited(_) => None,
             Introduction::Made => Some(Ok(())),
             Introduction::Foreign { network: found, .. } => Some(Err(Error::OtherNetwork {

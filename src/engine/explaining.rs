@@ -123,6 +123,7 @@ impl Engine {
             for peer in self.peers.closest(&put.key, &put.acknowledged, K_VALUE.get()) {
                 let is_wanted = !put.acknowledged.contains(&peer)
                     && self.peers.is_connected(&peer)
+                    && !self.goodbyes.is_going(&peer)
                     && !self.is_blocked(&peer);
                 if is_wanted && (peers.contains_key(&peer) || peers.len() < K_VALUE.get()) {
                     peers.entry(peer).or_default().push(put.key);

@@ -64,11 +64,15 @@ impl Engine {
                     self.reached(now);
                 }
                 self.rejoin_later(now);
+                if self.closed {
+                    self.actions.push_back(Action::Disconnect { peer });
+                }
             }
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
                 let introduction = self.peers.disconnected(&peer);
-                let reason = introduction.as_ref().and_then(Introduction::fault).or(reason);
+                let fault = introduction.as_ref().and_then(Introduction::fault);
+                let reason = fault.or_else(|| self.goodbyes.reason(&peer)).or(reason);
                 self.counters.peers.disconnected += 1;
                 self.introduction_over(introduction.and_then(Introduction::deadline));
                 self.dialed_in_vain(&peer, reason.as_deref());
@@ -76,6 +80,7 @@ impl Engine {
                 self.peer_clocks.forget(&peer);
                 self.events.push_back(Event::Disconnected { peer, reason });
                 self.left(now, peer);
+                self.forget_goodbyes(&peer);
             }
             Fact::Introduced { peer, agent, affiliation } => {
                 self.introduced(now, peer, agent, affiliation);
@@ -104,6 +109,7 @@ impl Engine {
             }
             Fact::Dialed { ticket, failure } => self.dialed(ticket, failure),
             Fact::BootstrapDialed { address, end } => self.bootstrap_dialed(now, address, end),
+            Fact::ToldDialed { peer } => self.told_dialed(now, &peer),
             Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
@@ -229,6 +235,9 @@ impl Engine {
         topic: &str,
         data: &[u8],
     ) -> Verdict {
+        if from.is_some_and(|by| self.is_blocked(&by)) {
+            return Verdict::Ignore;
+        }
         let intake = from.map(|by| (by, self.gossip_budget.forwarded(now.mono, by)));
         let verdict = match intake {
             None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),

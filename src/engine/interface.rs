@@ -8,7 +8,7 @@ use super::{
     outbox::{AnnouncementId, Published},
     queries::QueryKey,
 };
-use crate::{Direction, NetworkName, command::Ticket, record::RecordKey};
+use crate::{Direction, Farewell, NetworkName, command::Ticket, record::RecordKey};
 
 /// The time of the current poll, on both scales.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +89,19 @@ pub(crate) enum Action {
         peer: PeerId,
         request: Vec<u8>,
     },
+    /// Dial a peer of which another has told, over a connection with that address. What is of no use over such a
+    /// connection is left out. The end is reported.
+    DialTold {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        over: Multiaddr,
+    },
+    /// Tell a connected peer why it is let go, and of others if there is no room. The answer is that to a question.
+    Goodbye {
+        question: QuestionId,
+        peer: PeerId,
+        farewell: Farewell,
+    },
     /// Answer what a peer has asked.
     Answer {
         asked: AskedId,
@@ -96,6 +109,10 @@ pub(crate) enum Action {
     },
     /// End the connections with a peer. It may come back.
     Disconnect {
+        peer: PeerId,
+    },
+    /// Ask a connected peer nothing more, and carry out nothing that it asks of the DHT. It is about to be blocked.
+    Mute {
         peer: PeerId,
     },
     /// End the connections with a peer, make no new ones, and ask it nothing.
@@ -171,6 +188,10 @@ pub(crate) enum Fact {
     BootstrapDialed {
         address: Multiaddr,
         end: Result<PeerId, String>,
+    },
+    /// A dial to a peer of which another has told has ended, with a connection or without.
+    ToldDialed {
+        peer: PeerId,
     },
     /// A lookup was answered with a copy of the record, by a peer or by this node's own store.
     Copy {

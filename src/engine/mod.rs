@@ -15,6 +15,7 @@
 //! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
 //! | `publishing.rs` | how a change to an own package takes its course |
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
+//! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `recalling.rs` | how it is built on what the network holds |
 //! | `explaining.rs`, `confirming.rs` | why peers do not hold it; how it is read back from those who said that they do |
 //! | `listening.rs` | what is heard of own packages from elsewhere |
@@ -47,9 +48,9 @@ use std::{
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use crate::{
-    Config, Digest, Entropy, Error, Event, Freshness, PackageName, Source,
+    Config, Digest, Entropy, Event, Freshness, PackageName, Source,
     buckets::Buckets,
-    counters::{CallKind, Counters, EndedCall},
+    counters::Counters,
     record::{ANNOUNCEMENTS, Record, RecordKey},
     shelf::Shelf,
 };
@@ -70,6 +71,7 @@ mod equivocations;
 mod explaining;
 mod facts;
 pub mod filled;
+mod goodbyes;
 mod gossip_budget;
 mod greeting;
 mod identity;
@@ -116,6 +118,7 @@ pub use nearness::Provider;
 pub use peers::ConnectedPeer;
 pub use reputation::Reputation;
 
+pub(crate) use goodbyes::GOODBYE_TIME;
 pub(crate) use gossip_budget::REMEMBERED_AUTHORS;
 pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::{
@@ -139,6 +142,7 @@ use deadlines::{Backoff, Deadline, Retry, SWEEP_INTERVAL};
 use dialing::Dials;
 use earlier::Earlier;
 use equivocations::Equivocations;
+use goodbyes::Goodbyes;
 use gossip_budget::GossipBudget;
 use index::Index;
 use neighbours::Neighbours;
@@ -247,6 +251,7 @@ pub(crate) struct Engine {
     pins: Pins,
     topics: Topics,
     peers: Peers,
+    goodbyes: Goodbyes,
     reputations: Reputations,
     blocked: Blocked,
     equivocations: Equivocations,
@@ -323,6 +328,7 @@ impl Engine {
             pins: Pins::new(config.pins.clone(), config.pin_on_first_use, limits.pins),
             topics: Topics::new(limits.topics),
             peers: Peers::default(),
+            goodbyes: Goodbyes::default(),
             reputations: Reputations::new(limits.remembered_peers),
             blocked: Blocked::default(),
             equivocations: Equivocations::default(),
@@ -402,28 +408,14 @@ impl Engine {
         !self.events.is_empty()
     }
 
-    /// Answers everybody with [`Error::ShuttingDown`] and begins nothing more.
-    pub(crate) fn shut_down(&mut self) {
-        self.closed = true;
-        for call in self.calls.drain() {
-            let ended = call.operation.fail(Error::ShuttingDown);
-            self.counters.count(ended);
-        }
-        self.fail_searches(&Error::ShuttingDown);
-        for end in self.outbox.close() {
-            self.counters.count(EndedCall(CallKind::Announce, end));
-        }
-        self.shelf.clear();
-        self.actions.clear();
-    }
-
     /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a
     /// question asked a moment too early would be answered by nobody.
     fn admit(&mut self) {
         if self.closed || self.peers.reach() == Reach::Joining {
             return;
         }
-        while let Some((query, task)) = self.queries.admit(self.mono) {
+        let is_led_on = self.is_led_on();
+        while let Some((query, task)) = self.queries.admit(self.mono, !is_led_on) {
             self.actions.push_back(match task {
                 Task::Get(key) => Action::Get { query, key },
                 Task::Put(record) => {

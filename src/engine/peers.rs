@@ -60,6 +60,8 @@ pub(crate) enum Company {
 struct Connection {
     shown: ConnectedPeer,
     introduction: Introduction,
+    /// It is being let go, and counts no more.
+    is_going: bool,
 }
 
 /// Whether a peer has said what it is and speaks.
@@ -116,7 +118,7 @@ impl Peers {
 
     /// Who is here. Unlike [`reach`](Self::reach) it does not count those who have left and still have a seat.
     pub(crate) fn company(&self) -> Company {
-        let members = self.connected.keys().filter(|peer| self.is_routable(peer)).count();
+        let members = self.members().count();
         if members > 0 {
             Company::Members(members)
         } else if self.is_expecting() {
@@ -126,12 +128,30 @@ impl Peers {
         }
     }
 
-    fn is_expecting(&self) -> bool {
-        self.dialing > 0
-            || self
-                .connected
-                .values()
-                .any(|peer| matches!(peer.introduction, Introduction::Awaited(_)))
+    /// Peers of the routing table that are connected, and stay.
+    fn members(&self) -> impl Iterator<Item = &PeerId> {
+        let staying = self.connected.iter().filter(|(_, connection)| !connection.is_going);
+        staying.map(|(peer, _)| peer).filter(|peer| self.is_routable(peer))
+    }
+
+    /// Whether there is such a peer among them.
+    pub(crate) fn any_member(&self, is_such: impl Fn(&PeerId) -> bool) -> bool {
+        self.members().any(is_such)
+    }
+
+    /// Whether a dial or an introduction is under way.
+    pub(crate) fn is_expecting(&self) -> bool {
+        let is_awaited = |peer: &Connection| {
+            matches!(peer.introduction, Introduction::Awaited(_)) && !peer.is_going
+        };
+        self.dialing > 0 || self.connected.values().any(is_awaited)
+    }
+
+    /// A connected peer is being let go.
+    pub(crate) fn set_aside(&mut self, peer: &PeerId) {
+        if let Some(connection) = self.connected.get_mut(peer) {
+            connection.is_going = true;
+        }
     }
 
     /// A first connection stands. Its introduction is waited for until the deadline in the wheel.
@@ -153,7 +173,7 @@ impl Peers {
             catalogue: None,
         };
         let introduction = Introduction::Awaited(deadline);
-        self.connected.insert(peer, Connection { shown, introduction });
+        self.connected.insert(peer, Connection { shown, introduction, is_going: false });
     }
 
     /// The last connection has ended. How far the peer had introduced itself.

@@ -187,12 +187,14 @@ impl Queries {
     }
 
     /// The next query to start, at this time, while the window has a free place. The kinds take turns.
-    pub(crate) fn admit(&mut self, begun: Duration) -> Option<(QueryKey, Task)> {
+    /// A bootstrap waits unless `joins`.
+    pub(crate) fn admit(&mut self, begun: Duration, joins: bool) -> Option<(QueryKey, Task)> {
         if self.inside.iter().sum::<usize>() >= self.window {
             return None;
         }
         let kind = (0..KINDS)
             .map(|step| (self.turn + step) % KINDS)
+            .filter(|&kind| joins || kind != BOOTSTRAP)
             .find(|&kind| self.has_line(kind) && self.has_place(kind))?;
         self.turn = (kind + 1) % KINDS;
         let id = QueryKey(self.next);

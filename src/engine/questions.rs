@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     Greeting,
     /// The neighbour's, who is to say what time it is.
     ReadingClock,
+    /// That of the connection, which is about to end.
+    Goodbye,
     /// The session's that is under way.
     Reconciling,
     /// A caller's search.
@@ -34,8 +36,8 @@ pub(super) enum Purpose {
     Explaining(Ticket),
 }
 
-/// Questions by their names. Bounded: one greeting and one reading of the clock a connected peer, a few of the one session, and one of each peer that
-/// a search or a change asks.
+/// Questions by their names. Bounded: one greeting, one reading of the clock and one goodbye a connected peer, a few of
+/// the one session, and one of each peer that a search or a change asks.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     next: u64,
@@ -43,6 +45,14 @@ pub(super) struct Questions {
 }
 
 impl Questions {
+    /// Names a question that is on its way from now on.
+    pub(super) fn open(&mut self, peer: PeerId, asked: Duration, purpose: Purpose) -> QuestionId {
+        let id = QuestionId(self.next);
+        self.next += 1;
+        self.open.insert(id, Question { peer, asked, purpose });
+        id
+    }
+
     pub(super) fn take(&mut self, id: QuestionId) -> Option<Question> {
         self.open.remove(&id)
     }
@@ -56,14 +66,12 @@ impl Questions {
 impl Engine {
     /// Asks a connected peer. What comes of it is learnt as a fact, in its time.
     pub(super) fn ask(&mut self, peer: PeerId, purpose: Purpose, request: &Request) {
-        let id = QuestionId(self.questions.next);
-        self.questions.next += 1;
         let Ok(request) = request.encode() else { return };
         if purpose == Purpose::Reconciling {
             self.counters.reconciliation.bytes_out += request.len() as u64;
         }
-        self.questions.open.insert(id, Question { peer, asked: self.mono, purpose });
-        self.actions.push_back(Action::Ask { question: id, peer, request });
+        let question = self.questions.open(peer, self.mono, purpose);
+        self.actions.push_back(Action::Ask { question, peer, request });
     }
 
     /// A question has been answered, or will not be.
@@ -86,6 +94,7 @@ impl Engine {
         });
         match question.purpose {
             Purpose::Greeting | Purpose::ReadingClock => self.greeted(now, question, answer),
+            Purpose::Goodbye => self.goodbye_ended(id, question.peer),
             Purpose::Reconciling => self.session_answered(now, question, answer),
             Purpose::Explaining(ticket) => self.explained(ticket, question.peer, answer),
             Purpose::Searching(ticket) => self.search_answered(now, ticket, question, answer),

@@ -183,7 +183,7 @@ impl Engine {
                 Found::Record(Some(Box::new(Arc::unwrap_or_clone(record))))
             }
             Outcome::TimedOut => Found::Needed(self.timeout(now, since)),
-            Outcome::NoPeers if is_resumed => Found::Needed(Error::NoPeers),
+            Outcome::NoPeers if is_resumed => Found::Needed(self.nobody()),
             Outcome::NotFound { all_heard: false, .. } if is_resumed => {
                 Found::Needed(self.timeout(now, since))
             }
@@ -192,7 +192,7 @@ impl Engine {
                 Found::Unknown
             }
             // That somebody cannot be asked does not mean that nobody holds the rest of the list.
-            Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => Found::Needed(Error::NoPeers),
+            Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => Found::Needed(self.nobody()),
             Outcome::NotFound { all_heard: false, .. } if matches!(recall, Recall::Pages(_)) => {
                 Found::Needed(self.timeout(now, since))
             }

@@ -15,13 +15,15 @@ use super::{
     peers::Company,
     wheel,
 };
-use crate::{Config, Entropy, Event};
+use crate::{Config, Entropy, Error, Event, exchange::Other};
 
 mod lost;
 mod pauses;
+mod told;
 
 use lost::Lost;
 use pauses::Pauses;
+use told::{Candidate, Told};
 
 /// As many peers that have left as Kademlia keeps in a bucket. The ones closest to this node stay.
 pub(super) const MOST_LOST: usize = 20;
@@ -30,11 +32,19 @@ pub(super) const MOST_LOST: usize = 20;
 const ALONE_FIRST: Duration = Duration::from_secs(1);
 const ALONE_LONGEST: Duration = Duration::from_secs(60);
 
+/// A peer that has no room is dialed again after so many times the pause of one that has left: it is there, and others
+/// are of more use to it.
+const FULL: u32 = 5;
+
+/// A bootstrap peer that had no room is believed to have some once a connection with it has lasted for so long.
+const SETTLING: Duration = Duration::from_secs(3);
+
 /// Who is dialed again, and when.
 #[derive(Debug)]
 pub(super) struct Rejoining {
     contacts: BTreeMap<Multiaddr, Contact>,
     lost: Lost,
+    told: Told,
     pauses: Pauses,
     membership: Membership,
     alone: Backoff,
@@ -59,6 +69,10 @@ struct Contact {
     /// Who is behind the address: named by it, or whoever has answered last.
     peer: Option<PeerId>,
     pauses: Pauses,
+    /// Those while it has no room.
+    full: Pauses,
+    /// When it has said that it has no room, if it was not seen to have some since.
+    turned_away: Option<Duration>,
     state: State,
 }
 
@@ -77,6 +91,23 @@ enum State {
     Itself,
 }
 
+impl Contact {
+    fn is_full(&self) -> bool {
+        self.turned_away.is_some()
+    }
+
+    /// When a peer that had no room will be believed to have some.
+    fn settles(&self) -> Option<Duration> {
+        match self.state {
+            // Not by the connection over which it has said so.
+            State::Here { since } if self.turned_away? <= since => {
+                Some(since.saturating_add(SETTLING))
+            }
+            State::Away { .. } | State::Dialing | State::Here { .. } | State::Itself => None,
+        }
+    }
+}
+
 impl Rejoining {
     pub(super) fn new(
         local: PeerId,
@@ -86,11 +117,16 @@ impl Rejoining {
         let interval = config.rejoin_interval;
         let pauses = Pauses::new(interval);
         let state = State::Away { due: Duration::ZERO };
-        let contact = |address: &Multiaddr| Contact { peer: named(address), pauses, state };
+        let full = Pauses::new(interval.saturating_mul(FULL));
+        let contact = |address: &Multiaddr| {
+            let peer = named(address);
+            Contact { peer, pauses, full, turned_away: None, state }
+        };
         let contacts = config.bootstrap.iter();
         Self {
             contacts: contacts.map(|address| (address.clone(), contact(address))).collect(),
-            lost: Lost::new(local, pauses),
+            lost: Lost::new(local, pauses, full),
+            told: Told::default(),
             pauses,
             membership: Membership::Joining,
             alone: Backoff::new(ALONE_FIRST.min(interval), ALONE_LONGEST.min(interval)),
@@ -119,9 +155,53 @@ impl Rejoining {
         }
     }
 
-    /// Marks an address as being dialed, if nobody is connected behind it and it is due by this time.
-    fn begin(&mut self, address: &Multiaddr, by: Duration) -> bool {
+    /// Whether a peer had no room a moment ago, and may say so again.
+    pub(super) fn is_in_doubt(&self, peer: &PeerId) -> bool {
+        let mut contacts = self.contacts.values();
+        contacts.any(|contact| contact.is_full() && contact.peer == Some(*peer))
+    }
+
+    /// Those who had no room, and have kept a connection for long enough, have room.
+    fn settle(&mut self, now: Duration) {
+        for contact in self.contacts.values_mut() {
+            if contact.settles().is_some_and(|due| due <= now) {
+                contact.turned_away = None;
+            }
+        }
+    }
+
+    /// A peer has no room. Whether it is behind a bootstrap address.
+    pub(super) fn turned_away(&mut self, now: Duration, peer: PeerId) -> bool {
+        let mut is_contact = false;
+        for contact in self.of(peer) {
+            contact.turned_away = Some(now);
+            is_contact = true;
+        }
+        is_contact
+    }
+
+    /// A peer without room has told of these, over a connection with this address.
+    pub(super) fn told(&mut self, others: Vec<Other>, over: &Multiaddr) {
+        self.told.hear(others, over);
+    }
+
+    /// How many of the bootstrap peers have no room, and how many there are. An address counts for a peer where it is not
+    /// known who is behind it, and this node's own for none.
+    fn turning_away(&self) -> (usize, usize) {
+        let mut peers: BTreeMap<Result<PeerId, &Multiaddr>, bool> = BTreeMap::new();
+        for (address, contact) in &self.contacts {
+            if contact.state != State::Itself {
+                *peers.entry(contact.peer.ok_or(address)).or_default() |= contact.is_full();
+            }
+        }
+        (peers.values().filter(|is_full| **is_full).count(), peers.len())
+    }
+
+    /// Marks an address as being dialed, if nobody is connected behind it and it is due by this time; by the other one,
+    /// where there was no room.
+    fn begin(&mut self, address: &Multiaddr, [by, full_by]: [Duration; 2]) -> bool {
         let Some(contact) = self.contacts.get_mut(address) else { return false };
+        let by = if contact.is_full() { full_by } else { by };
         let is_due = matches!(contact.state, State::Away { due } if due <= by);
         if is_due {
             contact.state = State::Dialing;
@@ -173,22 +253,28 @@ impl Rejoining {
 
     /// When somebody is to be dialed.
     fn due(&self) -> Option<Duration> {
-        let away = self.contacts.values().filter_map(|contact| match contact.state {
-            State::Away { due } => Some(due),
-            State::Dialing | State::Here { .. } | State::Itself => None,
-        });
-        let first = away.chain(self.lost.due()).min()?;
-        match self.membership {
-            Membership::Alone { due } => Some(due.min(first)),
-            Membership::Joined { .. } | Membership::Joining => Some(first),
-        }
+        let away = |is_full: bool| {
+            let contacts = self.contacts.values().filter(move |it| it.is_full() == is_full);
+            contacts.filter_map(|contact| match contact.state {
+                State::Away { due } => Some(due),
+                State::Dialing | State::Here { .. } | State::Itself => None,
+            })
+        };
+        let first = away(false).chain(self.lost.due()).min();
+        let first = match self.membership {
+            Membership::Alone { due } => first.map(|first| due.min(first)),
+            Membership::Joined { .. } | Membership::Joining => first,
+        };
+        // That a node is alone makes no room.
+        let settles = self.contacts.values().filter_map(Contact::settles);
+        first.into_iter().chain(away(true)).chain(settles).min()
     }
 }
 
 impl Engine {
     /// Dials every bootstrap address behind which nobody is connected.
     pub(super) fn dial_bootstrap(&mut self) {
-        self.dial_contacts(Duration::MAX);
+        self.dial_contacts([Duration::MAX; 2]);
     }
 
     /// The same, for a caller who wants to join, if nobody is here.
@@ -198,9 +284,10 @@ impl Engine {
         }
     }
 
-    fn dial_contacts(&mut self, by: Duration) {
+    fn dial_contacts(&mut self, by: [Duration; 2]) {
         for address in self.ranked_bootstrap() {
             if self.rejoining.begin(&address, by) {
+                self.rejoining.told.begin_round();
                 self.peers.dial_started();
                 self.actions.push_back(Action::DialBootstrap { address });
             }
@@ -213,6 +300,7 @@ impl Engine {
         if self.closed {
             return;
         }
+        self.rejoining.settle(now.mono);
         let is_alone = match self.rejoining.membership {
             Membership::Alone { due } => due <= now.mono,
             Membership::Joined { .. } | Membership::Joining => false,
@@ -220,7 +308,7 @@ impl Engine {
         if is_alone {
             self.rejoining.membership = Membership::Joining;
         }
-        self.dial_contacts(if is_alone { Duration::MAX } else { now.mono });
+        self.dial_contacts([if is_alone { Duration::MAX } else { now.mono }, now.mono]);
         let members = self.members();
         let entropy = &mut *self.entropy;
         for (peer, addresses) in self.rejoining.lost.take_due(now.mono, is_alone, members, entropy)
@@ -232,11 +320,56 @@ impl Engine {
         self.rejoin_later(now);
     }
 
+    /// Dials peers of which those without room have told, for as long as nobody else is there.
+    fn dial_told(&mut self) {
+        if self.has_company() {
+            return self.rejoining.told.clear();
+        }
+        while let Some(Candidate { peer, addresses, over }) = self.rejoining.told.next() {
+            if peer == self.local || self.peers.is_connected(&peer) || self.is_blocked(&peer) {
+                self.rejoining.told.ended(&peer);
+                continue;
+            }
+            self.peers.dial_started();
+            self.actions.push_back(Action::DialTold { peer, addresses, over });
+        }
+    }
+
+    /// A dial to such a peer has ended.
+    pub(super) fn told_dialed(&mut self, now: Now, peer: &PeerId) {
+        if self.rejoining.told.ended(peer) {
+            self.peers.dial_ended();
+            self.rejoin_later(now);
+        }
+    }
+
+    /// Whether bootstrap peers have no room, and somebody may be found yet by what they have told, or by asking again.
+    pub(super) fn is_led_on(&self) -> bool {
+        let is_looking = self.rejoining.told.has_dialed() || self.rejoining.turning_away().0 > 0;
+        // A contact that was dialed anew has not said yet whether it has room now.
+        let is_open = self.peers.any_member(|peer| !self.goodbyes.has_heard(peer));
+        is_looking && (is_open || self.peers.is_expecting()) && !self.has_company()
+    }
+
+    /// Whether nobody is here who can be asked, and bootstrap peers have no room.
+    pub(super) fn is_turned_away(&self) -> bool {
+        !self.has_company() && self.rejoining.turning_away().0 > 0
+    }
+
+    /// Why there is nobody to ask.
+    pub(super) fn nobody(&self) -> Error {
+        match self.rejoining.turning_away() {
+            (0, _) => Error::NoPeers,
+            (full, of) => Error::NoRoom { full, of },
+        }
+    }
+
     /// Sets the timer anew. To be called when somebody has come or gone, or a dial has ended.
     pub(super) fn rejoin_later(&mut self, now: Now) {
         if self.closed {
             return;
         }
+        self.dial_told();
         let company = self.peers.company();
         self.rejoining.look_around(now.mono, company, &mut *self.entropy);
         let due = self.rejoining.due();
@@ -263,18 +396,21 @@ impl Engine {
         if self.closed || is_contact || addresses.is_empty() || self.is_blocked(&peer) {
             return;
         }
-        let members = self.members();
-        self.rejoining.lost.left(now.mono, peer, addresses, members, &mut *self.entropy);
+        let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());
+        let entropy = &mut *self.entropy;
+        self.rejoining.lost.left(now.mono, peer, addresses, is_full, members, entropy);
     }
 
     /// The last connection with a peer has ended.
     pub(super) fn left(&mut self, now: Now, peer: PeerId) {
-        let members = self.members();
+        let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());
         let entropy = &mut *self.entropy;
         for contact in self.rejoining.of(peer) {
             if let State::Here { since } = contact.state {
-                contact.pauses.ended(now.mono, since);
-                let due = contact.pauses.next(now.mono, members, entropy);
+                contact.turned_away = contact.turned_away.filter(|_| is_full);
+                let pauses = if is_full { &mut contact.full } else { &mut contact.pauses };
+                pauses.ended(now.mono, since);
+                let due = pauses.next(now.mono, members, entropy);
                 contact.state = State::Away { due };
             }
         }
@@ -295,6 +431,7 @@ impl Engine {
             contact.peer = end.ok().or(contact.peer);
             let introduction = contact.peer.and_then(|peer| self.peers.introduction(&peer));
             let (is_here, fault) = (introduction.is_some(), introduction.and_then(|it| it.fault()));
+            contact.turned_away = contact.turned_away.filter(|_| is_here);
             if contact.peer == Some(self.local) {
                 contact.state = State::Itself;
                 failure = Some("is this node itself".to_owned());

@@ -56,7 +56,7 @@ impl Engine {
                         }
                         Ok(Found { record: Arc::unwrap_or_clone(record), source })
                     }
-                    Outcome::NoPeers => Err(Error::NoPeers),
+                    Outcome::NoPeers => Err(self.nobody()),
                     Outcome::TimedOut => Err(self.timeout(now, since)),
                     Outcome::NotFound { untimely, .. } => {
                         let found = Error::NotFound { what: "record".to_owned() };
@@ -73,10 +73,16 @@ impl Engine {
                 let end = reply.send(Ok(outcome.replicas()));
                 self.count(EndedCall(CallKind::PutRecord, end));
             }
+            (operation @ Operation::Bootstrap { .. }, _) if self.is_led_on() => {
+                self.queries.bootstrap(ticket);
+                self.calls.insert(ticket, Call { since, operation });
+            }
             (Operation::Bootstrap { reply }, _) => {
                 self.finish(since);
                 let known = self.peers.routing_table_len();
-                let end = reply.send(if known == 0 { Err(Error::NoPeers) } else { Ok(known) });
+                // Seats of those who have no room are of no use to a node that has nobody else.
+                let has_nobody = known == 0 || self.is_turned_away();
+                let end = reply.send(if has_nobody { Err(self.nobody()) } else { Ok(known) });
                 self.count(EndedCall(CallKind::Bootstrap, end));
             }
             // A dial waits for no query.
@@ -96,7 +102,7 @@ impl Engine {
     ) {
         let progress = match outcome {
             Outcome::Found { record, source } => self.advance(now, read, &record, source),
-            Outcome::NoPeers => Progress::Answered(read.fail(Error::NoPeers)),
+            Outcome::NoPeers => Progress::Answered(read.fail(self.nobody())),
             Outcome::TimedOut => Progress::Answered(read.fail(self.timeout(now, since))),
             Outcome::NotFound { untimely, .. } => {
                 Progress::Answered(read.not_found_because(self.explain(untimely)))

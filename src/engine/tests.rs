@@ -9,6 +9,8 @@ use futures::{
 };
 
 use super::*;
+#[cfg(test)]
+use crate::Error;
 use crate::{
     Clock, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
     command::{Command, Reply, Request, Ticket},
@@ -40,6 +42,8 @@ mod floods;
 #[cfg(test)]
 mod freshness;
 #[cfg(test)]
+mod goodbyes;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod lookups;
@@ -47,6 +51,8 @@ mod lookups;
 mod nearness;
 #[cfg(test)]
 mod news;
+#[cfg(test)]
+mod no_room;
 #[cfg(test)]
 mod owners;
 pub(crate) mod random;

@@ -3,6 +3,7 @@
 //! | file | what it has |
 //! |--|--|
 //! | `request.rs` | what is asked, and what is answered, as values |
+//! | `goodbye.rs` | the goodbye, and the other peers that it tells of |
 //! | `search.rs` | the search that is asked of a peer |
 //! | `wire.rs` | both as they are written |
 //!
@@ -15,6 +16,7 @@
 //! [`Signed::verify_hello`]: crate::record::Signed::verify_hello
 //! [`Signed::verify_announcement`]: crate::record::Signed::verify_announcement
 
+mod goodbye;
 mod request;
 mod search;
 mod wire;
@@ -22,6 +24,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use goodbye::Other;
 pub(crate) use request::{Request, Response};
 pub(crate) use search::Search;
 
@@ -37,5 +40,11 @@ pub(crate) const MAX_FETCHED: usize = 1024;
 pub(crate) const MAX_OFFERED: usize = 2048;
 /// The most records of which the refusal can be asked about at a time.
 pub(crate) const MAX_EXPLAINED: usize = 16;
+/// The most other peers that a goodbye tells of, and the most addresses of each.
+pub(crate) const MAX_OTHERS: usize = 8;
+pub(crate) const MAX_OTHER_ADDRESSES: usize = 4;
+/// The longest address that a node keeps or tells of, in bytes: those of the twenty peers in a reply to a lookup fit into
+/// it beside a record.
+pub(crate) const MAX_ADDRESS_BYTES: usize = 128;
 /// The most bytes of either message of a comparison.
 pub(crate) const MAX_COMPARISON_BYTES: usize = 60 * 1024;

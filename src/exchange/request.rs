@@ -1,5 +1,5 @@
 use super::{
-    MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Search,
+    MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Other, Search,
     wire::{self, RequestWire, ResponseWire},
 };
 use crate::{
@@ -38,6 +38,14 @@ pub(crate) enum Request {
     Explain {
         /// The keys.
         keys: Vec<RecordKey>,
+    },
+    /// The asker is about to end the connection: [`Response::Noted`]. It waits for the answer for a moment only. A version
+    /// that does not know this declines, which is as good.
+    Goodbye {
+        /// The code of a [`Farewell`](crate::Farewell). Later versions may have others.
+        reason: u8,
+        /// Others that may have room, at most eight, each once. They mean something where the asker has none.
+        others: Vec<Other>,
     },
 }
 

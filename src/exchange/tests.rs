@@ -66,7 +66,15 @@ fn requests() -> Vec<Request> {
         Request::Search(Search::default()),
         Request::Search(search()),
         Request::Explain { keys: keys(0, 2) },
+        Request::Goodbye { reason: 2, others: vec![] },
+        Request::Goodbye { reason: 1, others: vec![other(2, 2), other(3, 1)] },
     ]
+}
+
+/// A peer with so many addresses.
+fn other(seed: u8, addresses: u16) -> Other {
+    let address = |port| format!("/ip4/8.8.8.8/tcp/{port}").parse().unwrap();
+    Other { peer: peer(seed), addresses: (4001..4001 + addresses).map(address).collect() }
 }
 
 fn responses() -> Vec<Response> {
@@ -170,10 +178,12 @@ fn the_largest_messages_fit_and_larger_ones_do_not() {
         Request::Offer { digests: digests(2048) },
         Request::Compare { slice: Coverage::All, message: vec![0; 60 * 1024] },
         Request::Explain { keys: keys(0, 16) },
+        Request::Goodbye { reason: 1, others: (1..9).map(|seed| other(seed, 4)).collect() },
     ];
     for request in fits {
         assert!(request.encode().unwrap().len() <= MAX_REQUEST_BYTES);
     }
+    let far = vec![format!("/dns4/{}.example/tcp/1", "a".repeat(128)).parse().unwrap()];
     let refused = [
         Request::Fetch { digests: vec![] },
         Request::Fetch { digests: digests(1025) },
@@ -186,6 +196,11 @@ fn the_largest_messages_fit_and_larger_ones_do_not() {
         Request::Explain { keys: vec![] },
         Request::Explain { keys: keys(0, 17) },
         Request::Explain { keys: [keys(0, 1), keys(0, 1)].concat() },
+        Request::Goodbye { reason: 1, others: (1..10).map(|seed| other(seed, 1)).collect() },
+        Request::Goodbye { reason: 1, others: vec![other(1, 5)] },
+        Request::Goodbye { reason: 1, others: vec![other(1, 0)] },
+        Request::Goodbye { reason: 1, others: vec![other(1, 1), other(1, 2)] },
+        Request::Goodbye { reason: 1, others: vec![Other { peer: peer(1), addresses: far }] },
     ];
     for request in refused {
         assert!(request.encode().is_err());
@@ -244,10 +259,30 @@ fn there_is_one_encoding_of_a_message_and_one_format() {
     assert_eq!(distinct.len(), responses().len());
 }
 
+#[test]
+fn a_goodbye_for_a_reason_of_a_later_version_is_read() {
+    for reason in [0, 4, u8::MAX] {
+        let goodbye = Request::Goodbye { reason, others: vec![other(2, 1)] };
+        assert_eq!(Request::decode(&goodbye.encode().unwrap()), Ok(goodbye));
+    }
+}
+
+#[test]
+fn a_goodbye_tells_of_peers_and_addresses_and_of_nothing_else() {
+    let bytes = Request::Goodbye { reason: 1, others: vec![other(2, 1)] }.encode().unwrap();
+    // Format, variant, reason, number of others, key, number of addresses, length, address.
+    let length = 4 + 32 + 1;
+    let mut no_address = bytes.clone();
+    no_address[length + 1] = 0xff;
+    assert!(Request::decode(&no_address).is_err());
+    let empty = [&bytes[..length], &[0]].concat();
+    assert!(Request::decode(&empty).is_err());
+}
+
 proptest! {
     #[test]
     fn what_is_read_is_written_the_same(
-        which in 0_usize..17,
+        which in 0_usize..19,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
         let whole = requests().iter().map(|request| request.encode().unwrap())

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     FORMAT, MAX_COMPARISON_BYTES, MAX_EXPLAINED, MAX_FETCHED, MAX_OFFERED, Request, Response,
     Search,
+    goodbye::{OthersWire, into_others, others_of},
 };
 use crate::{
     Digest, Error, Result,
@@ -44,6 +45,11 @@ pub(super) enum RequestWire<'a> {
     Explain {
         #[serde(borrow)]
         keys: Keys<'a>,
+    },
+    Goodbye {
+        reason: u8,
+        #[serde(borrow)]
+        others: OthersWire<'a>,
     },
 }
 
@@ -118,6 +124,9 @@ impl<'a> RequestWire<'a> {
             Request::Explain { keys } => {
                 Self::Explain { keys: List(keys.iter().map(|key| Bytes(key.as_bytes())).collect()) }
             }
+            Request::Goodbye { reason, others } => {
+                Self::Goodbye { reason: *reason, others: others_of(others)? }
+            }
         })
     }
 
@@ -131,6 +140,9 @@ impl<'a> RequestWire<'a> {
             Self::Offer { digests } => Request::Offer { digests: distinct(digests.0)? },
             Self::Search(search) => Request::Search(search.into_search()?),
             Self::Explain { keys } => Request::Explain { keys: distinct_keys(keys)? },
+            Self::Goodbye { reason, others } => {
+                Request::Goodbye { reason, others: into_others(others)? }
+            }
         })
     }
 }

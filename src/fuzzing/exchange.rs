@@ -12,7 +12,7 @@ use crate::{
     engine::reconcile::{
         Item, Items, MAX_FOUND, MAX_MESSAGE_BYTES, MAX_ROUNDS, Session, Step, answer,
     },
-    exchange::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Request, Response, Search},
+    exchange::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Other, Request, Response, Search},
     record::{Hello, Location, Signed},
 };
 
@@ -43,7 +43,8 @@ pub fn frame(bytes: &[u8]) {
             Request::Fetch { .. }
             | Request::Offer { .. }
             | Request::Search(_)
-            | Request::Explain { .. } => {}
+            | Request::Explain { .. }
+            | Request::Goodbye { .. } => {}
         }
     }
     if let Ok(response) = Response::decode(bytes) {
@@ -165,12 +166,16 @@ fn signed_frames() -> Vec<Vec<u8>> {
         offset: 40,
         limit: 20,
     };
+    let addresses = ["/ip4/8.8.8.8/tcp/4001", "/ip6/2606:4700::7/tcp/4001"];
+    let addresses = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    let other = Other { peer, addresses };
     let requests = [
         Request::Hello(hello.clone()),
         Request::Compare { slice: coverage, message: question },
         Request::Fetch { digests: (0..3).map(digest).collect() },
         Request::Offer { digests: (0..3).map(digest).collect() },
         Request::Search(search),
+        Request::Goodbye { reason: 1, others: vec![other] },
     ];
     let heads = vec![vec![1; 20], vec![2; 3]];
     let responses = [

@@ -56,6 +56,8 @@ pub(crate) struct Attributed<S> {
     kad: kad::Behaviour<S>,
     /// Peers whose connections are closing, until they are closed.
     closing: HashSet<PeerId>,
+    /// Connected peers whose messages are not carried out.
+    muted: HashSet<PeerId>,
     /// From where the far end of each connection is.
     scopes: HashMap<ConnectionId, Scope>,
     to_close: VecDeque<PeerId>,
@@ -72,7 +74,19 @@ where
     S: RecordStore + Audience + Send + 'static,
 {
     pub(crate) fn new(kad: kad::Behaviour<S>) -> Self {
-        Self { kad, closing: HashSet::new(), scopes: HashMap::new(), to_close: VecDeque::new() }
+        Self {
+            kad,
+            closing: HashSet::new(),
+            muted: HashSet::new(),
+            scopes: HashMap::new(),
+            to_close: VecDeque::new(),
+        }
+    }
+
+    /// Carries out no message of a connected peer any more, until it has gone. What it waits for and what it was asked for
+    /// end with the connection.
+    pub(crate) fn mute(&mut self, peer: PeerId) {
+        self.muted.insert(peer);
     }
 
     // What begins a query is named here, before the wrapped behaviour's methods of the same names, so that the
@@ -180,9 +194,12 @@ where
                 peer_id,
                 remaining_established: 0,
                 ..
-            })
+            }) => {
+                self.closing.remove(peer_id);
+                self.muted.remove(peer_id);
+            }
             // The others were told to close before there was this one.
-            | FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, .. }) => {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, .. }) => {
                 self.closing.remove(peer_id);
             }
             _ => {}
@@ -196,6 +213,9 @@ where
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
+        if self.muted.contains(&peer) {
+            return;
+        }
         match self.kad.store_mut().hear(peer) {
             Verdict::Listen => {
                 let event = heard::<S>(event, self.scopes.get(&connection).copied());

@@ -14,7 +14,7 @@ use super::{Node, facts::DialFor};
 use crate::{
     engine::{Action, Fact, Now, Published, QueryEnd, QueryKey, Unanswered},
     handle::named_peer,
-    net::topic_name,
+    net::{Scope, of_use, topic_name},
 };
 
 impl Node {
@@ -132,6 +132,16 @@ impl Node {
                 self.wiring.exchanges.asking(request, question);
                 None
             }
+            Action::DialTold { peer, addresses, over } => {
+                let options = DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(of_use(addresses, Scope::of(&over)))
+                    .build();
+                self.dial(options, DialFor::Told(peer))
+            }
+            Action::Goodbye { question, peer, farewell } => {
+                self.say_goodbye(question, peer, farewell)
+            }
             Action::Answer { asked, response } => {
                 if let Some(channel) = self.wiring.exchanges.take_channel(asked) {
                     // Fails only for a peer that has just gone, or has given up waiting.
@@ -143,6 +153,14 @@ impl Node {
                 // It may have gone already.
                 let _ = swarm.disconnect_peer_id(peer);
                 None
+            }
+            Action::Mute { peer } => {
+                if swarm.is_connected(&peer) {
+                    swarm.behaviour_mut().kad.mute(peer);
+                }
+                swarm.behaviour_mut().kad.remove_peer(&peer);
+                self.wiring.routing.left(&peer);
+                Some(Fact::Unroutable { peer })
             }
             Action::Block { peer } => {
                 let behaviour = swarm.behaviour_mut();

@@ -47,6 +47,8 @@ pub(super) enum DialFor {
     Bootstrap(Multiaddr),
     /// To see whether a peer that has left is back.
     Lost,
+    /// To see whether a peer has room of which one without room has told.
+    Told(PeerId),
 }
 
 impl DialFor {
@@ -55,6 +57,7 @@ impl DialFor {
         match self {
             Self::Caller(ticket) => Some(Fact::Dialed { ticket, failure: None }),
             Self::Bootstrap(address) => Some(Fact::BootstrapDialed { address, end: Ok(peer) }),
+            Self::Told(peer) => Some(Fact::ToldDialed { peer }),
             Self::Lost => None,
         }
     }
@@ -67,6 +70,7 @@ impl DialFor {
                 let end = found.ok_or_else(|| reason(error));
                 Some(Fact::BootstrapDialed { address, end })
             }
+            Self::Told(peer) => Some(Fact::ToldDialed { peer }),
             Self::Lost => None,
         }
     }
@@ -117,15 +121,10 @@ impl Wiring {
         self.dials.insert(connection, purpose);
     }
 
-    /// Stops listening and closes every connection.
-    pub(super) fn close(&mut self, swarm: &mut Swarm<Behaviour<KadStore>>) {
+    /// Nobody new is let in.
+    pub(super) fn stop_listening(&mut self, swarm: &mut Swarm<Behaviour<KadStore>>) {
         for listener in self.listeners.drain(..) {
             swarm.remove_listener(listener);
-        }
-        let connected: Vec<PeerId> = swarm.connected_peers().copied().collect();
-        for peer in connected {
-            // Fails only for a peer that has just gone by itself.
-            let _ = swarm.disconnect_peer_id(peer);
         }
     }
 

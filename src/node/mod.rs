@@ -7,6 +7,7 @@
 //! | `facts.rs` | what the Swarm reports, put as facts for the engine |
 //! | `actions.rs` | what the engine decides, carried out on the Swarm |
 //! | `metrics.rs` | what a Prometheus registry is shown |
+//! | `goodbyes.rs` | of which others a peer is told that is let go for want of room |
 //! | `exchange.rs` | questions between two nodes, by their names here and there |
 //! | `routing.rs` | who has a seat in the routing table |
 //! | `watch.rs` | what time it is |
@@ -27,7 +28,7 @@ use crate::{
     Config, Error, Event, Handle, NetworkName, Result, Timer,
     bell::Bell,
     command::{Cancels, Command, Reply, Request},
-    engine::{Engine, Now},
+    engine::{Engine, GOODBYE_TIME, Now},
     net::{Behaviour, ConnectionTasks},
     queue,
 };
@@ -36,6 +37,7 @@ mod actions;
 mod builder;
 mod exchange;
 mod facts;
+mod goodbyes;
 mod metrics;
 pub(crate) mod record_store;
 mod routing;
@@ -51,7 +53,8 @@ use watch::Watch;
 /// Swarm is polled at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// How long connections may take to close before the node ends without waiting for them.
+/// How long connections may take to close, once peers have had their time to hear of it, before the node ends without
+/// waiting for them.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// Deadlines handled in one poll before the other sources have their turn.
@@ -101,7 +104,7 @@ pub struct Node {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Everybody has been answered; connections are closing, for no longer than this.
+    /// Everybody has been answered; peers are told, and connections closed, for no longer than this.
     Closing {
         until: Duration,
     },
@@ -353,7 +356,8 @@ impl Node {
         acknowledge(reply);
     }
 
-    /// Answers everybody, takes no more commands, and begins to close the connections.
+    /// Answers everybody, takes no more commands, and takes leave of all peers: each connection is closed when the peer
+    /// has heard of it, or a second later.
     fn close(&mut self, now: Now) {
         if self.phase != Phase::Running {
             return;
@@ -361,9 +365,9 @@ impl Node {
         self.engine.shut_down();
         // What already stands in the queue is refused as it comes out of it.
         self.commands.close();
-        self.wiring.close(&mut self.swarm);
+        self.wiring.stop_listening(&mut self.swarm);
         self.bell.keep_rung();
-        self.phase = Phase::Closing { until: now.mono.saturating_add(CLOSING_TIME) };
+        self.phase = Phase::Closing { until: now.mono.saturating_add(GOODBYE_TIME + CLOSING_TIME) };
     }
 
     /// Whether a closing node has nothing left to do.

@@ -24,14 +24,12 @@ use super::Node;
 use crate::{
     Direction, Limits,
     engine::{Affiliation, Fact, Now},
+    exchange::MAX_ADDRESS_BYTES,
     net::{Crowded, Diversity, Place, Scope, networks, of_use},
 };
 
 #[cfg(test)]
 mod tests;
-
-/// The longest address, in bytes: those of the twenty peers in a reply to a lookup fit into it beside a record.
-const MAX_ADDRESS_BYTES: usize = 128;
 
 /// Seats that are in question at a time: each is a dial, and keeps a newcomer's addresses.
 const MAX_CHALLENGES: usize = 16;

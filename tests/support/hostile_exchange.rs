@@ -1,14 +1,10 @@
 //! A peer that speaks the exchange protocol and says what it likes.
 
-use std::io;
-
-use futures::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _, channel::oneshot,
-};
+use futures::{StreamExt as _, channel::oneshot};
 use libp2p::{
     StreamProtocol, Swarm,
     identity::Keypair,
-    request_response::{self, Codec, Event, Message, ProtocolSupport},
+    request_response::{self, Event, Message, ProtocolSupport},
     swarm::{self, SwarmEvent},
 };
 use peerage::{
@@ -16,52 +12,7 @@ use peerage::{
     net::transport::{self, TransportConfig},
 };
 
-use super::support::Executor;
-
-/// Bytes as they are, to the end of the stream.
-#[derive(Debug, Clone, Copy, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Protocol = StreamProtocol;
-    type Request = Vec<u8>;
-    type Response = Vec<u8>;
-
-    async fn read_request<T: AsyncRead + Unpin + Send>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-    ) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        io.read_to_end(&mut bytes).await.map(|_| bytes)
-    }
-
-    async fn read_response<T: AsyncRead + Unpin + Send>(
-        &mut self,
-        protocol: &StreamProtocol,
-        io: &mut T,
-    ) -> io::Result<Vec<u8>> {
-        self.read_request(protocol, io).await
-    }
-
-    async fn write_request<T: AsyncWrite + Unpin + Send>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-        bytes: Vec<u8>,
-    ) -> io::Result<()> {
-        io.write_all(&bytes).await
-    }
-
-    async fn write_response<T: AsyncWrite + Unpin + Send>(
-        &mut self,
-        protocol: &StreamProtocol,
-        io: &mut T,
-        bytes: Vec<u8>,
-    ) -> io::Result<()> {
-        self.write_request(protocol, io, bytes).await
-    }
-}
+use super::{bytes::Bytes, support::Executor};
 
 /// A hostile peer that runs until this is dropped.
 pub(crate) struct Hostile {
@@ -78,7 +29,7 @@ impl Hostile {
     ) -> Self {
         let keypair = Keypair::generate_ed25519();
         let protocol = StreamProtocol::new("/peerage/main/exchange/1.0.0");
-        let behaviour = request_response::Behaviour::<Raw>::new(
+        let behaviour = request_response::Behaviour::<Bytes>::new(
             [(protocol, ProtocolSupport::Full)],
             request_response::Config::default(),
         );

@@ -3,7 +3,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use futures::{FutureExt as _, StreamExt as _, channel::oneshot};
+use futures::{
+    FutureExt as _, StreamExt as _,
+    channel::{mpsc, oneshot},
+};
 use libp2p::{
     StreamProtocol, Swarm, identify,
     identity::Keypair,
@@ -11,7 +14,8 @@ use libp2p::{
         self,
         store::{MemoryStore, RecordStore as _},
     },
-    swarm::{self, NetworkBehaviour, SwarmEvent},
+    request_response::{self, Event, Message, ProtocolSupport},
+    swarm::{self, NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle},
 };
 use peerage::{
     Limits, Multiaddr, NetworkName, PeerId,
@@ -19,16 +23,21 @@ use peerage::{
     record::RecordKey,
 };
 
-use super::Executor;
+use super::{Executor, bytes::Bytes};
+
+/// What a node answers that has heard something, as it is written.
+const NOTED: [u8; 2] = [1, 4];
 
 #[derive(NetworkBehaviour)]
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 struct Behaviour {
     identify: identify::Behaviour,
     kad: kad::Behaviour<MemoryStore>,
+    /// Of those who speak it.
+    exchange: Toggle<request_response::Behaviour<Bytes>>,
 }
 
-fn swarm() -> Swarm<Behaviour> {
+fn swarm(speaks: bool) -> Swarm<Behaviour> {
     let keypair = Keypair::generate_ed25519();
     let peer_id = keypair.public().to_peer_id();
     let network = NetworkName::default();
@@ -39,7 +48,15 @@ fn swarm() -> Swarm<Behaviour> {
     let mut kad = kad::Behaviour::with_config(peer_id, MemoryStore::new(peer_id), settings);
     kad.set_mode(Some(kad::Mode::Server));
     let introduction = identify::Config::new(format!("/peerage/{network}/1.0.0"), keypair.public());
-    let behaviour = Behaviour { identify: identify::Behaviour::new(introduction), kad };
+    let exchange = request_response::Behaviour::new(
+        [(StreamProtocol::new("/peerage/main/exchange/1.0.0"), ProtocolSupport::Full)],
+        request_response::Config::default(),
+    );
+    let behaviour = Behaviour {
+        identify: identify::Behaviour::new(introduction),
+        kad,
+        exchange: Some(exchange).filter(|_| speaks).into(),
+    };
     let transport =
         transport::tcp(&keypair, &TransportConfig::new(), &Limits::new()).expect("a transport");
     Swarm::new(
@@ -66,7 +83,28 @@ pub(crate) async fn start(
     served: &[RecordKey],
     bytes: &[u8],
 ) -> Raw {
-    let mut swarm = swarm();
+    run(executor, swarm(false), bootstrap, served, bytes, mpsc::unbounded().0).await
+}
+
+/// The same, of one that notes what it is told. It passes on all that it is asked.
+pub(crate) async fn start_attentive(
+    executor: Executor,
+    bootstrap: Multiaddr,
+    served: &[RecordKey],
+    bytes: &[u8],
+) -> (Raw, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (asked, heard) = mpsc::unbounded();
+    (run(executor, swarm(true), bootstrap, served, bytes, asked).await, heard)
+}
+
+async fn run(
+    executor: Executor,
+    mut swarm: Swarm<Behaviour>,
+    bootstrap: Multiaddr,
+    served: &[RecordKey],
+    bytes: &[u8],
+    asked: mpsc::UnboundedSender<Vec<u8>>,
+) -> Raw {
     for key in served {
         let record = kad::Record::new(key.as_bytes().to_vec(), bytes.to_vec());
         swarm.behaviour_mut().kad.store_mut().put(record).expect("room");
@@ -83,7 +121,7 @@ pub(crate) async fn start(
         swarm.dial(bootstrap).expect("a dial");
         loop {
             futures::select! {
-                event = swarm.select_next_some() => take(&mut swarm, event),
+                event = swarm.select_next_some() => take(&mut swarm, event, &asked),
                 _ = (&mut ended).fuse() => return,
             }
         }
@@ -91,15 +129,31 @@ pub(crate) async fn start(
     Raw { id, address, _running: running }
 }
 
-fn take(swarm: &mut Swarm<Behaviour>, event: SwarmEvent<BehaviourEvent>) {
-    if let SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
-        peer_id,
-        info,
-        ..
-    })) = event
-    {
-        for address in info.listen_addrs {
-            swarm.behaviour_mut().kad.add_address(&peer_id, address);
+fn take(
+    swarm: &mut Swarm<Behaviour>,
+    event: SwarmEvent<BehaviourEvent>,
+    asked: &mpsc::UnboundedSender<Vec<u8>>,
+) {
+    match event {
+        SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+            peer_id,
+            info,
+            ..
+        })) => {
+            for address in info.listen_addrs {
+                swarm.behaviour_mut().kad.add_address(&peer_id, address);
+            }
         }
+        SwarmEvent::Behaviour(BehaviourEvent::Exchange(Event::Message {
+            message: Message::Request { request, channel, .. },
+            ..
+        })) => {
+            if let Some(exchange) = swarm.behaviour_mut().exchange.as_mut() {
+                // Nobody may be there any more to hear it, on either side.
+                let _ = exchange.send_response(channel, NOTED.to_vec());
+            }
+            let _ = asked.unbounded_send(request);
+        }
+        _ => {}
     }
 }

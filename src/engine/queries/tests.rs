@@ -23,7 +23,7 @@ fn tickets(waiting: &[Waiter]) -> Vec<Ticket> {
 
 /// The keys whose lookups start now.
 fn started(queries: &mut Queries) -> Vec<(QueryKey, RecordKey)> {
-    std::iter::from_fn(|| queries.admit(Duration::ZERO))
+    std::iter::from_fn(|| queries.admit(Duration::ZERO, true))
         .map(|(query, task)| match task {
             Task::Get(key) => (query, key),
             other => panic!("{other:?}"),
@@ -105,7 +105,7 @@ fn a_bootstrap_that_its_callers_left_is_carried_out_and_holds_nobody_back() {
         queries.leave_bootstrap(Ticket(n));
     }
     queries.bootstrap(Ticket(1000));
-    let (query, task) = queries.admit(Duration::ZERO).unwrap();
+    let (query, task) = queries.admit(Duration::ZERO, true).unwrap();
     assert!(matches!(task, Task::Bootstrap));
     queries.bootstrap(Ticket(1001));
     let Some(Ended::Bootstrap { callers }) = queries.ended(query) else { panic!("a bootstrap") };

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Lost {
     local: KBucketKey<PeerId>,
     pauses: Pauses,
+    /// Those before a peer without room is dialed again.
+    full: Pauses,
     peers: BTreeMap<PeerId, Neighbour>,
 }
 
@@ -40,22 +42,24 @@ enum State {
 }
 
 impl Lost {
-    pub(super) fn new(local: PeerId, pauses: Pauses) -> Self {
-        Self { local: KBucketKey::from(local), pauses, peers: BTreeMap::new() }
+    pub(super) fn new(local: PeerId, pauses: Pauses, full: Pauses) -> Self {
+        Self { local: KBucketKey::from(local), pauses, full, peers: BTreeMap::new() }
     }
 
-    /// A peer has gone.
+    /// A peer has gone, for want of room there or because of something else.
     pub(super) fn left(
         &mut self,
         now: Duration,
         peer: PeerId,
         addresses: Vec<Multiaddr>,
+        is_full: bool,
         members: usize,
         entropy: &mut dyn Entropy,
     ) {
-        let mut pauses = self.pauses;
+        let mut pauses = if is_full { self.full } else { self.pauses };
         if let Some(Neighbour { pauses: before, state: State::Back { since }, .. }) =
             self.peers.remove(&peer)
+            && before.are_like(&pauses)
         {
             pauses = before;
             pauses.ended(now, since);

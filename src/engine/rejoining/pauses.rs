@@ -59,6 +59,11 @@ impl Pauses {
         now.saturating_sub(since) >= self.first
     }
 
+    /// Whether both begin with the same pause.
+    pub(super) fn are_like(&self, other: &Self) -> bool {
+        self.first == other.first
+    }
+
     pub(super) fn reset(&mut self) {
         self.backoff.reset();
     }

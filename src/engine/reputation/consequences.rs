@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{Reputation, conduct::Nearness, remembered::Judgement};
 use crate::{
-    Event,
+    Event, Farewell,
     engine::{Action, Deadline, Engine},
     record::Record,
 };
@@ -62,7 +62,13 @@ impl Engine {
         self.blocked.insert(peer, until);
         self.counters.peers.blocked += 1;
         tracing::debug!(%peer, score, "blocked");
-        self.actions.push_back(Action::Block { peer });
+        if self.peers.is_connected(&peer) {
+            // Nothing that it says is heard from now on, while it is told why.
+            self.actions.push_back(Action::Mute { peer });
+            self.let_go(peer, Farewell::Blocked);
+        } else {
+            self.actions.push_back(Action::Block { peer });
+        }
         self.events.push_back(Event::PeerBlocked { peer, score });
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::{Direction, Query, search::Findings};
+use crate::{Direction, Query, exchange, search::Findings};
 
 mod dice;
 mod talk;
@@ -53,6 +53,7 @@ struct Chaos {
     running: BTreeMap<QueryKey, Running>,
     dials: Vec<(Ticket, PeerId)>,
     bootstrap_dials: usize,
+    told_dials: Vec<PeerId>,
     peers: Vec<PeerId>,
     own: Vec<(RecordKey, Vec<u8>)>,
     seen: Seen,
@@ -110,6 +111,7 @@ impl Chaos {
             running: BTreeMap::new(),
             dials: Vec::new(),
             bootstrap_dials: 0,
+            told_dials: Vec::new(),
             peers: Vec::new(),
             questions: Vec::new(),
             asked: 0,
@@ -332,6 +334,9 @@ impl Chaos {
                 self.lab.learn(fact);
             }
         }
+        if let Some(peer) = self.told_dials.pop() {
+            self.lab.learn(Fact::ToldDialed { peer });
+        }
         if self.bootstrap_dials > 0 {
             self.bootstrap_dials -= 1;
             let end = match self.dice.pick(&self.peers.clone()) {
@@ -401,11 +406,18 @@ impl Chaos {
                 Action::Ask { question, peer, request } => {
                     self.heard_question(question, peer, request);
                 }
+                Action::DialTold { peer, .. } => self.told_dials.push(peer),
+                Action::Goodbye { question, peer, farewell } => {
+                    let request =
+                        exchange::Request::Goodbye { reason: farewell.code(), others: Vec::new() };
+                    self.heard_question(question, peer, request.encode().expect("in bounds"));
+                }
                 Action::Answer { .. }
                 | Action::Redial { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
                 | Action::Disconnect { .. }
+                | Action::Mute { .. }
                 | Action::Block { .. }
                 | Action::Unblock { .. }
                 | Action::Score { .. } => {}
@@ -471,6 +483,7 @@ impl Chaos {
             + usize::from(engine.rejoining.is_waiting())
             + engine.peers.len()
             + engine.blocked.len()
+            + engine.goodbyes.timers()
             + engine.calls.len()
             + engine.calls.explained()
             + usize::from(engine.peer_clocks.is_settling());
@@ -513,7 +526,8 @@ impl Chaos {
                 }
                 return self.check_counters();
             }
-            while self.bootstrap_dials > 0 || !self.dials.is_empty() {
+            while self.bootstrap_dials > 0 || !self.dials.is_empty() || !self.told_dials.is_empty()
+            {
                 self.end_dials();
             }
             self.lab.advance(Duration::from_secs(11));

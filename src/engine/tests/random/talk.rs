@@ -4,7 +4,7 @@ use super::{world::heads_of, *};
 use crate::{
     Coverage,
     engine::reconcile::{self, Item, Items},
-    exchange::{MAX_EXPLAINED, Request, Response, Search},
+    exchange::{MAX_EXPLAINED, Other, Request, Response, Search},
     record::Hello,
 };
 
@@ -66,7 +66,7 @@ impl Chaos {
                 let wanted = heads_of(0).filter(|head| digests.contains(&head.digest()));
                 Response::Heads { heads: wanted.map(|head| head.bytes().to_vec()).collect() }
             }
-            (_, Request::Offer { .. }) => Response::Noted,
+            (_, Request::Offer { .. } | Request::Goodbye { .. }) => Response::Noted,
             (_, Request::Search(_)) => {
                 let heads = self.some_heads();
                 Response::Hits { total: heads.len() as u64, heads, more: self.dice.roll(3) == 0 }
@@ -108,10 +108,17 @@ impl Chaos {
         Some(Signed::sign(keypair, hello).unwrap().bytes().to_vec())
     }
 
+    /// A peer that another tells of. One may be told twice.
+    fn other(&mut self) -> Other {
+        let keypair = Keypair::generate_ed25519();
+        let peer = keypair.public().to_peer_id();
+        Other { peer, addresses: vec!["/memory/7".parse().unwrap()] }
+    }
+
     /// A peer asks.
     pub(super) fn ask_node(&mut self) {
         let Some(peer) = self.dice.pick(&self.peers.clone()) else { return };
-        let request = match self.dice.roll(7) {
+        let request = match self.dice.roll(8) {
             0 => self.hello(peer).map(Request::Hello),
             1 => {
                 let (slice, part) = (Coverage::All, self.dice.roll(4));
@@ -133,6 +140,10 @@ impl Chaos {
             5 => {
                 let keys: BTreeSet<_> = heads_of(0).map(|head| head.key()).collect();
                 Some(Request::Explain { keys: keys.into_iter().take(MAX_EXPLAINED).collect() })
+            }
+            6 => {
+                let others = (0..self.dice.roll(4)).map(|_| self.other()).collect();
+                Some(Request::Goodbye { reason: self.dice.roll(5) as u8, others })
             }
             _ => None,
         };
