@@ -59,6 +59,10 @@ const MAX_MESSAGES_PER_FRAME: usize = 64;
 /// Identifiers of messages that are offered or asked for at once: they have to fit into a frame, with 34 bytes each.
 const MAX_IDS_PER_FRAME: usize = 256;
 
+/// To how many peers outside of the mesh the identifiers of new messages go, and at how many heartbeats.
+const OFFERED_TO: usize = 3;
+const OFFERED_AT: usize = 2;
+
 /// Messages that wait to be sent to one peer. libp2p's 5,000 would be 40 MiB for each of them; whoever is so far
 /// behind learns of the rest by the identifiers that are offered with each heartbeat.
 pub(super) const MAX_QUEUED_MESSAGES: usize = 256;
@@ -238,6 +242,14 @@ pub(super) fn behaviour(network: &NetworkName, subscriptions: &Subscriptions) ->
         .connection_handler_queue_len(MAX_QUEUED_MESSAGES)
         .duplicate_cache_time(REMEMBERED)
         .history_length(CACHED_SECS as usize)
+        // What the mesh has not brought is offered to so many of the others, however many there are, at two heartbeats. By
+        // default they are a quarter of all, at three: that makes a bystander's work for one message grow with the number
+        // of its connections.
+        .gossip_lazy(OFFERED_TO)
+        .gossip_factor(0.0)
+        .history_gossip(OFFERED_AT)
+        // An own message goes to the mesh, as others' do, and not to everybody who is connected.
+        .flood_publish(false)
         // Peers are found by the DHT. Those that a peer hands over when it leaves are its choice (peer exchange),
         // and are neither asked for nor taken.
         .prune_peers(0)
