@@ -59,6 +59,10 @@ impl Node {
                 }
                 Err(_) => Some(Fact::QueryEnded { query, end: QueryEnd::Bootstrapped }),
             },
+            Action::Finish { query } if self.wiring.filling.leave(query) => {
+                self.wiring.ended(query);
+                Some(Fact::QueryEnded { query, end: QueryEnd::Bootstrapped })
+            }
             Action::Finish { query } => {
                 if let Some(id) = self.wiring.running(query)
                     && let Some(mut running) = swarm.behaviour_mut().kad.query_mut(&id)

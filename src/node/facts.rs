@@ -13,6 +13,7 @@ use super::{
     Node,
     actions::{innermost, reason},
     exchange::Exchanges,
+    filling::Filling,
     record_store::KadStore,
     routing::Routing,
 };
@@ -37,6 +38,7 @@ pub(super) struct Wiring {
     listeners: Vec<ListenerId>,
     subscriptions: Subscriptions,
     pub(super) routing: Routing,
+    pub(super) filling: Filling,
     pub(super) exchanges: Exchanges,
 }
 
@@ -91,6 +93,7 @@ impl Wiring {
             listeners,
             subscriptions,
             routing: Routing::new(&config.limits),
+            filling: Filling::default(),
             exchanges: Exchanges::default(),
         })
     }
@@ -111,6 +114,11 @@ impl Wiring {
     pub(super) fn started(&mut self, query: QueryKey, id: kad::QueryId) {
         self.queries.insert(id, query);
         self.running.insert(query, id);
+    }
+
+    /// What the engine has given up has no query any longer.
+    pub(super) fn ended(&mut self, query: QueryKey) {
+        self.running.remove(&query);
     }
 
     pub(super) fn running(&self, query: QueryKey) -> Option<kad::QueryId> {
@@ -212,13 +220,38 @@ impl Node {
         self.engine.learn_stored();
     }
 
+    /// A bootstrap of the engine's or of Kademlia's own has come so far.
+    fn bootstrapped(&mut self, now: Now, id: kad::QueryId, is_last: bool, query: Option<QueryKey>) {
+        if is_last {
+            self.wiring.queries.remove(&id);
+        }
+        let ended = self.wiring.filling.bootstrapped(&mut self.swarm, id, is_last, query);
+        self.filled(now, ended);
+    }
+
+    fn filled(&mut self, now: Now, ended: Vec<QueryKey>) {
+        for query in ended {
+            self.wiring.running.remove(&query);
+            self.engine.learn(now, Fact::QueryEnded { query, end: QueryEnd::Bootstrapped });
+        }
+    }
+
     pub(super) fn learn_dht(&mut self, now: Now, event: kad::Event) {
         match event {
             kad::Event::OutboundQueryProgressed { id, result, stats, step } => {
-                let Some(&query) = self.wiring.queries.get(&id) else {
-                    // One of Kademlia's own: the periodic bootstrap, or a replication.
+                let query = self.wiring.queries.get(&id).copied();
+                if let kad::QueryResult::Bootstrap(_) = result {
+                    return self.bootstrapped(now, id, step.last, query);
+                }
+                if self.wiring.filling.is_running(id) {
+                    if step.last {
+                        let ended = self.wiring.filling.filled(&mut self.swarm);
+                        self.filled(now, ended);
+                    }
                     return;
-                };
+                }
+                // One of Kademlia's own, otherwise: a replication.
+                let Some(query) = query else { return };
                 let answered = stats.num_successes();
                 let unheard = stats.num_requests().saturating_sub(answered);
                 let end = match result {
@@ -252,9 +285,9 @@ impl Node {
                         }
                         QueryEnd::Stored { replicas: acknowledged(&result) }
                     }
-                    kad::QueryResult::Bootstrap(_) => QueryEnd::Bootstrapped,
-                    // Never asked for.
-                    kad::QueryResult::GetClosestPeers(_)
+                    // Told above, or never asked for.
+                    kad::QueryResult::Bootstrap(_)
+                    | kad::QueryResult::GetClosestPeers(_)
                     | kad::QueryResult::GetProviders(_)
                     | kad::QueryResult::StartProviding(_)
                     | kad::QueryResult::RepublishProvider(_)

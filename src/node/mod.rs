@@ -37,6 +37,7 @@ mod actions;
 mod builder;
 mod exchange;
 mod facts;
+mod filling;
 mod goodbyes;
 mod metrics;
 pub(crate) mod record_store;
