@@ -184,6 +184,11 @@ pub struct PeerCounters {
     pub disconnected: u64,
     /// A peer was refused further connections for what it had served.
     pub blocked: u64,
+    /// A peer was let go, because there were more connections than [`Limits::connection_target`](crate::Limits::connection_target) or no room for
+    /// another one.
+    pub let_go: u64,
+    /// Of these, those that made room for a newcomer.
+    pub made_room: u64,
 }
 
 /// Comparisons of catalogues that this node has begun with peers. Those that peers begin, and the heads that they fetch

@@ -120,6 +120,7 @@ pub mod metrics;
 pub mod net;
 mod node;
 pub mod package;
+mod place;
 mod queue;
 pub mod record;
 mod refusal;
@@ -138,7 +139,7 @@ pub use counters::{
     ReadCounters, ReconciliationCounters, RecordCounters, SourceCounters, TaskCounters,
 };
 pub use coverage::Coverage;
-pub use engine::{ConnectedPeer, Provider, Reputation, Snapshot};
+pub use engine::{ConnectedPeer, KeptFor, Provider, Reputation, Snapshot};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
 pub use farewell::Farewell;

@@ -193,6 +193,7 @@ fn an_invalid_value_names_its_field() {
         ("limits.announcement_burst", json!(0)),
         ("limits.remembered_sequences", json!(0)),
         ("limits.connections", json!(0)),
+        ("limits.connection_target", json!(0)),
         ("limits.connections_per_peer", json!(0)),
         ("limits.pending_connections", json!(0)),
         ("limits.connections_per_ip", json!(0)),

@@ -227,7 +227,12 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
             for peer in peers {
                 let agent = peer.agent.as_deref().unwrap_or("?").escape_debug();
                 let way = direction(peer.direction);
-                writeln!(out, "{} {way} {}  {agent}", peer.peer, peer.address)?;
+                let (kept_for, age) = (peer.kept_for.as_str(), peer.age.as_secs());
+                writeln!(
+                    out,
+                    "{} {way} {}  {kept_for:<11} {age:>6} s  {agent}",
+                    peer.peer, peer.address
+                )?;
             }
             Ok(())
         }

@@ -82,6 +82,12 @@ pub struct Limits {
     /// Connections in all, a quarter of which only this node's own dials can take. Default: 192, one for each
     /// request that the running queries can have under way (64 of them, three requests each).
     pub connections: u32,
+    /// Peers that the node stays connected with. Above, those go that are worth the least once they have been there for
+    /// 20 s, an eighth more than have to; what [`KeptFor`](crate::KeptFor) says is worth more stays for longer, and what
+    /// is in use or wanted by the application always. Up to [`connections`](Self::connections) there is room for those
+    /// that come, and the last sixteenth of it is made free at once by letting go of one that is new or of no use.
+    /// Default: 48, which are the twenty closest, the mesh, one for each distance, and as many again to choose from.
+    pub connection_target: u32,
     /// Connections with one peer. Default: 4.
     pub connections_per_peer: u32,
     /// Connections that are still being set up, for each direction. Default: 128.
@@ -146,6 +152,7 @@ impl Default for Limits {
             blocked_peers: 1_024,
             pins: 4_096,
             connections: 192,
+            connection_target: 48,
             connections_per_peer: 4,
             pending_connections: 128,
             connections_per_ip: 8,
@@ -196,6 +203,7 @@ impl Limits {
             catalogue_bytes: 512 * 1024 * 1024,
             remembered_peers: 16_384,
             connections: 1_024,
+            connection_target: 192,
             pending_connections: 256,
             connections_per_ip: 32,
             ..Self::default()
@@ -249,6 +257,8 @@ impl Limits {
         with_pins: pins: usize,
         /// Sets [`connections`](Self::connections).
         with_connections: connections: u32,
+        /// Sets [`connection_target`](Self::connection_target).
+        with_connection_target: connection_target: u32,
         /// Sets [`connections_per_peer`](Self::connections_per_peer).
         with_connections_per_peer: connections_per_peer: u32,
         /// Sets [`pending_connections`](Self::pending_connections).
@@ -287,6 +297,11 @@ impl Limits {
     }
 
     /// How many peers are remembered for what they have asked or sent lately: those that are connected, and as many that
+    /// The connections that others may have begun: strangers who take all of these leave a quarter to dial from.
+    pub(crate) fn incoming_connections(&self) -> u32 {
+        self.connections - self.connections / 4
+    }
+
     /// were a moment ago.
     pub(crate) fn recent_peers(&self) -> usize {
         (self.connections as usize).saturating_mul(2)
@@ -307,6 +322,7 @@ impl Limits {
             ("limits.announcement_burst", self.announcement_burst as usize),
             ("limits.remembered_sequences", self.remembered_sequences),
             ("limits.connections", self.connections as usize),
+            ("limits.connection_target", self.connection_target as usize),
             ("limits.connections_per_peer", self.connections_per_peer as usize),
             ("limits.pending_connections", self.pending_connections as usize),
             ("limits.connections_per_ip", self.connections_per_ip as usize),

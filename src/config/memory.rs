@@ -160,6 +160,7 @@ impl Config {
             store_records_per_peer: _,
             requests_per_second: _,
             request_burst: _,
+            connection_target: _,
             connections_per_peer: _,
             connections_per_ip: _,
             routing_peers_per_ip: _,

@@ -50,7 +50,7 @@ impl Engine {
             }
             Command::SearchPeers { query, findings } => self.search_peers(begin, *query, findings),
             Command::Metadata { reply } => uncounted(reply.send(Ok(self.metadata()))),
-            Command::Peers { reply } => uncounted(reply.send(Ok(self.connected_peers()))),
+            Command::Peers { reply } => uncounted(reply.send(Ok(self.connected_peers(now)))),
             Command::Providers { owner, name, reply } => {
                 uncounted(reply.send(Ok(self.providers(now, &owner, &name))));
             }

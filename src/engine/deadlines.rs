@@ -35,6 +35,8 @@ pub(super) enum Deadline {
     Goodbye(Box<PeerId>),
     /// Those who have left are to be dialed again.
     Rejoin,
+    /// There are more connections than are wanted.
+    Trim,
     /// Connections with this peer are refused no longer.
     Pardon(Box<PeerId>),
     /// More of an earlier life's catalogue is to be verified.
@@ -131,6 +133,7 @@ impl Engine {
             Deadline::ClocksSettled => self.clocks_settled(now),
             Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => self.rejoin(now),
+            Deadline::Trim => self.trim(),
             Deadline::Sweep => {
                 self.sweep_clocks(now);
                 self.cache.sweep(now.mono, SWEEP_BUDGET);

@@ -40,6 +40,11 @@ impl Dials {
         self.0.remove(peer).unwrap_or_default()
     }
 
+    /// Whether callers wait for this peer, which is connected.
+    pub(super) fn is_awaited(&self, peer: &PeerId) -> bool {
+        self.0.contains_key(peer)
+    }
+
     #[cfg(any(test, fuzzing))]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -61,6 +66,7 @@ impl Engine {
         // Whoever wants it dialed knows better than this node.
         self.pardon(&peer);
         if let Some(end) = self.arrival(&peer) {
+            self.peers.wanted(&peer);
             let end = reply.send(end);
             return self.count(EndedCall(CallKind::Dial, end));
         }
@@ -68,6 +74,7 @@ impl Engine {
         let operation = Operation::Dial { peer, reply };
         self.calls.insert(begin.ticket, Call { since, operation });
         if self.peers.is_connected(&peer) {
+            self.peers.wanted(&peer);
             self.dials.wait(peer, begin.ticket);
         } else {
             self.actions.push_back(Action::Dial { ticket: begin.ticket, peer, addresses });
@@ -77,6 +84,7 @@ impl Engine {
     /// A dial has ended: with a connection, or with the reason why there is none.
     pub(super) fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
         let Some(peer) = self.calls.dialed(ticket) else { return };
+        self.peers.wanted(&peer);
         match failure {
             Some(reason) => self.answer_dial(ticket, Err(Error::Transport { reason })),
             None => match self.arrival(&peer) {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Direction, Event, PackageId, Source,
     counters::{CallKind, EndedCall},
+    place::Place,
     record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
 
@@ -51,7 +52,9 @@ impl Engine {
             Fact::Connected { peer, address, direction } => {
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
                 let deadline = self.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
-                self.peers.connected(peer, address.clone(), direction, deadline);
+                let place = Place::of(&address, self.config.limits.count_private_addresses);
+                let subnet = place.map(|place| place.subnet);
+                self.peers.connected(peer, address.clone(), direction, subnet, now.mono, deadline);
                 self.counters.peers.connected += 1;
                 self.reputations.retell(&peer, true);
                 self.neighbours.connected(peer);
@@ -67,7 +70,10 @@ impl Engine {
                 if self.closed {
                     self.actions.push_back(Action::Disconnect { peer });
                 }
+                self.make_room();
+                self.trim_later(now);
             }
+            Fact::Mesh { peers } => self.mesh_told(now, peers),
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
                 let introduction = self.peers.disconnected(&peer);

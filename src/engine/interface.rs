@@ -1,6 +1,6 @@
 //! What enters the engine and what leaves it, as values.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
@@ -107,6 +107,8 @@ pub(crate) enum Action {
         asked: AskedId,
         response: Vec<u8>,
     },
+    /// Say who is in the mesh of a topic.
+    TellMesh,
     /// End the connections with a peer. It may come back.
     Disconnect {
         peer: PeerId,
@@ -146,6 +148,10 @@ pub(crate) enum Fact {
         peer: PeerId,
         address: Multiaddr,
         direction: Direction,
+    },
+    /// These peers are in the mesh of a topic.
+    Mesh {
+        peers: HashSet<PeerId>,
     },
     /// A peer of the routing table has gone, and can be found here if it comes back. Told before
     /// [`Disconnected`](Self::Disconnected).

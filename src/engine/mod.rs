@@ -77,6 +77,7 @@ mod greeting;
 mod identity;
 pub mod index;
 mod interface;
+mod keeping;
 mod listening;
 mod listing;
 mod lookups;
@@ -115,7 +116,7 @@ mod topics;
 pub mod wheel;
 
 pub use nearness::Provider;
-pub use peers::ConnectedPeer;
+pub use peers::{ConnectedPeer, KeptFor};
 pub use reputation::Reputation;
 
 pub(crate) use goodbyes::GOODBYE_TIME;

@@ -1,6 +1,6 @@
 //! Whom to ask first: by conduct, then by the time that a message takes, then by declared distance.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{cmp::Reverse, collections::HashMap, time::Duration};
 
 use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ConnectedPeer, Engine, Now,
     neighbours::{Greeting, declared_distance},
+    peers::Candidate,
 };
 use crate::{Coverage, GeoLocation, PackageName};
 
@@ -67,9 +68,14 @@ impl Engine {
     }
 
     /// The peers with which a connection stands, with what they have said of themselves.
-    pub(super) fn connected_peers(&self) -> Vec<ConnectedPeer> {
+    pub(super) fn connected_peers(&self, now: Now) -> Vec<ConnectedPeer> {
         let mut peers = self.peers.list();
+        let worths: HashMap<PeerId, Candidate> =
+            self.candidates(now).into_iter().map(|candidate| (candidate.peer, candidate)).collect();
         for shown in &mut peers {
+            if let Some(Candidate { kept_for, since, .. }) = worths.get(&shown.peer) {
+                (shown.kept_for, shown.age) = (*kept_for, now.mono.saturating_sub(*since));
+            }
             let Some(neighbour) = self.neighbours.get(&shown.peer) else { continue };
             shown.round_trip = neighbour.round_trip;
             let Some(hello) = neighbour.said() else { continue };

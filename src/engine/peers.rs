@@ -1,7 +1,9 @@
 //! Who is connected, and whether there is anybody to ask.
 
+mod worth;
+
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -9,7 +11,19 @@ use libp2p::{Multiaddr, PeerId, kad::KBucketKey};
 use serde::{Deserialize, Serialize};
 
 use super::{interface::Affiliation, wheel};
-use crate::{Coverage, Direction, GeoLocation, NetworkName, error::of_network, record::RecordKey};
+use crate::{
+    Coverage, Direction, GeoLocation, NetworkName, error::of_network, place::Subnet,
+    record::RecordKey,
+};
+
+pub use worth::KeptFor;
+pub(super) use worth::{Candidate, above_target, for_newcomer};
+
+/// How long a connection stays whatever it is for.
+pub(super) const GRACE: Duration = Duration::from_secs(20);
+
+/// The peers closest to this node's key that it stays connected with: as many as a record has replicas.
+const CLOSEST: usize = 20;
 
 /// A peer with which a connection stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +46,11 @@ pub struct ConnectedPeer {
     pub coverage: Option<Coverage>,
     /// How many heads the peer says are in its catalogue, once it has said so.
     pub catalogue: Option<u64>,
+    /// For how long it has been connected.
+    #[serde(with = "humantime_serde")]
+    pub age: Duration,
+    /// What the connection is kept for.
+    pub kept_for: KeptFor,
 }
 
 /// Whether the DHT can be asked.
@@ -60,6 +79,11 @@ pub(crate) enum Company {
 struct Connection {
     shown: ConnectedPeer,
     introduction: Introduction,
+    /// When it came to stand, on the monotonic scale.
+    since: Duration,
+    subnet: Option<Subnet>,
+    /// Whether the application has dialed the peer.
+    is_wanted: bool,
     /// It is being let go, and counts no more.
     is_going: bool,
 }
@@ -103,6 +127,10 @@ pub(crate) struct Peers {
     routable: HashSet<PeerId>,
     /// Dials to bootstrap addresses that have neither succeeded nor failed.
     dialing: usize,
+    /// Those that were in the mesh of a topic when the node last looked.
+    mesh: HashSet<PeerId>,
+    /// Set while there are too many connections, for when the next of them may go.
+    trim: Option<wheel::Key>,
 }
 
 impl Peers {
@@ -160,6 +188,8 @@ impl Peers {
         peer: PeerId,
         address: Multiaddr,
         direction: Direction,
+        subnet: Option<Subnet>,
+        since: Duration,
         deadline: wheel::Key,
     ) {
         let shown = ConnectedPeer {
@@ -171,9 +201,119 @@ impl Peers {
             round_trip: None,
             coverage: None,
             catalogue: None,
+            age: Duration::ZERO,
+            kept_for: KeptFor::Grace,
         };
         let introduction = Introduction::Awaited(deadline);
-        self.connected.insert(peer, Connection { shown, introduction, is_going: false });
+        let (is_wanted, is_going) = (false, false);
+        let connection = Connection { shown, introduction, since, subnet, is_wanted, is_going };
+        self.connected.insert(peer, connection);
+    }
+
+    /// The application has dialed this peer, which is connected.
+    pub(super) fn wanted(&mut self, peer: &PeerId) {
+        if let Some(connection) = self.connected.get_mut(peer) {
+            connection.is_wanted = true;
+        }
+    }
+
+    /// Who is in the mesh of a topic.
+    pub(super) fn in_mesh(&mut self, mesh: HashSet<PeerId>) {
+        self.mesh = mesh;
+    }
+
+    /// Since when the newest connection stands that is not yet being ended.
+    pub(super) fn newest(&self) -> Option<Duration> {
+        self.staying().map(|(_, connection)| connection.since).max()
+    }
+
+    /// How many are not being let go.
+    pub(super) fn staying_len(&self) -> usize {
+        self.staying().count()
+    }
+
+    /// Of these, those that have dialed.
+    pub(super) fn staying_inbound_len(&self) -> usize {
+        let is_inbound = |connection: &Connection| connection.shown.direction == Direction::Inbound;
+        self.staying().filter(|(_, connection)| is_inbound(connection)).count()
+    }
+
+    /// Those that have dialed, whether they stay or not.
+    pub(super) fn inbound_len(&self) -> usize {
+        self.connected.values().filter(|it| it.shown.direction == Direction::Inbound).count()
+    }
+
+    /// Those that are being let go.
+    pub(super) fn going(&self) -> Vec<PeerId> {
+        let going = self.connected.iter().filter(|(_, connection)| connection.is_going);
+        going.map(|(peer, _)| *peer).collect()
+    }
+
+    fn staying(&self) -> impl Iterator<Item = (&PeerId, &Connection)> {
+        self.connected.iter().filter(|(_, connection)| !connection.is_going)
+    }
+
+    /// The timer for when somebody may go. The one that was set until now.
+    pub(super) fn trim_at(&mut self, timer: Option<wheel::Key>) -> Option<wheel::Key> {
+        std::mem::replace(&mut self.trim, timer)
+    }
+
+    pub(super) fn waits_to_trim(&self) -> bool {
+        self.trim.is_some()
+    }
+
+    /// All that are connected and not being let go, as far as this room knows what they are for. Of the best at a distance,
+    /// `score` decides, from 0 to 100, and then who has been here for longest.
+    pub(super) fn candidates(
+        &self,
+        local: PeerId,
+        now: Duration,
+        score: impl Fn(&PeerId) -> u8,
+    ) -> Vec<Candidate> {
+        let here = KBucketKey::from(local);
+        let mut members: Vec<_> = self
+            .staying()
+            .filter(|(peer, _)| self.is_routable(peer))
+            .map(|(peer, connection)| {
+                (here.distance(&KBucketKey::from(*peer)), *peer, score(peer), connection.since)
+            })
+            .collect();
+        members.sort_unstable_by_key(|(distance, ..)| *distance);
+        let far = members.split_off(members.len().min(CLOSEST));
+        let closest: HashSet<PeerId> = members.into_iter().map(|(_, peer, ..)| peer).collect();
+        let mut best: BTreeMap<Option<u32>, (u8, std::cmp::Reverse<Duration>, PeerId)> =
+            BTreeMap::new();
+        for (distance, peer, score, since) in far {
+            let candidate = (score, std::cmp::Reverse(since), peer);
+            let best = best.entry(distance.ilog2()).or_insert(candidate);
+            *best = candidate.max(*best);
+        }
+        let distant: BTreeSet<PeerId> = best.into_values().map(|(.., peer)| peer).collect();
+        self.staying()
+            .map(|(peer, connection)| {
+                let kept_for = if connection.is_wanted {
+                    KeptFor::Application
+                } else if self.mesh.contains(peer) {
+                    KeptFor::Mesh
+                } else if closest.contains(peer) {
+                    KeptFor::Neighbour
+                } else if distant.contains(peer) {
+                    KeptFor::Distance
+                } else if now.saturating_sub(connection.since) < GRACE {
+                    KeptFor::Grace
+                } else {
+                    KeptFor::Nothing
+                };
+                Candidate {
+                    peer: *peer,
+                    kept_for,
+                    score: score(peer),
+                    since: connection.since,
+                    direction: connection.shown.direction,
+                    subnet: connection.subnet,
+                }
+            })
+            .collect()
     }
 
     /// The last connection has ended. How far the peer had introduced itself.
@@ -306,7 +446,8 @@ mod tests {
     fn connect(peers: &mut Peers) -> PeerId {
         let peer = PeerId::random();
         let deadline = Wheel::new(Duration::from_millis(10)).insert(Duration::ZERO, ());
-        peers.connected(peer, Multiaddr::empty(), Direction::Outbound, deadline);
+        let (direction, since) = (Direction::Outbound, Duration::ZERO);
+        peers.connected(peer, Multiaddr::empty(), direction, None, since, deadline);
         peer
     }
 

@@ -57,6 +57,11 @@ impl Questions {
         self.open.remove(&id)
     }
 
+    /// Whether something is to be heard from this peer.
+    pub(super) fn is_asked(&self, peer: &PeerId) -> bool {
+        self.open.values().any(|question| question.peer == *peer)
+    }
+
     /// Nobody waits for these answers any longer. Should they come, they are of no use.
     pub(super) fn drop_all(&mut self, purpose: Purpose) {
         self.open.retain(|_, question| question.purpose != purpose);

@@ -165,6 +165,11 @@ impl Engine {
         }
     }
 
+    /// With whom a session is under way.
+    pub(super) fn session_peer(&self) -> Option<PeerId> {
+        Some(self.session.as_ref()?.peer)
+    }
+
     /// Begins the next session, unless one is under way.
     pub(super) fn next_session(&mut self, now: Now) {
         while self.session.is_none() && self.restoring.is_empty() && !self.closed {

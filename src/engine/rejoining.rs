@@ -140,6 +140,11 @@ impl Rejoining {
         self.timer.is_some()
     }
 
+    /// Whether the peer is behind a configured address.
+    pub(super) fn is_contact(&self, peer: &PeerId) -> bool {
+        self.contacts.values().any(|contact| contact.peer == Some(*peer))
+    }
+
     fn of(&mut self, peer: PeerId) -> impl Iterator<Item = &mut Contact> {
         self.contacts.values_mut().filter(move |contact| contact.peer == Some(peer))
     }
@@ -393,7 +398,9 @@ impl Engine {
     /// A peer of the routing table is about to be gone. It is looked for at these addresses.
     pub(super) fn leaving(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
         let is_contact = self.rejoining.of(peer).next().is_some();
-        if self.closed || is_contact || addresses.is_empty() || self.is_blocked(&peer) {
+        // Whom this node has let go is not looked for: others were worth more.
+        let is_unwanted = self.is_blocked(&peer) || self.goodbyes.is_going(&peer);
+        if self.closed || is_contact || addresses.is_empty() || is_unwanted {
             return;
         }
         let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());

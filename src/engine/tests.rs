@@ -44,6 +44,8 @@ mod freshness;
 #[cfg(test)]
 mod goodbyes;
 #[cfg(test)]
+mod keeping;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod lookups;

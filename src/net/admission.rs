@@ -21,11 +21,11 @@ use libp2p::{
     },
 };
 
-use super::{
-    ended::ended,
+use super::ended::ended;
+use crate::{
+    Limits,
     place::{Host, Place},
 };
-use crate::Limits;
 
 /// For how long a reading of the process's memory is good enough. One costs a system call and a line to parse.
 const READING_TIME: Duration = Duration::from_millis(100);

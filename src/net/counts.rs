@@ -65,8 +65,7 @@ impl Behaviour {
             outgoing: HashSet::new(),
             standing: HashMap::new(),
             most: limits.connections,
-            // Strangers who take all places that there are for them leave some to dial from.
-            most_incoming: limits.connections - limits.connections / 4,
+            most_incoming: limits.incoming_connections(),
             per_peer: limits.connections_per_peer,
             pending: limits.pending_connections,
         }

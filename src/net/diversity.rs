@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use libp2p::PeerId;
 
-use super::place::Place;
 use crate::Limits;
+use crate::place::Place;
 
 /// The peers that have a seat, or wait for one, by the place to which it is charged.
 ///

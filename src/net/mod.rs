@@ -9,7 +9,6 @@ mod ended;
 mod exchange;
 mod gossip;
 mod introduction;
-mod place;
 mod scope;
 mod tasks;
 pub mod tcp;
@@ -25,6 +24,5 @@ pub(crate) use gossip::{CACHED_SECS, REMEMBERED, Subscriptions, topic_name};
 #[cfg(test)]
 pub(crate) use gossip::{GRAYLIST_THRESHOLD, GRAYLISTED_AFTER};
 pub(crate) use introduction::networks;
-pub(crate) use place::Place;
 pub(crate) use scope::{Scope, of_use};
 pub(crate) use tasks::{ConnectionTasks, Spawner};

@@ -153,6 +153,10 @@ impl Node {
                 }
                 None
             }
+            Action::TellMesh => {
+                let peers = swarm.behaviour().gossipsub.all_mesh_peers().copied().collect();
+                Some(Fact::Mesh { peers })
+            }
             Action::Disconnect { peer } => {
                 // It may have gone already.
                 let _ = swarm.disconnect_peer_id(peer);

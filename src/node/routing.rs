@@ -25,7 +25,8 @@ use crate::{
     Direction, Limits,
     engine::{Affiliation, Fact, Now},
     exchange::MAX_ADDRESS_BYTES,
-    net::{Crowded, Diversity, Place, Scope, networks, of_use},
+    net::{Crowded, Diversity, Scope, networks, of_use},
+    place::Place,
 };
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! What they do is decided by dice: thrown from a seed in the test, and by the bytes of an input under the fuzzer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 #[cfg(test)]
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -406,6 +406,7 @@ impl Chaos {
                 Action::Ask { question, peer, request } => {
                     self.heard_question(question, peer, request);
                 }
+                Action::TellMesh => self.lab.learn(Fact::Mesh { peers: HashSet::new() }),
                 Action::DialTold { peer, .. } => self.told_dials.push(peer),
                 Action::Goodbye { question, peer, farewell } => {
                     let request =
@@ -481,6 +482,7 @@ impl Chaos {
             + engine.elsewhere.timers()
             + usize::from(engine.replication.timer.is_some())
             + usize::from(engine.rejoining.is_waiting())
+            + usize::from(engine.peers.waits_to_trim())
             + engine.peers.len()
             + engine.blocked.len()
             + engine.goodbyes.timers()

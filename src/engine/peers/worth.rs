@@ -1,0 +1,209 @@
+//! What a connection is worth, and which ones go where there are too many.
+//!
+//! Connections are chosen, as go-libp2p's [connection manager] does it: above a target those go that are worth least, after
+//! a time of grace. What they are worth follows from what they are for, in the order of [`KeptFor`].
+//!
+//! [connection manager]: https://github.com/libp2p/go-libp2p/tree/master/p2p/net/connmgr
+
+use std::{cmp::Reverse, collections::HashMap, time::Duration};
+
+use libp2p::PeerId;
+use serde::{Deserialize, Serialize};
+
+use crate::{Direction, place::Subnet};
+
+/// What a connection is kept for: the first of these that holds. The further up it stands, the more it is worth.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum KeptFor {
+    /// A question of this node is under way there.
+    InUse,
+    /// The application has dialed the peer, or names it in [`Config::bootstrap`](crate::Config::bootstrap).
+    Application,
+    /// The peer is in the mesh of a topic: announcements come and go through it.
+    Mesh,
+    /// It is one of the twenty closest to this node's own key.
+    Neighbour,
+    /// It is the best of those at its distance, by which far keys are found.
+    Distance,
+    /// It has not been there for long enough to be judged: twenty seconds.
+    Grace,
+    /// Nothing: it goes first.
+    #[default]
+    Nothing,
+}
+
+impl KeptFor {
+    /// A word for it, as in the JSON of the `node` example.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InUse => "in_use",
+            Self::Application => "application",
+            Self::Mesh => "mesh",
+            Self::Neighbour => "neighbour",
+            Self::Distance => "distance",
+            Self::Grace => "grace",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// A connected peer, as far as it matters for whether it stays.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Candidate {
+    pub(in crate::engine) peer: PeerId,
+    pub(in crate::engine) kept_for: KeptFor,
+    /// From 0 to 100.
+    pub(in crate::engine) score: u8,
+    /// Since when it is connected, on the monotonic scale.
+    pub(in crate::engine) since: Duration,
+    pub(in crate::engine) direction: Direction,
+    /// The network that it comes from, where that is counted.
+    pub(in crate::engine) subnet: Option<Subnet>,
+}
+
+/// Those that go, where there are more than the target. Below the target by an eighth, so that the next one to come
+/// does not set all of it going again; but what is kept for something goes for the target alone.
+pub(in crate::engine) fn above_target(mut all: Vec<Candidate>, target: usize) -> Vec<PeerId> {
+    let count = all.len();
+    if count <= target {
+        return Vec::new();
+    }
+    let beyond_low = count - (target - target / 8);
+    // The least useful first, and of those the newest: who has been here for long will be.
+    all.sort_by_key(|candidate| {
+        (Reverse(candidate.kept_for), candidate.score, Reverse(candidate.since))
+    });
+    let of_no_use = all
+        .iter()
+        .filter(|candidate| candidate.kept_for == KeptFor::Nothing)
+        .take(beyond_low)
+        .count();
+    let of_some_use = all
+        .iter()
+        .filter(|candidate| (KeptFor::Mesh..=KeptFor::Distance).contains(&candidate.kept_for))
+        .take((count - target).saturating_sub(of_no_use));
+    let gone = all.iter().filter(|candidate| candidate.kept_for == KeptFor::Nothing);
+    gone.take(of_no_use).chain(of_some_use).map(|candidate| candidate.peer).collect()
+}
+
+/// The one that goes for a newcomer, where there is no room left at all: one of no use, or one that is new itself. First go
+/// those of the network that has most of them, so that whoever comes by the hundred takes places from itself; then those
+/// that others have dialed, and of these the one that has had most time.
+pub(in crate::engine) fn for_newcomer(all: &[Candidate]) -> Option<PeerId> {
+    let mut crowds: HashMap<Subnet, usize> = HashMap::new();
+    for subnet in all.iter().filter_map(|candidate| candidate.subnet) {
+        *crowds.entry(subnet).or_default() += 1;
+    }
+    let crowd = |candidate: &Candidate| {
+        candidate.subnet.and_then(|subnet| crowds.get(&subnet)).copied().unwrap_or_default()
+    };
+    let order = |candidate: &&Candidate| {
+        let is_outbound = candidate.direction == Direction::Outbound;
+        (is_outbound, Reverse(crowd(candidate)), Reverse(candidate.kept_for), candidate.since)
+    };
+    let may_go = |candidate: &&Candidate| candidate.kept_for >= KeptFor::Grace;
+    all.iter().filter(may_go).min_by_key(order).map(|candidate| candidate.peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn candidate(kept_for: KeptFor, since: u64) -> Candidate {
+        Candidate {
+            peer: PeerId::random(),
+            kept_for,
+            score: 50,
+            since: Duration::from_secs(since),
+            direction: Direction::Inbound,
+            subnet: None,
+        }
+    }
+
+    #[test]
+    fn up_to_the_target_everybody_stays() {
+        let all = (0..48).map(|n| candidate(KeptFor::Nothing, n)).collect();
+        assert_eq!(above_target(all, 48), []);
+    }
+
+    #[test]
+    fn above_it_those_of_no_use_go_the_newest_first_and_some_more_than_have_to() {
+        let all: Vec<Candidate> = (0..49).map(|n| candidate(KeptFor::Nothing, n)).collect();
+        let newest: Vec<PeerId> =
+            all.iter().rev().take(7).map(|candidate| candidate.peer).collect();
+        assert_eq!(above_target(all, 48), newest);
+    }
+
+    #[test]
+    fn what_is_of_use_goes_only_where_nothing_else_is_left_and_what_is_in_use_never() {
+        let mut all: Vec<Candidate> = (0..8).map(|n| candidate(KeptFor::InUse, n)).collect();
+        all.extend((0..4).map(|n| candidate(KeptFor::Application, n)));
+        all.extend((0..4).map(|n| candidate(KeptFor::Grace, n)));
+        let [mesh, distance, nothing] =
+            [KeptFor::Mesh, KeptFor::Distance, KeptFor::Nothing].map(|kept| candidate(kept, 0));
+        all.extend([mesh.clone(), distance.clone(), nothing.clone()]);
+        assert_eq!(above_target(all.clone(), 18), [nothing.peer]);
+        assert_eq!(above_target(all.clone(), 17), [nothing.peer, distance.peer]);
+        assert_eq!(above_target(all, 8), [nothing.peer, distance.peer, mesh.peer]);
+    }
+
+    #[test]
+    fn a_crowd_from_one_network_makes_room_for_newcomers_out_of_itself() {
+        let honest = candidate(KeptFor::Nothing, 0);
+        let mut all = vec![honest, candidate(KeptFor::Mesh, 0)];
+        let mut dialed = candidate(KeptFor::Grace, 0);
+        dialed.direction = Direction::Outbound;
+        all.push(dialed);
+        let first = all.len();
+        all.extend(
+            (5..9)
+                .map(|n| Candidate { subnet: Some(Subnet::V4(7)), ..candidate(KeptFor::Grace, n) }),
+        );
+        assert_eq!(for_newcomer(&all), Some(all[first].peer));
+        assert_eq!(for_newcomer(&all[..2]), Some(all[0].peer));
+        assert_eq!(for_newcomer(&all[1..2]), None);
+    }
+
+    fn any_candidate() -> impl Strategy<Value = Candidate> {
+        let kept_for = prop::sample::select(vec![
+            KeptFor::InUse,
+            KeptFor::Application,
+            KeptFor::Mesh,
+            KeptFor::Neighbour,
+            KeptFor::Distance,
+            KeptFor::Grace,
+            KeptFor::Nothing,
+        ]);
+        (kept_for, 0..=100_u8, 0..50_u64)
+            .prop_map(|(kept_for, score, since)| Candidate { score, ..candidate(kept_for, since) })
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_goes_is_worth_no_more_than_whoever_stays(
+            all in prop::collection::vec(any_candidate(), 0..80),
+            target in 1..60_usize,
+        ) {
+            let gone = above_target(all.clone(), target);
+            let (gone, stay): (Vec<_>, Vec<_>) =
+                all.iter().partition(|candidate| gone.contains(&candidate.peer));
+            let may_go = |kept_for| {
+                kept_for == KeptFor::Nothing
+                    || (KeptFor::Mesh..=KeptFor::Distance).contains(&kept_for)
+            };
+            prop_assert!(gone.iter().all(|candidate| may_go(candidate.kept_for)));
+            let worst = stay.iter().filter(|it| may_go(it.kept_for)).map(|it| it.kept_for).max();
+            prop_assert!(gone.iter().all(|candidate| Some(candidate.kept_for) >= worst));
+            let must_stay = stay.iter().filter(|it| !may_go(it.kept_for)).count();
+            prop_assert!(stay.len() <= target.max(must_stay));
+            prop_assert!(gone.is_empty() || all.len() > target);
+        }
+    }
+}

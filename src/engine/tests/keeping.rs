@@ -1,0 +1,190 @@
+//! Which connections a node keeps, and whom it lets go.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::{Direction, KeptFor, Limits};
+
+fn lab(limits: Limits) -> Lab {
+    let mut lab = Lab::untouched(Config::new().with_limits(limits));
+    lab.actions();
+    lab
+}
+
+/// A peer of this subnet has come, and is one of those who can be asked.
+fn come(lab: &mut Lab, subnet: u8, direction: Direction) -> PeerId {
+    let peer = PeerId::random();
+    let address = format!("/ip4/198.{subnet}.100.7/tcp/4001").parse().unwrap();
+    lab.learn(Fact::Connected { peer, address, direction });
+    let agent = Some("peerage".to_owned());
+    lab.learn(Fact::Introduced { peer, agent, affiliation: Affiliation::Same });
+    peer
+}
+
+fn visitors(lab: &mut Lab, count: u8) -> Vec<PeerId> {
+    (0..count).map(|subnet| come(lab, subnet, Direction::Inbound)).collect()
+}
+
+/// Carries out what the engine wants, by gossip with this mesh. Those who are let go leave.
+fn let_go(lab: &mut Lab, mesh: &[PeerId]) -> HashSet<PeerId> {
+    let mut gone = HashSet::new();
+    loop {
+        let actions = lab.actions();
+        if actions.is_empty() {
+            return gone;
+        }
+        for action in actions {
+            match action {
+                Action::TellMesh => {
+                    lab.learn(Fact::Mesh { peers: mesh.iter().copied().collect() });
+                }
+                Action::Goodbye { question, farewell, .. } => {
+                    assert_eq!(farewell, crate::Farewell::NoRoom);
+                    lab.learn(Fact::Unanswered { question, why: Unanswered::Unsupported });
+                }
+                // Where many come at once it may be said twice.
+                Action::Disconnect { peer } if gone.insert(peer) => {
+                    lab.learn(Fact::Leaving { peer, addresses: Vec::new() });
+                    lab.learn(Fact::Disconnected { peer, reason: None });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Time passes in which greetings are not answered, and whoever asked has gone its way.
+fn pass(lab: &mut Lab, seconds: u64) {
+    for _ in 0..seconds {
+        lab.advance(Duration::from_secs(1));
+        let asked: Vec<QuestionId> = lab
+            .engine
+            .actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Ask { question, .. } => Some(*question),
+                _ => None,
+            })
+            .collect();
+        for question in asked {
+            lab.learn(Fact::Unanswered { question, why: Unanswered::Unsupported });
+        }
+    }
+}
+
+fn kept_for(lab: &mut Lab, peer: PeerId) -> KeptFor {
+    let now = lab.now();
+    let peers = lab.engine.connected_peers(now);
+    peers.into_iter().find(|shown| shown.peer == peer).unwrap().kept_for
+}
+
+#[test]
+fn above_the_target_those_of_no_use_go_once_they_have_had_their_time() {
+    let mut lab = lab(Limits::new().with_connection_target(48));
+    let all = visitors(&mut lab, 60);
+    pass(&mut lab, 19);
+    assert!(let_go(&mut lab, &[]).is_empty());
+    pass(&mut lab, 2);
+    let gone = let_go(&mut lab, &all[40..]);
+    assert_eq!(gone.len(), 60 - 42, "an eighth below the target");
+    assert!(all[40..].iter().all(|peer| !gone.contains(peer)), "the mesh stays");
+    // It is at rest now.
+    pass(&mut lab, 600);
+    assert!(let_go(&mut lab, &[]).is_empty());
+    assert_eq!(lab.engine.peers.len(), 42);
+    assert_eq!(lab.engine.counters().peers.let_go, 18);
+}
+
+#[test]
+fn up_to_the_target_everybody_stays() {
+    let mut lab = lab(Limits::new().with_connection_target(48));
+    visitors(&mut lab, 48);
+    pass(&mut lab, 600);
+    assert!(let_go(&mut lab, &[]).is_empty());
+}
+
+#[test]
+fn the_closest_and_one_at_each_distance_stay_before_the_others() {
+    let mut lab = lab(Limits::new().with_connection_target(32));
+    let all = visitors(&mut lab, 60);
+    for peer in &all {
+        lab.learn(Fact::Routable { peer: *peer });
+    }
+    pass(&mut lab, 21);
+    let count = |lab: &mut Lab, wanted: KeptFor| {
+        all.iter().filter(|peer| kept_for(lab, **peer) == wanted).count()
+    };
+    assert_eq!(count(&mut lab, KeptFor::Neighbour), 20);
+    let distances = count(&mut lab, KeptFor::Distance);
+    assert!((1..8).contains(&distances), "{distances}");
+    assert_eq!(count(&mut lab, KeptFor::Nothing), 40 - distances);
+    let neighbours: HashSet<PeerId> =
+        all.iter().copied().filter(|peer| kept_for(&mut lab, *peer) < KeptFor::Grace).collect();
+    let gone = let_go(&mut lab, &[]);
+    assert_eq!(gone.len(), 60 - 28);
+    assert!(gone.is_disjoint(&neighbours));
+}
+
+#[test]
+fn whom_the_application_has_dialed_stays() {
+    let mut lab = lab(Limits::new().with_connection_target(8));
+    let wanted: Vec<PeerId> = (0..10)
+        .map(|_| {
+            let peer = PeerId::random();
+            let addresses = vec!["/ip4/198.51.100.7/tcp/4001".parse().unwrap()];
+            let (ticket, _) = lab.ask(|reply| Command::Dial { peer, addresses, reply });
+            let address = "/ip4/198.51.100.7/tcp/4001".parse().unwrap();
+            lab.learn(Fact::Connected { peer, address, direction: Direction::Outbound });
+            lab.learn(Fact::Dialed { ticket, failure: None });
+            peer
+        })
+        .collect();
+    visitors(&mut lab, 10);
+    pass(&mut lab, 30);
+    let gone = let_go(&mut lab, &[]);
+    assert_eq!(gone.len(), 10);
+    assert!(wanted.iter().all(|peer| !gone.contains(peer)));
+    assert_eq!(kept_for(&mut lab, wanted[0]), KeptFor::Application);
+}
+
+#[test]
+fn at_a_full_node_there_is_room_for_a_newcomer_at_once() {
+    let mut lab = lab(Limits::new().with_connections(64).with_connection_target(64));
+    let first = visitors(&mut lab, 40);
+    assert!(let_go(&mut lab, &[]).is_empty());
+    pass(&mut lab, 1);
+    let newcomers: Vec<PeerId> =
+        (100..130).map(|subnet| come(&mut lab, subnet, Direction::Inbound)).collect();
+    let gone = let_go(&mut lab, &[]);
+    // Of the 48 places of those who dial, five are kept free.
+    assert_eq!(gone.len(), 70 - 43);
+    assert!(gone.iter().all(|peer| first.contains(peer)), "who has had most time goes first");
+    assert!(lab.engine.peers.is_connected(newcomers.last().unwrap()));
+    assert_eq!(lab.engine.counters().peers.made_room, 27);
+}
+
+#[test]
+fn a_crowd_from_one_network_pushes_out_nobody_but_itself() {
+    let mut lab = lab(Limits::new().with_connections(64).with_connection_target(24));
+    let useful = visitors(&mut lab, 20);
+    for peer in &useful {
+        lab.learn(Fact::Routable { peer: *peer });
+    }
+    let dialed: Vec<PeerId> =
+        (50..54).map(|subnet| come(&mut lab, subnet, Direction::Outbound)).collect();
+    let mut crowd = HashSet::new();
+    let mut gone = HashSet::new();
+    for _ in 0..10_000 {
+        crowd.insert(come(&mut lab, 200, Direction::Inbound));
+        gone.extend(let_go(&mut lab, &[]));
+    }
+    assert!(gone.len() > 9_900);
+    assert!(gone.is_subset(&crowd));
+    assert!(useful.iter().chain(&dialed).all(|peer| lab.engine.peers.is_connected(peer)));
+    // An honest newcomer is not taken for one of them.
+    let honest = come(&mut lab, 60, Direction::Inbound);
+    for _ in 0..100 {
+        come(&mut lab, 200, Direction::Inbound);
+        assert!(!let_go(&mut lab, &[]).contains(&honest));
+    }
+}
