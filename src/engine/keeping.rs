@@ -60,6 +60,9 @@ impl Engine {
             return;
         }
         let now = Now { mono: self.mono, unix: self.unix };
+        if !self.peers.may_make_room(now.mono) {
+            return;
+        }
         if let Some(peer) = for_newcomer(&self.candidates(now)) {
             self.counters.peers.made_room += 1;
             self.let_go_of(peer);

@@ -19,6 +19,11 @@ use crate::{
 pub use worth::KeptFor;
 pub(super) use worth::{Candidate, above_target, for_newcomer};
 
+/// Somebody is let go for a newcomer so often, and so many times at once. Whoever comes more often than that finds the
+/// node full, and pushes out nobody but those who came like that.
+const ROOM_INTERVAL: Duration = Duration::from_micros(62_500);
+const ROOM_BURST: u32 = 8;
+
 /// How long a connection stays whatever it is for.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 
@@ -129,6 +134,8 @@ pub(crate) struct Peers {
     dialing: usize,
     /// Those that were in the mesh of a topic when the node last looked.
     mesh: HashSet<PeerId>,
+    /// When so many can be let go for newcomers again as may at once (the generic cell rate algorithm, ITU-T I.371).
+    room_whole_at: Duration,
     /// Set while there are too many connections, for when the next of them may go.
     trim: Option<wheel::Key>,
 }
@@ -238,6 +245,16 @@ impl Peers {
         self.staying().filter(|(_, connection)| is_inbound(connection)).count()
     }
 
+    /// Whether somebody may be let go for a newcomer. If so, that is one less.
+    pub(super) fn may_make_room(&mut self, now: Duration) -> bool {
+        let whole_at = self.room_whole_at.max(now).saturating_add(ROOM_INTERVAL);
+        let may = whole_at.saturating_sub(now) <= ROOM_INTERVAL * ROOM_BURST;
+        if may {
+            self.room_whole_at = whole_at;
+        }
+        may
+    }
+
     /// Those that have dialed, whether they stay or not.
     pub(super) fn inbound_len(&self) -> usize {
         self.connected.values().filter(|it| it.shown.direction == Direction::Inbound).count()
@@ -310,6 +327,8 @@ impl Peers {
                     score: score(peer),
                     since: connection.since,
                     direction: connection.shown.direction,
+                    is_mute: connection.introduction != Introduction::Made
+                        && connection.since < now,
                     subnet: connection.subnet,
                 }
             })

@@ -10,7 +10,7 @@ const LEAVING: Duration = Duration::from_secs(20);
 
 /// What a peer is told of a connection that was closed at the other end. That of a process which just ended is
 /// reset.
-const GOODBYE: &str = "connection is closed";
+const GOODBYE: &str = "it is going away";
 
 const BOTH: [(&str, i32); 2] = [("TERM", 15), ("INT", 2)];
 

@@ -62,6 +62,8 @@ pub(in crate::engine) struct Candidate {
     /// Since when it is connected, on the monotonic scale.
     pub(in crate::engine) since: Duration,
     pub(in crate::engine) direction: Direction,
+    /// Whether it has not said what it is, or is of another network, and has not come this very moment.
+    pub(in crate::engine) is_mute: bool,
     /// The network that it comes from, where that is counted.
     pub(in crate::engine) subnet: Option<Subnet>,
 }
@@ -91,20 +93,23 @@ pub(in crate::engine) fn above_target(mut all: Vec<Candidate>, target: usize) ->
     gone.take(of_no_use).chain(of_some_use).map(|candidate| candidate.peer).collect()
 }
 
-/// The one that goes for a newcomer, where there is no room left at all: one of no use, or one that is new itself. First go
-/// those of the network that has most of them, so that whoever comes by the hundred takes places from itself; then those
-/// that others have dialed, and of these the one that has had most time.
+/// The one that goes for a newcomer, where there is no room left at all: one that is new itself, or of no use. First go
+/// those that others have dialed; of these the ones of the network that has most of them, so that whoever comes by the
+/// hundred takes places from itself; then those that have not said what they are, and then the new ones, so that they
+/// push out nobody who was here before. Of several it is the one that has had most time.
 pub(in crate::engine) fn for_newcomer(all: &[Candidate]) -> Option<PeerId> {
     let mut crowds: HashMap<Subnet, usize> = HashMap::new();
     for subnet in all.iter().filter_map(|candidate| candidate.subnet) {
         *crowds.entry(subnet).or_default() += 1;
     }
     let crowd = |candidate: &Candidate| {
-        candidate.subnet.and_then(|subnet| crowds.get(&subnet)).copied().unwrap_or_default()
+        // One is no crowd.
+        candidate.subnet.and_then(|subnet| crowds.get(&subnet)).copied().unwrap_or_default().max(1)
     };
     let order = |candidate: &&Candidate| {
         let is_outbound = candidate.direction == Direction::Outbound;
-        (is_outbound, Reverse(crowd(candidate)), Reverse(candidate.kept_for), candidate.since)
+        let crowd = Reverse(crowd(candidate));
+        (is_outbound, crowd, !candidate.is_mute, candidate.kept_for, candidate.since)
     };
     let may_go = |candidate: &&Candidate| candidate.kept_for >= KeptFor::Grace;
     all.iter().filter(may_go).min_by_key(order).map(|candidate| candidate.peer)
@@ -123,6 +128,7 @@ mod tests {
             score: 50,
             since: Duration::from_secs(since),
             direction: Direction::Inbound,
+            is_mute: false,
             subnet: None,
         }
     }
@@ -168,6 +174,12 @@ mod tests {
         );
         assert_eq!(for_newcomer(&all), Some(all[first].peer));
         assert_eq!(for_newcomer(&all[..2]), Some(all[0].peer));
+        let newcomer = candidate(KeptFor::Grace, 3);
+        let known = [all[0].clone(), newcomer.clone()];
+        assert_eq!(for_newcomer(&known), Some(newcomer.peer), "who was here before stays");
+        let mute = Candidate { is_mute: true, ..candidate(KeptFor::Grace, 9) };
+        let known = [all[0].clone(), newcomer, mute.clone()];
+        assert_eq!(for_newcomer(&known), Some(mute.peer), "who says nothing goes before");
         assert_eq!(for_newcomer(&all[1..2]), None);
     }
 
