@@ -86,6 +86,11 @@ impl Plan {
             let measured = registers::measure(&mut network, &rest, report);
             report.part(size, "registers", measured);
         }
+        // Before anybody has left: what is announced afterwards may fare differently.
+        if self.reach {
+            let measured = reach::calm(&mut network, report);
+            report.part(size, "reach", measured);
+        }
         if self.newcomers {
             let measured = joining::measure(&network, report);
             report.part(size, "newcomers", measured);
@@ -94,10 +99,9 @@ impl Plan {
             let measured = packages_held::measure(&mut network, report);
             report.part(size, "packages", measured);
         }
-        // Not all processes live on after it.
         if self.reach {
-            let measured = reach::measure(&mut network, report);
-            report.part(size, "reach", measured);
+            let measured = reach::killed(&mut network, report);
+            report.part(size, "killed-reach", measured);
         }
         Ok(())
     }

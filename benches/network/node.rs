@@ -41,7 +41,17 @@ impl Program {
         let target = this.ancestors().nth(3).ok_or("the benchmark is in no target directory")?;
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        let built = Command::new(cargo)
+        let mut build = Command::new(cargo);
+        // Cargo tells a benchmark about its package by these, and a dependency (ring) is built again when they change.
+        let is_about_package = |name: &str| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+        };
+        for (name, _) in
+            env::vars_os().filter(|(name, _)| is_about_package(&name.to_string_lossy()))
+        {
+            build.env_remove(name);
+        }
+        let built = build
             .args(["build", "--release", "--locked", "--quiet", "--example", "node"])
             .args(["--message-format", "json", "--manifest-path", manifest, "--target-dir"])
             .arg(target)

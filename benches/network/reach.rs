@@ -52,10 +52,15 @@ struct Round {
     last: Duration,
 }
 
-pub(crate) fn measure(network: &mut Network<'_>, report: &mut Report) -> Outcome<()> {
-    rounds(network, &CALM, &[], report)?;
-    let nobody_first = KILLED_EVERY - 1;
-    let victims: Vec<usize> = (nobody_first..network.size()).step_by(KILLED_EVERY).collect();
+/// While nothing else happens.
+pub(crate) fn calm(network: &mut Network<'_>, report: &mut Report) -> Outcome<()> {
+    rounds(network, &CALM, &[], report)
+}
+
+/// While a fifth of the nodes is killed. They do not come back.
+pub(crate) fn killed(network: &mut Network<'_>, report: &mut Report) -> Outcome<()> {
+    let first = KILLED_EVERY - 1;
+    let victims: Vec<usize> = (first..network.size()).step_by(KILLED_EVERY).collect();
     rounds(network, &KILLED, &victims, report)
 }
 
@@ -105,9 +110,9 @@ fn announce(nodes: &mut [Node], publisher: usize, name: &str, dying: &[usize]) -
     };
     let owner = nodes.get_mut(publisher).ok_or("there is no such node")?;
     match owner.receive(asked, PATIENCE) {
-        Ok((_, time)) if round.missed > 0 => {
-            let Round { heard, missed, .. } = round;
-            eprintln!("      {name}: {heard} heard, {missed} did not; registered in {time:.1?}");
+        Ok((receipt, time)) if round.missed > 0 => {
+            let (Round { heard, missed, .. }, sent) = (&round, &receipt["announcement"]);
+            eprintln!("      {name}: {heard} heard, {missed} not; {sent} after {time:.1?}");
         }
         Ok(_) => {}
         Err(error) => eprintln!("      {name}: {error}"),
