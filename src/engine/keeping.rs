@@ -14,17 +14,15 @@ use crate::{Direction, Farewell};
 const FREE_PART: u32 = 16;
 
 impl Engine {
-    /// Somebody has come, or something has changed. Once there are too many, some are let go when the newest of them has
-    /// had its time.
+    /// Somebody has come, or something has changed. Once there are too many, some are let go when all of them have had
+    /// their time.
     pub(super) fn trim_later(&mut self, now: Now) {
         if self.closed || self.peers.waits_to_trim() || !self.is_above_target() {
             return;
         }
-        let Some(newest) = self.peers.newest() else { return };
         // Not before: who came a moment ago may be the one that is worth most.
-        let due = newest.max(now.mono).saturating_add(GRACE);
-        let timer = self.wheel.insert(due, Deadline::Trim);
-        self.peers.trim_at(Some(timer));
+        self.wheel.insert(now.mono.saturating_add(GRACE), Deadline::Trim);
+        self.peers.set_waiting_to_trim(true);
     }
 
     fn is_above_target(&self) -> bool {
@@ -33,7 +31,7 @@ impl Engine {
 
     /// It is time to have fewer. Gossip is asked first who is of use to it.
     pub(super) fn trim(&mut self) {
-        self.peers.trim_at(None);
+        self.peers.set_waiting_to_trim(false);
         if !self.closed && self.is_above_target() {
             self.actions.push_back(Action::TellMesh);
         }
@@ -51,32 +49,30 @@ impl Engine {
 
     /// Lets the one go that is worth least, where nobody else could come otherwise.
     pub(super) fn make_room(&mut self) {
-        let limits = &self.config.limits;
-        let free = limits.connections / FREE_PART + 1;
+        let free = self.config.limits.connections / FREE_PART + 1;
         let (all, inbound) = (self.peers.staying_len(), self.peers.staying_inbound_len());
-        let is_full = all + free as usize > limits.connections as usize
-            || inbound + free as usize > limits.incoming_connections() as usize;
-        if !is_full {
+        if self.has_places(all, inbound, free) || !self.peers.may_make_room(self.mono) {
             return;
         }
         let now = Now { mono: self.mono, unix: self.unix };
-        if !self.peers.may_make_room(now.mono) {
-            return;
-        }
         if let Some(peer) = for_newcomer(&self.candidates(now)) {
             self.counters.peers.made_room += 1;
             self.let_go_of(peer);
         }
         // Who comes faster than goodbyes are heard has none.
         let (all, inbound) = (self.peers.len(), self.peers.inbound_len());
-        let limits = &self.config.limits;
-        if all + 2 > limits.connections as usize
-            || inbound + 2 > limits.incoming_connections() as usize
-        {
+        if !self.has_places(all, inbound, 2) {
             for peer in self.peers.going() {
                 self.actions.push_back(Action::Disconnect { peer });
             }
         }
+    }
+
+    /// Whether beside so many connections, and so many of them inbound, there is room for so many others of either kind.
+    fn has_places(&self, all: usize, inbound: usize, others: u32) -> bool {
+        let (limits, others) = (&self.config.limits, others as usize);
+        all + others <= limits.connections as usize
+            && inbound + others <= limits.incoming_connections() as usize
     }
 
     fn let_go_of(&mut self, peer: PeerId) {

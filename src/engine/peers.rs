@@ -3,7 +3,7 @@
 mod worth;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{interface::Affiliation, wheel};
 use crate::{
-    Coverage, Direction, GeoLocation, NetworkName, error::of_network, place::Subnet,
-    record::RecordKey,
+    Coverage, Direction, GeoLocation, NetworkName, buckets::Buckets, error::of_network,
+    place::Subnet, record::RecordKey,
 };
 
 pub use worth::KeptFor;
@@ -26,9 +26,6 @@ const ROOM_BURST: u32 = 8;
 
 /// How long a connection stays whatever it is for.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
-
-/// The peers closest to this node's key that it stays connected with: as many as a record has replicas.
-const CLOSEST: usize = 20;
 
 /// A peer with which a connection stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,6 +90,12 @@ struct Connection {
     is_going: bool,
 }
 
+impl Connection {
+    fn is_inbound(&self) -> bool {
+        self.shown.direction == Direction::Inbound
+    }
+}
+
 /// Whether a peer has said what it is and speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Introduction {
@@ -134,10 +137,19 @@ pub(crate) struct Peers {
     dialing: usize,
     /// Those that were in the mesh of a topic when the node last looked.
     mesh: HashSet<PeerId>,
-    /// When so many can be let go for newcomers again as may at once (the generic cell rate algorithm, ITU-T I.371).
-    room_whole_at: Duration,
-    /// Set while there are too many connections, for when the next of them may go.
-    trim: Option<wheel::Key>,
+    room: Room,
+    /// Whether there are too many connections, and a timer is set for when the next of them may go.
+    waits_to_trim: bool,
+}
+
+/// How many may be let go for newcomers.
+#[derive(Debug)]
+struct Room(Buckets<()>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Buckets::new(ROOM_BURST, ROOM_INTERVAL, 1))
+    }
 }
 
 impl Peers {
@@ -165,8 +177,7 @@ impl Peers {
 
     /// Peers of the routing table that are connected, and stay.
     fn members(&self) -> impl Iterator<Item = &PeerId> {
-        let staying = self.connected.iter().filter(|(_, connection)| !connection.is_going);
-        staying.map(|(peer, _)| peer).filter(|peer| self.is_routable(peer))
+        self.staying().map(|(peer, _)| peer).filter(|peer| self.is_routable(peer))
     }
 
     /// Whether there is such a peer among them.
@@ -176,10 +187,8 @@ impl Peers {
 
     /// Whether a dial or an introduction is under way.
     pub(crate) fn is_expecting(&self) -> bool {
-        let is_awaited = |peer: &Connection| {
-            matches!(peer.introduction, Introduction::Awaited(_)) && !peer.is_going
-        };
-        self.dialing > 0 || self.connected.values().any(is_awaited)
+        let is_awaited = |peer: &Connection| matches!(peer.introduction, Introduction::Awaited(_));
+        self.dialing > 0 || self.staying().any(|(_, connection)| is_awaited(connection))
     }
 
     /// A connected peer is being let go.
@@ -229,11 +238,6 @@ impl Peers {
         self.mesh = mesh;
     }
 
-    /// Since when the newest connection stands that is not yet being ended.
-    pub(super) fn newest(&self) -> Option<Duration> {
-        self.staying().map(|(_, connection)| connection.since).max()
-    }
-
     /// How many are not being let go.
     pub(super) fn staying_len(&self) -> usize {
         self.staying().count()
@@ -241,23 +245,17 @@ impl Peers {
 
     /// Of these, those that have dialed.
     pub(super) fn staying_inbound_len(&self) -> usize {
-        let is_inbound = |connection: &Connection| connection.shown.direction == Direction::Inbound;
-        self.staying().filter(|(_, connection)| is_inbound(connection)).count()
+        self.staying().filter(|(_, connection)| connection.is_inbound()).count()
     }
 
     /// Whether somebody may be let go for a newcomer. If so, that is one less.
     pub(super) fn may_make_room(&mut self, now: Duration) -> bool {
-        let whole_at = self.room_whole_at.max(now).saturating_add(ROOM_INTERVAL);
-        let may = whole_at.saturating_sub(now) <= ROOM_INTERVAL * ROOM_BURST;
-        if may {
-            self.room_whole_at = whole_at;
-        }
-        may
+        self.room.0.take(now, ())
     }
 
     /// Those that have dialed, whether they stay or not.
     pub(super) fn inbound_len(&self) -> usize {
-        self.connected.values().filter(|it| it.shown.direction == Direction::Inbound).count()
+        self.connected.values().filter(|connection| connection.is_inbound()).count()
     }
 
     /// Those that are being let go.
@@ -270,69 +268,13 @@ impl Peers {
         self.connected.iter().filter(|(_, connection)| !connection.is_going)
     }
 
-    /// The timer for when somebody may go. The one that was set until now.
-    pub(super) fn trim_at(&mut self, timer: Option<wheel::Key>) -> Option<wheel::Key> {
-        std::mem::replace(&mut self.trim, timer)
-    }
-
+    /// Whether a timer is set for when some may go.
     pub(super) fn waits_to_trim(&self) -> bool {
-        self.trim.is_some()
+        self.waits_to_trim
     }
 
-    /// All that are connected and not being let go, as far as this room knows what they are for. Of the best at a distance,
-    /// `score` decides, from 0 to 100, and then who has been here for longest.
-    pub(super) fn candidates(
-        &self,
-        local: PeerId,
-        now: Duration,
-        score: impl Fn(&PeerId) -> u8,
-    ) -> Vec<Candidate> {
-        let here = KBucketKey::from(local);
-        let mut members: Vec<_> = self
-            .staying()
-            .filter(|(peer, _)| self.is_routable(peer))
-            .map(|(peer, connection)| {
-                (here.distance(&KBucketKey::from(*peer)), *peer, score(peer), connection.since)
-            })
-            .collect();
-        members.sort_unstable_by_key(|(distance, ..)| *distance);
-        let far = members.split_off(members.len().min(CLOSEST));
-        let closest: HashSet<PeerId> = members.into_iter().map(|(_, peer, ..)| peer).collect();
-        let mut best: BTreeMap<Option<u32>, (u8, std::cmp::Reverse<Duration>, PeerId)> =
-            BTreeMap::new();
-        for (distance, peer, score, since) in far {
-            let candidate = (score, std::cmp::Reverse(since), peer);
-            let best = best.entry(distance.ilog2()).or_insert(candidate);
-            *best = candidate.max(*best);
-        }
-        let distant: BTreeSet<PeerId> = best.into_values().map(|(.., peer)| peer).collect();
-        self.staying()
-            .map(|(peer, connection)| {
-                let kept_for = if connection.is_wanted {
-                    KeptFor::Application
-                } else if self.mesh.contains(peer) {
-                    KeptFor::Mesh
-                } else if closest.contains(peer) {
-                    KeptFor::Neighbour
-                } else if distant.contains(peer) {
-                    KeptFor::Distance
-                } else if now.saturating_sub(connection.since) < GRACE {
-                    KeptFor::Grace
-                } else {
-                    KeptFor::Nothing
-                };
-                Candidate {
-                    peer: *peer,
-                    kept_for,
-                    score: score(peer),
-                    since: connection.since,
-                    direction: connection.shown.direction,
-                    is_mute: connection.introduction != Introduction::Made
-                        && connection.since < now,
-                    subnet: connection.subnet,
-                }
-            })
-            .collect()
+    pub(super) fn set_waiting_to_trim(&mut self, waits: bool) {
+        self.waits_to_trim = waits;
     }
 
     /// The last connection has ended. How far the peer had introduced itself.

@@ -397,7 +397,7 @@ impl Engine {
 
     /// A peer of the routing table is about to be gone. It is looked for at these addresses.
     pub(super) fn leaving(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let is_contact = self.rejoining.of(peer).next().is_some();
+        let is_contact = self.rejoining.is_contact(&peer);
         // Whom this node has let go is not looked for: others were worth more.
         let is_unwanted = self.is_blocked(&peer) || self.goodbyes.is_going(&peer);
         if self.closed || is_contact || addresses.is_empty() || is_unwanted {

@@ -5,12 +5,20 @@
 //!
 //! [connection manager]: https://github.com/libp2p/go-libp2p/tree/master/p2p/net/connmgr
 
-use std::{cmp::Reverse, collections::HashMap, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
-use libp2p::PeerId;
+use libp2p::{PeerId, kad::KBucketKey};
 use serde::{Deserialize, Serialize};
 
+use super::{GRACE, Introduction, Peers};
 use crate::{Direction, place::Subnet};
+
+/// The peers closest to this node's key that it stays connected with: as many as a record has replicas.
+const CLOSEST: usize = 20;
 
 /// What a connection is kept for: the first of these that holds. The further up it stands, the more it is worth.
 #[derive(
@@ -68,6 +76,63 @@ pub(in crate::engine) struct Candidate {
     pub(in crate::engine) subnet: Option<Subnet>,
 }
 
+impl Peers {
+    /// All that are connected and not being let go, as far as this room knows what they are for. Of the best at a distance,
+    /// `score` decides, from 0 to 100, and then who has been here for longest.
+    pub(in crate::engine) fn candidates(
+        &self,
+        local: PeerId,
+        now: Duration,
+        score: impl Fn(&PeerId) -> u8,
+    ) -> Vec<Candidate> {
+        let here = KBucketKey::from(local);
+        let mut members: Vec<_> = self
+            .staying()
+            .filter(|(peer, _)| self.is_routable(peer))
+            .map(|(peer, connection)| {
+                (here.distance(&KBucketKey::from(*peer)), *peer, score(peer), connection.since)
+            })
+            .collect();
+        members.sort_unstable_by_key(|(distance, ..)| *distance);
+        let far = members.split_off(members.len().min(CLOSEST));
+        let closest: HashSet<PeerId> = members.into_iter().map(|(_, peer, ..)| peer).collect();
+        let mut best: BTreeMap<Option<u32>, (u8, Reverse<Duration>, PeerId)> = BTreeMap::new();
+        for (distance, peer, score, since) in far {
+            let candidate = (score, Reverse(since), peer);
+            let best = best.entry(distance.ilog2()).or_insert(candidate);
+            *best = candidate.max(*best);
+        }
+        let distant: BTreeSet<PeerId> = best.into_values().map(|(.., peer)| peer).collect();
+        self.staying()
+            .map(|(peer, connection)| {
+                let kept_for = if connection.is_wanted {
+                    KeptFor::Application
+                } else if self.mesh.contains(peer) {
+                    KeptFor::Mesh
+                } else if closest.contains(peer) {
+                    KeptFor::Neighbour
+                } else if distant.contains(peer) {
+                    KeptFor::Distance
+                } else if now.saturating_sub(connection.since) < GRACE {
+                    KeptFor::Grace
+                } else {
+                    KeptFor::Nothing
+                };
+                Candidate {
+                    peer: *peer,
+                    kept_for,
+                    score: score(peer),
+                    since: connection.since,
+                    direction: connection.shown.direction,
+                    is_mute: connection.introduction != Introduction::Made
+                        && connection.since < now,
+                    subnet: connection.subnet,
+                }
+            })
+            .collect()
+    }
+}
+
 /// Those that go, where there are more than the target. Below the target by an eighth, so that the next one to come
 /// does not set all of it going again; but what is kept for something goes for the target alone.
 pub(in crate::engine) fn above_target(mut all: Vec<Candidate>, target: usize) -> Vec<PeerId> {
@@ -80,17 +145,15 @@ pub(in crate::engine) fn above_target(mut all: Vec<Candidate>, target: usize) ->
     all.sort_by_key(|candidate| {
         (Reverse(candidate.kept_for), candidate.score, Reverse(candidate.since))
     });
-    let of_no_use = all
-        .iter()
-        .filter(|candidate| candidate.kept_for == KeptFor::Nothing)
-        .take(beyond_low)
-        .count();
+    let of_no_use = all.iter().filter(|candidate| candidate.kept_for == KeptFor::Nothing);
+    let mut gone: Vec<PeerId> =
+        of_no_use.take(beyond_low).map(|candidate| candidate.peer).collect();
     let of_some_use = all
         .iter()
-        .filter(|candidate| (KeptFor::Mesh..=KeptFor::Distance).contains(&candidate.kept_for))
-        .take((count - target).saturating_sub(of_no_use));
-    let gone = all.iter().filter(|candidate| candidate.kept_for == KeptFor::Nothing);
-    gone.take(of_no_use).chain(of_some_use).map(|candidate| candidate.peer).collect()
+        .filter(|candidate| (KeptFor::Mesh..=KeptFor::Distance).contains(&candidate.kept_for));
+    let left = (count - target).saturating_sub(gone.len());
+    gone.extend(of_some_use.take(left).map(|candidate| candidate.peer));
+    gone
 }
 
 /// The one that goes for a newcomer, where there is no room left at all: one that is new itself, or of no use. First go

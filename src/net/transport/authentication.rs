@@ -4,6 +4,7 @@
 //! of it. So what comes in is measured on both sides of the encryption.
 
 use std::{
+    future::Future,
     io,
     pin::Pin,
     sync::{
@@ -14,7 +15,7 @@ use std::{
 };
 
 use futures::{
-    FutureExt as _,
+    FutureExt as _, TryFutureExt as _,
     future::BoxFuture,
     io::{AsyncRead, AsyncWrite},
 };
@@ -23,6 +24,8 @@ use libp2p::{
     core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade, UpgradeInfo},
     noise,
 };
+
+use super::turns::write_through;
 
 /// How much may come before something is in it. The largest message has 64 KiB, and the handshake is far below that.
 const MAX_UNOPENED: usize = 128 * 1024;
@@ -53,18 +56,29 @@ impl UpgradeInfo for Authentication {
 
 type Secured<C> = Opened<noise::Output<Sealed<C>>>;
 
+/// A handshake that is under way.
+type Handshake<C> = BoxFuture<'static, Result<(PeerId, Secured<C>), noise::Error>>;
+
+/// Makes a handshake over a byte stream, and measures what is on either side of it.
+fn measured<C, H>(io: C, handshake: impl FnOnce(Sealed<C>) -> H) -> Handshake<C>
+where
+    H: Future<Output = Result<(PeerId, noise::Output<Sealed<C>>), noise::Error>> + Send + 'static,
+{
+    let unopened = Unopened::default();
+    let opened = handshake(Sealed { io, unopened: Arc::clone(&unopened) });
+    opened.map_ok(|(peer, io)| (peer, Opened { io, unopened })).boxed()
+}
+
 impl<C> InboundConnectionUpgrade<C> for Authentication
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     type Output = (PeerId, Secured<C>);
     type Error = noise::Error;
-    type Future = BoxFuture<'static, Result<Self::Output, noise::Error>>;
+    type Future = Handshake<C>;
 
     fn upgrade_inbound(self, io: C, info: Self::Info) -> Self::Future {
-        let (io, unopened) = Sealed::new(io);
-        let opened = self.0.upgrade_inbound(io, info);
-        opened.map(|opened| opened.map(|(peer, io)| (peer, Opened { io, unopened }))).boxed()
+        measured(io, |io| self.0.upgrade_inbound(io, info))
     }
 }
 
@@ -74,12 +88,10 @@ where
 {
     type Output = (PeerId, Secured<C>);
     type Error = noise::Error;
-    type Future = BoxFuture<'static, Result<Self::Output, noise::Error>>;
+    type Future = Handshake<C>;
 
     fn upgrade_outbound(self, io: C, info: Self::Info) -> Self::Future {
-        let (io, unopened) = Sealed::new(io);
-        let opened = self.0.upgrade_outbound(io, info);
-        opened.map(|opened| opened.map(|(peer, io)| (peer, Opened { io, unopened }))).boxed()
+        measured(io, |io| self.0.upgrade_outbound(io, info))
     }
 }
 
@@ -91,13 +103,6 @@ type Unopened = Arc<AtomicUsize>;
 pub(super) struct Sealed<C> {
     io: C,
     unopened: Unopened,
-}
-
-impl<C> Sealed<C> {
-    fn new(io: C) -> (Self, Unopened) {
-        let unopened = Unopened::default();
-        (Self { io, unopened: Arc::clone(&unopened) }, unopened)
-    }
 }
 
 /// The side in the clear.
@@ -137,29 +142,6 @@ impl<C: AsyncRead + Unpin> AsyncRead for Opened<C> {
     }
 }
 
-/// Nothing about writing is different.
-macro_rules! write_through {
-    ($side:ident) => {
-        impl<C: AsyncWrite + Unpin> AsyncWrite for $side<C> {
-            fn poll_write(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut self.io).poll_write(cx, buf)
-            }
-
-            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut self.io).poll_flush(cx)
-            }
-
-            fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut self.io).poll_close(cx)
-            }
-        }
-    };
-}
-
 write_through!(Sealed);
 write_through!(Opened);
 
@@ -171,7 +153,7 @@ mod tests {
 
     #[test]
     fn messages_with_nothing_in_them_end_the_connection() {
-        let (mut sealed, _) = Sealed::new(Endless::new(vec![7]));
+        let mut sealed = Sealed { io: Endless::new(vec![7]), unopened: Unopened::default() };
         let mut buf = [0; 1024];
         let error = block_on(async {
             loop {
@@ -185,7 +167,8 @@ mod tests {
 
     #[test]
     fn whoever_says_something_now_and_then_may_say_as_much_as_it_likes() {
-        let (mut sealed, unopened) = Sealed::new(Endless::new(vec![7]));
+        let unopened = Unopened::default();
+        let mut sealed = Sealed { io: Endless::new(vec![7]), unopened: Arc::clone(&unopened) };
         let mut opened = Opened { io: Endless::new(vec![7]), unopened };
         block_on(async {
             let mut buf = vec![0; 65_537];
