@@ -8,24 +8,28 @@
 
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, executor::block_on};
+use futures::{StreamExt as _, channel::mpsc, executor::block_on};
 use peerage::{
     Event, NetworkName, PackageName, PeerId, Registry, identity::Keypair, record::RecordKey,
 };
 
 #[path = "support/bytes.rs"]
 mod bytes;
-#[path = "support/hostile_exchange.rs"]
-mod hostile_exchange;
 #[path = "support/raw.rs"]
 mod raw;
 mod support;
 
-use hostile_exchange::Hostile;
 use support::{Executor, Peer, loopback, network, owned, within};
 
-/// A goodbye to a peer that is blocked, as it is written: format, message, reason, and nobody else.
+/// Goodbyes as they are written: format, message, reason, and nobody else.
+const GOING_AWAY: [u8; 4] = [1, 6, 2, 0];
 const BLOCKED: [u8; 4] = [1, 6, 3, 0];
+
+/// Waits until a peer has been told this, whatever else it is asked.
+async fn await_goodbye(heard: &mut mpsc::UnboundedReceiver<Vec<u8>>, goodbye: [u8; 4]) {
+    let told = heard.any(|asked| std::future::ready(asked == goodbye));
+    assert!(within("a goodbye", told).await, "it is told");
+}
 
 /// Waits until a peer has gone, and says why.
 async fn gone(node: &mut Peer, gone: PeerId) -> Option<String> {
@@ -59,15 +63,12 @@ fn a_node_ends_soon_whether_or_not_anybody_hears_its_goodbye() {
     block_on(async {
         let mut node = Peer::start(Executor::Smol, loopback());
         let address = node.address().await;
-        let silent = Hostile::start(address, vec![1, 9], |_| None).await;
-        node.wait_for("a connection", |event| match event {
-            Event::Connected { .. } => Some(()),
-            _ => None,
-        })
-        .await;
+        let (_silent, mut heard) = raw::start_silent(Executor::Smol, address).await;
+        // Of those who have not said what they are, nobody knows whether they understand.
+        while node.handle.bootstrap().await != Ok(1) {}
         let begun = Instant::now();
         node.handle.shutdown().await.expect("acknowledged");
-        within("a goodbye", silent.asked).await.expect("told");
+        await_goodbye(&mut heard, GOING_AWAY).await;
         within("the end", &mut node.ended).await.expect("ended");
         let took = begun.elapsed();
         // Three seconds at the most, and what a busy machine adds.
@@ -93,15 +94,7 @@ fn a_blocked_peer_hears_that_it_is_blocked() {
             let error = reader.handle.get_package(owned(owner, name.as_str())).await;
             assert_eq!(error.expect_err("nobody has it").kind(), "not_found");
         }
-        let goodbye = within("a goodbye", async {
-            loop {
-                let asked = heard.next().await.expect("it is told");
-                if asked == BLOCKED {
-                    return;
-                }
-            }
-        });
-        goodbye.await;
+        await_goodbye(&mut heard, BLOCKED).await;
         gone(&mut reader, liar.id).await;
         let seen = reader.handle.reputation(liar.id).await.expect("known");
         assert_eq!(seen.invalid, 5, "what it said afterwards was not listened to");

@@ -14,7 +14,7 @@ use libp2p::{
         self,
         store::{MemoryStore, RecordStore as _},
     },
-    request_response::{self, Event, Message, ProtocolSupport},
+    request_response::{self, Event, Message, ProtocolSupport, ResponseChannel},
     swarm::{self, NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle},
 };
 use peerage::{
@@ -83,7 +83,8 @@ pub(crate) async fn start(
     served: &[RecordKey],
     bytes: &[u8],
 ) -> Raw {
-    run(executor, swarm(false), bootstrap, served, bytes, mpsc::unbounded().0).await
+    let asked = Asked { passed_on: mpsc::unbounded().0, unanswered: None };
+    run(executor, swarm(false), bootstrap, served, bytes, asked).await
 }
 
 /// The same, of one that notes what it is told. It passes on all that it is asked.
@@ -93,8 +94,26 @@ pub(crate) async fn start_attentive(
     served: &[RecordKey],
     bytes: &[u8],
 ) -> (Raw, mpsc::UnboundedReceiver<Vec<u8>>) {
-    let (asked, heard) = mpsc::unbounded();
+    let (passed_on, heard) = mpsc::unbounded();
+    let asked = Asked { passed_on, unanswered: None };
     (run(executor, swarm(true), bootstrap, served, bytes, asked).await, heard)
+}
+
+/// The same, of one that serves nothing and never answers.
+pub(crate) async fn start_silent(
+    executor: Executor,
+    bootstrap: Multiaddr,
+) -> (Raw, mpsc::UnboundedReceiver<Vec<u8>>) {
+    let (passed_on, heard) = mpsc::unbounded();
+    let asked = Asked { passed_on, unanswered: Some(Vec::new()) };
+    (run(executor, swarm(true), bootstrap, &[], &[], asked).await, heard)
+}
+
+/// What a peer is asked over the exchange protocol.
+struct Asked {
+    passed_on: mpsc::UnboundedSender<Vec<u8>>,
+    /// Of a peer that never answers, those who wait for it: they would hear of it if these were dropped.
+    unanswered: Option<Vec<ResponseChannel<Vec<u8>>>>,
 }
 
 async fn run(
@@ -103,7 +122,7 @@ async fn run(
     bootstrap: Multiaddr,
     served: &[RecordKey],
     bytes: &[u8],
-    asked: mpsc::UnboundedSender<Vec<u8>>,
+    mut asked: Asked,
 ) -> Raw {
     for key in served {
         let record = kad::Record::new(key.as_bytes().to_vec(), bytes.to_vec());
@@ -121,7 +140,7 @@ async fn run(
         swarm.dial(bootstrap).expect("a dial");
         loop {
             futures::select! {
-                event = swarm.select_next_some() => take(&mut swarm, event, &asked),
+                event = swarm.select_next_some() => take(&mut swarm, event, &mut asked),
                 _ = (&mut ended).fuse() => return,
             }
         }
@@ -129,11 +148,7 @@ async fn run(
     Raw { id, address, _running: running }
 }
 
-fn take(
-    swarm: &mut Swarm<Behaviour>,
-    event: SwarmEvent<BehaviourEvent>,
-    asked: &mpsc::UnboundedSender<Vec<u8>>,
-) {
+fn take(swarm: &mut Swarm<Behaviour>, event: SwarmEvent<BehaviourEvent>, asked: &mut Asked) {
     match event {
         SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
             peer_id,
@@ -148,11 +163,13 @@ fn take(
             message: Message::Request { request, channel, .. },
             ..
         })) => {
-            if let Some(exchange) = swarm.behaviour_mut().exchange.as_mut() {
+            if let Some(unanswered) = &mut asked.unanswered {
+                unanswered.push(channel);
+            } else if let Some(exchange) = swarm.behaviour_mut().exchange.as_mut() {
                 // Nobody may be there any more to hear it, on either side.
                 let _ = exchange.send_response(channel, NOTED.to_vec());
             }
-            let _ = asked.unbounded_send(request);
+            let _ = asked.passed_on.unbounded_send(request);
         }
         _ => {}
     }
