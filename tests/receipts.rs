@@ -9,10 +9,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::executor::block_on;
+use futures::{FutureExt, StreamExt, executor::block_on, future};
 use peerage::{
-    Clock, Config, Event, Limits, Node, Receipt, Refusal, Registry, SystemClock, Timer,
-    identity::Keypair,
+    Announcement, Clock, Config, Event, Limits, Node, Receipt, Refusal, Registry, SystemClock,
+    Timer, identity::Keypair,
 };
 
 #[path = "support/bytes.rs"]
@@ -188,5 +188,33 @@ fn a_publisher_whose_records_are_stored_is_told_of_no_refusal() {
         let manifest = manifest("tool", "1.0.0");
         let receipt = publisher.handle.register(manifest).await.expect("registered");
         assert_eq!((receipt.replicas, receipt.refusals.len()), (1, 0), "{receipt:?}");
+    });
+}
+
+#[test]
+fn a_new_package_is_announced_at_once_though_a_peer_has_left() {
+    block_on(async {
+        let [first, mut publisher] = pair(Limits::new(), Duration::ZERO).await;
+        let address = first.handle.metadata().await.expect("metadata").addresses[0].clone();
+        let config = loopback().with_bootstrap([address]);
+        let (node, handle) = Node::new(Keypair::generate_ed25519(), config).expect("a node");
+        let (task, killed) = future::abortable(node.for_each(|_| async {}));
+        Executor::Smol.spawn(task.map(drop));
+        within("bootstrap", handle.bootstrap()).await.expect("bootstrapped");
+        connected(&mut publisher, 2).await;
+
+        killed.abort();
+        let gone = handle.peer_id();
+        let left =
+            |event| matches!(event, Event::Disconnected { peer, .. } if peer == gone).then_some(());
+        publisher.wait_for("the end of a connection", left).await;
+        let receipt =
+            within("a receipt", publisher.handle.register(manifest("tool", "1.0.0"))).await;
+        let receipt = receipt.expect("registered");
+        assert_eq!(
+            (receipt.replicas, receipt.announcement),
+            (1, Announcement::Sent),
+            "{receipt:?}"
+        );
     });
 }

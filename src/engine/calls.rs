@@ -53,6 +53,18 @@ pub(super) struct GetRecord {
     pub(super) reply: Reply<Found>,
 }
 
+/// Which of the peers that should hold a record have answered a lookup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Everybody who was asked; or all of the peers closest to the key, and the others do not matter.
+    All,
+    /// More than have fallen silent, of those that have not left. What was put to most of them before, one of those who
+    /// have answered would hold.
+    Most,
+    /// As many have fallen silent as have answered, or more.
+    Few,
+}
+
 /// How a query ended, as the calls that wait for it hear it.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
@@ -60,7 +72,7 @@ pub(super) enum Outcome {
     Found { record: Arc<Record>, source: Source },
     /// Peers answered, and none held a valid record. What they held may only have been refused for its time. Unless all were
     /// heard that should hold it, those who were not may do.
-    NotFound { untimely: Untimely, all_heard: bool },
+    NotFound { untimely: Untimely, heard: Heard },
     /// No peer answered at all.
     NoPeers,
     /// libp2p ended the lookup for want of time.

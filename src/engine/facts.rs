@@ -107,7 +107,10 @@ impl Engine {
                 self.peers.unroutable(&peer);
                 self.rejoin_later(now);
             }
-            Fact::Unreachable { peer } => {
+            Fact::Unreachable { peer, has_left } => {
+                if has_left {
+                    self.queries.left(peer);
+                }
                 // Of others, all that is known is what peers say: that they could be found there.
                 if self.peers.is_routable(&peer) {
                     self.reputations.failed(peer);

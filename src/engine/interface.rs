@@ -183,6 +183,8 @@ pub(crate) enum Fact {
     /// A peer could not be reached, at any of the addresses under which it was looked for.
     Unreachable {
         peer: PeerId,
+        /// Whether nothing listens at any of them, as it is known at once: the peer has left, and is not merely silent.
+        has_left: bool,
     },
     /// A dial for a caller has ended: with a connection, or with the reason why there is none.
     Dialed {

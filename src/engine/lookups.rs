@@ -6,7 +6,7 @@ use libp2p::{PeerId, kad::K_VALUE};
 
 use super::{
     Action, Engine, Now, QueryEnd, QueryKey,
-    calls::Outcome,
+    calls::{Heard, Outcome},
     catalogue::Interest,
     queries::{Ended, Extent, Replies, Waiter, Wants, newest, saying},
 };
@@ -32,22 +32,20 @@ enum Enough {
 /// Who was heard by the end of a lookup.
 #[derive(Debug, Clone, Copy)]
 enum Hearing {
-    /// Everybody who was asked; or all of the peers closest to the key, and the others do not matter.
-    All,
-    /// Somebody. Others have fallen silent, or could not be reached.
-    Some,
+    Somebody(Heard),
     Nobody,
     /// libp2p ended it for want of time.
     CutShort,
 }
 
 impl Hearing {
-    fn of(answered: u32, unheard: u32) -> Self {
+    fn of(answered: u32, unheard: u32, replies: &Replies) -> Self {
         let closest = u32::try_from(K_VALUE.get()).unwrap_or(u32::MAX);
         match answered {
             0 => Self::Nobody,
-            _ if unheard == 0 || answered >= closest => Self::All,
-            _ => Self::Some,
+            _ if unheard == 0 || answered >= closest => Self::Somebody(Heard::All),
+            _ if answered > replies.silent(unheard) => Self::Somebody(Heard::Most),
+            _ => Self::Somebody(Heard::Few),
         }
     }
 }
@@ -227,7 +225,7 @@ impl Engine {
     ) {
         let (hearing, without) = match end {
             QueryEnd::Lookup { answered, unheard, without } => {
-                (Hearing::of(answered, unheard), without)
+                (Hearing::of(answered, unheard, replies), without)
             }
             QueryEnd::LookupCutShort | QueryEnd::Stored { .. } | QueryEnd::Bootstrapped => {
                 (Hearing::CutShort, Vec::new())
@@ -238,7 +236,7 @@ impl Engine {
         }
         // One that nobody waited for to the end has not asked everybody.
         let extent = match hearing {
-            Hearing::All | Hearing::Some if !waiting.is_empty() => Extent::Whole,
+            Hearing::Somebody(_) if !waiting.is_empty() => Extent::Whole,
             _ => Extent::Part,
         };
         let best = self.best(now, key, replies);
@@ -247,14 +245,14 @@ impl Engine {
             return;
         }
         match (&best, hearing) {
-            (Best::Found(record), Hearing::All | Hearing::Some) => {
+            (Best::Found(record), Hearing::Somebody(_)) => {
                 self.remember(now, record);
             }
-            (Best::Nothing, Hearing::All | Hearing::Some) if replies.untimely().is_none() => {
+            (Best::Nothing, Hearing::Somebody(_)) if replies.untimely().is_none() => {
                 self.absences.insert(*key, now.mono);
             }
             // It may be there as soon as a clock is right, here or there. Nothing that peers say of the time decides it.
-            (Best::Nothing, Hearing::All | Hearing::Some) => {
+            (Best::Nothing, Hearing::Somebody(_)) => {
                 self.absences.insert_for(*key, now.mono, UNTIMELY_ABSENCE);
             }
             _ => {}
@@ -269,8 +267,9 @@ impl Engine {
                 }
             };
             let is_heard = match hearing {
-                Hearing::All => freshness.is_satisfied_at_end(copies, true),
-                Hearing::Some => freshness.is_satisfied_at_end(copies, false),
+                Hearing::Somebody(heard) => {
+                    freshness.is_satisfied_at_end(copies, heard == Heard::All)
+                }
                 Hearing::Nobody | Hearing::CutShort => false,
             };
             if let Some(others) = self.calls.recalling(ticket) {
@@ -289,9 +288,8 @@ impl Engine {
                     let source = if is_heard { Source::Cache } else { Source::Partial };
                     Outcome::Found { record: Arc::clone(record), source }
                 }
-                (Best::Nothing, Hearing::All | Hearing::Some) => {
-                    let all_heard = matches!(hearing, Hearing::All);
-                    Outcome::NotFound { untimely: replies.untimely(), all_heard }
+                (Best::Nothing, Hearing::Somebody(heard)) => {
+                    Outcome::NotFound { untimely: replies.untimely(), heard }
                 }
                 (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
                 (Best::Nothing, Hearing::CutShort) => {

@@ -301,6 +301,15 @@ impl Queries {
         }
     }
 
+    /// A peer that may be asked has left. libp2p does not tell which lookups wanted it.
+    pub(crate) fn left(&mut self, peer: PeerId) {
+        for running in self.running.values_mut() {
+            if let Running::Lookup { replies, .. } = running {
+                replies.left(peer);
+            }
+        }
+    }
+
     /// Who wants to know which peers serve what this node has put under a key.
     pub(crate) fn read_backs(&self, key: &RecordKey) -> Vec<Ticket> {
         self.lookups.read_backs(key)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Engine, Now, Reach,
-    calls::{Outcome, Since},
+    calls::{Heard, Outcome, Since},
     own::{self, Change, Recalled, Standing},
     publish::{Publish, Recall, Recalling, Stage},
 };
@@ -19,7 +19,7 @@ use crate::{
 pub(super) enum Asked {
     /// And what it held is part of the change.
     Yes,
-    /// There was nobody to ask; or none of those who have answered had anything, and others have not answered.
+    /// There was nobody to ask; or none of those who have answered had anything, and as many or more are silent.
     No,
 }
 
@@ -184,16 +184,19 @@ impl Engine {
             }
             Outcome::TimedOut => Found::Needed(self.timeout(now, since)),
             Outcome::NoPeers if is_resumed => Found::Needed(self.nobody()),
-            Outcome::NotFound { all_heard: false, .. } if is_resumed => {
+            Outcome::NotFound { heard: Heard::Most | Heard::Few, .. } if is_resumed => {
                 Found::Needed(self.timeout(now, since))
             }
             // Those who hold it may be the ones that have not answered.
-            Outcome::NoPeers | Outcome::NotFound { all_heard: false, .. } if is_head => {
+            Outcome::NoPeers | Outcome::NotFound { heard: Heard::Few, .. } if is_head => {
                 Found::Unknown
             }
             // That somebody cannot be asked does not mean that nobody holds the rest of the list.
             Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => Found::Needed(self.nobody()),
-            Outcome::NotFound { all_heard: false, .. } if matches!(recall, Recall::Pages(_)) => {
+            // Nor is a page given up while one peer could still have it: the list is shorter for good without it.
+            Outcome::NotFound { heard: Heard::Most | Heard::Few, .. }
+                if matches!(recall, Recall::Pages(_)) =>
+            {
                 Found::Needed(self.timeout(now, since))
             }
             Outcome::NotFound { .. }

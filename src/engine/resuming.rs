@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use super::{
     Engine, Now, Operation,
-    calls::{Call, Outcome, Since},
+    calls::{Call, Heard, Outcome, Since},
     catalogue::Interest,
     lookups::is_head_of_other,
     publish::{Publish, Stage},
@@ -38,7 +38,7 @@ impl Engine {
         let is_read = matches!(operation, Operation::Read(_) | Operation::GetRecord(_));
         let outcome = match outcome {
             Outcome::Found { record, .. } if is_read && self.is_outdated(&record) => {
-                Outcome::NotFound { untimely: Untimely::default(), all_heard: true }
+                Outcome::NotFound { untimely: Untimely::default(), heard: Heard::All }
             }
             outcome => outcome,
         };

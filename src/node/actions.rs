@@ -1,5 +1,7 @@
 //! What the engine decides, carried out on the Swarm.
 
+use std::io;
+
 use libp2p::{
     Multiaddr, PeerId,
     gossipsub::PublishError,
@@ -250,6 +252,36 @@ pub(super) fn reason(error: &DialError) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// Whether a dial failed since nobody is there: each address was refused at once, or leads nowhere. A dial that takes too
+/// long says nothing of the kind.
+pub(super) fn nobody_is_there(error: &DialError) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+
+    let DialError::Transport(failures) = error else { return false };
+    failures.iter().all(|(_, error)| {
+        io_kind(error).is_some_and(|kind| {
+            matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable)
+        })
+    })
+}
+
+/// What the operating system said, at the bottom of a chain of errors.
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    let mut kind = None;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<io::Error>();
+        kind = io.map(io::Error::kind).or(kind);
+        // What an I/O error wraps, it leaves out of its sources.
+        let wrapped = io.and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    kind
 }
 
 /// The cause at the bottom of a chain of errors.

@@ -11,7 +11,7 @@ use libp2p::{
 
 use super::{
     Node,
-    actions::{innermost, reason},
+    actions::{innermost, nobody_is_there, reason},
     exchange::Exchanges,
     filling::Filling,
     record_store::KadStore,
@@ -191,7 +191,8 @@ impl Node {
                 } else if let (Some(peer), DialError::Transport(_)) = (peer_id, &error) {
                     // One of Kademlia's dials. Where others answered in its stead, or this node would not dial, the
                     // peer is not at fault.
-                    self.engine.learn(now, Fact::Unreachable { peer });
+                    let has_left = nobody_is_there(&error);
+                    self.engine.learn(now, Fact::Unreachable { peer, has_left });
                 }
                 self.unanswered(now, connection_id, &error);
             }

@@ -132,6 +132,8 @@ impl Receipt {
 pub enum Announcement {
     /// Handed to at least one subscribed peer.
     Sent,
-    /// Nobody is subscribed yet: kept, and sent when somebody is, unless it has lapsed by then.
+    /// Nobody is subscribed yet: kept, and sent when somebody is, unless it has lapsed by then. Or too few of the peers
+    /// that should hold the package have answered before it was signed: sent once those that took it serve it, half a
+    /// minute later.
     Queued,
 }

@@ -30,6 +30,8 @@ pub(crate) struct Replies {
     /// Whether this node's own store holds a copy, of whatever age.
     held_here: bool,
     untimely: Untimely,
+    /// Peers that were found to have left while the lookup ran.
+    left: Vec<PeerId>,
 }
 
 /// Copies of peers that were refused for their time alone, as this node's clock has it.
@@ -164,6 +166,18 @@ impl Replies {
                 }
             }
         }
+    }
+
+    /// A peer has left: what it holds is not in the network now.
+    pub(crate) fn left(&mut self, peer: PeerId) {
+        if self.left.len() < MAX_PEERS && !self.left.contains(&peer) {
+            self.left.push(peer);
+        }
+    }
+
+    /// Of so many peers that have not answered, those that may still be there.
+    pub(crate) fn silent(&self, unheard: u32) -> u32 {
+        unheard.saturating_sub(u32::try_from(self.left.len()).unwrap_or(u32::MAX))
     }
 
     /// A peer's copy is refused.

@@ -84,6 +84,8 @@ pub(super) struct Device {
     pub(super) puts: usize,
     /// How many peers it asks with every lookup that do not answer.
     pub(super) silent: u32,
+    /// So many peers have left, which a lookup still asks.
+    pub(super) left: u32,
     peers: Vec<PeerId>,
 }
 
@@ -104,7 +106,18 @@ impl Device {
         engine.begin(now);
         let (announced, put) = (Vec::new(), Vec::new());
         let peers = Vec::new();
-        Self { engine, now, tickets: 0, announced, put, lookups: 0, puts: 0, silent: 0, peers }
+        Self {
+            engine,
+            now,
+            tickets: 0,
+            announced,
+            put,
+            lookups: 0,
+            puts: 0,
+            silent: 0,
+            left: 0,
+            peers,
+        }
     }
 
     /// Somebody who reads, with a key of its own.
@@ -249,7 +262,11 @@ impl Device {
             }
         }
         let answered = u32::try_from(replicas.0.len()).unwrap();
-        let end = QueryEnd::Lookup { answered, unheard: self.silent, without };
+        for _ in 0..self.left {
+            let fact = Fact::Unreachable { peer: PeerId::random(), has_left: true };
+            self.engine.learn(self.now, fact);
+        }
+        let end = QueryEnd::Lookup { answered, unheard: self.silent + self.left, without };
         self.engine.learn(self.now, Fact::QueryEnded { query, end });
     }
 

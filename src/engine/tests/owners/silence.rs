@@ -44,6 +44,26 @@ fn where_one_peer_never_answers_a_new_package_is_announced_within_a_minute() {
 }
 
 #[test]
+fn a_new_package_is_announced_at_once_though_peers_have_left() {
+    let (key, replicas) = (key(), Replicas::new(1));
+    let mut owner = Device::start(&key, UNIX);
+    owner.join();
+    owner.left = 3;
+    owner.publish(&replicas, "1.0.0");
+    assert_eq!(owner.take_announced(), [owner.own_head().bytes().to_vec()]);
+}
+
+#[test]
+fn a_new_package_is_announced_at_once_where_most_peers_answer() {
+    let (key, replicas) = (key(), Replicas::new(3));
+    let mut owner = Device::start(&key, UNIX);
+    owner.join();
+    (owner.silent, owner.left) = (2, 2);
+    owner.publish(&replicas, "1.0.0");
+    assert_eq!(owner.take_announced(), [owner.own_head().bytes().to_vec()]);
+}
+
+#[test]
 fn pages_that_only_silent_peers_hold_are_not_given_up() {
     let (key, holders, newcomer) = (key(), Replicas::new(2), Replicas::new(1));
     let mut first_life = Device::start(&key, UNIX);
