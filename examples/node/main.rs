@@ -69,8 +69,8 @@ struct Options {
     #[arg(long, value_name = "NAME", default_value_t = NetworkName::default())]
     network: NetworkName,
 
-    /// What polls the peer
-    #[arg(long, value_enum, default_value_t = Executor::Smol)]
+    /// What polls the peer; `futures` costs an idle one least
+    #[arg(long, value_enum, default_value_t = Executor::Futures)]
     executor: Executor,
 
     /// Only ask the others, and hold no records for them

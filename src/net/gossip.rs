@@ -71,6 +71,9 @@ pub(super) const MAX_QUEUED_MESSAGES: usize = 256;
 /// valid: a message that comes again after one and before the other would go unpunished.
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(120);
 
+/// How often scores fade. It wakes a node that has nothing else to do, and what fades takes minutes.
+const DECAY_INTERVAL: Duration = Duration::from_secs(10);
+
 /// For how many heartbeats of a second gossipsub keeps a message that is relayed, to send it to whoever asks.
 pub(crate) const CACHED_SECS: u32 = 5;
 
@@ -276,6 +279,11 @@ pub(super) fn behaviour(network: &NetworkName, subscriptions: &Subscriptions) ->
     Ok(gossipsub)
 }
 
+/// What is left of a count after each [interval](DECAY_INTERVAL), if a tenth is left after this long.
+fn decay(memory: Duration) -> f64 {
+    gossipsub::score_parameter_decay_with_base(memory, DECAY_INTERVAL, 0.1)
+}
+
 fn thresholds() -> PeerScoreThresholds {
     PeerScoreThresholds {
         gossip_threshold: GOSSIP_THRESHOLD,
@@ -298,7 +306,8 @@ fn score() -> PeerScoreParams {
         // An honest peer breaks a promise now and then, by forgetting a message before it is asked for.
         behaviour_penalty_threshold: 6.0,
         behaviour_penalty_weight: -10.0,
-        behaviour_penalty_decay: gossipsub::score_parameter_decay(Duration::from_secs(600)),
+        behaviour_penalty_decay: decay(Duration::from_secs(600)),
+        decay_interval: DECAY_INTERVAL,
         // How much a peer is sent is up to others: they could have it lose its standing by saying a lot.
         slow_peer_weight: 0.0,
         retain_score: RETAINED,
@@ -319,7 +328,7 @@ fn topic_score(topic_weight: f64, memory: Duration) -> TopicScoreParams {
         mesh_message_deliveries_threshold: 0.0,
         mesh_failure_penalty_weight: 0.0,
         invalid_message_deliveries_weight: -1.0,
-        invalid_message_deliveries_decay: gossipsub::score_parameter_decay(memory),
+        invalid_message_deliveries_decay: decay(memory),
         ..TopicScoreParams::default()
     }
 }

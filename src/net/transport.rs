@@ -135,8 +135,9 @@ impl TransportConfig {
     }
 
     /// How long nothing may come from a peer before it is asked whether it lives. Whatever it sends counts, so that a
-    /// connection with traffic is never asked. The end that was dialed waits an eighth of the
-    /// [timeout](Self::with_ping_timeout) longer: it will have been asked itself by then. Default: 25 s; at most one day.
+    /// connection with traffic is never asked. The end that has dialed asks up to a fifth of this earlier, several peers
+    /// at a time. The one that was dialed waits an eighth of the [timeout](Self::with_ping_timeout) longer: it will have
+    /// been asked itself by then. Default: 25 s; at most one day.
     #[must_use]
     pub fn with_ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval.min(MAX_TIMEOUT);

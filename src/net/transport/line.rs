@@ -131,6 +131,12 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Line<C> {
 
     /// There is nothing to read: how long has that been so?
     fn poll_silence<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        // While it rests, the timer is for the end of that.
+        if self.appetite.rests_until().is_none()
+            && let Some(until) = self.liveness.postponed()
+        {
+            self.timer.set_at(until);
+        }
         loop {
             ready!(Pin::new(&mut self.timer).poll(cx));
             let now = Instant::now();

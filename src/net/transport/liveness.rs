@@ -6,22 +6,49 @@ use std::time::{Duration, Instant};
 /// to its own. So one round trip serves both ends.
 const DEFERENCE: u32 = 8;
 
+/// The dialing end asks up to this part of the time early, so that it can ask several peers at once.
+const HASTE: u32 = 5;
+
 /// How long a peer may be silent before it is asked, and then until it is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patience {
     ask_after: Duration,
     answer_within: Duration,
+    rounds: Option<Rounds>,
+}
+
+/// The moments at which peers are asked. All connections of a transport have the same, so that a node with many idle ones
+/// is woken once for several of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rounds {
+    since: Instant,
+    every: Duration,
+}
+
+impl Rounds {
+    /// The last one that is not after this.
+    fn before(self, time: Instant) -> Instant {
+        let passed = time.saturating_duration_since(self.since).as_nanos();
+        let beyond = passed.checked_rem(self.every.as_nanos()).unwrap_or_default();
+        time - Duration::from_nanos(u64::try_from(beyond).unwrap_or_default())
+    }
 }
 
 impl Patience {
     /// That of the end that has dialed.
     pub(super) fn of_dialer(interval: Duration, timeout: Duration) -> Self {
-        Self { ask_after: interval, answer_within: timeout }
+        Self { ask_after: interval, answer_within: timeout, rounds: None }
+    }
+
+    /// It asks in rounds, which are counted from then.
+    pub(super) fn in_rounds(self, since: Instant) -> Self {
+        Self { rounds: Some(Rounds { since, every: self.ask_after / HASTE }), ..self }
     }
 
     /// That of the other end.
     pub(super) fn of_listener(interval: Duration, timeout: Duration) -> Self {
-        Self { ask_after: interval.saturating_add(timeout / DEFERENCE), answer_within: timeout }
+        let ask_after = interval.saturating_add(timeout / DEFERENCE);
+        Self { ask_after, answer_within: timeout, rounds: None }
     }
 }
 
@@ -31,6 +58,8 @@ pub(super) struct Liveness {
     patience: Patience,
     heard: Instant,
     asked: Option<Instant>,
+    /// When the peer is to be looked after next, as was last said.
+    next: Instant,
 }
 
 /// What follows from the time that has passed.
@@ -51,7 +80,7 @@ pub(super) struct Silent(Duration);
 
 impl Liveness {
     pub(super) fn new(patience: Patience, now: Instant) -> Self {
-        Self { patience, heard: now, asked: None }
+        Self { patience, heard: now, asked: None, next: now }
     }
 
     /// Something came from the peer.
@@ -70,20 +99,43 @@ impl Liveness {
     /// A peer is never given up unasked. A process that was stopped itself finds, when it goes on, that all its peers
     /// have been silent for as long.
     pub(super) fn check(&mut self, now: Instant) -> Step {
-        let Patience { ask_after, answer_within } = self.patience;
+        let answer_within = self.patience.answer_within;
         match self.asked {
-            None if now.saturating_duration_since(self.heard) < ask_after => {
-                Step::Wait { until: self.heard + ask_after }
+            None if now < self.ask_at() => {
+                self.next = self.ask_at();
+                Step::Wait { until: self.next }
             }
             None => {
                 self.asked = Some(now);
-                Step::Ask { until: now + answer_within }
+                self.next = now + answer_within;
+                Step::Ask { until: self.next }
             }
             Some(asked) if now.saturating_duration_since(asked) < answer_within => {
-                Step::Wait { until: asked + answer_within }
+                self.next = asked + answer_within;
+                Step::Wait { until: self.next }
             }
             Some(_) => Step::GiveUp(Silent(now.saturating_duration_since(self.heard))),
         }
+    }
+
+    /// When the peer is to be looked after, where that has become much later than was last said, since it has been heard.
+    /// To set a timer again costs less than to be woken in vain, and what does nothing else is woken only to ask.
+    pub(super) fn postponed(&mut self) -> Option<Instant> {
+        if self.asked.is_some() {
+            return None;
+        }
+        let until = self.ask_at();
+        let much = self.patience.ask_after / 2;
+        let is_later = until.saturating_duration_since(self.next) >= much;
+        is_later.then(|| {
+            self.next = until;
+            until
+        })
+    }
+
+    fn ask_at(&self) -> Instant {
+        let latest = self.heard + self.patience.ask_after;
+        self.patience.rounds.map_or(latest, |rounds| rounds.before(latest))
     }
 }
 
@@ -138,6 +190,42 @@ mod tests {
         assert_eq!(liveness.check(hour), Step::Ask { until: hour + 4 * SECOND });
         liveness.heard(hour + SECOND);
         assert_eq!(liveness.check(hour + 4 * SECOND), Step::Wait { until: hour + 26 * SECOND });
+    }
+
+    #[test]
+    fn peers_that_fell_silent_one_after_the_other_are_asked_together() {
+        let start = Instant::now();
+        let mut asked: Vec<_> = (0..200)
+            .map(|tenth| {
+                let heard = start + tenth * SECOND / 10;
+                let mut liveness = Liveness::new(patience().in_rounds(start), heard);
+                let Step::Wait { until } = liveness.check(heard) else { panic!("asked at once") };
+                assert!(until <= heard + 25 * SECOND && until > heard + 20 * SECOND);
+                let asked = liveness.check(until);
+                assert_eq!(asked, Step::Ask { until: until + 4 * SECOND });
+                until
+            })
+            .collect();
+        asked.dedup();
+        assert!(asked.len() <= 5, "{asked:?}");
+    }
+
+    #[test]
+    fn the_next_look_is_put_off_where_that_saves_one() {
+        let start = Instant::now();
+        let mut liveness = Liveness::new(patience(), start);
+        assert_eq!(liveness.postponed(), Some(start + 25 * SECOND));
+        for second in 1..12 {
+            liveness.heard(start + second * SECOND);
+            assert_eq!(liveness.postponed(), None);
+        }
+        liveness.heard(start + 13 * SECOND);
+        assert_eq!(liveness.postponed(), Some(start + 38 * SECOND));
+        // Nothing is put off while the peer is to answer.
+        assert_eq!(liveness.check(start + 38 * SECOND), Step::Ask { until: start + 42 * SECOND });
+        assert_eq!(liveness.postponed(), None);
+        liveness.heard(start + 39 * SECOND);
+        assert_eq!(liveness.postponed(), Some(start + 64 * SECOND));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_io::Timer;
@@ -45,7 +45,7 @@ impl Upgrade {
         config.set_max_connection_receive_window(None);
         config.set_max_num_streams(limits.allowed_streams());
         config.set_max_connection_receive_window(Some(limits.granted_window()));
-        let dialer = Patience::of_dialer(interval, timeout);
+        let dialer = Patience::of_dialer(interval, timeout).in_rounds(Instant::now());
         let listener = Patience::of_listener(interval, timeout);
         let ration = Ration::new(limits);
         Self { config, dialer, listener, ration, closing_timeout: timeout }
