@@ -1,6 +1,6 @@
 //! Which connections stay: those that are worth most, as many as are wanted.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use libp2p::PeerId;
 
@@ -17,11 +17,15 @@ impl Engine {
     /// Somebody has come, or something has changed. Once there are too many, some are let go when all of them have had
     /// their time.
     pub(super) fn trim_later(&mut self, now: Now) {
+        // Not before: who came a moment ago may be the one that is worth most.
+        self.trim_after(now, GRACE);
+    }
+
+    fn trim_after(&mut self, now: Now, pause: Duration) {
         if self.closed || self.peers.waits_to_trim() || !self.is_above_target() {
             return;
         }
-        // Not before: who came a moment ago may be the one that is worth most.
-        self.wheel.insert(now.mono.saturating_add(GRACE), Deadline::Trim);
+        self.wheel.insert(now.mono.saturating_add(pause), Deadline::Trim);
         self.peers.set_waiting_to_trim(true);
     }
 
@@ -44,7 +48,8 @@ impl Engine {
         for peer in above_target(self.candidates(now), target) {
             self.let_go_of(peer);
         }
-        self.trim_later(now);
+        // Those that are new have their time, one sooner than another.
+        self.trim_after(now, GRACE / 4);
     }
 
     /// Lets the one go that is worth least, where nobody else could come otherwise.

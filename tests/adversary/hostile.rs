@@ -24,7 +24,7 @@ use libp2p::{
 use peerage::{
     Limits, Multiaddr, NetworkName, PeerId,
     identity::Keypair,
-    net::transport::{self, TransportConfig},
+    net::transport::{self, BoxedTransport, TransportConfig},
 };
 
 use crate::support::within;
@@ -63,13 +63,20 @@ impl Connection {
         // As many streams as there can be: what bounds them is to be the victim.
         let config = TransportConfig::new();
         let limits = Limits::new().with_streams_per_connection(Limits::MAX_STREAMS);
-        let address: Multiaddr =
-            address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
-        let mut transport = match address.iter().next() {
+        let transport = match address.iter().next() {
             Some(Protocol::Memory(_)) => transport::memory(identity, &config, &limits),
             _ => transport::tcp(identity, &config, &limits),
-        }
-        .expect("a transport");
+        };
+        Self::over(transport.expect("a transport"), address).await
+    }
+
+    /// Connects as whoever the transport was made for.
+    pub(crate) async fn over(
+        mut transport: BoxedTransport,
+        address: &Multiaddr,
+    ) -> io::Result<Self> {
+        let address: Multiaddr =
+            address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
         let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
         let dial = transport.dial(address, options).expect("an address that can be dialed");
         let (_, muxer) = within("a dial", dial).await?;

@@ -17,6 +17,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod elsewhere;
 mod forge;
 mod hostile;
 mod replica;
@@ -33,6 +34,7 @@ mod connection_flood;
 mod frame_flood;
 mod hoarding;
 mod lying_replies;
+mod newcomers;
 mod put_flood;
 mod refusals;
 mod rollback;
