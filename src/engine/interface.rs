@@ -35,6 +35,10 @@ pub(crate) enum Action {
         query: QueryKey,
         key: RecordKey,
     },
+    /// Connect with the peers closest to this key of whom is known: they will be asked, or sent something.
+    Approach {
+        key: RecordKey,
+    },
     /// Put a record to the peers closest to its key.
     Put {
         query: QueryKey,

@@ -6,7 +6,8 @@ use libp2p::PeerId;
 
 use super::{
     Action, Deadline, Engine, Now,
-    peers::{Candidate, GRACE, KeptFor, above_target, for_newcomer},
+    neighbours::{Neighbour, shares_with},
+    peers::{Candidate, GRACE, KeptFor, above_target, for_newcomer, keep_catalogues},
 };
 use crate::{Direction, Farewell};
 
@@ -90,6 +91,10 @@ impl Engine {
     pub(super) fn candidates(&self, now: Now) -> Vec<Candidate> {
         let score = |peer: &PeerId| self.reputations.get(peer).score();
         let mut all = self.peers.candidates(self.local, now.mono, score);
+        keep_catalogues(&mut all, |peer| {
+            let hello = self.neighbours.get(peer).and_then(Neighbour::hello);
+            hello.is_some_and(|hello| shares_with(&self.config.coverage, hello))
+        });
         let session = self.session_peer();
         for candidate in &mut all {
             let peer = &candidate.peer;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub use worth::KeptFor;
-pub(super) use worth::{Candidate, above_target, for_newcomer};
+pub(super) use worth::{Candidate, above_target, for_newcomer, keep_catalogues};
 
 /// Somebody is let go for a newcomer so often, and so many times at once. Whoever comes more often than that finds the
 /// node full, and pushes out nobody but those who came like that.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Engine, Now, Reach,
+    Action, Engine, Now, Reach,
     calls::{Heard, Outcome, Since},
     own::{self, Change, Recalled, Standing},
     publish::{Publish, Recall, Recalling, Stage},
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, PackageName, Source,
     command::Ticket,
-    record::{Head, Record, Signed},
+    record::{Head, Record, RecordKey, Signed},
 };
 
 /// Whether the network was asked what it holds before a change was signed.
@@ -45,9 +45,29 @@ impl Engine {
             // Nobody to ask: what others may have published is recalled later.
             Reach::Isolated => self.commit_unheard(now, ticket, since, publish),
             Reach::Joined | Reach::Joining => {
+                if !publish.change.is_upkeep() {
+                    self.approach(&publish.change);
+                }
                 publish.stage = Stage::BEGINNING;
                 self.wait_publish(ticket, since, publish);
             }
+        }
+    }
+
+    /// Has those dialed who will hold a change, all at once. Lookups dial three at a time, and each of the three records of
+    /// a new release is put to peers of its own: in a large network most of the time would be spent on waiting for them.
+    fn approach(&mut self, change: &Change) {
+        let (network, name) = (&self.config.network, change.name());
+        let head = RecordKey::head(network, &self.owner, name);
+        let claims = RecordKey::claims(network, name);
+        let release = match change {
+            Change::Register(manifest) => {
+                Some(RecordKey::release(network, &self.owner, name, &manifest.version))
+            }
+            _ => None,
+        };
+        for key in [Some(head), Some(claims), release].into_iter().flatten() {
+            self.actions.push_back(Action::Approach { key });
         }
     }
 

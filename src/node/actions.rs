@@ -5,7 +5,7 @@ use std::io;
 use libp2p::{
     Multiaddr, PeerId,
     gossipsub::PublishError,
-    kad::{Quorum, Record, RecordKey as KadKey},
+    kad::{KBucketKey, Quorum, Record, RecordKey as KadKey},
     swarm::{
         DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -16,7 +16,8 @@ use super::{Node, facts::DialFor};
 use crate::{
     engine::{Action, Fact, Now, Published, QueryEnd, QueryKey, Unanswered},
     handle::named_peer,
-    net::{Scope, of_use, topic_name},
+    net::{REPLICATION_FACTOR, Scope, of_use, topic_name},
+    record::RecordKey,
 };
 
 impl Node {
@@ -41,6 +42,10 @@ impl Node {
             Action::Get { query, key } => {
                 let id = swarm.behaviour_mut().kad.get_record(KadKey::new(&key.as_bytes()));
                 self.wiring.started(query, id);
+                None
+            }
+            Action::Approach { key } => {
+                self.approach(&key);
                 None
             }
             Action::Put { query, key, bytes } => {
@@ -222,6 +227,24 @@ impl Node {
         }
     }
 
+    /// Dials the peers closest to a key, of those in the routing table. What fails here Kademlia tries again.
+    fn approach(&mut self, key: &RecordKey) {
+        let target = KBucketKey::new(key.as_bytes().to_vec());
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let closest = kad.get_closest_local_peers(&target).take(REPLICATION_FACTOR.get());
+        let closest: Vec<PeerId> = closest.map(|peer| *peer.preimage()).collect();
+        let pending = self.swarm.network_info().connection_counters().num_pending_outgoing();
+        let mut room = APPROACHED_AT_ONCE.saturating_sub(pending as usize);
+        for peer in closest {
+            if room > 0 && !self.swarm.is_connected(&peer) {
+                let options = DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .build();
+                room -= usize::from(self.swarm.dial(options).is_ok());
+            }
+        }
+    }
+
     /// Who is at an address, although a dial has made no new connection with it.
     pub(super) fn found(&self, peer: Option<PeerId>, error: &DialError) -> Option<PeerId> {
         match error {
@@ -232,6 +255,9 @@ impl Node {
         }
     }
 }
+
+/// How many dials may be under way for whoever is about to be asked. Kademlia's own have room beside them.
+const APPROACHED_AT_ONCE: usize = 64;
 
 fn to_peer(peer: PeerId, address: Multiaddr) -> DialOpts {
     DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]).build()

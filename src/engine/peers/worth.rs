@@ -37,6 +37,8 @@ pub enum KeptFor {
     Neighbour,
     /// It is the best of those at its distance, by which far keys are found.
     Distance,
+    /// It is no longer new, and one of four that know of the same packages: catalogues are compared with it.
+    Catalogue,
     /// It has not been there for long enough to be judged: twenty seconds.
     Grace,
     /// Nothing: it goes first.
@@ -54,6 +56,7 @@ impl KeptFor {
             Self::Mesh => "mesh",
             Self::Neighbour => "neighbour",
             Self::Distance => "distance",
+            Self::Catalogue => "catalogue",
             Self::Grace => "grace",
             Self::Nothing => "nothing",
         }
@@ -133,6 +136,22 @@ impl Peers {
     }
 }
 
+/// Of peers that know of the same packages so many are kept, whatever else they are kept for.
+const CATALOGUES: usize = 4;
+
+/// Keeps some of those that `shares` says know of the same packages, the best and longest known first.
+pub(in crate::engine) fn keep_catalogues(all: &mut [Candidate], shares: impl Fn(&PeerId) -> bool) {
+    let mut sharing: Vec<&mut Candidate> =
+        all.iter_mut().filter(|candidate| shares(&candidate.peer)).collect();
+    sharing
+        .sort_by_key(|candidate| (candidate.kept_for, Reverse(candidate.score), candidate.since));
+    for candidate in sharing.into_iter().take(CATALOGUES) {
+        if candidate.kept_for == KeptFor::Nothing {
+            candidate.kept_for = KeptFor::Catalogue;
+        }
+    }
+}
+
 /// Those that go, where there are more than the target. Below the target by an eighth, so that the next one to come
 /// does not set all of it going again; but what is kept for something goes for the target alone.
 pub(in crate::engine) fn above_target(mut all: Vec<Candidate>, target: usize) -> Vec<PeerId> {
@@ -150,7 +169,7 @@ pub(in crate::engine) fn above_target(mut all: Vec<Candidate>, target: usize) ->
         of_no_use.take(beyond_low).map(|candidate| candidate.peer).collect();
     let of_some_use = all
         .iter()
-        .filter(|candidate| (KeptFor::Mesh..=KeptFor::Distance).contains(&candidate.kept_for));
+        .filter(|candidate| (KeptFor::Mesh..=KeptFor::Catalogue).contains(&candidate.kept_for));
     let left = (count - target).saturating_sub(gone.len());
     gone.extend(of_some_use.take(left).map(|candidate| candidate.peer));
     gone
@@ -246,6 +265,19 @@ mod tests {
         assert_eq!(for_newcomer(&all[1..2]), None);
     }
 
+    #[test]
+    fn four_that_know_of_the_same_packages_are_kept_whatever_they_are_kept_for() {
+        let kept = [KeptFor::Mesh, KeptFor::Grace, KeptFor::Nothing, KeptFor::Nothing];
+        let mut all: Vec<Candidate> = kept.into_iter().map(|kept| candidate(kept, 5)).collect();
+        all.extend([candidate(KeptFor::Nothing, 6), candidate(KeptFor::Nothing, 1)]);
+        let strangers = [all[5].peer];
+        keep_catalogues(&mut all, |peer| !strangers.contains(peer));
+        let kept: Vec<KeptFor> = all.iter().map(|candidate| candidate.kept_for).collect();
+        let (catalogue, nothing) = (KeptFor::Catalogue, KeptFor::Nothing);
+        assert_eq!(kept[..2], [KeptFor::Mesh, KeptFor::Grace]);
+        assert_eq!(kept[2..], [catalogue, catalogue, nothing, nothing]);
+    }
+
     fn any_candidate() -> impl Strategy<Value = Candidate> {
         let kept_for = prop::sample::select(vec![
             KeptFor::InUse,
@@ -253,6 +285,7 @@ mod tests {
             KeptFor::Mesh,
             KeptFor::Neighbour,
             KeptFor::Distance,
+            KeptFor::Catalogue,
             KeptFor::Grace,
             KeptFor::Nothing,
         ]);
@@ -271,7 +304,7 @@ mod tests {
                 all.iter().partition(|candidate| gone.contains(&candidate.peer));
             let may_go = |kept_for| {
                 kept_for == KeptFor::Nothing
-                    || (KeptFor::Mesh..=KeptFor::Distance).contains(&kept_for)
+                    || (KeptFor::Mesh..=KeptFor::Catalogue).contains(&kept_for)
             };
             prop_assert!(gone.iter().all(|candidate| may_go(candidate.kept_for)));
             let worst = stay.iter().filter(|it| may_go(it.kept_for)).map(|it| it.kept_for).max();

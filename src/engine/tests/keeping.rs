@@ -3,7 +3,12 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::{Direction, KeptFor, Limits};
+use libp2p::identity::Keypair;
+
+use crate::{
+    Coverage, Direction, KeptFor, Limits, NetworkName, exchange,
+    record::{Hello, Signed},
+};
 
 fn lab(limits: Limits) -> Lab {
     let mut lab = Lab::untouched(Config::new().with_limits(limits));
@@ -13,7 +18,10 @@ fn lab(limits: Limits) -> Lab {
 
 /// A peer of this subnet has come, and is one of those who can be asked.
 fn come(lab: &mut Lab, subnet: u8, direction: Direction) -> PeerId {
-    let peer = PeerId::random();
+    come_as(lab, PeerId::random(), subnet, direction)
+}
+
+fn come_as(lab: &mut Lab, peer: PeerId, subnet: u8, direction: Direction) -> PeerId {
     let address = format!("/ip4/198.{subnet}.100.7/tcp/4001").parse().unwrap();
     lab.learn(Fact::Connected { peer, address, direction });
     let agent = Some("peerage".to_owned());
@@ -215,4 +223,30 @@ fn a_crowd_from_one_network_pushes_out_nobody_but_itself() {
         come(&mut lab, 200, Direction::Inbound);
         assert!(!let_go(&mut lab, &[]).contains(&honest));
     }
+}
+
+#[test]
+fn some_that_know_of_the_same_packages_stay() {
+    let limits = Limits::new().with_connection_target(32);
+    let config = Config::new().with_limits(limits).with_coverage(Coverage::of(["cli"]));
+    let mut lab = Lab::untouched(config);
+    lab.actions();
+    let come_with = |lab: &mut Lab, coverage: Coverage| {
+        let keypair = Keypair::generate_ed25519();
+        let peer = come_as(lab, keypair.public().to_peer_id(), 1, Direction::Inbound);
+        let mut hello = Hello::new(NetworkName::default(), peer, UNIX);
+        hello.coverage = coverage;
+        let hello = Signed::sign(&keypair, hello).unwrap().bytes().to_vec();
+        let request = exchange::Request::Hello(hello).encode().unwrap();
+        lab.learn(Fact::Asked { asked: AskedId(0), peer, request });
+        peer
+    };
+    let sharing: Vec<PeerId> =
+        (0..4).map(|_| come_with(&mut lab, Coverage::of(["cli", "web"]))).collect();
+    for _ in 0..60 {
+        come_with(&mut lab, Coverage::of(["maths"]));
+    }
+    pass(&mut lab, 21);
+    assert!(sharing.iter().all(|peer| kept_for(&mut lab, *peer) == KeptFor::Catalogue));
+    assert!(let_go(&mut lab, &[]).is_disjoint(&sharing.into_iter().collect()));
 }

@@ -413,7 +413,8 @@ impl Chaos {
                         exchange::Request::Goodbye { reason: farewell.code(), others: Vec::new() };
                     self.heard_question(question, peer, request.encode().expect("in bounds"));
                 }
-                Action::Answer { .. }
+                Action::Approach { .. }
+                | Action::Answer { .. }
                 | Action::Redial { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
