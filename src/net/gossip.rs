@@ -77,8 +77,8 @@ const DECAY_INTERVAL: Duration = Duration::from_secs(10);
 /// For how many heartbeats of a second gossipsub keeps a message that is relayed, to send it to whoever asks.
 pub(crate) const CACHED_SECS: u32 = 5;
 
-/// For how long the score of a peer that has left is kept. Identities are free: whoever has lost one comes back
-/// with another and not with patience, so that this is for the memory of those who lost their connection.
+/// For how long the score of a peer that has left is kept. Identities are free, so a peer with a bad score can return under
+/// another one. This is for peers that merely lost their connection.
 const RETAINED: Duration = Duration::from_secs(600);
 
 /// Below this, a peer is neither offered messages nor asked for any.
