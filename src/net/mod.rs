@@ -1,4 +1,4 @@
-//! How bytes move: the protocols, the transports, the tasks that run connections.
+//! How bytes move: the protocols, the transports, the tasks that run connections, and what is counted of it.
 
 mod admission;
 mod attributed;
