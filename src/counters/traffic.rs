@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the streams with all peers have carried, by protocol.
+/// What the streams with all peers have carried, by protocol, over whichever transport.
 ///
 /// A stream belongs to the protocol that whoever opens it proposes first. Bytes are all that it carries, the negotiation of
 /// its protocol included; what multiplexing, encryption and the operating system add is not among them. They count when

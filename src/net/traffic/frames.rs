@@ -85,7 +85,10 @@ impl Frames {
                     *bits += 7;
                     if first & 0x80 == 0 {
                         let length = *so_far;
-                        let candidates = names.shorter_than(length);
+                        let candidates = match self.stage {
+                            Stage::Line => names.shorter_than(length),
+                            Stage::Header | Stage::Message => Candidates::default(),
+                        };
                         let frame = Frame { length, left: length, is_name: false, candidates };
                         messages += self.enter(frame, protocol, names);
                     } else if *bits >= LENGTH_BITS {

@@ -23,7 +23,7 @@ pub(super) enum Protocol {
 pub(super) struct Names([(Box<[u8]>, Protocol); 4]);
 
 /// The protocols of which something may be the name, by their places in [`Names`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Candidates([bool; 4]);
 
 impl Names {
