@@ -2,6 +2,8 @@
 
 mod callers;
 mod ended;
+mod peers;
+mod traffic;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,9 @@ use crate::Source;
 
 pub(crate) use callers::CountedByCallers;
 pub(crate) use ended::{Answer, CallEnd, CallKind, EndedCall};
+pub(crate) use peers::LetGo;
+pub use peers::{GoodbyeCounters, LetGoCounters, PeerCounters};
+pub use traffic::{ProtocolCounters, TrafficCounters};
 
 /// What a node has done since it started. Every number only grows, but for the three that say how many there are
 /// *now*: [`QueryCounters::running`], [`QueryCounters::waiting`] and [`AnnouncementCounters::queued`].
@@ -30,6 +35,8 @@ pub struct Counters {
     pub peers: PeerCounters,
     /// Comparisons of catalogues with peers.
     pub reconciliation: ReconciliationCounters,
+    /// Messages and bytes to peers and from them.
+    pub traffic: TrafficCounters,
 }
 
 /// Calls, by what they asked for. Each is counted once, when it ends: answered by the node, answered from what is at
@@ -171,24 +178,6 @@ pub struct RecordCounters {
     pub stored: u64,
     /// Refused: invalid, older than what is held, or beyond what its peer, its owner or the store has room for.
     pub refused: u64,
-}
-
-/// Connections with peers. Several with one peer count as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct PeerCounters {
-    /// A first connection with a peer stood.
-    pub connected: u64,
-    /// The last connection with a peer ended.
-    pub disconnected: u64,
-    /// A peer was refused further connections for what it had served.
-    pub blocked: u64,
-    /// A peer was let go, because there were more connections than [`Limits::connection_target`](crate::Limits::connection_target) or no room for
-    /// another one.
-    pub let_go: u64,
-    /// Of these, those that made room for a newcomer.
-    pub made_room: u64,
 }
 
 /// Comparisons of catalogues that this node has begun with peers. Those that peers begin, and the heads that they fetch

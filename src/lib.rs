@@ -135,11 +135,12 @@ pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use clock_offset::ClockOffset;
 pub use config::{Config, DhtMode, Limits, MemoryCeiling};
 pub use counters::{
-    AnnouncementCounters, CallCounters, Counters, OutcomeCounters, PeerCounters, QueryCounters,
-    ReadCounters, ReconciliationCounters, RecordCounters, SourceCounters, TaskCounters,
+    AnnouncementCounters, CallCounters, Counters, GoodbyeCounters, LetGoCounters, OutcomeCounters,
+    PeerCounters, ProtocolCounters, QueryCounters, ReadCounters, ReconciliationCounters,
+    RecordCounters, SourceCounters, TaskCounters, TrafficCounters,
 };
 pub use coverage::Coverage;
-pub use engine::{ConnectedPeer, KeptFor, Provider, Reputation, Snapshot};
+pub use engine::{ConnectedPeer, KeptConnections, KeptFor, Provider, Reputation, Snapshot};
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
 pub use farewell::Farewell;

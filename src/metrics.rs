@@ -8,7 +8,8 @@
 //! |--|--|--|
 //! | `peerage_node_info` | info | `peer_id`, `owner`, `network`, `mode` |
 //! | `peerage_uptime_seconds` | gauge | |
-//! | `peerage_peers` | gauge | |
+//! | `peerage_peers`, `peerage_connection_target` | gauge | |
+//! | `peerage_connections` | gauge | `kept_for` |
 //! | `peerage_routing_table_peers` | gauge | |
 //! | `peerage_own_packages`, `peerage_known_packages` | gauge | |
 //! | `peerage_catalogue_bytes` | gauge | |
@@ -23,6 +24,9 @@
 //! | `peerage_announcements_queued` | gauge | |
 //! | `peerage_records_offered_total` | counter | `outcome` |
 //! | `peerage_peers_connected_total`, `peerage_peers_disconnected_total`, `peerage_peers_blocked_total` | counter | |
+//! | `peerage_peers_let_go_total`, `peerage_goodbyes_total` | counter | `reason` |
+//! | `peerage_newcomers_turned_away_total` | counter | |
+//! | `peerage_messages_total`, `peerage_traffic_bytes_total` | counter | `protocol`, `direction` |
 //! | `peerage_reconciliation_sessions_total`, `peerage_reconciliation_failed_total` | counter | |
 //! | `peerage_reconciliation_bytes_total` | counter | `direction` |
 //! | `peerage_reconciliation_heads_fetched_total` | counter | |
@@ -42,7 +46,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{DhtMode, RegistryMetadata};
+use crate::{DhtMode, PeerCounters, RegistryMetadata, TrafficCounters};
 
 /// The version of the library that the interface is made for.
 pub use prometheus_client;
@@ -112,10 +116,8 @@ impl Page<'_> {
         ];
         self.counters("records_offered", "Records that peers have put here", None, offered)?;
 
-        let peers = &counters.peers;
-        self.counter("peers_connected", "Peers with which a connection stood", peers.connected)?;
-        self.counter("peers_disconnected", "Peers that went", peers.disconnected)?;
-        self.counter("peers_blocked", "Peers that were refused for a while", peers.blocked)?;
+        self.write_peers(&counters.peers)?;
+        self.write_traffic(&counters.traffic)?;
 
         let reconciliation = &counters.reconciliation;
         let help = "Comparisons of catalogues that were begun";
@@ -130,6 +132,32 @@ impl Page<'_> {
         self.counters("reconciliation", help, Some(&Unit::Bytes), bytes)?;
         let help = "Heads fetched because they were missing";
         self.counter("reconciliation_heads_fetched", help, reconciliation.heads_fetched)
+    }
+
+    fn write_peers(&mut self, peers: &PeerCounters) -> Result<(), Error> {
+        self.counter("peers_connected", "Peers with which a connection stood", peers.connected)?;
+        self.counter("peers_disconnected", "Peers that went", peers.disconnected)?;
+        self.counter("peers_blocked", "Peers that were refused for a while", peers.blocked)?;
+        let reason = |(reason, times)| ([("reason", reason)], times);
+        let let_go = peers.let_go.each().map(reason);
+        self.counters("peers_let_go", "Peers that this node has let go", None, let_go)?;
+        let goodbyes = peers.goodbyes.each().map(reason);
+        self.counters("goodbyes", "Goodbyes that peers have said", None, goodbyes)?;
+        let help = "Connections of others refused for want of room";
+        self.counter("newcomers_turned_away", help, peers.turned_away)
+    }
+
+    fn write_traffic(&mut self, traffic: &TrafficCounters) -> Result<(), Error> {
+        let protocols = traffic.each();
+        let labelled = |protocol, each: [(&'static str, u64); 2]| {
+            let labels = |way| [("protocol", protocol), ("direction", way)];
+            each.map(|(way, times)| (labels(way), times))
+        };
+        let messages = protocols.iter().flat_map(|(name, of)| labelled(*name, of.messages()));
+        self.counters("messages", "Messages from peers and to them", None, messages)?;
+        let bytes = protocols.iter().flat_map(|(name, of)| labelled(*name, of.bytes()));
+        let help = "Bytes that streams with peers have carried";
+        self.counters("traffic", help, Some(&Unit::Bytes), bytes)
     }
 
     fn write_gauges(&mut self, metadata: &RegistryMetadata) -> Result<(), Error> {
@@ -147,6 +175,7 @@ impl Page<'_> {
         for (name, help, unit, value) in [
             ("uptime", "Since the node was started", seconds, uptime),
             ("peers", "Connected peers", None, metadata.peers.into()),
+            ("connection_target", "Peers that stay", None, metadata.connection_target.into()),
             ("routing_table_peers", "Peers it can ask", None, metadata.routing_table.into()),
             ("own_packages", "Packages that it publishes", None, metadata.own_packages.into()),
             ("known_packages", "Packages of others", None, metadata.known_packages.into()),
@@ -163,6 +192,13 @@ impl Page<'_> {
             ("announcements_queued", "Those nobody has heard", None, announcements.queued),
         ] {
             self.describe(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        let help = "Connected peers, by what for";
+        let mut connections = self.describe("connections", help, None, MetricType::Gauge)?;
+        for (kept_for, peers) in metadata.connections.each() {
+            let labels = [("kept_for", kept_for)];
+            let mut member = connections.encode_family(&labels)?;
+            member.encode_gauge(&peers)?;
         }
         Ok(())
     }

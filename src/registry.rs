@@ -8,8 +8,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClockOffset, Counters, Coverage, DhtMode, GeoLocation, Manifest, NetworkName, Package,
-    PackageId, PackageName, Query, Receipt, Result, SearchResults, Versions,
+    ClockOffset, Counters, Coverage, DhtMode, GeoLocation, KeptConnections, Manifest, NetworkName,
+    Package, PackageId, PackageName, Query, Receipt, Result, SearchResults, Versions,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -112,6 +112,11 @@ pub struct RegistryMetadata {
     pub clock: Option<ClockOffset>,
     /// Connected peers.
     pub peers: u32,
+    /// What the connections with them are kept for.
+    pub connections: KeptConnections,
+    /// How many peers it stays connected with: see
+    /// [`Limits::connection_target`](crate::Limits::connection_target).
+    pub connection_target: u32,
     /// Peers in its routing table: those whom it can ask, connected or not.
     pub routing_table: u32,
     /// Packages of its own, withdrawn ones not counted.

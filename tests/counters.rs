@@ -9,10 +9,10 @@ use futures::{
     future::{join, join_all},
 };
 use peerage::{
-    CallCounters, Error, Freshness, Handle, Manifest, Node, OutcomeCounters, Query, Registry,
-    identity::Keypair,
+    CallCounters, Counters, Error, Freshness, Handle, Limits, Manifest, Node, OutcomeCounters,
+    ProtocolCounters, Query, Registry, TransportConfig, identity::Keypair, net::transport,
 };
-use support::{Executor, bare, loopback, manifest, name, network, owned, version, within};
+use support::{Executor, Peer, bare, loopback, manifest, name, network, owned, version, within};
 
 async fn calls(handle: &Handle) -> CallCounters {
     handle.metadata().await.expect("metadata").counters.calls
@@ -119,5 +119,118 @@ fn a_network_of_peers_counts_what_each_has_done() {
         let publisher = publisher.expect("metadata").counters;
         assert_eq!(publisher.calls.register, outcomes(|of| of.answered = 1));
         assert!(publisher.queries.puts.finished >= 3);
+    });
+}
+
+async fn counters(handle: &Handle) -> Counters {
+    handle.metadata().await.expect("metadata").counters
+}
+
+/// Whether one of two peers has received what the other has sent.
+fn has_arrived(sent: &ProtocolCounters, received: &ProtocolCounters) -> bool {
+    sent.messages_out == received.messages_in && sent.bytes_out == received.bytes_in
+}
+
+/// Two peers that know nobody else do a little of everything.
+async fn talk(peers: &[Peer; 2]) {
+    let [publisher, reader] = peers;
+    publisher.handle.register(manifest("seen", "1.0.0")).await.expect("registered");
+    let fresh = reader.handle.with_freshness(Freshness::All);
+    within("the package", fresh.get_package(owned(publisher.id(), "seen"))).await.expect("found");
+    let search = reader.handle.search_peers(Query::new().with_text("seen")).await;
+    let (found, _) = search.expect("begun").finish().await.expect("searched");
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn what_one_peer_sends_another_receives_by_protocol() {
+    block_on(async {
+        let peers = network(Executor::Smol, 2).await;
+        let peers = <[Peer; 2]>::try_from(peers).ok().expect("two peers");
+        talk(&peers).await;
+        // Some of it is on its way still.
+        let looks = async {
+            loop {
+                let [one, two] = &peers;
+                let (one, two) = join(counters(&one.handle), counters(&two.handle)).await;
+                let pairs = one.traffic.each().into_iter().zip(two.traffic.each());
+                let mut pairs = pairs.filter(|((name, _), _)| *name != "identify");
+                let (a, b) = (one.traffic.identify, two.traffic.identify);
+                // Whoever tells that its addresses have changed does not wait to hear whether that was understood.
+                let is_introduced = a.messages_out == b.messages_in
+                    && b.messages_out == a.messages_in
+                    && a.bytes_out >= b.bytes_in
+                    && b.bytes_out >= a.bytes_in;
+                let is_quiet =
+                    pairs.all(|((_, a), (_, b))| has_arrived(&a, &b) && has_arrived(&b, &a));
+                if is_introduced && is_quiet {
+                    break (one.traffic, two.traffic);
+                }
+            }
+        };
+        let (one, two) = within("what was sent", looks).await;
+        for traffic in [one, two] {
+            for (protocol, of) in &traffic.each()[..4] {
+                for ((_, messages), (_, bytes)) in of.messages().into_iter().zip(of.bytes()) {
+                    assert!(messages > 0 && bytes > 10 * messages, "{protocol}: {of:?}");
+                }
+            }
+            assert_eq!(traffic.other, ProtocolCounters::default());
+        }
+        // A search is a question and an answer, and so is a greeting.
+        assert!(one.exchange.messages_in >= 2, "{one:?}");
+    });
+}
+
+#[test]
+fn streams_are_counted_over_a_transport_of_the_application_too() {
+    block_on(async {
+        let start = |config| {
+            let keypair = Keypair::generate_ed25519();
+            let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new());
+            let builder = Node::builder(keypair, config);
+            let built = builder.with_transport(transport.expect("a transport")).build();
+            let (node, handle) = built.expect("a node");
+            Peer::run(Executor::Smol, node, handle)
+        };
+        let config = loopback().with_listen(["/memory/0".parse().expect("an address")]);
+        let mut first = start(config.clone());
+        let address = first.address().await;
+        let second = start(config.with_bootstrap([address]));
+        within("bootstrap", second.handle.bootstrap()).await.expect("joined");
+        let peers = [first, second];
+        talk(&peers).await;
+        for peer in &peers {
+            let traffic = counters(&peer.handle).await.traffic;
+            for (protocol, of) in &traffic.each()[..4] {
+                assert!(of.bytes_in > 0 && of.bytes_out > 0, "{protocol}: {of:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn whoever_finds_no_room_is_counted_where_it_has_knocked_and_not_as_connected() {
+    block_on(async {
+        let limits = Limits::new().with_connections_per_ip(1).with_count_private_addresses(true);
+        let mut full = Peer::start(Executor::Smol, loopback().with_limits(limits));
+        let address = full.address().await;
+        let [first, second] = [(); 2].map(|()| Peer::start(Executor::Smol, loopback()));
+        let dial = first.handle.dial_address(address.clone());
+        within("a connection", dial).await.expect("there is room for one");
+        let dial = second.handle.dial_address(address);
+        let end = within("the end of a dial", dial).await;
+        assert!(matches!(end, Err(Error::Transport { .. })), "{end:?}");
+        let seen = async {
+            loop {
+                let peers = counters(&full.handle).await.peers;
+                if peers.turned_away > 0 {
+                    break peers;
+                }
+            }
+        };
+        let peers = within("the one that was turned away", seen).await;
+        assert_eq!((peers.connected, peers.turned_away), (1, 1));
+        assert_eq!(peers.let_go.total(), 0, "{peers:?}");
     });
 }

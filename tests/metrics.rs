@@ -47,6 +47,10 @@ fn expected(about: &RegistryMetadata) -> BTreeMap<String, u64> {
     );
     add("uptime_seconds", about.uptime.as_secs());
     add("peers", about.peers.into());
+    add("connection_target", about.connection_target.into());
+    for (kept_for, peers) in about.connections.each() {
+        add(&format!("connections{{kept_for=\"{kept_for}\"}}"), peers.into());
+    }
     add("routing_table_peers", about.routing_table.into());
     add("own_packages", about.own_packages.into());
     add("known_packages", about.known_packages.into());
@@ -82,6 +86,20 @@ fn expected(about: &RegistryMetadata) -> BTreeMap<String, u64> {
     add("peers_connected_total", counters.peers.connected);
     add("peers_disconnected_total", counters.peers.disconnected);
     add("peers_blocked_total", counters.peers.blocked);
+    for (reason, times) in counters.peers.let_go.each() {
+        add(&format!("peers_let_go_total{{reason=\"{reason}\"}}"), times);
+    }
+    for (reason, times) in counters.peers.goodbyes.each() {
+        add(&format!("goodbyes_total{{reason=\"{reason}\"}}"), times);
+    }
+    add("newcomers_turned_away_total", counters.peers.turned_away);
+    for (protocol, of) in counters.traffic.each() {
+        let labels = |way| format!("{{protocol=\"{protocol}\",direction=\"{way}\"}}");
+        for ((way, messages), (_, bytes)) in of.messages().into_iter().zip(of.bytes()) {
+            add(&format!("messages_total{}", labels(way)), messages);
+            add(&format!("traffic_bytes_total{}", labels(way)), bytes);
+        }
+    }
     let reconciliation = &counters.reconciliation;
     add("reconciliation_sessions_total", reconciliation.sessions);
     add("reconciliation_failed_total", reconciliation.failed);
@@ -128,6 +146,8 @@ fn a_scrape_after_a_scenario_finds_what_metadata_says() {
         assert_eq!((get.outcomes.answered, get.outcomes.not_found), (2, 1));
         assert_eq!(get.sources.own, 1);
         assert_eq!(about.own_packages, 1);
+        assert!(about.counters.traffic.dht.messages_out > 0);
+        assert_eq!(about.connections.application, 1, "it is a bootstrap peer");
     });
 }
 

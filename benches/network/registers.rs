@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use crate::{
     Outcome,
     network::Network,
@@ -18,12 +20,23 @@ const TIMES: usize = 20;
 const PUBLISHER: usize = 3;
 /// From one answer to the next call, so that each meets a network at rest.
 const PAUSE: Duration = Duration::from_secs(1);
-/// For how long gossip comes back to a message: it is offered at three heartbeats, of one second.
+/// For how long gossip comes back to a message: it is offered at two heartbeats, of one second.
 const AFTERMATH: Duration = Duration::from_secs(5);
 const BYSTANDER_MILLIS: f64 = 6.0;
+const BYSTANDER_MESSAGES: f64 = 20.0;
+/// What is told of the traffic: a protocol, what is counted, and the name of the figure.
+const CARRIED: &[(&str, &str, &str)] = &[
+    ("gossip", "messages", "bystander-gossip"),
+    ("gossip", "bytes", "bystander-gossip-bytes"),
+    ("dht", "messages", "bystander-dht"),
+    ("dht", "bytes", "bystander-dht-bytes"),
+    ("exchange", "messages", "bystander-exchange"),
+    ("exchange", "bytes", "bystander-exchange-bytes"),
+];
 
 pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Report) -> Outcome<()> {
     let size = network.size();
+    let messages_before = messages(network)?;
     let (before, begun) = (network.cpus()?, Instant::now());
     let mut times = Vec::new();
     for number in 0..TIMES {
@@ -34,6 +47,7 @@ pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Repor
     }
     thread::sleep(AFTERMATH);
     let beyond = rest.beyond(&before, &network.cpus()?, begun.elapsed());
+    let messages_after = messages(network)?;
     report.figure(size, "register-p50", median(times.iter().copied()), "ms");
     report.figure(size, "register-slowest", most(times), "ms");
     let bystanders = beyond.iter().enumerate().filter(|(number, _)| *number != PUBLISHER);
@@ -41,5 +55,35 @@ pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Repor
     let target = Target::AtMost(BYSTANDER_MILLIS);
     report.target(size, "bystander-cpu", median(each.clone()), "ms", target);
     report.figure(size, "bystander-cpu-most", most(each), "ms");
+    for (protocol, unit, figure) in CARRIED {
+        let key = [*protocol, *unit];
+        let each = messages_before.iter().zip(&messages_after).enumerate();
+        let bystanders = each.filter(|(number, _)| *number != PUBLISHER);
+        let each = bystanders.map(|(_, (before, after))| {
+            (carried(after, key) - carried(before, key)) / TIMES as f64
+        });
+        match *figure {
+            "bystander-gossip" => {
+                let target = Target::AtMost(BYSTANDER_MESSAGES);
+                report.target(size, figure, median(each), unit, target);
+            }
+            figure => report.figure(size, figure, median(each), unit),
+        }
+    }
     Ok(())
+}
+
+/// What each node has carried so far.
+fn messages(network: &mut Network<'_>) -> Outcome<Vec<Value>> {
+    Ok(network
+        .metadata()?
+        .into_iter()
+        .map(|mut about| about["counters"]["traffic"].take())
+        .collect())
+}
+
+/// What one node has carried of a protocol, both ways.
+fn carried(traffic: &Value, [protocol, unit]: [&str; 2]) -> f64 {
+    let ways = ["in", "out"].map(|way| traffic[protocol][format!("{unit}_{way}")].as_f64());
+    ways.into_iter().map(|count| count.unwrap_or(f64::NAN)).sum()
 }

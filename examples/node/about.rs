@@ -2,7 +2,9 @@
 
 use std::fmt::{Result, Write};
 
-use peerage::{CallCounters, Counters, RegistryMetadata};
+use peerage::{
+    CallCounters, Counters, PeerCounters, ProtocolCounters, RegistryMetadata, TrafficCounters,
+};
 
 pub(crate) fn write(out: &mut String, about: &RegistryMetadata) -> Result {
     writeln!(out, "peer      {}", about.peer_id)?;
@@ -19,13 +21,49 @@ pub(crate) fn write(out: &mut String, about: &RegistryMetadata) -> Result {
     }
     let (connected, seats) = (about.peers, about.routing_table);
     writeln!(out, "peers     {connected} connected, {seats} in the routing table")?;
+    let kept: Vec<_> = about.connections.each().map(|(what, peers)| (what, peers.into())).into();
+    let (kept, target) = (listed(&kept), about.connection_target);
+    let kept = if kept.is_empty() { "none".to_owned() } else { kept };
+    writeln!(out, "kept for  {kept}; {target} stay at the most")?;
     let (own, known) = (about.own_packages, about.known_packages);
     let bytes = about.catalogue_bytes;
     writeln!(out, "packages  {own} own, {known} of others known ({bytes} bytes)")?;
     let (records, bytes) = (about.records, about.record_bytes);
     writeln!(out, "records   {records} ({bytes} bytes for others)")?;
     write_calls(out, &about.counters.calls)?;
-    write_work(out, &about.counters)
+    write_work(out, &about.counters)?;
+    write_leaving(out, &about.counters.peers)?;
+    write_traffic(out, &about.counters.traffic)
+}
+
+/// Why peers went and were not let in: what never happened is left out.
+fn write_leaving(out: &mut String, peers: &PeerCounters) -> Result {
+    for (label, each) in
+        [("let go", &peers.let_go.each()[..]), ("goodbyes", &peers.goodbyes.each()[..])]
+    {
+        let each = listed(each);
+        if !each.is_empty() {
+            writeln!(out, "{label:<9} {each}")?;
+        }
+    }
+    if peers.turned_away > 0 {
+        writeln!(out, "no room   {} newcomers turned away", peers.turned_away)?;
+    }
+    Ok(())
+}
+
+/// What has come and gone by each protocol that was spoken.
+fn write_traffic(out: &mut String, traffic: &TrafficCounters) -> Result {
+    for (protocol, of) in traffic.each() {
+        if of == ProtocolCounters::default() {
+            continue;
+        }
+        let ProtocolCounters { messages_in, messages_out, bytes_in, bytes_out, .. } = of;
+        let came = format!("in {messages_in} messages, {bytes_in} bytes");
+        let went = format!("out {messages_out} messages, {bytes_out} bytes");
+        writeln!(out, "traffic   {protocol}: {came}; {went}")?;
+    }
+    Ok(())
 }
 
 /// What was called, and how it ended: what never happened is left out.
@@ -93,6 +131,17 @@ mod tests {
             "location": null,
             "uptime": "1m 1s",
             "peers": 2,
+            "connections": {
+                "in_use": 0,
+                "application": 1,
+                "mesh": 0,
+                "neighbour": 1,
+                "distance": 0,
+                "catalogue": 0,
+                "grace": 0,
+                "nothing": 0,
+            },
+            "connection_target": 48,
             "routing_table": 3,
             "own_packages": 1,
             "known_packages": 4,
@@ -118,7 +167,14 @@ mod tests {
         assert!(out.contains("queries   none\n"), "{out}");
         assert!(out.contains("network   test (Server), for 61 s\n"), "{out}");
         assert!(out.contains("peers     2 connected, 3 in the routing table\n"), "{out}");
+        assert!(
+            out.contains("kept for  1 application, 1 neighbour; 48 stay at the most\n"),
+            "{out}"
+        );
         assert!(!out.contains("owner") && !out.contains("clock"), "{out}");
+        for label in ["let go", "goodbyes", "no room", "traffic"] {
+            assert!(!out.contains(label), "{out}");
+        }
     }
 
     #[test]
@@ -128,6 +184,28 @@ mod tests {
         let mut out = String::new();
         write(&mut out, &about).unwrap();
         assert!(out.contains("clock     10 min behind 3 peers\n"), "{out}");
+    }
+
+    #[test]
+    fn what_happened_to_connections_is_told_with_its_reasons_and_what_they_carried() {
+        let mut counters = Counters::default();
+        let peers = &mut counters.peers;
+        (peers.let_go.above_target, peers.let_go.flood) = (3, 1);
+        (peers.goodbyes.no_room, peers.turned_away) = (2, 9);
+        let dht = &mut counters.traffic.dht;
+        (dht.messages_in, dht.bytes_in, dht.messages_out, dht.bytes_out) = (5, 600, 4, 300);
+        counters.traffic.other.bytes_in = 7;
+        let out = written(&counters);
+        for line in [
+            "let go    3 above_target, 1 flood\n",
+            "goodbyes  2 no_room\n",
+            "no room   9 newcomers turned away\n",
+            "traffic   dht: in 5 messages, 600 bytes; out 4 messages, 300 bytes\n",
+            "traffic   other: in 0 messages, 7 bytes; out 0 messages, 0 bytes\n",
+        ] {
+            assert!(out.contains(line), "{out}");
+        }
+        assert!(!out.contains("gossip"), "{out}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod json;
 mod key;
 mod ops;
 mod output;
+mod peers;
 mod prompt;
 mod session;
 mod signals;

@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs::File, io::Read};
 
 use peerage::{
-    Announcement, Direction, Event, Freshness, Manifest, Match, Package, Query, Receipt,
-    Reputation, Result, SearchReport, Sort, Source,
+    Announcement, Event, Freshness, Manifest, Match, Package, Query, Receipt, Reputation, Result,
+    SearchReport, Sort, Source,
 };
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use crate::{
         Answer, Request, invalid, one_version, parse_address, parse_name, parse_package,
         parse_peer, parse_version, whom_to_dial,
     },
+    peers::{self, direction},
     session::Input,
 };
 
@@ -33,7 +34,7 @@ pub(crate) const HELP: &str = "commands:
   pin NAME OWNER | unpin NAME  decide whom a bare name means
   dial ADDRESS…                connect to a peer: addresses ending in /p2p/PEER
   bootstrap                    dial the bootstrap addresses, fill the routing table
-  peers | reputation PEER      who is connected; what was seen of a peer's conduct
+  peers | reputation PEER      who is connected, what for and since when; a peer's conduct
   subscribe TOPIC | unsubscribe TOPIC | announce TOPIC TEXT
   metadata | info              what this node says of itself, and what it has done so far
   help | quit
@@ -223,19 +224,7 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
             write_coverage(out, coverage)
         }
         Answer::Peers { peers } if peers.is_empty() => writeln!(out, "no peer is connected"),
-        Answer::Peers { peers } => {
-            for peer in peers {
-                let agent = peer.agent.as_deref().unwrap_or("?").escape_debug();
-                let way = direction(peer.direction);
-                let (kept_for, age) = (peer.kept_for.as_str(), peer.age.as_secs());
-                writeln!(
-                    out,
-                    "{} {way} {}  {kept_for:<11} {age:>6} s  {agent}",
-                    peer.peer, peer.address
-                )?;
-            }
-            Ok(())
-        }
+        Answer::Peers { peers } => peers::write(out, peers),
         Answer::Metadata(about) => about::write(out, about),
         Answer::Dialed { peer } => writeln!(out, "connected to {peer}"),
         Answer::Bootstrapped { known_peers } => {
@@ -362,13 +351,6 @@ fn announced(announcement: Announcement) -> &'static str {
         Announcement::Sent => "announced",
         Announcement::Queued => "to be announced as soon as somebody listens",
         _ => "announced otherwise",
-    }
-}
-
-fn direction(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Outbound => "->",
-        Direction::Inbound => "<-",
     }
 }
 

@@ -6,6 +6,7 @@ use libp2p::PeerId;
 use super::{Action, AskedId, Engine, Hearing, Now, reconcile, reconcile::Answered};
 use crate::{
     Coverage, Digest, Query, Refusal,
+    counters::LetGo,
     exchange::{Request, Response},
 };
 
@@ -87,7 +88,7 @@ impl Engine {
             Hearing::Served => {}
             Hearing::Unserved => return declined,
             Hearing::Closed => {
-                self.actions.push_back(Action::Disconnect { peer });
+                self.drop_peer(peer, LetGo::Flood);
                 return declined;
             }
         }

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+use libp2p::PeerId;
+
 use super::{Engine, Now, Verdict};
 use crate::{
     Error, RegistryMetadata,
     command::Command,
-    counters::{Counters, EndedCall},
+    counters::{Counters, EndedCall, LetGo},
 };
 
 impl Counters {
@@ -43,6 +45,13 @@ impl Engine {
         } += 1;
     }
 
+    /// A connected peer is let go. What is decided of it later, before it has gone, is no other reason.
+    pub(super) fn count_let_go(&mut self, peer: &PeerId, why: LetGo) {
+        if self.peers.is_first_to_let_go(peer) {
+            self.counters.peers.let_go.count(why);
+        }
+    }
+
     /// Everything that is counted, wherever.
     pub(crate) fn counters(&self) -> Counters {
         let mut counters = self.counters;
@@ -56,6 +65,7 @@ impl Engine {
 
     pub(crate) fn metadata(&self) -> RegistryMetadata {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let now = Now { mono: self.mono, unix: self.unix };
         RegistryMetadata {
             peer_id: self.local,
             owner: self.owner,
@@ -64,8 +74,10 @@ impl Engine {
             addresses: self.addresses.clone(),
             location: self.config.location,
             uptime: Duration::from_secs(self.mono.saturating_sub(self.started).as_secs()),
-            clock: self.peer_clocks.offset(Now { mono: self.mono, unix: self.unix }),
+            clock: self.peer_clocks.offset(now),
             peers: count(self.peers.len()),
+            connections: self.kept_connections(now),
+            connection_target: self.config.limits.connection_target,
             routing_table: count(self.peers.routing_table_len()),
             own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),
             known_packages: count(self.catalogue.known()),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Direction, Error, Event,
     command::{Reply, Ticket},
-    counters::{CallKind, EndedCall},
+    counters::{CallKind, EndedCall, LetGo},
 };
 
 /// Dials that have led to a connection, and whose callers wait until the peer has introduced itself. Each is a call that
@@ -129,7 +129,7 @@ impl Engine {
     /// so: were its connection closed first, it might never be told in which network it is.
     fn dismiss(&mut self, now: Now, peer: PeerId) {
         match self.peers.connection(&peer) {
-            Some((_, Direction::Outbound)) => self.actions.push_back(Action::Disconnect { peer }),
+            Some((_, Direction::Outbound)) => self.drop_peer(peer, LetGo::OtherNetwork),
             Some((_, Direction::Inbound)) => {
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
                 let deadline = self.wheel.insert(deadline, Deadline::LetGo(Box::new(peer)));
@@ -144,7 +144,7 @@ impl Engine {
         self.peers.may_stay_until(&peer, None);
         if let Some(Introduction::Foreign { network: Some(_), .. }) = self.peers.introduction(&peer)
         {
-            self.actions.push_back(Action::Disconnect { peer });
+            self.drop_peer(peer, LetGo::OtherNetwork);
         }
     }
 

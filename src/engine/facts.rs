@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Direction, Event, PackageId, Source,
-    counters::{CallKind, EndedCall},
+    counters::{CallKind, EndedCall, LetGo},
     place::Place,
     record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
@@ -68,12 +68,17 @@ impl Engine {
                 }
                 self.rejoin_later(now);
                 if self.closed {
-                    self.actions.push_back(Action::Disconnect { peer });
+                    self.drop_peer(peer, LetGo::GoingAway);
                 }
                 self.make_room();
                 self.trim_later(now);
             }
             Fact::Mesh { peers } => self.mesh_told(now, peers),
+            Fact::Seen { mesh, traffic } => {
+                self.peers.in_mesh(mesh);
+                self.counters.traffic = *traffic;
+            }
+            Fact::TurnedAway => self.counters.peers.turned_away += 1,
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
                 let introduction = self.peers.disconnected(&peer);
@@ -280,7 +285,7 @@ impl Engine {
     fn end_flood(&mut self, peer: PeerId) {
         if self.peers.is_connected(&peer) {
             tracing::debug!(%peer, "forwards too much");
-            self.actions.push_back(Action::Disconnect { peer });
+            self.drop_peer(peer, LetGo::Flood);
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Direction, Error, Farewell,
-    counters::{CallKind, EndedCall},
+    counters::{CallKind, EndedCall, LetGo},
     exchange::{Other, Response},
 };
 
@@ -128,6 +128,12 @@ impl Engine {
         });
     }
 
+    /// Ends the connections with a peer at once, without a goodbye.
+    pub(super) fn drop_peer(&mut self, peer: PeerId, why: LetGo) {
+        self.count_let_go(&peer, why);
+        self.actions.push_back(Action::Disconnect { peer });
+    }
+
     /// A peer says that it is about to end its connections.
     pub(super) fn hear_goodbye(
         &mut self,
@@ -144,7 +150,9 @@ impl Engine {
         };
         let (address, is_dialed) = (address.clone(), direction == Direction::Outbound);
         self.goodbyes.heard.insert(peer, reason);
-        if Farewell::of_code(reason) == Some(Farewell::NoRoom) {
+        let farewell = Farewell::of_code(reason);
+        self.counters.peers.goodbyes.count(farewell);
+        if farewell == Some(Farewell::NoRoom) {
             let is_contact = self.rejoining.turned_away(now.mono, peer);
             // Nobody who comes by himself decides whom this node dials.
             if is_dialed || is_contact {
@@ -191,6 +199,7 @@ impl Engine {
             )
         });
         for peer in self.peers.ids() {
+            self.count_let_go(&peer, LetGo::GoingAway);
             self.let_go(peer, Farewell::GoingAway);
         }
     }

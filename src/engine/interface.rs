@@ -8,7 +8,9 @@ use super::{
     outbox::{AnnouncementId, Published},
     queries::QueryKey,
 };
-use crate::{Direction, Farewell, NetworkName, command::Ticket, record::RecordKey};
+use crate::{
+    Direction, Farewell, NetworkName, TrafficCounters, command::Ticket, record::RecordKey,
+};
 
 /// The time of the current poll, on both scales.
 #[derive(Debug, Clone, Copy)]
@@ -153,10 +155,19 @@ pub(crate) enum Fact {
         address: Multiaddr,
         direction: Direction,
     },
-    /// These peers are in the mesh of a topic.
+    /// These peers are in the mesh of a topic, as was asked: those of no use may go.
     Mesh {
         peers: HashSet<PeerId>,
     },
+    /// How the network stands, as far as nothing else tells it. Told whenever somebody is about to see it.
+    Seen {
+        /// These peers are in the mesh of a topic.
+        mesh: HashSet<PeerId>,
+        /// All that streams have carried so far.
+        traffic: Box<TrafficCounters>,
+    },
+    /// Somebody has dialed this node and was refused for want of room.
+    TurnedAway,
     /// A peer of the routing table has gone, and can be found here if it comes back. Told before
     /// [`Disconnected`](Self::Disconnected).
     Leaving {

@@ -7,9 +7,11 @@ use libp2p::PeerId;
 use super::{
     Action, Deadline, Engine, Now,
     neighbours::{Neighbour, shares_with},
-    peers::{Candidate, GRACE, KeptFor, above_target, for_newcomer, keep_catalogues},
+    peers::{
+        Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
+    },
 };
-use crate::{Direction, Farewell};
+use crate::{Direction, Farewell, counters::LetGo};
 
 /// Places that are kept free below the limit, for those who come while somebody is being let go. A sixteenth of them.
 const FREE_PART: u32 = 16;
@@ -47,7 +49,7 @@ impl Engine {
         self.peers.in_mesh(mesh);
         let target = self.config.limits.connection_target as usize;
         for peer in above_target(self.candidates(now), target) {
-            self.let_go_of(peer);
+            self.let_go_of(peer, LetGo::AboveTarget);
         }
         // Those that are new have their time, one sooner than another.
         self.trim_after(now, GRACE / 4);
@@ -62,8 +64,7 @@ impl Engine {
         }
         let now = Now { mono: self.mono, unix: self.unix };
         if let Some(peer) = for_newcomer(&self.candidates(now)) {
-            self.counters.peers.made_room += 1;
-            self.let_go_of(peer);
+            self.let_go_of(peer, LetGo::ForNewcomer);
         }
         // Who comes faster than goodbyes are heard has none.
         let (all, inbound) = (self.peers.len(), self.peers.inbound_len());
@@ -81,10 +82,18 @@ impl Engine {
             && inbound + others <= limits.incoming_connections() as usize
     }
 
-    fn let_go_of(&mut self, peer: PeerId) {
-        tracing::debug!(%peer, "is let go: other connections are worth more");
-        self.counters.peers.let_go += 1;
+    fn let_go_of(&mut self, peer: PeerId, why: LetGo) {
+        tracing::debug!(%peer, ?why, "is let go: other connections are worth more");
+        self.count_let_go(&peer, why);
         self.let_go(peer, Farewell::NoRoom);
+    }
+
+    /// What the connections are kept for. Those that are about to end are kept for nothing.
+    pub(super) fn kept_connections(&self, now: Now) -> KeptConnections {
+        let staying = self.candidates(now);
+        let going = self.peers.len().saturating_sub(staying.len());
+        let staying = staying.into_iter().map(|candidate| candidate.kept_for);
+        KeptConnections::of(staying.chain(std::iter::repeat_n(KeptFor::Nothing, going)))
     }
 
     /// What each connection is worth, with what other rooms know of it.

@@ -116,7 +116,7 @@ mod topics;
 pub mod wheel;
 
 pub use nearness::Provider;
-pub use peers::{ConnectedPeer, KeptFor};
+pub use peers::{ConnectedPeer, KeptConnections, KeptFor};
 pub use reputation::Reputation;
 
 pub(crate) use goodbyes::GOODBYE_TIME;

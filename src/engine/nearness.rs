@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ConnectedPeer, Engine, Now,
     neighbours::{Greeting, declared_distance},
-    peers::Candidate,
+    peers::KeptFor,
 };
 use crate::{Coverage, GeoLocation, PackageName};
 
@@ -69,13 +69,13 @@ impl Engine {
 
     /// The peers with which a connection stands, with what they have said of themselves.
     pub(super) fn connected_peers(&self, now: Now) -> Vec<ConnectedPeer> {
-        let mut peers = self.peers.list();
-        let worths: HashMap<PeerId, Candidate> =
-            self.candidates(now).into_iter().map(|candidate| (candidate.peer, candidate)).collect();
+        let mut peers = self.peers.list(now.mono);
+        let candidates = self.candidates(now).into_iter();
+        let kept_for: HashMap<PeerId, KeptFor> =
+            candidates.map(|candidate| (candidate.peer, candidate.kept_for)).collect();
         for shown in &mut peers {
-            if let Some(Candidate { kept_for, since, .. }) = worths.get(&shown.peer) {
-                (shown.kept_for, shown.age) = (*kept_for, now.mono.saturating_sub(*since));
-            }
+            // Those that are being let go are kept for nothing.
+            shown.kept_for = kept_for.get(&shown.peer).copied().unwrap_or_default();
             let Some(neighbour) = self.neighbours.get(&shown.peer) else { continue };
             shown.round_trip = neighbour.round_trip;
             let Some(hello) = neighbour.said() else { continue };

@@ -16,8 +16,8 @@ use crate::{
     place::Subnet, record::RecordKey,
 };
 
-pub use worth::KeptFor;
 pub(super) use worth::{Candidate, above_target, for_newcomer, keep_catalogues};
+pub use worth::{KeptConnections, KeptFor};
 
 /// Somebody is let go for a newcomer so often, and so many times at once. Whoever comes more often than that finds the
 /// node full, and pushes out nobody but those who came like that.
@@ -88,6 +88,8 @@ struct Connection {
     is_wanted: bool,
     /// It is being let go, and counts no more.
     is_going: bool,
+    /// It has been counted among those that are let go.
+    is_counted: bool,
 }
 
 impl Connection {
@@ -218,11 +220,18 @@ impl Peers {
             coverage: None,
             catalogue: None,
             age: Duration::ZERO,
-            kept_for: KeptFor::Grace,
+            kept_for: KeptFor::Nothing,
         };
         let introduction = Introduction::Awaited(deadline);
-        let (is_wanted, is_going) = (false, false);
-        let connection = Connection { shown, introduction, since, subnet, is_wanted, is_going };
+        let connection = Connection {
+            shown,
+            introduction,
+            since,
+            subnet,
+            is_wanted: false,
+            is_going: false,
+            is_counted: false,
+        };
         self.connected.insert(peer, connection);
     }
 
@@ -231,6 +240,12 @@ impl Peers {
         if let Some(connection) = self.connected.get_mut(peer) {
             connection.is_wanted = true;
         }
+    }
+
+    /// Whether a connected peer is let go for the first time since it has connected.
+    pub(super) fn is_first_to_let_go(&mut self, peer: &PeerId) -> bool {
+        let connection = self.connected.get_mut(peer);
+        connection.is_some_and(|connection| !std::mem::replace(&mut connection.is_counted, true))
     }
 
     /// Who is in the mesh of a topic.
@@ -394,8 +409,13 @@ impl Peers {
         self.connected.values().filter(|peer| peer.shown.agent.is_some()).count()
     }
 
-    pub(crate) fn list(&self) -> Vec<ConnectedPeer> {
-        self.connected.values().map(|connection| connection.shown.clone()).collect()
+    /// All of them, whether they stay or not.
+    pub(crate) fn list(&self, now: Duration) -> Vec<ConnectedPeer> {
+        let shown = |connection: &Connection| ConnectedPeer {
+            age: now.saturating_sub(connection.since),
+            ..connection.shown.clone()
+        };
+        self.connected.values().map(shown).collect()
     }
 }
 

@@ -32,7 +32,7 @@ const READING_TIME: Duration = Duration::from_millis(100);
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Refused {
+pub(super) enum Refused {
     #[error("at most {0} connections with one host are allowed")]
     Crowded(u32),
     #[error("the process uses {used} of {allowed} bytes of memory that it may use")]

@@ -23,7 +23,7 @@ use crate::Limits;
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("at most {most} connections {what} are allowed")]
-struct Exceeded {
+pub(super) struct Exceeded {
     most: u32,
     what: &'static str,
 }

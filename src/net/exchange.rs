@@ -26,13 +26,17 @@ const TIME: Duration = Duration::from_secs(30);
 /// Questions and answers that one connection carries at once, in both directions together.
 const STREAMS: usize = 8;
 
+/// The name under which peers of a network exchange them.
+pub(super) fn protocol(network: &NetworkName) -> Result<StreamProtocol> {
+    StreamProtocol::try_from_owned(format!("/peerage/{network}/exchange/1.0.0"))
+        .map_err(|error| Error::invalid("network", error.to_string()))
+}
+
 pub(super) fn behaviour(network: &NetworkName) -> Result<Exchange> {
-    let protocol = StreamProtocol::try_from_owned(format!("/peerage/{network}/exchange/1.0.0"))
-        .map_err(|error| Error::invalid("network", error.to_string()))?;
     let config = request_response::Config::default()
         .with_request_timeout(TIME)
         .with_max_concurrent_streams(STREAMS);
-    Ok(Exchange::with_codec(Messages, [(protocol, ProtocolSupport::Full)], config))
+    Ok(Exchange::with_codec(Messages, [(protocol(network)?, ProtocolSupport::Full)], config))
 }
 
 /// Reads and writes messages as they are.

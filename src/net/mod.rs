@@ -1,9 +1,10 @@
-//! How bytes move: the protocols, the transports, the tasks that run connections.
+//! How bytes move: the protocols, the transports, the tasks that run connections, and what is counted of it.
 
 mod admission;
 mod attributed;
 mod behaviour;
 mod counts;
+mod denied;
 mod diversity;
 mod ended;
 mod exchange;
@@ -13,12 +14,14 @@ mod scope;
 mod tasks;
 pub mod tcp;
 mod told;
+mod traffic;
 pub mod transport;
 
 pub use tasks::ConnectionTask;
 
 pub(crate) use attributed::{Audience, Verdict};
 pub(crate) use behaviour::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol};
+pub(crate) use denied::lacks_room;
 pub(crate) use diversity::{Crowded, Diversity};
 pub(crate) use gossip::{CACHED_SECS, REMEMBERED, Subscriptions, topic_name};
 #[cfg(test)]
@@ -26,3 +29,4 @@ pub(crate) use gossip::{GRAYLIST_THRESHOLD, GRAYLISTED_AFTER};
 pub(crate) use introduction::networks;
 pub(crate) use scope::{Scope, of_use};
 pub(crate) use tasks::{ConnectionTasks, Spawner};
+pub(crate) use traffic::{Traffic, metered};

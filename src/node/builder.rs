@@ -21,7 +21,7 @@ use crate::{
     command::Cancels,
     engine::{Authority, Engine, Identity, SharedStore},
     handle::Facts,
-    net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions},
+    net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions, Traffic},
     queue,
     record::Delegation,
     shelf::Shelf,
@@ -196,6 +196,9 @@ impl NodeBuilder {
             None => net::transport::tcp(&keypair, &config.transport, &config.limits)?,
         };
 
+        let traffic = Arc::new(Traffic::new(&config.network)?);
+        let transport = net::metered(transport, Arc::clone(&traffic));
+
         let watch = Watch::new(Arc::clone(&clock));
         let now = watch.last();
         let store = SharedStore::new(peer_id, &config, now.unix);
@@ -251,6 +254,7 @@ impl NodeBuilder {
             cancels,
             engine,
             wiring,
+            traffic,
             metrics,
             watch,
             timer,

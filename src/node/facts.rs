@@ -6,7 +6,7 @@ use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
     core::transport::ListenerId,
     gossipsub, kad,
-    swarm::{ConnectionId, DialError, SwarmEvent},
+    swarm::{ConnectionId, DialError, ListenError, SwarmEvent},
 };
 
 use super::{
@@ -21,7 +21,10 @@ use crate::{
     Config, Direction, NetworkName, Result,
     command::Ticket,
     engine::{Fact, Now, QueryEnd, QueryKey, Verdict},
-    net::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, Subscriptions, dht_protocol, topic_name},
+    net::{
+        Behaviour, BehaviourEvent, REPLICATION_FACTOR, Subscriptions, dht_protocol, lacks_room,
+        topic_name,
+    },
 };
 
 #[cfg(test)]
@@ -210,6 +213,11 @@ impl Node {
                 }
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
+            SwarmEvent::IncomingConnectionError {
+                error: ListenError::Denied { cause }, ..
+            } if lacks_room(&cause) => {
+                self.engine.learn(now, Fact::TurnedAway);
+            }
             // Another connection with the peer stands, or nothing has happened that matters here.
             SwarmEvent::ConnectionClosed { .. }
             | SwarmEvent::IncomingConnection { .. }
@@ -219,6 +227,19 @@ impl Node {
         }
         // What the network stored meanwhile is knowledge too.
         self.engine.learn_stored();
+    }
+
+    /// Tells the engine how the network stands, for somebody who asks.
+    pub(super) fn see(&mut self, now: Now) {
+        let mesh = self.swarm.behaviour().gossipsub.all_mesh_peers().copied().collect();
+        let traffic = Box::new(self.traffic.read());
+        self.engine.learn(now, Fact::Seen { mesh, traffic });
+    }
+
+    /// Brings what is shown of this node up to date.
+    pub(super) fn show(&mut self, now: Now) {
+        self.see(now);
+        self.metrics.show(&self.engine);
     }
 
     /// A bootstrap of the engine's or of Kademlia's own has come so far.

@@ -31,12 +31,13 @@ impl Metrics {
         }
     }
 
-    /// As [`show`](Self::show), once in a heartbeat: a node that is polled at all is polled that often.
-    pub(super) fn show_if_due(&mut self, now: Duration, engine: &Engine) {
-        if self.shown.is_some() && self.due <= now {
+    /// Whether it is time to show them, once in a heartbeat: a node that is polled at all is polled that often.
+    pub(super) fn is_due(&mut self, now: Duration) -> bool {
+        let is_due = self.shown.is_some() && self.due <= now;
+        if is_due {
             self.due = now.saturating_add(super::HEARTBEAT);
-            self.show(engine);
         }
+        is_due
     }
 }
 
@@ -44,5 +45,7 @@ impl Metrics {
 impl Metrics {
     pub(super) fn show(&mut self, _: &Engine) {}
 
-    pub(super) fn show_if_due(&mut self, _: Duration, _: &Engine) {}
+    pub(super) fn is_due(&mut self, _: Duration) -> bool {
+        false
+    }
 }

@@ -17,6 +17,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -29,7 +30,7 @@ use crate::{
     bell::Bell,
     command::{Cancels, Command, Reply, Request},
     engine::{Engine, GOODBYE_TIME, Now},
-    net::{Behaviour, ConnectionTasks},
+    net::{Behaviour, ConnectionTasks, Traffic},
     queue,
 };
 
@@ -89,6 +90,7 @@ pub struct Node {
     cancels: Cancels,
     engine: Engine,
     wiring: facts::Wiring,
+    traffic: Arc<Traffic>,
     metrics: Metrics,
     watch: Watch,
     timer: Box<dyn Timer>,
@@ -205,11 +207,13 @@ impl Node {
                 continue;
             }
             if self.has_closed(now, turns) {
-                self.metrics.show(&self.engine);
+                self.show(now);
                 self.phase = Phase::Terminated;
                 continue;
             }
-            self.metrics.show_if_due(now.mono, &self.engine);
+            if self.metrics.is_due(now.mono) {
+                self.show(now);
+            }
             if turns.contains(&Turn::Spent) || self.arm(cx, now).is_ready() {
                 cx.waker().wake_by_ref();
             }
@@ -254,8 +258,10 @@ impl Node {
     fn take(&mut self, cx: &mut Context<'_>, now: Now, request: Request) {
         match self.phase {
             Phase::Running if !matches!(request.command, Command::Shutdown { .. }) => {
-                if let Command::Metadata { .. } = request.command {
-                    self.metrics.show(&self.engine);
+                match request.command {
+                    Command::Metadata { .. } => self.show(now),
+                    Command::Peers { .. } => self.see(now),
+                    _ => {}
                 }
                 self.engine.command(now, request);
             }

@@ -41,7 +41,7 @@ pub enum KeptFor {
     Catalogue,
     /// It has not been there for long enough to be judged: twenty seconds.
     Grace,
-    /// Nothing: it goes first.
+    /// Nothing: it goes first, or is about to.
     #[default]
     Nothing,
 }
@@ -60,6 +60,64 @@ impl KeptFor {
             Self::Grace => "grace",
             Self::Nothing => "nothing",
         }
+    }
+}
+
+/// Connected peers, by what their connections are kept for: see [`KeptFor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KeptConnections {
+    /// [`KeptFor::InUse`].
+    pub in_use: u32,
+    /// [`KeptFor::Application`].
+    pub application: u32,
+    /// [`KeptFor::Mesh`].
+    pub mesh: u32,
+    /// [`KeptFor::Neighbour`].
+    pub neighbour: u32,
+    /// [`KeptFor::Distance`].
+    pub distance: u32,
+    /// [`KeptFor::Catalogue`].
+    pub catalogue: u32,
+    /// [`KeptFor::Grace`].
+    pub grace: u32,
+    /// [`KeptFor::Nothing`].
+    pub nothing: u32,
+}
+
+impl KeptConnections {
+    /// Each reason by its name, the one that is worth most first.
+    #[must_use]
+    pub fn each(&self) -> [(&'static str, u32); 8] {
+        [
+            (KeptFor::InUse.as_str(), self.in_use),
+            (KeptFor::Application.as_str(), self.application),
+            (KeptFor::Mesh.as_str(), self.mesh),
+            (KeptFor::Neighbour.as_str(), self.neighbour),
+            (KeptFor::Distance.as_str(), self.distance),
+            (KeptFor::Catalogue.as_str(), self.catalogue),
+            (KeptFor::Grace.as_str(), self.grace),
+            (KeptFor::Nothing.as_str(), self.nothing),
+        ]
+    }
+
+    /// Each of these is kept for that.
+    pub(in crate::engine) fn of(all: impl IntoIterator<Item = KeptFor>) -> Self {
+        let mut kept = Self::default();
+        for kept_for in all {
+            *match kept_for {
+                KeptFor::InUse => &mut kept.in_use,
+                KeptFor::Application => &mut kept.application,
+                KeptFor::Mesh => &mut kept.mesh,
+                KeptFor::Neighbour => &mut kept.neighbour,
+                KeptFor::Distance => &mut kept.distance,
+                KeptFor::Catalogue => &mut kept.catalogue,
+                KeptFor::Grace => &mut kept.grace,
+                KeptFor::Nothing => &mut kept.nothing,
+            } += 1;
+        }
+        kept
     }
 }
 

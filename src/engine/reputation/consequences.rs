@@ -7,6 +7,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use super::{Reputation, conduct::Nearness, remembered::Judgement};
 use crate::{
     Event, Farewell,
+    counters::LetGo,
     engine::{Action, Deadline, Engine},
     record::Record,
 };
@@ -65,6 +66,7 @@ impl Engine {
         if self.peers.is_connected(&peer) {
             // Nothing that it says is heard from now on, while it is told why.
             self.actions.push_back(Action::Mute { peer });
+            self.count_let_go(&peer, LetGo::Blocked);
             self.let_go(peer, Farewell::Blocked);
         } else {
             self.actions.push_back(Action::Block { peer });

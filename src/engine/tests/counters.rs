@@ -1,9 +1,14 @@
 //! What is counted, one call at a time.
 
-use super::*;
+use std::collections::HashSet;
+
+use super::{
+    goodbyes::{SECOND, come, goes, lab_with, says_goodbye, someone},
+    *,
+};
 use crate::{
-    AnnouncementCounters, OutcomeCounters, PeerCounters, QueryCounters, SourceCounters,
-    TaskCounters,
+    AnnouncementCounters, Direction, Farewell, GoodbyeCounters, LetGoCounters, OutcomeCounters,
+    PeerCounters, QueryCounters, SourceCounters, TaskCounters, TrafficCounters, counters::LetGo,
 };
 
 fn none() -> OutcomeCounters {
@@ -154,6 +159,99 @@ fn peers_are_counted_as_they_come_and_go() {
     lab.learn(Fact::Disconnected { peer, reason: None });
     let expected = PeerCounters { connected: 1, disconnected: 1, ..PeerCounters::default() };
     assert_eq!(lab.engine.counters().peers, expected);
+}
+
+#[test]
+fn a_peer_that_is_let_go_is_counted_once_and_by_the_first_reason() {
+    let counted = |lab: &Lab| lab.engine.counters().peers.let_go;
+    let (mut lab, [liar, loud, stranger, visitor, last]) = lab_with();
+    (0..5).for_each(|_| lab.engine.reputations.invalid(liar));
+    lab.engine.judge();
+    let expected = LetGoCounters { blocked: 1, ..LetGoCounters::default() };
+    assert_eq!(counted(&lab), expected);
+    // Whoever goes on while it is told is not let go again.
+    lab.engine.drop_peer(liar, LetGo::Flood);
+    lab.engine.drop_peer(loud, LetGo::Flood);
+    let expected = LetGoCounters { flood: 1, ..expected };
+    assert_eq!(counted(&lab), expected);
+
+    goes(&mut lab, stranger);
+    come(&mut lab, stranger, Direction::Outbound);
+    let affiliation = Affiliation::Other("other".parse().unwrap());
+    for peer in [stranger, visitor] {
+        let (agent, affiliation) = (Some("x".to_owned()), affiliation.clone());
+        lab.learn(Fact::Introduced { peer, agent, affiliation });
+    }
+    assert_eq!(counted(&lab), LetGoCounters { other_network: 1, ..expected });
+    lab.advance(INTRODUCTION_TIME + SECOND);
+    let expected = LetGoCounters { other_network: 2, ..expected };
+    assert_eq!(counted(&lab), expected, "a visitor has had its time");
+
+    lab.engine.shut_down();
+    let expected = LetGoCounters { going_away: 1, ..expected };
+    assert_eq!(counted(&lab), expected, "of those who stay there is {last} alone");
+    assert_eq!(expected.total(), 5);
+}
+
+#[test]
+fn each_time_that_a_peer_is_connected_counts_for_itself() {
+    let (mut lab, [peer]) = lab_with();
+    for times in 1..=3 {
+        lab.engine.drop_peer(peer, LetGo::Flood);
+        goes(&mut lab, peer);
+        lab.engine.drop_peer(peer, LetGo::Flood);
+        assert_eq!(lab.engine.counters().peers.let_go.flood, times);
+        come(&mut lab, peer, Direction::Inbound);
+    }
+}
+
+#[test]
+fn goodbyes_of_peers_are_counted_by_what_they_say() {
+    let (mut lab, peers) = lab_with::<5>();
+    for (peer, reason) in peers.into_iter().zip([1, 1, 2, 3, 200]) {
+        says_goodbye(&mut lab, peer, reason, vec![]);
+        says_goodbye(&mut lab, peer, 2, vec![]);
+    }
+    says_goodbye(&mut lab, someone(), 1, vec![]);
+    let heard = lab.engine.counters().peers.goodbyes;
+    assert_eq!(heard, GoodbyeCounters { no_room: 2, going_away: 1, blocked: 1, other: 1 });
+    assert_eq!(heard.total(), 5);
+}
+
+#[test]
+fn whoever_is_turned_away_is_counted_and_no_peer_that_was_connected() {
+    let mut lab = Lab::new(Config::new());
+    (0..3).for_each(|_| lab.learn(Fact::TurnedAway));
+    let expected = PeerCounters { turned_away: 3, ..PeerCounters::default() };
+    assert_eq!(lab.engine.counters().peers, expected);
+}
+
+#[test]
+fn connections_are_counted_by_what_they_are_kept_for_and_none_is_left_out() {
+    let (mut lab, peers) = lab_with::<24>();
+    let strangers = [(); 3].map(|()| someone());
+    strangers.iter().for_each(|peer| lab.visited_by(*peer));
+    let mesh = [peers[0], peers[1]].into();
+    lab.learn(Fact::Seen { mesh, traffic: Box::default() });
+    lab.engine.let_go(peers[2], Farewell::NoRoom);
+    let about = lab.engine.metadata();
+    let kept = about.connections;
+    assert_eq!((kept.mesh, kept.nothing), (2, 1), "{kept:?}");
+    assert!((18..=20).contains(&kept.neighbour) && kept.grace >= 3, "{kept:?}");
+    assert_eq!(kept.each().iter().map(|(_, peers)| peers).sum::<u32>(), about.peers);
+    assert_eq!(about.connection_target, 48);
+    let now = lab.now();
+    let shown = lab.engine.connected_peers(now).into_iter().map(|peer| peer.kept_for);
+    assert_eq!(kept, crate::KeptConnections::of(shown), "as the list of peers has it");
+}
+
+#[test]
+fn what_streams_have_carried_is_told_as_it_was_seen_last() {
+    let mut lab = Lab::new(Config::new());
+    let mut traffic = TrafficCounters::default();
+    traffic.dht.bytes_in = 7;
+    lab.learn(Fact::Seen { mesh: HashSet::new(), traffic: Box::new(traffic) });
+    assert_eq!(lab.engine.metadata().counters.traffic, traffic);
 }
 
 #[test]
