@@ -24,7 +24,7 @@ pub(crate) fn write(out: &mut String, about: &RegistryMetadata) -> Result {
     let kept: Vec<_> = about.connections.each().map(|(what, peers)| (what, peers.into())).into();
     let (kept, target) = (listed(&kept), about.connection_target);
     let kept = if kept.is_empty() { "none".to_owned() } else { kept };
-    writeln!(out, "kept for  {kept}; {target} stay at the most")?;
+    writeln!(out, "kept for  {kept}; the target is {target}")?;
     let (own, known) = (about.own_packages, about.known_packages);
     let bytes = about.catalogue_bytes;
     writeln!(out, "packages  {own} own, {known} of others known ({bytes} bytes)")?;
@@ -167,10 +167,7 @@ mod tests {
         assert!(out.contains("queries   none\n"), "{out}");
         assert!(out.contains("network   test (Server), for 61 s\n"), "{out}");
         assert!(out.contains("peers     2 connected, 3 in the routing table\n"), "{out}");
-        assert!(
-            out.contains("kept for  1 application, 1 neighbour; 48 stay at the most\n"),
-            "{out}"
-        );
+        assert!(out.contains("kept for  1 application, 1 neighbour; the target is 48\n"), "{out}");
         assert!(!out.contains("owner") && !out.contains("clock"), "{out}");
         for label in ["let go", "goodbyes", "no room", "traffic"] {
             assert!(!out.contains(label), "{out}");
