@@ -63,6 +63,9 @@ const MAX_IDS_PER_FRAME: usize = 256;
 const OFFERED_TO: usize = 3;
 const OFFERED_AT: usize = 2;
 
+/// Peers in the mesh of one topic, at the most: two more than are looked for.
+const MESH_MOST: usize = 8;
+
 /// Messages that wait to be sent to one peer. libp2p's 5,000 would be 40 MiB for each of them; whoever is so far
 /// behind learns of the rest by the identifiers that are offered with each heartbeat.
 pub(super) const MAX_QUEUED_MESSAGES: usize = 256;
@@ -256,6 +259,9 @@ pub(super) fn behaviour(network: &NetworkName, subscriptions: &Subscriptions) ->
         .gossip_lazy(OFFERED_TO)
         .gossip_factor(0.0)
         .history_gossip(OFFERED_AT)
+        // Each peer of the mesh brings a message or is sent it. By default there may be twelve, and in a network where
+        // everybody adds six there soon are nine.
+        .mesh_n_high(MESH_MOST)
         // An own message goes to the mesh, as others' do, and not to everybody who is connected.
         .flood_publish(false)
         // Peers are found by the DHT. Those that a peer hands over when it leaves are its choice (peer exchange),

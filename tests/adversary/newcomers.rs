@@ -79,7 +79,7 @@ impl Newcomer {
         let host = Ipv4Addr::new(127, 66, third, fourth);
         let keypair = Keypair::generate_ed25519();
         let transport = elsewhere::from(host, &keypair, &Limits::new());
-        if number % 4 > 0 {
+        if !number.is_multiple_of(4) {
             return Connection::over(transport, address).await.ok().map(Self::Mute);
         }
         let introduction =
