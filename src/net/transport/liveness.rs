@@ -141,9 +141,16 @@ impl Liveness {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::TransportConfig, *};
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// Of the end that dials and of the other.
+    fn defaults() -> (Patience, Patience) {
+        let config = TransportConfig::new();
+        let (interval, timeout) = (config.ping_interval(), config.ping_timeout());
+        (Patience::of_dialer(interval, timeout), Patience::of_listener(interval, timeout))
+    }
 
     fn patience() -> Patience {
         Patience::of_dialer(25 * SECOND, 4 * SECOND)
@@ -230,10 +237,38 @@ mod tests {
 
     #[test]
     fn the_end_that_has_dialed_asks_first_and_both_give_up_within_thirty_seconds() {
-        let (interval, timeout) = (25 * SECOND, 4 * SECOND);
-        let dialer = Patience::of_dialer(interval, timeout);
-        let listener = Patience::of_listener(interval, timeout);
-        assert_eq!(listener.ask_after - dialer.ask_after, SECOND / 2);
+        let (dialer, listener) = defaults();
+        assert!(listener.ask_after - dialer.ask_after > SECOND / 3);
         assert!(listener.ask_after + listener.answer_within < 30 * SECOND);
+    }
+
+    #[test]
+    fn twenty_idle_connections_carry_less_than_twenty_bytes_a_second() {
+        const DAY: u32 = 24 * 60 * 60;
+        let start = Instant::now();
+        let mut asked = 0;
+        for connection in 0..20 {
+            let (dialer, listener) = defaults();
+            let mut now = start + connection * SECOND;
+            let mut ends = [dialer.in_rounds(start), listener].map(|end| Liveness::new(end, now));
+            while now < start + DAY * SECOND {
+                let mut next = now + DAY * SECOND;
+                for end in 0..2 {
+                    match ends[end].check(now) {
+                        Step::Wait { until } => next = next.min(until),
+                        Step::Ask { .. } => {
+                            asked += 1;
+                            ends.iter_mut().for_each(|end| end.heard(now));
+                            next = now;
+                        }
+                        Step::GiveUp(silent) => panic!("{silent}"),
+                    }
+                }
+                now = next.max(now + SECOND / 1000);
+            }
+        }
+        let bytes = f64::from(asked) * 24.0 / f64::from(DAY);
+        assert!(bytes < 20.0, "{bytes} bytes a second");
+        assert!(bytes > 19.0, "{bytes} bytes a second");
     }
 }
