@@ -1,7 +1,5 @@
 //! What the engine decides, carried out on the Swarm.
 
-use std::io;
-
 use libp2p::{
     Multiaddr, PeerId,
     gossipsub::PublishError,
@@ -160,10 +158,7 @@ impl Node {
                 }
                 None
             }
-            Action::TellMesh => {
-                let peers = swarm.behaviour().gossipsub.all_mesh_peers().copied().collect();
-                Some(Fact::Mesh { peers })
-            }
+            Action::TellMesh => Some(Fact::Mesh { peers: self.mesh() }),
             Action::Disconnect { peer } => {
                 // It may have gone already.
                 let _ = swarm.disconnect_peer_id(peer);
@@ -261,60 +256,4 @@ const APPROACHED_AT_ONCE: usize = 64;
 
 fn to_peer(peer: PeerId, address: Multiaddr) -> DialOpts {
     DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]).build()
-}
-
-/// Why a dial failed, for a person: libp2p's own text spans several lines and repeats itself.
-pub(super) fn reason(error: &DialError) -> String {
-    match error {
-        DialError::Transport(failures) => {
-            let failures: Vec<String> = failures
-                .iter()
-                .map(|(address, error)| format!("{address}: {}", innermost(error)))
-                .collect();
-            failures.join("; ")
-        }
-        DialError::WrongPeerId { obtained, address } => {
-            format!("another peer answered at {address}: {obtained}")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Whether a dial failed since nobody is there: each address was refused at once, or leads nowhere. A dial that takes too
-/// long says nothing of the kind.
-pub(super) fn nobody_is_there(error: &DialError) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
-
-    let DialError::Transport(failures) = error else { return false };
-    failures.iter().all(|(_, error)| {
-        io_kind(error).is_some_and(|kind| {
-            matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable)
-        })
-    })
-}
-
-/// What the operating system said, at the bottom of a chain of errors.
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
-    let mut kind = None;
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let io = error.downcast_ref::<io::Error>();
-        kind = io.map(io::Error::kind).or(kind);
-        // What an I/O error wraps, it leaves out of its sources.
-        let wrapped = io.and_then(io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    kind
-}
-
-/// The cause at the bottom of a chain of errors.
-pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

@@ -11,7 +11,7 @@ use libp2p::{
 };
 
 use super::{
-    Budgets, DEADLINES_PER_POLL, Node, Phase, actions::innermost, facts::Wiring, metrics::Metrics,
+    Budgets, DEADLINES_PER_POLL, Node, Phase, facts::Wiring, failures::innermost, metrics::Metrics,
     record_store::KadStore, watch::Watch,
 };
 use crate::{

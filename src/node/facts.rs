@@ -1,6 +1,6 @@
 //! What the Swarm reports, put as facts for the engine.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
@@ -11,8 +11,8 @@ use libp2p::{
 
 use super::{
     Node,
-    actions::{innermost, nobody_is_there, reason},
     exchange::Exchanges,
+    failures::{innermost, nobody_is_there, reason},
     filling::Filling,
     record_store::KadStore,
     routing::Routing,
@@ -229,9 +229,14 @@ impl Node {
         self.engine.learn_stored();
     }
 
+    /// Who is in the mesh of a topic.
+    pub(super) fn mesh(&self) -> HashSet<PeerId> {
+        self.swarm.behaviour().gossipsub.all_mesh_peers().copied().collect()
+    }
+
     /// Tells the engine how the network stands, for somebody who asks.
     pub(super) fn see(&mut self, now: Now) {
-        let mesh = self.swarm.behaviour().gossipsub.all_mesh_peers().copied().collect();
+        let mesh = self.mesh();
         let traffic = Box::new(self.traffic.read());
         self.engine.learn(now, Fact::Seen { mesh, traffic });
     }

@@ -6,6 +6,8 @@
 //! | `builder.rs` | what a node is made of |
 //! | `facts.rs` | what the Swarm reports, put as facts for the engine |
 //! | `actions.rs` | what the engine decides, carried out on the Swarm |
+//! | `failures.rs` | why something has failed |
+//! | `filling.rs` | how the routing table is filled |
 //! | `metrics.rs` | what a Prometheus registry is shown |
 //! | `goodbyes.rs` | of which others a peer is told that is let go for want of room |
 //! | `exchange.rs` | questions between two nodes, by their names here and there |
@@ -38,6 +40,7 @@ mod actions;
 mod builder;
 mod exchange;
 mod facts;
+mod failures;
 mod filling;
 mod goodbyes;
 mod metrics;

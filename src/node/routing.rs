@@ -8,19 +8,17 @@
 //! not connected is dialed, and loses the seat if nobody answers. So a household whose node has started anew with
 //! another identity a few times is not locked out, and those who are there cannot be driven away.
 
-use std::{collections::HashMap, io};
+use std::collections::HashMap;
 
 use libp2p::{
-    Multiaddr, PeerId,
-    core::upgrade::NegotiationError,
-    identify, kad,
+    Multiaddr, PeerId, identify, kad,
     swarm::{
-        ConnectionId, DialError, StreamUpgradeError,
+        ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 
-use super::Node;
+use super::{Node, failures::is_unsupported};
 use crate::{
     Direction, Limits,
     engine::{Affiliation, Fact, Now},
@@ -316,21 +314,5 @@ impl Node {
         let Some(bucket) = kad.kbucket(*peer) else { return Vec::new() };
         let entry = bucket.iter().find(|entry| entry.node.key.preimage() == peer);
         entry.map(|entry| entry.node.value.iter().cloned().collect()).unwrap_or_default()
-    }
-}
-
-/// Whether a peer has refused the protocol. Where a stream is used before the protocol is agreed on, that comes to light
-/// when it is read from.
-fn is_unsupported(error: &StreamUpgradeError<identify::UpgradeError>) -> bool {
-    match error {
-        StreamUpgradeError::NegotiationFailed => true,
-        StreamUpgradeError::Apply(error) => {
-            let first: &(dyn std::error::Error + 'static) = error;
-            std::iter::successors(Some(first), |error| error.source()).any(|error| {
-                let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-                matches!(io.and_then(|inner| inner.downcast_ref()), Some(NegotiationError::Failed))
-            })
-        }
-        StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => false,
     }
 }
