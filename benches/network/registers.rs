@@ -50,18 +50,15 @@ pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Repor
     let messages_after = messages(network)?;
     report.figure(size, "register-p50", median(times.iter().copied()), "ms");
     report.figure(size, "register-slowest", most(times), "ms");
-    let bystanders = beyond.iter().enumerate().filter(|(number, _)| *number != PUBLISHER);
-    let each = bystanders.map(|(_, seconds)| seconds * 1e3 / TIMES as f64);
+    let each = bystanders(beyond.iter()).map(|seconds| seconds * 1e3 / TIMES as f64);
     let target = Target::AtMost(BYSTANDER_MILLIS);
     report.target(size, "bystander-cpu", median(each.clone()), "ms", target);
     report.figure(size, "bystander-cpu-most", most(each), "ms");
     for (protocol, unit, figure) in CARRIED {
         let key = [*protocol, *unit];
-        let each = messages_before.iter().zip(&messages_after).enumerate();
-        let bystanders = each.filter(|(number, _)| *number != PUBLISHER);
-        let each = bystanders.map(|(_, (before, after))| {
-            (carried(after, key) - carried(before, key)) / TIMES as f64
-        });
+        let each = bystanders(messages_before.iter().zip(&messages_after));
+        let each =
+            each.map(|(before, after)| (carried(after, key) - carried(before, key)) / TIMES as f64);
         match *figure {
             "bystander-gossip" => {
                 let target = Target::AtMost(BYSTANDER_MESSAGES);
@@ -71,6 +68,14 @@ pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Repor
         }
     }
     Ok(())
+}
+
+/// Of what there is one of each node, those of all but the one that publishes.
+fn bystanders<T>(each: impl Iterator<Item = T> + Clone) -> impl Iterator<Item = T> + Clone
+where
+    T: Clone,
+{
+    each.enumerate().filter(|(number, _)| *number != PUBLISHER).map(|(_, of)| of)
 }
 
 /// What each node has carried so far.

@@ -296,12 +296,12 @@ impl Limits {
         self.receive_window.max(self.allowed_streams() * Self::STREAM_WINDOW)
     }
 
-    /// How many peers are remembered for what they have asked or sent lately: those that are connected, and as many that
     /// The connections that others may have begun: strangers who take all of these leave a quarter to dial from.
     pub(crate) fn incoming_connections(&self) -> u32 {
         self.connections - self.connections / 4
     }
 
+    /// How many peers are remembered for what they have asked or sent lately: those that are connected, and as many that
     /// were a moment ago.
     pub(crate) fn recent_peers(&self) -> usize {
         (self.connections as usize).saturating_mul(2)

@@ -58,17 +58,12 @@ impl Engine {
     /// a new release is put to peers of its own: in a large network most of the time would be spent on waiting for them.
     fn approach(&mut self, change: &Change) {
         let (network, name) = (&self.config.network, change.name());
-        let head = RecordKey::head(network, &self.owner, name);
-        let claims = RecordKey::claims(network, name);
-        let release = match change {
-            Change::Register(manifest) => {
-                Some(RecordKey::release(network, &self.owner, name, &manifest.version))
-            }
-            _ => None,
-        };
-        for key in [Some(head), Some(claims), release].into_iter().flatten() {
-            self.actions.push_back(Action::Approach { key });
+        let mut keys =
+            vec![RecordKey::head(network, &self.owner, name), RecordKey::claims(network, name)];
+        if let Change::Register(manifest) = change {
+            keys.push(RecordKey::release(network, &self.owner, name, &manifest.version));
         }
+        self.actions.extend(keys.into_iter().map(|key| Action::Approach { key }));
     }
 
     fn commit_unheard(&mut self, now: Now, ticket: Ticket, since: Since, publish: Box<Publish>) {
