@@ -86,7 +86,9 @@ pub struct Limits {
     /// 20 s, an eighth more than have to; what [`KeptFor`](crate::KeptFor) says is worth more stays for longer, and what
     /// is in use or wanted by the application always. Up to [`connections`](Self::connections) there is room for those
     /// that come, and the last sixteenth of it is made free at once by letting go of one that is new or of no use.
-    /// Default: 48, which are the twenty closest, the mesh, one for each distance, and as many again to choose from.
+    /// However many the application has dialed, half of the target is left to what the node itself needs. A target that
+    /// leaves those who dial no such sixteenth counts as the highest that does: with 32 connections, 24 of them for those
+    /// who dial, as 21. Default: 48, which are the twenty closest, the mesh, one for each distance, and as many again to choose from.
     pub connection_target: u32,
     /// Connections with one peer. Default: 4.
     pub connections_per_peer: u32,
@@ -299,6 +301,11 @@ impl Limits {
     /// The connections that others may have begun: strangers who take all of these leave a quarter to dial from.
     pub(crate) fn incoming_connections(&self) -> u32 {
         self.connections - self.connections / 4
+    }
+
+    /// Fewer places than that are scarce: room is made for those that come next. A sixteenth of the connections.
+    pub(crate) fn scarce_places(&self) -> u32 {
+        self.connections / 16 + 1
     }
 
     /// How many peers are remembered for what they have asked or sent lately: those that are connected, and as many that

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, kad::K_VALUE, multiaddr::Protocol};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
@@ -75,10 +75,14 @@ impl Engine {
             }
             Fact::Mesh { peers } => self.mesh_told(now, peers),
             Fact::Seen { mesh, traffic } => {
-                self.peers.in_mesh(mesh);
+                self.peers.in_mesh(now.mono, mesh);
                 self.counters.traffic = *traffic;
             }
-            Fact::TurnedAway => self.counters.peers.turned_away += 1,
+            Fact::TurnedAway => {
+                self.counters.peers.turned_away += 1;
+                // There may have been no room to make when the last one came.
+                self.make_room();
+            }
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
                 let introduction = self.peers.disconnected(&peer);
@@ -112,10 +116,11 @@ impl Engine {
                 self.peers.unroutable(&peer);
                 self.rejoin_later(now);
             }
-            Fact::Unreachable { peer, has_left } => {
-                if has_left {
-                    self.queries.left(peer);
-                }
+            Fact::Left { peer } => {
+                let peers = &self.peers;
+                self.queries.left(peer, |key| peers.is_among_closest(key, &peer, K_VALUE.get()));
+            }
+            Fact::Unreachable { peer } => {
                 // Of others, all that is known is what peers say: that they could be found there.
                 if self.peers.is_routable(&peer) {
                     self.reputations.failed(peer);

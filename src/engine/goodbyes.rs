@@ -81,6 +81,7 @@ impl Engine {
         }
         if let Some(Introduction::Foreign { .. }) = self.peers.introduction(&peer) {
             // It would not understand.
+            self.peers.set_aside(&peer);
             return self.part(peer);
         }
         let now = Now { mono: self.mono, unix: self.unix };

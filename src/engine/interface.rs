@@ -195,11 +195,14 @@ pub(crate) enum Fact {
     Unroutable {
         peer: PeerId,
     },
-    /// A peer could not be reached, at any of the addresses under which it was looked for.
+    /// Nothing listens at any of the addresses under which a peer was looked for, as it is known at once: it has left, and
+    /// is not merely silent.
+    Left {
+        peer: PeerId,
+    },
+    /// A peer that the DHT wanted to ask could not be reached.
     Unreachable {
         peer: PeerId,
-        /// Whether nothing listens at any of them, as it is known at once: the peer has left, and is not merely silent.
-        has_left: bool,
     },
     /// A dial for a caller has ended: with a connection, or with the reason why there is none.
     Dialed {

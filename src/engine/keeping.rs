@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{Direction, Farewell, counters::LetGo};
 
-/// Places that are kept free below the limit, for those who come while somebody is being let go. A sixteenth of them.
-const FREE_PART: u32 = 16;
+/// Where some may go soon, or places get scarce, gossip is asked again after this time who is of use to it.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Somebody has come, or something has changed. Once there are too many, some are let go when all of them have had
@@ -33,7 +33,15 @@ impl Engine {
     }
 
     fn is_above_target(&self) -> bool {
-        self.peers.staying_len() > self.config.limits.connection_target as usize
+        self.peers.staying_len() > self.connection_target()
+    }
+
+    /// So many are kept: as many as are wanted, and fewer where those who dial could not fill so many places without
+    /// taking the ones that are kept free. A node that never let anybody go would close.
+    pub(super) fn connection_target(&self) -> usize {
+        let limits = &self.config.limits;
+        let most = limits.incoming_connections().saturating_sub(limits.scarce_places());
+        limits.connection_target.min(most).max(1) as usize
     }
 
     /// It is time to have fewer. Gossip is asked first who is of use to it.
@@ -46,23 +54,31 @@ impl Engine {
 
     /// Gossip has said who is of use to it.
     pub(super) fn mesh_told(&mut self, now: Now, mesh: HashSet<PeerId>) {
-        self.peers.in_mesh(mesh);
-        let target = self.config.limits.connection_target as usize;
-        for peer in above_target(self.candidates(now), target) {
+        self.peers.in_mesh(now.mono, mesh);
+        let all = self.candidates(now);
+        // These may go once they have had their time, or the answer has come. All others stay until somebody comes.
+        let may_go_later = |it: &Candidate| it.is_new() || it.kept_for == KeptFor::InUse;
+        let is_over = !all.iter().any(may_go_later);
+        for peer in above_target(all, self.connection_target()) {
             self.let_go_of(peer, LetGo::AboveTarget);
         }
-        // Those that are new have their time, one sooner than another.
-        self.trim_after(now, GRACE / 4);
+        if !is_over {
+            self.trim_after(now, LOOK_AGAIN);
+        }
     }
 
     /// Lets the one go that is worth least, where nobody else could come otherwise.
     pub(super) fn make_room(&mut self) {
-        let free = self.config.limits.connections / FREE_PART + 1;
+        let free = self.config.limits.scarce_places();
         let (all, inbound) = (self.peers.staying_len(), self.peers.staying_inbound_len());
-        if self.has_places(all, inbound, free) || !self.peers.may_make_room(self.mono) {
+        let now = Now { mono: self.mono, unix: self.unix };
+        if !self.has_places(all, inbound, 2 * free) && self.peers.mesh_is_old(now.mono, LOOK_AGAIN)
+        {
+            self.actions.push_back(Action::TellMesh);
+        }
+        if self.has_places(all, inbound, free) || !self.peers.may_make_room(now.mono) {
             return;
         }
-        let now = Now { mono: self.mono, unix: self.unix };
         if let Some(peer) = for_newcomer(&self.candidates(now)) {
             self.let_go_of(peer, LetGo::ForNewcomer);
         }

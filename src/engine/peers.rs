@@ -139,6 +139,8 @@ pub(crate) struct Peers {
     dialing: usize,
     /// Those that were in the mesh of a topic when the node last looked.
     mesh: HashSet<PeerId>,
+    /// When gossip has last told of them, or was asked to.
+    mesh_told: Option<Duration>,
     room: Room,
     /// Whether there are too many connections, and a timer is set for when the next of them may go.
     waits_to_trim: bool,
@@ -249,8 +251,18 @@ impl Peers {
     }
 
     /// Who is in the mesh of a topic.
-    pub(super) fn in_mesh(&mut self, mesh: HashSet<PeerId>) {
+    pub(super) fn in_mesh(&mut self, now: Duration, mesh: HashSet<PeerId>) {
         self.mesh = mesh;
+        self.mesh_told = Some(now);
+    }
+
+    /// Whether gossip has not told of its mesh for so long. If so, it is asked now.
+    pub(super) fn mesh_is_old(&mut self, now: Duration, age: Duration) -> bool {
+        let is_old = self.mesh_told.is_none_or(|told| now.saturating_sub(told) >= age);
+        if is_old {
+            self.mesh_told = Some(now);
+        }
+        is_old
     }
 
     /// How many are not being let go.
@@ -378,6 +390,14 @@ impl Peers {
         all.into_iter().take(count).map(|(_, peer)| peer).collect()
     }
 
+    /// Whether a peer is, or would be, one of so many that are closest to a key, beside those in the routing table.
+    pub(crate) fn is_among_closest(&self, key: &RecordKey, peer: &PeerId, count: usize) -> bool {
+        let target = KBucketKey::new(key.as_bytes().to_vec());
+        let distance = |peer: &PeerId| KBucketKey::from(*peer).distance(&target);
+        let limit = distance(peer);
+        self.routable.iter().filter(|other| distance(other) < limit).nth(count - 1).is_none()
+    }
+
     pub(crate) fn unroutable(&mut self, peer: &PeerId) {
         self.routable.remove(peer);
     }
@@ -454,6 +474,20 @@ mod tests {
         peers.routable(peer);
         peers.introduced(&peer, Some("peerage".to_owned()), Affiliation::Same);
         assert_eq!(peers.reach(), Reach::Joined);
+    }
+
+    #[test]
+    fn whether_a_peer_is_one_of_the_closest_is_told_without_putting_all_in_order() {
+        let mut peers = Peers::default();
+        for _ in 0..60 {
+            peers.routable(PeerId::random());
+        }
+        let known: Vec<PeerId> = peers.routable.iter().copied().collect();
+        for peer in known.into_iter().chain((0..60).map(|_| PeerId::random())) {
+            let key = RecordKey::claims(&NetworkName::default(), &"tool".parse().unwrap());
+            let expected = peers.closest(&key, &[peer], 20).contains(&peer);
+            assert_eq!(peers.is_among_closest(&key, &peer, 20), expected);
+        }
     }
 
     #[test]

@@ -301,10 +301,12 @@ impl Queries {
         }
     }
 
-    /// A peer that may be asked has left. libp2p does not tell which lookups wanted it.
-    pub(crate) fn left(&mut self, peer: PeerId) {
+    /// A peer has left. libp2p does not tell which lookups wanted it: those of keys to which it `is_close`.
+    pub(crate) fn left(&mut self, peer: PeerId, is_close: impl Fn(&RecordKey) -> bool) {
         for running in self.running.values_mut() {
-            if let Running::Lookup { replies, .. } = running {
+            if let Running::Lookup { key, replies, .. } = running
+                && is_close(key)
+            {
                 replies.left(peer);
             }
         }

@@ -32,10 +32,6 @@ pub(super) const MOST_LOST: usize = 20;
 const ALONE_FIRST: Duration = Duration::from_secs(1);
 const ALONE_LONGEST: Duration = Duration::from_secs(60);
 
-/// A peer that has no room is dialed again after so many times the pause of one that has left: it is there, and others
-/// are of more use to it.
-const FULL: u32 = 5;
-
 /// A bootstrap peer that had no room is believed to have some once a connection with it has lasted for so long.
 const SETTLING: Duration = Duration::from_secs(3);
 
@@ -117,7 +113,7 @@ impl Rejoining {
         let interval = config.rejoin_interval;
         let pauses = Pauses::new(interval);
         let state = State::Away { due: Duration::ZERO };
-        let full = Pauses::new(interval.saturating_mul(FULL));
+        let full = pauses.while_full();
         let contact = |address: &Multiaddr| {
             let peer = named(address);
             Contact { peer, pauses, full, turned_away: None, state }
@@ -404,6 +400,10 @@ impl Engine {
             return;
         }
         let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());
+        // It is there, and this node has others to ask: no two parts of a network would be joined by finding it.
+        if is_full && members >= self.connection_target() / 2 {
+            return;
+        }
         let entropy = &mut *self.entropy;
         self.rejoining.lost.left(now.mono, peer, addresses, is_full, members, entropy);
     }

@@ -58,7 +58,7 @@ where
         let peer_id = keypair.public().to_peer_id();
         Ok(Self {
             blocked: allow_block_list::Behaviour::default(),
-            counts: counts::Behaviour::new(&config.limits),
+            counts: counts::Behaviour::new(peer_id, &config.limits),
             admission: admission::Behaviour::new(&config.limits),
             identify: identify(keypair, &config.network),
             kad: Attributed::new(dht(peer_id, config, store)?),

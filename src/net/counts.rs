@@ -2,9 +2,12 @@
 //!
 //! As `libp2p-connection-limits` does it, but that one keeps an entry for each peer that has ever been connected.
 //! Identities are free: what is remembered here ends with the connection.
+//!
+//! Where places get scarce, a peer keeps one connection and its others are closed. Rooms that choose who stays count
+//! peers, and a few peers with several connections each would fill the node where nobody has to go.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     convert::Infallible,
     task::{Context, Poll},
 };
@@ -13,8 +16,8 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm, dummy,
+        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
     },
 };
 
@@ -44,30 +47,48 @@ struct Standing {
     peer: PeerId,
     /// Whether the peer has dialed.
     incoming: bool,
+    /// Whether it is being closed.
+    is_closing: bool,
 }
 
-/// Refuses connections above the bounds. It has nothing to say on those that stand.
+impl Standing {
+    /// Of several connections with a peer the one stays that the lesser of the two has dialed, and of these the first. Both
+    /// ends come to the same, so that they do not close one each.
+    fn rank(&self, local: PeerId, id: ConnectionId) -> (bool, ConnectionId) {
+        (self.incoming != (self.peer < local), id)
+    }
+}
+
+/// Refuses connections above the bounds, and closes those that peers have beside another one where places get scarce.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     incoming: HashSet<ConnectionId>,
     outgoing: HashSet<ConnectionId>,
     standing: HashMap<ConnectionId, Standing>,
+    /// Connections that are about to be closed.
+    surplus: VecDeque<(PeerId, ConnectionId)>,
+    local: PeerId,
     most: u32,
     most_incoming: u32,
     per_peer: u32,
     pending: u32,
+    /// Fewer places than that are scarce.
+    scarce: u32,
 }
 
 impl Behaviour {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(local: PeerId, limits: &Limits) -> Self {
         Self {
             incoming: HashSet::new(),
             outgoing: HashSet::new(),
             standing: HashMap::new(),
+            surplus: VecDeque::new(),
+            local,
             most: limits.connections,
             most_incoming: limits.incoming_connections(),
             per_peer: limits.connections_per_peer,
             pending: limits.pending_connections,
+            scarce: limits.scarce_places(),
         }
     }
 
@@ -76,6 +97,36 @@ impl Behaviour {
         let with_peer = self.standing.values().filter(|standing| standing.peer == *peer).count();
         Exceeded::check(with_peer, self.per_peer, "with one peer")?;
         Exceeded::check(self.standing.len(), self.most, "in all")
+    }
+
+    fn incoming_len(&self) -> usize {
+        self.standing.values().filter(|standing| standing.incoming).count()
+    }
+
+    /// Closes a connection that is not the only one with its peer, if places are scarce.
+    fn spare(&mut self) {
+        let has_places = |taken: usize, most: u32| taken + self.scarce as usize <= most as usize;
+        let is_full = !has_places(self.standing.len(), self.most);
+        if !is_full && has_places(self.incoming_len(), self.most_incoming) {
+            return;
+        }
+        let mut kept: HashMap<PeerId, (bool, ConnectionId)> = HashMap::new();
+        for (&id, standing) in self.standing.iter().filter(|(_, standing)| !standing.is_closing) {
+            let rank = standing.rank(self.local, id);
+            let kept = kept.entry(standing.peer).or_insert(rank);
+            *kept = rank.min(*kept);
+        }
+        let is_surplus = |id: ConnectionId, standing: &Standing| {
+            !standing.is_closing
+                && (is_full || standing.incoming)
+                && kept.get(&standing.peer).is_some_and(|(_, kept)| *kept != id)
+        };
+        let surplus = self.standing.iter_mut().filter(|(id, standing)| is_surplus(**id, standing));
+        // The newest one goes.
+        if let Some((&id, standing)) = surplus.max_by_key(|(id, _)| **id) {
+            standing.is_closing = true;
+            self.surplus.push_back((standing.peer, id));
+        }
     }
 }
 
@@ -102,8 +153,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.incoming.remove(&id);
-        let incoming = self.standing.values().filter(|standing| standing.incoming).count();
-        Exceeded::check(incoming, self.most_incoming, "from others")?;
+        Exceeded::check(self.incoming_len(), self.most_incoming, "from others")?;
         self.check_standing(&peer)?;
         Ok(dummy::ConnectionHandler)
     }
@@ -138,7 +188,9 @@ impl NetworkBehaviour for Behaviour {
             // Told of each connection that nobody has refused, before there can be another.
             FromSwarm::ConnectionEstablished(established) => {
                 let (peer, incoming) = (established.peer_id, established.endpoint.is_listener());
-                self.standing.insert(established.connection_id, Standing { peer, incoming });
+                let standing = Standing { peer, incoming, is_closing: false };
+                self.standing.insert(established.connection_id, standing);
+                self.spare();
             }
             FromSwarm::ConnectionClosed(closed) => {
                 self.standing.remove(&closed.connection_id);
@@ -164,7 +216,11 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        Poll::Pending
+        // They are found while the Swarm handles an event, and it polls its behaviours after that.
+        self.surplus.pop_front().map_or(Poll::Pending, |(peer_id, id)| {
+            let connection = CloseConnection::One(id);
+            Poll::Ready(ToSwarm::CloseConnection { peer_id, connection })
+        })
     }
 }
 
@@ -188,7 +244,7 @@ mod tests {
 
     impl Gate {
         fn new(limits: &Limits) -> Self {
-            Self { counts: Behaviour::new(limits), next: 0 }
+            Self { counts: Behaviour::new(PeerId::random(), limits), next: 0 }
         }
 
         fn id(&mut self) -> ConnectionId {
@@ -253,9 +309,22 @@ mod tests {
             }));
         }
 
+        /// What the Swarm is asked to close is closed.
+        fn close_surplus(&mut self) {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            while let Poll::Ready(event) = self.counts.poll(&mut cx) {
+                let ToSwarm::CloseConnection { peer_id, connection: CloseConnection::One(id) } =
+                    event
+                else {
+                    panic!("{event:?}")
+                };
+                self.close(id, peer_id);
+            }
+        }
+
         fn remembers(&self) -> usize {
-            let Behaviour { incoming, outgoing, standing, .. } = &self.counts;
-            incoming.len() + outgoing.len() + standing.len()
+            let Behaviour { incoming, outgoing, standing, surplus, .. } = &self.counts;
+            incoming.len() + outgoing.len() + standing.len() + surplus.len()
         }
     }
 
@@ -281,6 +350,52 @@ mod tests {
         gate.close(ids[0], peer);
         let id = gate.dial().unwrap();
         assert!(gate.enter(id, peer, false));
+    }
+
+    #[test]
+    fn a_few_peers_with_several_connections_each_do_not_fill_a_node() {
+        let limits = Limits::new();
+        let mut gate = Gate::new(&limits);
+        let peers: Vec<PeerId> = (0..36).map(|_| PeerId::random()).collect();
+        for peer in peers.iter().cycle().take(36 * 4) {
+            let id = gate.knock().unwrap();
+            assert!(gate.enter(id, *peer, true));
+            gate.close_surplus();
+        }
+        let places = limits.incoming_connections() - limits.scarce_places();
+        assert_eq!(gate.counts.incoming_len(), places as usize);
+        let has_one =
+            |peer: &PeerId| gate.counts.standing.values().any(|standing| standing.peer == *peer);
+        assert!(peers.iter().all(has_one));
+        // Whoever comes now takes the place of such a connection, until nobody has more than one.
+        for _ in 0..90 {
+            let id = gate.knock().unwrap();
+            assert!(gate.enter(id, PeerId::random(), true));
+            gate.close_surplus();
+        }
+        assert_eq!(gate.counts.incoming_len(), places as usize);
+    }
+
+    #[test]
+    fn both_ends_keep_the_same_of_two_connections() {
+        // They have dialed each other, and hear of the two connections in either order.
+        for order in [[true, false], [false, true]] {
+            let [here, there] = [PeerId::random(), PeerId::random()];
+            let limits = Limits::new().with_connections(2);
+            let ends = [(here, there, order), (there, here, [true, false])];
+            let kept = ends.map(|(local, remote, order)| {
+                let mut gate = Gate { counts: Behaviour::new(local, &limits), next: 0 };
+                for incoming in order {
+                    let id = if incoming { gate.knock() } else { gate.dial() }.unwrap();
+                    assert!(gate.enter(id, remote, incoming));
+                }
+                gate.close_surplus();
+                let dialed = gate.counts.standing.values().map(|standing| !standing.incoming);
+                dialed.map(|by_local| if by_local { local } else { remote }).collect::<Vec<_>>()
+            });
+            assert_eq!(kept[0], kept[1]);
+            assert_eq!(kept[0].len(), 1);
+        }
     }
 
     #[test]

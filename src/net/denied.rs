@@ -36,9 +36,9 @@ mod tests {
     fn a_crowded_node_lacks_room_and_one_that_has_blocked_somebody_does_not() {
         let peer = PeerId::random();
         let none = Limits::new().with_connections(0).with_pending_connections(10);
-        assert!(is_turned_away(&mut counts::Behaviour::new(&none), peer));
+        assert!(is_turned_away(&mut counts::Behaviour::new(peer, &none), peer));
         let none = Limits::new().with_pending_connections(0);
-        assert!(is_turned_away(&mut counts::Behaviour::new(&none), peer));
+        assert!(is_turned_away(&mut counts::Behaviour::new(peer, &none), peer));
         let none = Limits::new().with_connections_per_ip(0);
         assert!(is_turned_away(&mut admission::Behaviour::new(&none), peer));
         let none = Limits::new().with_process_memory(1);

@@ -222,20 +222,26 @@ impl Node {
         }
     }
 
-    /// Dials the peers closest to a key, of those in the routing table. What fails here Kademlia tries again.
-    fn approach(&mut self, key: &RecordKey) {
+    /// Dials the peers closest to a key, of those in the routing table. What fails here Kademlia tries again. Half of the
+    /// dials that may be under way are left to others.
+    pub(super) fn approach(&mut self, key: &RecordKey) {
         let target = KBucketKey::new(key.as_bytes().to_vec());
         let kad = &mut self.swarm.behaviour_mut().kad;
         let closest = kad.get_closest_local_peers(&target).take(REPLICATION_FACTOR.get());
         let closest: Vec<PeerId> = closest.map(|peer| *peer.preimage()).collect();
         let pending = self.swarm.network_info().connection_counters().num_pending_outgoing();
-        let mut room = APPROACHED_AT_ONCE.saturating_sub(pending as usize);
+        let most = APPROACHED_AT_ONCE.min(self.wiring.most_dials() / 2);
+        let mut room = most.saturating_sub(pending);
         for peer in closest {
             if room > 0 && !self.swarm.is_connected(&peer) {
                 let options = DialOpts::peer_id(peer)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
                     .build();
-                room -= usize::from(self.swarm.dial(options).is_ok());
+                let connection = options.connection_id();
+                if self.swarm.dial(options).is_ok() {
+                    self.wiring.dialing(connection, DialFor::Approach(peer));
+                    room -= 1;
+                }
             }
         }
     }
@@ -251,8 +257,8 @@ impl Node {
     }
 }
 
-/// How many dials may be under way for whoever is about to be asked. Kademlia's own have room beside them.
-const APPROACHED_AT_ONCE: usize = 64;
+/// How many dials may be under way for whoever is about to be asked, at the most.
+const APPROACHED_AT_ONCE: u32 = 64;
 
 fn to_peer(peer: PeerId, address: Multiaddr) -> DialOpts {
     DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]).build()

@@ -38,6 +38,7 @@ pub(super) struct Wiring {
     queries: HashMap<kad::QueryId, QueryKey>,
     running: HashMap<QueryKey, kad::QueryId>,
     dials: HashMap<ConnectionId, DialFor>,
+    most_dials: u32,
     listeners: Vec<ListenerId>,
     subscriptions: Subscriptions,
     pub(super) routing: Routing,
@@ -54,6 +55,8 @@ pub(super) enum DialFor {
     Lost,
     /// To see whether a peer has room of which one without room has told.
     Told(PeerId),
+    /// To have a connection by the time that Kademlia wants one.
+    Approach(PeerId),
 }
 
 impl DialFor {
@@ -63,7 +66,7 @@ impl DialFor {
             Self::Caller(ticket) => Some(Fact::Dialed { ticket, failure: None }),
             Self::Bootstrap(address) => Some(Fact::BootstrapDialed { address, end: Ok(peer) }),
             Self::Told(peer) => Some(Fact::ToldDialed { peer }),
-            Self::Lost => None,
+            Self::Lost | Self::Approach(_) => None,
         }
     }
 
@@ -76,6 +79,8 @@ impl DialFor {
                 Some(Fact::BootstrapDialed { address, end })
             }
             Self::Told(peer) => Some(Fact::ToldDialed { peer }),
+            // That it could not be reached is held against it when Kademlia dials it in turn.
+            Self::Approach(peer) => nobody_is_there(error).then_some(Fact::Left { peer }),
             Self::Lost => None,
         }
     }
@@ -93,6 +98,7 @@ impl Wiring {
             queries: HashMap::new(),
             running: HashMap::new(),
             dials: HashMap::new(),
+            most_dials: config.limits.pending_connections,
             listeners,
             subscriptions,
             routing: Routing::new(&config.limits),
@@ -130,6 +136,11 @@ impl Wiring {
 
     pub(super) fn dialing(&mut self, connection: ConnectionId, purpose: DialFor) {
         self.dials.insert(connection, purpose);
+    }
+
+    /// How many dials may be under way.
+    pub(super) fn most_dials(&self) -> u32 {
+        self.most_dials
     }
 
     /// Nobody new is let in.
@@ -194,8 +205,10 @@ impl Node {
                 } else if let (Some(peer), DialError::Transport(_)) = (peer_id, &error) {
                     // One of Kademlia's dials. Where others answered in its stead, or this node would not dial, the
                     // peer is not at fault.
-                    let has_left = nobody_is_there(&error);
-                    self.engine.learn(now, Fact::Unreachable { peer, has_left });
+                    if nobody_is_there(&error) {
+                        self.engine.learn(now, Fact::Left { peer });
+                    }
+                    self.engine.learn(now, Fact::Unreachable { peer });
                 }
                 self.unanswered(now, connection_id, &error);
             }

@@ -114,6 +114,18 @@ fn a_bootstrap_that_its_callers_left_is_carried_out_and_holds_nobody_back() {
 }
 
 #[test]
+fn a_peer_that_has_left_is_missed_only_by_the_lookups_of_keys_that_it_is_close_to() {
+    let mut queries = Queries::new(2);
+    for n in 0..2 {
+        queries.get(key(n), caller(n as u64));
+    }
+    let [(first, _), (second, _)] = started(&mut queries)[..] else { panic!("two lookups") };
+    queries.left(PeerId::random(), |near| *near == key(0));
+    let silent = |queries: &mut Queries, query| queries.lookup(query).unwrap().1.silent(1);
+    assert_eq!([silent(&mut queries, first), silent(&mut queries, second)], [0, 1]);
+}
+
+#[test]
 fn a_hundred_thousand_lookups_wait_and_leave_nothing_behind() {
     let mut queries = Queries::new(1);
     for n in 0..100_000 {

@@ -38,7 +38,7 @@ enum State {
     /// Dialed at this time.
     Away { due: Duration, until: Duration },
     /// Connected again since then, and forgotten once that has lasted.
-    Back { since: Duration },
+    Back { since: Duration, until: Duration },
 }
 
 impl Lost {
@@ -57,16 +57,23 @@ impl Lost {
         entropy: &mut dyn Entropy,
     ) {
         let mut pauses = if is_full { self.full } else { self.pauses };
-        if let Some(Neighbour { pauses: before, state: State::Back { since }, .. }) =
-            self.peers.remove(&peer)
-            && before.are_like(&pauses)
+        let mut until = now.saturating_add(PATIENCE);
+        if let Some(Neighbour {
+            pauses: before, state: State::Back { since, until: was }, ..
+        }) = self.peers.remove(&peer)
         {
-            pauses = before;
-            pauses.ended(now, since);
+            // One that is back only for moments is away.
+            if !self.pauses.has_lasted(now, since) {
+                until = was;
+            }
+            if before.are_like(&pauses) {
+                pauses = before;
+                pauses.ended(now, since);
+            }
         }
         let distance = self.local.distance(&KBucketKey::from(peer));
         let due = pauses.next(now, members, entropy);
-        let state = State::Away { due, until: now.saturating_add(PATIENCE) };
+        let state = State::Away { due, until };
         self.peers.insert(peer, Neighbour { distance, addresses, pauses, state });
         if self.peers.len() > MOST_LOST {
             let farthest = self.peers.iter().max_by_key(|(_, neighbour)| neighbour.distance);
@@ -79,7 +86,8 @@ impl Lost {
     /// A first connection stands with a peer, whoever has dialed.
     pub(super) fn connected(&mut self, now: Duration, peer: &PeerId) {
         if let Some(neighbour) = self.peers.get_mut(peer) {
-            neighbour.state = State::Back { since: now };
+            let (State::Away { until, .. } | State::Back { until, .. }) = neighbour.state;
+            neighbour.state = State::Back { since: now, until };
         }
     }
 
@@ -104,7 +112,7 @@ impl Lost {
         let steady = self.pauses;
         self.peers.retain(|_, neighbour| match neighbour.state {
             State::Away { until, .. } => now < until,
-            State::Back { since } => !steady.has_lasted(now, since),
+            State::Back { since, .. } => !steady.has_lasted(now, since),
         });
         let mut dialed = Vec::new();
         for (peer, neighbour) in &mut self.peers {
@@ -120,5 +128,37 @@ impl Lost {
             dialed.push((*peer, neighbour.addresses.clone()));
         }
         dialed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Middle;
+
+    impl Entropy for Middle {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(128);
+        }
+    }
+
+    #[test]
+    fn one_that_comes_back_only_for_moments_is_given_up_after_a_day() {
+        let pauses = Pauses::new(Duration::from_secs(60));
+        let mut lost = Lost::new(PeerId::random(), pauses, pauses.while_full());
+        let (peer, mut now) = (PeerId::random(), Duration::ZERO);
+        lost.left(now, peer, vec![Multiaddr::empty()], true, 10, &mut Middle);
+        for _ in 0..1000 {
+            let Some(due) = lost.due() else { break };
+            now = due;
+            if !lost.take_due(now, false, 10, &mut Middle).is_empty() {
+                lost.connected(now, &peer);
+                now += Duration::from_secs(1);
+                lost.left(now, peer, vec![Multiaddr::empty()], true, 10, &mut Middle);
+            }
+        }
+        assert_eq!(lost.due(), None);
+        assert!((PATIENCE..2 * PATIENCE).contains(&now), "{now:?}");
     }
 }

@@ -16,6 +16,14 @@ const SPREAD: [f64; 2] = [0.5, 1.25];
 /// Pauses grow to so many times the first one. With their spread that is ten times at the most.
 const GROWTH: u32 = 8;
 
+/// Those before a peer without room is dialed again grow further: with the usual first one to an hour. Everybody whom a
+/// bootstrap peer has let go dials it again and again, and it is there: nobody is looked for.
+const GROWTH_OF_FULL: u32 = 12;
+
+/// A peer that has no room is dialed again after so many times the pause of one that has left: it is there, and others
+/// are of more use to it.
+const FULL: u32 = 5;
+
 /// In a network of many peers somebody dials soon, whoever it is. Among fewer pauses are shorter, by their number, so that
 /// two parts of a small network find each other within two minutes; and among a few no shorter than these need.
 const MANY: u32 = 32;
@@ -25,12 +33,19 @@ const FEW: u32 = 6;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pauses {
     first: Duration,
+    growth: u32,
     backoff: Backoff,
 }
 
 impl Pauses {
     pub(super) fn new(first: Duration) -> Self {
-        Self { first, backoff: Backoff::new(first, first * GROWTH) }
+        Self { first, growth: GROWTH, backoff: Backoff::new(first, first * GROWTH) }
+    }
+
+    /// Those before a peer without room is dialed again.
+    pub(super) fn while_full(self) -> Self {
+        let (first, growth) = (self.first * FULL, GROWTH_OF_FULL);
+        Self { first, growth, backoff: Backoff::new(first, first * growth) }
     }
 
     /// When the peer is dialed next, by a node that has so many others.
@@ -41,7 +56,7 @@ impl Pauses {
         entropy: &mut dyn Entropy,
     ) -> Duration {
         let members = u32::try_from(members).unwrap_or(MANY).clamp(FEW, MANY);
-        let longest = self.first * members * GROWTH / MANY;
+        let longest = self.first * members * self.growth / MANY;
         let pause = self.backoff.pause();
         let shares = if pause == self.first { SPREAD_FIRST } else { SPREAD };
         now.saturating_add(spread(pause.min(longest), shares, entropy))
@@ -103,6 +118,20 @@ mod tests {
         let waits: Vec<u64> =
             (0..5).map(|_| pauses.next(Duration::ZERO, 1000, &mut Highest).as_secs()).collect();
         assert_eq!(waits, [75, 150, 300, 600, 600]);
+    }
+
+    #[test]
+    fn a_peer_without_room_is_dialed_about_once_an_hour_among_many() {
+        let mut pauses = Pauses::new(FIRST).while_full();
+        let mut dice = Dice(5);
+        let mut due = Duration::ZERO;
+        let day = Duration::from_secs(24 * 3600);
+        let dials = std::iter::repeat_with(|| {
+            due = pauses.next(due, 100, &mut dice);
+            due
+        });
+        let dials = dials.take_while(|due| *due < day).count();
+        assert!((24..36).contains(&dials), "{dials}");
     }
 
     #[test]

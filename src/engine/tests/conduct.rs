@@ -232,12 +232,12 @@ fn only_peers_that_told_where_they_are_can_fail_to_be_there() {
     let (known, rumoured) = (PeerId::random(), PeerId::random());
     lab.learn(Fact::Routable { peer: known });
     for peer in [known, rumoured] {
-        lab.learn(Fact::Unreachable { peer, has_left: true });
+        lab.learn(Fact::Unreachable { peer });
     }
     assert!(lab.engine.reputations.get(&known).availability < 0.5);
     assert_eq!(lab.engine.reputations.get(&rumoured), Reputation::default());
     // However often, that is no reason to refuse it.
-    (0..1_000).for_each(|_| lab.learn(Fact::Unreachable { peer: known, has_left: true }));
+    (0..1_000).for_each(|_| lab.learn(Fact::Unreachable { peer: known }));
     assert_eq!(blocks(&mut lab), []);
 }
 

@@ -252,3 +252,68 @@ fn some_that_know_of_the_same_packages_stay() {
     assert!(sharing.iter().all(|peer| kept_for(&mut lab, *peer) == KeptFor::Catalogue));
     assert!(let_go(&mut lab, &[]).is_disjoint(&sharing.into_iter().collect()));
 }
+
+#[test]
+fn whoever_is_turned_away_finds_room_when_it_comes_again() {
+    let mut lab = lab(Limits::new().with_connections(64).with_connection_target(43));
+    // More come at once than others are let go for.
+    visitors(&mut lab, 56);
+    assert_eq!(let_go(&mut lab, &[]).len(), 8);
+    pass(&mut lab, 1);
+    assert_eq!(let_go(&mut lab, &[]).len(), 0);
+    lab.learn(Fact::TurnedAway);
+    assert_eq!(let_go(&mut lab, &[]).len(), 1);
+}
+
+#[test]
+fn a_target_that_leaves_no_room_for_newcomers_counts_as_one_that_does() {
+    let mut lab = lab(Limits::new().with_connections(32).with_connection_target(48));
+    visitors(&mut lab, 22);
+    // One more than may stay was let go for whoever came last.
+    let_go(&mut lab, &[]);
+    visitors(&mut lab, 24);
+    pass(&mut lab, 30);
+    let_go(&mut lab, &[]);
+    assert!(lab.engine.peers.len() <= 21, "{}", lab.engine.peers.len());
+}
+
+#[test]
+fn a_peer_of_another_network_that_is_let_go_takes_no_place() {
+    let mut lab = lab(Limits::new());
+    let peer = come(&mut lab, 1, Direction::Inbound);
+    let affiliation = Affiliation::Other(NetworkName::default());
+    lab.learn(Fact::Introduced { peer, agent: None, affiliation });
+    assert_eq!(lab.engine.peers.staying_len(), 1);
+    lab.engine.let_go(peer, crate::Farewell::NoRoom);
+    assert_eq!(lab.engine.peers.staying_len(), 0);
+}
+
+#[test]
+fn however_many_the_application_dials_the_mesh_stays_and_the_node_comes_to_rest() {
+    let mut lab = lab(Limits::new().with_connection_target(48));
+    for _ in 0..60 {
+        let peer = come(&mut lab, 1, Direction::Outbound);
+        lab.engine.peers.wanted(&peer);
+    }
+    let mesh = visitors(&mut lab, 8);
+    let mut asked = 0;
+    for _ in 0..600 {
+        pass(&mut lab, 1);
+        asked += lab.engine.actions.iter().filter(|it| matches!(it, Action::TellMesh)).count();
+        assert!(let_go(&mut lab, &mesh).is_empty());
+    }
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn gossip_is_asked_for_its_mesh_before_somebody_is_let_go_for_a_newcomer() {
+    let mut lab = lab(Limits::new().with_connections(64).with_connection_target(43));
+    let first = visitors(&mut lab, 40);
+    let mut gone = let_go(&mut lab, &first[..8]);
+    for subnet in 100..111 {
+        come(&mut lab, subnet, Direction::Inbound);
+        gone.extend(let_go(&mut lab, &first[..8]));
+    }
+    assert_eq!(gone.len(), 8);
+    assert!(gone.is_disjoint(&first[..8].iter().copied().collect()));
+}

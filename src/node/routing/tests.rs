@@ -20,6 +20,7 @@ use super::*;
 use crate::{
     Config, Handle, Manifest, Registry as _,
     net::transport::{self, TransportConfig},
+    record::RecordKey,
 };
 
 const NOW: Now = Now { mono: Duration::ZERO, unix: 0 };
@@ -440,4 +441,19 @@ fn a_peer_that_was_dialed_has_its_seat_when_the_caller_is_told() {
     };
     assert_eq!(end, Ok(peer));
     assert!(node.is_seated(&peer));
+}
+
+#[test]
+fn what_a_change_needs_leaves_half_of_the_dials_to_others() {
+    let mut node = node(Limits::new().with_pending_connections(6));
+    for port in 1..10 {
+        let address = format!("/ip4/127.0.0.1/tcp/{port}");
+        Peer::join(&mut node, "/ip4/127.0.0.1/tcp/50000", &address);
+    }
+    for name in ["tool", "other"] {
+        let name = name.parse().unwrap();
+        node.approach(&RecordKey::claims(node.wiring.network(), &name));
+        let counters = node.swarm.network_info();
+        assert_eq!(counters.connection_counters().num_pending_outgoing(), 3);
+    }
 }

@@ -263,7 +263,7 @@ impl Device {
         }
         let answered = u32::try_from(replicas.0.len()).unwrap();
         for _ in 0..self.left {
-            let fact = Fact::Unreachable { peer: PeerId::random(), has_left: true };
+            let fact = Fact::Left { peer: PeerId::random() };
             self.engine.learn(self.now, fact);
         }
         let end = QueryEnd::Lookup { answered, unheard: self.silent + self.left, without };
