@@ -66,8 +66,9 @@ pub struct Config {
     /// How long a bootstrap peer or a close neighbour that has left is left alone before it is dialed again. Further
     /// pauses are longer and longer, up to ten times as long, less in a network of a few peers; while nobody is there
     /// who can be asked, they are 1 s up to 60 s, or this interval if it is shorter. A peer that has no room is
-    /// left alone for five times as long, further pauses are up to an hour where this interval is a minute, and a bootstrap
-    /// peer without room is left alone also while nobody is there. Default: 1 min; 1 s to 1 h.
+    /// left alone for five times as long, a bootstrap peer without room also while nobody is there; a node with many others
+    /// dials that one ever more rarely, down to once in 1,440 times this interval, and looks for no neighbour without room.
+    /// Default: 1 min; 1 s to 1 h.
     #[serde(with = "humantime_serde")]
     pub rejoin_interval: Duration,
     /// Whether this node serves the DHT. Default: [`DhtMode::Server`].

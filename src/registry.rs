@@ -114,8 +114,8 @@ pub struct RegistryMetadata {
     pub peers: u32,
     /// What the connections with them are kept for.
     pub connections: KeptConnections,
-    /// How many peers it stays connected with: see
-    /// [`Limits::connection_target`](crate::Limits::connection_target).
+    /// How many peers it stays connected with: [`Limits::connection_target`](crate::Limits::connection_target), or fewer
+    /// where that would leave no room for newcomers.
     pub connection_target: u32,
     /// Peers in its routing table: those whom it can ask, connected or not.
     pub routing_table: u32,

@@ -303,6 +303,13 @@ impl Limits {
         self.connections - self.connections / 4
     }
 
+    /// The target in force: what was asked for, and fewer where those who dial could not fill so many places without taking
+    /// the ones that are kept free. A node that never let anybody go would close.
+    pub(crate) fn granted_target(&self) -> u32 {
+        let most = self.incoming_connections().saturating_sub(self.scarce_places());
+        self.connection_target.min(most).max(1)
+    }
+
     /// Fewer places than that are scarce: room is made for those that come next. A sixteenth of the connections.
     pub(crate) fn scarce_places(&self) -> u32 {
         self.connections / 16 + 1

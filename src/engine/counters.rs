@@ -77,7 +77,7 @@ impl Engine {
             clock: self.peer_clocks.offset(now),
             peers: count(self.peers.len()),
             connections: self.kept_connections(now),
-            connection_target: self.config.limits.connection_target,
+            connection_target: self.config.limits.granted_target(),
             routing_table: count(self.peers.routing_table_len()),
             own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),
             known_packages: count(self.catalogue.known()),

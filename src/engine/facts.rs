@@ -6,8 +6,8 @@ use libp2p::{Multiaddr, PeerId, kad::K_VALUE, multiaddr::Protocol};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
-    gossip_budget::Intake, interface::Fact, outbox::AnnouncementId, peers::Introduction, read,
-    store::StoreFact, wheel,
+    gossip_budget::Intake, interface::Fact, keeping::Lacking, outbox::AnnouncementId,
+    peers::Introduction, read, store::StoreFact, wheel,
 };
 use crate::{
     Direction, Event, PackageId, Source,
@@ -70,7 +70,7 @@ impl Engine {
                 if self.closed {
                     self.drop_peer(peer, LetGo::GoingAway);
                 }
-                self.make_room();
+                self.make_room(Lacking::Nothing);
                 self.trim_later(now);
             }
             Fact::Mesh { peers } => self.mesh_told(now, peers),
@@ -78,10 +78,10 @@ impl Engine {
                 self.peers.in_mesh(now.mono, mesh);
                 self.counters.traffic = *traffic;
             }
-            Fact::TurnedAway => {
+            Fact::TurnedAway { lacking } => {
                 self.counters.peers.turned_away += 1;
                 // There may have been no room to make when the last one came.
-                self.make_room();
+                self.make_room(lacking);
             }
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {

@@ -31,7 +31,8 @@ pub(super) struct Goodbyes {
 #[derive(Debug)]
 struct Said {
     farewell: Farewell,
-    question: QuestionId,
+    /// What it is told with, if it understands.
+    question: Option<QuestionId>,
     /// When the connections end, or are ended once more.
     timer: Key,
 }
@@ -79,19 +80,21 @@ impl Engine {
         if self.goodbyes.is_going(&peer) || !self.peers.is_connected(&peer) {
             return;
         }
-        if let Some(Introduction::Foreign { .. }) = self.peers.introduction(&peer) {
-            // It would not understand.
-            self.peers.set_aside(&peer);
-            return self.part(peer);
-        }
         let now = Now { mono: self.mono, unix: self.unix };
-        let question = self.questions.open(peer, now.mono, Purpose::Goodbye);
+        let introduction = self.peers.introduction(&peer);
+        let understands = !matches!(introduction, Some(Introduction::Foreign { .. }));
+        let question = understands.then(|| self.questions.open(peer, now.mono, Purpose::Goodbye));
         let timer = self.goodbye_timer(peer);
         self.goodbyes.said.insert(peer, Said { farewell, question, timer });
         self.peers.set_aside(&peer);
         self.neighbour_lost(now, &peer);
         self.peer_clocks.forget(&peer);
-        self.actions.push_back(Action::Goodbye { question, peer, farewell });
+        match question {
+            Some(question) => {
+                self.actions.push_back(Action::Goodbye { question, peer, farewell });
+            }
+            None => self.part(peer),
+        }
         self.rejoin_later(now);
     }
 
@@ -102,7 +105,7 @@ impl Engine {
 
     /// The peer has heard the goodbye, or will not.
     pub(super) fn goodbye_ended(&mut self, question: QuestionId, peer: PeerId) {
-        if self.goodbyes.said.get(&peer).is_some_and(|said| said.question == question) {
+        if self.goodbyes.said.get(&peer).is_some_and(|said| said.question == Some(question)) {
             self.part(peer);
         }
     }

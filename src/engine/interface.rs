@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
+    keeping::Lacking,
     outbox::{AnnouncementId, Published},
     queries::QueryKey,
 };
@@ -167,7 +168,10 @@ pub(crate) enum Fact {
         traffic: Box<TrafficCounters>,
     },
     /// Somebody has dialed this node and was refused for want of room.
-    TurnedAway,
+    TurnedAway {
+        /// Which connections there are too many of; none, where it was refused for another bound.
+        lacking: Lacking,
+    },
     /// A peer of the routing table has gone, and can be found here if it comes back. Told before
     /// [`Disconnected`](Self::Disconnected).
     Leaving {

@@ -16,6 +16,15 @@ use crate::{Direction, Farewell, counters::LetGo};
 /// Where some may go soon, or places get scarce, gossip is asked again after this time who is of use to it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// Which places there are too few of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lacking {
+    Nothing,
+    /// Those for peers that dial this node.
+    Inbound,
+    Any,
+}
+
 impl Engine {
     /// Somebody has come, or something has changed. Once there are too many, some are let go when all of them have had
     /// their time.
@@ -36,12 +45,8 @@ impl Engine {
         self.peers.staying_len() > self.connection_target()
     }
 
-    /// So many are kept: as many as are wanted, and fewer where those who dial could not fill so many places without
-    /// taking the ones that are kept free. A node that never let anybody go would close.
     pub(super) fn connection_target(&self) -> usize {
-        let limits = &self.config.limits;
-        let most = limits.incoming_connections().saturating_sub(limits.scarce_places());
-        limits.connection_target.min(most).max(1) as usize
+        self.config.limits.granted_target() as usize
     }
 
     /// It is time to have fewer. Gossip is asked first who is of use to it.
@@ -67,27 +72,50 @@ impl Engine {
         }
     }
 
-    /// Lets the one go that is worth least, where nobody else could come otherwise.
-    pub(super) fn make_room(&mut self) {
-        let free = self.config.limits.scarce_places();
-        let (all, inbound) = (self.peers.staying_len(), self.peers.staying_inbound_len());
+    /// Somebody has come, or was turned away: lets the one go that is worth least, where nobody else could come otherwise.
+    pub(super) fn make_room(&mut self, lacking: Lacking) {
         let now = Now { mono: self.mono, unix: self.unix };
-        if !self.has_places(all, inbound, 2 * free) && self.peers.mesh_is_old(now.mono, LOOK_AGAIN)
+        self.hurry_goodbyes();
+        let free = self.config.limits.scarce_places();
+        if self.lacking(2 * free) != Lacking::Nothing
+            && self.peers.asks_for_mesh(now.mono, LOOK_AGAIN)
         {
             self.actions.push_back(Action::TellMesh);
         }
-        if self.has_places(all, inbound, free) || !self.peers.may_make_room(now.mono) {
+        let lacking = lacking.max(self.lacking(free));
+        if lacking == Lacking::Nothing || !self.peers.may_make_room(now.mono) {
             return;
         }
-        if let Some(peer) = for_newcomer(&self.candidates(now)) {
-            self.let_go_of(peer, LetGo::ForNewcomer);
+        let mut all = self.candidates(now);
+        if lacking == Lacking::Inbound {
+            // Nobody else takes such a place.
+            all.retain(|candidate| candidate.direction == Direction::Inbound);
         }
-        // Who comes faster than goodbyes are heard has none.
+        if let Some(peer) = for_newcomer(&all) {
+            self.let_go_of(peer, LetGo::ForNewcomer);
+            self.hurry_goodbyes();
+        }
+    }
+
+    /// Where newcomers come faster than goodbyes are heard, those that are being let go have no time to hear theirs.
+    fn hurry_goodbyes(&mut self) {
         let (all, inbound) = (self.peers.len(), self.peers.inbound_len());
         if !self.has_places(all, inbound, 2) {
             for peer in self.peers.going() {
                 self.actions.push_back(Action::Disconnect { peer });
             }
+        }
+    }
+
+    /// Which places there are not, beside those that stay, for so many others.
+    fn lacking(&self, others: u32) -> Lacking {
+        let (all, inbound) = (self.peers.staying_len(), self.peers.staying_inbound_len());
+        if !self.has_places(all, 0, others) {
+            Lacking::Any
+        } else if !self.has_places(all, inbound, others) {
+            Lacking::Inbound
+        } else {
+            Lacking::Nothing
         }
     }
 

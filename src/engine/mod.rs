@@ -125,6 +125,7 @@ pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::{
     Action, Affiliation, AskedId, Fact, Now, QueryEnd, QuestionId, Unanswered, Verdict,
 };
+pub(crate) use keeping::Lacking;
 pub(crate) use outbox::Published;
 pub(crate) use queries::QueryKey;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;

@@ -3,7 +3,7 @@
 mod worth;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -134,7 +134,8 @@ impl Introduction {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     connected: BTreeMap<PeerId, Connection>,
-    routable: HashSet<PeerId>,
+    /// With their keys, each of which is a hash.
+    routable: HashMap<PeerId, KBucketKey<PeerId>>,
     /// Dials to bootstrap addresses that have neither succeeded nor failed.
     dialing: usize,
     /// Those that were in the mesh of a topic when the node last looked.
@@ -256,8 +257,8 @@ impl Peers {
         self.mesh_told = Some(now);
     }
 
-    /// Whether gossip has not told of its mesh for so long. If so, it is asked now.
-    pub(super) fn mesh_is_old(&mut self, now: Duration, age: Duration) -> bool {
+    /// Whether gossip is to be asked for its mesh, since it has not told of it for so long.
+    pub(super) fn asks_for_mesh(&mut self, now: Duration, age: Duration) -> bool {
         let is_old = self.mesh_told.is_none_or(|told| now.saturating_sub(told) >= age);
         if is_old {
             self.mesh_told = Some(now);
@@ -373,29 +374,30 @@ impl Peers {
 
     /// The peer stands in the routing table. True if that is new.
     pub(crate) fn routable(&mut self, peer: PeerId) -> bool {
-        self.routable.insert(peer)
+        self.routable.insert(peer, KBucketKey::from(peer)).is_none()
     }
 
     pub(crate) fn is_routable(&self, peer: &PeerId) -> bool {
-        self.routable.contains(peer)
+        self.routable.contains_key(peer)
     }
 
     /// The peers closest to a key, of those in the routing table and these others.
     pub(crate) fn closest(&self, key: &RecordKey, others: &[PeerId], count: usize) -> Vec<PeerId> {
         let target = KBucketKey::new(key.as_bytes().to_vec());
-        let all: HashSet<&PeerId> = self.routable.iter().chain(others).collect();
-        let distance = |peer: &PeerId| KBucketKey::from(*peer).distance(&target);
-        let mut all: Vec<_> = all.into_iter().map(|peer| (distance(peer), *peer)).collect();
+        let known = self.routable.values().map(|key| (key.distance(&target), *key.preimage()));
+        let others = others.iter().filter(|peer| !self.is_routable(peer));
+        let others = others.map(|peer| (KBucketKey::from(*peer).distance(&target), *peer));
+        let mut all: Vec<_> = known.chain(others).collect();
         all.sort_unstable();
+        all.dedup();
         all.into_iter().take(count).map(|(_, peer)| peer).collect()
     }
 
     /// Whether a peer is, or would be, one of so many that are closest to a key, beside those in the routing table.
     pub(crate) fn is_among_closest(&self, key: &RecordKey, peer: &PeerId, count: usize) -> bool {
         let target = KBucketKey::new(key.as_bytes().to_vec());
-        let distance = |peer: &PeerId| KBucketKey::from(*peer).distance(&target);
-        let limit = distance(peer);
-        self.routable.iter().filter(|other| distance(other) < limit).nth(count - 1).is_none()
+        let limit = KBucketKey::from(*peer).distance(&target);
+        self.routable.values().filter(|other| other.distance(&target) < limit).count() < count
     }
 
     pub(crate) fn unroutable(&mut self, peer: &PeerId) {
@@ -482,7 +484,7 @@ mod tests {
         for _ in 0..60 {
             peers.routable(PeerId::random());
         }
-        let known: Vec<PeerId> = peers.routable.iter().copied().collect();
+        let known: Vec<PeerId> = peers.routable.keys().copied().collect();
         for peer in known.into_iter().chain((0..60).map(|_| PeerId::random())) {
             let key = RecordKey::claims(&NetworkName::default(), &"tool".parse().unwrap());
             let expected = peers.closest(&key, &[peer], 20).contains(&peer);

@@ -414,8 +414,11 @@ impl Engine {
         let entropy = &mut *self.entropy;
         for contact in self.rejoining.of(peer) {
             if let State::Here { since } = contact.state {
-                contact.turned_away = contact.turned_away.filter(|_| is_full);
-                let pauses = if is_full { &mut contact.full } else { &mut contact.pauses };
+                // One that ends at once has not told why: the other had no time for that, and no more room than before.
+                let is_over = now.mono.saturating_sub(since) < SETTLING;
+                contact.turned_away = contact.turned_away.filter(|_| is_full || is_over);
+                let pauses =
+                    if contact.is_full() { &mut contact.full } else { &mut contact.pauses };
                 pauses.ended(now.mono, since);
                 let due = pauses.next(now.mono, members, entropy);
                 contact.state = State::Away { due };

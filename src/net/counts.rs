@@ -9,6 +9,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     convert::Infallible,
+    fmt,
     task::{Context, Poll},
 };
 
@@ -26,18 +27,45 @@ use crate::Limits;
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("at most {most} connections {what} are allowed")]
-pub(super) struct Exceeded {
+pub(crate) struct Exceeded {
     most: u32,
-    what: &'static str,
+    what: Counted,
+}
+
+/// The connections that are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    InAll,
+    FromOthers,
+    WithOnePeer,
+    BeingDialed,
+    BeingAccepted,
 }
 
 impl Exceeded {
+    /// Of which connections there are too many.
+    pub(crate) fn what(&self) -> Counted {
+        self.what
+    }
+
     /// Whether there is room for one more.
-    fn check(taken: usize, most: u32, what: &'static str) -> Result<(), ConnectionDenied> {
+    fn check(taken: usize, most: u32, what: Counted) -> Result<(), ConnectionDenied> {
         if taken < most as usize {
             return Ok(());
         }
         Err(ConnectionDenied::new(Self { most, what }))
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InAll => "in all",
+            Self::FromOthers => "from others",
+            Self::WithOnePeer => "with one peer",
+            Self::BeingDialed => "that are being dialed",
+            Self::BeingAccepted => "that others are setting up",
+        })
     }
 }
 
@@ -52,8 +80,8 @@ struct Standing {
 }
 
 impl Standing {
-    /// Of several connections with a peer the one stays that the lesser of the two has dialed, and of these the first. Both
-    /// ends come to the same, so that they do not close one each.
+    /// Of several connections with a peer the one stays that the lesser of the two has dialed, and of these the first. Where
+    /// the two have dialed each other, both ends come to the same, and do not close one each.
     fn rank(&self, local: PeerId, id: ConnectionId) -> (bool, ConnectionId) {
         (self.incoming != (self.peer < local), id)
     }
@@ -95,8 +123,8 @@ impl Behaviour {
     // A walk over all connections, whose number is limited.
     fn check_standing(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
         let with_peer = self.standing.values().filter(|standing| standing.peer == *peer).count();
-        Exceeded::check(with_peer, self.per_peer, "with one peer")?;
-        Exceeded::check(self.standing.len(), self.most, "in all")
+        Exceeded::check(with_peer, self.per_peer, Counted::WithOnePeer)?;
+        Exceeded::check(self.standing.len(), self.most, Counted::InAll)
     }
 
     fn incoming_len(&self) -> usize {
@@ -140,7 +168,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        Exceeded::check(self.incoming.len(), self.pending, "that others are setting up")?;
+        Exceeded::check(self.incoming.len(), self.pending, Counted::BeingAccepted)?;
         self.incoming.insert(id);
         Ok(())
     }
@@ -153,7 +181,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.incoming.remove(&id);
-        Exceeded::check(self.incoming_len(), self.most_incoming, "from others")?;
+        Exceeded::check(self.incoming_len(), self.most_incoming, Counted::FromOthers)?;
         self.check_standing(&peer)?;
         Ok(dummy::ConnectionHandler)
     }
@@ -165,7 +193,7 @@ impl NetworkBehaviour for Behaviour {
         _: &[Multiaddr],
         _: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        Exceeded::check(self.outgoing.len(), self.pending, "that are being dialed")?;
+        Exceeded::check(self.outgoing.len(), self.pending, Counted::BeingDialed)?;
         self.outgoing.insert(id);
         Ok(Vec::new())
     }

@@ -11,6 +11,11 @@ pub(crate) fn lacks_room(denied: &ConnectionDenied) -> bool {
         || denied.downcast_ref::<admission::Refused>().is_some()
 }
 
+/// Of which connections there were too many, if that is why one was refused.
+pub(crate) fn counted(denied: &ConnectionDenied) -> Option<counts::Counted> {
+    denied.downcast_ref::<counts::Exceeded>().map(counts::Exceeded::what)
+}
+
 #[cfg(test)]
 mod tests {
     use libp2p::{

@@ -21,7 +21,8 @@ pub use tasks::ConnectionTask;
 
 pub(crate) use attributed::{Audience, Verdict};
 pub(crate) use behaviour::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol};
-pub(crate) use denied::lacks_room;
+pub(crate) use counts::Counted;
+pub(crate) use denied::{counted, lacks_room};
 pub(crate) use diversity::{Crowded, Diversity};
 pub(crate) use gossip::{CACHED_SECS, REMEMBERED, Subscriptions, topic_name};
 #[cfg(test)]

@@ -222,8 +222,8 @@ impl Node {
         }
     }
 
-    /// Dials the peers closest to a key, of those in the routing table. What fails here Kademlia tries again. Half of the
-    /// dials that may be under way are left to others.
+    /// Dials the peers closest to a key, of those in the routing table. Kademlia waits for dials that are under way.
+    /// Half of those that may be are left to others.
     pub(super) fn approach(&mut self, key: &RecordKey) {
         let target = KBucketKey::new(key.as_bytes().to_vec());
         let kad = &mut self.swarm.behaviour_mut().kad;

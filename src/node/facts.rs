@@ -20,10 +20,10 @@ use super::{
 use crate::{
     Config, Direction, NetworkName, Result,
     command::Ticket,
-    engine::{Fact, Now, QueryEnd, QueryKey, Verdict},
+    engine::{Fact, Lacking, Now, QueryEnd, QueryKey, Verdict},
     net::{
-        Behaviour, BehaviourEvent, REPLICATION_FACTOR, Subscriptions, dht_protocol, lacks_room,
-        topic_name,
+        Behaviour, BehaviourEvent, Counted, REPLICATION_FACTOR, Subscriptions, counted,
+        dht_protocol, lacks_room, topic_name,
     },
 };
 
@@ -79,7 +79,7 @@ impl DialFor {
                 Some(Fact::BootstrapDialed { address, end })
             }
             Self::Told(peer) => Some(Fact::ToldDialed { peer }),
-            // That it could not be reached is held against it when Kademlia dials it in turn.
+            // Nobody has asked it anything yet, so that this is not held against it.
             Self::Approach(peer) => nobody_is_there(error).then_some(Fact::Left { peer }),
             Self::Lost => None,
         }
@@ -229,7 +229,12 @@ impl Node {
             SwarmEvent::IncomingConnectionError {
                 error: ListenError::Denied { cause }, ..
             } if lacks_room(&cause) => {
-                self.engine.learn(now, Fact::TurnedAway);
+                let lacking = match counted(&cause) {
+                    Some(Counted::InAll) => Lacking::Any,
+                    Some(Counted::FromOthers) => Lacking::Inbound,
+                    _ => Lacking::Nothing,
+                };
+                self.engine.learn(now, Fact::TurnedAway { lacking });
             }
             // Another connection with the peer stands, or nothing has happened that matters here.
             SwarmEvent::ConnectionClosed { .. }

@@ -35,6 +35,9 @@ const AT_ONCE: usize = 32;
 /// Connections that each of those keeps: together more than there are places.
 const KEPT: usize = 60;
 
+/// They come for no shorter than this: some honest connections are looked at meanwhile that are above the target.
+const LASTS: Duration = Duration::from_secs(30);
+
 fn limits() -> Limits {
     Limits::new()
         .with_connections(PLACES)
@@ -112,11 +115,11 @@ struct Arrivals {
 }
 
 /// Dials one honest peer after the other, each time as somebody else from somewhere else.
-async fn flood(addresses: &[Multiaddr], total: usize, arrivals: &Arrivals) {
+async fn flood(addresses: &[Multiaddr], total: usize, start: Instant, arrivals: &Arrivals) {
     let mut kept = VecDeque::new();
     loop {
         let number = arrivals.next.fetch_add(1, Relaxed);
-        if number >= total {
+        if number >= total && start.elapsed() >= LASTS {
             return;
         }
         match Newcomer::come(number, &addresses[number % addresses.len()]).await {
@@ -170,14 +173,14 @@ fn ten_thousand_newcomers_of_one_network_cost_no_honest_pair_its_connection() {
         let total = size(10_000, 1_500);
         let start = Instant::now();
         let coming = async {
-            let floods = (0..AT_ONCE).map(|_| flood(&addresses, total, &arrivals));
+            let floods = (0..AT_ONCE).map(|_| flood(&addresses, total, start, &arrivals));
             stream::iter(floods).buffer_unordered(AT_ONCE).collect::<()>().await;
             over.store(true, Relaxed);
             start.elapsed()
         };
         // Somebody honest comes in the middle of it.
         let joining = async {
-            while arrivals.came.load(Relaxed) < total / 2 {
+            while arrivals.came.load(Relaxed) < total / 2 || start.elapsed() < LASTS / 2 {
                 async_io::Timer::after(Duration::from_millis(20)).await;
             }
             let start = Instant::now();
@@ -193,9 +196,9 @@ fn ten_thousand_newcomers_of_one_network_cost_no_honest_pair_its_connection() {
             assert!(receipt.replicas >= 3, "{receipt:?}");
             let found = peers[7].handle.get_package(owned(late.id(), "late"));
             within("a package", found).await.expect("found");
-            (late, joined)
+            (late, joined, receipt)
         };
-        let (elapsed, ((late, joined), most)) =
+        let (elapsed, ((late, joined, receipt), most)) =
             join(coming, join(joining, fullest(&peers, &over))).await;
 
         assert!(most <= PLACES as usize, "{most} of {PLACES} connections");
@@ -224,13 +227,15 @@ fn ten_thousand_newcomers_of_one_network_cost_no_honest_pair_its_connection() {
         line(
             "newcomers",
             format_args!(
-                "{total} of one /16 in {:.1} s ({} came, {} were refused): {pairs} honest pairs, {} connections \
+                "{} of one /16 in {:.1} s ({} came, {} were refused): {pairs} honest pairs, {} connections \
                  between them ended, none for good; at most {most} of {PLACES} connections; an honest newcomer \
-                 joined in {joined:.1?}",
+                 joined in {joined:.1?} and has {} replicas",
+                arrivals.came.load(Relaxed) + arrivals.refused.load(Relaxed),
                 elapsed.as_secs_f64(),
                 arrivals.came.load(Relaxed),
                 arrivals.refused.load(Relaxed),
                 ended / 2,
+                receipt.replicas,
             ),
         );
     });

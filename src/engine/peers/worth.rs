@@ -7,7 +7,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -143,6 +143,26 @@ pub(in crate::engine) struct Candidate {
     pub(in crate::engine) subnet: Option<Subnet>,
 }
 
+/// A connected peer of the routing table.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    distance: KBucketDistance,
+    peer: PeerId,
+    score: u8,
+    age: Duration,
+}
+
+/// Of those at one distance, to the power of two, the one with the best score, and of several the oldest.
+fn best_at_each_distance(members: &[Member]) -> impl Iterator<Item = PeerId> {
+    let mut best: BTreeMap<Option<u32>, (u8, Duration, PeerId)> = BTreeMap::new();
+    for member in members {
+        let candidate = (member.score, member.age, member.peer);
+        let best = best.entry(member.distance.ilog2()).or_insert(candidate);
+        *best = candidate.max(*best);
+    }
+    best.into_values().map(|(.., peer)| peer)
+}
+
 impl Candidate {
     /// Whether it has not been there for long enough to be judged, whatever it is kept for.
     pub(in crate::engine) fn is_new(&self) -> bool {
@@ -166,23 +186,23 @@ impl Peers {
         score: impl Fn(&PeerId) -> u8,
     ) -> Vec<Candidate> {
         let here = KBucketKey::from(local);
-        let mut members: Vec<_> = self
+        let mut members: Vec<Member> = self
             .staying()
-            .filter(|(peer, _)| self.is_routable(peer))
-            .map(|(peer, connection)| {
-                (here.distance(&KBucketKey::from(*peer)), *peer, score(peer), connection.since)
+            .filter_map(|(peer, connection)| {
+                let distance = here.distance(self.routable.get(peer)?);
+                let age = now.saturating_sub(connection.since);
+                Some(Member { distance, peer: *peer, score: score(peer), age })
             })
             .collect();
-        members.sort_unstable_by_key(|(distance, ..)| *distance);
-        let far = members.split_off(members.len().min(CLOSEST));
-        let closest: HashSet<PeerId> = members.into_iter().map(|(_, peer, ..)| peer).collect();
-        let mut best: BTreeMap<Option<u32>, (u8, Reverse<Duration>, PeerId)> = BTreeMap::new();
-        for (distance, peer, score, since) in far {
-            let candidate = (score, Reverse(since), peer);
-            let best = best.entry(distance.ilog2()).or_insert(candidate);
-            *best = candidate.max(*best);
+        members.sort_unstable_by_key(|member| member.distance);
+        // Whoever is new takes no place from those that are not: it may be gone in a moment.
+        let old: Vec<Member> = members.iter().filter(|it| it.age >= GRACE).copied().collect();
+        let (mut closest, mut distant) = (HashSet::new(), HashSet::new());
+        for members in [&old, &members] {
+            let (close, far) = members.split_at(members.len().min(CLOSEST));
+            closest.extend(close.iter().map(|member| member.peer));
+            distant.extend(best_at_each_distance(far));
         }
-        let distant: BTreeSet<PeerId> = best.into_values().map(|(.., peer)| peer).collect();
         self.staying()
             .map(|(peer, connection)| {
                 let age = now.saturating_sub(connection.since);
@@ -218,10 +238,11 @@ impl Peers {
 /// Of peers that know of the same packages so many are kept, whatever else they are kept for.
 const CATALOGUES: usize = 4;
 
-/// Keeps some of those that `shares` says know of the same packages, the best and longest known first.
+/// Keeps some of those that `shares` says know of the same packages, the best and longest known first. Those that are new
+/// have to wait.
 pub(in crate::engine) fn keep_catalogues(all: &mut [Candidate], shares: impl Fn(&PeerId) -> bool) {
     let mut sharing: Vec<&mut Candidate> =
-        all.iter_mut().filter(|candidate| shares(&candidate.peer)).collect();
+        all.iter_mut().filter(|it| !it.is_new() && shares(&it.peer)).collect();
     sharing.sort_by_key(|candidate| {
         (candidate.kept_for, Reverse(candidate.score), Reverse(candidate.age))
     });
@@ -420,17 +441,18 @@ mod tests {
     }
 
     #[test]
-    fn four_that_know_of_the_same_packages_are_kept_whatever_they_are_kept_for() {
+    fn four_that_know_of_the_same_packages_are_kept_and_no_newcomer_takes_their_place() {
         let kept = [KeptFor::Mesh, KeptFor::Grace, KeptFor::Nothing, KeptFor::Nothing];
         let mut all: Vec<Candidate> =
             kept.into_iter().flat_map(|kept| candidates(kept, 1)).collect();
         all.extend([candidate(KeptFor::Nothing, 60), candidate(KeptFor::Nothing, 9000)]);
-        let strangers = [all[5].peer];
+        all.push(candidate(KeptFor::Nothing, 30));
+        let strangers = [all[4].peer];
         keep_catalogues(&mut all, |peer| !strangers.contains(peer));
         let kept: Vec<KeptFor> = all.iter().map(|candidate| candidate.kept_for).collect();
         let (catalogue, nothing) = (KeptFor::Catalogue, KeptFor::Nothing);
         assert_eq!(kept[..2], [KeptFor::Mesh, KeptFor::Grace]);
-        assert_eq!(kept[2..], [catalogue, catalogue, nothing, nothing]);
+        assert_eq!(kept[2..], [catalogue, catalogue, nothing, catalogue, nothing]);
     }
 
     fn any_candidate() -> impl Strategy<Value = Candidate> {

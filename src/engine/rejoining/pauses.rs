@@ -16,9 +16,10 @@ const SPREAD: [f64; 2] = [0.5, 1.25];
 /// Pauses grow to so many times the first one. With their spread that is ten times at the most.
 const GROWTH: u32 = 8;
 
-/// Those before a peer without room is dialed again grow further: with the usual first one to an hour. Everybody whom a
-/// bootstrap peer has let go dials it again and again, and it is there: nobody is looked for.
-const GROWTH_OF_FULL: u32 = 12;
+/// Those of a node with many others, before it dials a peer without room again, grow further: with the usual first one to
+/// a day. Everybody whom a bootstrap peer has let go dials it again and again, and takes the places of newcomers; and it is
+/// there, so that no other part of the network is found through it.
+const GROWTH_OF_FULL: u32 = 288;
 
 /// A peer that has no room is dialed again after so many times the pause of one that has left: it is there, and others
 /// are of more use to it.
@@ -33,19 +34,19 @@ const FEW: u32 = 6;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pauses {
     first: Duration,
-    growth: u32,
+    growth_among_many: u32,
     backoff: Backoff,
 }
 
 impl Pauses {
     pub(super) fn new(first: Duration) -> Self {
-        Self { first, growth: GROWTH, backoff: Backoff::new(first, first * GROWTH) }
+        Self { first, growth_among_many: GROWTH, backoff: Backoff::new(first, first * GROWTH) }
     }
 
     /// Those before a peer without room is dialed again.
     pub(super) fn while_full(self) -> Self {
-        let (first, growth) = (self.first * FULL, GROWTH_OF_FULL);
-        Self { first, growth, backoff: Backoff::new(first, first * growth) }
+        let (first, growth_among_many) = (self.first * FULL, GROWTH_OF_FULL);
+        Self { first, growth_among_many, backoff: Backoff::new(first, first * growth_among_many) }
     }
 
     /// When the peer is dialed next, by a node that has so many others.
@@ -56,7 +57,10 @@ impl Pauses {
         entropy: &mut dyn Entropy,
     ) -> Duration {
         let members = u32::try_from(members).unwrap_or(MANY).clamp(FEW, MANY);
-        let longest = self.first * members * self.growth / MANY;
+        let longest = match members {
+            MANY => self.first * self.growth_among_many,
+            _ => self.first * members * GROWTH / MANY,
+        };
         let pause = self.backoff.pause();
         let shares = if pause == self.first { SPREAD_FIRST } else { SPREAD };
         now.saturating_add(spread(pause.min(longest), shares, entropy))
@@ -121,17 +125,20 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_without_room_is_dialed_about_once_an_hour_among_many() {
+    fn a_node_with_many_others_dials_one_without_room_about_once_a_day() {
         let mut pauses = Pauses::new(FIRST).while_full();
         let mut dice = Dice(5);
         let mut due = Duration::ZERO;
-        let day = Duration::from_secs(24 * 3600);
+        let days = Duration::from_secs(30 * 24 * 3600);
         let dials = std::iter::repeat_with(|| {
             due = pauses.next(due, 100, &mut dice);
             due
         });
-        let dials = dials.take_while(|due| *due < day).count();
-        assert!((24..36).contains(&dials), "{dials}");
+        let dials = dials.take_while(|due| *due < days).count();
+        assert!((30..50).contains(&dials), "{dials}");
+        // One that has few is looking for others.
+        let longest = (0..20).map(|_| pauses.next(Duration::ZERO, 6, &mut dice)).max();
+        assert!(longest.unwrap() < Duration::from_secs(600));
     }
 
     #[test]

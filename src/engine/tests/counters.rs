@@ -221,7 +221,7 @@ fn goodbyes_of_peers_are_counted_by_what_they_say() {
 #[test]
 fn whoever_is_turned_away_is_counted_and_no_peer_that_was_connected() {
     let mut lab = Lab::new(Config::new());
-    (0..3).for_each(|_| lab.learn(Fact::TurnedAway));
+    (0..3).for_each(|_| lab.learn(Fact::TurnedAway { lacking: Lacking::Nothing }));
     let expected = PeerCounters { turned_away: 3, ..PeerCounters::default() };
     assert_eq!(lab.engine.counters().peers, expected);
 }

@@ -249,6 +249,7 @@ fn a_node_that_shuts_down_takes_leave_of_everybody_and_is_gone_after_a_second() 
     told.sort_by_key(PeerId::to_string);
     let told = told.map(|peer| Done::Told(peer, Farewell::GoingAway));
     assert_eq!(did, told.into_iter().chain([Done::Ended(foreign)]).collect::<Vec<_>>());
+    goes(&mut lab, foreign);
     lab.learn(Fact::Answered { question: questions[0], response: noted() });
     let [Done::Ended(first)] = done(&mut lab).0[..] else { panic!("one has heard it") };
     goes(&mut lab, first);

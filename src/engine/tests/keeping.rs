@@ -261,7 +261,7 @@ fn whoever_is_turned_away_finds_room_when_it_comes_again() {
     assert_eq!(let_go(&mut lab, &[]).len(), 8);
     pass(&mut lab, 1);
     assert_eq!(let_go(&mut lab, &[]).len(), 0);
-    lab.learn(Fact::TurnedAway);
+    lab.learn(Fact::TurnedAway { lacking: Lacking::Nothing });
     assert_eq!(let_go(&mut lab, &[]).len(), 1);
 }
 
@@ -280,12 +280,42 @@ fn a_target_that_leaves_no_room_for_newcomers_counts_as_one_that_does() {
 #[test]
 fn a_peer_of_another_network_that_is_let_go_takes_no_place() {
     let mut lab = lab(Limits::new());
-    let peer = come(&mut lab, 1, Direction::Inbound);
-    let affiliation = Affiliation::Other(NetworkName::default());
+    let peer = PeerId::random();
+    let address = "/ip4/198.51.100.7/tcp/4001".parse().unwrap();
+    lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
+    let affiliation = Affiliation::Other("other".parse().unwrap());
     lab.learn(Fact::Introduced { peer, agent: None, affiliation });
     assert_eq!(lab.engine.peers.staying_len(), 1);
     lab.engine.let_go(peer, crate::Farewell::NoRoom);
     assert_eq!(lab.engine.peers.staying_len(), 0);
+    // Nor does it keep one by connecting once more while the first connection is being closed.
+    for _ in 0..3 {
+        let ended = |action| matches!(action, Action::Disconnect { peer: ended } if ended == peer);
+        assert!(lab.actions().into_iter().any(ended));
+        lab.advance(Duration::from_millis(1100));
+    }
+}
+
+#[test]
+fn where_somebody_was_refused_room_is_made_whatever_was_counted() {
+    // A peer that was dialed, and has dialed in turn, takes a place of those who dial.
+    let mut lab = lab(Limits::new());
+    visitors(&mut lab, 20);
+    lab.learn(Fact::TurnedAway { lacking: Lacking::Nothing });
+    assert_eq!(let_go(&mut lab, &[]).len(), 0);
+    lab.learn(Fact::TurnedAway { lacking: Lacking::Inbound });
+    assert_eq!(let_go(&mut lab, &[]).len(), 1);
+}
+
+#[test]
+fn those_that_were_dialed_make_no_room_where_that_helps_nobody() {
+    let mut lab = lab(Limits::new());
+    let dialed = come(&mut lab, 1, Direction::Outbound);
+    pass(&mut lab, 1);
+    lab.learn(Fact::TurnedAway { lacking: Lacking::Inbound });
+    assert_eq!(let_go(&mut lab, &[]).len(), 0);
+    lab.learn(Fact::TurnedAway { lacking: Lacking::Any });
+    assert_eq!(let_go(&mut lab, &[]), HashSet::from([dialed]));
 }
 
 #[test]

@@ -125,10 +125,15 @@ fn a_bootstrap_peer_without_room_is_dialed_again_after_five_minutes_and_then_lat
         }
         assert!((300..=375).contains(&waits[0]), "{waits:?}");
         // Among few the pauses do not grow so much, as ever.
-        let most = if others_are_there { 4500 } else { 850 };
+        let most = if others_are_there { 2400 } else { 570 };
         assert!(waits.iter().all(|wait| (220..=most).contains(wait)), "{waits:?}");
         assert!(!others_are_there || waits[2] > 2 * waits[0], "{waits:?}");
-        // Once it has gone for another reason, it may have room.
+        // One that goes at once, without a word, has no more room than before.
+        goes(&mut lab, contact);
+        assert!(next_dial(&mut lab).0 >= 220);
+        // Once it has kept a connection, and has gone for another reason, it may have room.
+        reach(&mut lab, 1, contact);
+        lab.advance(3 * SECOND);
         goes(&mut lab, contact);
         assert!(next_dial(&mut lab).0 <= 75);
     }
