@@ -192,8 +192,8 @@ fn ten_thousand_newcomers_of_one_network_cost_no_honest_pair_its_connection() {
             let joined = start.elapsed();
             let registered = late.handle.register(manifest("late", "1.0.0"));
             let receipt = within("a receipt", registered).await.expect("registered");
-            // Some have no room at that moment; they are put to again later.
-            assert!(receipt.replicas >= 3, "{receipt:?}");
+            // Some may have no room at that moment; they are put to again later.
+            assert!(receipt.replicas >= 10, "{receipt:?}");
             let found = peers[7].handle.get_package(owned(late.id(), "late"));
             within("a package", found).await.expect("found");
             (late, joined, receipt)
@@ -211,6 +211,7 @@ fn ten_thousand_newcomers_of_one_network_cost_no_honest_pair_its_connection() {
                 );
             }
         }
+        assert!(ended / 2 <= pairs / 4, "{} of {pairs} honest connections ended", ended / 2);
         for peer in &peers {
             let lost = async {
                 loop {
