@@ -16,8 +16,8 @@ use semver::Version;
 
 use crate::{
     Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
-    PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Result, SearchResults,
-    Snapshot, Versions,
+    PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Requirement, Result,
+    SearchResults, Snapshot, Versions,
     counters::{Answer, CallEnd, CallKind, EndedCall},
     record::{EquivocationProof, Record, RecordKey},
     search::Findings,
@@ -38,10 +38,14 @@ pub(crate) struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(crate) u64);
 
+/// A package, and what is required of its release.
+pub(crate) type Required = (PackageId, Requirement);
+
 /// What a caller may ask. Each variant carries the place for its one answer.
 #[derive(Debug)]
 pub(crate) enum Command {
     GetPackage { package: PackageId, freshness: Freshness, reply: Reply<Box<Package>> },
+    Resolve { asked: Box<Required>, freshness: Freshness, reply: Reply<Box<Package>> },
     ListVersions { package: PackageId, freshness: Freshness, reply: Reply<Versions> },
     Register { manifest: Box<Manifest>, confirmation: u8, reply: Reply<Receipt> },
     Yank { name: PackageName, version: Version, confirmation: u8, reply: Reply<Receipt> },
@@ -69,7 +73,7 @@ impl Command {
     /// What it asks for, if that is counted.
     pub(crate) fn kind(&self) -> Option<CallKind> {
         match self {
-            Self::GetPackage { .. } => Some(CallKind::Get),
+            Self::GetPackage { .. } | Self::Resolve { .. } => Some(CallKind::Get),
             Self::ListVersions { .. } => Some(CallKind::Versions),
             Self::Register { .. } => Some(CallKind::Register),
             Self::Yank { .. } => Some(CallKind::Yank),
@@ -97,7 +101,7 @@ impl Command {
     pub(crate) fn refuse(self, error: Error) -> Option<EndedCall> {
         let kind = self.kind();
         let end = match self {
-            Self::GetPackage { reply, .. } => reply.send(Err(error)),
+            Self::GetPackage { reply, .. } | Self::Resolve { reply, .. } => reply.send(Err(error)),
             Self::ListVersions { reply, .. } => reply.send(Err(error)),
             Self::Register { reply, .. }
             | Self::Yank { reply, .. }
@@ -126,7 +130,7 @@ impl Command {
     /// Whether the caller has gone away.
     pub(crate) fn is_abandoned(&self) -> bool {
         match self {
-            Self::GetPackage { reply, .. } => reply.is_abandoned(),
+            Self::GetPackage { reply, .. } | Self::Resolve { reply, .. } => reply.is_abandoned(),
             Self::ListVersions { reply, .. } => reply.is_abandoned(),
             Self::Register { reply, .. }
             | Self::Yank { reply, .. }

@@ -49,7 +49,8 @@ pub struct Counters {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CallCounters {
-    /// [`get_package`](crate::Registry::get_package) and [`get_version`](crate::Registry::get_version).
+    /// [`get_package`](crate::Registry::get_package), [`get_version`](crate::Registry::get_version) and
+    /// [`resolve`](crate::Registry::resolve).
     pub get: ReadCounters,
     /// [`list_versions`](crate::Registry::list_versions).
     pub versions: ReadCounters,
@@ -92,7 +93,8 @@ pub struct ReadCounters {
 pub struct OutcomeCounters {
     /// With what was asked for.
     pub answered: u64,
-    /// There is none, or no longer: [`NotFound`](crate::Error::NotFound), [`Withdrawn`](crate::Error::Withdrawn).
+    /// There is none, or no longer: [`NotFound`](crate::Error::NotFound), [`NoMatch`](crate::Error::NoMatch),
+    /// [`Withdrawn`](crate::Error::Withdrawn).
     pub not_found: u64,
     /// The deadline passed first: [`Timeout`](crate::Error::Timeout).
     pub timed_out: u64,

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 
 use crate::NetworkName;
-use crate::package::{PackageId, PackageName};
+use crate::package::{PackageId, PackageName, VersionInfo};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,6 +20,17 @@ pub enum Error {
     NotFound {
         /// What was looked for, as the caller named it.
         what: String,
+    },
+
+    /// The package is there, and none of its releases is what was required: ask for one of those that there are.
+    #[error("`{what}` matches none of {total} releases: {}", list_versions(versions, *total))]
+    NoMatch {
+        /// The package and the requirement, as the caller named them.
+        what: String,
+        /// The releases that there are, newest first: the first 16 of them.
+        versions: Vec<VersionInfo>,
+        /// How many releases there are.
+        total: usize,
     },
 
     /// Several owners publish under this name: ask again as `owner/name`, or pin one.
@@ -127,6 +138,7 @@ impl Error {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
+            Self::NoMatch { .. } => "no_match",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Withdrawn { .. } => "withdrawn",
             Self::Timeout { .. } => "timeout",
@@ -175,6 +187,17 @@ pub(crate) fn of_network(network: Option<&NetworkName>) -> String {
 fn list(peers: &[PeerId]) -> String {
     let names: Vec<String> = peers.iter().map(PeerId::to_string).collect();
     names.join(", ")
+}
+
+fn list_versions(versions: &[VersionInfo], total: usize) -> String {
+    let mark = |info: &VersionInfo| if info.yanked { " (yanked)" } else { "" };
+    let listed: Vec<String> =
+        versions.iter().map(|info| format!("{}{}", info.version, mark(info))).collect();
+    let rest = match total.saturating_sub(versions.len()) {
+        0 => String::new(),
+        rest => format!(", and {rest} older ones"),
+    };
+    listed.join(", ") + &rest
 }
 
 fn humantime(duration: &Duration) -> String {

@@ -81,7 +81,7 @@ impl Handle {
     }
 
     /// A handle to the same node whose reads wait for so many replicas: [`get_record`](Self::get_record), and of
-    /// [`Registry`] `get_package`, `get_version` and `list_versions`. This handle's reads go on as before.
+    /// [`Registry`] `get_package`, `get_version`, `resolve` and `list_versions`. This handle's reads go on as before.
     ///
     /// [`Registry`]: crate::Registry
     ///

@@ -76,6 +76,10 @@
 //!     assert_eq!(package.owner, publisher.peer_id());
 //!     assert_eq!(package.manifest, manifest);
 //!
+//!     // Or the newest release that will do, as its dependents require it.
+//!     let package = reader.resolve("tiny-http".parse()?, "^1".parse()?).await?;
+//!     assert_eq!(package.manifest.version, manifest.version);
+//!
 //!     publisher.shutdown().await?;
 //!     reader.shutdown().await?;
 //!     Ok::<_, Box<dyn std::error::Error>>(())
@@ -153,7 +157,7 @@ pub use net::{
 pub use node::{Node, NodeBuilder};
 pub use package::{
     Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Match, Package, PackageId,
-    PackageName, Query, Receipt, SearchResults, Sort, Source, VersionInfo, Versions,
+    PackageName, Query, Receipt, Requirement, SearchResults, Sort, Source, VersionInfo, Versions,
 };
 pub use record::NetworkName;
 pub use refusal::{Refusal, RefusalCount};

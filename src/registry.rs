@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClockOffset, Counters, Coverage, DhtMode, GeoLocation, KeptConnections, Manifest, NetworkName,
-    Package, PackageId, PackageName, Query, Receipt, Result, SearchResults, Versions,
+    Package, PackageId, PackageName, Query, Receipt, Requirement, Result, SearchResults, Versions,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -49,6 +49,39 @@ pub trait Registry: Send + Sync {
     /// # Errors
     /// As [`get_package`](Self::get_package).
     fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>>;
+
+    /// The newest release that a [`Requirement`] takes: `^1.2`, `>=1, <3`, `*`. A pre-release is only taken where the
+    /// requirement names one of the same version, and a yanked release only by its exact version. A version in the
+    /// identifier is passed over.
+    ///
+    /// It costs what [`get_version`](Self::get_version) costs: one lookup of a head where that tells all.
+    ///
+    /// ```
+    /// use peerage::{Package, Registry, Result};
+    ///
+    /// async fn install(registry: &dyn Registry) -> Result<Package> {
+    ///     registry.resolve("tiny-http".parse()?, "^1.2".parse()?).await
+    /// }
+    ///
+    /// // What a release needs, as its manifest says.
+    /// async fn dependencies(registry: &dyn Registry, package: &Package) -> Result<Vec<Package>> {
+    ///     let mut needed = Vec::new();
+    ///     for dependency in &package.manifest.dependencies {
+    ///         let requirement = dependency.requirement.clone().into();
+    ///         needed.push(registry.resolve(dependency.package(), requirement).await?);
+    ///     }
+    ///     Ok(needed)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NoMatch`](crate::Error::NoMatch), with the releases that there are, where none will do; else as
+    /// [`get_package`](Self::get_package).
+    fn resolve(
+        &self,
+        package: PackageId,
+        requirement: Requirement,
+    ) -> BoxFuture<'_, Result<Package>>;
 
     /// All releases of a package, newest version first.
     ///

@@ -213,6 +213,17 @@ fn two_processes_find_each_others_packages() {
     let owned = format!("{alice_id}/tiny");
     let package = bob.ask(json!({"id": 2, "op": "get", "package": owned, "version": "1.0.0"}));
     assert_eq!(package["yanked"], false);
+    for (id, wanted) in [(10, "tiny@^1"), (11, "tiny@latest"), (12, "tiny@1.0.0")] {
+        let package = bob.ask(json!({"id": id, "op": "get", "package": wanted}));
+        assert_eq!(package["manifest"]["version"], "1.0.0", "{wanted}");
+    }
+    let error = bob.ask_in_vain(json!({"id": 13, "op": "get", "package": "tiny@^1.2"}));
+    assert_eq!(
+        (&error["kind"], &error["versions"][0]["version"]),
+        (&json!("no_match"), &json!("1.0.0"))
+    );
+    let message = "`tiny@^1.2` matches none of 1 releases: 1.0.0";
+    assert_eq!(error["message"], json!(message));
     let versions = bob.ask(json!({"id": 3, "op": "versions", "package": owned}));
     assert_eq!(versions["releases"][0]["version"], "1.0.0");
     let discovered = bob.await_event("discovered");

@@ -21,6 +21,7 @@ fn errors() -> Vec<Error> {
     let reason = String::new();
     vec![
         Error::NotFound { what: String::new() },
+        Error::NoMatch { what: String::new(), versions: Vec::new(), total: 0 },
         Error::Ambiguous { name, claimants: Vec::new() },
         Error::Withdrawn { id },
         Error::Timeout { after: Duration::ZERO },

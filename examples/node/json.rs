@@ -3,6 +3,7 @@
 //! | line | |
 //! |--|--|
 //! | `{"id":1,"op":"get","package":"tiny-http"}` | in: a request; the id is a number or a string |
+//! | `{"id":3,"op":"get","package":"tiny-http@^1.2"}` | in: the newest release that will do |
 //! | `{"id":2,"op":"search","text":"http","license":"MIT"}` | in: another; the fields are those of `Query` |
 //! | `{"id":1,"ok":{…}}` | out: its answer |
 //! | `{"id":1,"error":{"kind":"not_found","message":"…"}}` | out: why there is none |
@@ -11,7 +12,8 @@
 //! Requests run at the same time and are answered as they are done: the id says which is which.
 
 use peerage::{
-    Error, Event, Freshness, Manifest, Multiaddr, NetworkName, PackageId, PeerId, Query, Result,
+    Error, Event, Freshness, Manifest, Multiaddr, NetworkName, PackageId, PeerId, Query,
+    Requirement, Result, VersionInfo,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -20,7 +22,7 @@ use crate::{
     input::{Line, MAX_LINE_BYTES},
     ops::{
         Answer, Request, invalid, one_version, parse_address, parse_name, parse_package,
-        parse_peer, parse_version, whom_to_dial,
+        parse_peer, parse_required, parse_version, whom_to_dial,
     },
     session::Input,
 };
@@ -68,10 +70,10 @@ fn parse_request(mut fields: Fields) -> Result<Request> {
             Request::Register { manifest, confirm: fields.confirm()? }
         }
         "get" => {
-            let package = fields.package_and_version()?;
+            let (package, requirement) = fields.package_and_requirement()?;
             let freshness = fields.optional_text("freshness")?;
             let freshness = freshness.map_or(Ok(Freshness::First), |text| text.parse())?;
-            Request::Get { package, freshness }
+            Request::Get { package, requirement, freshness }
         }
         "versions" => Request::Versions(parse_package("package", &fields.text("package")?)?),
         "search" => Request::Search(fields.query()?),
@@ -156,6 +158,24 @@ impl Fields {
             Some(version) => package.with_version(version),
             None => package,
         })
+    }
+
+    /// A package, and what is required of its release: after its name, or in the field `version`.
+    fn package_and_requirement(&mut self) -> Result<(PackageId, Option<Requirement>)> {
+        let (package, named) = parse_required("package", &self.text("package")?)?;
+        let given = match self.optional_text("version")? {
+            Some(text) => Some(text.parse::<Requirement>().map_err(|error| match error {
+                Error::Invalid { reason, .. } => invalid("version", reason),
+                other => other,
+            })?),
+            None => None,
+        };
+        match (named, given) {
+            (Some(named), Some(given)) if named != given => {
+                Err(invalid("version", format!("`{given}` contradicts `{package}@{named}`")))
+            }
+            (named, given) => Ok((package, named.or(given))),
+        }
     }
 
     fn confirm(&mut self) -> Result<u8> {
@@ -263,17 +283,23 @@ pub(crate) fn answer(id: &Value, answer: &Result<Answer>) -> String {
         /// Who claims the name, sorted.
         #[serde(skip_serializing_if = "Option::is_none")]
         claimants: Option<&'a [PeerId]>,
+        /// The releases that there are, newest first: some of them, where there are many.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        versions: Option<&'a [VersionInfo]>,
     }
     let outcome = match answer {
         Ok(answer) => Outcome::Ok(answer),
         Err(error) => {
-            let (field, claimants) = match error {
-                Error::Invalid { field, .. } => (Some(&**field), None),
-                Error::Ambiguous { claimants, .. } => (None, Some(&**claimants)),
-                _ => (None, None),
-            };
             let (kind, message) = (error.kind(), error.to_string());
-            Outcome::Error(Failure { kind, message, field, claimants })
+            let mut failure =
+                Failure { kind, message, field: None, claimants: None, versions: None };
+            match error {
+                Error::Invalid { field, .. } => failure.field = Some(field),
+                Error::Ambiguous { claimants, .. } => failure.claimants = Some(claimants),
+                Error::NoMatch { versions, .. } => failure.versions = Some(versions),
+                _ => {}
+            }
+            Outcome::Error(failure)
         }
     };
     line(&Answered { id, outcome })

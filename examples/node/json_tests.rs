@@ -25,7 +25,8 @@ fn refusal(text: &str) -> (Value, String) {
 }
 
 fn get(package: PackageId, freshness: Freshness) -> Request {
-    Request::Get { package, freshness }
+    let requirement = package.version().cloned().map(Requirement::exactly);
+    Request::Get { package: package.without_version(), requirement, freshness }
 }
 
 fn name(text: &str) -> PackageName {
@@ -49,6 +50,19 @@ fn every_documented_op_reads() {
         request(r#"{"op":"get","package":"tiny","freshness":"all"}"#),
         get(tiny.clone(), Freshness::All)
     );
+    let wanted = "^1.2".parse().unwrap();
+    let wanted = Request::Get {
+        package: tiny.clone(),
+        requirement: Some(wanted),
+        freshness: Freshness::First,
+    };
+    for line in [
+        r#"{"op":"get","package":"tiny@^1.2"}"#,
+        r#"{"op":"get","package":"tiny","version":"^1.2"}"#,
+        r#"{"op":"get","package":"tiny@^1.2","version":"^1.2"}"#,
+    ] {
+        assert_eq!(request(line), wanted, "{line}");
+    }
     assert_eq!(request(r#"{"op":"versions","package":"tiny"}"#), Request::Versions(tiny.clone()));
     assert_eq!(
         request(r#"{"op":"search","text":"http server","keywords":["async"],"limit":5}"#),
@@ -137,6 +151,8 @@ fn what_cannot_be_used_is_refused_under_its_id_with_the_field_at_fault() {
         (r#"{"id":1,"op":"get","package":"nobody/tiny"}"#, "package"),
         (r#"{"id":1,"op":"get","package":"tiny","version":"one"}"#, "version"),
         (r#"{"id":1,"op":"get","package":"tiny@1.0.0","version":"2.0.0"}"#, "version"),
+        (r#"{"id":1,"op":"get","package":"tiny@^1","version":"^2"}"#, "version"),
+        (r#"{"id":1,"op":"get","package":"tiny@one"}"#, "package"),
         (r#"{"id":1,"op":"get","package":"tiny","verison":"1.0.0"}"#, "verison"),
         (r#"{"id":1,"op":"yank","package":"tiny"}"#, "version"),
         (r#"{"id":1,"op":"search","limit":"many"}"#, "limit"),

@@ -2,8 +2,8 @@
 
 use peerage::{
     Announcement, ConnectedPeer, Error, Freshness, Handle, Manifest, Multiaddr, Package, PackageId,
-    PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Result,
-    SearchReport, Versions, semver::Version,
+    PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Requirement,
+    Result, SearchReport, Versions, semver::Version,
 };
 use serde::Serialize;
 
@@ -15,8 +15,10 @@ pub(crate) enum Request {
         manifest: Box<Manifest>,
         confirm: u8,
     },
+    /// The newest release, or the newest that will do.
     Get {
         package: PackageId,
+        requirement: Option<Requirement>,
         freshness: Freshness,
     },
     Versions(PackageId),
@@ -104,9 +106,13 @@ impl Request {
                 let handle = handle.with_confirmation(confirm);
                 Answer::Receipt(handle.register(*manifest).await?)
             }
-            Self::Get { package, freshness } => {
+            Self::Get { package, requirement, freshness } => {
                 let handle = handle.with_freshness(freshness);
-                Answer::Package(Box::new(handle.get_package(package).await?))
+                let package = match requirement {
+                    Some(requirement) => handle.resolve(package, requirement).await?,
+                    None => handle.get_package(package).await?,
+                };
+                Answer::Package(Box::new(package))
             }
             Self::Versions(package) => Answer::Versions(handle.list_versions(package).await?),
             Self::Search(query) => {
@@ -172,6 +178,14 @@ pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Er
 /// given.
 pub(crate) fn parse_package(field: &str, text: &str) -> Result<PackageId> {
     text.parse().map_err(|error| match error {
+        Error::Invalid { field: part, reason } => invalid(field, format!("the {part} {reason}")),
+        other => other,
+    })
+}
+
+/// Reads a package and, after an `@`, what is required of its release.
+pub(crate) fn parse_required(field: &str, text: &str) -> Result<(PackageId, Option<Requirement>)> {
+    PackageId::split_requirement(text).map_err(|error| match error {
         Error::Invalid { field: part, reason } => invalid(field, format!("the {part} {reason}")),
         other => other,
     })

@@ -14,7 +14,7 @@ use crate::{
     json,
     ops::{
         Answer, Request, invalid, one_version, parse_address, parse_name, parse_package,
-        parse_peer, parse_version, whom_to_dial,
+        parse_peer, parse_required, parse_version, whom_to_dial,
     },
     peers::{self, direction},
     session::Input,
@@ -23,8 +23,9 @@ use crate::{
 pub(crate) const HELP: &str = "commands:
   register FILE [confirm N]    publish the manifest in this JSON file; then, if you like, have it
                                read back from N peers
-  get [OWNER/]NAME[@VERSION]   the newest release, or the one named; then, if you like, how many
-                               replicas are to be heard: first, all, or a number
+  get [OWNER/]NAME[@WANTED]    the newest release, or the newest that is wanted: 1.2.3 is that one,
+                               ^1.2, ~1.2, 1.*, >=1 <3, latest are ranges; then, if you like, how
+                               many replicas are to be heard: first, all, or a number
   versions [OWNER/]NAME        all its releases
   search [WORDS] [#KEYWORD] [owner:PEER] [license:MIT] [version:^1.2] [match:any] [sort:name] [limit:50]
                                packages that this peer and those connected know of: with all the
@@ -78,10 +79,15 @@ fn parse_command(text: &str) -> Result<Request> {
             let (file, confirm) = file_and_confirmation(text);
             Ok(Request::Register { manifest: Box::new(read_manifest(file)?), confirm })
         }
-        ("get", [package, rest @ ..]) if rest.len() <= 1 => {
-            let package = parse_package("package", package)?;
-            let freshness = rest.first().map_or(Ok(Freshness::First), |text| text.parse())?;
-            Ok(Request::Get { package, freshness })
+        ("get", [_, ..]) => {
+            let (wanted, rest) = package_and_rest(arguments);
+            let freshness = match rest {
+                [] => Freshness::First,
+                [text] => text.parse()?,
+                _ => return Err(invalid("command", usage(command))),
+            };
+            let (package, requirement) = parse_required("package", &wanted)?;
+            Ok(Request::Get { package, requirement, freshness })
         }
         ("versions", [package]) => Ok(Request::Versions(parse_package("package", package)?)),
         ("search", words) => Ok(Request::Search(query(words)?)),
@@ -114,6 +120,20 @@ fn parse_command(text: &str) -> Result<Request> {
         ("quit" | "exit", []) => Ok(Request::Shutdown),
         _ => Err(invalid("command", usage(command))),
     }
+}
+
+/// A package with what is required of its release, which may have spaces: before a sign, and after a sign or a comma.
+fn package_and_rest<'a>(words: &'a [&'a str]) -> (String, &'a [&'a str]) {
+    let goes_on = |pair: &[&str]| match pair {
+        [before, word] => {
+            before.ends_with([',', '<', '>', '=', '~', '^', '-'])
+                || word.starts_with([',', '<', '>', '=', '~', '^', '-'])
+        }
+        _ => false,
+    };
+    let more = words.windows(2).take_while(|pair| goes_on(pair)).count();
+    let (package, rest) = words.split_at_checked(1 + more).unwrap_or((words, &[]));
+    (package.join(" "), rest)
 }
 
 /// A file's name, and from how many peers its package is to be read back.

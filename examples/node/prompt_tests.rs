@@ -18,8 +18,10 @@ fn refusal(text: &str) -> String {
     }
 }
 
-fn get(package: PackageId, freshness: Freshness) -> Request {
-    Request::Get { package, freshness }
+/// Of a package that reads so, with what is required of it.
+fn get(text: &str, freshness: Freshness) -> Request {
+    let (package, requirement) = PackageId::split_requirement(text).unwrap();
+    Request::Get { package, requirement, freshness }
 }
 
 fn package(text: &str) -> PackageId {
@@ -28,12 +30,27 @@ fn package(text: &str) -> PackageId {
 
 #[test]
 fn commands_read_as_the_help_says() {
-    assert_eq!(request("get tiny"), get(package("tiny"), Freshness::First));
+    assert_eq!(request("get tiny"), get("tiny", Freshness::First));
     let owned = format!("{PEER}/tiny@1.0.0");
-    assert_eq!(request(&format!("  get  {owned} ")), get(package(&owned), Freshness::First));
-    assert_eq!(request("get tiny all"), get(package("tiny"), Freshness::All));
-    assert_eq!(request("get tiny 3"), get(package("tiny"), Freshness::Quorum(3)));
+    assert_eq!(request(&format!("  get  {owned} ")), get(&owned, Freshness::First));
+    assert_eq!(request("get tiny all"), get("tiny", Freshness::All));
+    assert_eq!(request("get tiny 3"), get("tiny", Freshness::Quorum(3)));
     assert!(refusal("get tiny most").contains("freshness"));
+    for (typed, wanted) in [
+        ("get tiny@^1.2", "^1.2"),
+        ("get tiny@latest", "*"),
+        ("get tiny@>=1, <3", ">=1, <3"),
+        ("get tiny@>=1 <3", ">=1, <3"),
+        ("get tiny@>= 1 , < 3", ">=1, <3"),
+        ("get tiny@1.2 - 2.3", ">=1.2, <=2.3"),
+    ] {
+        let wanted = format!("tiny@{wanted}");
+        assert_eq!(request(typed), get(&wanted, Freshness::First), "{typed}");
+        let typed = format!("{typed} 3");
+        assert_eq!(request(&typed), get(&wanted, Freshness::Quorum(3)), "{typed}");
+    }
+    assert!(refusal("get tiny@one").contains("requirement"));
+    assert!(refusal("get tiny@^1 all all").contains("get [OWNER/]NAME"));
     assert_eq!(
         request("search http #async server"),
         Request::Search(Query::new().with_text("http server").with_keyword("async"))

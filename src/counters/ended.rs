@@ -43,7 +43,9 @@ pub(crate) struct EndedCall(pub(crate) CallKind, pub(crate) CallEnd);
 impl CallEnd {
     pub(crate) fn of(error: &Error) -> Self {
         match error {
-            Error::NotFound { .. } | Error::Withdrawn { .. } => Self::NotFound,
+            Error::NotFound { .. } | Error::NoMatch { .. } | Error::Withdrawn { .. } => {
+                Self::NotFound
+            }
             Error::Timeout { .. } => Self::TimedOut,
             Error::Busy { .. }
             | Error::Invalid { .. }

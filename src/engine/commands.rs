@@ -10,7 +10,7 @@ use super::{
     own::Change,
     publish::Stage,
     queries::{Replies, Waiter},
-    read::{Goal, Progress, Read},
+    read::{Goal, Progress, Read, Which},
     resuming::Known,
 };
 use crate::{
@@ -82,10 +82,16 @@ impl Engine {
                     let end = reply.send(Ok(Box::new(Package::clone(&known))));
                     return self.count(EndedCall(CallKind::Get, end));
                 }
-                self.read(begin, package, freshness, Goal::Package(reply));
+                let (package, which) = Which::of(package);
+                self.read(begin, package, which, freshness, Goal::Package(reply));
+            }
+            Command::Resolve { asked, freshness, reply } => {
+                let (package, requirement) = *asked;
+                let which = Which::Matching(Box::new(requirement));
+                self.read(begin, package, which, freshness, Goal::Package(reply));
             }
             Command::ListVersions { package, freshness, reply } => {
-                self.read(begin, package, freshness, Goal::Versions(reply));
+                self.read(begin, package, Which::Newest, freshness, Goal::Versions(reply));
             }
             Command::Register { manifest, confirmation, reply } => {
                 self.change(begin, Change::Register(manifest), confirmation, reply);
@@ -225,7 +231,14 @@ impl Engine {
         Since { asked: begin.asked, timer: Some(timer) }
     }
 
-    fn read(&mut self, begin: Begin, package: PackageId, freshness: Freshness, goal: Goal) {
+    fn read(
+        &mut self,
+        begin: Begin,
+        package: PackageId,
+        which: Which,
+        freshness: Freshness,
+        goal: Goal,
+    ) {
         let owner = match package.owner() {
             Some(owner) => Some(*owner),
             None if self.own.get(package.name()).is_some_and(|own| !own.is_withdrawn()) => {
@@ -235,7 +248,7 @@ impl Engine {
         };
         let own =
             if owner == Some(self.owner) { self.own_head(begin.now, package.name()) } else { None };
-        let mut progress = Read::begin(package, owner, freshness, goal);
+        let mut progress = Read::begin(package, which, owner, freshness, goal);
         if let Some(head) = own
             && let Progress::More(read) = progress
         {

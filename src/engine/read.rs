@@ -1,4 +1,4 @@
-//! Reading a package: whose is it, what does its head say, which release is meant.
+//! Reading a package: whose is it, what does its head say, which release is meant (`which.rs`).
 //!
 //! ```text
 //!  Claims ──one owner──▶ Head ──newest is meant─────────────────▶ answer
@@ -9,22 +9,22 @@
 use libp2p::PeerId;
 use semver::Version;
 
+pub(super) use self::which::Which;
+use self::which::{Choice, no_match};
 use crate::{
-    Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, Source, VersionInfo,
-    Versions,
+    Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, Source, Versions,
     command::Reply,
     counters::{CallKind, EndedCall},
     package::{owner_from_key, owner_key},
-    record::{
-        ClaimSet, ClaimStatus, Head, HeadState, Record, RecordKey, ReleaseEntry, ReleaseList,
-        Signed,
-    },
+    record::{ClaimSet, ClaimStatus, Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
+
+mod which;
 
 /// What the caller wants to know of the package.
 #[derive(Debug)]
 pub(super) enum Goal {
-    /// One release: the one that the identifier names, or the newest.
+    /// One release.
     Package(Reply<Box<Package>>),
     /// The whole list.
     Versions(Reply<Versions>),
@@ -41,7 +41,7 @@ pub(super) struct Read {
 #[derive(Debug)]
 struct Wanted {
     name: PackageName,
-    version: Option<Box<Version>>,
+    which: Which,
     whose: Whose,
     freshness: Freshness,
     /// Where the head came from. What was partial once makes the answer partial.
@@ -98,11 +98,12 @@ impl Read {
     /// none that can own packages.
     pub(super) fn begin(
         package: PackageId,
+        which: Which,
         known_owner: Option<PeerId>,
         freshness: Freshness,
         goal: Goal,
     ) -> Progress {
-        let (named, name, version) = package.into_parts();
+        let (named, name, _) = package.into_parts();
         let whose = match (named, known_owner) {
             (Some(owner), _) => owner_key(&owner).map(Whose::Named),
             (None, Some(owner)) => owner_key(&owner).map(Whose::Resolved),
@@ -116,7 +117,7 @@ impl Read {
             Whose::Named(_) | Whose::Resolved(_) => Stage::Head(goal),
             Whose::Unknown => Stage::Claims(goal),
         };
-        let wanted = Wanted { name, version, whose, freshness, source: Source::Own };
+        let wanted = Wanted { name, which, whose, freshness, source: Source::Own };
         wanted.go_on(stage)
     }
 
@@ -229,7 +230,7 @@ impl Read {
 
     /// Nobody holds the record that it needs, and this is known of the reason.
     pub(super) fn not_found_because(self, reason: Option<String>) -> EndedCall {
-        let id = self.wanted.id();
+        let id = self.wanted.called();
         let error = match &self.stage {
             Stage::Claims(_) | Stage::Head(_) => self.wanted.not_found(),
             Stage::Pages(_) => Error::NotFound {
@@ -273,21 +274,18 @@ impl Wanted {
         }
     }
 
-    /// The package as the caller named it.
-    fn id(&self) -> PackageId {
+    /// The package and what of it is wanted, as the caller named them.
+    fn called(&self) -> String {
         let id = PackageId::named(self.name.clone());
         let id = match (self.whose, self.owner()) {
             (Whose::Named(_), Some(owner)) => id.with_owner(owner),
             _ => id,
         };
-        match &self.version {
-            Some(version) => id.with_version(Version::clone(version)),
-            None => id,
-        }
+        format!("{id}{}", self.which)
     }
 
     fn not_found(&self) -> Error {
-        Error::NotFound { what: format!("`{}`", self.id()) }
+        Error::NotFound { what: format!("`{}`", self.called()) }
     }
 
     fn came_from(&mut self, source: Source) {
@@ -304,17 +302,25 @@ impl Wanted {
         }
         match goal {
             // The usual questions need no list.
-            Goal::Package(reply)
-                if self.version.as_deref().is_none_or(|version| is_latest(head, version)) =>
-            {
-                self.answer_newest(reply, head)
-            }
+            Goal::Package(reply) => match self.which.choose(head, head.releases()) {
+                Some(Choice::Latest { yanked }) => self.answer_latest(reply, head, yanked),
+                _ => self.follow(Goal::Package(reply), head, ReleaseList::of(head)),
+            },
             goal => self.follow(goal, head, ReleaseList::of(head)),
         }
     }
 
-    fn answer_newest(self, reply: Reply<Box<Package>>, head: &Signed<Head>) -> Progress {
-        answer_with(reply, newest(head, self.source).ok_or_else(|| self.not_found()))
+    fn answer_latest(
+        self,
+        reply: Reply<Box<Package>>,
+        head: &Signed<Head>,
+        yanked: bool,
+    ) -> Progress {
+        let latest = head.latest().ok_or_else(|| self.not_found());
+        answer_with(
+            reply,
+            latest.map(|latest| package_of(head, latest.clone(), yanked, self.source)),
+        )
     }
 
     /// With the head and as much of the list as is known: answers, or asks for what is missing.
@@ -331,25 +337,23 @@ impl Wanted {
             }
             (Goal::Package(reply), _) => reply,
         };
-        let Some(version) = self.version.as_deref() else {
-            return self.answer_newest(reply, head);
-        };
-        let entry = list.releases().iter().find(|entry| entry.version == *version).cloned();
-        match (entry, head.latest(), next) {
-            (Some(entry), Some(latest), _) if latest.version == entry.version => {
-                let manifest = latest.clone();
-                let package = package_of(head, manifest, entry.yanked, self.source);
-                answer_with(reply, Ok(package))
-            }
-            (Some(entry), _, _) => {
-                let head = head.clone();
+        match (self.which.choose(head, list.releases()), next) {
+            (Some(Choice::Latest { yanked }), _) => self.answer_latest(reply, head, yanked),
+            (Some(Choice::Listed(entry)), _) => {
+                let (head, entry) = (head.clone(), entry.clone());
                 self.go_on(Stage::Release(Box::new(Release { reply, head, entry })))
             }
-            (None, _, Some(next)) => {
+            (None, Some(next)) => {
                 let (goal, head) = (Goal::Package(reply), head.clone());
                 self.go_on(Stage::Pages(Box::new(Pages { goal, head, list, next })))
             }
-            (None, _, None) => Progress::Answered(Goal::Package(reply).fail(self.not_found())),
+            (None, None) => {
+                let error = match &self.which {
+                    Which::Matching(_) => no_match(self.called(), list),
+                    Which::Newest | Which::Named(_) => self.not_found(),
+                };
+                Progress::Answered(Goal::Package(reply).fail(error))
+            }
         }
     }
 }
@@ -380,11 +384,7 @@ fn answer_with(reply: Reply<Box<Package>>, answer: Result<Package>) -> Progress 
 
 /// The whole list of releases that a head begins.
 fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
-    let releases = list.into_releases().into_iter().map(|entry| VersionInfo {
-        version: entry.version,
-        digest: entry.digest,
-        yanked: entry.yanked,
-    });
+    let releases = list.into_releases().into_iter().map(ReleaseEntry::into_info);
     Versions {
         owner: head.owner,
         name: head.name.clone(),
@@ -423,18 +423,10 @@ fn only_owner(claims: &ClaimSet) -> Result<PeerId> {
 
 /// The release that a head recommends.
 pub(super) fn newest(head: &Head, source: Source) -> Option<Package> {
-    let HeadState::Live { latest, releases, .. } = &head.state else { return None };
-    // A release that is not among those in the head itself was passed over only if they are all yanked or
-    // pre-releases, and then it is neither.
-    let yanked = releases
-        .iter()
-        .find(|entry| entry.version == latest.version)
-        .is_some_and(|entry| entry.yanked);
-    Some(package_of(head, (**latest).clone(), yanked, source))
-}
-
-fn is_latest(head: &Head, version: &Version) -> bool {
-    head.latest().is_some_and(|latest| latest.version == *version)
+    let Some(Choice::Latest { yanked }) = Which::Newest.choose(head, head.releases()) else {
+        return None;
+    };
+    Some(package_of(head, head.latest()?.clone(), yanked, source))
 }
 
 fn package_of(head: &Head, manifest: crate::Manifest, yanked: bool, source: Source) -> Package {

@@ -65,6 +65,8 @@ mod rejoining;
 #[cfg(test)]
 mod repairs;
 #[cfg(test)]
+mod requirements;
+#[cfg(test)]
 mod restarts;
 #[cfg(test)]
 mod searches;

@@ -9,7 +9,7 @@ use semver::Version;
 use super::Handle;
 use crate::{
     Freshness, Manifest, Package, PackageId, PackageName, Query, Receipt, Registry,
-    RegistryMetadata, Result, SearchResults, Versions,
+    RegistryMetadata, Requirement, Result, SearchResults, Versions,
     command::Command,
     counters::{Answer, CallKind, EndedCall},
 };
@@ -43,6 +43,27 @@ impl Registry for Handle {
     fn get_version(&self, package: PackageId, version: Version) -> BoxFuture<'_, Result<Package>> {
         let (package, freshness) = (package.with_version(version), self.freshness);
         self.ask(move |reply| Command::GetPackage { package, freshness, reply })
+            .map_ok(|package| *package)
+            .boxed()
+    }
+
+    /// Where the newest release is what is required, and is at hand, it is answered on the spot, as
+    /// [`get_package`](Self::get_package) is.
+    fn resolve(
+        &self,
+        package: PackageId,
+        requirement: Requirement,
+    ) -> BoxFuture<'_, Result<Package>> {
+        let (package, freshness) = (package.without_version(), self.freshness);
+        if freshness == Freshness::First
+            && let Some(newest) = self.shared.shelf.get(&package, &*self.shared.clock)
+            && requirement.is_met_by_newest(&newest)
+        {
+            self.shared.shelf.count(EndedCall(CallKind::Get, newest.end()));
+            return ready(Ok(Package::clone(&newest))).boxed();
+        }
+        let asked = Box::new((package, requirement));
+        self.ask(move |reply| Command::Resolve { asked, freshness, reply })
             .map_ok(|package| *package)
             .boxed()
     }

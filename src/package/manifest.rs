@@ -2,7 +2,7 @@ use libp2p::PeerId;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use super::{Artifact, PackageName};
+use super::{Artifact, PackageId, PackageName};
 
 /// What a release of a package is: everything its publisher says about it.
 ///
@@ -161,7 +161,8 @@ pub struct Dependency {
     /// Whose package is meant. Without it the name is resolved as any bare name is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<PeerId>,
-    /// The versions that will do, such as `^1.2` or `>=1.2, <3`.
+    /// The versions that will do, such as `^1.2` or `>=1.2, <3`. A version without a sign is a caret requirement, as in
+    /// cargo: `1.2.3` means `^1.2.3`.
     pub requirement: VersionReq,
 }
 
@@ -176,5 +177,15 @@ impl Dependency {
     #[must_use]
     pub fn with_owner(self, owner: PeerId) -> Self {
         Self { owner: Some(owner), ..self }
+    }
+
+    /// The package needed: of its owner, where one is named.
+    #[must_use]
+    pub fn package(&self) -> PackageId {
+        let id = PackageId::named(self.name.clone());
+        match self.owner {
+            Some(owner) => id.with_owner(owner),
+            None => id,
+        }
     }
 }

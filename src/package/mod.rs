@@ -12,6 +12,7 @@ mod name;
 mod owner;
 mod published;
 mod query;
+mod requirement;
 pub(crate) mod text;
 pub(crate) mod validate;
 
@@ -28,6 +29,7 @@ pub use owner::{owner_from_key, owner_key};
 pub use published::{Announcement, Package, Receipt, SearchResults, Source, VersionInfo, Versions};
 pub use query::{Match, Query, Sort};
 pub(crate) use query::{fold_license, license_tokens};
+pub use requirement::Requirement;
 pub(crate) use validate::Origin;
 
 /// Serialises a type as the string it displays, and reads it back through `FromStr`, so that what

@@ -69,6 +69,11 @@ pub(crate) fn version_len(version: &Version) -> usize {
     numbers + tail(version.pre.len()) + tail(version.build.len())
 }
 
+/// Whether two versions are of one release: they differ in nothing but build metadata.
+pub(crate) fn is_same_release(one: &Version, other: &Version) -> bool {
+    one.cmp_precedence(other).is_eq()
+}
+
 /// Whether a version, written out, is this text.
 pub(crate) fn is_version(text: &str, version: &Version) -> bool {
     fn after_number(text: &str, number: u64) -> Option<&str> {

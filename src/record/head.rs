@@ -112,6 +112,15 @@ impl Head {
         }
     }
 
+    /// The newest releases, newest first, as far as they stand in the head itself. None where the package is withdrawn.
+    #[must_use]
+    pub fn releases(&self) -> &[ReleaseEntry] {
+        match &self.state {
+            HeadState::Live { releases, .. } => releases,
+            HeadState::Withdrawn { .. } => &[],
+        }
+    }
+
     /// Where it stands among the heads of its package: the highest one is kept.
     #[must_use]
     pub fn rank(&self) -> Rank {

@@ -8,7 +8,7 @@ use super::{
     wire::{self, EntryWire, LinkWire, NameText, NetworkText, PageWire},
 };
 use crate::{
-    Error, Result,
+    Error, Result, VersionInfo,
     package::{Digest, Manifest, Origin, PackageName, text::version_len},
 };
 
@@ -32,6 +32,12 @@ impl ReleaseEntry {
     pub fn of(release: &Signed<Release>) -> Self {
         let version = release.version().clone();
         Self { version, digest: release.digest(), yanked: false }
+    }
+
+    /// The entry as readers are told of it.
+    pub(crate) fn into_info(self) -> VersionInfo {
+        let Self { version, digest, yanked } = self;
+        VersionInfo { version, digest, yanked }
     }
 
     /// Whether this is the release that the entry speaks of.
