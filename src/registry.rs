@@ -31,8 +31,8 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`Invalid`](crate::Error::Invalid) or [`TooLarge`](crate::Error::TooLarge) for a manifest that cannot
-    /// be published, [`Conflict`](crate::Error::Conflict) where the version exists with another content,
-    /// [`Withdrawn`](crate::Error::Withdrawn) where the package was withdrawn, which is final.
+    /// be published, [`Conflict`](crate::Error::Conflict) where the version exists with another content, or with other
+    /// build metadata, [`Withdrawn`](crate::Error::Withdrawn) where the package was withdrawn, which is final.
     fn register(&self, manifest: Manifest) -> BoxFuture<'_, Result<Receipt>>;
 
     /// The newest release: the highest version that is neither yanked nor a pre-release, else the highest
@@ -44,7 +44,7 @@ pub trait Registry: Send + Sync {
     /// [`NoPeers`](crate::Error::NoPeers) or [`NoRoom`](crate::Error::NoRoom) where nobody could be asked.
     fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>>;
 
-    /// One release by its version, yanked or not.
+    /// One release by its version, yanked or not. Build metadata tells no releases apart: `1.0.0` finds `1.0.0+linux`.
     ///
     /// # Errors
     /// As [`get_package`](Self::get_package).

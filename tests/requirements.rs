@@ -79,6 +79,31 @@ fn the_newest_release_that_will_do_is_found_from_afar() {
 }
 
 #[test]
+fn versions_that_differ_in_build_metadata_are_one_release() {
+    block_on(async {
+        let peers = network(Executor::Smol, 2).await;
+        let (owner, reader) = (&peers[0].handle, &peers[1].handle);
+        owner.register(manifest("tool", "1.0.0+linux")).await.expect("registered");
+        for other in ["1.0.0+mac", "1.0.0"] {
+            let refused = owner.register(manifest("tool", other)).await;
+            let Err(Error::Conflict { reason }) = refused else { panic!("{other}: {refused:?}") };
+            assert!(reason.contains("1.0.0+linux"), "{reason}");
+        }
+        owner.register(manifest("tool", "1.0.0+linux")).await.expect("the same again");
+        owner.register(manifest("tool", "1.1.0")).await.expect("registered");
+        let found = reader.get_version(bare("tool"), version("1.0.0")).await.expect("found");
+        assert_eq!(found.manifest, manifest("tool", "1.0.0+linux"));
+        let listed = reader.list_versions(bare("tool")).await.expect("listed");
+        assert_eq!(listed.releases.len(), 2, "{listed:?}");
+        let receipt = owner.yank(name("tool"), version("1.0.0")).await.expect("yanked");
+        assert_eq!(receipt.id.version(), Some(&version("1.0.0+linux")));
+        let reader = reader.with_freshness(Freshness::All);
+        let found = reader.get_version(bare("tool"), version("1.0.0+linux")).await.expect("found");
+        assert!(found.yanked);
+    });
+}
+
+#[test]
 fn what_a_manifest_requires_is_resolved_on_another_node() {
     block_on(async {
         let peers = network(Executor::Smol, 3).await;

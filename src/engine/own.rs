@@ -177,10 +177,7 @@ pub(super) fn missing_newest(
 ) -> Option<ReleaseEntry> {
     let mut base = Base::new(own, recalled, signer);
     match change {
-        Change::Yank { version, .. } => {
-            let entry = base.releases.iter_mut().find(|entry| entry.version == *version)?;
-            entry.yanked = true;
-        }
+        Change::Yank { version, .. } => base.entry_mut(version)?.yanked = true,
         Change::Register(manifest) if base.entry(&manifest.version).is_none() => {
             // Only the version matters here.
             let (version, digest) = (manifest.version.clone(), Digest::from_bytes([0; 32]));
@@ -193,6 +190,7 @@ pub(super) fn missing_newest(
             // Another key or another delegation may have signed it, so that it cannot be told by its digest.
             let version = &manifest.version;
             if let Some(entry) = base.entry(version)
+                && entry.version == *version
                 && !base.records.contains_key(version)
                 && !signer.release((**manifest).clone()).is_ok_and(|again| entry.is_of(&again))
             {
@@ -219,13 +217,14 @@ pub(super) fn apply(
 ) -> Result<Changed> {
     let mut base = Base::new(own, recalled, signer).seen(seen, signer);
     let name = change.name().clone();
-    let id = PackageId::owned(signer.owner(), name.clone());
-    let id = match change.version() {
+    let mut id = PackageId::owned(signer.owner(), name.clone());
+    id = match change.version() {
         Some(version) => id.with_version(version.clone()),
         None => id,
     };
     signer.check(base.revision)?;
-    let unknown = || Error::NotFound { what: format!("`{id}` among this node's own packages") };
+    let what = format!("`{id}` among this node's own packages");
+    let unknown = || Error::NotFound { what };
     let mut fresh = None;
     let changes = match change {
         _ if base.withdrawn => match change {
@@ -248,6 +247,15 @@ pub(super) fn apply(
                 {
                     false
                 }
+                Some(entry) if entry.version != manifest.version => {
+                    return Err(Error::Conflict {
+                        reason: format!(
+                            "`{id}` is the release that is published as {}: build metadata makes no other \
+                             release, publish a new version",
+                            entry.version
+                        ),
+                    });
+                }
                 Some(_) => {
                     return Err(Error::Conflict {
                         reason: format!(
@@ -266,11 +274,8 @@ pub(super) fn apply(
             }
         }
         Change::Yank { version, .. } => {
-            let entry = base
-                .releases
-                .iter_mut()
-                .find(|entry| entry.version == *version)
-                .ok_or_else(unknown)?;
+            let entry = base.entry_mut(version).ok_or_else(unknown)?;
+            id = id.with_version(entry.version.clone());
             !std::mem::replace(&mut entry.yanked, true)
         }
         Change::Unregister { .. } if base.releases.is_empty() => return Err(unknown()),
@@ -471,7 +476,7 @@ impl OwnPackage {
 
     /// Whether its list says what an entry of another says, or what is kept instead.
     fn says(&self, entry: &ReleaseEntry) -> bool {
-        let known = self.releases.iter().find(|known| known.version == entry.version);
+        let known = self.releases.iter().find(|known| known.is_same_release(&entry.version));
         known.is_some_and(|known| known.digest <= entry.digest && (known.yanked || !entry.yanked))
     }
 

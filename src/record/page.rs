@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     Error, Result, VersionInfo,
-    package::{Digest, Manifest, Origin, PackageName, text::version_len},
+    package::{
+        Digest, Manifest, Origin, PackageName,
+        text::{is_same_release, version_len},
+    },
 };
 
 /// The most releases of a package, in its head and all of its pages.
@@ -18,7 +21,7 @@ pub const MAX_RELEASES: usize = 5_000;
 /// A release in a list: what identifies it, and whether it should still be used.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReleaseEntry {
-    /// The version.
+    /// The version. Of two that differ in nothing but build metadata, a registry publishes one.
     pub version: Version,
     /// The digest of the [`Release`]'s body.
     pub digest: Digest,
@@ -32,6 +35,12 @@ impl ReleaseEntry {
     pub fn of(release: &Signed<Release>) -> Self {
         let version = release.version().clone();
         Self { version, digest: release.digest(), yanked: false }
+    }
+
+    /// Whether it is the release of this version: build metadata makes no difference.
+    #[must_use]
+    pub fn is_same_release(&self, version: &Version) -> bool {
+        is_same_release(&self.version, version)
     }
 
     /// The entry as readers are told of it.

@@ -32,8 +32,8 @@ pub struct Pagination {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] when there are no releases, more than [`MAX_RELEASES`], or a version twice, or
-/// when the key pair is not Ed25519; [`Error::TooLarge`] when the manifest leaves no room.
+/// [`Error::Invalid`] when there are no releases, more than [`MAX_RELEASES`], or a version twice, whatever
+/// its build metadata, or when the key pair is not Ed25519; [`Error::TooLarge`] when the manifest leaves no room.
 pub fn paginate(
     keypair: &Keypair,
     network: &NetworkName,
@@ -87,7 +87,7 @@ impl Author<'_> {
         if let Some([twice, _]) = releases
             .windows(2)
             .filter_map(|pair| <&[ReleaseEntry; 2]>::try_from(pair).ok())
-            .find(|[newer, older]| newer.version == older.version)
+            .find(|[newer, older]| newer.is_same_release(&older.version))
         {
             let reason = format!("has version {} twice; each is accepted once", twice.version);
             return Err(Error::invalid("releases", reason));

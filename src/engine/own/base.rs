@@ -63,6 +63,7 @@ impl Base {
             base.merge(recalled, unheard, signer);
         }
         base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
+        base.keep_one_of_each(unheard);
         if base.withdrawn {
             base = base.withdrawn();
         }
@@ -121,6 +122,32 @@ impl Base {
         }
     }
 
+    /// Of versions that differ in nothing but build metadata, which two devices may have published, one is kept: as of
+    /// two contents of one version. The list is in order.
+    fn keep_one_of_each(&mut self, unheard: Option<&OwnPackage>) {
+        let is_unheard = |entry: &ReleaseEntry| {
+            let same = |own: &ReleaseEntry| own.digest == entry.digest;
+            unheard.is_some_and(|own| own.releases.iter().any(same))
+        };
+        let mut dropped = Vec::new();
+        self.releases.dedup_by(|next, kept| {
+            if !kept.is_same_release(&next.version) {
+                return false;
+            }
+            let yanked = kept.yanked | next.yanked;
+            if (is_unheard(next), next.digest) < (is_unheard(kept), kept.digest) {
+                std::mem::swap(next, kept);
+            }
+            kept.yanked = yanked;
+            dropped.push(next.version.clone());
+            true
+        });
+        for version in dropped {
+            self.records.remove(&version);
+            self.latest = self.latest.take().filter(|latest| latest.version != version);
+        }
+    }
+
     /// Whoever knows of releases: a tombstone has none.
     pub(super) fn withdrawn(self) -> Self {
         Self { revision: self.revision, withdrawn: true, ..Self::default() }
@@ -156,8 +183,14 @@ impl Base {
         says_all && is_newest && is_believed && (signer.unix < half_life || lasts)
     }
 
+    /// The release of this version, whatever its build metadata.
     pub(super) fn entry(&self, version: &Version) -> Option<&ReleaseEntry> {
-        self.releases.iter().find(|entry| entry.version == *version)
+        self.releases.iter().find(|entry| entry.is_same_release(version))
+    }
+
+    /// As [`entry`](Self::entry), to be changed.
+    pub(super) fn entry_mut(&mut self, version: &Version) -> Option<&mut ReleaseEntry> {
+        self.releases.iter_mut().find(|entry| entry.is_same_release(version))
     }
 
     /// The manifest that stands in the head: that of the newest release. Where it is not at hand and nobody

@@ -181,6 +181,51 @@ fn of_two_contents_of_one_version_every_device_keeps_the_same_and_signs_no_more(
     assert_eq!(owner.apply(Some(&settled), Some(&settled_there), &renew).head, settled.head);
 }
 
+/// Registers this version, and says what a conflict is with.
+fn conflict(owner: &Owner, own: &OwnPackage, version: &str) -> Option<String> {
+    let manifest = Box::new(Manifest::new(name(), version.parse().unwrap()));
+    let (change, standing) = (Change::Register(manifest), own.standing);
+    match apply(Some(own), &[], &change, standing, own.head.rank(), &owner.signer()) {
+        Ok(_) => None,
+        Err(Error::Conflict { reason }) => Some(reason),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn build_metadata_makes_no_other_release() {
+    let owner = Owner::new();
+    let own = owner.register(None, "1.0.0+linux");
+    for other in ["1.0.0", "1.0.0+mac"] {
+        let reason = conflict(&owner, &own, other).expect("a conflict");
+        assert!(reason.contains("published as 1.0.0+linux"), "{reason}");
+    }
+    assert_eq!(conflict(&owner, &own, "1.0.0+linux"), None, "the same again");
+    assert_eq!(conflict(&owner, &own, "1.0.0-rc.1+linux"), None, "another version");
+    let yank = Change::Yank { name: name(), version: "1.0.0".parse().unwrap() };
+    let signer = owner.signer();
+    let yanked = apply(Some(&own), &[], &yank, own.standing, own.head.rank(), &signer).unwrap();
+    assert_eq!(yanked.id.version().unwrap().to_string(), "1.0.0+linux");
+    assert!(yanked.package.releases[0].yanked);
+}
+
+#[test]
+fn of_two_builds_of_one_version_every_device_keeps_the_same_and_signs_no_more() {
+    let owner = Owner::new();
+    let [one, other] = ["1.0.0+a", "1.0.0+b"].map(|version| owner.register(None, version));
+    let (one, other) = (owner.register(Some(&one), "1.1.0"), owner.register(Some(&other), "0.9.0"));
+    let renew = Change::Renew { name: name() };
+    let merged = owner.apply(Some(&one), Some(&other), &renew);
+    let merged_there = owner.apply(Some(&other), Some(&one), &renew);
+    assert_eq!(merged.releases, merged_there.releases);
+    assert_eq!(merged.releases.len(), 3, "{:?}", versions(&merged));
+    assert!(!merged.is_behind(&other.head) && !merged_there.is_behind(&one.head));
+    let settled = owner.apply(Some(&merged), Some(&merged_there), &renew);
+    let settled_there = owner.apply(Some(&merged_there), Some(&settled), &renew);
+    assert_eq!(settled.head, settled_there.head);
+    assert_eq!(owner.apply(Some(&settled), Some(&settled_there), &renew).head, settled.head);
+}
+
 /// The owner's own key at a time, when a higher epoch of its has been seen.
 fn apply_at(
     owner: &Owner,

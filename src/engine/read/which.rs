@@ -6,7 +6,6 @@ use semver::Version;
 
 use crate::{
     Error, PackageId, Requirement,
-    package::text::is_same_release,
     record::{Head, ReleaseEntry, ReleaseList},
 };
 
@@ -84,7 +83,7 @@ impl Which {
 /// The release of a version: the one that is spelled like that, else one that differs in nothing but build metadata.
 fn named<'a>(listed: &'a [ReleaseEntry], version: &Version) -> Option<&'a ReleaseEntry> {
     let spelled = listed.iter().find(|entry| entry.version == *version);
-    spelled.or_else(|| listed.iter().find(|entry| is_same_release(&entry.version, version)))
+    spelled.or_else(|| listed.iter().find(|entry| entry.is_same_release(version)))
 }
 
 /// None of these releases will do.

@@ -57,10 +57,16 @@ impl Releases {
 
     /// What a fresh node answers, and how many records it had to look up.
     fn resolve(&self, requirement: &str) -> (Result<Box<Package>>, usize) {
-        let mut lab = Lab::new(Config::new());
         let asked = Box::new((self.id.clone(), requirement.parse().unwrap()));
-        let (_, waiting) =
-            lab.ask(|reply| Command::Resolve { asked, freshness: Freshness::First, reply });
+        self.answered(|reply| Command::Resolve { asked, freshness: Freshness::First, reply })
+    }
+
+    fn answered(
+        &self,
+        command: impl FnOnce(Reply<Box<Package>>) -> Command,
+    ) -> (Result<Box<Package>>, usize) {
+        let mut lab = Lab::new(Config::new());
+        let (_, waiting) = lab.ask(command);
         let mut lookups = 0;
         loop {
             let gets = lab.actions().into_iter().filter_map(|action| match action {
@@ -115,6 +121,31 @@ fn a_long_list_is_read_as_far_as_it_takes() {
     let (version, lookups) = package.resolved("^1");
     assert_eq!(version, "1.9.0");
     assert!(lookups > 2, "a page at least lies between: {lookups}");
+}
+
+/// Registries publish one of them; a list may hold both all the same.
+#[test]
+fn a_version_finds_its_release_whatever_its_build_metadata() {
+    let package = Releases::of(&["1.0.0+linux", "1.1.0+linux", "2.0.0"]);
+    for (asked, version, lookups) in [
+        ("1.0.0", "1.0.0+linux", 2),
+        ("1.0.0+linux", "1.0.0+linux", 2),
+        ("1.0.0+mac", "1.0.0+linux", 2),
+        ("^1", "1.1.0+linux", 2),
+        ("2.0.0+mac", "2.0.0", 1),
+    ] {
+        assert_eq!(package.resolved(asked), (version.to_owned(), lookups), "{asked}");
+        if let Ok(asked) = asked.parse() {
+            let id = package.id.clone().with_version(asked);
+            let (named, named_lookups) = package.answered(|reply| Command::GetPackage {
+                package: id,
+                freshness: Freshness::First,
+                reply,
+            });
+            let named = named.unwrap().manifest.version.to_string();
+            assert_eq!((named, named_lookups), (version.to_owned(), lookups));
+        }
+    }
 }
 
 /// All that stand in the head are yanked or pre-releases, and the recommended one lies behind them.
