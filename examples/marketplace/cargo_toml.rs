@@ -20,6 +20,8 @@ pub(crate) fn convert(text: &str) -> Result<Manifest, Reason> {
         manifest = manifest.with_description(description.replace('\r', "").trim());
     }
     if let Some(license) = text("license") {
+        // A slash is how expressions were once written.
+        let license = license.split('/').map(str::trim).collect::<Vec<_>>().join(" OR ");
         manifest = manifest.with_license(license);
     }
     if let Some(homepage) = text("homepage").filter(|url| !url.is_empty()) {
@@ -111,7 +113,7 @@ mod tests {
             name = "tiny-http"
             version = "1.2.0"
             description = "A small HTTP server"
-            license = "MIT"
+            license = "MIT/Apache-2.0"
             authors = ["Ada <ada@example.org>", "Ada <ada@example.org>"]
             keywords = ["HTTP", "web_server"]
             repository = "https://example.org/tiny-http"
@@ -132,7 +134,7 @@ mod tests {
         };
         let expected = Manifest::new("tiny-http".parse().unwrap(), "1.2.0".parse().unwrap())
             .with_description("A small HTTP server")
-            .with_license("MIT")
+            .with_license("MIT OR Apache-2.0")
             .with_authors(["Ada <ada@example.org>"])
             .with_keywords(["http", "web-server"])
             .with_repository("https://example.org/tiny-http")

@@ -34,7 +34,8 @@ pub struct Manifest {
     /// What the package is, in plain text; may have several lines.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The licence, best as an SPDX expression such as `MIT OR Apache-2.0`.
+    /// The licence, as an SPDX expression such as `MIT OR Apache-2.0`, or `LicenseRef-…` where SPDX has no identifier for
+    /// it. What others have published may have other text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     /// Who wrote it, such as `Ada <ada@example.org>`.
@@ -104,7 +105,7 @@ impl Manifest {
         Self { description: description.into(), ..self }
     }
 
-    /// Sets the licence: at most 128 bytes.
+    /// Sets the licence: an SPDX expression of at most 128 bytes.
     #[must_use]
     pub fn with_license(self, license: impl Into<String>) -> Self {
         Self { license: Some(license.into()), ..self }

@@ -7,6 +7,7 @@ mod artifact;
 mod digest;
 mod geo;
 mod id;
+mod license;
 mod manifest;
 mod name;
 mod owner;

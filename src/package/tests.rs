@@ -148,7 +148,7 @@ fn a_misspelt_field_is_told() {
 fn a_manifest_at_its_bounds_is_valid() {
     let full = manifest()
         .with_description("d".repeat(1024))
-        .with_license("l".repeat(128))
+        .with_license(format!("LicenseRef-{}", "l".repeat(117)))
         .with_authors((0..16).map(|n| format!("{n:0>128}")))
         .with_keywords((0..16).map(|n| format!("{n:0>32}")))
         .with_homepage(format!("https://{}", "h".repeat(248)))
@@ -178,6 +178,8 @@ fn every_bound_names_the_field_at_fault() {
         (manifest().with_description("\u{202E}"), "description", "U+202E"),
         (manifest().with_license(""), "license", "is empty"),
         (manifest().with_license("a\nb"), "license", "U+000A"),
+        (manifest().with_license("MIT OR ((((("), "license", "not an SPDX expression"),
+        (manifest().with_license("MIT/Apache-2.0"), "license", "write `MIT OR Apache-2.0`"),
         (manifest().with_authors(vec!["a"; 17]), "authors", "17 of at most 16"),
         (manifest().with_authors(["a", "a"]), "authors[1]", "repeats `a`"),
         (manifest().with_authors(["a", ""]), "authors[1]", "is empty"),

@@ -5,7 +5,9 @@ use std::{collections::HashSet, hash::Hash};
 use semver::VersionReq;
 
 use super::{
-    Artifact, Dependency, Manifest, owner_key,
+    Artifact, Dependency, Manifest,
+    license::check_license,
+    owner_key,
     text::{check_count, check_line, check_lines, check_some_line, version_len},
 };
 use crate::{Error, Result};
@@ -21,17 +23,20 @@ pub enum Origin {
 }
 
 impl Manifest {
-    /// Checks every bound but the size of the whole, which is known once it is written down.
+    /// Checks everything that a manifest must be to be published, but the size of the whole, which is known once it is
+    /// written down.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] with the path of the first field at fault, such as
     /// `artifacts[2].media_type`, what is wrong with it, and what would be accepted.
     pub fn validate(&self) -> Result<()> {
-        self.validate_from(Origin::Made)
+        self.validate_from(Origin::Made)?;
+        self.license.as_deref().map_or(Ok(()), check_license)
     }
 
-    /// As [`validate`](Self::validate), but for what is known by where it comes from.
+    /// Checks every bound, but for what is known by where it comes from. A licence need not be one that this version
+    /// knows: what is published under a newer one is read, and signed anew, all the same.
     pub(crate) fn validate_from(&self, origin: Origin) -> Result<()> {
         let (size, max) = (version_len(&self.version), Self::MAX_VERSION_BYTES);
         if size > max {
