@@ -7,6 +7,7 @@ use peerage::{Error, Package, PackageId, Query, Registry, Result, SearchResults,
 
 use crate::{
     listing::{Listing, Release},
+    needs::Need,
     peer::Peer,
     report::Outcome,
 };
@@ -56,6 +57,22 @@ pub(crate) fn find<'a>(peer: &'a Peer, listing: &'a Listing) -> Job<'a> {
 
 pub(crate) fn resolve<'a>(peer: &'a Peer, listing: &'a Listing) -> Job<'a> {
     async move { vec![newest(peer, listing, listing.bare()).await] }.boxed_local()
+}
+
+/// Resolves a dependency by its requirement.
+pub(crate) fn resolve_need<'a>(peer: &'a Peer, need: &'a Need<'_>) -> Job<'a> {
+    async move {
+        let wanted = need.dependency.package();
+        let call = peer.handle.resolve(wanted.clone(), need.dependency.requirement.clone().into());
+        let outcome = timed(&wanted, call, |answer| match (answer, need.release()) {
+            (Ok(package), Some(release)) if package.id == release => Ok(Some(package.source)),
+            (Err(Error::NoMatch { .. }), None) => Ok(None),
+            (Ok(package), release) => Err(format!("{} came, and not {release:?}", package.id)),
+            (Err(error), _) => Err(said(error)),
+        });
+        vec![outcome.await]
+    }
+    .boxed_local()
 }
 
 async fn newest(peer: &Peer, listing: &Listing, asked: PackageId) -> Outcome {

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Each peer is polled by another executor (`peer.rs`). Together they publish real manifests (`source.rs`);
-//! then every peer finds, resolves, lists and searches what the others published, and sees what they yank and
-//! withdraw (`scenario.rs`). Each answer is checked against what was published (`listing.rs`). Progress goes
+//! then every peer finds, resolves, lists and searches what the others published, resolves what that depends on
+//! (`needs.rs`), and sees what they yank and withdraw (`scenario.rs`). Each answer is checked against what was published (`listing.rs`). Progress goes
 //! to standard error, and at the end a table to standard output (`report.rs`); the exit code says whether
 //! every answer was right.
 
@@ -30,6 +30,7 @@ mod calls;
 mod cargo_toml;
 mod late;
 mod listing;
+mod needs;
 mod peer;
 mod report;
 mod scenario;

@@ -35,9 +35,23 @@ pub(crate) struct Report {
     failures: Vec<String>,
     network: usize,
     cached: usize,
+    notes: Vec<String>,
 }
 
 impl Report {
+    /// Something that the table does not say.
+    pub(crate) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// How long half of these took at the most.
+    pub(crate) fn median(&self, operation: &str) -> Duration {
+        let row = self.rows.iter().find(|row| row.operation == operation);
+        let mut sorted = row.map(|row| row.took.clone()).unwrap_or_default();
+        sorted.sort_unstable();
+        percentile(&sorted, 50)
+    }
+
     pub(crate) fn add(&mut self, operation: &'static str, outcome: Outcome) {
         let Outcome { took, source, failure } = outcome;
         match source {
@@ -92,6 +106,9 @@ impl Report {
         writeln!(out, "{:<26}{all:>8}{failed:>8}", "all")?;
         let (network, cached) = (self.network, self.cached);
         writeln!(out, "\npackages read: {network} from the network, {cached} from caches")?;
+        for note in &self.notes {
+            writeln!(out, "{note}")?;
+        }
         writeln!(out, "time: {:.1} s", took.as_secs_f64())?;
         for failure in &self.failures {
             writeln!(out, "FAILED {failure}")?;
@@ -180,11 +197,14 @@ mod tests {
             report.add("find", Outcome { took, source: Some(Source::Network), failure });
         }
         assert_eq!(report.failed(), 1);
+        assert_eq!(report.median("find"), Duration::from_millis(2));
+        report.note("all is well".to_owned());
         let table = report.render(Duration::from_secs(1));
         let row: Vec<_> =
             table.lines().find(|l| l.starts_with("find")).unwrap().split_whitespace().collect();
         assert_eq!(row, ["find", "2", "1", "2.00", "2.00", "2.00"]);
         assert!(table.contains("FAILED find: tiny: not found"), "{table}");
         assert!(table.contains("2 from the network"), "{table}");
+        assert!(table.lines().any(|line| line == "all is well"), "{table}");
     }
 }

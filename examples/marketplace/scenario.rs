@@ -12,6 +12,7 @@ use peerage::{PackageId, Query};
 use crate::{
     calls::{self, Job},
     listing::{Listing, by_keyword},
+    needs::Needs,
     peer::Peer,
     report::{Outcome, Progress, Report},
     watch::{PATIENCE, Seen, Watch},
@@ -46,6 +47,8 @@ impl Market {
         let keywords = by_keyword(&self.listings, Query::MAX_LIMIT);
         run("search by keyword", self.everywhere(&keywords, calls::search_keyword), report).await;
 
+        self.resolve_needs(report).await;
+
         let yanked = self.choose(0);
         let is_yanked = |listing: &Listing| yanked.contains(&listing.id);
         run("yank", self.at_home(is_yanked, calls::yank), report).await;
@@ -59,6 +62,26 @@ impl Market {
         self.hear("hear of a withdrawal", is_withdrawn, gone, report).await;
         run("see a withdrawal", self.elsewhere(is_withdrawn, calls::see_withdrawn), report).await;
         run("be refused a revival", self.at_home(is_withdrawn, calls::revive), report).await;
+    }
+
+    /// Every peer resolves the dependencies of what the others have published.
+    async fn resolve_needs(&self, report: &mut Report) {
+        const OPERATION: &str = "resolve a dependency";
+        let needs = Needs::of(&self.listings);
+        let of_peer = |(index, peer)| {
+            let foreign = needs.published.iter().filter(|need| need.is_foreign_to(index));
+            foreign.map(|need| calls::resolve_need(peer, need)).collect()
+        };
+        run(OPERATION, self.peers.iter().enumerate().map(of_peer).collect(), report).await;
+        let (resolved, published) = (needs.resolvable(), needs.published.len());
+        let took = report.median(OPERATION).as_secs_f64() * 1e3;
+        report.note(format!(
+            "dependencies: {resolved} of {published} resolved by their requirements, each by peers that publish \
+             neither package; one took {took:.2} ms. {} match no release that is published, {} more are on packages \
+             that are not",
+            published - resolved,
+            needs.elsewhere,
+        ));
     }
 
     fn choose(&self, first: usize) -> BTreeSet<PackageId> {
