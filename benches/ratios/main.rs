@@ -23,6 +23,7 @@ mod search;
 mod shelf_rows;
 mod waiting_rows;
 mod wheel;
+mod worst_search;
 
 #[path = "../subjects/client.rs"]
 mod client;
@@ -42,7 +43,7 @@ mod waiting;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 12] = [
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 13] = [
     dispatch_rows::rows,
     shelf_rows::rows,
     wheel::rows,
@@ -54,6 +55,7 @@ const FAMILIES: [fn(&mut Report) -> Outcome<()>; 12] = [
     first_record::rows,
     records::rows,
     search::rows,
+    worst_search::rows,
     reconcile::rows,
 ];
 

@@ -15,13 +15,17 @@ use tantivy::{
     collector::{Count, TopDocs},
     directory::RamDirectory,
     query::{BooleanQuery, Occur, Query as TantivyQuery, RegexQuery, TermQuery},
-    schema::{Field, IndexRecordOption, STORED, STRING, Schema, TEXT},
+    schema::{
+        Field, IndexRecordOption, STORED, STRING, Schema, TEXT, TextFieldIndexing, TextOptions,
+    },
+    tokenizer::NgramTokenizer,
 };
 
 use crate::{
     dispatch::Outcome,
-    packages::{packages, scan, texts},
+    packages::{chinese, chinese_texts, packages, scan, texts},
     report::{Each, Report, Target},
+    worst_search::filled,
 };
 
 const ROUNDS: usize = 21;
@@ -39,6 +43,36 @@ pub(crate) fn rows(report: &mut Report) -> Outcome<()> {
             family(report, &names, &packages(count)?)?;
         }
     }
+    let names = ["search/10k-chinese", "search/10k-chinese-fill"];
+    if names.iter().any(|name| report.wants(name)) {
+        in_chinese(report, names, &chinese(10_000))?;
+    }
+    Ok(())
+}
+
+/// Descriptions without spaces. The peer makes the same of a text: its characters and the pairs of them.
+fn in_chinese(report: &Report, [search, fill]: [&str; 2], packages: &[Manifest]) -> Outcome<()> {
+    let owner = Keypair::ed25519_from_bytes([1; 32])?.public().to_peer_id();
+    let (index, built) = filled(packages)?;
+    let peer = Tantivy::new(packages, &[owner], Cut::Pairs)?;
+    let each = |bytes: usize| bytes / packages.len().max(1);
+    eprintln!(
+        "      {} Chinese descriptions: {} bytes each beside {}",
+        packages.len(),
+        each(index.bytes()),
+        each(peer.bytes),
+    );
+    report.once(fill, Target::AtMost(4.0), || built, || peer.built);
+    let texts = chinese_texts(packages, TEXTS);
+    let queries: Vec<Query> = texts.iter().map(|text| Query::new().with_text(text)).collect();
+    let theirs: Vec<BooleanQuery> = texts.iter().map(|text| peer.pairs_of(text)).collect();
+    report.row(
+        search,
+        Target::AtMost(2.0),
+        ROUNDS,
+        || timed(&queries, |query| index.search(query).total),
+        || timed(&theirs, |query| peer.search(query)),
+    );
     Ok(())
 }
 
@@ -55,7 +89,7 @@ fn family(report: &Report, names: &[String; 5], packages: &[Manifest]) -> Outcom
         longest = longest.max(start.elapsed());
     }
     let built = start.elapsed();
-    let peer = Tantivy::new(packages, &owners)?;
+    let peer = Tantivy::new(packages, &owners, Cut::Words)?;
     let each = |bytes: usize| bytes / packages.len();
     eprintln!(
         "      {} packages indexed in {built:.0?} beside {:.0?}, the longest one in {longest:.0?}; {} bytes each \
@@ -140,6 +174,13 @@ enum Spelling {
     Mistyped,
 }
 
+/// How the peer cuts descriptions.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Words,
+    Pairs,
+}
+
 /// The peer.
 struct Tantivy {
     searcher: Searcher,
@@ -149,17 +190,25 @@ struct Tantivy {
 }
 
 impl Tantivy {
-    fn new(packages: &[Manifest], owners: &[PeerId]) -> Outcome<Self> {
+    fn new(packages: &[Manifest], owners: &[PeerId], cut: Cut) -> Outcome<Self> {
         let mut schema = Schema::builder();
         let name = schema.add_text_field("name", TEXT | STORED);
         let keywords = schema.add_text_field("keywords", TEXT);
-        let description = schema.add_text_field("description", TEXT);
+        let pairs = TextFieldIndexing::default()
+            .set_tokenizer("pairs")
+            .set_index_option(IndexRecordOption::WithFreqsAndPositions);
+        let description = match cut {
+            Cut::Words => TEXT,
+            Cut::Pairs => TextOptions::default().set_indexing_options(pairs),
+        };
+        let description = schema.add_text_field("description", description);
         let owner = schema.add_bytes_field("owner", STORED);
         let license = schema.add_text_field("license", STRING);
         let schema = schema.build();
         let directory = RamDirectory::create();
         let start = Instant::now();
         let index = tantivy::Index::create(directory.clone(), schema, Default::default())?;
+        index.tokenizers().register("pairs", NgramTokenizer::new(1, 2, false)?);
         // One thread, with as much memory as makes one segment.
         let mut writer: IndexWriter = index.writer_with_num_threads(1, 1 << 30)?;
         for (package, whose) in packages.iter().zip(owners.iter().cycle()) {
@@ -205,6 +254,18 @@ impl Tantivy {
             Ok((Occur::Must, Box::new(BooleanQuery::new(fields))))
         });
         Ok(BooleanQuery::new(words.collect::<Outcome<Vec<_>>>()?))
+    }
+
+    /// All pairs of a text's characters, or its only one, in the description.
+    fn pairs_of(&self, text: &str) -> BooleanQuery {
+        let [.., description] = self.fields;
+        let chars: Vec<char> = text.chars().collect();
+        let pairs = chars.windows(chars.len().clamp(1, 2)).map(|pair| {
+            let term = Term::from_field_text(description, &pair.iter().collect::<String>());
+            let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
+            (Occur::Must, Box::new(query) as Box<dyn TantivyQuery>)
+        });
+        BooleanQuery::new(pairs.collect())
     }
 
     fn search(&self, query: &BooleanQuery) -> usize {

@@ -1,7 +1,7 @@
 //! Packages by the hundred thousand that look like real ones: grown from what real crates say about themselves, with
 //! words that are repeated as those of a language are, and new ones among them as there are in any large collection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use peerage::{Manifest, Query, semver::Version};
 
@@ -95,6 +95,80 @@ pub(crate) fn packages(count: usize) -> serde_json::Result<Vec<Manifest>> {
         all.push(manifest);
     }
     Ok(all)
+}
+
+/// Of so many characters that are in use, each word is one or two.
+const CHARACTERS: usize = 3_500;
+
+/// A made-up Chinese word. The most frequent ones are single characters, as in the language.
+fn chinese_word(number: usize) -> String {
+    let character = |number: usize| char::from_u32(0x4E00 + (number % CHARACTERS) as u32);
+    let first = character(number * 37);
+    let second = (number >= 20).then(|| character(number * 101 + 7)).flatten();
+    first.into_iter().chain(second).collect()
+}
+
+/// So many packages whose descriptions are Chinese: 30 to 70 words without spaces between them, a sign now and then,
+/// and an English word in some places.
+pub(crate) fn chinese(count: usize) -> Vec<Manifest> {
+    let mut dice = Dice::new(13);
+    let words = 60 * count.isqrt();
+    let mut all = Vec::with_capacity(count);
+    for number in 0..count {
+        let Ok(name) = format!("{}-{number}", word(dice.skewed(words))).parse() else { continue };
+        let mut text = String::new();
+        for _ in 0..30 + dice.below(40) {
+            text.push_str(&chinese_word(dice.skewed(words)));
+            match dice.below(12) {
+                0 => text.push('，'),
+                1 => text.push_str(&word(dice.skewed(2_000))),
+                _ => {}
+            }
+        }
+        all.push(Manifest::new(name, Version::new(1, 0, 0)).with_description(text));
+    }
+    all
+}
+
+/// What people type who look for one of these: one to six characters in a row.
+pub(crate) fn chinese_texts(packages: &[Manifest], count: usize) -> Vec<String> {
+    let mut dice = Dice::new(17);
+    let texts = (0..count).filter_map(|i| {
+        let text: Vec<char> = dice.of(packages)?.description.chars().collect();
+        let rest = text.get(dice.below(text.len().max(1))..)?.iter();
+        let row = rest.skip_while(|c| c.is_ascii()).take_while(|c| !c.is_ascii());
+        Some(row.filter(|c| c.is_alphanumeric()).take(1 + i % 6).collect::<String>())
+    });
+    texts.filter(|text| !text.is_empty()).collect()
+}
+
+/// The hardest that can be asked: the most frequent words and characters, alone and as many together as count, two
+/// letters with which words begin, and a text as long as it may be.
+pub(crate) fn hard_texts(packages: &[Manifest]) -> Vec<String> {
+    let mut times = BTreeMap::<String, usize>::new();
+    let mut note = |piece: String| *times.entry(piece).or_default() += 1;
+    let mut longest = "";
+    for package in packages {
+        let text = package.description.as_str();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+        words.filter(|word| !word.is_empty()).for_each(|word| note(word.to_lowercase()));
+        text.chars().filter(|c| !c.is_ascii()).for_each(|c| note(c.to_string()));
+        longest = if text.len() > longest.len() { text } else { longest };
+    }
+    let mut frequent: Vec<(usize, &String)> = times.iter().map(|(word, n)| (*n, word)).collect();
+    frequent.sort_unstable_by(|a, b| b.cmp(a));
+    let frequent: Vec<&str> =
+        frequent.into_iter().map(|(_, word)| word.as_str()).take(Query::MAX_WORDS).collect();
+    let mut texts: Vec<String> = frequent.iter().copied().map(str::to_owned).collect();
+    texts.extend((2..=frequent.len()).filter_map(|many| Some(frequent.get(..many)?.join(" "))));
+    let letters = || 'a'..='z';
+    texts.extend(letters().flat_map(|a| letters().step_by(4).map(move |b| format!("{a}{b}"))));
+    texts.push(longest.to_owned());
+    for text in &mut texts {
+        text.truncate(text.floor_char_boundary_at(Query::MAX_TEXT_BYTES));
+    }
+    texts.retain(|text| !text.is_empty());
+    texts
 }
 
 trait Floor {

@@ -13,7 +13,9 @@ use crate::{Error, Result};
 ///
 /// # How text is found
 ///
-/// Words are sequences of letters and digits, compared without regard to case and accents. A query with several words
+/// Words are sequences of letters and digits, as Unicode's UAX #29 cuts them and at each sign besides, compared without
+/// regard to case and accents. In scripts without spaces between words (Chinese, Japanese, Thai, Khmer and others) each
+/// pair of neighbouring characters counts as a word, and a character by itself as one: any part of a text finds it. A query with several words
 /// finds the packages that have them all, or, with [`Match::Any`], those that have at least one. A word is found in the
 /// name, the keywords and the description, either whole or, from two letters on, as the beginning of a longer one. All
 /// words written together are found as a name, too: `serde json` finds `serde-json` and `serdejson` alike. Where
@@ -42,7 +44,8 @@ use crate::{Error, Result};
 #[non_exhaustive]
 pub struct Query {
     /// Words to find in the name, the keywords or the description: at most 256 bytes. Of more than
-    /// [`MAX_WORDS`](Self::MAX_WORDS) different words the first ones count, and the answer says that it is truncated.
+    /// [`MAX_WORDS`](Self::MAX_WORDS) different words the first ones count, and the answer says that it is truncated. Of a
+    /// text without spaces, twice as many characters count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Whether all words are wanted or any of them. All by default.

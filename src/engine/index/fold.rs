@@ -1,8 +1,18 @@
 //! How text becomes words: without regard to case, accents and compatibility forms.
+//!
+//! Words end where UAX #29 says, and at each sign besides: names are written with signs between their words. Some scripts
+//! have no spaces between words, and no rule says where a word ends. There the overlapping pairs of characters take the
+//! place of words, so that a text is found by any part of it: see `grams.rs`.
 
 use std::borrow::Cow;
 
-use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
+use unicode_normalization::{
+    UnicodeNormalization as _,
+    char::{compose, is_combining_mark},
+};
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::grams::{self, Gram};
 
 /// Of a longer word only the beginning is kept, in bytes.
 const MAX_WORD_BYTES: usize = 64;
@@ -23,16 +33,37 @@ fn plain(c: char) -> Option<&'static str> {
     })
 }
 
+/// Whether this is a mark that makes no other word. In the scripts of India and its neighbours, marks are vowels.
+fn is_accent(c: char) -> bool {
+    let may_be_vowel = matches!(c,
+        '\u{900}'..='\u{109F}' | '\u{1700}'..='\u{1AAF}' | '\u{1B00}'..='\u{1CFF}' | '\u{A800}'..='\u{ABFF}'
+        | '\u{11000}'..='\u{11FFF}');
+    is_combining_mark(c) && !(may_be_vowel && c.is_alphabetic())
+}
+
+/// Whether nobody sees it, and a word goes on beyond it: what joins letters or keeps them apart, a soft hyphen, marks of
+/// direction.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{61C}' | '\u{200C}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
+}
+
 /// The text with all but letters' case and word boundaries folded away.
 fn normalised(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
     let mut folded = String::with_capacity(text.len());
-    for c in text.nfkd().filter(|c| !is_combining_mark(*c)) {
-        match plain(c) {
-            Some(plain) => folded.push_str(plain),
-            None => folded.push(c),
+    for c in text.nfkd().filter(|c| !is_invisible(*c)) {
+        if let '\u{3099}' | '\u{309A}' = c {
+            // Voiced kana are letters of their own: が is not か.
+            if let Some(voiced) = folded.chars().next_back().and_then(|base| compose(base, c)) {
+                folded.pop();
+                folded.push(voiced);
+            }
+        } else if let Some(plain) = plain(c) {
+            folded.push_str(plain);
+        } else if !is_accent(c) {
+            folded.push(c);
         }
     }
     Cow::Owned(folded)
@@ -45,7 +76,7 @@ fn lower(word: &str, out: &mut String) {
         out.extend(word.chars().take(MAX_WORD_BYTES).map(|c| c.to_ascii_lowercase()));
         return;
     }
-    for c in word.chars().flat_map(char::to_lowercase).filter(|c| !is_combining_mark(*c)) {
+    for c in word.chars().flat_map(char::to_lowercase).filter(|c| !is_accent(*c)) {
         let c = if c == 'ς' { 'σ' } else { c };
         if out.len() + c.len_utf8() > MAX_WORD_BYTES {
             break;
@@ -54,41 +85,97 @@ fn lower(word: &str, out: &mut String) {
     }
 }
 
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|piece| !piece.is_empty())
+/// A part of a text without a sign.
+enum Piece<'a> {
+    Word(&'a str),
+    /// Characters of scripts without spaces between words, one after the other.
+    Run(&'a [&'a str]),
 }
 
-/// The words of a text, as somebody looks for them.
-pub(super) fn words(text: &str, mut take: impl FnMut(&str)) {
-    let (text, mut word) = (normalised(text), String::new());
-    for piece in pieces(&text) {
-        lower(piece, &mut word);
-        if !word.is_empty() {
-            take(&word);
+/// The pieces of a text, in order.
+fn pieces(text: &str, mut take: impl FnMut(Piece<'_>)) {
+    let between_signs = |text: &str, take: &mut dyn FnMut(Piece<'_>)| {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.for_each(|word| take(Piece::Word(word)));
+    };
+    if text.is_ascii() {
+        // Each boundary of UAX #29 in ASCII is at a sign.
+        return between_signs(text, &mut take);
+    }
+    let mut run = Vec::new();
+    for segment in text.split_word_bounds() {
+        let mut rest = segment;
+        while let Some(first) = rest.chars().next() {
+            let unspaced = grams::is_unspaced(first);
+            let goes_on = |c: char| grams::is_unspaced(c) == unspaced;
+            let end = rest.find(|c| !goes_on(c)).unwrap_or(rest.len());
+            let (part, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            rest = after;
+            if unspaced {
+                grams::characters(part, &mut run);
+                continue;
+            }
+            if !run.is_empty() {
+                take(Piece::Run(&run));
+                run.clear();
+            }
+            between_signs(part, &mut take);
         }
     }
+    if !run.is_empty() {
+        take(Piece::Run(&run));
+    }
+}
+
+/// The words of a text, as somebody looks for them, and whether the words around one say as much as it does.
+pub(super) fn words(text: &str, mut take: impl FnMut(&str, bool)) {
+    let (text, mut word) = (normalised(text), String::new());
+    pieces(&text, |piece| match piece {
+        Piece::Word(piece) => {
+            lower(piece, &mut word);
+            if !word.is_empty() {
+                take(&word, false);
+            }
+        }
+        Piece::Run(run) => grams::wanted(run, |Gram { text, is_spare }| take(text, is_spare)),
+    });
 }
 
 /// The words of a text, and the parts of those that are put together: `WebSocket` is also `web` and `socket`, and
-/// `ed25519` also `25519`.
-pub(super) fn words_and_parts(text: &str, mut take: impl FnMut(&str)) {
-    let (text, mut word) = (normalised(text), String::new());
-    for piece in pieces(&text) {
-        lower(piece, &mut word);
-        if !word.is_empty() {
-            take(&word);
+/// `ed25519` also `25519`. Tells how many there are; two characters of a script without spaces count as one.
+pub(super) fn words_and_parts(text: &str, mut take: impl FnMut(&str)) -> usize {
+    let (text, mut word, mut count) = (normalised(text), String::new(), 0);
+    pieces(&text, |piece| match piece {
+        Piece::Word(piece) => {
+            lower(piece, &mut word);
+            if !word.is_empty() {
+                take(&word);
+                count += 1;
+            }
+            parts(piece, |part| {
+                lower(part, &mut word);
+                take(&word);
+                count += 1;
+            });
         }
-        parts(piece, |part| {
-            lower(part, &mut word);
-            take(&word);
-        });
-    }
+        Piece::Run(run) => {
+            grams::indexed(run, &mut take);
+            count += run.len().div_ceil(2);
+        }
+    });
+    count
 }
 
 /// All words of a text as one: how `serde-json`, `serde_json` and `serde json` are the same name.
 pub(super) fn joined(text: &str) -> String {
-    let mut joined = String::with_capacity(text.len());
-    words(text, |word| joined.push_str(word));
+    let (text, mut joined, mut word) = (normalised(text), String::new(), String::new());
+    pieces(&text, |piece| match piece {
+        Piece::Word(piece) => {
+            lower(piece, &mut word);
+            joined.push_str(&word);
+        }
+        Piece::Run(run) => joined.extend(run.iter().copied()),
+    });
     let mut end = joined.len().min(MAX_WORD_BYTES);
     while !joined.is_char_boundary(end) {
         end -= 1;
@@ -171,6 +258,50 @@ mod tests {
         assert_eq!(of(" --- "), [""; 0]);
         assert_eq!(joined("serde_json"), "serdejson");
         assert_eq!(joined("Serde JSON"), "serdejson");
+    }
+
+    #[test]
+    fn a_run_without_spaces_is_cut_into_pairs_and_characters() {
+        assert_eq!(
+            of("Rust言語の本"),
+            ["rust", "%言", "%語", "%の", "%本", "%言語", "%語の", "%の本"]
+        );
+        assert_eq!(of("第3章"), ["%第", "3", "%章"]);
+        assert_eq!(of("ﾃﾞｰﾀ_base"), ["%デ", "%ー", "%タ", "%デー", "%ータ", "base"]);
+        assert_eq!(of("か\u{3099}"), ["%が"]);
+        assert_eq!(of("한국어 서울").len(), 2, "words of a script with spaces stay whole");
+        assert_eq!(joined("言語 Rust"), "言語rust");
+    }
+
+    #[test]
+    fn vowels_are_kept_where_they_are_marks_and_what_nobody_sees_ends_no_word() {
+        assert_ne!(of("काल"), of("कल"));
+        assert_eq!(of("हिन्दी").len(), 1);
+        assert_ne!(of("กิน"), of("กัน"));
+        assert_eq!(of("می\u{200C}خواهم soft\u{AD}ware"), ["میخواهم", "software"]);
+    }
+
+    #[test]
+    fn in_ascii_the_standard_cuts_at_signs_only() {
+        // All that is printed, twice over, in every order of three.
+        let signs: Vec<char> = (' '..='~').collect();
+        for a in &signs {
+            for b in &signs {
+                let text = format!("x{a}y{b}3");
+                let mut ours = Vec::new();
+                pieces(&text, |piece| {
+                    if let Piece::Word(word) = piece {
+                        ours.push(word.to_owned());
+                    }
+                });
+                let cut: Vec<&str> = text
+                    .split_word_bounds()
+                    .flat_map(|part| part.split(|c: char| !c.is_alphanumeric()))
+                    .filter(|part| !part.is_empty())
+                    .collect();
+                assert_eq!(ours, cut, "{text}");
+            }
+        }
     }
 
     #[test]

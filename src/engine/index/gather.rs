@@ -51,11 +51,8 @@ impl Gathered {
             }
             add(&format!("{KEYWORD_SIGN}{keyword}"), 0);
         }
-        let mut in_description = 0;
-        fold::words_and_parts(&manifest.description, |word| {
-            add(word, DESCRIPTION);
-            in_description += 1;
-        });
+        let in_description =
+            fold::words_and_parts(&manifest.description, |word| add(word, DESCRIPTION));
         if let Some(license) = &manifest.license {
             let license = fold_license(license);
             add(&format!("{LICENSE_SIGN}{license}"), 0);

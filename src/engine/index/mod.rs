@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |--|--|
 //! | `fold.rs` | how text becomes words |
+//! | `grams.rs` | what takes their place in scripts without spaces |
 //! | `gather.rs`, `wanted.rs` | the words of a manifest, and those of a query |
 //! | `terms.rs` | the dictionary of all words, in order |
 //! | `typos.rs` | which words of it were probably meant |
@@ -36,6 +37,7 @@ mod best;
 mod docs;
 mod fold;
 mod gather;
+mod grams;
 mod paged;
 mod postings;
 mod rank;

@@ -12,6 +12,8 @@ use crate::{
     package::{Match, Sort},
 };
 
+mod scripts;
+
 fn owner(number: u8) -> PeerId {
     Keypair::ed25519_from_bytes([number; 32]).unwrap().public().to_peer_id()
 }

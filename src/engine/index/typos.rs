@@ -3,7 +3,10 @@
 //! Words that begin alike share the rows of the distance matrix, and where a row shows that no continuation can come
 //! near, all words with that beginning are passed over at once: the dictionary is walked as a trie would be.
 
-use super::terms::{TermId, Terms};
+use super::{
+    grams::is_gram,
+    terms::{TermId, Terms},
+};
 
 /// How many rows of the matrix are computed at the most for one word of a query.
 const MAX_ROWS: usize = 100_000;
@@ -11,8 +14,11 @@ const MAX_ROWS: usize = 100_000;
 /// The words of the index are no longer, in characters.
 const MAX_CHARS: usize = 64;
 
-/// How many typing errors are forgiven in a word.
+/// How many typing errors are forgiven in a word. In a pair of characters that would be half of it.
 pub(super) fn forgiven(word: &str) -> u8 {
+    if is_gram(word) {
+        return 0;
+    }
     match word.chars().count() {
         0..4 => 0,
         4..8 => 1,

@@ -1,6 +1,6 @@
 //! What the text of a query asks for.
 
-use super::fold;
+use super::{fold, grams::is_gram};
 use crate::{Query, package::Match};
 
 /// The words of a query's text.
@@ -20,28 +20,34 @@ pub(super) struct Wanted {
     typed: String,
 }
 
-/// Whether a word also finds longer ones that begin with it. Of single letters, that would be too many.
+/// Whether a word also finds longer ones that begin with it. Of single letters, that would be too many; pairs of
+/// characters are found in the middle of a text anyway.
 pub(super) fn begins_more(word: &str) -> bool {
-    word.chars().nth(1).is_some()
+    !is_gram(word) && word.chars().nth(1).is_some()
 }
+
+/// More words than this are in no valid text, each with a space.
+const MAX_PIECES: usize = Query::MAX_TEXT_BYTES / 2;
 
 impl Wanted {
     /// `None` where there is no text, so that everything is wanted.
     pub(super) fn of(query: &Query) -> Option<Self> {
         let text = query.text.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
         let any = query.matching == Match::Any;
-        let (mut words, mut truncated, mut pieces) = (Vec::<String>::new(), false, 0);
-        fold::words(text, |word| {
+        let (mut words, mut pieces) = (Vec::<(String, bool)>::new(), 0);
+        fold::words(text, |word, is_spare| {
             pieces += 1;
-            if words.iter().any(|known| known == word) {
-                return;
-            }
-            if words.len() < Query::MAX_WORDS {
-                words.push(word.to_owned())
-            } else {
-                truncated = true
+            if let Some((_, was_spare)) = words.iter_mut().find(|(known, _)| known == word) {
+                *was_spare &= is_spare;
+            } else if words.len() < MAX_PIECES {
+                words.push((word.to_owned(), is_spare));
             }
         });
+        if words.len() > Query::MAX_WORDS {
+            words.retain(|(_, is_spare)| !is_spare);
+        }
+        let truncated = words.len() > Query::MAX_WORDS;
+        let words = words.into_iter().take(Query::MAX_WORDS).map(|(word, _)| word).collect();
         let joined = (pieces > 1 && !any).then(|| fold::joined(text));
         Some(Self {
             words,
