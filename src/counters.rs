@@ -119,6 +119,8 @@ pub struct SourceCounters {
     pub cache: u64,
     /// [`Source::Network`].
     pub network: u64,
+    /// [`Source::Catalogue`].
+    pub catalogue: u64,
     /// [`Source::Partial`].
     pub partial: u64,
 }
@@ -305,11 +307,12 @@ impl OutcomeCounters {
 impl SourceCounters {
     /// Each source by its name.
     #[must_use]
-    pub fn each(&self) -> [(&'static str, u64); 4] {
+    pub fn each(&self) -> [(&'static str, u64); 5] {
         [
             ("own", self.own),
             ("cache", self.cache),
             ("network", self.network),
+            ("catalogue", self.catalogue),
             ("partial", self.partial),
         ]
     }
@@ -319,6 +322,7 @@ impl SourceCounters {
             Source::Own => &mut self.own,
             Source::Cache => &mut self.cache,
             Source::Network => &mut self.network,
+            Source::Catalogue => &mut self.catalogue,
             Source::Partial => &mut self.partial,
         }
     }

@@ -56,7 +56,7 @@ impl Report {
         let Outcome { took, source, failure } = outcome;
         match source {
             Some(Source::Network) => self.network += 1,
-            Some(Source::Cache) => self.cached += 1,
+            Some(Source::Cache | Source::Catalogue) => self.cached += 1,
             _ => {}
         }
         let failed = usize::from(failure.is_some());
@@ -105,7 +105,7 @@ impl Report {
             (self.rows.iter().map(|row| row.took.len()).sum::<usize>(), self.failed());
         writeln!(out, "{:<26}{all:>8}{failed:>8}", "all")?;
         let (network, cached) = (self.network, self.cached);
-        writeln!(out, "\npackages read: {network} from the network, {cached} from caches")?;
+        writeln!(out, "\npackages read: {network} from the network, {cached} known before")?;
         for note in &self.notes {
             writeln!(out, "{note}")?;
         }

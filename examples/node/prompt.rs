@@ -360,6 +360,7 @@ fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
         Source::Own => "published by this peer",
         Source::Cache => "read earlier",
         Source::Network => "read from the network",
+        Source::Catalogue => "known from the catalogue: no peer was found to hold it",
         Source::Partial => "read from fewer peers than were asked for: there may be a newer one",
         _ => "from elsewhere",
     };

@@ -13,7 +13,7 @@ use super::{
     wheel,
 };
 use crate::{
-    Announcement, Error, Found, Freshness, Source,
+    Announcement, Error, Found, Freshness, PackageName, Source,
     command::{Reply, Ticket},
     counters::{CallKind, EndedCall},
     record::{Head, Record, RecordKey, Signed},
@@ -158,6 +158,14 @@ impl Calls {
     /// Whether a call waits that has a deadline to end it.
     pub(super) fn has_deadline(&self, ticket: Ticket) -> bool {
         self.0.get(&ticket).is_some_and(|call| call.since.timer.is_some())
+    }
+
+    /// The package whose head a call reads, if it waits for one.
+    pub(super) fn reads_head(&self, ticket: Ticket) -> Option<(PackageName, PeerId)> {
+        match &self.0.get(&ticket)?.operation {
+            Operation::Read(read) => read.subject(),
+            _ => None,
+        }
     }
 
     /// Whom a call dials, if it is one that does.

@@ -1,12 +1,13 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
 use super::{
     Action, Deadline, Engine, Now, Operation,
     calls::{Call, GetRecord, Since},
+    listed::Asked,
     own::Change,
     publish::Stage,
     queries::{Replies, Waiter},
@@ -152,7 +153,11 @@ impl Engine {
         let best = awaited.and_then(|key| {
             let nothing = Replies::default();
             let replies = self.queries.heard(&key).unwrap_or(&nothing);
-            self.readable(self.best(now, &key, replies))
+            let subject = match &call.operation {
+                Operation::Read(read) => read.subject(),
+                _ => None,
+            };
+            self.readable(self.with_listed(now, self.best(now, &key, replies), subject))
         });
         self.leave(ticket, &call.operation, awaited);
         let after = now.mono.saturating_sub(call.since.asked);
@@ -181,18 +186,33 @@ impl Engine {
                 let end = get.reply.send(Ok(Found { record, source: Source::Partial }));
                 self.count(EndedCall(CallKind::GetRecord, end));
             }
-            (Operation::Read(mut read), Some(best)) => {
+            (Operation::Read(mut read), best) => {
                 read.make_do();
-                match self.advance(now, read, &best, Source::Partial) {
-                    Progress::Answered(ended) => self.count(ended),
-                    Progress::More(read) => {
-                        if let Known::Lacks(_, read) = self.read_known(now, read) {
-                            self.count(read.fail(Error::Timeout { after }));
-                        }
-                    }
+                let progress = match best {
+                    Some(best) => Ok(self.advance(now, read, &best, Source::Partial)),
+                    None => self.read_listed(now, read, Asked::TooFew),
+                };
+                match progress {
+                    Ok(progress) => self.make_do(now, progress, after),
+                    Err(read) => self.count(read.fail(Error::Timeout { after })),
                 }
             }
             (operation, _) => self.count(operation.fail(Error::Timeout { after })),
+        }
+    }
+
+    /// A read whose time is up goes on with what is known here, and no further.
+    fn make_do(&mut self, now: Now, mut progress: Progress, after: Duration) {
+        loop {
+            let read = match progress {
+                Progress::Answered(ended) => return self.count(ended),
+                Progress::More(read) => read,
+            };
+            let Known::Lacks(_, read) = self.read_known(now, read) else { return };
+            progress = match self.read_listed(now, read, Asked::TooFew) {
+                Ok(progress) => progress,
+                Err(read) => return self.count(read.fail(Error::Timeout { after })),
+            };
         }
     }
 

@@ -57,6 +57,8 @@ pub(super) enum Best {
     Found(Arc<Record>),
     /// No peer was found to hold it, or only older ones: this node was told of it before.
     Known(Arc<Record>),
+    /// No peer was found to hold it, or only older ones, and it is in the catalogue.
+    Listed(Arc<Record>),
     Nothing,
 }
 
@@ -66,6 +68,7 @@ impl Best {
         match self {
             Self::Found(record) => Some((record, Source::Network)),
             Self::Known(record) => Some((record, Source::Cache)),
+            Self::Listed(record) => Some((record, Source::Catalogue)),
             Self::Nothing => None,
         }
     }
@@ -178,7 +181,9 @@ impl Engine {
     ) {
         let Some(key) = self.queries.wanted(query) else { return };
         let Some(replies) = self.queries.heard(&key) else { return };
-        let Some((record, source)) = self.best(now, &key, replies).known() else { return };
+        let best = self.best(now, &key, replies);
+        let best = self.with_listed(now, best, self.subject(self.queries.waiting(&key)));
+        let Some((record, source)) = best.known() else { return };
         let owner = &self.owner;
         let (waiting, finish) =
             self.queries.answer(query, |freshness| enough(&record, freshness, owner));
@@ -240,6 +245,8 @@ impl Engine {
             _ => Extent::Part,
         };
         let best = self.best(now, key, replies);
+        let subject = self.subject(waiting.iter().map(|waiter| waiter.ticket));
+        let best = self.with_listed(now, best, subject);
         self.repair(now, key, &best, replies, &without, extent);
         if waiting.is_empty() {
             return;
@@ -248,6 +255,8 @@ impl Engine {
             (Best::Found(record), Hearing::Somebody(_)) => {
                 self.remember(now, record);
             }
+            // The catalogue answers the next reader, too, without asking again at once.
+            (Best::Listed(_), Hearing::Somebody(_)) => self.absences.insert(*key, now.mono),
             (Best::Nothing, Hearing::Somebody(_)) if replies.untimely().is_none() => {
                 self.absences.insert(*key, now.mono);
             }
@@ -286,6 +295,10 @@ impl Engine {
                 }
                 (Best::Known(record), _) => {
                     let source = if is_heard { Source::Cache } else { Source::Partial };
+                    Outcome::Found { record: Arc::clone(record), source }
+                }
+                (Best::Listed(record), _) => {
+                    let source = if is_heard { Source::Catalogue } else { Source::Partial };
                     Outcome::Found { record: Arc::clone(record), source }
                 }
                 (Best::Nothing, Hearing::Somebody(heard)) => {
@@ -369,8 +382,10 @@ impl Engine {
     ) {
         let own = self.store.own(key).filter(|own| !self.is_unheard(own)).map(Arc::new);
         let best = match (best, own) {
-            (Best::Found(best) | Best::Known(best), Some(own)) => newest(best, &own, now.unix),
-            (Best::Found(best) | Best::Known(best), None) => Arc::clone(best),
+            (Best::Found(best) | Best::Known(best) | Best::Listed(best), Some(own)) => {
+                newest(best, &own, now.unix)
+            }
+            (Best::Found(best) | Best::Known(best) | Best::Listed(best), None) => Arc::clone(best),
             (Best::Nothing, Some(own)) => own,
             (Best::Nothing, None) => return,
         };

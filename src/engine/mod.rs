@@ -78,6 +78,7 @@ mod identity;
 pub mod index;
 mod interface;
 mod keeping;
+mod listed;
 mod listening;
 mod listing;
 mod lookups;

@@ -312,6 +312,11 @@ impl Queries {
         }
     }
 
+    /// Who waits for what is found under a key.
+    pub(crate) fn waiting(&self, key: &RecordKey) -> impl Iterator<Item = Ticket> {
+        self.lookups.waiting(key)
+    }
+
     /// Who wants to know which peers serve what this node has put under a key.
     pub(crate) fn read_backs(&self, key: &RecordKey) -> Vec<Ticket> {
         self.lookups.read_backs(key)

@@ -55,6 +55,8 @@ enum Whose {
     Named([u8; 32]),
     /// The bare name means this owner's.
     Resolved([u8; 32]),
+    /// Nobody else's package of that name is known, though nobody was found to claim it.
+    Listed([u8; 32]),
     /// That is to be found out.
     Unknown,
 }
@@ -114,19 +116,33 @@ impl Read {
             return Progress::Answered(goal.fail(Error::invalid("owner", reason)));
         };
         let stage = match whose {
-            Whose::Named(_) | Whose::Resolved(_) => Stage::Head(goal),
+            Whose::Named(_) | Whose::Resolved(_) | Whose::Listed(_) => Stage::Head(goal),
             Whose::Unknown => Stage::Claims(goal),
         };
         let wanted = Wanted { name, which, whose, freshness, source: Source::Own };
         wanted.go_on(stage)
     }
 
-    /// Whether the caller did not say whose package is meant.
-    pub(super) fn is_bare(&self) -> bool {
+    /// Whether the caller did not say whose package is meant, and claims or a pin have: what is merely listed decides
+    /// for this once.
+    pub(super) fn is_claimed(&self) -> bool {
         match self.wanted.whose {
-            Whose::Named(_) => false,
+            Whose::Named(_) | Whose::Listed(_) => false,
             Whose::Resolved(_) | Whose::Unknown => true,
         }
+    }
+
+    /// The package whose head it needs next.
+    pub(super) fn subject(&self) -> Option<(PackageName, PeerId)> {
+        match &self.stage {
+            Stage::Head(_) => Some((self.wanted.name.clone(), self.wanted.owner()?)),
+            Stage::Claims(_) | Stage::Pages(_) | Stage::Release(_) => None,
+        }
+    }
+
+    /// The name of which it needs the claims next.
+    pub(super) fn claims_wanted(&self) -> Option<&PackageName> {
+        matches!(self.stage, Stage::Claims(_)).then_some(&self.wanted.name)
     }
 
     /// Whether the answer will be no more than a part.
@@ -177,21 +193,10 @@ impl Read {
 
     /// Goes on with the record that it needed.
     pub(super) fn take(self, record: &Record, source: Source) -> Progress {
-        let Self { mut wanted, stage } = self;
+        let Self { wanted, stage } = self;
         match (stage, record) {
             (Stage::Claims(goal), Record::Claims { set, .. }) => {
-                wanted.came_from(source);
-                match only_owner(set) {
-                    Ok(owner) => match owner_key(&owner) {
-                        Some(key) => {
-                            wanted.whose = Whose::Resolved(key);
-                            wanted.go_on(Stage::Head(goal))
-                        }
-                        // Nobody else can sign a claim.
-                        None => Progress::Answered(goal.fail(wanted.not_found())),
-                    },
-                    Err(error) => Progress::Answered(goal.fail(error)),
-                }
+                wanted.take_claims(goal, Some(set), &[], source)
             }
             (Stage::Head(goal), Record::Head(head)) => wanted.take_head(goal, head, source),
             (Stage::Pages(mut pages), Record::Page(page)) => match pages.list.accept(page) {
@@ -212,6 +217,19 @@ impl Read {
             }
             // Not the release that the head lists, or (against its key) not the kind that was asked for.
             (stage, _) => Progress::Answered(Self { wanted, stage }.not_found()),
+        }
+    }
+
+    /// Goes on with the claims to a name, if there are any, and the owners whose packages of that name are listed.
+    pub(super) fn take_claims(
+        self,
+        claims: Option<&ClaimSet>,
+        listed: &[PeerId],
+        source: Source,
+    ) -> Progress {
+        match self.stage {
+            Stage::Claims(goal) => self.wanted.take_claims(goal, claims, listed, source),
+            stage => Progress::More(Self { wanted: self.wanted, stage }),
         }
     }
 
@@ -269,7 +287,7 @@ impl Wanted {
 
     fn owner(&self) -> Option<PeerId> {
         match &self.whose {
-            Whose::Named(key) | Whose::Resolved(key) => owner_from_key(key),
+            Whose::Named(key) | Whose::Resolved(key) | Whose::Listed(key) => owner_from_key(key),
             Whose::Unknown => None,
         }
     }
@@ -292,6 +310,27 @@ impl Wanted {
         if self.source != Source::Partial {
             self.source = source;
         }
+    }
+
+    fn take_claims(
+        mut self,
+        goal: Goal,
+        claims: Option<&ClaimSet>,
+        listed: &[PeerId],
+        source: Source,
+    ) -> Progress {
+        self.came_from(source);
+        let owner = match only_owner(&self.name, claims, listed) {
+            Ok(owner) => owner,
+            Err(error) => return Progress::Answered(goal.fail(error)),
+        };
+        // Nobody else can sign a claim or a head.
+        let Some(key) = owner_key(&owner) else {
+            return Progress::Answered(goal.fail(self.not_found()));
+        };
+        let is_claimed = claims.is_some_and(|claims| claims.of(&owner).is_some());
+        self.whose = if is_claimed { Whose::Resolved(key) } else { Whose::Listed(key) };
+        self.go_on(Stage::Head(goal))
     }
 
     fn take_head(mut self, goal: Goal, head: &Signed<Head>, source: Source) -> Progress {
@@ -394,30 +433,34 @@ fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
     }
 }
 
-/// The owner that a bare name means, if there is only one. Somebody who has withdrawn does not stand in the
-/// way of somebody who has not.
-fn only_owner(claims: &ClaimSet) -> Result<PeerId> {
-    let active = claims.active_owners();
-    let name = claims.name().clone();
+/// The owner that a bare name means, if there is only one: of those who claim it, and of those whose packages of that name
+/// are listed. Somebody who has withdrawn does not stand in the way of somebody who has not.
+fn only_owner(name: &PackageName, claims: Option<&ClaimSet>, listed: &[PeerId]) -> Result<PeerId> {
+    let claimed = || claims.into_iter().flat_map(ClaimSet::iter);
+    let with_listed = |mut owners: Vec<PeerId>| {
+        owners.extend(listed);
+        owners.sort_unstable();
+        owners.dedup();
+        owners
+    };
+    let active = with_listed(claims.map(ClaimSet::active_owners).unwrap_or_default());
     match active.as_slice() {
         // A full set may have left claims out: of 24 claimants who push everybody else out of it, all but one can
         // withdraw.
-        [] | [_] if claims.len() >= ClaimSet::MAX_CLAIMS => {
-            let mut claimants: Vec<PeerId> = claims.iter().map(|claim| claim.owner).collect();
-            claimants.sort_unstable();
-            Err(Error::Ambiguous { name, claimants })
+        [] | [_] if claims.is_some_and(|claims| claims.len() >= ClaimSet::MAX_CLAIMS) => {
+            let claimants = with_listed(claimed().map(|claim| claim.owner).collect());
+            Err(Error::Ambiguous { name: name.clone(), claimants })
         }
         [owner] => Ok(*owner),
         [] => {
-            let mut withdrawn =
-                claims.iter().filter(|claim| claim.status == ClaimStatus::Withdrawn);
+            let mut withdrawn = claimed().filter(|claim| claim.status == ClaimStatus::Withdrawn);
             match (withdrawn.next(), withdrawn.next()) {
                 // Its head says that it is withdrawn, which is the better answer.
                 (Some(claim), None) => Ok(claim.owner),
                 _ => Err(Error::NotFound { what: format!("`{name}`") }),
             }
         }
-        _ => Err(Error::Ambiguous { name, claimants: active }),
+        _ => Err(Error::Ambiguous { name: name.clone(), claimants: active }),
     }
 }
 

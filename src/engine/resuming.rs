@@ -8,6 +8,7 @@ use super::{
     Engine, Now, Operation,
     calls::{Call, Heard, Outcome, Since},
     catalogue::Interest,
+    listed::Asked,
     lookups::is_head_of_other,
     publish::{Publish, Stage},
     queries::{Untimely, Waiter},
@@ -102,13 +103,28 @@ impl Engine {
     ) {
         let progress = match outcome {
             Outcome::Found { record, source } => self.advance(now, read, &record, source),
-            Outcome::NoPeers => Progress::Answered(read.fail(self.nobody())),
-            Outcome::TimedOut => Progress::Answered(read.fail(self.timeout(now, since))),
-            Outcome::NotFound { untimely, .. } => {
-                Progress::Answered(read.not_found_because(self.explain(untimely)))
-            }
-            Outcome::Stored { .. } | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
-                Progress::Answered(read.not_found())
+            outcome => {
+                let asked = match outcome {
+                    Outcome::NotFound { heard, .. }
+                        if heard == Heard::All || read.freshness() == Freshness::First =>
+                    {
+                        Asked::Enough
+                    }
+                    _ => Asked::TooFew,
+                };
+                self.read_listed(now, read, asked).unwrap_or_else(|read| {
+                    Progress::Answered(match outcome {
+                        Outcome::NoPeers => read.fail(self.nobody()),
+                        Outcome::TimedOut => read.fail(self.timeout(now, since)),
+                        Outcome::NotFound { untimely, .. } => {
+                            read.not_found_because(self.explain(untimely))
+                        }
+                        Outcome::Found { .. }
+                        | Outcome::Stored { .. }
+                        | Outcome::ReadBack { .. }
+                        | Outcome::Bootstrapped => read.not_found(),
+                    })
+                })
             }
         };
         match progress {
@@ -148,9 +164,14 @@ impl Engine {
                     }
                 },
                 None if !read.is_partial() && self.is_absent(now, &key, freshness) => {
-                    let ended = read.not_found();
-                    self.count(ended);
-                    return Known::Answered;
+                    let progress = self.read_listed(now, read, Asked::Enough);
+                    match progress.unwrap_or_else(|read| Progress::Answered(read.not_found())) {
+                        Progress::More(further) => read = further,
+                        Progress::Answered(ended) => {
+                            self.count(ended);
+                            return Known::Answered;
+                        }
+                    }
                 }
                 None => return Known::Lacks(key, read),
             }
@@ -195,7 +216,7 @@ impl Engine {
             self.store.want(&head.owner, &head.name);
         }
         if let Record::Head(head) = record
-            && read.is_bare()
+            && read.is_claimed()
             // A part of the claims may not name the owner who was there first.
             && !read.is_partial()
             && source != Source::Partial
@@ -206,7 +227,13 @@ impl Engine {
         if let Record::Head(head) = record {
             self.list(now, head, None, Interest::Used);
         }
-        read.take(record, source)
+        match record {
+            Record::Claims { set, .. } => {
+                let listed = self.owners_listed(now, set.name(), Some(set));
+                read.take_claims(Some(set), &listed, source)
+            }
+            Record::Head(_) | Record::Release(_) | Record::Page(_) => read.take(record, source),
+        }
     }
 
     /// A call has been answered: its deadline goes.

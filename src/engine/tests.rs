@@ -46,6 +46,8 @@ mod goodbyes;
 #[cfg(test)]
 mod keeping;
 #[cfg(test)]
+mod listed;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod lookups;

@@ -38,6 +38,9 @@ pub enum Source {
     Cache,
     /// Read from the network for this call.
     Network,
+    /// One of the packages that this node has heard of, which searches cover. The network was asked for this call, or a
+    /// moment ago, and nobody was found to hold it, or anything newer.
+    Catalogue,
     /// Read from the network for this call, but fewer peers have answered than
     /// [`Freshness`](crate::Freshness) asks for: the deadline passed, or some of those that should know have fallen
     /// silent or could not be reached. It is the best of what was there, and a newer one may exist.

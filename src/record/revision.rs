@@ -147,7 +147,7 @@ impl Validity {
         Ok(())
     }
 
-    pub(super) fn check(&self, now: u64) -> Result<(), Rejected> {
+    pub(crate) fn check(&self, now: u64) -> Result<(), Rejected> {
         let Self { issued, expires } = *self;
         self.check_lifetime()?;
         if self.is_expired(now) {

@@ -54,7 +54,7 @@ pub use search::{Found, Hit};
 use docs::Doc;
 use gather::Gathered;
 use paged::Paged;
-use postings::Postings;
+use postings::{Postings, doc_of, field, fields_of};
 use terms::{TermId, Terms};
 
 /// How many blocks of the dictionary are swept with an insertion or removal, while there is something to sweep out: a
@@ -194,6 +194,15 @@ impl Index {
         self.free.push(doc);
         self.sweep();
         true
+    }
+
+    /// Whose packages have this very name: so many of them at the most.
+    pub(crate) fn owners_of(&self, name: &PackageName, most: usize) -> Vec<PeerId> {
+        let joined = fold::joined(name.as_str());
+        let entries = self.terms.get(&joined).map(|id| self.entries(id)).unwrap_or_default();
+        let named = entries.iter().filter(|entry| fields_of(**entry) & field::WHOLE != 0);
+        let docs = named.filter_map(|entry| self.doc(doc_of(*entry)));
+        docs.filter(|doc| doc.name == *name).filter_map(Doc::owner).take(most).collect()
     }
 
     /// How many packages there are.

@@ -203,6 +203,17 @@ impl Lookups {
         answered
     }
 
+    /// Everybody who waits for a lookup.
+    pub(super) fn waiting(&self, key: &RecordKey) -> impl Iterator<Item = Ticket> {
+        let lookup = self.find(key).and_then(|index| self.pages.get(index));
+        let (one, many) = match lookup.map(|lookup| &lookup.waiting) {
+            Some(Waiting::One(only)) => (Some(only.ticket), None),
+            Some(Waiting::Many(all)) => (None, Some(all.keys().copied())),
+            None => (None, None),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
     /// Who reads back what this node has put under this key.
     pub(super) fn read_backs(&self, key: &RecordKey) -> Vec<Ticket> {
         let Some(lookup) = self.find(key).and_then(|index| self.pages.get(index)) else {

@@ -1,0 +1,115 @@
+//! The catalogue as a source of reads. What a search finds can be read, though the DHT may not have it: the stores of the
+//! peers that should hold it may be full.
+//!
+//! The DHT is asked first, and as many replicas are waited for as the reader wants. What is listed answers where nothing
+//! was found, or only what is older. Of a bare name, the owners whose packages are listed count beside those who claim
+//! it.
+
+use std::sync::Arc;
+
+use libp2p::PeerId;
+
+use super::{
+    Engine, Now,
+    lookups::Best,
+    read::{Progress, Read},
+};
+use crate::{
+    PackageName, Source,
+    command::Ticket,
+    record::{ClaimSet, ClaimStatus, Record},
+};
+
+/// Among so many of the calls that wait for one lookup a reader is looked for.
+const MAX_LOOKED_AT: usize = 16;
+
+/// Whether those who were asked are as many as the reader wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Enough,
+    TooFew,
+}
+
+impl Engine {
+    /// The package whose head these calls wait for, if one of them reads it.
+    pub(super) fn subject(
+        &self,
+        waiting: impl Iterator<Item = Ticket>,
+    ) -> Option<(PackageName, PeerId)> {
+        waiting.take(MAX_LOOKED_AT).find_map(|ticket| self.calls.reads_head(ticket))
+    }
+
+    /// The better of what is known of the head of a package and what is listed of it.
+    pub(super) fn with_listed(
+        &self,
+        now: Now,
+        best: Best,
+        subject: Option<(PackageName, PeerId)>,
+    ) -> Best {
+        let Some((name, owner)) = subject else { return best };
+        if let Best::Found(known) | Best::Known(known) | Best::Listed(known) = &best
+            && let Record::Head(known) = &**known
+            && self.catalogue.rank(&name, &owner).is_none_or(|listed| listed <= known.rank())
+        {
+            return best;
+        }
+        self.listed_head(now, &name, &owner).map_or(best, Best::Listed)
+    }
+
+    /// The head that is listed of somebody else's package, if it is one that is believed.
+    fn listed_head(&self, now: Now, name: &PackageName, owner: &PeerId) -> Option<Arc<Record>> {
+        if *owner == self.owner {
+            return None;
+        }
+        let head = self.catalogue.get(name, owner, now.unix)?.head()?;
+        head.validity.check(now.unix).ok()?;
+        let record = Record::Head(head);
+        (!self.is_outdated(&record)).then(|| Arc::new(record))
+    }
+
+    /// Goes on with what is listed, where the DHT has nothing. Gives the read back where nothing is.
+    pub(super) fn read_listed(
+        &mut self,
+        now: Now,
+        mut read: Read,
+        asked: Asked,
+    ) -> Result<Progress, Read> {
+        let source = match asked {
+            Asked::Enough => Source::Catalogue,
+            Asked::TooFew => Source::Partial,
+        };
+        if let Some((name, owner)) = read.subject() {
+            let Some(head) = self.listed_head(now, &name, &owner) else { return Err(read) };
+            return Ok(self.advance(now, read, &head, source));
+        }
+        let Some(name) = read.claims_wanted() else { return Err(read) };
+        let listed = self.owners_listed(now, name, None);
+        if listed.is_empty() {
+            return Err(read);
+        }
+        if asked == Asked::TooFew {
+            read.make_do();
+        }
+        Ok(read.take_claims(None, &listed, source))
+    }
+
+    /// The owners whose packages of this name are listed, those left out who say themselves, in their newest claim, that
+    /// they publish it no more.
+    pub(super) fn owners_listed(
+        &self,
+        now: Now,
+        name: &PackageName,
+        claims: Option<&ClaimSet>,
+    ) -> Vec<PeerId> {
+        let mut owners = self.index.owners_of(name, ClaimSet::MAX_CLAIMS);
+        owners.retain(|owner| {
+            let Some(listed) = self.catalogue.get(name, owner, now.unix) else { return false };
+            let claim = claims.and_then(|claims| claims.of(owner));
+            let has_left = claim.is_some_and(|claim| {
+                claim.status == ClaimStatus::Withdrawn && claim.revision >= listed.rank.revision()
+            });
+            !has_left && !listed.rank.withdrawn
+        });
+        owners
+    }
+}
