@@ -297,7 +297,7 @@ pub(crate) enum QueryEnd {
         answered: u32,
         /// So many were asked, and did not.
         unheard: u32,
-        /// Those that had no copy, the closest to the key first. Told only where others had one.
+        /// Those that had no copy, the closest to the key first.
         without: Vec<PeerId>,
     },
     /// The lookup ran out of time.

@@ -381,6 +381,7 @@ impl Engine {
         extent: Extent,
     ) {
         let own = self.store.own(key).filter(|own| !self.is_unheard(own)).map(Arc::new);
+        let is_own = own.is_some();
         let best = match (best, own) {
             (Best::Found(best) | Best::Known(best) | Best::Listed(best), Some(own)) => {
                 newest(best, &own, now.unix)
@@ -395,6 +396,8 @@ impl Engine {
             tracing::debug!(%key, %refused, "own replica not brought up to date");
         }
         let repair = (*key, saying(&best));
+        // What this node has signed and nobody has is put again in its time, and not by each lookup of it.
+        let without = if replies.is_found() || !is_own { without } else { &[] };
         let mut lacking = replies.lacking(&best, without, extent);
         lacking.retain(|peer| !self.is_blocked(peer));
         self.reputations.rank(&mut lacking);

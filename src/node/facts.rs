@@ -313,9 +313,11 @@ impl Node {
                         let without = cache_candidates.into_values().collect();
                         QueryEnd::Lookup { answered, unheard, without }
                     }
-                    kad::QueryResult::GetRecord(Err(kad::GetRecordError::NotFound { .. })) => {
-                        QueryEnd::Lookup { answered, unheard, without: Vec::new() }
-                    }
+                    // The closest of those who have answered, the closest first.
+                    kad::QueryResult::GetRecord(Err(kad::GetRecordError::NotFound {
+                        closest_peers: without,
+                        ..
+                    })) => QueryEnd::Lookup { answered, unheard, without },
                     kad::QueryResult::GetRecord(Err(kad::GetRecordError::Timeout { .. })) => {
                         QueryEnd::LookupCutShort
                     }
