@@ -8,7 +8,7 @@ use peerage::{
     Artifact, Config, Dependency, Digest, Limits, Manifest, MemoryCeiling, NetworkName,
     bench_support::filled::Filled,
     identity::Keypair,
-    record::{Head, ReleaseEntry, Revision, Signed, Validity},
+    record::{Head, Release, ReleaseEntry, Revision, Signed, Validity},
 };
 
 /// The system's allocator, which counts what is allocated. This binary has one test, so that nobody else does.
@@ -135,6 +135,7 @@ fn filled_to_its_bounds_a_node_keeps_below_the_ceiling() {
         drop(heard);
     }
     a_full_catalogue_keeps_below_the_ceiling();
+    a_store_of_small_records_is_bounded_by_their_bytes();
 }
 
 /// Each head has an owner of its own, and four peers of its own have provided it: nothing is shared.
@@ -172,4 +173,41 @@ fn a_full_catalogue_keeps_below_the_ceiling() {
         assert!(each <= 1536, "{each} bytes beside each head");
         assert!(used <= ceiling);
     }
+}
+
+/// Records of this size, as small packages have them, each of an owner and a package of its own.
+const SMALL_BYTES: usize = 220;
+const SMALL: usize = 100_000;
+
+/// A release that takes so many bytes.
+fn small_release(number: usize) -> Signed<Release> {
+    let owner = Keypair::generate_ed25519();
+    let release = |description: usize| {
+        let name = format!("package-{number:06}").parse().expect("a name");
+        let manifest = Manifest::new(name, "1.0.0".parse().expect("a version"))
+            .with_description("d".repeat(description));
+        let release = Release::new(NetworkName::default(), owner.public().to_peer_id(), manifest);
+        Signed::sign(&owner, release).expect("signed")
+    };
+    release(SMALL_BYTES - release(0).bytes().len())
+}
+
+/// With the default limits there is room for a hundred thousand small records, which take twice their bytes and 64 more
+/// each, at the most.
+fn a_store_of_small_records_is_bounded_by_their_bytes() {
+    let peers: Vec<_> =
+        (0..64).map(|_| Keypair::generate_ed25519().public().to_peer_id()).collect();
+    // Nobody puts so many at once by the default rates.
+    let limits = Limits::new().with_request_burst(u32::MAX);
+    let mut node = Filled::new(Config::new().with_limits(limits), UNIX);
+    let before = ALLOCATOR.allocated();
+    for (number, peer) in (0..SMALL).zip(peers.iter().cycle()) {
+        let release = small_release(number);
+        assert_eq!(release.bytes().len(), SMALL_BYTES);
+        let is_held = node.put_by(*peer, &release.key(), release.bytes());
+        assert!(is_held, "there is room for {number}");
+    }
+    let each = ALLOCATOR.allocated().saturating_sub(before) / SMALL;
+    println!("{SMALL} records of {SMALL_BYTES} bytes: {each} bytes each");
+    assert!(each <= 2 * SMALL_BYTES + 64, "{each} bytes for each");
 }

@@ -21,17 +21,18 @@ pub struct Limits {
     /// Packages that this node publishes itself, with those that it has withdrawn since it started: their
     /// tombstones are put again, too. Default: 1,000.
     pub own_packages: usize,
-    /// Records held for the network, of [`store_bytes`](Self::store_bytes) at the most. Default: 16,384.
+    /// Records held for the network, of [`store_bytes`](Self::store_bytes) at the most, which is what bounds them where
+    /// they are of 256 bytes or more on average. Default: 262,144.
     pub store_records: usize,
     /// Records held for one owner, so that nobody fills the store by accident. Keys are free: it does not keep out
-    /// somebody who makes them for the purpose. Default: 4,096.
+    /// somebody who makes them for the purpose. Default: 65,536.
     pub store_records_per_owner: usize,
-    /// Bytes of the records held for the network, as they are on the wire. A peer that has put them is held to
+    /// Bytes of the records held for the network, as they are on the wire, which is how they are kept. A peer that has put them is held to
     /// the part of these that [`store_records_per_peer`](Self::store_records_per_peer) is of
     /// [`store_records`](Self::store_records). At least 8 KiB. Default: 64 MiB.
     pub store_bytes: usize,
     /// Records held that one peer has put, whoever signed them. A peer with more has its own farthest ones
-    /// replaced, not those of others. Default: 4,096.
+    /// replaced, not those of others. Default: 65,536.
     pub store_records_per_peer: usize,
     /// Requests of the DHT that one peer may make in a second, over time. Other things cost several: a record
     /// that is put for the first time 5, one that no honest peer sends 33, a set of claims up to 24 times as
@@ -136,10 +137,10 @@ impl Default for Limits {
             commands_per_poll: 64,
             network_events_per_poll: 256,
             own_packages: 1_000,
-            store_records: 16_384,
-            store_records_per_owner: 4_096,
+            store_records: 262_144,
+            store_records_per_owner: 65_536,
             store_bytes: 64 * 1024 * 1024,
-            store_records_per_peer: 4_096,
+            store_records_per_peer: 65_536,
             requests_per_second: 4_000,
             request_burst: 16_000,
             announcements_per_second: 8,
@@ -198,7 +199,7 @@ impl Limits {
     #[must_use]
     pub fn server() -> Self {
         Self {
-            store_records: 65_536,
+            store_records: 1_048_576,
             store_bytes: 256 * 1024 * 1024,
             remembered_sequences: 262_144,
             catalogue_packages: 524_288,

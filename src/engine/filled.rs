@@ -63,6 +63,16 @@ impl Filled {
         held
     }
 
+    /// As [`put`](Self::put), of a record that this peer sends.
+    pub fn put_by(&mut self, peer: PeerId, key: &RecordKey, bytes: &[u8]) -> bool {
+        self.store.hear(peer);
+        let held = self.store.offer(key.as_ref(), bytes).is_ok();
+        self.store.fall_silent();
+        self.engine.learn_stored();
+        self.settle();
+        held
+    }
+
     /// Whoever polls the node has taken what came of it.
     fn settle(&mut self) {
         while self.engine.next_event().is_some() {}

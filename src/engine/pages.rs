@@ -56,6 +56,13 @@ impl<E> Pages<E> {
         self.len
     }
 
+    /// The neighbours of the entry at `index`, if there is one.
+    pub(super) fn links(&self, index: u32) -> Option<Links> {
+        let node =
+            self.pages.get((index >> PAGE_BITS) as usize)?.nodes.get(index as usize % PAGE)?;
+        node.entry.as_ref().map(|_| node.links)
+    }
+
     pub(super) fn links_mut(&mut self, index: u32) -> Option<&mut Links> {
         self.node_mut(index).map(|node| &mut node.links)
     }

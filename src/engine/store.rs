@@ -1,7 +1,7 @@
 //! The records that this node holds for the network. Nothing enters that has not been verified.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -12,6 +12,7 @@ use libp2p::{
 
 mod epochs;
 mod eviction;
+mod held;
 mod high_water;
 mod offers;
 mod quota;
@@ -24,6 +25,7 @@ mod snapshot;
 mod tests;
 
 use epochs::Epochs;
+use held::{Held, Table};
 use high_water::HighWater;
 use quota::{Amount, Putters, Shares};
 use rates::Rates;
@@ -108,23 +110,6 @@ const MAX_REFUSALS: usize = 64;
 /// A package: its owner and its name.
 pub(crate) type PackageKey = (PeerId, PackageName);
 
-#[derive(Debug)]
-struct Held {
-    record: Record,
-    /// How many bytes it has on the wire.
-    bytes: usize,
-    /// On whose share it counts.
-    account: Option<PeerId>,
-    /// Which peer's room it takes: of the one who has put it.
-    putter: Option<PeerId>,
-    /// Unix seconds after which it is no longer served.
-    until: u64,
-    distance: KBucketDistance,
-    /// Unix seconds at which it is put to others again, unless they do so before.
-    replicate_at: u64,
-    own: bool,
-}
-
 /// Verified records by key: one of each, the one that the selection rule prefers.
 ///
 /// When it is full, of records or of bytes, the record whose key lies farthest from this node goes: other nodes
@@ -143,12 +128,7 @@ pub(crate) struct Store {
     /// The node's own clock, as of the current poll.
     mono: Duration,
     ttl: u64,
-    records: HashMap<RecordKey, Held>,
-    by_distance: BTreeSet<(KBucketDistance, RecordKey)>,
-    by_expiry: BTreeSet<(u64, RecordKey)>,
-    /// Those that are not this node's own: these the engine renews.
-    by_replication: BTreeSet<(u64, RecordKey)>,
-    packages: HashMap<PackageKey, BTreeSet<RecordKey>>,
+    records: Table,
     shares: Shares,
     putters: Putters,
     high_water: HighWater,
@@ -181,11 +161,7 @@ impl Store {
             certain: now,
             mono: Duration::ZERO,
             ttl: config.record_ttl.as_secs(),
-            records: HashMap::new(),
-            by_distance: BTreeSet::new(),
-            by_expiry: BTreeSet::new(),
-            by_replication: BTreeSet::new(),
-            packages: HashMap::new(),
+            records: Table::new(),
             shares: Shares::new(limits.store_records_per_owner),
             putters: Putters::new(most.part(limits.store_records_per_peer)),
             high_water: HighWater::new(config.network.clone(), local, limits.remembered_sequences),
@@ -228,7 +204,7 @@ impl Store {
             return mark;
         }
         // Marks are forgotten in a flood of other packages; what is held is not.
-        match &self.records.get(&RecordKey::head(&self.network, owner, name))?.record {
+        match self.records.get(&RecordKey::head(&self.network, owner, name))?.record()? {
             Record::Head(head) => Some(head.rank()),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
         }
@@ -244,16 +220,16 @@ impl Store {
             Record::Head(head) if !own => Some(StoreFact::Head(head.clone())),
             _ => None,
         };
-        match self.records.get(&key) {
+        let held = self.records.get(&key).and_then(|held| Some((held.is_own(), held.record()?)));
+        match held {
             None => {
                 if !own {
                     self.make_room(&record, self.distance(&key))?;
                 }
-                self.place(key, record, own, self.speaker);
+                self.place(&key, record, own, self.speaker);
             }
-            Some(held) => {
-                let was_own = held.own;
-                match self.prefer(&held.record.clone(), record) {
+            Some((was_own, held)) => {
+                match self.prefer(&held, record) {
                     Preferred::Held => {
                         // Somebody still cares for it: a record without an expiry of its own lives on.
                         self.renew(&key);
@@ -266,10 +242,12 @@ impl Store {
                     // It has the room of the one that it replaces, and what it needs beyond is its sender's.
                     Preferred::New(record) => {
                         let putter = self.make_room_to_grow(&key, record.to_bytes().len())?;
-                        self.remove(&key);
-                        self.place(key, *record, own || was_own, putter);
+                        if let Some(number) = self.records.find(&key) {
+                            self.remove(number);
+                        }
+                        self.place(&key, *record, own || was_own, putter);
                         self.trim();
-                        if !self.records.contains_key(&key) {
+                        if self.records.find(&key).is_none() {
                             return Err(Refused::Full);
                         }
                     }
@@ -298,8 +276,9 @@ impl Store {
         delegation.is_none_or(|delegation| delegation.epoch() <= end.epoch)
     }
 
-    fn distance(&self, key: &RecordKey) -> KBucketDistance {
-        distance_of(&self.local, key)
+    /// How far a key lies from this node: the first 64 bits, by which no two of a million keys are likely to be alike.
+    fn distance(&self, key: &RecordKey) -> u64 {
+        (distance_of(&self.local, key).0 >> 192).low_u64()
     }
 
     fn prefer(&mut self, held: &Record, new: Record) -> Preferred {
@@ -340,10 +319,8 @@ impl Store {
         }
     }
 
-    fn place(&mut self, key: RecordKey, record: Record, own: bool, putter: Option<PeerId>) {
+    fn place(&mut self, key: &RecordKey, record: Record, own: bool, putter: Option<PeerId>) {
         let account = self.shares.account(&record).filter(|_| !own);
-        let putter = putter.filter(|_| !own);
-        let (distance, bytes) = (self.distance(&key), record.to_bytes().len());
         self.raise_epochs(&record);
         if let Record::Head(head) = &record {
             self.high_water.raise(head);
@@ -351,67 +328,53 @@ impl Store {
                 self.purge(&(head.owner, head.name.clone()));
             }
         }
+        let distance = self.distance(key);
         let until = record.expires().unwrap_or_else(|| self.now.saturating_add(self.ttl));
-        if let Some(package) = package(&record) {
-            self.packages.entry(package).or_default().insert(key);
+        let mut held = Held::new(&record, distance, until, self.next_replication(distance));
+        if own {
+            held.make_own();
         }
-        let replicate_at = self.next_replication(distance);
-        if !own {
-            self.held = self.held.plus(bytes);
-            self.by_distance.insert((distance, key));
-            self.by_replication.insert((replicate_at, key));
+        let package = package(&record);
+        if let Some(owner) = package.as_ref().map(|(owner, _)| *owner).or(account) {
+            held.owner = self.shares.take(&owner, account.is_some());
         }
-        self.by_expiry.insert((until, key));
-        if let Some(owner) = account {
-            self.shares.take(owner);
+        let bytes = held.len();
+        let number = self.records.insert(held, package.as_ref().map(|(_, name)| name));
+        if own {
+            return;
         }
+        self.held = self.held.plus(bytes);
         if let Some(peer) = putter {
-            self.putters.take(peer, distance, key, bytes);
+            let putter = self.putters.take(peer, distance, number, bytes);
+            self.records.change(number, |held| held.putter = putter);
         }
-        let held = Held { record, bytes, account, putter, until, distance, replicate_at, own };
-        self.records.insert(key, held);
     }
 
     /// A record that was held for the network turns out to be one of this node's own.
     fn make_own(&mut self, key: &RecordKey) {
-        let Some(mut held) = self.records.remove(key) else { return };
-        self.settle(key, &held);
-        (held.own, held.account, held.putter) = (true, None, None);
-        self.records.insert(*key, held);
+        let Some(number) = self.records.find(key) else { return };
+        let Some(held) = self.records.at(number).filter(|held| !held.is_own()) else { return };
+        self.held = self.held.minus(held.len());
+        self.putters.give_back(held.putter, held.distance, number, held.len());
+        self.shares.uncount(held.owner);
+        self.records.change(number, Held::make_own);
     }
 
-    /// A record takes nobody's room any longer.
-    fn settle(&mut self, key: &RecordKey, held: &Held) {
-        if held.own {
-            return;
-        }
-        self.held = self.held.minus(held.bytes);
-        self.by_distance.remove(&(held.distance, *key));
-        self.by_replication.remove(&(held.replicate_at, *key));
-        if let Some(owner) = &held.account {
-            self.shares.give_back(owner);
-        }
-        if let Some(peer) = &held.putter {
-            self.putters.give_back(peer, held.distance, held.bytes);
-        }
-    }
-
-    fn remove(&mut self, key: &RecordKey) {
-        let Some(held) = self.records.remove(key) else { return };
-        self.settle(key, &held);
-        self.by_expiry.remove(&(held.until, *key));
-        if let Some(package) = package(&held.record)
-            && let Some(keys) = self.packages.get_mut(&package)
-        {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.packages.remove(&package);
-            }
+    fn remove(&mut self, number: u32) {
+        let Some(held) = self.records.take(number) else { return };
+        self.shares.give_back(held.owner, !held.is_own());
+        if !held.is_own() {
+            self.held = self.held.minus(held.len());
+            self.putters.give_back(held.putter, held.distance, number, held.len());
         }
     }
 
     fn live(&self, key: &RecordKey) -> Option<&Held> {
-        self.records.get(key).filter(|held| held.until > self.now)
+        self.records.get(key).filter(|held| self.is_live(held))
+    }
+
+    fn is_live(&self, held: &Held) -> bool {
+        held.until() > self.now
     }
 
     fn note(&mut self, fact: StoreFact) {

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Claim, ClaimStatus, FORMAT, Kind, NetworkName, RecordKey, Rejected, Seen, Signed,
     codec::{self, Bytes, List},
+    envelope::Envelope,
     proven::Proven,
     signed::Unproven,
 };
@@ -152,6 +153,26 @@ impl ClaimSet {
             return Err(Rejected::encoding("an owner has several claims"));
         }
         Ok((set, dropped))
+    }
+
+    /// Reads again a set that was verified before, or made here, and has been kept as bytes since.
+    pub(super) fn reopened(bytes: &[u8]) -> Result<Self, Rejected> {
+        let mut set: Option<Self> = None;
+        for envelope in Self::envelopes(bytes)? {
+            let claim = Signed::<Claim>::reopened_alone(&envelope.into())?;
+            let empty = || Self::empty(claim.network.clone(), claim.name.clone());
+            set.get_or_insert_with(empty).insert(claim.clone());
+        }
+        set.ok_or(Rejected::encoding("a set of no claims"))
+    }
+
+    /// Whether each claim of a set that was verified before carries the signature of this key.
+    pub(super) fn is_signed_by(bytes: &[u8], signer: &[u8; 32]) -> bool {
+        let envelopes = Self::envelopes(bytes).unwrap_or_default();
+        let is_its = |claim: &&[u8]| {
+            Envelope::parse(Kind::Claim, claim).is_ok_and(|claim| claim.signer == signer)
+        };
+        !envelopes.is_empty() && envelopes.iter().all(is_its)
     }
 
     /// The key that the first claim that decodes belongs under.

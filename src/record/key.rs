@@ -78,6 +78,25 @@ impl RecordKey {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
+    /// The hash by itself, which is all that a key has to say.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        if let Some(hash) = self.0.strip_prefix(PREFIX) {
+            // However a key was made, its hash can be read.
+            let _ = BASE64URL_NOPAD.decode_mut(hash, &mut digest);
+        }
+        digest
+    }
+
+    /// The key with this hash.
+    pub(crate) fn of_digest(digest: &[u8; 32]) -> Self {
+        let mut key = [0; Self::LENGTH];
+        let (prefix, hash) = key.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX);
+        BASE64URL_NOPAD.encode_mut(digest, hash);
+        Self(key)
+    }
+
     fn hash(network: &NetworkName, kind: Kind, parts: &[&[u8]]) -> Self {
         let mut hasher = Sha256::new();
         let head = [DOMAIN, network.as_str().as_bytes(), &[kind as u8]];
@@ -86,11 +105,7 @@ impl RecordKey {
             hasher.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             hasher.update(part);
         }
-        let mut key = [0; Self::LENGTH];
-        let (prefix, hash) = key.split_at_mut(PREFIX.len());
-        prefix.copy_from_slice(PREFIX);
-        BASE64URL_NOPAD.encode_mut(&hasher.finalize(), hash);
-        Self(key)
+        Self::of_digest(&hasher.finalize().into())
     }
 }
 

@@ -182,6 +182,12 @@ impl<T: Body> Signed<T> {
         Ok(Self::new(T::decode(envelope.body)?, digest, Arc::clone(bytes)))
     }
 
+    /// As [`reopened`](Self::reopened), where the digest was not kept.
+    pub(super) fn reopened_alone(bytes: &Arc<[u8]>) -> Result<Self, Rejected> {
+        let digest = Digest::of(Envelope::parse(T::KIND, bytes)?.body);
+        Self::reopened(bytes, digest)
+    }
+
     /// Verifies again what depends on the time and on what has been seen meanwhile. `network` is whose record it is
     /// asked to be.
     pub(super) fn check_again(

@@ -4,9 +4,12 @@ use libp2p::PeerId;
 
 use super::{
     Body, Claim, ClaimSet, Head, Hello, Kind, Message, NetworkName, Page, Rank, RecordKey,
-    Rejected, Release, Signed, Stored, proven::Proven, signed::Unproven,
+    Rejected, Release, Signed, Stored, envelope::Envelope, proven::Proven, signed::Unproven,
 };
-use crate::{Digest, package::PackageName};
+use crate::{
+    Digest,
+    package::{PackageName, owner_key},
+};
 
 /// What has been seen of owners and their packages before, so that nothing older is believed.
 ///
@@ -146,6 +149,28 @@ impl Record {
             Kind::Message => Ok(Some(Unproven::<Message>::open(bytes)?.body.issued)),
             Kind::ClaimSet => ClaimSet::claimed_issued(bytes),
             Kind::Release | Kind::Page | Kind::Claim | Kind::Hello => Ok(None),
+        }
+    }
+
+    /// Reads again what was verified before, or made here, and has been kept as bytes since.
+    pub(crate) fn reopened(bytes: &Arc<[u8]>) -> Result<Self, Rejected> {
+        match Kind::of(bytes)? {
+            Kind::Head => Signed::reopened_alone(bytes).map(Self::Head),
+            Kind::Release => Signed::reopened_alone(bytes).map(Self::Release),
+            Kind::Page => Signed::reopened_alone(bytes).map(Self::Page),
+            Kind::ClaimSet => ClaimSet::reopened(bytes).map(|set| Self::Claims { set, dropped: 0 }),
+            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(Rejected::kind(kind)),
+        }
+    }
+
+    /// Whether bytes that were verified before are this peer's work, as their owner's or a publisher's: of a set of
+    /// claims, all of it.
+    pub(crate) fn is_signed_by(bytes: &[u8], peer: &PeerId) -> bool {
+        let Some(signer) = owner_key(peer) else { return false };
+        match Kind::of(bytes) {
+            Ok(Kind::ClaimSet) => ClaimSet::is_signed_by(bytes, &signer),
+            Ok(kind) => Envelope::parse(kind, bytes).is_ok_and(|record| *record.signer == signer),
+            Err(_) => false,
         }
     }
 

@@ -1,17 +1,13 @@
 //! What goes when there is no room, and when its time is over.
 
-use libp2p::{PeerId, kad::KBucketDistance};
+use libp2p::PeerId;
 
 use super::{Amount, Held, PackageKey, Refused, Store};
 use crate::record::{Record, RecordKey};
 
 impl Store {
     /// Makes room for a record that is not held yet. Nothing is removed unless it can be taken in then.
-    pub(super) fn make_room(
-        &mut self,
-        record: &Record,
-        distance: KBucketDistance,
-    ) -> Result<(), Refused> {
+    pub(super) fn make_room(&mut self, record: &Record, distance: u64) -> Result<(), Refused> {
         let bytes = record.to_bytes().len();
         if self.is_full(bytes) {
             self.sweep(usize::MAX);
@@ -30,14 +26,13 @@ impl Store {
             None => Vec::new(),
         };
         let mut left = self.held.plus(bytes);
-        for key in &going {
-            left = left.minus(self.bytes_of(key));
+        for number in &going {
+            left = left.minus(self.bytes_of(*number));
         }
-        let others = self.by_distance.iter().rev().filter(|(_, key)| !going.contains(key));
-        let farther = others.map(|&(distance, key)| (distance, key));
-        let more = self.farther(farther, left, self.most, distance).ok_or(Refused::Full)?;
+        let others = self.records.farthest().filter(|(_, number)| !going.contains(number));
+        let more = self.farther(others, left, self.most, distance).ok_or(Refused::Full)?;
         going.extend(more);
-        going.iter().for_each(|key| self.remove(key));
+        going.into_iter().for_each(|number| self.remove(number));
         Ok(())
     }
 
@@ -47,23 +42,17 @@ impl Store {
     }
 
     /// Which of a peer's own records go for another one of it.
-    fn room_of(
-        &self,
-        peer: &PeerId,
-        bytes: usize,
-        distance: KBucketDistance,
-    ) -> Option<Vec<RecordKey>> {
+    fn room_of(&self, peer: &PeerId, bytes: usize, distance: u64) -> Option<Vec<u32>> {
         let left = self.putters.held(peer).plus(bytes);
         self.farther(self.going_for(peer), left, self.putters.most(), distance)
     }
 
     /// What may go to make room for what the same peer puts, the farthest first. Not the claims of several owners: a
     /// peer that adds one of its own to a set has the set on its account, and must not be able to end it with that.
-    fn going_for(&self, peer: &PeerId) -> impl Iterator<Item = (KBucketDistance, RecordKey)> {
-        self.putters.farthest(peer).filter(|(_, key)| match self.records.get(key) {
-            Some(Held { record: Record::Claims { set, .. }, .. }) => set.len() < 2,
-            _ => true,
-        })
+    fn going_for(&self, peer: &PeerId) -> impl Iterator<Item = (u64, u32)> {
+        let is_of_several =
+            |number| self.records.at(number).is_some_and(|held| held.is_of_several());
+        self.putters.farthest(peer).filter(move |(_, number)| !is_of_several(*number))
     }
 
     /// Makes room for a record of so many bytes that takes the place of the one that is held, and tells whose room it
@@ -74,20 +63,21 @@ impl Store {
         key: &RecordKey,
         bytes: usize,
     ) -> Result<Option<PeerId>, Refused> {
-        let Some(before) = self.records.get(key) else { return Ok(self.speaker) };
-        let Some(speaker) = self.speaker.filter(|_| !before.own) else { return Ok(before.putter) };
+        let Some(number) = self.records.find(key) else { return Ok(self.speaker) };
+        let Some(before) = self.records.at(number) else { return Ok(self.speaker) };
+        let putter = self.putters.peer(before.putter);
+        let Some(speaker) = self.speaker.filter(|_| !before.is_own()) else { return Ok(putter) };
         let mut left = self.putters.held(&speaker);
-        if before.putter == Some(speaker) {
-            left = left.minus(before.bytes);
+        if putter == Some(speaker) {
+            left = left.minus(before.len());
         }
         left = left.plus(bytes);
-        if bytes <= before.bytes && !left.fits(self.putters.most()) {
-            return Ok(before.putter);
+        if bytes <= before.len() && !left.fits(self.putters.most()) {
+            return Ok(putter);
         }
-        let others = self.going_for(&speaker).filter(|(_, other)| other != key);
-        let nearest = KBucketDistance::default();
-        let going = self.farther(others, left, self.putters.most(), nearest);
-        going.ok_or(Refused::PeerQuota)?.iter().for_each(|key| self.remove(key));
+        let others = self.going_for(&speaker).filter(|(_, other)| *other != number);
+        let going = self.farther(others, left, self.putters.most(), 0);
+        going.ok_or(Refused::PeerQuota)?.into_iter().for_each(|number| self.remove(number));
         Ok(Some(speaker))
     }
 
@@ -95,47 +85,49 @@ impl Store {
     /// the bound.
     fn farther(
         &self,
-        farthest_first: impl Iterator<Item = (KBucketDistance, RecordKey)>,
+        farthest_first: impl Iterator<Item = (u64, u32)>,
         mut left: Amount,
         most: Amount,
-        distance: KBucketDistance,
-    ) -> Option<Vec<RecordKey>> {
+        distance: u64,
+    ) -> Option<Vec<u32>> {
         let mut going = Vec::new();
         let mut candidates = farthest_first.take_while(|(farther, _)| *farther > distance);
         while !left.fits(most) {
-            let (_, key) = candidates.next()?;
-            left = left.minus(self.bytes_of(&key));
-            going.push(key);
+            let (_, number) = candidates.next()?;
+            left = left.minus(self.bytes_of(number));
+            going.push(number);
         }
         Some(going)
     }
 
-    fn bytes_of(&self, key: &RecordKey) -> usize {
-        self.records.get(key).map_or(0, |held| held.bytes)
+    fn bytes_of(&self, number: u32) -> usize {
+        self.records.at(number).map_or(0, Held::len)
     }
 
     /// After a record has taken the place of a smaller one: the farthest go, whichever they are.
     pub(super) fn trim(&mut self) {
         while !self.held.fits(self.most) {
-            let Some(&(_, key)) = self.by_distance.last() else { return };
-            self.remove(&key);
+            let Some((_, number)) = self.records.farthest().next() else { return };
+            self.remove(number);
         }
     }
 
     /// Removes everything of a package: its releases and pages mean nothing once it is withdrawn.
-    pub(super) fn purge(&mut self, package: &PackageKey) {
-        for key in self.packages.remove(package).unwrap_or_default() {
-            self.remove(&key);
+    pub(super) fn purge(&mut self, (owner, name): &PackageKey) {
+        let Some(owner) = self.shares.find(owner) else { return };
+        for number in self.records.of_package(owner, name) {
+            self.remove(number);
         }
     }
 
     /// Drops at most `budget` records whose time is over for certain.
     pub(super) fn sweep(&mut self, budget: usize) {
         for _ in 0..budget {
-            match self.by_expiry.first() {
-                Some(&(until, key)) if until <= self.certain => self.remove(&key),
-                _ => return,
-            }
+            let first = self.records.by_expiry().next();
+            let Some((number, _)) = first.filter(|(_, held)| held.until() <= self.certain) else {
+                return;
+            };
+            self.remove(number);
         }
     }
 
@@ -146,38 +138,37 @@ impl Store {
             self.drop_hidden_put_by(&peer, bytes);
         }
         while !self.held.plus(bytes).fits(self.most) {
-            let Some((key, _)) = self.hidden().next() else { return };
-            self.remove(&key);
+            let Some((number, _)) = self.hidden().next() else { return };
+            self.remove(number);
         }
     }
 
     fn drop_hidden_put_by(&mut self, peer: &PeerId, bytes: usize) {
-        let its = self.putters.farthest(peer);
-        let hidden: Vec<RecordKey> =
-            its.map(|(_, key)| key).filter(|key| self.live(key).is_none()).collect();
-        for key in hidden {
+        let its = self.putters.farthest(peer).map(|(_, number)| number);
+        let is_hidden = |number: &u32| !self.records.at(*number).is_some_and(|h| self.is_live(h));
+        let hidden: Vec<u32> = its.filter(is_hidden).collect();
+        for number in hidden {
             if self.putters.has_room(peer, bytes) {
                 return;
             }
-            self.remove(&key);
+            self.remove(number);
         }
     }
 
     /// Drops the record on an owner's account whose time seems to be over the longest.
     fn drop_hidden_of(&mut self, owner: &PeerId) {
-        let first = self.hidden().find(|(_, held)| held.account.as_ref() == Some(owner));
-        if let Some((key, _)) = first {
-            self.remove(&key);
+        let Some(owner) = self.shares.find(owner) else { return };
+        let first = self.hidden().find(|(_, held)| held.owner == owner);
+        if let Some((number, _)) = first {
+            self.remove(number);
         }
     }
 
     /// Records of others whose time seems to be over, those first for which it has been so the longest. This node's own
     /// take nobody's room, so that nothing is won by dropping them.
-    fn hidden(&self) -> impl Iterator<Item = (RecordKey, &Held)> {
-        let hidden = self.by_expiry.iter().take_while(|(until, _)| *until <= self.now);
-        hidden
-            .filter_map(|(_, key)| Some((*key, self.records.get(key)?)))
-            .filter(|(_, held)| !held.own)
+    fn hidden(&self) -> impl Iterator<Item = (u32, &Held)> {
+        let hidden = self.records.by_expiry().take_while(|(_, held)| !self.is_live(held));
+        hidden.filter(|(_, held)| !held.is_own())
     }
 
     /// The calendar has moved by so many seconds. What has no date of its own is kept for a time on it, and moves with it;
@@ -185,25 +176,21 @@ impl Store {
     /// already, or not for longer than anything is kept, does not move: the calendar of an earlier life says so, and may be
     /// right where this one was wrong.
     pub(super) fn calendar_moved(&mut self, by: i64) {
-        let mut undated = Vec::new();
         let (now, last) = (self.now, self.now.saturating_add(self.ttl));
         let most = last.saturating_add_signed(by);
-        for (key, held) in &mut self.records {
-            if held.record.expires().is_none() {
-                let moved = match held.until {
-                    until if now < until && until <= last => until.saturating_add_signed(by),
-                    until => until.min(most),
-                };
-                undated.push((std::mem::replace(&mut held.until, moved), moved, *key));
-            }
-            if by < 0 && self.by_replication.remove(&(held.replicate_at, *key)) {
-                held.replicate_at = held.replicate_at.saturating_add_signed(by);
-                self.by_replication.insert((held.replicate_at, *key));
-            }
-        }
-        for (before, until, key) in undated {
-            self.by_expiry.remove(&(before, key));
-            self.by_expiry.insert((until, key));
+        let all: Vec<u32> = self.records.by_expiry().map(|(number, _)| number).collect();
+        for number in all {
+            self.records.change(number, |held| {
+                if held.is_undated() {
+                    held.set_until(match held.until() {
+                        until if now < until && until <= last => until.saturating_add_signed(by),
+                        until => until.min(most),
+                    });
+                }
+                if by < 0 && !held.is_own() {
+                    held.set_replicate_at(held.replicate_at().saturating_add_signed(by));
+                }
+            });
         }
     }
 }

@@ -1,25 +1,63 @@
 //! On whose account each record counts: its owner's, and that of the peer that has put it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::{BuildHasher as _, RandomState},
+    num::NonZeroU32,
+};
 
-use libp2p::{PeerId, kad::KBucketDistance};
+use hashbrown::HashTable;
+use libp2p::PeerId;
 
-use crate::record::{MAX_RECORD_BYTES, Record, RecordKey};
+use crate::{
+    engine::pages::{Links, NIL, Pages},
+    package::owner_key,
+    record::{MAX_RECORD_BYTES, Record},
+};
 
-/// How many records each owner has here.
+/// The owners of what is held, and how many records each has here.
 #[derive(Debug)]
 pub(super) struct Shares {
-    owners: HashMap<PeerId, usize>,
+    owners: Pages<Owner>,
+    by_key: HashTable<u32>,
+    hasher: RandomState,
     most: usize,
+}
+
+#[derive(Debug)]
+struct Owner {
+    key: [u8; 32],
+    /// Records that name it, those included that are on nobody's share. With the last one it is forgotten.
+    named: NonZeroU32,
+    /// Records on its share.
+    share: u32,
 }
 
 impl Shares {
     pub(super) fn new(most: usize) -> Self {
-        Self { owners: HashMap::new(), most }
+        let (owners, by_key) = (Pages::new(), HashTable::new());
+        Self { owners, by_key, hasher: RandomState::new(), most }
+    }
+
+    /// The number of an owner who has something here.
+    pub(super) fn find(&self, owner: &PeerId) -> Option<u32> {
+        let key = owner_key(owner)?;
+        let is = |number: &u32| self.owners.get(*number).is_some_and(|owner| owner.key == key);
+        self.by_key.find(self.hasher.hash_one(key), is).copied()
     }
 
     pub(super) fn of(&self, owner: &PeerId) -> usize {
-        self.owners.get(owner).copied().unwrap_or_default()
+        self.find(owner).map_or(0, |number| self.share_of(number))
+    }
+
+    /// How many records the owner with this number has on its share.
+    pub(super) fn share_of(&self, number: u32) -> usize {
+        self.owners.get(number).map_or(0, |owner| owner.share as usize)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.owners.len()
     }
 
     pub(super) fn is_used_up(&self, owner: &PeerId) -> bool {
@@ -40,15 +78,47 @@ impl Shares {
         }
     }
 
-    pub(super) fn take(&mut self, owner: PeerId) {
-        *self.owners.entry(owner).or_default() += 1;
+    /// A record of this owner comes in, on its share or on nobody's. Tells the owner's number.
+    pub(super) fn take(&mut self, owner: &PeerId, counts: bool) -> u32 {
+        let known = self.find(owner);
+        let Some(number) = known.or_else(|| self.enter(owner)) else { return NIL };
+        if let Some(owner) = self.owners.get_mut(number) {
+            owner.share += u32::from(counts);
+            owner.named = owner.named.saturating_add(u32::from(known.is_some()));
+        }
+        number
     }
 
-    pub(super) fn give_back(&mut self, owner: &PeerId) {
-        if let Some(share) = self.owners.get_mut(owner) {
-            *share = share.saturating_sub(1);
-            if *share == 0 {
-                self.owners.remove(owner);
+    fn enter(&mut self, owner: &PeerId) -> Option<u32> {
+        let key = owner_key(owner)?;
+        let owner = Owner { key, named: NonZeroU32::MIN, share: 0 };
+        let number = self.owners.insert(Links { prev: NIL, next: NIL }, owner);
+        let (owners, hasher) = (&self.owners, &self.hasher);
+        let rehash =
+            |number: &u32| owners.get(*number).map_or(0, |owner| hasher.hash_one(owner.key));
+        self.by_key.insert_unique(hasher.hash_one(key), number, rehash);
+        Some(number)
+    }
+
+    /// A record is on this owner's share no more. It is still there.
+    pub(super) fn uncount(&mut self, number: u32) {
+        if let Some(owner) = self.owners.get_mut(number) {
+            owner.share = owner.share.saturating_sub(1);
+        }
+    }
+
+    /// A record of this owner goes.
+    pub(super) fn give_back(&mut self, number: u32, counts: bool) {
+        let Some(owner) = self.owners.get_mut(number) else { return };
+        owner.share = owner.share.saturating_sub(u32::from(counts));
+        match NonZeroU32::new(owner.named.get() - 1) {
+            Some(named) => owner.named = named,
+            None => {
+                let hash = self.hasher.hash_one(owner.key);
+                if let Ok(place) = self.by_key.find_entry(hash, |other| *other == number) {
+                    place.remove();
+                }
+                self.owners.take(number);
             }
         }
     }
@@ -58,17 +128,26 @@ impl Shares {
 /// that there are never more peers here than records.
 #[derive(Debug)]
 pub(super) struct Putters {
-    peers: HashMap<PeerId, Put>,
-    /// By the peer's number and the distance from here, which is another one for each key.
-    records: BTreeMap<(u64, KBucketDistance), RecordKey>,
-    next_number: u64,
+    numbers: HashMap<PeerId, u32>,
+    peers: Pages<Put>,
+    records: BTreeSet<Place>,
     most: Amount,
 }
 
 #[derive(Debug)]
 struct Put {
-    number: u64,
+    peer: PeerId,
     held: Amount,
+}
+
+/// The number of a peer, how far away a record is, and the record's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place([u8; 4], [u8; 8], [u8; 4]);
+
+impl Place {
+    fn new(peer: u32, distance: u64, record: u32) -> Self {
+        Self(peer.to_be_bytes(), distance.to_be_bytes(), record.to_be_bytes())
+    }
 }
 
 /// So many records, of so many bytes altogether.
@@ -102,16 +181,32 @@ impl Amount {
 
 impl Putters {
     pub(super) fn new(most: Amount) -> Self {
-        Self { peers: HashMap::new(), records: BTreeMap::new(), next_number: 0, most }
+        Self { numbers: HashMap::new(), peers: Pages::new(), records: BTreeSet::new(), most }
     }
 
     pub(super) fn most(&self) -> Amount {
         self.most
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// The number of a peer that has put something that is held.
+    pub(super) fn find(&self, peer: &PeerId) -> Option<u32> {
+        self.numbers.get(peer).copied()
+    }
+
+    /// The peer with this number.
+    pub(super) fn peer(&self, number: u32) -> Option<PeerId> {
+        self.peers.get(number).map(|put| put.peer)
+    }
+
     /// What is held that this peer has put.
     pub(super) fn held(&self, peer: &PeerId) -> Amount {
-        self.peers.get(peer).map(|put| put.held).unwrap_or_default()
+        let put = self.find(peer).and_then(|number| self.peers.get(number));
+        put.map(|put| put.held).unwrap_or_default()
     }
 
     /// Whether a record of so many bytes has room on a peer's account.
@@ -119,42 +214,40 @@ impl Putters {
         self.held(peer).plus(bytes).fits(self.most)
     }
 
-    /// What a peer has put, the farthest first.
-    pub(super) fn farthest(
-        &self,
-        peer: &PeerId,
-    ) -> impl Iterator<Item = (KBucketDistance, RecordKey)> {
-        let number = self.peers.get(peer).map(|put| put.number);
-        // Numbers are never used twice: the range of one ends where the next begins.
-        let its = number.map(|number| {
-            let nearest = KBucketDistance::default();
-            self.records.range((number, nearest)..(number + 1, nearest)).rev()
+    /// What a peer has put, the farthest first: how far away it is, and its number.
+    pub(super) fn farthest(&self, peer: &PeerId) -> impl Iterator<Item = (u64, u32)> {
+        let its = self.find(peer).map(|number| {
+            let (first, last) = (Place::new(number, 0, 0), Place::new(number, u64::MAX, u32::MAX));
+            self.records.range(first..=last).rev()
         });
-        its.into_iter().flatten().map(|(&(_, distance), &key)| (distance, key))
+        its.into_iter().flatten().map(|Place(_, distance, record)| {
+            (u64::from_be_bytes(*distance), u32::from_be_bytes(*record))
+        })
     }
 
-    pub(super) fn take(
-        &mut self,
-        peer: PeerId,
-        distance: KBucketDistance,
-        key: RecordKey,
-        bytes: usize,
-    ) {
-        let next = &mut self.next_number;
-        let put = self.peers.entry(peer).or_insert_with(|| {
-            *next += 1;
-            Put { number: *next, held: Amount::default() }
+    /// A peer has put a record. Tells the peer's number.
+    pub(super) fn take(&mut self, peer: PeerId, distance: u64, record: u32, bytes: usize) -> u32 {
+        let peers = &mut self.peers;
+        let number = *self.numbers.entry(peer).or_insert_with(|| {
+            let put = Put { peer, held: Amount::default() };
+            peers.insert(Links { prev: NIL, next: NIL }, put)
         });
-        put.held = put.held.plus(bytes);
-        self.records.insert((put.number, distance), key);
+        if let Some(put) = peers.get_mut(number) {
+            put.held = put.held.plus(bytes);
+        }
+        self.records.insert(Place::new(number, distance, record));
+        number
     }
 
-    pub(super) fn give_back(&mut self, peer: &PeerId, distance: KBucketDistance, bytes: usize) {
-        let Some(put) = self.peers.get_mut(peer) else { return };
+    /// A record that the peer with this number has put goes, or is another's.
+    pub(super) fn give_back(&mut self, number: u32, distance: u64, record: u32, bytes: usize) {
+        let Some(put) = self.peers.get_mut(number) else { return };
         put.held = put.held.minus(bytes);
-        self.records.remove(&(put.number, distance));
-        if put.held.records == 0 {
-            self.peers.remove(peer);
+        let (peer, is_last) = (put.peer, put.held.records == 0);
+        self.records.remove(&Place::new(number, distance, record));
+        if is_last {
+            self.numbers.remove(&peer);
+            self.peers.take(number);
         }
     }
 }

@@ -1,7 +1,5 @@
 //! When what is held for others is put to others again.
 
-use libp2p::{PeerId, kad::KBucketDistance};
-
 use super::Store;
 use crate::record::{Record, RecordKey};
 
@@ -15,88 +13,76 @@ impl Store {
     pub(super) fn renew(&mut self, key: &RecordKey) {
         self.replicated(key);
         self.adopt(key);
-        let Some(held) = self.records.get(key) else { return };
-        if held.record.expires().is_none() {
-            let until = self.now.saturating_add(self.ttl);
-            self.ends_at(key, until);
+        if self.records.get(key).is_some_and(|held| held.is_undated()) {
+            self.ends_at(key, self.now.saturating_add(self.ttl));
         }
     }
 
     /// Whoever puts what it has signed takes it on its own account: whoever was quicker with it, to have it make room
     /// for something else, has no say in it from then on.
     fn adopt(&mut self, key: &RecordKey) {
-        let Some(held) = self.records.get_mut(key).filter(|held| !held.own) else { return };
+        let Some(number) = self.records.find(key) else { return };
+        let Some(held) = self.records.at(number).filter(|held| !held.is_own()) else { return };
         if let Some(speaker) = self.speaker
-            && held.putter != Some(speaker)
-            && is_signed_by(&held.record, &speaker)
-            && self.putters.has_room(&speaker, held.bytes)
+            && self.putters.find(&speaker).is_none_or(|speaker| held.putter != speaker)
+            && self.putters.has_room(&speaker, held.len())
+            && Record::is_signed_by(held.bytes(), &speaker)
         {
-            if let Some(before) = held.putter.replace(speaker) {
-                self.putters.give_back(&before, held.distance, held.bytes);
-            }
-            self.putters.take(speaker, held.distance, *key, held.bytes);
+            let (distance, bytes) = (held.distance, held.len());
+            self.putters.give_back(held.putter, distance, number, bytes);
+            let putter = self.putters.take(speaker, distance, number, bytes);
+            self.records.change(number, |held| held.putter = putter);
         }
     }
 
-    pub(super) fn next_replication(&self, distance: KBucketDistance) -> u64 {
-        let spread = distance.0.low_u64() % REPLICATION_SECS;
+    pub(super) fn next_replication(&self, distance: u64) -> u64 {
+        let spread = distance % REPLICATION_SECS;
         self.now.saturating_add(REPLICATION_SECS).saturating_add(spread)
     }
 
     fn replicated(&mut self, key: &RecordKey) {
-        let Some(distance) = self.records.get(key).map(|held| held.distance) else { return };
-        let next = self.next_replication(distance);
-        if let Some(held) = self.records.get_mut(key)
-            && self.by_replication.remove(&(held.replicate_at, *key))
-        {
-            held.replicate_at = next;
-            self.by_replication.insert((next, *key));
-        }
+        let Some(number) = self.records.find(key) else { return };
+        let Some(held) = self.records.at(number).filter(|held| !held.is_own()) else { return };
+        let next = self.next_replication(held.distance);
+        self.records.change(number, |held| held.set_replicate_at(next));
     }
 
     /// Without an end of its own, nothing is kept for longer than if it were put now, whatever an earlier life has
     /// written down.
     fn bound_time(&mut self, key: &RecordKey) {
         let most = self.now.saturating_add(self.ttl);
-        let held = self.records.get(key).filter(|held| held.record.expires().is_none());
-        if held.is_some_and(|held| held.until > most) {
+        let held = self.records.get(key).filter(|held| held.is_undated());
+        if held.is_some_and(|held| held.until() > most) {
             self.ends_at(key, most);
         }
     }
 
     /// What is held under this key is kept until then.
     pub(super) fn ends_at(&mut self, key: &RecordKey, until: u64) {
-        let Some(held) = self.records.get_mut(key) else { return };
-        self.by_expiry.remove(&(held.until, *key));
-        held.until = until;
-        self.by_expiry.insert((until, *key));
+        if let Some(number) = self.records.find(key) {
+            self.records.change(number, |held| held.set_until(until));
+        }
     }
 
     /// A record that is to be put to others again. Its next round begins.
     pub(super) fn take_due(&mut self) -> Option<Record> {
         loop {
-            let &(due, key) = self.by_replication.first()?;
-            if due > self.now {
+            let (number, held) = self.records.next_replication()?;
+            if held.replicate_at() > self.now {
                 return None;
             }
+            let key = held.key();
             self.replicated(&key);
             self.bound_time(&key);
-            if let Some(held) = self.live(&key) {
-                return Some(held.record.clone());
+            let held = self.records.at(number)?;
+            if self.is_live(held)
+                && let Some(record) = held.record()
+            {
+                return Some(record);
             }
-            if self.records.get(&key).is_some_and(|held| held.until <= self.certain) {
-                self.remove(&key);
+            if held.until() <= self.certain {
+                self.remove(number);
             }
         }
-    }
-}
-
-/// Whether a record is this peer's work, as its owner's or a publisher's: of a set of claims, all of it.
-fn is_signed_by(record: &Record, peer: &PeerId) -> bool {
-    match record {
-        Record::Head(head) => head.signer() == *peer,
-        Record::Release(release) => release.signer() == *peer,
-        Record::Page(page) => page.signer() == *peer,
-        Record::Claims { set, .. } => set.iter().all(|claim| claim.signer() == *peer),
     }
 }

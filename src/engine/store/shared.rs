@@ -123,7 +123,7 @@ impl SharedStore {
     pub(crate) fn insert(&self, key: &RecordKey, bytes: &[u8]) -> Result<(), Refused> {
         let mut store = self.lock();
         if let Some(held) = store.live(key)
-            && *held.record.to_bytes() == *bytes
+            && *held.bytes() == *bytes
         {
             // The same bytes were verified before.
             store.renew(key);
@@ -220,32 +220,31 @@ impl SharedStore {
     /// One of this node's own records.
     pub(crate) fn own(&self, key: &RecordKey) -> Option<Record> {
         let store = self.lock();
-        let held = store.live(key).filter(|held| held.own)?;
         // A set of claims is everybody's, and this node may not know all of it.
-        (!matches!(held.record, Record::Claims { .. })).then(|| held.record.clone())
+        store.live(key).filter(|held| held.is_own() && !held.is_claims())?.record()
     }
 
     /// What is held under this key for others.
     pub(crate) fn held(&self, key: &RecordKey) -> Option<Record> {
         let store = self.lock();
-        store.live(key).filter(|held| !held.own).map(|held| held.record.clone())
+        store.live(key).filter(|held| !held.is_own())?.record()
     }
 
     pub(crate) fn bytes(&self, key: &RecordKey) -> Option<(Vec<u8>, bool)> {
         let store = self.lock();
         let held = store.live(key)?;
-        Some((held.record.to_bytes().to_vec(), held.own))
+        Some((held.bytes().to_vec(), held.is_own()))
     }
 
     /// Whether these bytes are held under this key.
     pub(crate) fn holds(&self, key: &RecordKey, bytes: &[u8]) -> bool {
-        self.lock().live(key).is_some_and(|held| *held.record.to_bytes() == *bytes)
+        self.lock().live(key).is_some_and(|held| *held.bytes() == *bytes)
     }
 
     /// Whether a replica of others' is held under this key that differs from these bytes.
     pub(crate) fn holds_another(&self, key: &RecordKey, bytes: &[u8]) -> bool {
         let store = self.lock();
-        store.live(key).is_some_and(|held| !held.own && *held.record.to_bytes() != *bytes)
+        store.live(key).is_some_and(|held| !held.is_own() && *held.bytes() != *bytes)
     }
 
     /// At most `budget` records of others that are to be put to those that are now closest to them.

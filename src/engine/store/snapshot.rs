@@ -344,15 +344,15 @@ impl SharedStore {
         let store = self.lock();
         let mut snapshot = Snapshot::empty(store.network.clone());
         // The nearest first: they have the first claim to room, in a store that has become smaller.
-        let mut held: Vec<_> = store.records.values().collect();
-        held.retain(|held| held.until > store.certain);
+        let all = store.records.by_expiry().map(|(_, held)| held);
+        let mut held: Vec<_> = all.filter(|held| held.until() > store.certain).collect();
         held.sort_unstable_by_key(|held| held.distance);
         snapshot.records = held
             .into_iter()
             .map(|held| Kept {
-                bytes: held.record.to_bytes(),
-                until: held.until,
-                putter: held.putter,
+                bytes: held.bytes().into(),
+                until: held.until(),
+                putter: store.putters.peer(held.putter),
             })
             .collect();
         snapshot.marks = store.high_water.all().collect();

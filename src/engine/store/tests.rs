@@ -10,6 +10,7 @@ mod histories;
 mod marks;
 mod quotas;
 mod snapshots;
+mod tables;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -256,7 +257,7 @@ fn what_has_no_date_is_kept_for_its_time_wherever_the_calendar_is_set_meanwhile(
             store.set_time(right + since);
             assert_eq!(is_held(), held, "{by} {since}");
         }
-        assert!(store.lock().by_expiry.len() == 1 && store.lock().by_replication.len() == 1);
+        assert!(store.len() == 1 && store.lock().records.is_in_order());
     }
 }
 

@@ -1,0 +1,389 @@
+//! What is held: each record as the bytes that were verified, and the orders in which records go.
+//!
+//! A record is read again when somebody asks what it says: as it is read, it would take many times its bytes. Beside them
+//! it takes some 200, for its place here and in the orders, which have numbers of four bytes instead of keys.
+
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher as _, RandomState},
+    num::NonZeroU32,
+    sync::Arc,
+};
+
+use hashbrown::HashTable;
+
+use crate::{
+    PackageName,
+    engine::pages::{Links, NIL, Pages},
+    record::{Kind, Record, RecordKey},
+};
+
+/// A record that is held. There may be very many: what its bytes say is not kept beside them.
+#[derive(Debug)]
+pub(super) struct Held {
+    bytes: Box<[u8]>,
+    key: [u8; 32],
+    /// How far its key lies from this node: the first 64 bits.
+    pub(super) distance: u64,
+    /// Whose package it is of, or on whose share it counts. [`NIL`] for nobody's.
+    pub(super) owner: u32,
+    /// Which peer's room it takes: of the one who has put it. [`NIL`] for nobody's.
+    pub(super) putter: u32,
+    /// The hash of its package's name. Claims to a name belong to several.
+    name: Option<NameHash>,
+    until: Seconds,
+    replicate_at: Seconds,
+    marks: u8,
+}
+
+/// Never 0, so that none takes no room.
+type NameHash = NonZeroU32;
+
+/// Unix time in 40 bits, which last for 34,000 years. What is later is the last of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Seconds([u8; 5]);
+
+impl Seconds {
+    fn new(unix: u64) -> Self {
+        let [_, _, _, low @ ..] = unix.min((1 << 40) - 1).to_be_bytes();
+        Self(low)
+    }
+
+    fn unix(self) -> u64 {
+        let Self([a, b, c, d, e]) = self;
+        u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+    }
+}
+
+/// It is one of this node's own.
+const OWN: u8 = 1;
+/// It has no end of its own.
+const UNDATED: u8 = 2;
+/// Several owners have signed it.
+const OF_SEVERAL: u8 = 4;
+
+impl Held {
+    /// A record, nobody's yet. It is no longer served after `until`.
+    pub(super) fn new(record: &Record, distance: u64, until: u64, replicate_at: u64) -> Self {
+        let is_of_several = matches!(record, Record::Claims { set, .. } if set.len() > 1);
+        let undated = if record.expires().is_none() { UNDATED } else { 0 };
+        Self {
+            bytes: (*record.to_bytes()).into(),
+            key: record.key().digest(),
+            distance,
+            owner: NIL,
+            putter: NIL,
+            name: None,
+            until: Seconds::new(until),
+            replicate_at: Seconds::new(replicate_at),
+            marks: undated | if is_of_several { OF_SEVERAL } else { 0 },
+        }
+    }
+
+    /// It is one of this node's own, and takes nobody's room.
+    pub(super) fn make_own(&mut self) {
+        self.marks |= OWN;
+        self.putter = NIL;
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.marks & OWN != 0
+    }
+
+    /// Whether it has no end of its own.
+    pub(super) fn is_undated(&self) -> bool {
+        self.marks & UNDATED != 0
+    }
+
+    /// Whether several owners have signed it.
+    pub(super) fn is_of_several(&self) -> bool {
+        self.marks & OF_SEVERAL != 0
+    }
+
+    /// Unix seconds after which it is no longer served.
+    pub(super) fn until(&self) -> u64 {
+        self.until.unix()
+    }
+
+    pub(super) fn set_until(&mut self, unix: u64) {
+        self.until = Seconds::new(unix);
+    }
+
+    /// Unix seconds at which it is put to others again, unless they do so before.
+    pub(super) fn replicate_at(&self) -> u64 {
+        self.replicate_at.unix()
+    }
+
+    pub(super) fn set_replicate_at(&mut self, unix: u64) {
+        self.replicate_at = Seconds::new(unix);
+    }
+
+    pub(super) fn key(&self) -> RecordKey {
+        RecordKey::of_digest(&self.key)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes it has on the wire.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn is_claims(&self) -> bool {
+        self.bytes.get(1) == Some(&(Kind::ClaimSet as u8))
+    }
+
+    /// What it says.
+    pub(super) fn record(&self) -> Option<Record> {
+        // The bytes were verified before they came here.
+        Record::reopened(&Arc::from(self.bytes())).ok()
+    }
+}
+
+/// A place in an order by time, and the number of the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ByTime(Seconds, [u8; 4]);
+
+impl ByTime {
+    fn new(time: Seconds, number: u32) -> Self {
+        Self(time, number.to_be_bytes())
+    }
+
+    fn number(self) -> u32 {
+        u32::from_be_bytes(self.1)
+    }
+}
+
+/// A place in the order by distance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ByDistance([u8; 8], [u8; 4]);
+
+impl ByDistance {
+    fn new(distance: u64, number: u32) -> Self {
+        Self(distance.to_be_bytes(), number.to_be_bytes())
+    }
+}
+
+/// All records that are held, by key, by package, and in their orders.
+#[derive(Debug)]
+pub(super) struct Table {
+    records: Pages<Held>,
+    by_key: HashTable<u32>,
+    /// The first record of each package. The others follow by their links.
+    packages: HashTable<u32>,
+    by_distance: BTreeSet<ByDistance>,
+    by_expiry: BTreeSet<ByTime>,
+    /// Those that are not this node's own: these the engine renews.
+    by_replication: BTreeSet<ByTime>,
+    hasher: RandomState,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self {
+            records: Pages::new(),
+            by_key: HashTable::new(),
+            packages: HashTable::new(),
+            by_distance: BTreeSet::new(),
+            by_expiry: BTreeSet::new(),
+            by_replication: BTreeSet::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The number of the record under a key.
+    pub(super) fn find(&self, key: &RecordKey) -> Option<u32> {
+        let key = key.digest();
+        let is = |number: &u32| self.records.get(*number).is_some_and(|held| held.key == key);
+        self.by_key.find(self.hasher.hash_one(key), is).copied()
+    }
+
+    pub(super) fn get(&self, key: &RecordKey) -> Option<&Held> {
+        self.records.get(self.find(key)?)
+    }
+
+    pub(super) fn at(&self, number: u32) -> Option<&Held> {
+        self.records.get(number)
+    }
+
+    /// Takes a record in, of this package if it is one's alone. None is held under its key.
+    pub(super) fn insert(&mut self, mut held: Held, package: Option<&PackageName>) -> u32 {
+        held.name = package.map(|name| self.name_hash(name));
+        let key = self.hasher.hash_one(held.key);
+        let number = self.records.insert(Links { prev: NIL, next: NIL }, held);
+        let (records, hasher) = (&self.records, &self.hasher);
+        let rehash =
+            |number: &u32| records.get(*number).map_or(0, |held| hasher.hash_one(held.key));
+        self.by_key.insert_unique(key, number, rehash);
+        self.link(number);
+        self.order(number);
+        number
+    }
+
+    /// Takes the record with this number out.
+    pub(super) fn take(&mut self, number: u32) -> Option<Held> {
+        self.unorder(number);
+        self.unlink(number);
+        let (_, held) = self.records.take(number)?;
+        if let Ok(place) =
+            self.by_key.find_entry(self.hasher.hash_one(held.key), |other| *other == number)
+        {
+            place.remove();
+        }
+        Some(held)
+    }
+
+    /// Changes what is kept of a record besides its bytes. Its orders follow.
+    pub(super) fn change(&mut self, number: u32, change: impl FnOnce(&mut Held)) {
+        self.unorder(number);
+        if let Some(held) = self.records.get_mut(number) {
+            change(held);
+        }
+        self.order(number);
+    }
+
+    /// The numbers of a package's records.
+    pub(super) fn of_package(&self, owner: u32, name: &PackageName) -> Vec<u32> {
+        let wanted = self.name_hash(name);
+        let hash = self.hasher.hash_one((owner, wanted));
+        let is = |held: &Held| held.owner == owner && held.name == Some(wanted);
+        let mut next =
+            self.packages.find(hash, |first| self.records.get(*first).is_some_and(is)).copied();
+        let mut found = Vec::new();
+        while let Some(number) = next {
+            found.push(number);
+            next = self.records.links(number).map(|links| links.next).filter(|next| *next != NIL);
+        }
+        found
+    }
+
+    /// Records of others, the farthest first, with how far away they are.
+    pub(super) fn farthest(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.by_distance.iter().rev().map(|ByDistance(distance, number)| {
+            (u64::from_be_bytes(*distance), u32::from_be_bytes(*number))
+        })
+    }
+
+    /// All records, those first that end first.
+    pub(super) fn by_expiry(&self) -> impl Iterator<Item = (u32, &Held)> {
+        let numbers = self.by_expiry.iter().map(|place| place.number());
+        numbers.filter_map(|number| Some((number, self.records.get(number)?)))
+    }
+
+    /// The record of others that is to be put to others next.
+    pub(super) fn next_replication(&self) -> Option<(u32, &Held)> {
+        let number = self.by_replication.first()?.number();
+        Some((number, self.records.get(number)?))
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_in_order(&self) -> bool {
+        let others = self.by_expiry().filter(|(_, held)| !held.is_own()).count();
+        self.by_expiry.len() == self.len()
+            && self.by_key.len() == self.len()
+            && self.by_distance.len() == others
+            && self.by_replication.len() == others
+    }
+
+    fn name_hash(&self, name: &PackageName) -> NameHash {
+        NameHash::new(self.hasher.hash_one(name.as_str()) as u32).unwrap_or(NameHash::MIN)
+    }
+
+    fn order(&mut self, number: u32) {
+        let Some(held) = self.records.get(number) else { return };
+        self.by_expiry.insert(ByTime::new(held.until, number));
+        if !held.is_own() {
+            self.by_distance.insert(ByDistance::new(held.distance, number));
+            self.by_replication.insert(ByTime::new(held.replicate_at, number));
+        }
+    }
+
+    fn unorder(&mut self, number: u32) {
+        let Some(held) = self.records.get(number) else { return };
+        self.by_expiry.remove(&ByTime::new(held.until, number));
+        self.by_distance.remove(&ByDistance::new(held.distance, number));
+        self.by_replication.remove(&ByTime::new(held.replicate_at, number));
+    }
+
+    /// The hash under which the first record of a package is found.
+    fn package_hash(&self, number: u32) -> Option<u64> {
+        let held = self.records.get(number)?;
+        Some(self.hasher.hash_one((held.owner, held.name?)))
+    }
+
+    /// Puts a record before the others of its package.
+    fn link(&mut self, number: u32) {
+        let Some(hash) = self.package_hash(number) else { return };
+        let of = |number: u32| self.records.get(number).map(|held| (held.owner, held.name));
+        let its = of(number);
+        if let Some(first) = self.packages.find_mut(hash, |first| of(*first) == its) {
+            let next = std::mem::replace(first, number);
+            if let Some(links) = self.records.links_mut(number) {
+                links.next = next;
+            }
+            if let Some(links) = self.records.links_mut(next) {
+                links.prev = number;
+            }
+            return;
+        }
+        let (records, hasher) = (&self.records, &self.hasher);
+        let rehash = |number: &u32| {
+            let held = records.get(*number);
+            let package = held.and_then(|held| Some((held.owner, held.name?)));
+            package.map_or(0, |package| hasher.hash_one(package))
+        };
+        self.packages.insert_unique(hash, number, rehash);
+    }
+
+    fn unlink(&mut self, number: u32) {
+        let Some(hash) = self.package_hash(number) else { return };
+        let Some(Links { prev, next }) = self.records.links(number) else { return };
+        if let Some(links) = self.records.links_mut(prev) {
+            links.next = next;
+        }
+        if let Some(links) = self.records.links_mut(next) {
+            links.prev = prev;
+        }
+        if prev != NIL {
+            return;
+        }
+        if let Ok(mut first) = self.packages.find_entry(hash, |first| *first == number) {
+            if next == NIL {
+                first.remove();
+            } else {
+                *first.get_mut() = next;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_beside_the_bytes_is_small() {
+        assert_eq!(mem::size_of::<Option<Held>>(), 80);
+        assert_eq!((mem::size_of::<ByTime>(), mem::size_of::<ByDistance>()), (9, 12));
+    }
+
+    #[test]
+    fn the_orders_are_those_of_the_numbers() {
+        let times = [0, 1, 255, 256, 1 << 31, 1 << 39, (1 << 40) - 1];
+        assert_eq!(times.map(|time| Seconds::new(time).unix()), times);
+        assert!(times.map(Seconds::new).is_sorted_by(|a, b| a < b));
+        assert_eq!(Seconds::new(u64::MAX).unix(), (1 << 40) - 1);
+        let place = |time, number| ByTime::new(Seconds::new(time), number);
+        assert!(place(5, 1) < place(5, 2) && place(5, 9) < place(6, 0));
+        assert_eq!(place(5, 9).number(), 9);
+        assert!(ByDistance::new(255, 9) < ByDistance::new(256, 0));
+    }
+}
