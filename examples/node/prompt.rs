@@ -313,6 +313,10 @@ fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
     if *confirmation > 0 {
         writeln!(out, "    read back from {confirmed} others; {confirmation} were wanted")?;
     }
+    if *replicas == 0 {
+        let again = "this peer tries again by itself, and tells when somebody does";
+        writeln!(out, "    nobody else is known to hold it: {again}")?;
+    }
     for refused in &receipt.refusals {
         writeln!(out, "    not stored by {}: {}", refused.peers, refused.reason)?;
     }

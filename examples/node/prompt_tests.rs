@@ -157,8 +157,9 @@ fn a_receipt_says_what_went_wrong_and_only_that() {
         text.contains("\n    this peer's clock is 10 min ahead of 6 peers: set it right\n"),
         "{text}"
     );
+    assert!(text.contains("nobody else is known to hold it: this peer tries again by itself"));
     let text = receipt(serde_json::json!([]), Value::Null);
-    assert_eq!(text.lines().count(), 2, "{text}");
+    assert_eq!(text.lines().count(), 3, "{text}");
 }
 
 #[test]

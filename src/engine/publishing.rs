@@ -339,12 +339,13 @@ impl Engine {
         } else if lacks {
             self.replicate_later(now);
         }
+        // Whoever waits for it is told by the receipt.
+        if is_taken && publish.reply.is_none() {
+            let id = storing.id.clone();
+            self.events.push_back(Event::Replicated { id, replicas });
+        }
         if publish.change.is_upkeep() {
             self.renewing.remove(name);
-            if is_taken {
-                let id = storing.id.clone();
-                self.events.push_back(Event::Replicated { id, replicas });
-            }
         }
         if let Some(publish) = self.ask_why(now, ticket, since, publish) {
             self.report(now, ticket, since, publish);

@@ -227,3 +227,57 @@ fn a_cached_head_is_not_answered_once_a_newer_one_was_seen() {
     assert!(lab.engine.known(now, &old.key(), Freshness::First).is_none());
     assert_eq!(lab.engine.store.high_water(Kind::Head, &new.owner, &new.name), Some(new.rank()));
 }
+
+fn replicated(lab: &mut Lab) -> Vec<u32> {
+    let events = std::iter::from_fn(|| lab.engine.next_event());
+    let replicas = events.filter_map(|event| match event {
+        Event::Replicated { replicas, .. } => Some(replicas),
+        _ => None,
+    });
+    replicas.collect()
+}
+
+#[test]
+fn a_package_that_peers_have_refused_is_put_again_until_somebody_holds_it() {
+    let mut lab = Lab::new(Config::new());
+    lab.learn(Fact::Routable { peer: PeerId::random() });
+    let mut receipt = lab.register("tool");
+    // Every peer refuses every record of it.
+    assert_eq!(lab.serve(0), 3);
+    assert_eq!(receipt.try_recv().unwrap().unwrap().unwrap().replicas, 0);
+    let mut rounds = 0;
+    for _ in 0..20 {
+        lab.advance(Duration::from_secs(30));
+        rounds += usize::from(lab.serve(0) > 0);
+    }
+    assert!((2..8).contains(&rounds), "{rounds} rounds in ten minutes");
+    assert!(replicated(&mut lab).is_empty());
+    // There is room again.
+    let mut puts = 0;
+    for _ in 0..120 {
+        lab.advance(Duration::from_secs(30));
+        puts += lab.serve(2);
+    }
+    assert!(puts >= 3);
+    assert_eq!(replicated(&mut lab), [2], "and it is told once");
+}
+
+#[test]
+fn a_caller_whose_time_was_up_hears_that_the_package_is_held_after_all() {
+    let mut lab = Lab::new(Config::new());
+    lab.learn(Fact::Routable { peer: PeerId::random() });
+    let mut receipt = lab.register("tool");
+    let [recall] = lab.lookups()[..] else { panic!("one lookup") };
+    lab.learn(Fact::QueryEnded { query: recall, end: QueryEnd::answered_by(1) });
+    let puts = lab.actions().into_iter().filter_map(|action| match action {
+        Action::Put { query, .. } => Some(query),
+        _ => None,
+    });
+    let puts: Vec<QueryKey> = puts.collect();
+    lab.advance(Duration::from_secs(31));
+    assert_eq!(receipt.try_recv().unwrap().unwrap().unwrap().replicas, 0);
+    for query in puts {
+        lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 3 } });
+    }
+    assert_eq!(replicated(&mut lab), [3]);
+}
