@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 
 use crate::NetworkName;
-use crate::package::{PackageId, PackageName, VersionInfo};
+use crate::package::{PackageId, PackageName, SimilarName, VersionInfo};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -16,10 +16,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The lookup was carried to its end, and no reachable peer holds it. Where peers hold copies that were refused as
     /// issued in the future or as expired, the text says so, and whether this node's own clock seems to be at fault.
-    #[error("not found: {what}")]
+    #[error("not found: {what}{}", did_you_mean(similar))]
     NotFound {
         /// What was looked for, as the caller named it.
         what: String,
+        /// Names that may have been meant: [look-alikes](PackageName::folded) that are claimed, and names in the catalogue
+        /// that are one typing error away. The most alike come first.
+        similar: Vec<SimilarName>,
     },
 
     /// The package is there, and none of its releases is what was required: ask for one of those that there are.
@@ -161,14 +164,18 @@ impl Error {
     /// Says more of why nothing was found, or something cannot be used, if more is known.
     pub(crate) fn because(self, reason: Option<String>) -> Self {
         match (self, reason) {
-            (Self::NotFound { what }, Some(reason)) => {
-                Self::NotFound { what: format!("{what} ({reason})") }
+            (Self::NotFound { what, similar }, Some(reason)) => {
+                Self::NotFound { what: format!("{what} ({reason})"), similar }
             }
             (Self::Invalid { field, reason: before }, Some(reason)) => {
                 Self::Invalid { field, reason: format!("{before} ({reason})") }
             }
             (error, _) => error,
         }
+    }
+
+    pub(crate) fn not_found(what: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into(), similar: Vec::new() }
     }
 
     pub(crate) fn busy(what: &'static str) -> Self {
@@ -181,6 +188,13 @@ pub(crate) fn of_network(network: Option<&NetworkName>) -> String {
     match network {
         Some(network) => format!("a peer of the network `{network}`"),
         None => "a peer of no peerage network".to_owned(),
+    }
+}
+
+fn did_you_mean(similar: &[SimilarName]) -> String {
+    match similar {
+        [] => String::new(),
+        similar => format!("; did you mean {}?", SimilarName::or(similar)),
     }
 }
 

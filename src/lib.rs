@@ -157,7 +157,8 @@ pub use net::{
 pub use node::{Node, NodeBuilder};
 pub use package::{
     Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Match, Package, PackageId,
-    PackageName, Query, Receipt, Requirement, SearchResults, Sort, Source, VersionInfo, Versions,
+    PackageName, Query, Receipt, Requirement, SearchResults, SimilarName, Sort, Source,
+    VersionInfo, Versions,
 };
 pub use record::NetworkName;
 pub use refusal::{Refusal, RefusalCount};

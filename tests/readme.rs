@@ -20,7 +20,7 @@ fn errors() -> Vec<Error> {
     let id = PackageId::named(name.clone());
     let reason = String::new();
     vec![
-        Error::NotFound { what: String::new() },
+        Error::NotFound { what: String::new(), similar: Vec::new() },
         Error::NoMatch { what: String::new(), versions: Vec::new(), total: 0 },
         Error::Ambiguous { name, claimants: Vec::new() },
         Error::Withdrawn { id },

@@ -283,6 +283,9 @@ pub(crate) fn answer(id: &Value, answer: &Result<Answer>) -> String {
         /// Who claims the name, sorted.
         #[serde(skip_serializing_if = "Option::is_none")]
         claimants: Option<&'a [PeerId]>,
+        /// Names that may have been meant, with their owners.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        similar: &'a [SimilarName],
         /// The releases that there are, newest first: some of them, where there are many.
         #[serde(skip_serializing_if = "Option::is_none")]
         versions: Option<&'a [VersionInfo]>,
@@ -291,11 +294,18 @@ pub(crate) fn answer(id: &Value, answer: &Result<Answer>) -> String {
         Ok(answer) => Outcome::Ok(answer),
         Err(error) => {
             let (kind, message) = (error.kind(), error.to_string());
-            let mut failure =
-                Failure { kind, message, field: None, claimants: None, versions: None };
+            let mut failure = Failure {
+                kind,
+                message,
+                field: None,
+                claimants: None,
+                similar: &[],
+                versions: None,
+            };
             match error {
                 Error::Invalid { field, .. } => failure.field = Some(field),
                 Error::Ambiguous { claimants, .. } => failure.claimants = Some(claimants),
+                Error::NotFound { similar, .. } => failure.similar = similar,
                 Error::NoMatch { versions, .. } => failure.versions = Some(versions),
                 _ => {}
             }

@@ -210,7 +210,8 @@ fn answers_and_errors_carry_the_id_and_say_one_thing() {
     assert_eq!(read(&ok), json!({"id": 7, "ok": {"subscribed": true}}));
     let ok = answer(&json!("a"), &Ok(Answer::Stopped {}));
     assert_eq!(read(&ok), json!({"id": "a", "ok": {}}));
-    let error = answer(&json!(8), &Err(Error::NotFound { what: "tiny\nhttp".to_owned() }));
+    let error =
+        answer(&json!(8), &Err(Error::NotFound { what: "tiny\nhttp".to_owned(), similar: vec![] }));
     assert_eq!(
         read(&error),
         json!({"id": 8, "error": {"kind": "not_found", "message": "not found: tiny\nhttp"}})

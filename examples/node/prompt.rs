@@ -320,6 +320,10 @@ fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
     for refused in &receipt.refusals {
         writeln!(out, "    not stored by {}: {}", refused.peers, refused.reason)?;
     }
+    for SimilarName { name, owners, .. } in &receipt.look_alikes {
+        let owners: Vec<String> = owners.iter().map(PeerId::to_string).collect();
+        writeln!(out, "    looks like `{name}` of {}", owners.join(", "))?;
+    }
     receipt
         .clock
         .map_or(Ok(()), |offset| writeln!(out, "    this peer's clock is {offset}: set it right"))

@@ -310,7 +310,7 @@ impl Engine {
             return self.count(EndedCall(CallKind::GetRecord, end));
         }
         if self.is_absent(begin.now, &key, freshness) {
-            let end = get.reply.send(Err(Error::NotFound { what: "record".to_owned() }));
+            let end = get.reply.send(Err(Error::not_found("record")));
             return self.count(EndedCall(CallKind::GetRecord, end));
         }
         let since = self.since(&begin);

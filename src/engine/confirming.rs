@@ -213,6 +213,9 @@ impl Engine {
         let Some(key) = self.queries.wanted(query) else { return };
         for ticket in self.queries.read_backs(&key) {
             let Some(confirming) = self.calls.confirming(ticket) else { continue };
+            if let Record::Claims { set, .. } = record {
+                confirming.storing.hear_claims(set, &self.owner);
+            }
             let replies = self.queries.heard(&key);
             let heard = replies.and_then(|replies| confirming.heard(&key, replies));
             let Some(confirmed) = heard.filter(|heard| *heard >= u32::from(confirming.wanted))
@@ -253,6 +256,6 @@ fn is_of(record: &Record, owner: &PeerId) -> bool {
         Record::Head(head) => head.owner == *owner,
         Record::Release(release) => release.owner == *owner,
         Record::Page(page) => page.owner == *owner,
-        Record::Claims { set, .. } => set.of(owner).is_some(),
+        Record::Claims { set, .. } => set.iter().any(|claim| claim.owner == *owner),
     }
 }

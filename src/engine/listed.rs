@@ -15,10 +15,13 @@ use super::{
     read::{Progress, Read},
 };
 use crate::{
-    PackageName, Source,
+    PackageName, SimilarName, Source,
     command::Ticket,
     record::{ClaimSet, ClaimStatus, Record},
 };
+
+/// So many packages with similar names are looked at, of which a few names are told.
+const MAX_SIMILAR: usize = 64;
 
 /// Among so many of the calls that wait for one lookup a reader is looked for.
 const MAX_LOOKED_AT: usize = 16;
@@ -93,6 +96,40 @@ impl Engine {
         Ok(read.take_claims(None, &listed, source))
     }
 
+    /// Live packages with similar names that are listed, those that are spelt alike first.
+    fn similar_listed<'a>(
+        &'a self,
+        now: Now,
+        name: &PackageName,
+    ) -> impl Iterator<Item = (PackageName, PeerId)> + 'a {
+        let similar = self.index.named_like(name, MAX_SIMILAR).into_iter();
+        similar.filter(move |(name, owner)| {
+            let listed = self.catalogue.get(name, owner, now.unix);
+            listed.is_some_and(|listed| !listed.rank.withdrawn)
+        })
+    }
+
+    /// Tells a read which names may have been meant, as its own is not there: of those that are claimed, and those that
+    /// are listed.
+    pub(super) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
+        let (name, owner) = (read.name(), read.named_owner());
+        let is_meant = |by: &PeerId| owner.is_none_or(|owner| owner == *by);
+        let listed = self.similar_listed(now, name).filter(|(_, by)| is_meant(by));
+        let listed = listed.map(|(name, by)| (name, vec![by]));
+        let claimed = claims.map(|claims| claims.look_alikes(name)).unwrap_or_default();
+        let similar = SimilarName::union(claimed.into_iter().chain(listed));
+        read.suggest(similar);
+    }
+
+    /// The names of others' packages that are listed and that people confuse with this one.
+    pub(super) fn look_alikes_listed(&self, now: Now, name: &PackageName) -> Vec<SimilarName> {
+        let folded = name.folded();
+        let alike = self
+            .similar_listed(now, name)
+            .filter(|(other, by)| other.folded() == folded && *by != self.owner);
+        SimilarName::union(alike.map(|(name, by)| (name, vec![by])))
+    }
+
     /// The owners whose packages of this name are listed, those left out who say themselves, in their newest claim, that
     /// they publish it no more.
     pub(super) fn owners_listed(
@@ -104,7 +141,7 @@ impl Engine {
         let mut owners = self.index.owners_of(name, ClaimSet::MAX_CLAIMS);
         owners.retain(|owner| {
             let Some(listed) = self.catalogue.get(name, owner, now.unix) else { return false };
-            let claim = claims.and_then(|claims| claims.of(owner));
+            let claim = claims.and_then(|claims| claims.of(owner, name));
             let has_left = claim.is_some_and(|claim| {
                 claim.status == ClaimStatus::Withdrawn && claim.revision >= listed.rank.revision()
             });

@@ -224,7 +224,7 @@ pub(super) fn apply(
     };
     signer.check(base.revision)?;
     let what = format!("`{id}` among this node's own packages");
-    let unknown = || Error::NotFound { what };
+    let unknown = || Error::not_found(what);
     let mut fresh = None;
     let changes = match change {
         _ if base.withdrawn => match change {
@@ -265,6 +265,11 @@ pub(super) fn apply(
                     });
                 }
                 None => {
+                    if base.releases.is_empty()
+                        && let Some(reason) = name.unstorable()
+                    {
+                        return Err(Error::invalid("name", reason));
+                    }
                     base.releases.push(ReleaseEntry::of(&release));
                     base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
                     base.records.insert(manifest.version.clone(), release.clone());
@@ -384,8 +389,8 @@ fn sign(
         let head = Head::withdrawn(network, owner, name.clone(), revision, validity, "");
         (head, Vec::new(), BTreeMap::new(), Vec::new(), ClaimStatus::Withdrawn)
     } else {
-        let manifest = base.newest_manifest().ok_or_else(|| Error::NotFound {
-            what: format!("`{name}`: no reachable peer holds its newest release"),
+        let manifest = base.newest_manifest().ok_or_else(|| {
+            Error::not_found(format!("`{name}`: no reachable peer holds its newest release"))
         })?;
         let Pagination { inline, older, pages } =
             signer.paginate(&manifest, base.releases.clone())?;

@@ -19,10 +19,11 @@ use libp2p::PeerId;
 
 use crate::{
     Announcement, ClockOffset, Digest, Error, NetworkName, PackageId, PackageName, Receipt, Result,
+    SimilarName,
     command::Reply,
     counters::EndedCall,
     engine::{outbox::AnnouncementId, own::Change},
-    record::{Head, Page, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
+    record::{ClaimSet, Head, Page, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
 
 use super::{
@@ -252,6 +253,8 @@ pub(super) struct Storing {
     pub(super) clock: Option<ClockOffset>,
     /// Why peers have refused it.
     pub(super) reasons: Reasons,
+    /// Names of others that people may confuse with this one, where it is a new release.
+    pub(super) alike: Option<Vec<SimilarName>>,
 }
 
 /// A record of a change.
@@ -267,6 +270,21 @@ pub(super) struct Put {
 }
 
 impl Storing {
+    /// Others claim these, as was seen where the change was read back.
+    pub(super) fn hear_claims(&mut self, claims: &ClaimSet, owner: &PeerId) {
+        let name = self.id.name();
+        let Some(alike) = self.alike.as_mut().filter(|_| name.folded() == *claims.folded_name())
+        else {
+            return;
+        };
+        let known = std::mem::take(alike).into_iter().map(|known| (known.name, known.owners));
+        let claimed = claims.look_alikes(name).into_iter().filter_map(|(name, mut owners)| {
+            owners.retain(|by| by != owner);
+            (!owners.is_empty()).then_some((name, owners))
+        });
+        *alike = SimilarName::union(known.chain(claimed));
+    }
+
     /// One put has ended.
     pub(super) fn stored(&mut self, key: &RecordKey, replicas: u32) {
         if let Some(put) = self.put.iter_mut().find(|put| put.key == *key) {
@@ -291,6 +309,7 @@ impl Storing {
             confirmation,
             announcement,
             refusals: self.reasons.counted(),
+            look_alikes: self.alike.clone().unwrap_or_default(),
             clock: self.clock,
         }
     }

@@ -13,7 +13,7 @@ use super::{
     own::{self, Authorship, Change, Changed, Recalled, Standing},
     peers::Reach,
     publish::{Announced, Publish, Put, Renewal, Stage, Storing},
-    queries::attesting,
+    queries::{attesting, saying},
     read,
     recalling::Asked,
     wheel,
@@ -130,7 +130,10 @@ impl Engine {
         let pending = changed.records.len();
         let put = changed.records.iter().map(|record| Put {
             key: record.key(),
-            attests: attesting(record, &self.owner),
+            attests: attesting(record, &self.owner)
+                .first()
+                .copied()
+                .unwrap_or_else(|| saying(record)),
             acknowledged: Vec::new(),
             replicas: 0,
         });
@@ -150,6 +153,10 @@ impl Engine {
             put,
             clock: self.clock_disagreement(),
             reasons: Reasons::default(),
+            alike: match publish.change {
+                Change::Register(_) => Some(self.look_alikes_listed(now, &name)),
+                _ => None,
+            },
         });
         let head = &changed.package.head;
         self.shelve_own(&name, &changed.package);

@@ -12,7 +12,8 @@ use semver::Version;
 pub(super) use self::which::Which;
 use self::which::{Choice, no_match};
 use crate::{
-    Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, Source, Versions,
+    Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, SimilarName, Source,
+    Versions,
     command::Reply,
     counters::{CallKind, EndedCall},
     package::{owner_from_key, owner_key},
@@ -46,6 +47,8 @@ struct Wanted {
     freshness: Freshness,
     /// Where the head came from. What was partial once makes the answer partial.
     source: Source,
+    /// Names that may have been meant, once it is known that this one is not there.
+    similar: Vec<SimilarName>,
 }
 
 /// Whose package is read.
@@ -119,7 +122,8 @@ impl Read {
             Whose::Named(_) | Whose::Resolved(_) | Whose::Listed(_) => Stage::Head(goal),
             Whose::Unknown => Stage::Claims(goal),
         };
-        let wanted = Wanted { name, which, whose, freshness, source: Source::Own };
+        let wanted =
+            Wanted { name, which, whose, freshness, source: Source::Own, similar: Vec::new() };
         wanted.go_on(stage)
     }
 
@@ -143,6 +147,24 @@ impl Read {
     /// The name of which it needs the claims next.
     pub(super) fn claims_wanted(&self) -> Option<&PackageName> {
         matches!(self.stage, Stage::Claims(_)).then_some(&self.wanted.name)
+    }
+
+    /// The name of the package.
+    pub(super) fn name(&self) -> &PackageName {
+        &self.wanted.name
+    }
+
+    /// Whose package is read, where the caller has said so.
+    pub(super) fn named_owner(&self) -> Option<PeerId> {
+        match self.wanted.whose {
+            Whose::Named(_) => self.wanted.owner(),
+            Whose::Resolved(_) | Whose::Listed(_) | Whose::Unknown => None,
+        }
+    }
+
+    /// What may have been meant, should it not be found.
+    pub(super) fn suggest(&mut self, similar: Vec<SimilarName>) {
+        self.wanted.similar = similar;
     }
 
     /// Whether the answer will be no more than a part.
@@ -251,12 +273,12 @@ impl Read {
         let id = self.wanted.called();
         let error = match &self.stage {
             Stage::Claims(_) | Stage::Head(_) => self.wanted.not_found(),
-            Stage::Pages(_) => Error::NotFound {
-                what: format!("`{id}`: no reachable peer holds all its list of releases"),
-            },
-            Stage::Release(_) => Error::NotFound {
-                what: format!("`{id}`: listed, but no reachable peer holds the release"),
-            },
+            Stage::Pages(_) => Error::not_found(format!(
+                "`{id}`: no reachable peer holds all its list of releases"
+            )),
+            Stage::Release(_) => {
+                Error::not_found(format!("`{id}`: listed, but no reachable peer holds the release"))
+            }
         };
         self.fail(error.because(reason))
     }
@@ -303,7 +325,7 @@ impl Wanted {
     }
 
     fn not_found(&self) -> Error {
-        Error::NotFound { what: format!("`{}`", self.called()) }
+        Error::NotFound { what: format!("`{}`", self.called()), similar: self.similar.clone() }
     }
 
     fn came_from(&mut self, source: Source) {
@@ -321,14 +343,15 @@ impl Wanted {
     ) -> Progress {
         self.came_from(source);
         let owner = match only_owner(&self.name, claims, listed) {
-            Ok(owner) => owner,
+            Ok(Some(owner)) => owner,
+            Ok(None) => return Progress::Answered(goal.fail(self.not_found())),
             Err(error) => return Progress::Answered(goal.fail(error)),
         };
         // Nobody else can sign a claim or a head.
         let Some(key) = owner_key(&owner) else {
             return Progress::Answered(goal.fail(self.not_found()));
         };
-        let is_claimed = claims.is_some_and(|claims| claims.of(&owner).is_some());
+        let is_claimed = claims.is_some_and(|claims| claims.of(&owner, &self.name).is_some());
         self.whose = if is_claimed { Whose::Resolved(key) } else { Whose::Listed(key) };
         self.go_on(Stage::Head(goal))
     }
@@ -434,30 +457,41 @@ fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
 }
 
 /// The owner that a bare name means, if there is only one: of those who claim it, and of those whose packages of that name
-/// are listed. Somebody who has withdrawn does not stand in the way of somebody who has not.
-fn only_owner(name: &PackageName, claims: Option<&ClaimSet>, listed: &[PeerId]) -> Result<PeerId> {
-    let claimed = || claims.into_iter().flat_map(ClaimSet::iter);
+/// are listed. Somebody who has withdrawn does not stand in the way of somebody who has not, nor does somebody who
+/// publishes a look-alike.
+fn only_owner(
+    name: &PackageName,
+    claims: Option<&ClaimSet>,
+    listed: &[PeerId],
+) -> Result<Option<PeerId>> {
+    let claimed = || claims.into_iter().flat_map(|claims| claims.claims_to(name));
     let with_listed = |mut owners: Vec<PeerId>| {
         owners.extend(listed);
         owners.sort_unstable();
         owners.dedup();
         owners
     };
-    let active = with_listed(claims.map(ClaimSet::active_owners).unwrap_or_default());
+    let active = with_listed(claims.map(|claims| claims.active_owners(name)).unwrap_or_default());
     match active.as_slice() {
         // A full set may have left claims out: of 24 claimants who push everybody else out of it, all but one can
         // withdraw.
         [] | [_] if claims.is_some_and(|claims| claims.len() >= ClaimSet::MAX_CLAIMS) => {
             let claimants = with_listed(claimed().map(|claim| claim.owner).collect());
+            if claimants.is_empty() {
+                let what = format!(
+                    "`{name}`: those who claim its look-alikes leave no room; ask as `owner/{name}`"
+                );
+                return Err(Error::not_found(what));
+            }
             Err(Error::Ambiguous { name: name.clone(), claimants })
         }
-        [owner] => Ok(*owner),
+        [owner] => Ok(Some(*owner)),
         [] => {
             let mut withdrawn = claimed().filter(|claim| claim.status == ClaimStatus::Withdrawn);
             match (withdrawn.next(), withdrawn.next()) {
                 // Its head says that it is withdrawn, which is the better answer.
-                (Some(claim), None) => Ok(claim.owner),
-                _ => Err(Error::NotFound { what: format!("`{name}`") }),
+                (Some(claim), None) => Ok(Some(claim.owner)),
+                _ => Ok(None),
             }
         }
         _ => Err(Error::Ambiguous { name: name.clone(), claimants: active }),

@@ -60,11 +60,11 @@ impl Engine {
                     Outcome::NoPeers => Err(self.nobody()),
                     Outcome::TimedOut => Err(self.timeout(now, since)),
                     Outcome::NotFound { untimely, .. } => {
-                        let found = Error::NotFound { what: "record".to_owned() };
+                        let found = Error::not_found("record");
                         Err(found.because(self.explain(untimely)))
                     }
                     Outcome::Stored { .. } | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
-                        Err(Error::NotFound { what: "record".to_owned() })
+                        Err(Error::not_found("record"))
                     }
                 });
                 self.count(EndedCall(CallKind::GetRecord, end));
@@ -112,7 +112,10 @@ impl Engine {
                     }
                     _ => Asked::TooFew,
                 };
-                self.read_listed(now, read, asked).unwrap_or_else(|read| {
+                self.read_listed(now, read, asked).unwrap_or_else(|mut read| {
+                    if let Outcome::NotFound { .. } = outcome {
+                        self.suggest(now, &mut read, None);
+                    }
                     Progress::Answered(match outcome {
                         Outcome::NoPeers => read.fail(self.nobody()),
                         Outcome::TimedOut => read.fail(self.timeout(now, since)),
@@ -165,7 +168,11 @@ impl Engine {
                 },
                 None if !read.is_partial() && self.is_absent(now, &key, freshness) => {
                     let progress = self.read_listed(now, read, Asked::Enough);
-                    match progress.unwrap_or_else(|read| Progress::Answered(read.not_found())) {
+                    let progress = progress.unwrap_or_else(|mut read| {
+                        self.suggest(now, &mut read, None);
+                        Progress::Answered(read.not_found())
+                    });
+                    match progress {
                         Progress::More(further) => read = further,
                         Progress::Answered(ended) => {
                             self.count(ended);
@@ -207,7 +214,7 @@ impl Engine {
     pub(super) fn advance(
         &mut self,
         now: Now,
-        read: Read,
+        mut read: Read,
         record: &Record,
         source: Source,
     ) -> Progress {
@@ -229,7 +236,10 @@ impl Engine {
         }
         match record {
             Record::Claims { set, .. } => {
-                let listed = self.owners_listed(now, set.name(), Some(set));
+                let listed = self.owners_listed(now, read.name(), Some(set));
+                if listed.is_empty() && set.active_owners(read.name()).is_empty() {
+                    self.suggest(now, &mut read, Some(set));
+                }
                 read.take_claims(Some(set), &listed, source)
             }
             Record::Head(_) | Record::Release(_) | Record::Page(_) => read.take(record, source),

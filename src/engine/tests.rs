@@ -50,6 +50,7 @@ mod listed;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
+mod look_alikes;
 mod lookups;
 #[cfg(test)]
 mod nearness;

@@ -14,6 +14,7 @@ mod owner;
 mod published;
 mod query;
 mod requirement;
+mod similar;
 pub(crate) mod text;
 pub(crate) mod validate;
 
@@ -31,6 +32,7 @@ pub use published::{Announcement, Package, Receipt, SearchResults, Source, Versi
 pub use query::{Match, Query, Sort};
 pub(crate) use query::{fold_license, license_tokens};
 pub use requirement::Requirement;
+pub use similar::SimilarName;
 pub(crate) use validate::Origin;
 
 /// Serialises a type as the string it displays, and reads it back through `FromStr`, so that what

@@ -5,8 +5,8 @@ use crate::{Error, Result};
 
 /// The name of a package: 1 to 64 ASCII bytes out of `a-z 0-9 - _ .`, the first a letter or a digit.
 ///
-/// The alphabet leaves no two names that look alike on a screen, and no name that a file system or
-/// a URL would take for something else. A name alone says nothing about who publishes it: see
+/// The alphabet leaves no two letters that look alike on a screen, and nothing that a file system or a URL would take for
+/// something else. Names that differ in `-`, `_` and `.` alone are [look-alikes](Self::folded). A name alone says nothing about who publishes it: see
 /// [`PackageId`](super::PackageId). Cloning is cheap.
 ///
 /// ```
@@ -28,6 +28,54 @@ impl PackageName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name that stands for this one and for all that people confuse with it: each run of `-`, `_` and `.` is one
+    /// `-`, as in [PEP 503]. Two names with the same one are look-alikes.
+    ///
+    /// ```
+    /// use peerage::package::PackageName;
+    ///
+    /// let [dash, underscore] = ["yt-dlp", "yt_dlp"].map(|name| name.parse::<PackageName>());
+    /// assert_eq!(dash?.folded(), underscore?.folded());
+    /// # Ok::<(), peerage::Error>(())
+    /// ```
+    ///
+    /// [PEP 503]: https://peps.python.org/pep-0503/
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let is_separator = |c| matches!(c, '-' | '_' | '.');
+        let mut folded = String::with_capacity(self.0.len());
+        for c in self.0.chars() {
+            match is_separator(c) {
+                true if folded.ends_with('-') => {}
+                true => folded.push('-'),
+                false => folded.push(c),
+            }
+        }
+        if *folded == *self.0 { self.clone() } else { Self(folded.into()) }
+    }
+
+    /// Why some file system cannot store something of this name, if one cannot: [Windows] keeps some names for devices,
+    /// whatever follows them after a dot, and no name ends with a dot there.
+    ///
+    /// [Windows]: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+    pub(crate) fn unstorable(&self) -> Option<String> {
+        let stem = self.0.split('.').next().unwrap_or_default();
+        let is_device = match stem {
+            "con" | "prn" | "aux" | "nul" => true,
+            _ => ["com", "lpt"].iter().any(|kind| {
+                stem.strip_prefix(kind)
+                    .is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']))
+            }),
+        };
+        if is_device {
+            return Some(format!(
+                "`{self}` is a device on Windows, which cannot store it; choose another"
+            ));
+        }
+        let ends = self.0.ends_with('.');
+        ends.then(|| format!("`{self}` ends with a dot, which Windows cannot store; leave it out"))
     }
 
     fn check(text: &str) -> Result<()> {

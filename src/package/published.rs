@@ -4,7 +4,7 @@ use libp2p::PeerId;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Manifest, PackageId, PackageName};
+use super::{Digest, Manifest, PackageId, PackageName, SimilarName};
 use crate::{ClockOffset, RefusalCount};
 
 /// A release of a package, as its owner signed it.
@@ -113,6 +113,10 @@ pub struct Receipt {
     /// two seconds. Peers of older versions cannot say, and those that are not connected are not asked.
     #[serde(default)]
     pub refusals: Vec<RefusalCount>,
+    /// Names of other owners' packages that people may confuse with this one's: [look-alikes](PackageName::folded), as far
+    /// as they are in the catalogue, or were claimed where the change was read back. Told of a new release.
+    #[serde(default)]
+    pub look_alikes: Vec<SimilarName>,
     /// Set where this node's clock, by which the change was signed, differs from its peers' by more than a minute. Past
     /// five minutes peers refuse what it signs, if it is ahead, and what others sign is refused here, if it is behind.
     #[serde(default)]

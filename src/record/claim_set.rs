@@ -15,21 +15,30 @@ use super::{
 };
 use crate::package::{PackageName, owner_key};
 
-/// The claims to a name, one an owner, as the DHT holds them under the name's key.
+/// The claims to a name and to its [look-alikes](PackageName::folded), for each spelling one an owner, as the DHT holds
+/// them under the folded name's key.
 ///
 /// Everyone may add a claim of their own, so replicas merge sets instead of choosing between them.
 /// Written down, it is `format u8 = 1 · kind u8 = 0x40 ·` and the list of claims, ordered by their
-/// owners' keys, each with its own envelope.
+/// owners' keys and then by name, each with its own envelope.
 ///
-/// A set holds at most 24 claims. Of more, those with the smallest SHA-256 of name and owner's key
-/// stay, so that all replicas keep the same. That bounds a set; it does not keep out somebody who
+/// A set holds at most 24 claims. Of more, those with the smallest SHA-256 of the name as it is spelt and the owner's
+/// key stay, so that all replicas keep the same. That bounds a set; it does not keep out somebody who
 /// makes keys for the purpose. Who relies on a name pins its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimSet {
     network: NetworkName,
+    /// Folded.
     name: PackageName,
-    /// By the owner's key, which is the order on the wire.
-    claims: BTreeMap<[u8; 32], Signed<Claim>>,
+    /// In the order on the wire.
+    claims: BTreeMap<Place, Signed<Claim>>,
+}
+
+/// Where a claim stands in a set: by the owner's key, and then by the name as it is spelt.
+type Place = ([u8; 32], PackageName);
+
+fn place_of(claim: &Claim) -> Option<Place> {
+    Some((owner_key(&claim.owner)?, claim.name.clone()))
 }
 
 type ClaimsWire<'a> = List<Bytes<'a, { Claim::MAX_BYTES }>, { ClaimSet::MAX_CLAIMS }>;
@@ -38,10 +47,10 @@ impl ClaimSet {
     /// The most claims of a set.
     pub const MAX_CLAIMS: usize = 24;
 
-    /// The set without any claim, from which others are built. It cannot be stored.
+    /// The set without any claim, for this name and its look-alikes, from which others are built. It cannot be stored.
     #[must_use]
     pub fn empty(network: NetworkName, name: PackageName) -> Self {
-        Self { network, name, claims: BTreeMap::new() }
+        Self { network, name: name.folded(), claims: BTreeMap::new() }
     }
 
     /// The set with this claim in addition, as [`merge`](Self::merge) has it. `now` is in Unix
@@ -55,11 +64,11 @@ impl ClaimSet {
         self.settle()
     }
 
-    /// The union of two sets of one name. Of each owner's claims the one of the higher [rank](Claim::rank)
+    /// The union of two sets of one folded name. Of each owner's claims to a spelling the one of the higher [rank](Claim::rank)
     /// stays, at the same rank that of the lower digest; claims that have expired at `now` (Unix
     /// seconds) go. In whatever order sets are merged, the result is the same.
     ///
-    /// Claims to another name in `other` are left out.
+    /// Claims in `other` to names that are not alike are left out.
     #[must_use]
     pub fn merge(&self, other: &Self, now: u64) -> Self {
         let mut merged = self.clone();
@@ -72,11 +81,11 @@ impl ClaimSet {
 
     /// Keeps the claim if it belongs here and is better than what its owner has here.
     fn insert(&mut self, claim: Signed<Claim>) {
-        if claim.network != self.network || claim.name != self.name {
+        if claim.network != self.network || claim.name.folded() != self.name {
             return;
         }
-        let Some(key) = owner_key(&claim.owner) else { return };
-        match self.claims.entry(key) {
+        let Some(place) = place_of(&claim) else { return };
+        match self.claims.entry(place) {
             Entry::Vacant(entry) => {
                 entry.insert(claim);
             }
@@ -96,17 +105,18 @@ impl ClaimSet {
 
     /// Drops what is too much.
     ///
-    /// Which owners stay depends on their keys alone, and a full set of the largest claims fits into
-    /// a record: so an owner that drops out of a part would drop out of the whole, too.
+    /// Which claims stay depends on keys and names alone, and a full set of the largest claims fits into
+    /// a record: so a claim that drops out of a part would drop out of the whole, too.
     fn settle(mut self) -> Self {
         if self.claims.len() > Self::MAX_CLAIMS {
-            let rank = |key: &[u8; 32]| -> [u8; 32] {
-                Sha256::new().chain_update(self.name.as_str()).chain_update(key).finalize().into()
+            let rank = |(key, name): &Place| -> [u8; 32] {
+                Sha256::new().chain_update(name.as_str()).chain_update(key).finalize().into()
             };
-            let mut ranked: Vec<_> = self.claims.keys().map(|key| (rank(key), *key)).collect();
+            let mut ranked: Vec<_> =
+                self.claims.keys().map(|place| (rank(place), place.clone())).collect();
             ranked.sort_unstable();
-            for (_, key) in ranked.into_iter().skip(Self::MAX_CLAIMS) {
-                self.claims.remove(&key);
+            for (_, place) in ranked.into_iter().skip(Self::MAX_CLAIMS) {
+                self.claims.remove(&place);
             }
         }
         self
@@ -141,7 +151,7 @@ impl ClaimSet {
             }
         }
         let Some(first) = claims.first() else { return Err(reason) };
-        if !claims.is_sorted_by_key(|claim| owner_key(&claim.owner)) {
+        if !claims.is_sorted_by_key(|claim| place_of(claim)) {
             return Err(Rejected::encoding("the claims are not in order"));
         }
         let mut set = Self::empty(network.clone(), first.name.clone());
@@ -150,7 +160,7 @@ impl ClaimSet {
             set.insert(claim);
         }
         if set.len() < count {
-            return Err(Rejected::encoding("an owner has several claims"));
+            return Err(Rejected::encoding("an owner has several claims to one name"));
         }
         Ok((set, dropped))
     }
@@ -233,30 +243,47 @@ impl ClaimSet {
         &self.network
     }
 
-    /// The name that is claimed.
+    /// What the names that are claimed have in common: their [folded](PackageName::folded) form.
     #[must_use]
-    pub fn name(&self) -> &PackageName {
+    pub fn folded_name(&self) -> &PackageName {
         &self.name
     }
 
-    /// The claims, ordered by their owners' keys.
+    /// The claims, ordered by their owners' keys and then by name.
     pub fn iter(&self) -> impl Iterator<Item = &Signed<Claim>> {
         self.claims.values()
     }
 
-    /// What this owner claims.
-    #[must_use]
-    pub fn of(&self, owner: &PeerId) -> Option<&Signed<Claim>> {
-        self.claims.get(&owner_key(owner)?)
+    /// The claims to a name as it is spelt, ordered by their owners' keys.
+    pub fn claims_to(&self, name: &PackageName) -> impl Iterator<Item = &Signed<Claim>> {
+        self.iter().filter(move |claim| claim.name == *name)
     }
 
-    /// Who publishes under the name, sorted.
+    /// Whether this owner has a claim to the name as it is spelt, and what it says.
     #[must_use]
-    pub fn active_owners(&self) -> Vec<PeerId> {
-        let active = self.iter().filter(|claim| claim.status == ClaimStatus::Active);
+    pub fn of(&self, owner: &PeerId, name: &PackageName) -> Option<&Signed<Claim>> {
+        self.claims.get(&(owner_key(owner)?, name.clone()))
+    }
+
+    /// Who publishes under the name as it is spelt, sorted.
+    #[must_use]
+    pub fn active_owners(&self, name: &PackageName) -> Vec<PeerId> {
+        let active = self.claims_to(name).filter(|claim| claim.status == ClaimStatus::Active);
         let mut owners: Vec<PeerId> = active.map(|claim| claim.owner).collect();
         owners.sort_unstable();
         owners
+    }
+
+    /// Who publishes under look-alikes of a name, by name: each with its owners, sorted.
+    #[must_use]
+    pub fn look_alikes(&self, name: &PackageName) -> BTreeMap<PackageName, Vec<PeerId>> {
+        let mut alike: BTreeMap<PackageName, Vec<PeerId>> = BTreeMap::new();
+        let active = self.iter().filter(|claim| claim.status == ClaimStatus::Active);
+        for claim in active.filter(|claim| claim.name != *name) {
+            alike.entry(claim.name.clone()).or_default().push(claim.owner);
+        }
+        alike.values_mut().for_each(|owners| owners.sort_unstable());
+        alike
     }
 
     /// How many claims there are.

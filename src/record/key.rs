@@ -22,7 +22,7 @@ const DOMAIN: &[u8] = b"peerage-key-v1";
 /// - a head: the owner (peer id as bytes), the name;
 /// - a release: the owner, the name, the version as text;
 /// - a page: the owner, the name, the body's SHA-256;
-/// - a set of claims: the name.
+/// - a set of claims: the name, [folded](PackageName::folded). So look-alikes are found together.
 ///
 /// The form, a namespace and at most 50 bytes of ASCII, is one that the libp2p implementations in
 /// other languages can validate by namespace.
@@ -59,10 +59,10 @@ impl RecordKey {
         Self::hash(network, Kind::Page, &parts)
     }
 
-    /// Where the claims to this name belong.
+    /// Where the claims to this name belong, and to its look-alikes.
     #[must_use]
     pub fn claims(network: &NetworkName, name: &PackageName) -> Self {
-        Self::hash(network, Kind::ClaimSet, &[name.as_str().as_bytes()])
+        Self::hash(network, Kind::ClaimSet, &[name.folded().as_str().as_bytes()])
     }
 
     /// The key as a DHT knows it.

@@ -61,6 +61,8 @@ use terms::{TermId, Terms};
 /// quarter of the words is dead at the most, or so many.
 const SWEEP_BLOCKS: usize = 32;
 const SOME_DEAD: usize = 1024;
+/// So many entries of the words that are like a name are looked at: some words are in very many texts.
+const MAX_NAMES_LOOKED_AT: usize = 65_536;
 
 /// Among how many tables packages are spread, by hash.
 const TABLES: usize = 64;
@@ -203,6 +205,21 @@ impl Index {
         let named = entries.iter().filter(|entry| fields_of(**entry) & field::WHOLE != 0);
         let docs = named.filter_map(|entry| self.doc(doc_of(*entry)));
         docs.filter(|doc| doc.name == *name).filter_map(Doc::owner).take(most).collect()
+    }
+
+    /// Packages of other names that are spelt like this one but for separators, and then those that are one typing error
+    /// away: so many of them at the most.
+    pub(crate) fn named_like(&self, name: &PackageName, most: usize) -> Vec<(PackageName, PeerId)> {
+        let joined = fold::joined(name.as_str());
+        let mut words: Vec<TermId> = self.terms.get(&joined).into_iter().collect();
+        // Of two letters, each other name of two is half an error away.
+        let forgiven = u8::from(joined.chars().nth(2).is_some());
+        typos::near(&self.terms, &joined, forgiven, |_, id| words.push(id));
+        let entries = words.into_iter().flat_map(|id| self.entries(id)).take(MAX_NAMES_LOOKED_AT);
+        let named = entries.filter(|entry| fields_of(**entry) & field::WHOLE != 0);
+        let docs = named.filter_map(|entry| self.doc(doc_of(*entry)));
+        let docs = docs.filter(|doc| doc.name != *name);
+        docs.filter_map(|doc| Some((doc.name.clone(), doc.owner()?))).take(most).collect()
     }
 
     /// How many packages there are.

@@ -234,7 +234,7 @@ impl Index {
             return;
         }
         let mut near: Vec<(u8, &[u32])> = Vec::new();
-        let walk = typos::near(&self.terms, word, |distance, id: TermId| {
+        let walk = typos::near(&self.terms, word, typos::forgiven(word), |distance, id: TermId| {
             let entries = self.entries(id);
             if !entries.is_empty() {
                 near.push((distance, entries));

@@ -126,9 +126,14 @@ pub(super) struct Walk {
     pub(super) is_whole: bool,
 }
 
-/// The words of the dictionary within the distance that is forgiven, but not the word itself.
-pub(super) fn near(terms: &Terms, wanted: &str, mut take: impl FnMut(u8, TermId)) -> Walk {
-    let mut matrix = Matrix::new(wanted, forgiven(wanted));
+/// The words of the dictionary within a distance, but not the word itself.
+pub(super) fn near(
+    terms: &Terms,
+    wanted: &str,
+    most: u8,
+    mut take: impl FnMut(u8, TermId),
+) -> Walk {
+    let mut matrix = Matrix::new(wanted, most);
     let mut rows = 0;
     // What lies before are no words of texts.
     let mut at = terms.seek("0");
@@ -198,7 +203,7 @@ mod tests {
                 words.iter().rev().map(|word| (terms.intern(word), word)).collect();
             let most = forgiven(&wanted);
             let mut found = Vec::new();
-            let walk = near(&terms, &wanted, |distance, id| found.push((id, usize::from(distance))));
+            let walk = near(&terms, &wanted, most, |distance, id| found.push((id, usize::from(distance))));
             prop_assert!(walk.is_whole);
             found.sort_unstable();
             let mut expected: Vec<_> = ids

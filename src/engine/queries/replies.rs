@@ -78,7 +78,7 @@ struct Holder {
     /// What its copy [says](saying).
     says: Digest,
     /// What its copy [attests](attesting).
-    attests: Digest,
+    attests: Vec<Digest>,
 }
 
 /// How far a lookup came.
@@ -150,7 +150,7 @@ impl Replies {
 
     /// How many peers have served what this node has put.
     pub(crate) fn attesting(&self, wanted: &Digest) -> usize {
-        self.holders.iter().filter(|holder| holder.attests == *wanted).count()
+        self.holders.iter().filter(|holder| holder.attests.contains(wanted)).count()
     }
 
     /// A peer, or this node's own store, holds a copy that was valid once.
@@ -258,12 +258,13 @@ pub(crate) fn saying(record: &Record) -> Digest {
     }
 }
 
-/// What a copy says for an owner who wants to know whether it is there: of a set of claims, what his own says.
-pub(crate) fn attesting(record: &Record, owner: &PeerId) -> Digest {
+/// What a copy says for an owner who wants to know whether it is there: of a set of claims, what each of its own says.
+pub(crate) fn attesting(record: &Record, owner: &PeerId) -> Vec<Digest> {
     match record {
         Record::Claims { set, .. } => {
-            set.of(owner).map_or_else(|| saying(record), |claim| claim.digest())
+            let own = set.iter().filter(|claim| claim.owner == *owner);
+            own.map(|claim| claim.digest()).collect()
         }
-        Record::Head(_) | Record::Release(_) | Record::Page(_) => saying(record),
+        Record::Head(_) | Record::Release(_) | Record::Page(_) => vec![saying(record)],
     }
 }

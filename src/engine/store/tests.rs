@@ -314,5 +314,5 @@ fn claims_of_others_are_not_erased_by_a_calendar_that_is_ahead_for_a_moment() {
     let Some(Record::Claims { set, .. }) = store.held(&claims("wanted", &[]).key()) else {
         panic!("the set is held")
     };
-    assert!(set.of(&first.public().to_peer_id()).is_some());
+    assert!(set.of(&first.public().to_peer_id(), &"wanted".parse().unwrap()).is_some());
 }

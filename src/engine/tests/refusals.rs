@@ -309,6 +309,7 @@ fn of_a_change_of_many_records_peers_are_asked_about_the_head_before_all_others(
         put: put.collect(),
         clock: None,
         reasons: Default::default(),
+        alike: None,
     };
     let asked = &lab.engine.unacknowledged(&storing)[&peers[0]];
     assert_eq!(asked.len(), exchange::MAX_EXPLAINED);

@@ -11,10 +11,26 @@ static KEYPAIRS: LazyLock<Vec<(Keypair, PeerId)>> = LazyLock::new(|| {
 });
 
 fn claim_of(who: usize, revision: Revision, status: ClaimStatus, hours: u64) -> Signed<Claim> {
+    claim_to(&name(), who, revision, status, hours)
+}
+
+fn claim_to(
+    name: &PackageName,
+    who: usize,
+    revision: Revision,
+    status: ClaimStatus,
+    hours: u64,
+) -> Signed<Claim> {
     let (keypair, owner) = &KEYPAIRS[who];
     let validity = Validity::starting(NOW - 3600, hours * 3600);
-    let claim = Claim::new(main_net(), *owner, name(), revision, validity, status);
+    let claim = Claim::new(main_net(), *owner, name.clone(), revision, validity, status);
     Signed::sign(keypair, claim).unwrap()
+}
+
+/// The name and two that look like it.
+fn spellings() -> [PackageName; 3] {
+    assert_eq!(name().as_str(), "tiny-http");
+    ["tiny-http", "tiny_http", "tiny._http"].map(|name| name.parse().unwrap())
 }
 
 fn active(who: usize) -> Signed<Claim> {
@@ -69,9 +85,36 @@ fn the_owners_who_publish_are_listed() {
     let set = set_of([active(5), gone.clone(), active(1), active(3)]);
     let mut owners = vec![KEYPAIRS[5].1, KEYPAIRS[1].1];
     owners.sort();
-    assert_eq!(set.active_owners(), owners);
-    assert_eq!(set.of(&KEYPAIRS[3].1), Some(&gone));
-    assert_eq!(set.of(&KEYPAIRS[4].1), None);
+    assert_eq!(set.active_owners(&name()), owners);
+    assert_eq!(set.of(&KEYPAIRS[3].1, &name()), Some(&gone));
+    assert_eq!(set.of(&KEYPAIRS[4].1, &name()), None);
+    assert_eq!(verified(&set), Ok((set, 0)));
+}
+
+#[test]
+fn claims_to_look_alikes_are_found_together_and_told_apart() {
+    let [dash, underscore, run] = spellings();
+    let claim = |name, who| claim_to(name, who, Revision::new(0, 1), ClaimStatus::Active, 24);
+    let set =
+        set_of([claim(&dash, 1), claim(&underscore, 1), claim(&underscore, 2), claim(&run, 3)]);
+    assert_eq!(set.folded_name(), &dash);
+    assert_eq!(set.len(), 4);
+    for name in [&dash, &underscore, &run] {
+        assert_eq!(RecordKey::claims(&main_net(), name), set.key());
+        assert_eq!(
+            RecordKey::head(&main_net(), &KEYPAIRS[1].1, name)
+                == RecordKey::head(&main_net(), &KEYPAIRS[1].1, &dash),
+            *name == dash
+        );
+    }
+    assert_eq!(set.active_owners(&dash), [KEYPAIRS[1].1]);
+    let mut both = vec![KEYPAIRS[1].1, KEYPAIRS[2].1];
+    both.sort();
+    let alike = set.look_alikes(&dash);
+    assert_eq!(
+        alike.into_iter().collect::<Vec<_>>(),
+        [(run, vec![KEYPAIRS[3].1]), (underscore, both)]
+    );
     assert_eq!(verified(&set), Ok((set, 0)));
 }
 
@@ -128,7 +171,10 @@ fn order_and_number_of_claims_are_checked() {
         Err(Rejected::encoding("the claims are not in order"))
     );
     let twice = framed([claims[0], claims[0]]);
-    assert_eq!(verify(&set.key(), &twice), Err(Rejected::encoding("an owner has several claims")));
+    assert_eq!(
+        verify(&set.key(), &twice),
+        Err(Rejected::encoding("an owner has several claims to one name"))
+    );
     let none = Err(Rejected::encoding("a set of no claims"));
     assert_eq!(verify(&set.key(), &framed([])), none);
     assert_eq!(verify(&set.key(), &[1, 0x40]), Err(Rejected::encoding("the body does not decode")));
@@ -138,10 +184,11 @@ fn order_and_number_of_claims_are_checked() {
 }
 
 fn any_claim() -> impl Strategy<Value = Signed<Claim>> {
-    (0..40_usize, 0..2_u32, 0..2_u64, any::<bool>(), 1..4_u64).prop_map(
-        |(who, epoch, sequence, active, hours)| {
+    (0..40_usize, 0..3_usize, 0..2_u32, 0..2_u64, any::<bool>(), 1..4_u64).prop_map(
+        |(who, spelling, epoch, sequence, active, hours)| {
             let status = if active { ClaimStatus::Active } else { ClaimStatus::Withdrawn };
-            claim_of(who, Revision::new(epoch, sequence), status, hours)
+            let name = &spellings()[spelling];
+            claim_to(name, who, Revision::new(epoch, sequence), status, hours)
         },
     )
 }
@@ -197,7 +244,8 @@ proptest! {
         for claim in set.iter() {
             let newest = claims
                 .iter()
-                .filter(|other| other.owner == claim.owner && !other.validity.is_expired(NOW))
+                .filter(|other| (other.owner, &other.name) == (claim.owner, &claim.name))
+                .filter(|other| !other.validity.is_expired(NOW))
                 .map(|other| Claim::rank(other))
                 .max();
             prop_assert_eq!(Some(Claim::rank(claim)), newest);
@@ -211,9 +259,9 @@ fn within_an_epoch_the_end_of_a_claim_is_the_end_as_it_is_of_the_head() {
     let gone = claim_of(3, Revision::new(1, 2), ClaimStatus::Withdrawn, 24);
     let anew = claim_of(3, Revision::new(2, 1), ClaimStatus::Active, 24);
     for claims in [[&live, &gone], [&gone, &live]] {
-        assert_eq!(set_of(claims.map(Signed::clone)).of(&KEYPAIRS[3].1), Some(&gone));
+        assert_eq!(set_of(claims.map(Signed::clone)).of(&KEYPAIRS[3].1, &name()), Some(&gone));
     }
     for claims in [[&anew, &gone, &live], [&live, &gone, &anew]] {
-        assert_eq!(set_of(claims.map(Signed::clone)).of(&KEYPAIRS[3].1), Some(&anew));
+        assert_eq!(set_of(claims.map(Signed::clone)).of(&KEYPAIRS[3].1, &name()), Some(&anew));
     }
 }

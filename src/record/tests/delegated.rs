@@ -63,7 +63,7 @@ fn a_publisher_signs_what_is_the_owner_s() {
     let (set, claim) = (set_in(3), claim_in(3));
     let expected = Record::Claims { set: set.clone(), dropped: 0 };
     assert_eq!(verify(&set.key(), &set.to_bytes()), Ok(expected));
-    assert_eq!(set.active_owners(), [peer(1)]);
+    assert_eq!(set.active_owners(&name()), [peer(1)]);
     assert_eq!(Signed::verify_claim(&main_net(), claim.bytes(), NOW, ()), Ok(claim));
 
     let own = super::head(1);

@@ -1,0 +1,150 @@
+//! Names that people confuse: what a reader is told who has missed one, and an owner who publishes one.
+
+use super::*;
+use crate::{Error, SimilarName, engine::catalogue::Interest};
+
+fn named(text: &str) -> PackageId {
+    PackageId::named(text.parse().unwrap())
+}
+
+fn similar(answer: Option<Result<Box<Package>>>) -> (String, Vec<(String, Vec<PeerId>)>) {
+    let error = answer.expect("answered").unwrap_err();
+    let text = error.to_string();
+    let Error::NotFound { similar, .. } = error else { panic!("{text}") };
+    let similar =
+        similar.into_iter().map(|SimilarName { name, owners }| (name.to_string(), owners));
+    (text, similar.collect())
+}
+
+fn is_meant(text: &str, owners: &[PeerId]) -> (String, Vec<PeerId>) {
+    (text.to_owned(), owners.to_vec())
+}
+
+#[test]
+fn a_name_that_nobody_claims_is_answered_with_the_look_alike_that_somebody_does() {
+    let (owner, mut lab) = (Keypair::generate_ed25519(), Lab::new(Config::new()));
+    let (_, waiting) = lab.get(&named("yt-dlp"));
+    let query = only_lookup(&mut lab);
+    lab.learn(bytes_of(query, claims(&[&owner], "yt_dlp").to_bytes()));
+    lab.end(query, 3);
+    let (text, similar) = similar(answer(waiting));
+    assert_eq!(text, "not found: `yt-dlp`; did you mean `yt_dlp`?");
+    assert_eq!(similar, [is_meant("yt_dlp", &[owner.public().to_peer_id()])]);
+}
+
+#[test]
+fn the_exact_spelling_decides_what_is_meant_where_both_are_claimed() {
+    let [ours, theirs] = [(); 2].map(|()| Keypair::generate_ed25519());
+    let mut lab = Lab::new(Config::new());
+    let (_, _waiting) = lab.get(&named("yt-dlp"));
+    let query = only_lookup(&mut lab);
+    let set = claims(&[&ours], "yt-dlp").merge(&claims(&[&theirs], "yt_dlp"), UNIX);
+    assert_eq!(set.len(), 2);
+    lab.learn(bytes_of(query, set.to_bytes()));
+    lab.end(query, 3);
+    let head = RecordKey::head(
+        &NetworkName::default(),
+        &ours.public().to_peer_id(),
+        &"yt-dlp".parse().unwrap(),
+    );
+    let reads_it = |action| matches!(action, Action::Get { key, .. } if key == head);
+    assert!(lab.actions().into_iter().any(reads_it), "its owner's package is read");
+}
+
+#[test]
+fn a_slip_of_the_finger_is_told_from_what_the_catalogue_lists() {
+    let (id, head) = published("serde", 1);
+    let (other, look_alike) = published("serd.e", 1);
+    let (_, far) = published("tokio", 1);
+    let mut lab = Lab::new(Config::new());
+    let now = lab.now();
+    for head in [&head, &look_alike, &far] {
+        lab.engine.list(now, head, None, Interest::Heard);
+    }
+    for slip in ["serd", "sered", "sarde", "serdee", "serd-e"] {
+        let (_, waiting) = lab.get(&named(slip));
+        let query = only_lookup(&mut lab);
+        lab.end(query, 3);
+        let (_, similar) = similar(answer(waiting));
+        let expected = [
+            is_meant("serde", &[*id.owner().unwrap()]),
+            is_meant("serd.e", &[*other.owner().unwrap()]),
+        ];
+        assert_eq!(similar.len(), 2, "{slip}: {similar:?}");
+        assert!(expected.iter().all(|expected| similar.contains(expected)), "{slip}: {similar:?}");
+        // A moment later nobody is asked, and the answer is as good.
+        let (_, again) = lab.get(&named(slip));
+        assert_eq!(answer(again).unwrap().unwrap_err().to_string().matches("did you").count(), 1);
+    }
+    let (_, waiting) = lab.get(&named("something-else"));
+    let query = only_lookup(&mut lab);
+    lab.end(query, 3);
+    assert_eq!(similar(answer(waiting)).1, []);
+}
+
+#[test]
+fn of_a_package_whose_owner_is_named_only_names_of_that_owner_are_told() {
+    let (id, head) = published("serde", 1);
+    let (_, others) = published("serde", 1);
+    let mut lab = Lab::new(Config::new());
+    let now = lab.now();
+    for head in [&head, &others] {
+        lab.engine.list(now, head, None, Interest::Heard);
+    }
+    let owner = *id.owner().unwrap();
+    let (_, waiting) = lab.get(&PackageId::owned(owner, "sered".parse().unwrap()));
+    let query = only_lookup(&mut lab);
+    lab.end(query, 3);
+    assert_eq!(similar(answer(waiting)).1, [is_meant("serde", &[owner])]);
+}
+
+#[test]
+fn who_publishes_another_owners_look_alike_is_warned() {
+    let (id, head) = published("yt_dlp", 1);
+    let mut lab = Lab::new(Config::new());
+    let now = lab.now();
+    lab.engine.list(now, &head, None, Interest::Heard);
+    let receipt = register(&mut lab, "yt-dlp");
+    assert_eq!(receipt.look_alikes.len(), 1);
+    assert_eq!(receipt.look_alikes[0].name.as_str(), "yt_dlp");
+    assert_eq!(receipt.look_alikes[0].owners, [*id.owner().unwrap()]);
+    // Its own packages are no look-alikes of one another.
+    assert_eq!(register(&mut lab, "yt.dlp").look_alikes, receipt.look_alikes);
+    assert_eq!(register(&mut lab, "something-else").look_alikes, []);
+}
+
+#[test]
+fn names_that_windows_cannot_store_are_refused_with_what_to_do() {
+    for name in ["con", "nul", "com1", "lpt9.tool", "aux.", "tool."] {
+        let manifest = Box::new(Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap()));
+        let mut lab = Lab::untouched(Config::new());
+        let (_, waiting) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+        let error = answer(waiting).expect("answered").unwrap_err();
+        assert!(matches!(&error, Error::Invalid { field, .. } if field == "name"), "{error}");
+        assert!(error.to_string().contains("Windows"), "{error}");
+    }
+    for name in ["console", "com", "com10", "null", "context.con"] {
+        register(&mut Lab::untouched(Config::new()), name);
+    }
+}
+
+/// Registers a package at a node that has nobody to ask.
+fn register(lab: &mut Lab, name: &str) -> crate::Receipt {
+    let manifest = Box::new(Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap()));
+    let (_, mut waiting) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+    for _ in 0..20 {
+        if let Ok(Some(answer)) = waiting.try_recv() {
+            return answer.expect("registered");
+        }
+        for action in lab.actions() {
+            match action {
+                Action::Get { query, .. } => lab.end(query, 3),
+                Action::Put { query, .. } => {
+                    lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 3 } });
+                }
+                _ => {}
+            }
+        }
+    }
+    panic!("not answered")
+}

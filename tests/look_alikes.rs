@@ -1,0 +1,36 @@
+//! Names that people confuse, between real nodes.
+#![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use futures::executor::block_on;
+use peerage::{Error, Registry};
+
+mod support;
+
+use support::{Executor, bare, manifest, name, network, within};
+
+#[test]
+fn a_reader_who_misses_a_name_is_told_of_its_look_alike_and_an_owner_who_takes_one_is_warned() {
+    block_on(async {
+        let peers = network(Executor::Smol, 3).await;
+        let [first, second, reader] = &peers[..] else { panic!("three") };
+        let receipt = within("a receipt", first.handle.register(manifest("yt_dlp", "1.0.0"))).await;
+        assert_eq!(receipt.expect("registered").look_alikes, []);
+
+        let missing = within("an answer", reader.handle.get_package(bare("yt-dlp"))).await;
+        let error = missing.expect_err("nobody publishes it");
+        assert_eq!(error.to_string(), "not found: `yt-dlp`; did you mean `yt_dlp`?");
+        let Error::NotFound { similar, .. } = error else { panic!("{error}") };
+        assert_eq!(similar[0].owners, [first.id()]);
+
+        let receipt =
+            within("a receipt", second.handle.register(manifest("yt-dlp", "1.0.0"))).await;
+        let alike = receipt.expect("it may").look_alikes;
+        assert_eq!((&alike[0].name, &alike[0].owners), (&name("yt_dlp"), &vec![first.id()]));
+
+        // Each is found by its own spelling.
+        for (spelling, owner) in [("yt_dlp", first.id()), ("yt-dlp", second.id())] {
+            let read = within("a package", reader.handle.get_package(bare(spelling))).await;
+            assert_eq!(read.expect("found").owner, owner);
+        }
+    });
+}
