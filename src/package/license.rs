@@ -1,7 +1,10 @@
-//! Licences are SPDX expressions.
+//! Licences are SPDX expressions. They are found by themselves and by their parts.
+
+use std::collections::BTreeSet;
 
 use spdx::{Expression, LicenseItem, ParseMode};
 
+use super::Manifest;
 use crate::{Error, Result};
 
 /// As the specification says. Identifiers that it has replaced, such as `GPL-3.0`, still mean what they meant.
@@ -38,6 +41,160 @@ fn is_named(license: &LicenseItem) -> bool {
     match license {
         LicenseItem::Spdx { .. } => true,
         LicenseItem::Other(other) => !other.lic_ref.is_empty(),
+    }
+}
+
+/// A licence as it is compared: in lower case, with alternatives in the order of their names. It need not be one that is
+/// known here.
+pub(crate) fn fold_license(license: &str) -> String {
+    let folded = in_lower_case(license);
+    Reader::read(&folded).map_or(folded, |(whole, _)| whole)
+}
+
+/// What a licence is found by, as [`fold_license`] has it: the whole, each part, and each licence and exception.
+pub(crate) fn license_terms(license: &str) -> BTreeSet<String> {
+    let folded = in_lower_case(license);
+    let words = folded.split(|c: char| c == ' ' || is_sign(c));
+    let words = words.filter(|word| !word.is_empty() && !is_operator(word));
+    let mut terms: BTreeSet<String> = words.map(str::to_owned).collect();
+    match Reader::read(&folded) {
+        Some((_, parts)) => terms.extend(parts),
+        None => {
+            terms.insert(folded);
+        }
+    }
+    terms
+}
+
+/// In lower case, with single spaces.
+fn in_lower_case(license: &str) -> String {
+    let mut folded = String::with_capacity(license.len());
+    for word in license.split_whitespace() {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.push_str(&word.to_lowercase());
+    }
+    folded
+}
+
+fn is_sign(c: char) -> bool {
+    matches!(c, '(' | ')' | '/' | ',')
+}
+
+fn is_operator(word: &str) -> bool {
+    matches!(word, "or" | "and" | "with")
+}
+
+/// Operands that one operator joins, or a single one.
+struct Joined<'a> {
+    operator: Option<&'a str>,
+    operands: Vec<String>,
+}
+
+/// Reads an expression of whatever licences: those of other peers may be newer than the list that is known here. A slash
+/// or a comma is how alternatives were once written.
+struct Reader<'a> {
+    rest: &'a str,
+    /// All that has been read, each part by itself.
+    parts: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// The whole expression, and its parts, if it is one.
+    fn read(folded: &'a str) -> Option<(String, Vec<String>)> {
+        // Groups within groups are bounded by this.
+        if folded.len() > Manifest::MAX_LICENSE_BYTES {
+            return None;
+        }
+        let mut reader = Self { rest: folded, parts: Vec::new() };
+        let whole = reader.alternatives()?.text();
+        reader.peek().is_empty().then_some((whole, reader.parts))
+    }
+
+    /// The next word or sign. Empty at the end.
+    fn peek(&self) -> &'a str {
+        let rest = self.rest.trim_start();
+        let end = match rest.chars().next() {
+            Some(c) if is_sign(c) => 1,
+            _ => rest.find(|c: char| c == ' ' || is_sign(c)).unwrap_or(rest.len()),
+        };
+        rest.get(..end).unwrap_or_default()
+    }
+
+    fn next(&mut self) -> &'a str {
+        let next = self.peek();
+        self.rest = self.rest.trim_start().get(next.len()..).unwrap_or_default();
+        next
+    }
+
+    fn alternatives(&mut self) -> Option<Joined<'a>> {
+        let mut all = vec![self.conjunction()?];
+        while matches!(self.peek(), "or" | "/" | ",") {
+            self.next();
+            all.push(self.conjunction()?);
+        }
+        Some(self.join("or", all))
+    }
+
+    fn conjunction(&mut self) -> Option<Joined<'a>> {
+        let mut all = vec![self.operand()?];
+        while self.peek() == "and" {
+            self.next();
+            all.push(self.operand()?);
+        }
+        Some(self.join("and", all))
+    }
+
+    fn operand(&mut self) -> Option<Joined<'a>> {
+        if self.peek() == "(" {
+            self.next();
+            let group = self.alternatives()?;
+            return (self.next() == ")").then_some(group);
+        }
+        let mut license = self.name()?.to_owned();
+        if self.peek() == "with" {
+            self.next();
+            license = format!("{license} with {}", self.name()?);
+        }
+        self.parts.push(license.clone());
+        Some(Joined { operator: None, operands: vec![license] })
+    }
+
+    /// The name of a licence or an exception, if that comes next.
+    fn name(&mut self) -> Option<&'a str> {
+        let name = self.next();
+        let is_name = !name.is_empty() && !is_operator(name) && !name.starts_with(is_sign);
+        is_name.then_some(name)
+    }
+
+    fn join(&mut self, operator: &'a str, mut all: Vec<Joined<'a>>) -> Joined<'a> {
+        if all.len() == 1
+            && let Some(only) = all.pop()
+        {
+            return only;
+        }
+        let mut operands = Vec::new();
+        for part in all {
+            match part.operator {
+                Some(other) if other != operator => operands.push(format!("({})", part.text())),
+                _ => operands.extend(part.operands),
+            }
+        }
+        operands.sort();
+        operands.dedup();
+        let joined = Joined { operator: Some(operator), operands };
+        self.parts.push(joined.text());
+        joined
+    }
+}
+
+impl Joined<'_> {
+    fn text(&self) -> String {
+        match self.operator {
+            Some(operator) => self.operands.join(&format!(" {operator} ")),
+            None => self.operands.concat(),
+        }
     }
 }
 
@@ -105,6 +262,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_expression_is_found_by_its_parts_in_any_order() {
+        let has =
+            |license: &str, wanted: &str| license_terms(license).contains(&fold_license(wanted));
+        let unicode = "(MIT OR  Apache-2.0) AND Unicode-3.0";
+        for (license, wanted) in [
+            ("MIT", "mit"),
+            ("MIT OR Apache-2.0", "Apache-2.0"),
+            ("MIT OR Apache-2.0", "apache-2.0 or mit"),
+            ("MIT/Apache-2.0", "MIT OR Apache-2.0"),
+            (unicode, "Apache-2.0 OR MIT"),
+            (unicode, "Unicode-3.0 AND (Apache-2.0 OR MIT)"),
+            ("MIT OR (Zlib OR Apache-2.0)", "Zlib OR MIT OR Apache-2.0"),
+            ("Apache-2.0 WITH LLVM-exception OR MIT", "apache-2.0 with llvm-exception"),
+            ("Apache-2.0 WITH LLVM-exception OR MIT", "LLVM-exception"),
+            ("Apache-2.0 WITH LLVM-exception OR MIT", "Apache-2.0"),
+            ("see LICENSE", "see license"),
+            ("LicenseRef-New-9.0 OR MIT", "licenseref-new-9.0"),
+        ] {
+            assert!(has(license, wanted), "{wanted} in {license}");
+        }
+        for (license, wanted) in [
+            ("MIT OR Apache-2.0", "MI"),
+            ("MIT OR Apache-2.0", "or"),
+            ("MIT OR Apache-2.0", "MIT AND Apache-2.0"),
+            ("MIT AND Apache-2.0 OR Zlib", "Apache-2.0 OR Zlib"),
+            (unicode, "MIT OR Unicode-3.0"),
+        ] {
+            assert!(!has(license, wanted), "{wanted} in {license}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_check_panic(
@@ -113,6 +302,9 @@ mod tests {
         ) {
             let _ = check_license(&text);
             let _ = check_license(&near);
+            for text in [&text, &near] {
+                assert!(license_terms(text).contains(&fold_license(text)), "{text}");
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Manifest,
+    license::{fold_license, license_terms},
     text::{check_line, check_some_line},
     validate::{validate_keywords, validate_requirement},
 };
@@ -57,8 +58,8 @@ pub struct Query {
     /// Whose packages to search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<PeerId>,
-    /// The licence: a whole expression such as `MIT OR Apache-2.0`, or one of those that an expression names, such as
-    /// `MIT`. Case does not matter. At most 128 bytes.
+    /// The licence: an expression such as `MIT` or `MIT OR Apache-2.0`, which is the whole licence of a package or a part
+    /// of it. Neither case nor the order of alternatives matters. At most 128 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     /// The versions of which one must be there. It is looked for among the releases that the head of a package lists
@@ -238,10 +239,8 @@ impl Query {
         releases: impl IntoIterator<Item = &'a Version>,
     ) -> bool {
         let wants = |license: &String| {
-            let wanted = fold_license(license);
             let has = manifest.license.as_deref().unwrap_or_default();
-            let has = fold_license(has);
-            has == wanted || license_tokens(&has).any(|token| token == wanted)
+            license_terms(has).contains(&fold_license(license))
         };
         self.owner.is_none_or(|wanted| wanted == *owner)
             && self.keywords.iter().all(|keyword| manifest.keywords.contains(keyword))
@@ -251,22 +250,4 @@ impl Query {
                 .as_ref()
                 .is_none_or(|wanted| releases.into_iter().any(|version| wanted.matches(version)))
     }
-}
-
-/// A licence as it is compared: in lower case, with single spaces.
-pub(crate) fn fold_license(license: &str) -> String {
-    let mut folded = String::with_capacity(license.len());
-    for word in license.split_whitespace() {
-        if !folded.is_empty() {
-            folded.push(' ');
-        }
-        folded.push_str(&word.to_lowercase());
-    }
-    folded
-}
-
-/// The licences and exceptions that a folded expression is made of. A slash is how expressions were once written.
-pub(crate) fn license_tokens(folded: &str) -> impl Iterator<Item = &str> {
-    let tokens = folded.split([' ', '(', ')', '/', ',']);
-    tokens.filter(|token| !matches!(*token, "" | "or" | "and" | "with"))
 }

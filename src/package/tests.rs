@@ -239,10 +239,16 @@ fn a_query_wants_more_than_words() {
     assert!(!accepts(Query::new().with_keyword("web")), "a keyword is wanted whole");
     assert!(accepts(Query::new().with_owner(owner())));
     assert!(!accepts(Query::new().with_owner(PeerId::random())));
-    for good in ["mit", "Apache-2.0", "unicode-3.0", "(mit or apache-2.0) and unicode-3.0"] {
+    for good in [
+        "mit",
+        "Apache-2.0",
+        "unicode-3.0",
+        "Apache-2.0 OR MIT",
+        "(mit or apache-2.0) and unicode-3.0",
+    ] {
         assert!(accepts(Query::new().with_license(good)), "{good}");
     }
-    for bad in ["MI", "Apache", "or", "MIT OR Apache-2.0", "GPL-3.0"] {
+    for bad in ["MI", "Apache", "or", "MIT OR Unicode-3.0", "GPL-3.0"] {
         assert!(!accepts(Query::new().with_license(bad)), "{bad}");
     }
     for (requirement, is_there) in

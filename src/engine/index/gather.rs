@@ -5,10 +5,7 @@ use super::{
     postings::field::{DESCRIPTION, KEYWORD, NAME, START, WHOLE},
     rank,
 };
-use crate::{
-    Manifest,
-    package::{fold_license, license_tokens},
-};
+use crate::{Manifest, package::license_terms};
 
 /// What keywords and licences are written with in the dictionary, so that they are found whole. No word begins so, and
 /// both come before all words.
@@ -54,9 +51,9 @@ impl Gathered {
         let in_description =
             fold::words_and_parts(&manifest.description, |word| add(word, DESCRIPTION));
         if let Some(license) = &manifest.license {
-            let license = fold_license(license);
-            add(&format!("{LICENSE_SIGN}{license}"), 0);
-            license_tokens(&license).for_each(|token| add(&format!("{LICENSE_SIGN}{token}"), 0));
+            for term in license_terms(license) {
+                add(&format!("{LICENSE_SIGN}{term}"), 0);
+            }
         }
         words.sort_unstable();
         words.dedup_by(|later, kept| {

@@ -157,6 +157,7 @@ fn a_query_narrows_by_keyword_owner_licence_and_version() {
         assert_eq!(count(query.clone().with_owner(owner(3))), 0);
         assert_eq!(count(query.clone().with_license("mit")), 1);
         assert_eq!(count(query.clone().with_license("Mit or apache-2.0")), 1);
+        assert_eq!(count(query.clone().with_license("Apache-2.0 OR MIT")), 1);
         assert_eq!(count(query.clone().with_license("gpl-3.0")), 0);
         assert_eq!(count(query.clone().with_version("^1".parse().unwrap())), 1);
         assert_eq!(count(query.with_version(">=0.9".parse().unwrap())), 2);
