@@ -15,9 +15,9 @@ use libp2p::{Multiaddr, PeerId};
 use semver::Version;
 
 use crate::{
-    Announcement, ConnectedPeer, Error, Found, Freshness, Manifest, Package, PackageId,
-    PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Requirement, Result,
-    SearchResults, Snapshot, Versions,
+    Announcement, ConnectedPeer, Deprecation, Error, Found, Freshness, Manifest, Package,
+    PackageId, PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Requirement,
+    Result, SearchResults, Snapshot, Versions,
     counters::{Answer, CallEnd, CallKind, EndedCall},
     record::{EquivocationProof, Record, RecordKey},
     search::Findings,
@@ -38,35 +38,124 @@ pub(crate) struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Ticket(pub(crate) u64);
 
+/// What is said of a package that is deprecated. `None` takes it back.
+pub(crate) type Said = Option<Box<Deprecation>>;
+
 /// A package, and what is required of its release.
 pub(crate) type Required = (PackageId, Requirement);
 
 /// What a caller may ask. Each variant carries the place for its one answer.
 #[derive(Debug)]
 pub(crate) enum Command {
-    GetPackage { package: PackageId, freshness: Freshness, reply: Reply<Box<Package>> },
-    Resolve { asked: Box<Required>, freshness: Freshness, reply: Reply<Box<Package>> },
-    ListVersions { package: PackageId, freshness: Freshness, reply: Reply<Versions> },
-    Register { manifest: Box<Manifest>, confirmation: u8, reply: Reply<Receipt> },
-    Yank { name: PackageName, version: Version, confirmation: u8, reply: Reply<Receipt> },
-    Unregister { name: PackageName, confirmation: u8, reply: Reply<Receipt> },
-    Search { query: Box<Query>, reply: Reply<SearchResults> },
-    SearchPeers { query: Box<Query>, findings: Findings },
-    Metadata { reply: Reply<RegistryMetadata> },
-    GetRecord { key: RecordKey, freshness: Freshness, reply: Reply<Found> },
-    PutRecord { record: Box<Record>, reply: Reply<u32> },
-    Announce { topic: String, data: Vec<u8>, reply: Reply<Announcement> },
-    Bootstrap { reply: Reply<usize> },
-    Subscribe { topic: String, reply: Reply<bool> },
-    Unsubscribe { topic: String, reply: Reply<bool> },
-    Dial { peer: PeerId, addresses: Vec<Multiaddr>, reply: Reply<()> },
-    Peers { reply: Reply<Vec<ConnectedPeer>> },
-    Providers { owner: PeerId, name: PackageName, reply: Reply<Vec<Provider>> },
-    Equivocations { reply: Reply<Vec<EquivocationProof>> },
-    Reputation { peer: PeerId, reply: Reply<Reputation> },
-    Pin { name: PackageName, owner: Option<PeerId>, reply: Reply<Option<PeerId>> },
-    Snapshot { reply: Reply<Box<Snapshot>> },
-    Shutdown { reply: Reply<()> },
+    GetPackage {
+        package: PackageId,
+        freshness: Freshness,
+        reply: Reply<Box<Package>>,
+    },
+    Resolve {
+        asked: Box<Required>,
+        freshness: Freshness,
+        reply: Reply<Box<Package>>,
+    },
+    ListVersions {
+        package: PackageId,
+        freshness: Freshness,
+        reply: Reply<Versions>,
+    },
+    Register {
+        manifest: Box<Manifest>,
+        confirmation: u8,
+        reply: Reply<Receipt>,
+    },
+    Yank {
+        of: Box<(PackageName, Version)>,
+        reason: String,
+        confirmation: u8,
+        reply: Reply<Receipt>,
+    },
+    Unyank {
+        of: Box<(PackageName, Version)>,
+        confirmation: u8,
+        reply: Reply<Receipt>,
+    },
+    Deprecate {
+        name: PackageName,
+        said: Said,
+        confirmation: u8,
+        reply: Reply<Receipt>,
+    },
+    Unregister {
+        name: PackageName,
+        confirmation: u8,
+        reply: Reply<Receipt>,
+    },
+    Search {
+        query: Box<Query>,
+        reply: Reply<SearchResults>,
+    },
+    SearchPeers {
+        query: Box<Query>,
+        findings: Findings,
+    },
+    Metadata {
+        reply: Reply<RegistryMetadata>,
+    },
+    GetRecord {
+        key: RecordKey,
+        freshness: Freshness,
+        reply: Reply<Found>,
+    },
+    PutRecord {
+        record: Box<Record>,
+        reply: Reply<u32>,
+    },
+    Announce {
+        topic: String,
+        data: Vec<u8>,
+        reply: Reply<Announcement>,
+    },
+    Bootstrap {
+        reply: Reply<usize>,
+    },
+    Subscribe {
+        topic: String,
+        reply: Reply<bool>,
+    },
+    Unsubscribe {
+        topic: String,
+        reply: Reply<bool>,
+    },
+    Dial {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        reply: Reply<()>,
+    },
+    Peers {
+        reply: Reply<Vec<ConnectedPeer>>,
+    },
+    Providers {
+        owner: PeerId,
+        name: PackageName,
+        reply: Reply<Vec<Provider>>,
+    },
+    Equivocations {
+        reply: Reply<Vec<EquivocationProof>>,
+    },
+    Reputation {
+        peer: PeerId,
+        reply: Reply<Reputation>,
+    },
+    Pin {
+        name: PackageName,
+        owner: Option<PeerId>,
+        reply: Reply<Option<PeerId>>,
+    },
+    Snapshot {
+        reply: Reply<Box<Snapshot>>,
+    },
+    Shutdown {
+        reply: Reply<()>,
+    },
 }
 
 impl Command {
@@ -76,7 +165,8 @@ impl Command {
             Self::GetPackage { .. } | Self::Resolve { .. } => Some(CallKind::Get),
             Self::ListVersions { .. } => Some(CallKind::Versions),
             Self::Register { .. } => Some(CallKind::Register),
-            Self::Yank { .. } => Some(CallKind::Yank),
+            Self::Yank { .. } | Self::Unyank { .. } => Some(CallKind::Yank),
+            Self::Deprecate { .. } => Some(CallKind::Deprecate),
             Self::Unregister { .. } => Some(CallKind::Unregister),
             Self::Search { .. } | Self::SearchPeers { .. } => Some(CallKind::Search),
             Self::GetRecord { .. } => Some(CallKind::GetRecord),
@@ -105,6 +195,8 @@ impl Command {
             Self::ListVersions { reply, .. } => reply.send(Err(error)),
             Self::Register { reply, .. }
             | Self::Yank { reply, .. }
+            | Self::Unyank { reply, .. }
+            | Self::Deprecate { reply, .. }
             | Self::Unregister { reply, .. } => reply.send(Err(error)),
             Self::Search { reply, .. } => reply.send(Err(error)),
             Self::SearchPeers { findings, .. } => findings.fail(error),
@@ -134,6 +226,8 @@ impl Command {
             Self::ListVersions { reply, .. } => reply.is_abandoned(),
             Self::Register { reply, .. }
             | Self::Yank { reply, .. }
+            | Self::Unyank { reply, .. }
+            | Self::Deprecate { reply, .. }
             | Self::Unregister { reply, .. } => reply.is_abandoned(),
             Self::Search { reply, .. } => reply.is_abandoned(),
             Self::SearchPeers { findings, .. } => findings.is_abandoned(),

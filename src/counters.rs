@@ -60,8 +60,11 @@ pub struct CallCounters {
     pub put_record: OutcomeCounters,
     /// [`register`](crate::Registry::register).
     pub register: OutcomeCounters,
-    /// [`yank`](crate::Registry::yank).
+    /// [`yank`](crate::Registry::yank), [`yank_with_reason`](crate::Registry::yank_with_reason) and
+    /// [`unyank`](crate::Registry::unyank).
     pub yank: OutcomeCounters,
+    /// [`deprecate`](crate::Registry::deprecate) and [`undeprecate`](crate::Registry::undeprecate).
+    pub deprecate: OutcomeCounters,
     /// [`unregister`](crate::Registry::unregister).
     pub unregister: OutcomeCounters,
     /// [`search`](crate::Registry::search) and [`search_peers`](crate::Handle::search_peers), which has ended when its
@@ -205,7 +208,7 @@ pub struct ReconciliationCounters {
 impl CallCounters {
     /// Each operation by its name, with how its calls ended.
     #[must_use]
-    pub fn outcomes(&self) -> [(&'static str, OutcomeCounters); 11] {
+    pub fn outcomes(&self) -> [(&'static str, OutcomeCounters); 12] {
         [
             ("get", self.get.outcomes),
             ("versions", self.versions.outcomes),
@@ -213,6 +216,7 @@ impl CallCounters {
             ("put_record", self.put_record),
             ("register", self.register),
             ("yank", self.yank),
+            ("deprecate", self.deprecate),
             ("unregister", self.unregister),
             ("search", self.search),
             ("announce", self.announce),
@@ -253,6 +257,7 @@ impl CallCounters {
             CallKind::PutRecord => (&mut self.put_record, None),
             CallKind::Register => (&mut self.register, None),
             CallKind::Yank => (&mut self.yank, None),
+            CallKind::Deprecate => (&mut self.deprecate, None),
             CallKind::Unregister => (&mut self.unregister, None),
             CallKind::Search => (&mut self.search, None),
             CallKind::Announce => (&mut self.announce, None),

@@ -204,9 +204,12 @@ fn list(peers: &[PeerId]) -> String {
 }
 
 fn list_versions(versions: &[VersionInfo], total: usize) -> String {
-    let mark = |info: &VersionInfo| if info.yanked { " (yanked)" } else { "" };
-    let listed: Vec<String> =
-        versions.iter().map(|info| format!("{}{}", info.version, mark(info))).collect();
+    let show = |info: &VersionInfo| match (info.yanked, &info.yank_reason) {
+        (true, Some(reason)) => format!("{} (yanked: {reason})", info.version),
+        (true, None) => format!("{} (yanked)", info.version),
+        (false, _) => info.version.to_string(),
+    };
+    let listed: Vec<String> = versions.iter().map(show).collect();
     let rest = match total.saturating_sub(versions.len()) {
         0 => String::new(),
         rest => format!(", and {rest} older ones"),

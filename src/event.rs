@@ -3,7 +3,7 @@
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ClockOffset, Package, PackageId, PackageName, record::EquivocationProof};
+use crate::{ClockOffset, Deprecation, Package, PackageId, PackageName, record::EquivocationProof};
 
 /// Something that happened without being asked for. The item of [`Node`](crate::Node) as a `Stream`.
 ///
@@ -73,6 +73,31 @@ pub enum Event {
     },
     /// A package was announced as withdrawn, or is so in the catalogue of another.
     Withdrawn {
+        /// The package, with its owner.
+        id: PackageId,
+    },
+    /// The owner of a package has yanked one of its releases, or says another reason for it. As what follows, it is told of
+    /// packages of which this node was told before, and of the releases that stand in the head itself.
+    Yanked {
+        /// The release, with its owner.
+        id: PackageId,
+        /// Why, if the owner has said so.
+        reason: Option<String>,
+    },
+    /// The owner of a package has taken a yank back.
+    Unyanked {
+        /// The release, with its owner.
+        id: PackageId,
+    },
+    /// The owner of a package has deprecated it, or says otherwise what to do instead.
+    Deprecated {
+        /// The package, with its owner.
+        id: PackageId,
+        /// What to do instead.
+        deprecation: Deprecation,
+    },
+    /// The owner of a package has taken its deprecation back.
+    Undeprecated {
         /// The package, with its owner.
         id: PackageId,
     },

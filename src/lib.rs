@@ -156,8 +156,8 @@ pub use net::{
 };
 pub use node::{Node, NodeBuilder};
 pub use package::{
-    Announcement, Artifact, Dependency, Digest, GeoLocation, Manifest, Match, Package, PackageId,
-    PackageName, Query, Receipt, Requirement, SearchResults, SimilarName, Sort, Source,
+    Announcement, Artifact, Dependency, Deprecation, Digest, GeoLocation, Manifest, Match, Package,
+    PackageId, PackageName, Query, Receipt, Requirement, SearchResults, SimilarName, Sort, Source,
     VersionInfo, Versions,
 };
 pub use record::NetworkName;

@@ -8,8 +8,9 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClockOffset, Counters, Coverage, DhtMode, GeoLocation, KeptConnections, Manifest, NetworkName,
-    Package, PackageId, PackageName, Query, Receipt, Requirement, Result, SearchResults, Versions,
+    ClockOffset, Counters, Coverage, Deprecation, DhtMode, GeoLocation, KeptConnections, Manifest,
+    NetworkName, Package, PackageId, PackageName, Query, Receipt, Requirement, Result,
+    SearchResults, Versions,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -102,7 +103,60 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`NotFound`](crate::Error::NotFound) where this node publishes no such release.
-    fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>>;
+    fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>> {
+        self.yank_with_reason(package, version, String::new())
+    }
+
+    /// As [`yank`](Self::yank), and says why, to everybody who reads the release: one line of at most 100 bytes. Yanked
+    /// again for another reason, the release has that one.
+    ///
+    /// # Errors
+    /// As [`yank`](Self::yank), and [`Invalid`](crate::Error::Invalid) for a reason that is too long or has several lines,
+    /// and for any under a [delegation](crate::record::Delegation), which leaves no room for one.
+    fn yank_with_reason(
+        &self,
+        package: PackageName,
+        version: Version,
+        reason: String,
+    ) -> BoxFuture<'_, Result<Receipt>>;
+
+    /// Takes a yank back: the release is recommended again, with all that have heard of it, whenever they have heard of
+    /// the yank. Where it is not yanked, nothing changes.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) where this node publishes no such release, and
+    /// [`Invalid`](crate::Error::Invalid) under a [delegation](crate::record::Delegation): the owner's own key has to sign
+    /// it.
+    fn unyank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>>;
+
+    /// Says of one of this node's own packages that it should not be used any more, and what to do instead. All of it
+    /// stays: readers are told, and a search puts it last.
+    ///
+    /// ```
+    /// use peerage::{Deprecation, Registry, Result};
+    ///
+    /// async fn retire(registry: &dyn Registry) -> Result<()> {
+    ///     let deprecation = Deprecation::new("unmaintained: the standard library has it");
+    ///     registry.deprecate("tiny-http".parse()?, deprecation).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::Error::NotFound) where this node publishes no such package, and
+    /// [`Invalid`](crate::Error::Invalid) for a text or a successor that cannot be, or under a
+    /// [delegation](crate::record::Delegation): the owner's own key has to sign it.
+    fn deprecate(
+        &self,
+        package: PackageName,
+        deprecation: Deprecation,
+    ) -> BoxFuture<'_, Result<Receipt>>;
+
+    /// Takes a deprecation back. Where there is none, nothing changes.
+    ///
+    /// # Errors
+    /// As [`deprecate`](Self::deprecate).
+    fn undeprecate(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>>;
 
     /// Withdraws one of this node's own packages for good: publishes the tombstone, announces it, and purges
     /// every local trace but the tombstone itself.

@@ -209,6 +209,7 @@ impl Query {
             Sort::Name => found.sort_by_cached_key(name),
             Sort::Updated => found.sort_by_cached_key(|hit| (Reverse(hit.issued), name(hit))),
         }
+        found.sort_by_key(|hit| hit.package.deprecated.is_some());
     }
 }
 
@@ -257,7 +258,10 @@ mod tests {
         let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());
         let id = PackageId::owned(owner, manifest.name.clone());
         let source = Source::Network;
-        Hit { package: Package { id, owner, manifest, yanked: false, sequence, source }, issued }
+        let (yanked, yank_reason, deprecated) = (false, None, None);
+        let package =
+            Package { id, owner, manifest, yanked, yank_reason, deprecated, sequence, source };
+        Hit { package, issued }
     }
 
     fn finished(query: Query, hits: Vec<Hit>) -> (Vec<String>, bool) {
@@ -271,6 +275,19 @@ mod tests {
             .iter()
             .map(|package| format!("{} {}", package.manifest.name, package.sequence));
         (names.collect(), report.truncated)
+    }
+
+    #[test]
+    fn what_is_deprecated_comes_last_in_every_order() {
+        let owner = Keypair::generate_ed25519().public().to_peer_id();
+        for sort in [Sort::Relevance, Sort::Name, Sort::Updated] {
+            let mut old = hit(owner, "tool", 1, 90);
+            old.package.deprecated = Some(crate::Deprecation::new("use another"));
+            let hits = vec![old, hit(owner, "tool-b", 1, 10), hit(owner, "unlike-tool", 1, 20)];
+            let query = Query::new().with_text("tool").with_sort(sort);
+            let names = finished(query, hits).0;
+            assert_eq!(names.last().map(String::as_str), Some("tool 1"), "{sort:?}");
+        }
     }
 
     #[test]

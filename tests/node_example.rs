@@ -251,6 +251,51 @@ fn two_processes_find_each_others_packages() {
     assert!(alice.end().success(), "the end of its input ends a node as well");
 }
 
+#[test]
+fn what_one_process_takes_back_another_reads_so() {
+    let mut alice = Node::start(&["--executor", "smol"]);
+    let (alice_id, address) = started_and_listening(&mut alice);
+    let mut bob = Node::start(&["--executor", "smol", "--bootstrap", &address]);
+    started_and_listening(&mut bob);
+    bob.ask(json!({"id": "b", "op": "bootstrap"}));
+    for version in ["1.0.0", "1.1.0"] {
+        publish(&mut alice, version, 1);
+    }
+    bob.await_line("the package", |line| line["package"]["manifest"]["version"] == "1.1.0");
+
+    let release = format!("{alice_id}/tool@1.1.0");
+    alice.ask(json!({"id": 1, "op": "yank", "package": "tool@1.1.0", "reason": "leaks memory"}));
+    let event = bob.await_event("yanked");
+    assert_eq!((&event["id"], &event["reason"]), (&json!(release), &json!("leaks memory")));
+    let get = |id: u64, package: &str| json!({"id": id, "op": "get", "package": package});
+    let package = bob.ask(get(1, "tool@1.1.0"));
+    assert_eq!(
+        (&package["yanked"], &package["yank_reason"]),
+        (&json!(true), &json!("leaks memory"))
+    );
+    assert_eq!(bob.ask(get(2, "tool@^1"))["manifest"]["version"], "1.0.0");
+    let error = bob.ask_in_vain(get(3, "tool@^1.1"));
+    assert_eq!(error["versions"][0]["yank_reason"], "leaks memory");
+    alice.ask(json!({"id": 2, "op": "unyank", "package": "tool", "version": "1.1.0"}));
+    assert_eq!(bob.await_event("unyanked")["id"], json!(release));
+    assert_eq!(bob.ask(get(4, "tool@^1"))["manifest"]["version"], "1.1.0");
+
+    let successor = format!("{alice_id}/next");
+    let text = "renamed";
+    let deprecate = json!({"id": 3, "op": "deprecate", "package": "tool", "text": text, "successor": successor});
+    alice.ask(deprecate);
+    let said = json!({"text": text, "successor": successor});
+    assert_eq!(bob.await_event("deprecated")["deprecation"], said);
+    assert_eq!(bob.ask(get(5, "tool"))["deprecated"], said);
+    let found = bob.ask(json!({"id": 6, "op": "search", "text": "tool"}));
+    assert_eq!(found["packages"][0]["deprecated"], said);
+    alice.ask(json!({"id": 4, "op": "undeprecate", "package": "tool"}));
+    bob.await_event("undeprecated");
+    assert_eq!(bob.ask(get(7, "tool"))["deprecated"], Value::Null);
+    let foreign = json!({"id": 8, "op": "unyank", "package": release});
+    assert_eq!(bob.ask_in_vain(foreign)["field"], "package");
+}
+
 /// The four have each other, and would have no need of it.
 #[test]
 fn a_bootstrap_node_that_is_killed_and_starts_anew_is_in_the_same_network() {

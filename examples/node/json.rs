@@ -12,8 +12,8 @@
 //! Requests run at the same time and are answered as they are done: the id says which is which.
 
 use peerage::{
-    Error, Event, Freshness, Manifest, Multiaddr, NetworkName, PackageId, PeerId, Query,
-    Requirement, Result, VersionInfo,
+    Deprecation, Error, Event, Freshness, Manifest, Multiaddr, NetworkName, PackageId, PeerId,
+    Query, Requirement, Result, SimilarName, VersionInfo, semver::Version,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -78,11 +78,23 @@ fn parse_request(mut fields: Fields) -> Result<Request> {
         "versions" => Request::Versions(parse_package("package", &fields.text("package")?)?),
         "search" => Request::Search(fields.query()?),
         "yank" => {
-            let package = fields.package_and_version()?;
-            let version = package.version().cloned();
-            let version = version.ok_or_else(|| invalid("version", "is missing"))?;
-            Request::Yank { package, version }
+            let (package, version) = fields.release()?;
+            let reason = fields.optional_text("reason")?.unwrap_or_default();
+            Request::Yank { package, version, reason }
         }
+        "unyank" => {
+            let (package, version) = fields.release()?;
+            Request::Unyank { package, version }
+        }
+        "deprecate" => {
+            let package = parse_package("package", &fields.text("package")?)?;
+            let mut deprecation = Deprecation::new(fields.text("text")?);
+            let successor = fields.optional_text("successor")?;
+            deprecation.successor =
+                successor.map(|text| parse_package("successor", &text)).transpose()?;
+            Request::Deprecate { package, deprecation }
+        }
+        "undeprecate" => Request::Undeprecate(parse_package("package", &fields.text("package")?)?),
         "unregister" => Request::Unregister(parse_package("package", &fields.text("package")?)?),
         "metadata" => Request::Metadata,
         "peers" => Request::Peers,
@@ -112,8 +124,8 @@ fn parse_request(mut fields: Fields) -> Result<Request> {
     }
 }
 
-const OPS: &str = "register, get, versions, search, yank, unregister, metadata, peers, dial, \
-                   bootstrap, subscribe, unsubscribe, announce, pin, unpin, reputation, shutdown";
+const OPS: &str = "register, get, versions, search, yank, unyank, deprecate, undeprecate, \
+                   unregister, metadata, peers, dial, bootstrap, subscribe, unsubscribe, announce, pin, unpin, reputation, shutdown";
 
 /// The fields of a request that have not been used yet. One that is `null` is as good as absent.
 struct Fields(Map<String, Value>);
@@ -150,14 +162,14 @@ impl Fields {
         self.optional_text("peer")?.map(|text| parse_peer("peer", &text)).transpose()
     }
 
-    fn package_and_version(&mut self) -> Result<PackageId> {
+    /// A release: its version stands after the name, or in the field `version`.
+    fn release(&mut self) -> Result<(PackageId, Version)> {
         let package = parse_package("package", &self.text("package")?)?;
         let version = self.optional_text("version")?;
         let version = version.map(|text| parse_version("version", &text)).transpose()?;
-        Ok(match one_version(&package, version)? {
-            Some(version) => package.with_version(version),
-            None => package,
-        })
+        let version = one_version(&package, version)?;
+        let version = version.ok_or_else(|| invalid("version", "is missing"))?;
+        Ok((package.with_version(version.clone()), version))
     }
 
     /// A package, and what is required of its release: after its name, or in the field `version`.

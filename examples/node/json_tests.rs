@@ -37,7 +37,8 @@ fn name(text: &str) -> PackageName {
 fn every_documented_op_reads() {
     let peer: PeerId = PEER.parse().unwrap();
     let tiny = PackageId::named(name("tiny"));
-    let version = "1.2.0".parse().unwrap();
+    let version = || "1.2.0".parse::<Version>().unwrap();
+    let release = tiny.clone().with_version(version());
     assert_eq!(request(r#"{"op":"get","package":"tiny"}"#), get(tiny.clone(), Freshness::First));
     assert_eq!(
         request(&format!(r#"{{"op":"get","package":"{PEER}/tiny","version":"1.2.0"}}"#)),
@@ -81,7 +82,30 @@ fn every_documented_op_reads() {
     assert_eq!(request(r#"{"op":"search","owner":null}"#), Request::Search(Query::new()));
     assert_eq!(
         request(r#"{"op":"yank","package":"tiny","version":"1.2.0"}"#),
-        Request::Yank { package: tiny.clone().with_version("1.2.0".parse().unwrap()), version }
+        Request::Yank { package: release.clone(), version: version(), reason: String::new() }
+    );
+    assert_eq!(
+        request(r#"{"op":"yank","package":"tiny@1.2.0","reason":"leaks memory"}"#),
+        Request::Yank {
+            package: release.clone(),
+            version: version(),
+            reason: "leaks memory".to_owned()
+        }
+    );
+    assert_eq!(
+        request(r#"{"op":"unyank","package":"tiny","version":"1.2.0"}"#),
+        Request::Unyank { package: release, version: version() }
+    );
+    let deprecation = Deprecation::new("old").with_successor(peer, name("other"));
+    assert_eq!(
+        request(&format!(
+            r#"{{"op":"deprecate","package":"tiny","text":"old","successor":"{PEER}/other"}}"#
+        )),
+        Request::Deprecate { package: tiny.clone(), deprecation }
+    );
+    assert_eq!(
+        request(r#"{"op":"undeprecate","package":"tiny"}"#),
+        Request::Undeprecate(tiny.clone())
     );
     assert_eq!(request(r#"{"op":"unregister","package":"tiny"}"#), Request::Unregister(tiny));
     assert_eq!(request(r#"{"op":"metadata"}"#), Request::Metadata);
@@ -155,6 +179,9 @@ fn what_cannot_be_used_is_refused_under_its_id_with_the_field_at_fault() {
         (r#"{"id":1,"op":"get","package":"tiny@one"}"#, "package"),
         (r#"{"id":1,"op":"get","package":"tiny","verison":"1.0.0"}"#, "verison"),
         (r#"{"id":1,"op":"yank","package":"tiny"}"#, "version"),
+        (r#"{"id":1,"op":"unyank","package":"tiny"}"#, "version"),
+        (r#"{"id":1,"op":"deprecate","package":"tiny"}"#, "text"),
+        (r#"{"id":1,"op":"deprecate","package":"tiny","text":"a","successor":"b/c"}"#, "successor"),
         (r#"{"id":1,"op":"search","limit":"many"}"#, "limit"),
         (r#"{"id":1,"op":"search","limit":-1}"#, "limit"),
         (r#"{"id":1,"op":"search","keywords":["a",2]}"#, "keywords[1]"),

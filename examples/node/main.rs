@@ -43,6 +43,7 @@ mod peers;
 mod prompt;
 mod session;
 mod signals;
+mod undo;
 
 use session::Form;
 

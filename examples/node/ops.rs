@@ -1,9 +1,9 @@
 //! What can be asked of this peer, and what it answers, whichever form the question came in.
 
 use peerage::{
-    Announcement, ConnectedPeer, Error, Freshness, Handle, Manifest, Multiaddr, Package, PackageId,
-    PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata, Reputation, Requirement,
-    Result, SearchReport, Versions, semver::Version,
+    Announcement, ConnectedPeer, Deprecation, Error, Freshness, Handle, Manifest, Multiaddr,
+    Package, PackageId, PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata,
+    Reputation, Requirement, Result, SearchReport, Versions, semver::Version,
 };
 use serde::Serialize;
 
@@ -23,10 +23,21 @@ pub(crate) enum Request {
     },
     Versions(PackageId),
     Search(Query),
+    /// Without a reason, if it is empty.
     Yank {
         package: PackageId,
         version: Version,
+        reason: String,
     },
+    Unyank {
+        package: PackageId,
+        version: Version,
+    },
+    Deprecate {
+        package: PackageId,
+        deprecation: Deprecation,
+    },
+    Undeprecate(PackageId),
     Unregister(PackageId),
     Metadata,
     Peers,
@@ -119,8 +130,18 @@ impl Request {
                 let (packages, coverage) = handle.search_peers(query).await?.finish().await?;
                 Answer::Packages { packages, coverage }
             }
-            Self::Yank { package, version } => {
-                Answer::Receipt(handle.yank(own(handle, package)?, version).await?)
+            Self::Yank { package, version, reason } => {
+                let package = own(handle, package)?;
+                Answer::Receipt(handle.yank_with_reason(package, version, reason).await?)
+            }
+            Self::Unyank { package, version } => {
+                Answer::Receipt(handle.unyank(own(handle, package)?, version).await?)
+            }
+            Self::Deprecate { package, deprecation } => {
+                Answer::Receipt(handle.deprecate(own(handle, package)?, deprecation).await?)
+            }
+            Self::Undeprecate(package) => {
+                Answer::Receipt(handle.undeprecate(own(handle, package)?).await?)
             }
             Self::Unregister(package) => {
                 Answer::Receipt(handle.unregister(own(handle, package)?).await?)

@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs::File, io::Read};
 
 use peerage::{
-    Announcement, Event, Freshness, Manifest, Match, Package, Query, Receipt, Reputation, Result,
-    SearchReport, Sort, Source,
+    Announcement, Event, Freshness, Manifest, Match, Package, PeerId, Query, Receipt, Reputation,
+    Result, SearchReport, SimilarName, Sort, Source,
 };
 use serde_json::Value;
 
@@ -13,11 +13,12 @@ use crate::{
     input::{Line, MAX_LINE_BYTES},
     json,
     ops::{
-        Answer, Request, invalid, one_version, parse_address, parse_name, parse_package,
-        parse_peer, parse_required, parse_version, whom_to_dial,
+        Answer, Request, invalid, parse_address, parse_name, parse_package, parse_peer,
+        parse_required, whom_to_dial,
     },
     peers::{self, direction},
     session::Input,
+    undo,
 };
 
 pub(crate) const HELP: &str = "commands:
@@ -30,7 +31,10 @@ pub(crate) const HELP: &str = "commands:
   search [WORDS] [#KEYWORD] [owner:PEER] [license:MIT] [version:^1.2] [match:any] [sort:name] [limit:50]
                                packages that this peer and those connected know of: with all the
                                words, or any of them; by relevance, name, or when updated
-  yank NAME VERSION            no longer recommend a release of yours
+  yank NAME VERSION [--reason TEXT] | unyank NAME VERSION
+                               no longer recommend a release of yours, and say why; take it back
+  deprecate NAME [--successor OWNER/NAME] TEXT | undeprecate NAME
+                               say that a package of yours should not be used, and what instead
   unregister NAME              withdraw a package of yours, for good
   pin NAME OWNER | unpin NAME  decide whom a bare name means
   dial ADDRESS…                connect to a peer: addresses ending in /p2p/PEER
@@ -91,13 +95,12 @@ fn parse_command(text: &str) -> Result<Request> {
         }
         ("versions", [package]) => Ok(Request::Versions(parse_package("package", package)?)),
         ("search", words) => Ok(Request::Search(query(words)?)),
-        ("yank", [package, rest @ ..]) if rest.len() <= 1 => {
-            let package = parse_package("package", package)?;
-            let version = rest.first().map(|text| parse_version("version", text)).transpose()?;
-            let version = one_version(&package, version)?;
-            let version = version.ok_or_else(|| invalid("version", "is missing"))?;
-            Ok(Request::Yank { package, version })
+        ("yank", words @ [_, ..]) => undo::yank(words),
+        ("unyank", words @ [_, ..]) => undo::unyank(words),
+        ("deprecate", [package, words @ ..]) if !words.is_empty() => {
+            undo::deprecate(package, words)
         }
+        ("undeprecate", [package]) => Ok(Request::Undeprecate(parse_package("package", package)?)),
         ("unregister", [package]) => Ok(Request::Unregister(parse_package("package", package)?)),
         ("pin", [name, owner]) => {
             Ok(Request::Pin { name: parse_name("name", name)?, owner: parse_peer("owner", owner)? })
@@ -227,8 +230,8 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
         Answer::Package(package) => write_package(out, package),
         Answer::Versions(versions) => {
             for info in &versions.releases {
-                let yanked = if info.yanked { "  yanked" } else { "" };
-                writeln!(out, "{:<16} {}{yanked}", info.version.to_string(), info.digest)?;
+                let mark = undo::mark_listed(info);
+                writeln!(out, "{:<16} {}{mark}", info.version.to_string(), info.digest)?;
             }
             Ok(())
         }
@@ -330,9 +333,9 @@ fn write_receipt(out: &mut String, receipt: &Receipt) -> std::fmt::Result {
 }
 
 /// Which release it is, and whether it is still recommended.
-fn title(Package { manifest, yanked, .. }: &Package) -> String {
-    let yanked = if *yanked { "  YANKED" } else { "" };
-    format!("{} {}{yanked}", manifest.name, manifest.version)
+fn title(package: &Package) -> String {
+    let Package { manifest, .. } = package;
+    format!("{} {}{}", manifest.name, manifest.version, undo::mark(package))
 }
 
 fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
@@ -341,6 +344,9 @@ fn write_package(out: &mut String, package: &Package) -> std::fmt::Result {
     // What others wrote may have several lines, but must not look like ours.
     for line in manifest.description.lines() {
         writeln!(out, "    {line}")?;
+    }
+    if let Some(deprecation) = &package.deprecated {
+        writeln!(out, "  instead   {}", undo::instead(deprecation))?;
     }
     writeln!(out, "  owner     {owner}")?;
     let lines = [
@@ -425,7 +431,7 @@ pub(crate) fn event(event: &Event) -> String {
             let (way, or) = if *by < 0 { ("back", "") } else { ("forward", ", or it has slept") };
             format!("* this machine's clock has moved {way} by {} s{or}\n", by.unsigned_abs())
         }
-        other => format!("* {other:?}\n"),
+        other => undo::event(other).unwrap_or_else(|| format!("* {other:?}\n")),
     }
 }
 

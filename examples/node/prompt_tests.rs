@@ -73,10 +73,16 @@ fn commands_read_as_the_help_says() {
     );
     assert!(refusal("search owner:me").contains("owner"));
     assert!(refusal("search sort:size").contains("sort"));
-    let yank = Request::Yank { package: package("tiny"), version: "1.0.0".parse().unwrap() };
-    assert_eq!(request("yank tiny 1.0.0"), yank);
-    let yank = Request::Yank { package: package("tiny@1.0.0"), version: "1.0.0".parse().unwrap() };
-    assert_eq!(request("yank tiny@1.0.0"), yank);
+    let yank = |named: &str, reason: &str| {
+        let (version, reason) = ("1.0.0".parse().unwrap(), reason.to_owned());
+        Request::Yank { package: package(named), version, reason }
+    };
+    assert_eq!(request("yank tiny 1.0.0"), yank("tiny", ""));
+    assert_eq!(request("yank tiny@1.0.0"), yank("tiny@1.0.0", ""));
+    assert_eq!(request("yank tiny 1.0.0 --reason it leaks"), yank("tiny", "it leaks"));
+    assert!(matches!(request("unyank tiny 1.0.0"), Request::Unyank { .. }));
+    assert!(matches!(request("deprecate tiny use the other"), Request::Deprecate { .. }));
+    assert!(matches!(request("undeprecate tiny"), Request::Undeprecate(_)));
     assert!(matches!(request(&format!("pin tiny {PEER}")), Request::Pin { .. }));
     assert!(matches!(
         request(&format!("dial /ip4/127.0.0.1/tcp/1/p2p/{PEER}")),
@@ -113,7 +119,9 @@ fn a_manifest_is_read_from_a_file_whose_name_may_hold_spaces() {
 fn a_command_that_cannot_be_used_says_how_it_could() {
     assert!(refusal("conquer").contains("`help` lists"));
     assert!(refusal("get").contains("get [OWNER/]NAME"));
-    assert!(refusal("yank tiny 1.0.0 2.0.0").contains("yank NAME VERSION"));
+    assert!(refusal("yank").contains("yank NAME VERSION"));
+    assert!(refusal("yank tiny 1.0.0 2.0.0").contains("more than one"));
+    assert!(refusal("deprecate tiny").contains("deprecate NAME"));
     assert!(refusal("unpin").contains("unpin NAME"));
     assert!(refusal("yank tiny").contains("version"));
     assert!(refusal("get Tiny").contains("package"));

@@ -30,11 +30,15 @@ enum Input<'a> {
 /// When the claims that expire early do.
 const EARLY: u64 = NOW + 100;
 
-/// Claims of each owner, and of the last one to another name.
+/// Claims of each owner to one of two look-alikes, of the first to both, and of the last one to another name.
 static CLAIMS: LazyLock<Vec<Signed<Claim>>> = LazyLock::new(|| {
     let variants = |(place, keypair): (usize, &_)| {
         let owner = libp2p::identity::Keypair::public(keypair).to_peer_id();
-        let name = if place == KEYPAIRS.len() - 1 { "another" } else { "name" };
+        let name = match place {
+            _ if place == KEYPAIRS.len() - 1 => "another",
+            _ if place.is_multiple_of(2) => "the-name",
+            _ => "the_name",
+        };
         let claim = |sequence, expires, status, ext: &[u8]| {
             let mut claim = Claim::new(
                 NETWORK.clone(),
@@ -54,7 +58,8 @@ static CLAIMS: LazyLock<Vec<Signed<Claim>>> = LazyLock::new(|| {
             claim(3, EARLY, ClaimStatus::Active, &[0; 170]),
         ]
     };
-    KEYPAIRS.iter().enumerate().flat_map(variants).collect()
+    let first = KEYPAIRS.iter().take(1).map(|keypair| (1, keypair));
+    KEYPAIRS.iter().enumerate().chain(first).flat_map(variants).collect()
 });
 
 fuzz_target!(|input: Input| {
@@ -89,7 +94,7 @@ fn counted(bytes: &[u8], claims: usize) {
 }
 
 fn set_of<'a>(claims: impl Iterator<Item = &'a Signed<Claim>>, now: u64) -> ClaimSet {
-    let empty = ClaimSet::empty(NETWORK.clone(), "name".parse().expect("a name"));
+    let empty = ClaimSet::empty(NETWORK.clone(), "the-name".parse().expect("a name"));
     claims.fold(empty, |set, claim| set.with(claim.clone(), now))
 }
 
@@ -112,18 +117,18 @@ fn merged(picks: [&[u8]; 3], now: u64) {
 
     let mut best = BTreeMap::new();
     for claim in picked.iter().take(2).flatten() {
-        if claim.validity.is_expired(now) || claim.name != *ab.name() {
+        if claim.validity.is_expired(now) || claim.name.folded() != *ab.folded_name() {
             continue;
         }
         let rank = (claim.rank(), Reverse(claim.digest()), Reverse(claim.bytes()));
-        let best = best.entry(claim.owner).or_insert((rank.clone(), *claim));
+        let best = best.entry((claim.owner, &claim.name)).or_insert((rank.clone(), *claim));
         if best.0 < rank {
             *best = (rank, claim);
         }
     }
     assert_eq!(ab.len(), best.len().min(ClaimSet::MAX_CLAIMS));
     for claim in ab.iter() {
-        assert_eq!(best.get(&claim.owner).map(|(_, best)| *best), Some(claim));
+        assert_eq!(best.get(&(claim.owner, &claim.name)).map(|(_, best)| *best), Some(claim));
     }
     let bytes = ab.to_bytes();
     assert!(bytes.len() <= MAX_RECORD_BYTES, "{} bytes", bytes.len());

@@ -19,7 +19,11 @@ enum Input<'a> {
 
 fuzz_target!(|input: Input| {
     match input {
-        Input::Raw(bytes) => check::stored(bytes),
+        Input::Raw(bytes) => {
+            // What stands in the `ext` of a head that has notes.
+            check::noted(&[&[2], bytes].concat());
+            check::stored(bytes)
+        }
         Input::Sealed(sealed) => check::stored(&sealed.bytes()),
     };
 });

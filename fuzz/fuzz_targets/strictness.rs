@@ -6,7 +6,7 @@ use std::{fmt::Display, str::FromStr};
 
 use libfuzzer_sys::fuzz_target;
 use peerage::{
-    Digest, NetworkName, PackageId, PackageName, PeerId,
+    Digest, NetworkName, PackageId, PackageName, PeerId, Requirement,
     package::{owner_from_key, owner_key},
     record::{Record, RecordKey},
     semver::Version,
@@ -29,6 +29,10 @@ fuzz_target!(|bytes: &[u8]| {
         strict::<PackageName>(text);
         strict::<PackageId>(text);
         strict::<Version>(text);
+        // A requirement is read in many spellings, and written in one.
+        if let Ok(requirement) = text.parse::<Requirement>() {
+            assert_eq!(requirement.to_string().parse(), Ok(requirement));
+        }
         // Digests are read in any of their usual spellings, by people; on the wire they are bytes.
         if let Ok(digest) = text.parse::<Digest>() {
             assert_eq!(digest.to_string().parse(), Ok(digest));

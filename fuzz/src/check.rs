@@ -3,7 +3,8 @@
 use peerage::{
     PackageName, PeerId,
     record::{
-        Body, Head, Kind, Message, Rank, Record, RecordKey, Rejected, Seen, Signed, Validity,
+        Body, Head, Kind, MAX_EXT_BYTES, Message, Notes, Rank, Record, RecordKey, Rejected, Seen,
+        Signed, Validity,
     },
 };
 
@@ -35,7 +36,10 @@ pub fn under(key: &RecordKey, bytes: &[u8]) -> bool {
         _ => assert_eq!(*written, *bytes, "what decodes is written as the same bytes"),
     }
     match &record {
-        Record::Head(head) => signed_again(head),
+        Record::Head(head) => {
+            noted(&head.ext);
+            signed_again(head);
+        }
         Record::Release(release) => signed_again(release),
         Record::Page(page) => signed_again(page),
         Record::Claims { set, .. } => set.iter().for_each(signed_again),
@@ -89,6 +93,17 @@ pub fn announcement(bytes: &[u8]) -> Result<Signed<Head>, Rejected> {
 /// What the bytes are as a message.
 pub fn message(bytes: &[u8]) -> Result<Signed<Message>, Rejected> {
     Signed::verify_message(&NETWORK, bytes, NOW)
+}
+
+/// Notes read as they are written, fit into a head, and are read from any bytes at all.
+pub fn noted(ext: &[u8]) {
+    let notes = Notes::in_ext(ext);
+    let written = notes.to_ext().expect("what was read is within its bounds");
+    assert_eq!(Notes::in_ext(&written), notes);
+    let fitted = notes.fitted(NOW);
+    let written = fitted.to_ext().expect("a part of it is, too");
+    assert!(written.len() <= MAX_EXT_BYTES);
+    assert_eq!(fitted.clone().fitted(NOW), fitted);
 }
 
 /// What its owner signs again is the same to the last byte: a record keeps the bytes that it was read from, so that only

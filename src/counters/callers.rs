@@ -11,13 +11,14 @@ use crate::Source;
 pub(crate) struct CountedByCallers([[AtomicU64; Self::ENDS.len()]; Self::KINDS.len()]);
 
 impl CountedByCallers {
-    const KINDS: [CallKind; 11] = [
+    const KINDS: [CallKind; 12] = [
         CallKind::Get,
         CallKind::Versions,
         CallKind::GetRecord,
         CallKind::PutRecord,
         CallKind::Register,
         CallKind::Yank,
+        CallKind::Deprecate,
         CallKind::Unregister,
         CallKind::Search,
         CallKind::Announce,
@@ -78,7 +79,7 @@ mod tests {
             let expected = SourceCounters { own: 1, cache: 2, ..SourceCounters::default() };
             assert_eq!(sources, expected, "{name}");
         }
-        assert_eq!(calls.total().total(), 15 * 11);
+        assert_eq!(calls.total().total(), 15 * 12);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) enum CallKind {
     PutRecord,
     Register,
     Yank,
+    Deprecate,
     Unregister,
     Search,
     Announce,

@@ -97,8 +97,16 @@ impl Engine {
             Command::Register { manifest, confirmation, reply } => {
                 self.change(begin, Change::Register(manifest), confirmation, reply);
             }
-            Command::Yank { name, version, confirmation, reply } => {
-                self.change(begin, Change::Yank { name, version }, confirmation, reply);
+            Command::Yank { of, reason, confirmation, reply } => {
+                let (name, version) = *of;
+                self.change(begin, Change::Yank { name, version, reason }, confirmation, reply);
+            }
+            Command::Unyank { of, confirmation, reply } => {
+                let (name, version) = *of;
+                self.change(begin, Change::Unyank { name, version }, confirmation, reply);
+            }
+            Command::Deprecate { name, said: deprecation, confirmation, reply } => {
+                self.change(begin, Change::Deprecate { name, deprecation }, confirmation, reply);
             }
             Command::Unregister { name, confirmation, reply } => {
                 self.change(begin, Change::Unregister { name }, confirmation, reply);

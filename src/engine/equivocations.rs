@@ -6,7 +6,8 @@ use super::{Engine, Now};
 use crate::{
     Event,
     record::{
-        EquivocationProof, Head, HeadState, PageLink, Record, RecordKey, ReleaseEntry, Signed,
+        EquivocationProof, Head, HeadState, PageLink, Record, RecordKey, ReleaseEntry, ReleaseNote,
+        Signed,
     },
 };
 
@@ -55,13 +56,17 @@ fn heals(later: &Signed<Head>, proof: &EquivocationProof) -> bool {
     {
         return false;
     }
+    let notes = later.notes();
     match (list(later), list(proof.kept()), list(proof.dropped())) {
         (Some((later, _)), Some((kept, older)), Some((dropped, older_too))) => {
             let differs = |entry: &&ReleaseEntry| !kept.contains(entry) || !dropped.contains(entry);
             let says = |entry: &ReleaseEntry| {
                 let said = later.iter().find(|said| said.version == entry.version);
                 said.is_some_and(|said| {
-                    said.digest == entry.digest && (said.yanked || !entry.yanked)
+                    let is_later = |note: &ReleaseNote| note.changed > proof.revision();
+                    // Whoever has taken a yank back since has said what became of it.
+                    let is_settled = notes.of_release(&said.version).is_some_and(is_later);
+                    said.digest == entry.digest && (said.yanked || !entry.yanked || is_settled)
                 })
             };
             older == older_too && kept.iter().chain(dropped).filter(differs).all(says)

@@ -49,6 +49,8 @@ impl Engine {
                 let current = releases.iter().filter(|release| !release.yanked);
                 let versions = current.map(|release| &release.version);
                 self.index.insert(head.owner, latest, versions, head.validity.issued);
+                let deprecated = head.notes().deprecation().is_some();
+                self.index.set_deprecated(&head.name, &head.owner, deprecated);
             }
             HeadState::Withdrawn { .. } => {
                 self.index.remove(&head.name, &head.owner);

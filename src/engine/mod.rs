@@ -103,6 +103,7 @@ mod rejoining;
 mod reputation;
 mod restoring;
 mod resuming;
+mod said_since;
 mod searching;
 #[cfg(test)]
 mod seeded;

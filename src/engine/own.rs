@@ -5,79 +5,26 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use base::Base;
+pub(super) use change::Change;
+use change::Made;
+use said::{Said, later};
 
 use super::signer::Signer;
 use crate::{
-    Digest, Error, Manifest, PackageId, PackageName, Result,
-    counters::CallKind,
+    Digest, Error, PackageId, PackageName, Result,
     record::{
-        Claim, ClaimSet, ClaimStatus, Head, HeadState, Page, PageLink, Pagination, Rank, Record,
-        RecordKey, Release, ReleaseEntry, ReleaseList, Revision, Selection, Side, Signed, latest,
-        select,
+        Claim, ClaimSet, ClaimStatus, Head, HeadState, Notes, Page, PageLink, Pagination, Rank,
+        Record, RecordKey, Release, ReleaseEntry, ReleaseList, Revision, Selection, Side, Signed,
+        latest, select,
     },
 };
 
 mod base;
+mod change;
 pub(super) mod elsewhere;
+mod said;
 #[cfg(test)]
 mod tests;
-
-/// A change that the owner makes.
-#[derive(Debug, Clone)]
-pub(super) enum Change {
-    Register(Box<Manifest>),
-    Yank {
-        name: PackageName,
-        version: Version,
-    },
-    Unregister {
-        name: PackageName,
-    },
-    /// Nothing changes, but what stands is put again, and signed anew before it expires.
-    Renew {
-        name: PackageName,
-    },
-    /// What was heard of the package is taken in. Only what is new by that is put: another device with a long list of
-    /// releases would else make this one put all of them with each head that it signs.
-    Merge {
-        name: PackageName,
-    },
-}
-
-impl Change {
-    pub(super) fn name(&self) -> &PackageName {
-        match self {
-            Self::Register(manifest) => &manifest.name,
-            Self::Yank { name, .. }
-            | Self::Unregister { name }
-            | Self::Renew { name }
-            | Self::Merge { name } => name,
-        }
-    }
-
-    /// Whether the node does it by itself.
-    pub(super) fn is_upkeep(&self) -> bool {
-        matches!(self, Self::Renew { .. } | Self::Merge { .. })
-    }
-
-    /// What its caller has asked for.
-    pub(super) fn kind(&self) -> Option<CallKind> {
-        match self {
-            Self::Register(_) => Some(CallKind::Register),
-            Self::Yank { .. } => Some(CallKind::Yank),
-            Self::Unregister { .. } => Some(CallKind::Unregister),
-            Self::Renew { .. } | Self::Merge { .. } => None,
-        }
-    }
-
-    fn version(&self) -> Option<&Version> {
-        match self {
-            Self::Register(manifest) => Some(&manifest.version),
-            Self::Yank { version, .. } => Some(version),
-            Self::Unregister { .. } | Self::Renew { .. } | Self::Merge { .. } => None,
-        }
-    }
-}
 
 /// One of this node's own packages, or its tombstone.
 #[derive(Debug, Clone)]
@@ -178,6 +125,7 @@ pub(super) fn missing_newest(
     let mut base = Base::new(own, recalled, signer);
     match change {
         Change::Yank { version, .. } => base.entry_mut(version)?.yanked = true,
+        Change::Unyank { version, .. } => base.entry_mut(version)?.yanked = false,
         Change::Register(manifest) if base.entry(&manifest.version).is_none() => {
             // Only the version matters here.
             let (version, digest) = (manifest.version.clone(), Digest::from_bytes([0; 32]));
@@ -197,7 +145,7 @@ pub(super) fn missing_newest(
                 return Some(entry.clone());
             }
         }
-        Change::Renew { .. } | Change::Merge { .. } => {}
+        Change::Deprecate { .. } | Change::Renew { .. } | Change::Merge { .. } => {}
         Change::Unregister { .. } => return None,
     }
     let newest = latest(&base.releases)?;
@@ -217,83 +165,8 @@ pub(super) fn apply(
 ) -> Result<Changed> {
     let mut base = Base::new(own, recalled, signer).seen(seen, signer);
     let name = change.name().clone();
-    let mut id = PackageId::owned(signer.owner(), name.clone());
-    id = match change.version() {
-        Some(version) => id.with_version(version.clone()),
-        None => id,
-    };
     signer.check(base.revision)?;
-    let what = format!("`{id}` among this node's own packages");
-    let unknown = || Error::not_found(what);
-    let mut fresh = None;
-    let changes = match change {
-        _ if base.withdrawn => match change {
-            Change::Renew { .. } | Change::Merge { .. } | Change::Unregister { .. } => false,
-            _ => return Err(Error::Withdrawn { id: id.without_version() }),
-        },
-        Change::Register(manifest) => {
-            let release = signer.release((**manifest).clone())?;
-            match base.entry(&manifest.version) {
-                Some(entry) if entry.is_of(&release) => {
-                    base.records.insert(manifest.version.clone(), release);
-                    false
-                }
-                // It was signed by another key, or under another delegation, and says the same.
-                Some(_)
-                    if base
-                        .records
-                        .get(&manifest.version)
-                        .is_some_and(|known| known.manifest == **manifest) =>
-                {
-                    false
-                }
-                Some(entry) if entry.version != manifest.version => {
-                    return Err(Error::Conflict {
-                        reason: format!(
-                            "`{id}` is the release that is published as {}: build metadata makes no other \
-                             release, publish a new version",
-                            entry.version
-                        ),
-                    });
-                }
-                Some(_) => {
-                    return Err(Error::Conflict {
-                        reason: format!(
-                            "`{id}` is published with another content; releases are written once, publish \
-                             a new version"
-                        ),
-                    });
-                }
-                None => {
-                    if base.releases.is_empty()
-                        && let Some(reason) = name.unstorable()
-                    {
-                        return Err(Error::invalid("name", reason));
-                    }
-                    base.releases.push(ReleaseEntry::of(&release));
-                    base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
-                    base.records.insert(manifest.version.clone(), release.clone());
-                    fresh = Some(release);
-                    true
-                }
-            }
-        }
-        Change::Yank { version, .. } => {
-            let entry = base.entry_mut(version).ok_or_else(unknown)?;
-            id = id.with_version(entry.version.clone());
-            !std::mem::replace(&mut entry.yanked, true)
-        }
-        Change::Unregister { .. } if base.releases.is_empty() => return Err(unknown()),
-        Change::Unregister { .. } => {
-            signer.check_end(base.is_endless)?;
-            base.withdrawn = true;
-            true
-        }
-        Change::Renew { .. } | Change::Merge { .. } if base.releases.is_empty() => {
-            return Err(unknown());
-        }
-        Change::Renew { .. } | Change::Merge { .. } => false,
-    };
+    let Made { id, changes, fresh } = change.make(&mut base, signer)?;
 
     let in_force = in_force(own, recalled).filter(|_| !changes);
     let (mut package, head) = match in_force {
@@ -317,7 +190,11 @@ pub(super) fn apply(
     let puts_all = match change {
         Change::Renew { .. } => true,
         Change::Merge { .. } => !package.is_held,
-        Change::Register(_) | Change::Yank { .. } | Change::Unregister { .. } => false,
+        Change::Register(_)
+        | Change::Yank { .. }
+        | Change::Unyank { .. }
+        | Change::Deprecate { .. }
+        | Change::Unregister { .. } => false,
     };
     let is_whole = puts_all || own.is_none_or(|own| own.is_held);
     let records = records(own, &package, change, puts_all, fresh, signer);
@@ -385,6 +262,7 @@ fn sign(
 ) -> Result<OwnPackage> {
     let (owner, network) = (signer.owner(), signer.network.clone());
     let validity = base.validity(revision.epoch, signer);
+    let ext = signer.head_ext(&base.notes(signer))?;
     let (mut head, releases, records, pages, status) = if base.withdrawn {
         let head = Head::withdrawn(network, owner, name.clone(), revision, validity, "");
         (head, Vec::new(), BTreeMap::new(), Vec::new(), ClaimStatus::Withdrawn)
@@ -393,12 +271,12 @@ fn sign(
             Error::not_found(format!("`{name}`: no reachable peer holds its newest release"))
         })?;
         let Pagination { inline, older, pages } =
-            signer.paginate(&manifest, base.releases.clone())?;
+            signer.paginate(&manifest, ext.len(), base.releases.clone())?;
         let head = Head::live(network, owner, revision, validity, manifest, inline, older);
         (head, base.releases, base.records, pages, ClaimStatus::Active)
     };
     let claim = signer.claim(&head, status)?;
-    head.ext = signer.ext();
+    head.ext = ext;
     let head = Signed::sign(signer.keypair, head)?;
     Ok(OwnPackage { head, claim, releases, records, pages, standing, is_held: false })
 }
@@ -427,7 +305,10 @@ fn records(
             let releases = package.records.values().filter(|release| all || !known(release));
             records.extend(releases.cloned().map(Record::Release));
         }
-        Change::Yank { .. } | Change::Unregister { .. } => {}
+        Change::Yank { .. }
+        | Change::Unyank { .. }
+        | Change::Deprecate { .. }
+        | Change::Unregister { .. } => {}
     }
     let known = |page: &Signed<Page>| before.is_some_and(|before| before.pages.contains(page));
     records
@@ -473,16 +354,28 @@ impl OwnPackage {
             HeadState::Live { releases, older, .. } => {
                 let is_read =
                     |older: &PageLink| self.pages.iter().any(|page| page.digest() == older.digest);
-                releases.iter().any(|entry| !self.says(entry))
+                let (notes, theirs) = (self.head.notes(), head.notes());
+                let known = notes.deprecation.clone();
+                later(known, theirs.deprecation.clone()) != notes.deprecation
+                    || releases.iter().any(|entry| {
+                        let said = Said::by(head, &theirs, entry);
+                        !self.says(entry, &notes, said.as_ref())
+                    })
                     || older.as_ref().is_some_and(|older| !is_read(older))
             }
         }
     }
 
-    /// Whether its list says what an entry of another says, or what is kept instead.
-    fn says(&self, entry: &ReleaseEntry) -> bool {
+    /// Whether its list says what an entry of another says, or what is kept instead, and its notes what the other says of
+    /// it.
+    fn says(&self, entry: &ReleaseEntry, notes: &Notes, said: Option<&Said>) -> bool {
         let known = self.releases.iter().find(|known| known.is_same_release(&entry.version));
-        known.is_some_and(|known| known.digest <= entry.digest && (known.yanked || !entry.yanked))
+        known.is_some_and(|known| {
+            let is_settled = |said: &Said| {
+                Said::by(&self.head, notes, known).is_some_and(|ours| ours.settles(said))
+            };
+            known.digest <= entry.digest && said.is_none_or(is_settled)
+        })
     }
 
     /// The keys of its releases and pages.

@@ -411,7 +411,7 @@ impl Wanted {
             }
             (None, None) => {
                 let error = match &self.which {
-                    Which::Matching(_) => no_match(self.called(), list),
+                    Which::Matching(_) => no_match(self.called(), &head.notes(), list),
                     Which::Newest | Which::Named(_) => self.not_found(),
                 };
                 Progress::Answered(Goal::Package(reply).fail(error))
@@ -446,11 +446,13 @@ fn answer_with(reply: Reply<Box<Package>>, answer: Result<Package>) -> Progress 
 
 /// The whole list of releases that a head begins.
 fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
-    let releases = list.into_releases().into_iter().map(ReleaseEntry::into_info);
+    let notes = head.notes();
+    let releases = list.into_releases().into_iter().map(|entry| entry.into_info(&notes));
     Versions {
         owner: head.owner,
         name: head.name.clone(),
         releases: releases.collect(),
+        deprecated: notes.deprecation().cloned(),
         sequence: head.revision.sequence,
         source,
     }
@@ -508,7 +510,10 @@ pub(super) fn newest(head: &Head, source: Source) -> Option<Package> {
 
 fn package_of(head: &Head, manifest: crate::Manifest, yanked: bool, source: Source) -> Package {
     let id = release_id(head, manifest.version.clone());
-    Package { id, owner: head.owner, manifest, yanked, sequence: head.revision.sequence, source }
+    let (notes, sequence) = (head.notes(), head.revision.sequence);
+    let yank_reason = notes.reason(&manifest.version).filter(|_| yanked).map(str::to_owned);
+    let deprecated = notes.deprecation().cloned();
+    Package { id, owner: head.owner, manifest, yanked, yank_reason, deprecated, sequence, source }
 }
 
 fn release_id(head: &Head, version: Version) -> PackageId {

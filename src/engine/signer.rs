@@ -6,8 +6,8 @@ use super::identity::Authority;
 use crate::{
     Error, Manifest, NetworkName, Result,
     record::{
-        Claim, ClaimStatus, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, Pagination, Rank, Release,
-        ReleaseEntry, Revision, Signed, Validity, paginate, paginate_delegated,
+        Claim, ClaimStatus, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, Notes, Pagination, Rank,
+        Release, ReleaseEntry, Revision, Signed, Validity, paginate, paginate_delegated,
     },
 };
 
@@ -44,6 +44,26 @@ impl Signer<'_> {
             Authority::Owner { .. } => Vec::new(),
             Authority::Delegate(delegation) => delegation.to_ext(),
         }
+    }
+
+    /// Whether heads that are signed here have room for notes: one under a delegation carries that.
+    pub(super) fn signs_notes(&self) -> bool {
+        matches!(self.authority, Authority::Owner { .. })
+    }
+
+    /// Whether what is signed here can say this.
+    pub(super) fn check_notes(&self, what: &'static str) -> Result<()> {
+        if self.signs_notes() {
+            return Ok(());
+        }
+        let reason = "has no room in a head that is signed under a delegation; the owner's own key \
+                      has to sign it";
+        Err(Error::invalid(what, reason))
+    }
+
+    /// What a head carries that says this beside its list.
+    pub(super) fn head_ext(&self, notes: &Notes) -> Result<Vec<u8>> {
+        if self.signs_notes() { notes.to_ext() } else { Ok(self.ext()) }
     }
 
     /// When a live head holds: for as long as records are to, and until `at_least` (Unix seconds), but never for so long
@@ -192,10 +212,13 @@ impl Signer<'_> {
     pub(super) fn paginate(
         &self,
         latest: &Manifest,
+        ext_bytes: usize,
         releases: Vec<ReleaseEntry>,
     ) -> Result<Pagination> {
         match self.authority {
-            Authority::Owner { .. } => paginate(self.keypair, self.network, latest, 0, releases),
+            Authority::Owner { .. } => {
+                paginate(self.keypair, self.network, latest, ext_bytes, releases)
+            }
             Authority::Delegate(delegation) => {
                 paginate_delegated(self.keypair, delegation, latest, releases)
             }

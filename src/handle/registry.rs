@@ -8,10 +8,11 @@ use semver::Version;
 
 use super::Handle;
 use crate::{
-    Freshness, Manifest, Package, PackageId, PackageName, Query, Receipt, Registry,
+    Deprecation, Freshness, Manifest, Package, PackageId, PackageName, Query, Receipt, Registry,
     RegistryMetadata, Requirement, Result, SearchResults, Versions,
     command::Command,
     counters::{Answer, CallKind, EndedCall},
+    record::check_reason,
 };
 
 impl Registry for Handle {
@@ -82,9 +83,42 @@ impl Registry for Handle {
         .boxed()
     }
 
-    fn yank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>> {
-        let (name, confirmation) = (package, self.confirmation);
-        self.ask(move |reply| Command::Yank { name, version, confirmation, reply }).boxed()
+    fn yank_with_reason(
+        &self,
+        package: PackageName,
+        version: Version,
+        reason: String,
+    ) -> BoxFuture<'_, Result<Receipt>> {
+        async move {
+            self.unless_refused(CallKind::Yank, check_reason(&reason))?;
+            let (of, confirmation) = (Box::new((package, version)), self.confirmation);
+            self.ask(|reply| Command::Yank { of, reason, confirmation, reply }).await
+        }
+        .boxed()
+    }
+
+    fn unyank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>> {
+        let (of, confirmation) = (Box::new((package, version)), self.confirmation);
+        self.ask(move |reply| Command::Unyank { of, confirmation, reply }).boxed()
+    }
+
+    fn deprecate(
+        &self,
+        package: PackageName,
+        deprecation: Deprecation,
+    ) -> BoxFuture<'_, Result<Receipt>> {
+        async move {
+            self.unless_refused(CallKind::Deprecate, deprecation.validate())?;
+            let (name, said) = (package, Some(Box::new(deprecation)));
+            let confirmation = self.confirmation;
+            self.ask(|reply| Command::Deprecate { name, said, confirmation, reply }).await
+        }
+        .boxed()
+    }
+
+    fn undeprecate(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>> {
+        let (name, said, confirmation) = (package, None, self.confirmation);
+        self.ask(move |reply| Command::Deprecate { name, said, confirmation, reply }).boxed()
     }
 
     fn unregister(&self, package: PackageName) -> BoxFuture<'_, Result<Receipt>> {

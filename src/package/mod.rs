@@ -4,6 +4,7 @@
 //! [`record`](crate::record).
 
 mod artifact;
+mod deprecation;
 mod digest;
 mod geo;
 mod id;
@@ -22,6 +23,7 @@ pub(crate) mod validate;
 mod tests;
 
 pub use artifact::Artifact;
+pub use deprecation::Deprecation;
 pub use digest::Digest;
 pub use geo::GeoLocation;
 pub use id::PackageId;

@@ -4,7 +4,7 @@ use libp2p::PeerId;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Manifest, PackageId, PackageName, SimilarName};
+use super::{Deprecation, Digest, Manifest, PackageId, PackageName, SimilarName};
 use crate::{ClockOffset, RefusalCount};
 
 /// A release of a package, as its owner signed it.
@@ -19,6 +19,12 @@ pub struct Package {
     pub manifest: Manifest,
     /// Whether the owner has since yanked this release: still readable, no longer recommended.
     pub yanked: bool,
+    /// Why it is yanked, if the owner has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yank_reason: Option<String>,
+    /// Set where the owner has deprecated the package: what to do instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecation>,
     /// The sequence of the head in which the release was found. It grows with each change to the
     /// package, and begins anew when the owner goes on to another epoch.
     pub sequence: u64,
@@ -57,6 +63,9 @@ pub struct Versions {
     pub name: PackageName,
     /// The releases, newest version first.
     pub releases: Vec<VersionInfo>,
+    /// Set where the owner has deprecated the package: what to do instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecation>,
     /// The sequence of the head that lists them. It grows with each change to the
     /// package, and begins anew when the owner goes on to another epoch.
     pub sequence: u64,
@@ -74,6 +83,9 @@ pub struct VersionInfo {
     pub digest: Digest,
     /// Whether the owner has yanked it.
     pub yanked: bool,
+    /// Why, if the owner has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yank_reason: Option<String>,
 }
 
 /// One page of the packages that match a [`Query`](crate::Query), of those that a registry knows.

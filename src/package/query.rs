@@ -91,7 +91,7 @@ pub enum Match {
 }
 
 /// In which order results come. The order is total, and the same whatever the order in which packages became known:
-/// where the rule below leaves a tie, names decide, and then owners.
+/// where the rule below leaves a tie, names decide, and then owners. In each of them, what is deprecated comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

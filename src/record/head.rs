@@ -1,7 +1,8 @@
 use libp2p::PeerId;
 
 use super::{
-    Kind, NetworkName, PageLink, Rank, RecordKey, Rejected, ReleaseEntry, Revision, Validity,
+    Kind, NetworkName, Notes, PageLink, Rank, RecordKey, Rejected, ReleaseEntry, Revision,
+    Validity,
     codec::{self, Bytes, List, Text},
     page::check_releases,
     release::{check_manifest_size, check_owned_manifest, manifest_bytes},
@@ -118,6 +119,15 @@ impl Head {
         match &self.state {
             HeadState::Live { releases, .. } => releases,
             HeadState::Withdrawn { .. } => &[],
+        }
+    }
+
+    /// What its owner says beside the list of releases.
+    #[must_use]
+    pub fn notes(&self) -> Notes {
+        match &self.state {
+            HeadState::Live { .. } => Notes::in_ext(&self.ext),
+            HeadState::Withdrawn { .. } => Notes::default(),
         }
     }
 

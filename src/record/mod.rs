@@ -30,7 +30,8 @@
 //! ```text
 //! (nothing)                                                     the signer is the owner
 //! 1 · epoch · issued · expires · the owner's signature, 64 bytes    the signer is a publisher
-//! anything that begins with another byte than 1                 ignored: for later versions; the signer is the owner
+//! 2 · notes                                                     of a live head; the signer is the owner
+//! anything that begins with another byte                        ignored: for later versions; the signer is the owner
 //! ```
 //!
 //! The second form is a [`Delegation`], its three numbers as postcard has them, and is read as strictly as the
@@ -39,6 +40,9 @@
 //! ```text
 //! length · "peerage-delegation-v1" · length · network · owner's key · publisher's key · epoch · issued · expires
 //! ```
+//!
+//! The third form is [`Notes`], as postcard has them: why releases are yanked, and whether the package is deprecated. It is
+//! no part of what makes a head valid: readers from before notes ignore it, as all do with notes that they cannot read.
 //!
 //! A head or a claim under a delegation has the delegation's epoch, does not outlive it, and is believed only while
 //! the delegation holds and no higher epoch of the owner has been seen. Of a release or a page, which are found by a
@@ -58,6 +62,7 @@ mod hello;
 mod key;
 mod message;
 mod network;
+mod notes;
 mod page;
 mod paginate;
 mod proven;
@@ -83,6 +88,8 @@ pub use hello::{Hello, Location};
 pub use key::RecordKey;
 pub use message::Message;
 pub use network::NetworkName;
+pub use notes::{DeprecationNote, Notes, ReleaseNote};
+pub(crate) use notes::{check_reason, check_successor};
 pub use page::{MAX_RELEASES, Page, PageLink, ReleaseEntry};
 pub use paginate::{Pagination, ReleaseList, paginate, paginate_delegated};
 pub use rejected::Rejected;

@@ -2,7 +2,7 @@ use libp2p::PeerId;
 use semver::Version;
 
 use super::{
-    Kind, NetworkName, RecordKey, Rejected, Release, Signed,
+    Kind, NetworkName, Notes, RecordKey, Rejected, Release, Signed,
     codec::{self, Bytes, List},
     signed::sealed::{Placed, Wire},
     wire::{self, EntryWire, LinkWire, NameText, NetworkText, PageWire},
@@ -43,10 +43,11 @@ impl ReleaseEntry {
         is_same_release(&self.version, version)
     }
 
-    /// The entry as readers are told of it.
-    pub(crate) fn into_info(self) -> VersionInfo {
+    /// The entry as readers are told of it, with what the head of its list says of it.
+    pub(crate) fn into_info(self, notes: &Notes) -> VersionInfo {
         let Self { version, digest, yanked } = self;
-        VersionInfo { version, digest, yanked }
+        let reason = notes.reason(&version).filter(|_| yanked).map(str::to_owned);
+        VersionInfo { version, digest, yanked, yank_reason: reason }
     }
 
     /// Whether this is the release that the entry speaks of.

@@ -23,7 +23,7 @@ use crate::{
 
 pub(super) type NetworkText<'a> = Text<'a, { NetworkName::MAX_BYTES }>;
 pub(super) type NameText<'a> = Text<'a, { PackageName::MAX_BYTES }>;
-type VersionText<'a> = Text<'a, { Manifest::MAX_VERSION_BYTES }>;
+pub(super) type VersionText<'a> = Text<'a, { Manifest::MAX_VERSION_BYTES }>;
 type UrlText<'a> = Text<'a, { Manifest::MAX_URL_BYTES }>;
 pub(super) type Ext<'a> = Bytes<'a, MAX_EXT_BYTES>;
 

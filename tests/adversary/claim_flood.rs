@@ -11,7 +11,7 @@ use crate::{
     forge::{self, Owner, claims},
     hostile::{Connection, Offer, Put},
     report::{line, size, turn},
-    support::{bare, manifest, owned},
+    support::{bare, manifest, name, owned},
     world::{client_of, config, joined, server},
 };
 
@@ -86,7 +86,7 @@ fn a_name_that_everybody_claims_never_silently_means_somebody_else() {
             let all = claimants.iter().map(|owner| owner.claim(1, ClaimStatus::Active));
             let kept = all
                 .fold(claims_at(&addresses[0]).await, |set, claim| set.with(claim, forge::now()));
-            if kept.of(&honest).is_none() {
+            if kept.of(&honest, &name(NAME)).is_none() {
                 break kept;
             }
             claimants.push(Owner::new(NAME));
@@ -114,7 +114,8 @@ fn a_name_that_everybody_claims_never_silently_means_somebody_else() {
         assert_eq!(early.handle.get_package(bare(NAME)).await.expect("pinned").owner, honest);
 
         // All that are kept withdraw but one, who is then the only one.
-        let mut left = claimants.iter().filter(|claimant| kept.of(&claimant.id()).is_some());
+        let mut left =
+            claimants.iter().filter(|claimant| kept.of(&claimant.id(), &name(NAME)).is_some());
         let last = left.next().expect("a full set").claim(2, ClaimStatus::Active);
         let withdrawn = left.map(|claimant| claimant.claim(2, ClaimStatus::Withdrawn));
         let set = claims(withdrawn.chain([last]));

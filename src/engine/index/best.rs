@@ -42,8 +42,12 @@ impl<'a> Best<'a> {
         if self.found.len() > self.keep {
             self.found.select_nth_unstable_by(self.keep - 1, |a, b| compare(index, sort, a, b));
             self.found.truncate(self.keep);
-            if sort == Sort::Relevance {
-                self.floor = self.found.last().map_or(self.floor, |(score, _)| *score);
+            // Whatever is not deprecated comes before what is, however little it scores.
+            if sort == Sort::Relevance
+                && let Some((score, doc)) = self.found.last()
+                && !index.is_deprecated(*doc)
+            {
+                self.floor = *score;
             }
         }
     }
@@ -68,5 +72,6 @@ fn compare(index: &Index, sort: Sort, a: &(Score, u32), b: &(Score, u32)) -> Ord
         Sort::Name => Ordering::Equal,
         Sort::Updated => issued(b.1).cmp(&issued(a.1)),
     };
-    first.then_with(by_place)
+    let is_last = |doc| index.is_deprecated(doc);
+    is_last(a.1).cmp(&is_last(b.1)).then(first).then_with(by_place)
 }

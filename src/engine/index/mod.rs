@@ -22,6 +22,7 @@
 //! A search looks at a bounded number of words and entries, whatever the query: see [`Found::truncated`].
 
 use std::{
+    collections::HashSet,
     fmt,
     hash::{BuildHasher as _, RandomState},
     mem,
@@ -76,6 +77,8 @@ pub struct Index {
     /// How much a match of each package weighs: read for everything that is found, and so kept together.
     norms: Paged<u8>,
     free: Vec<u32>,
+    /// Those that are deprecated, which are few.
+    deprecated: HashSet<u32>,
     /// The numbers of the packages, by name and owner: in several tables, each of which grows by itself.
     places: [HashTable<u32>; TABLES],
     hasher: RandomState,
@@ -111,6 +114,7 @@ impl Index {
             docs: Paged::new(),
             norms: Paged::new(),
             free: Vec::new(),
+            deprecated: HashSet::new(),
             places: [const { HashTable::new() }; TABLES],
             hasher: RandomState::new(),
             dead: 0,
@@ -180,6 +184,20 @@ impl Index {
         self.sweep();
     }
 
+    /// Says whether a package that is there is deprecated: then it comes last.
+    pub fn set_deprecated(&mut self, name: &PackageName, owner: &PeerId, deprecated: bool) {
+        if !deprecated && self.deprecated.is_empty() {
+            return;
+        }
+        let found = owner_key(owner).and_then(|key| self.find(name.as_str(), &key));
+        let Some(doc) = found else { return };
+        if deprecated {
+            self.deprecated.insert(doc);
+        } else {
+            self.deprecated.remove(&doc);
+        }
+    }
+
     /// Forgets a package. Tells whether it was there.
     pub fn remove(&mut self, name: &PackageName, owner: &PeerId) -> bool {
         let Some(key) = owner_key(owner) else { return false };
@@ -193,6 +211,7 @@ impl Index {
         if let Some(old) = self.docs.get_mut(doc as usize).and_then(Option::take) {
             self.forget(doc, &old, &[]);
         }
+        self.deprecated.remove(&doc);
         self.free.push(doc);
         self.sweep();
         true
@@ -245,6 +264,7 @@ impl Index {
             + self.docs.heap()
             + self.norms.heap()
             + self.free.capacity() * mem::size_of::<u32>()
+            + self.deprecated.capacity() * (mem::size_of::<u32>() + 1)
             + places
             + mem::size_of::<Self>()
     }
@@ -300,6 +320,10 @@ impl Index {
 
     fn norm(&self, doc: u32) -> u8 {
         self.norms.get(doc as usize).copied().unwrap_or_default()
+    }
+
+    fn is_deprecated(&self, doc: u32) -> bool {
+        !self.deprecated.is_empty() && self.deprecated.contains(&doc)
     }
 
     fn doc(&self, doc: u32) -> Option<&Doc> {

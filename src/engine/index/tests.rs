@@ -168,6 +168,38 @@ fn a_query_narrows_by_keyword_owner_licence_and_version() {
 }
 
 #[test]
+fn what_is_deprecated_comes_last_however_well_it_fits() {
+    let mut packages = vec![package("log")];
+    packages.extend((0..200).map(|n| package(&format!("some-log-{n}"))));
+    let mut index = index_of(&packages);
+    let name = || "log".parse::<PackageName>().unwrap();
+    for sort in [Sort::Relevance, Sort::Name, Sort::Updated] {
+        let query = Query::new().with_text("log").with_sort(sort).with_limit(100);
+        let place = |index: &Index| {
+            let pages =
+                [0, 100, 200].map(|offset| found(index, &query.clone().with_offset(offset)));
+            pages.concat().iter().position(|found| found == "log")
+        };
+        index.set_deprecated(&name(), &owner(1), true);
+        assert_eq!(place(&index), Some(200), "{sort:?}");
+        let few = query.clone().with_limit(5);
+        assert!(!found(&index, &few).contains(&"log".to_owned()));
+        index.set_deprecated(&name(), &owner(1), false);
+        assert_ne!(place(&index), Some(200), "{sort:?}");
+    }
+    // One that has gone leaves nothing behind for whoever takes its place.
+    index.set_deprecated(&name(), &owner(1), true);
+    index.remove(&name(), &owner(1));
+    index.insert(owner(2), &package("log"), [], 0);
+    assert_eq!(names(&index, "log").first().map(String::as_str), Some("log"));
+    // All of a name that are deprecated still come in their order.
+    index.set_deprecated(&name(), &owner(2), true);
+    index.set_deprecated(&"some-log-7".parse().unwrap(), &owner(1), true);
+    let last = Query::new().with_text("log").with_offset(199);
+    assert_eq!(found(&index, &last), ["log", "some-log-7"]);
+}
+
+#[test]
 fn results_come_in_the_order_that_is_asked_for_and_in_pages() {
     let mut index = Index::new();
     for (number, issued) in [(3, 50), (1, 70), (2, 60)] {

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use super::{OwnPackage, Recalled, Standing};
+use super::{
+    OwnPackage, Recalled, Standing,
+    said::{Said, later},
+};
 use crate::{
     Manifest,
     engine::signer::Signer,
     record::{
-        END_MARGIN_SECS, Head, Rank, Release, ReleaseEntry, Revision, Signed, Validity, latest,
+        DeprecationNote, END_MARGIN_SECS, Head, Notes, Rank, Release, ReleaseEntry, Revision,
+        Signed, Validity, latest,
     },
 };
 
@@ -23,6 +27,10 @@ pub(super) struct Base {
     pub(super) records: BTreeMap<Version, Signed<Release>>,
     /// The manifest of the release that was the newest so far.
     pub(super) latest: Option<Manifest>,
+    /// What is said of releases, where something is.
+    said: BTreeMap<Version, Said>,
+    /// What is said of the package.
+    pub(super) deprecation: Option<DeprecationNote>,
     /// Until when one of the heads from which it starts is believed, in Unix seconds: what is signed now ends no sooner,
     /// or the older head would come back from a peer that has slept.
     outlived: u64,
@@ -57,6 +65,7 @@ impl Base {
             base.releases.clone_from(&own.releases);
             base.records.clone_from(&own.records);
             base.latest = own.head.latest().cloned();
+            base.hear(&own.head, &own.releases);
         }
         let unheard = own.filter(|own| own.standing == Standing::Unheard);
         for recalled in recalled {
@@ -85,6 +94,30 @@ impl Base {
         self
     }
 
+    /// Takes in what a head says of its releases beside that they are there.
+    fn hear(&mut self, head: &Head, releases: &[ReleaseEntry]) {
+        let notes = head.notes();
+        for entry in releases {
+            if let Some(said) = Said::by(head, &notes, entry) {
+                hear(&mut self.said, &entry.version, said);
+            }
+        }
+        self.deprecation = later(self.deprecation.take(), notes.deprecation);
+    }
+
+    /// Says something new of a release.
+    pub(super) fn say(&mut self, version: &Version, said: Said) {
+        if let Some(entry) = self.entry_mut(version) {
+            entry.yanked = said.yanked;
+        }
+        self.said.insert(version.clone(), said);
+    }
+
+    /// What was said of a release last.
+    pub(super) fn said(&self, version: &Version) -> Option<&Said> {
+        self.said.get(version)
+    }
+
     /// Takes in what a head says. `unheard` is what is known here, where it was signed with nobody to ask.
     fn merge(&mut self, recalled: &Recalled, unheard: Option<&OwnPackage>, signer: &Signer<'_>) {
         for entry in &recalled.releases {
@@ -97,14 +130,18 @@ impl Base {
                             || entry.digest < known.digest) =>
                 {
                     self.records.remove(&entry.version);
-                    *known = ReleaseEntry { yanked: known.yanked | entry.yanked, ..entry.clone() };
+                    *known = entry.clone();
                     // Its manifest is not that of the release any more.
                     self.latest =
                         self.latest.take().filter(|latest| latest.version != entry.version);
                 }
-                Some(known) => known.yanked |= entry.yanked,
+                Some(_) => {}
                 None => self.releases.push(entry.clone()),
             }
+        }
+        self.hear(&recalled.head, &recalled.releases);
+        for entry in &mut self.releases {
+            entry.yanked = self.said.get(&entry.version).is_some_and(|said| said.yanked);
         }
         let newest = latest(&self.releases).map(|entry| entry.version.clone());
         if let Some(theirs) = recalled.head.latest()
@@ -130,15 +167,18 @@ impl Base {
             unheard.is_some_and(|own| own.releases.iter().any(same))
         };
         let mut dropped = Vec::new();
+        let said = &mut self.said;
         self.releases.dedup_by(|next, kept| {
             if !kept.is_same_release(&next.version) {
                 return false;
             }
-            let yanked = kept.yanked | next.yanked;
             if (is_unheard(next), next.digest) < (is_unheard(kept), kept.digest) {
                 std::mem::swap(next, kept);
             }
-            kept.yanked = yanked;
+            if let Some(of_next) = said.remove(&next.version) {
+                hear(said, &kept.version, of_next);
+            }
+            kept.yanked = said.get(&kept.version).is_some_and(|said| said.yanked);
             dropped.push(next.version.clone());
             true
         });
@@ -172,7 +212,11 @@ impl Base {
         signer: &Signer<'_>,
     ) -> bool {
         let validity = head.validity;
-        let says_all = releases == self.releases && head.is_withdrawn() == self.withdrawn;
+        let notes = head.notes().fitted(signer.unix);
+        let says_notes =
+            notes == self.all_notes(signer.unix) || (notes.is_empty() && !signer.signs_notes());
+        let says_all =
+            releases == self.releases && head.is_withdrawn() == self.withdrawn && says_notes;
         // One that was seen, and is not at hand, has a higher revision.
         let is_newest = head.revision == self.revision;
         // Signed while this clock was ahead, it is believed by nobody until then.
@@ -181,6 +225,18 @@ impl Base {
         let lasts = validity.expires >= self.validity(head.revision.epoch, signer).expires;
         let half_life = validity.issued.midpoint(validity.expires);
         says_all && is_newest && is_believed && (signer.unix < half_life || lasts)
+    }
+
+    /// What the next head says beside its list.
+    pub(super) fn notes(&self, signer: &Signer<'_>) -> Notes {
+        if signer.signs_notes() { self.all_notes(signer.unix) } else { Notes::default() }
+    }
+
+    /// What there is to say beside the list.
+    fn all_notes(&self, unix: u64) -> Notes {
+        let releases = self.said.iter().filter_map(|(version, said)| said.note(version));
+        let (deprecation, releases) = (self.deprecation.clone(), releases.collect());
+        Notes { deprecation, releases }.fitted(unix)
     }
 
     /// The release of this version, whatever its build metadata.
@@ -200,5 +256,16 @@ impl Base {
             .and_then(|entry| self.records.get(&entry.version))
             .map(|release| release.manifest.clone())
             .or_else(|| self.latest.clone())
+    }
+}
+
+/// Keeps the later word on a release.
+fn hear(known: &mut BTreeMap<Version, Said>, version: &Version, said: Said) {
+    match known.get_mut(version) {
+        Some(before) if *before < said => *before = said,
+        Some(_) => {}
+        None => {
+            known.insert(version.clone(), said);
+        }
     }
 }

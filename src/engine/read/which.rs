@@ -6,7 +6,7 @@ use semver::Version;
 
 use crate::{
     Error, PackageId, Requirement,
-    record::{Head, ReleaseEntry, ReleaseList},
+    record::{Head, Notes, ReleaseEntry, ReleaseList},
 };
 
 /// How many releases an error names.
@@ -87,11 +87,11 @@ fn named<'a>(listed: &'a [ReleaseEntry], version: &Version) -> Option<&'a Releas
 }
 
 /// None of these releases will do.
-pub(super) fn no_match(what: String, list: ReleaseList) -> Error {
+pub(super) fn no_match(what: String, notes: &Notes, list: ReleaseList) -> Error {
     let releases = list.into_releases();
     let total = releases.len();
     let named = releases.into_iter().take(NAMED_RELEASES);
-    Error::NoMatch { what, versions: named.map(ReleaseEntry::into_info).collect(), total }
+    Error::NoMatch { what, versions: named.map(|entry| entry.into_info(notes)).collect(), total }
 }
 
 /// What stands after the package's name.

@@ -178,13 +178,7 @@ fn a_release_of_an_earlier_life_that_becomes_the_newest_by_a_yank_is_read_first(
             continue;
         }
         for (version, newest) in [("2.0.0", "1.1.0"), ("1.1.0", "1.0.0")] {
-            let version = version.parse().unwrap();
-            let yanked = life.command(|reply| Command::Yank {
-                name: name(),
-                version,
-                confirmation: 0,
-                reply,
-            });
+            let yanked = life.yank(version);
             life.exchange(&replicas);
             assert!(answer(yanked).unwrap().is_ok());
             assert_eq!(life.own_head().latest().unwrap().version.to_string(), newest);
@@ -292,9 +286,7 @@ fn a_yank_and_a_withdrawal_on_one_device_win_over_what_the_other_publishes() {
     second.hear_all(&first.take_announced());
     second.publish(&replicas, "1.0.0");
     second.publish(&elsewhere, "1.0.1");
-    let version = "1.0.0".parse().unwrap();
-    let yanked =
-        first.command(|reply| Command::Yank { name: name(), version, confirmation: 0, reply });
+    let yanked = first.yank("1.0.0");
     first.exchange(&replicas);
     assert!(answer(yanked).unwrap().is_ok());
     second.hear_all(&first.take_announced());

@@ -189,10 +189,7 @@ impl Chaos {
                     Waiting::Receipt,
                 );
             }
-            5 => self.wait(
-                |reply| Command::Yank { name, version, confirmation, reply },
-                Waiting::Receipt,
-            ),
+            5 => self.change_what_is_said(name, version, confirmation),
             6 => self
                 .wait(|reply| Command::Unregister { name, confirmation, reply }, Waiting::Receipt),
             7 => {
@@ -223,6 +220,23 @@ impl Chaos {
                 self.wait(|reply| Command::Announce { topic, data, reply }, Waiting::Announced);
             }
         }
+    }
+
+    fn change_what_is_said(
+        &mut self,
+        name: PackageName,
+        version: semver::Version,
+        confirmation: u8,
+    ) {
+        let (of, kind) = (Box::new((name.clone(), version)), self.dice.roll(4));
+        let reason = ["", "broken"][kind % 2].to_owned();
+        let said = (kind == 2).then(|| Box::new(crate::Deprecation::new("old")));
+        let command = |reply| match kind {
+            0 | 1 => Command::Yank { of, reason, confirmation, reply },
+            _ if confirmation > 2 => Command::Unyank { of, confirmation, reply },
+            _ => Command::Deprecate { name, said, confirmation, reply },
+        };
+        self.wait(command, Waiting::Receipt);
     }
 
     fn network(&mut self) {
@@ -451,7 +465,7 @@ impl Chaos {
         let mut counted = Tally::new();
         for (operation, outcomes) in calls.outcomes() {
             let operation = match operation {
-                "register" | "yank" | "unregister" => "register, yank or unregister",
+                "register" | "yank" | "deprecate" | "unregister" => "register, yank or unregister",
                 operation => operation,
             };
             for (outcome, times) in outcomes.each().into_iter().filter(|(_, times)| *times > 0) {

@@ -44,9 +44,11 @@ impl Script {
             let version = |n: usize| format!("1.{n}.0").parse::<semver::Version>().unwrap();
             let change = match random.below(4) {
                 _ if number == changes && !seed.is_multiple_of(3) => Change::Unregister { name },
-                0 | 1 if versions > 0 => {
-                    Change::Yank { name, version: version(random.below(versions)) }
-                }
+                0 | 1 if versions > 0 => Change::Yank {
+                    name,
+                    version: version(random.below(versions)),
+                    reason: String::new(),
+                },
                 2 if versions > 0 => Change::Renew { name },
                 _ => {
                     versions += 1;

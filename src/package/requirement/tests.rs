@@ -154,6 +154,7 @@ fn the_newest_that_will_do_is_chosen_from_a_list() {
         version: version(text),
         digest: Digest::of(text),
         yanked: *yanked,
+        yank_reason: None,
     };
     let releases = [
         ("3.0.0-rc.1", false),
@@ -167,6 +168,7 @@ fn the_newest_that_will_do_is_chosen_from_a_list() {
         owner,
         name: "tiny".parse().unwrap(),
         releases: releases.iter().map(info).collect(),
+        deprecated: None,
         sequence: 1,
         source: Source::Network,
     };

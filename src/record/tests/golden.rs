@@ -4,10 +4,11 @@
 //! changed the format, which takes a new format version, not new files.
 
 use crate::{
-    package::{Artifact, Dependency, Digest, Manifest, PackageName},
+    package::{Artifact, Dependency, Deprecation, Digest, Manifest, PackageName},
     record::{
-        Claim, ClaimSet, ClaimStatus, Delegation, EquivocationProof, Head, Message, NetworkName,
-        Page, PageLink, Record, RecordKey, Release, ReleaseEntry, Revision, Signed, Validity,
+        Claim, ClaimSet, ClaimStatus, Delegation, DeprecationNote, EquivocationProof, Head,
+        Message, NetworkName, Notes, Page, PageLink, Record, RecordKey, Release, ReleaseEntry,
+        ReleaseNote, Revision, Signed, Validity,
     },
 };
 use data_encoding::HEXLOWER;
@@ -76,6 +77,43 @@ fn head() -> Signed<Head> {
     Signed::sign(&keypair(1), head).unwrap()
 }
 
+/// A head whose owner has said something beside the list.
+fn noted() -> Signed<Head> {
+    let entry =
+        |release: &Signed<Release>| ReleaseEntry { yanked: true, ..ReleaseEntry::of(release) };
+    let releases = vec![entry(&release())];
+    let revision = Revision::new(1, NOW);
+    let mut head = Head::live(network(), peer(1), revision, validity(), manifest(), releases, None);
+    let deprecation = Deprecation::new("renamed: see \u{e9}")
+        .with_successor(peer(2), "tiny-httpd".parse().unwrap());
+    let notes = Notes {
+        deprecation: Some(DeprecationNote {
+            changed: Revision::new(0, NOW - 60),
+            deprecation: Some(deprecation),
+        }),
+        releases: vec![ReleaseNote {
+            version: manifest().version,
+            changed: revision,
+            reason: "leaks memory".to_owned(),
+        }],
+    };
+    head.ext = notes.to_ext().unwrap();
+    Signed::sign(&keypair(1), head).unwrap()
+}
+
+/// What was said is taken back.
+fn taken_back() -> Signed<Head> {
+    let (revision, releases) = (Revision::new(1, NOW + 1), vec![ReleaseEntry::of(&release())]);
+    let mut head = Head::live(network(), peer(1), revision, validity(), manifest(), releases, None);
+    let reason = String::new();
+    let notes = Notes {
+        deprecation: Some(DeprecationNote { changed: revision, deprecation: None }),
+        releases: vec![ReleaseNote { version: manifest().version, changed: revision, reason }],
+    };
+    head.ext = notes.to_ext().unwrap();
+    Signed::sign(&keypair(1), head).unwrap()
+}
+
 fn withdrawn() -> Signed<Head> {
     let revision = Revision::new(300, 0);
     let head = Head::withdrawn(network(), peer(1), name(), revision, validity(), "renamed");
@@ -139,6 +177,15 @@ fn a_head_is_written_as_ever() {
     let (_, bytes) = golden(include_str!("../../../tests/golden/head.hex"));
     let read = Signed::<Head>::verify_announcement(&network(), &bytes, NOW, ()).unwrap();
     assert_eq!(read.body(), head().body());
+}
+
+#[test]
+fn a_head_with_notes_is_written_as_ever() {
+    check(include_str!("../../../tests/golden/noted_head.hex"), &Record::Head(noted()));
+    let file = include_str!("../../../tests/golden/notes_taken_back.hex");
+    check(file, &Record::Head(taken_back()));
+    assert_eq!(noted().notes().reason(&manifest().version), Some("leaks memory"));
+    assert_eq!(taken_back().notes().deprecation(), None);
 }
 
 #[test]

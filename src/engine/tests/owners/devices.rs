@@ -171,8 +171,9 @@ impl Device {
     }
 
     pub(super) fn yank(&mut self, version: &str) -> oneshot::Receiver<Result<Receipt>> {
-        let (name, version) = (name(), version.parse().unwrap());
-        self.command(|reply| Command::Yank { name, version, confirmation: 0, reply })
+        let of = Box::new((name(), version.parse().unwrap()));
+        let reason = String::new();
+        self.command(|reply| Command::Yank { of, reason, confirmation: 0, reply })
     }
 
     /// Withdraws the package, on a network all of whose peers answer.

@@ -1,0 +1,257 @@
+//! What an owner says of a package beside the list of its releases.
+
+use std::cmp::Reverse;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    MAX_EXT_BYTES, MAX_LIFETIME_SECS, Revision,
+    codec::{self, List, Text},
+    wire::{self, NameText, VersionText},
+};
+use crate::{
+    Result,
+    package::{Deprecation, PackageId, text::check_line},
+};
+
+/// The first byte of an `ext` that carries notes. Readers from before notes ignore it.
+const TAG: u8 = 2;
+
+/// What stands in the `ext` of a live head that its owner's own key has signed: why releases were yanked, when what is
+/// said of them was said, and whether the package is deprecated.
+///
+/// Whether a release is yanked, its entry in the list says, to all readers. The notes say since which revision that has been so,
+/// so that of two heads whose lists are united the later word counts, be it a yank or its end.
+///
+/// A head under a delegation has no room for notes: its `ext` is the delegation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notes {
+    /// Whether the package is deprecated, if that was ever said.
+    pub deprecation: Option<DeprecationNote>,
+    /// What was said of releases, newest version first.
+    pub releases: Vec<ReleaseNote>,
+}
+
+/// Since when a package is deprecated, or no longer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeprecationNote {
+    /// The revision of the head that said so first.
+    pub changed: Revision,
+    /// What it says. `None` where it was taken back.
+    pub deprecation: Option<Deprecation>,
+}
+
+/// Since when a release has been yanked, or no longer is: its entry in the list says which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseNote {
+    /// The release.
+    pub version: Version,
+    /// The revision of the head that said so first.
+    pub changed: Revision,
+    /// Why it is yanked; may be empty.
+    pub reason: String,
+}
+
+impl Notes {
+    /// The most releases of which something is said. Of more, the last said counts.
+    pub const MAX_RELEASES: usize = 32;
+    /// The longest reason for a yank, in bytes.
+    pub const MAX_REASON_BYTES: usize = 100;
+
+    /// Reads the notes that an `ext` carries. One that carries something else, or what cannot be read, carries none: it
+    /// is no reason to refuse a head that others believe. What follows the notes is for later versions.
+    #[must_use]
+    pub fn in_ext(ext: &[u8]) -> Self {
+        let [TAG, notes @ ..] = ext else { return Self::default() };
+        let read = || {
+            let (wire, _) = postcard::take_from_bytes::<NotesWire<'_>>(notes).ok()?;
+            let notes = wire.into_notes()?;
+            notes.validate().ok()?;
+            Some(notes)
+        };
+        read().unwrap_or_default()
+    }
+
+    /// What a head has in its `ext` for this: nothing where there is nothing to say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text or a successor out of its bounds. Whether it all fits into an
+    /// `ext` is checked when the head is signed: see [`fitted`](Self::fitted).
+    pub fn to_ext(&self) -> Result<Vec<u8>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.validate()?;
+        Ok([&[TAG], &*codec::encode(&NotesWire::of(self)?)?].concat())
+    }
+
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.deprecation.is_none() && self.releases.is_empty()
+    }
+
+    /// What is said of a release.
+    #[must_use]
+    pub fn of_release(&self, version: &Version) -> Option<&ReleaseNote> {
+        self.releases.iter().find(|note| note.version == *version)
+    }
+
+    /// Why a release is yanked, if that is said.
+    #[must_use]
+    pub fn reason(&self, version: &Version) -> Option<&str> {
+        self.of_release(version).map(|note| &*note.reason).filter(|reason| !reason.is_empty())
+    }
+
+    /// What is said of the package, where it is deprecated.
+    #[must_use]
+    pub fn deprecation(&self) -> Option<&Deprecation> {
+        self.deprecation.as_ref()?.deprecation.as_ref()
+    }
+
+    /// As much of it as fits into an `ext`, in the one order that there is: the deprecation, and what was said last. What
+    /// tells readers nothing is left out once no head is believed any more that says otherwise; `unix` is the time in
+    /// Unix seconds.
+    #[must_use]
+    pub fn fitted(mut self, unix: u64) -> Self {
+        // A sequence is the time at which it was signed, or soon after that.
+        let is_recent =
+            |changed: &Revision| changed.sequence.saturating_add(MAX_LIFETIME_SECS) >= unix;
+        self.deprecation =
+            self.deprecation.filter(|note| note.deprecation.is_some() || is_recent(&note.changed));
+        self.releases.retain(|note| !note.reason.is_empty() || is_recent(&note.changed));
+        self.releases.sort_by(|a, b| (b.changed, &b.version).cmp(&(a.changed, &a.version)));
+        self.releases.truncate(Self::MAX_RELEASES);
+        while !self.releases.is_empty() && !self.fits() {
+            self.releases.pop();
+        }
+        self.releases.sort_by_cached_key(|note| Reverse(note.version.clone()));
+        self
+    }
+
+    fn fits(&self) -> bool {
+        let size = NotesWire::of(self).and_then(|wire| codec::size(&wire));
+        size.is_ok_and(|size| size < MAX_EXT_BYTES)
+    }
+
+    fn validate(&self) -> Result<()> {
+        if let Some(deprecation) = self.deprecation() {
+            deprecation.validate()?;
+        }
+        let mut reasons = self.releases.iter().map(|note| &note.reason);
+        reasons.try_for_each(|reason| check_reason(reason))
+    }
+}
+
+/// Checks the reason for a yank: one line, which may be empty.
+pub(crate) fn check_reason(reason: &str) -> Result<()> {
+    check_line(|| "reason".into(), reason, Notes::MAX_REASON_BYTES)
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct NotesWire<'a> {
+    #[serde(borrow)]
+    deprecation: Option<DeprecationWire<'a>>,
+    #[serde(borrow)]
+    releases: List<ReleaseNoteWire<'a>, { Notes::MAX_RELEASES }>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DeprecationWire<'a> {
+    epoch: u32,
+    sequence: u64,
+    #[serde(borrow)]
+    said: Option<SaidWire<'a>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SaidWire<'a> {
+    #[serde(borrow)]
+    text: Text<'a, { Deprecation::MAX_TEXT_BYTES }>,
+    #[serde(borrow)]
+    successor: Option<([u8; 32], NameText<'a>)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ReleaseNoteWire<'a> {
+    #[serde(borrow)]
+    version: VersionText<'a>,
+    epoch: u32,
+    sequence: u64,
+    #[serde(borrow)]
+    reason: Text<'a, { Notes::MAX_REASON_BYTES }>,
+}
+
+impl<'a> NotesWire<'a> {
+    fn of(notes: &'a Notes) -> Result<Self> {
+        let said = |deprecation: &'a Deprecation| {
+            let successor = deprecation.successor.as_ref();
+            let successor = successor.and_then(|id| Some((id.owner()?, id.name())));
+            let successor = successor.map(|(owner, name)| {
+                Ok::<_, crate::Error>((wire::key_of(owner)?, NameText::of(name.as_str())))
+            });
+            let text = Text::of(&deprecation.text);
+            Ok::<_, crate::Error>(SaidWire { text, successor: successor.transpose()? })
+        };
+        let deprecation = notes.deprecation.as_ref().map(|note| {
+            let Revision { epoch, sequence } = note.changed;
+            let said = note.deprecation.as_ref().map(said).transpose()?;
+            Ok::<_, crate::Error>(DeprecationWire { epoch, sequence, said })
+        });
+        let release = |note: &'a ReleaseNote| ReleaseNoteWire {
+            version: Text(note.version.to_string().into()),
+            epoch: note.changed.epoch,
+            sequence: note.changed.sequence,
+            reason: Text::of(&note.reason),
+        };
+        let releases = List(notes.releases.iter().map(release).collect());
+        Ok(Self { deprecation: deprecation.transpose()?, releases })
+    }
+
+    fn into_notes(self) -> Option<Notes> {
+        let said = |wire: SaidWire<'_>| {
+            let deprecation = Deprecation::new(wire.text.into_string());
+            Some(match wire.successor {
+                Some((owner, name)) => {
+                    let owner = wire::owner_of(&owner).ok()?;
+                    deprecation.with_successor(owner, name.0.parse().ok()?)
+                }
+                None => deprecation,
+            })
+        };
+        let deprecation = match self.deprecation {
+            Some(DeprecationWire { epoch, sequence, said: None }) => {
+                let changed = Revision::new(epoch, sequence);
+                Some(DeprecationNote { changed, deprecation: None })
+            }
+            Some(DeprecationWire { epoch, sequence, said: Some(wire) }) => {
+                let (changed, deprecation) = (Revision::new(epoch, sequence), said(wire)?);
+                Some(DeprecationNote { changed, deprecation: Some(deprecation) })
+            }
+            None => None,
+        };
+        let release = |wire: ReleaseNoteWire<'_>| {
+            Some(ReleaseNote {
+                version: wire.version.0.parse().ok()?,
+                changed: Revision::new(wire.epoch, wire.sequence),
+                reason: wire.reason.into_string(),
+            })
+        };
+        let releases = self.releases.0.into_iter().map(release).collect::<Option<_>>()?;
+        Some(Notes { deprecation, releases })
+    }
+}
+
+/// Checks that a package is not its own successor.
+pub(crate) fn check_successor(deprecation: &Deprecation, package: &PackageId) -> Result<()> {
+    if deprecation.successor.as_ref() == Some(package) {
+        let reason = "is the package itself; another one is accepted";
+        return Err(crate::Error::invalid("successor", reason));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
