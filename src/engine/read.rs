@@ -1,4 +1,4 @@
-//! Reading a package: whose is it, what does its head say, which release is meant (`which.rs`).
+//! Reading a package: whose is it (`claimants.rs`), what does its head say, which release is meant (`which.rs`).
 //!
 //! ```text
 //!  Claims ──one owner──▶ Head ──newest is meant─────────────────▶ answer
@@ -10,16 +10,20 @@ use libp2p::PeerId;
 use semver::Version;
 
 pub(super) use self::which::Which;
-use self::which::{Choice, no_match};
+use self::{
+    claimants::only_owner,
+    which::{Choice, no_match},
+};
 use crate::{
     Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, SimilarName, Source,
     Versions,
     command::Reply,
     counters::{CallKind, EndedCall},
     package::{owner_from_key, owner_key},
-    record::{ClaimSet, ClaimStatus, Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
+    record::{ClaimSet, Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
 
+mod claimants;
 mod which;
 
 /// What the caller wants to know of the package.
@@ -455,48 +459,6 @@ fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
         deprecated: notes.deprecation().cloned(),
         sequence: head.revision.sequence,
         source,
-    }
-}
-
-/// The owner that a bare name means, if there is only one: of those who claim it, and of those whose packages of that name
-/// are listed. Somebody who has withdrawn does not stand in the way of somebody who has not, nor does somebody who
-/// publishes a look-alike.
-fn only_owner(
-    name: &PackageName,
-    claims: Option<&ClaimSet>,
-    listed: &[PeerId],
-) -> Result<Option<PeerId>> {
-    let claimed = || claims.into_iter().flat_map(|claims| claims.claims_to(name));
-    let with_listed = |mut owners: Vec<PeerId>| {
-        owners.extend(listed);
-        owners.sort_unstable();
-        owners.dedup();
-        owners
-    };
-    let active = with_listed(claims.map(|claims| claims.active_owners(name)).unwrap_or_default());
-    match active.as_slice() {
-        // A full set may have left claims out: of 24 claimants who push everybody else out of it, all but one can
-        // withdraw.
-        [] | [_] if claims.is_some_and(|claims| claims.len() >= ClaimSet::MAX_CLAIMS) => {
-            let claimants = with_listed(claimed().map(|claim| claim.owner).collect());
-            if claimants.is_empty() {
-                let what = format!(
-                    "`{name}`: those who claim its look-alikes leave no room; ask as `owner/{name}`"
-                );
-                return Err(Error::not_found(what));
-            }
-            Err(Error::Ambiguous { name: name.clone(), claimants })
-        }
-        [owner] => Ok(Some(*owner)),
-        [] => {
-            let mut withdrawn = claimed().filter(|claim| claim.status == ClaimStatus::Withdrawn);
-            match (withdrawn.next(), withdrawn.next()) {
-                // Its head says that it is withdrawn, which is the better answer.
-                (Some(claim), None) => Ok(Some(claim.owner)),
-                _ => Ok(None),
-            }
-        }
-        _ => Err(Error::Ambiguous { name: name.clone(), claimants: active }),
     }
 }
 
