@@ -26,6 +26,8 @@ use serde_json::{Value, json};
 
 #[path = "node_example/clocks.rs"]
 mod clocks;
+#[path = "node_example/look_alikes.rs"]
+mod look_alikes;
 #[cfg(unix)]
 #[path = "node_example/signals.rs"]
 mod signals;

@@ -132,6 +132,20 @@ fn claims() -> ClaimSet {
         .with(claim(3, ClaimStatus::Active), NOW)
 }
 
+/// Claims to names that look alike, of which one owner has two.
+fn look_alikes() -> ClaimSet {
+    let claim = |seed, name: &str| {
+        let (name, revision) = (name.parse().unwrap(), Revision::new(0, 1));
+        let status = ClaimStatus::Active;
+        let claim = Claim::new(network(), peer(seed), name, revision, validity(), status);
+        Signed::sign(&keypair(seed), claim).unwrap()
+    };
+    ClaimSet::empty(network(), "tiny_http".parse().unwrap())
+        .with(claim(1, "tiny_http"), NOW)
+        .with(claim(1, "tiny-http"), NOW)
+        .with(claim(2, "tiny._http"), NOW)
+}
+
 fn message() -> Signed<Message> {
     let message = Message::new(network(), peer(1), "chat/general", u64::MAX, NOW, "hello");
     Signed::sign(&keypair(1), message).unwrap()
@@ -207,6 +221,10 @@ fn a_page_is_written_as_ever() {
 fn a_set_of_claims_is_written_as_ever() {
     let set = claims();
     check(include_str!("../../../tests/golden/claims.hex"), &Record::Claims { set, dropped: 0 });
+    let set = look_alikes();
+    assert_eq!(set.key(), claims().key());
+    let file = include_str!("../../../tests/golden/look_alikes.hex");
+    check(file, &Record::Claims { set, dropped: 0 });
 }
 
 #[test]
