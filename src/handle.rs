@@ -101,8 +101,8 @@ impl Handle {
         Self { freshness, ..self.clone() }
     }
 
-    /// A handle to the same node whose changes are read back before they are answered: `register`, `yank` and
-    /// `unregister` of [`Registry`]. This handle's changes are answered as before.
+    /// A handle to the same node whose changes are read back before they are answered: `register`, `yank`, `deprecate`,
+    /// what takes these back, and `unregister` of [`Registry`]. This handle's changes are answered as before.
     ///
     /// An acknowledgement says that a peer has verified a record and stored it, and a liar acknowledges too. So that, once
     /// all puts have ended, every record of the change (head, claim, release, and pages of the list that are new) is
