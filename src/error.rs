@@ -41,7 +41,7 @@ pub enum Error {
     Ambiguous {
         /// The bare name that was asked for.
         name: PackageName,
-        /// Everyone who signed a claim to the name, sorted.
+        /// Everyone who signed a claim to the name, or whose package of that name is in the catalogue, sorted.
         claimants: Vec<PeerId>,
     },
 

@@ -22,8 +22,8 @@ use crate::{
 /// that has already signed its change is not undone by that.
 ///
 /// A [`PackageId`] without an owner is a question ("whose?"): it resolves to this node's own package of that
-/// name, else the pinned owner, else the only owner who claims the name, else
-/// [`Error::Ambiguous`](crate::Error::Ambiguous).
+/// name, else the pinned owner, else the only owner who claims the name or whose package of that name is in the
+/// catalogue, else [`Error::Ambiguous`](crate::Error::Ambiguous).
 pub trait Registry: Send + Sync {
     /// Publishes a release for this node's owner, which is itself unless another one has delegated it: validates,
     /// signs, stores locally, puts the records into the DHT, announces.
