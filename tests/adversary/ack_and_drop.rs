@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::executor::block_on;
-use peerage::{Error, Freshness, Registry, identity::Keypair};
+use peerage::{Coverage, Error, Freshness, Registry, identity::Keypair};
 
 use crate::{
     replica::Replica,
@@ -46,7 +46,8 @@ fn an_acknowledgement_is_not_a_copy() {
         within("the end", publisher.ended).await.expect("ended");
 
         let everybody: Vec<_> = addresses.into_iter().chain([address]).collect();
-        let reader = client_of(&everybody, config()).await;
+        // Its catalogue would know what the honest replica has heard of.
+        let reader = client_of(&everybody, config().with_coverage(Coverage::None)).await;
         let reader = reader.handle.with_freshness(Freshness::All);
         let gone = reader.get_package(owned(owner, "gone")).await;
         assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
