@@ -52,7 +52,8 @@ struct Wanted {
     /// Where the head came from. What was partial once makes the answer partial.
     source: Source,
     /// Names that may have been meant, once it is known that this one is not there.
-    similar: Vec<SimilarName>,
+    #[expect(clippy::box_collection, reason = "most reads have none, and thousands may wait")]
+    similar: Option<Box<Vec<SimilarName>>>,
 }
 
 /// Whose package is read.
@@ -126,8 +127,7 @@ impl Read {
             Whose::Named(_) | Whose::Resolved(_) | Whose::Listed(_) => Stage::Head(goal),
             Whose::Unknown => Stage::Claims(goal),
         };
-        let wanted =
-            Wanted { name, which, whose, freshness, source: Source::Own, similar: Vec::new() };
+        let wanted = Wanted { name, which, whose, freshness, source: Source::Own, similar: None };
         wanted.go_on(stage)
     }
 
@@ -168,7 +168,7 @@ impl Read {
 
     /// What may have been meant, should it not be found.
     pub(super) fn suggest(&mut self, similar: Vec<SimilarName>) {
-        self.wanted.similar = similar;
+        self.wanted.similar = (!similar.is_empty()).then(|| Box::new(similar));
     }
 
     /// Whether the answer will be no more than a part.
@@ -329,7 +329,8 @@ impl Wanted {
     }
 
     fn not_found(&self) -> Error {
-        Error::NotFound { what: format!("`{}`", self.called()), similar: self.similar.clone() }
+        let similar = self.similar.as_deref().cloned().unwrap_or_default();
+        Error::NotFound { what: format!("`{}`", self.called()), similar }
     }
 
     fn came_from(&mut self, source: Source) {
