@@ -178,6 +178,12 @@ impl Engine {
         self.peers.introduced_len()
     }
 
+    /// Whether a connected peer has said what it is, or that it does not say so.
+    #[cfg(test)]
+    pub(crate) fn is_introduced(&self, peer: &PeerId) -> bool {
+        self.peers.is_connected(peer) && !self.peers.is_unknown(peer)
+    }
+
     /// The address with this node's identity at its end.
     fn dialable(&self, address: Multiaddr) -> Multiaddr {
         match address.iter().last() {

@@ -80,6 +80,10 @@ impl Neighbourhood {
         all.settle();
         let address = all.node.swarm.listeners().next().unwrap().clone();
         all.raw = (0..2).map(|_| Raw::dial(&address, topic)).collect();
+        // Identify asks when a timer of another thread says so. Whoever does not know what a peer is says goodbye first.
+        while !all.raw.iter().all(|raw| all.node.engine.is_introduced(&raw.id())) {
+            all.settle();
+        }
         all.settle();
         all
     }
