@@ -51,6 +51,7 @@ mod listed;
 mod listing;
 #[cfg(test)]
 mod look_alikes;
+#[cfg(test)]
 mod lookups;
 #[cfg(test)]
 mod nearness;
