@@ -5,6 +5,10 @@ use libp2p::PeerId;
 use super::{Amount, Held, PackageKey, Refused, Store};
 use crate::record::{Record, RecordKey};
 
+/// Among so many records one that can go is looked for. A peer may have put very many, and each request of it is
+/// to cost the same.
+const MAX_LOOKED_AT: usize = 1024;
+
 impl Store {
     /// Makes room for a record that is not held yet. Nothing is removed unless it can be taken in then.
     pub(super) fn make_room(&mut self, record: &Record, distance: u64) -> Result<(), Refused> {
@@ -52,7 +56,8 @@ impl Store {
     fn going_for(&self, peer: &PeerId) -> impl Iterator<Item = (u64, u32)> {
         let is_of_several =
             |number| self.records.at(number).is_some_and(|held| held.is_of_several());
-        self.putters.farthest(peer).filter(move |(_, number)| !is_of_several(*number))
+        let farthest = self.putters.farthest(peer).take(MAX_LOOKED_AT);
+        farthest.filter(move |(_, number)| !is_of_several(*number))
     }
 
     /// Makes room for a record of so many bytes that takes the place of the one that is held, and tells whose room it
@@ -144,10 +149,10 @@ impl Store {
     }
 
     fn drop_hidden_put_by(&mut self, peer: &PeerId, bytes: usize) {
-        let its = self.putters.farthest(peer).map(|(_, number)| number);
-        let is_hidden = |number: &u32| !self.records.at(*number).is_some_and(|h| self.is_live(h));
-        let hidden: Vec<u32> = its.filter(is_hidden).collect();
-        for number in hidden {
+        let Some(putter) = self.putters.find(peer) else { return };
+        let hidden = self.hidden().take(MAX_LOOKED_AT).filter(|(_, held)| held.putter == putter);
+        let its: Vec<u32> = hidden.map(|(number, _)| number).collect();
+        for number in its {
             if self.putters.has_room(peer, bytes) {
                 return;
             }
@@ -158,7 +163,7 @@ impl Store {
     /// Drops the record on an owner's account whose time seems to be over the longest.
     fn drop_hidden_of(&mut self, owner: &PeerId) {
         let Some(owner) = self.shares.find(owner) else { return };
-        let first = self.hidden().find(|(_, held)| held.owner == owner);
+        let first = self.hidden().take(MAX_LOOKED_AT).find(|(_, held)| held.owner == owner);
         if let Some((number, _)) = first {
             self.remove(number);
         }

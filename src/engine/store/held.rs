@@ -178,6 +178,9 @@ pub(super) struct Table {
     /// Those that are not this node's own: these the engine renews.
     by_replication: BTreeSet<ByTime>,
     hasher: RandomState,
+    /// How many records were looked at by number, for tests of what a request costs.
+    #[cfg(test)]
+    pub(super) looked_at: std::cell::Cell<usize>,
 }
 
 impl Table {
@@ -190,6 +193,8 @@ impl Table {
             by_expiry: BTreeSet::new(),
             by_replication: BTreeSet::new(),
             hasher: RandomState::new(),
+            #[cfg(test)]
+            looked_at: std::cell::Cell::default(),
         }
     }
 
@@ -209,6 +214,8 @@ impl Table {
     }
 
     pub(super) fn at(&self, number: u32) -> Option<&Held> {
+        #[cfg(test)]
+        self.looked_at.update(|count| count + 1);
         self.records.get(number)
     }
 
@@ -273,7 +280,7 @@ impl Table {
     /// All records, those first that end first.
     pub(super) fn by_expiry(&self) -> impl Iterator<Item = (u32, &Held)> {
         let numbers = self.by_expiry.iter().map(|place| place.number());
-        numbers.filter_map(|number| Some((number, self.records.get(number)?)))
+        numbers.filter_map(|number| Some((number, self.at(number)?)))
     }
 
     /// The record of others that is to be put to others next.

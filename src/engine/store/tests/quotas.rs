@@ -357,3 +357,37 @@ fn a_sender_whose_share_is_full_of_what_seems_to_have_expired_loses_nothing_that
     }
     assert!(all.iter().all(|release| is_held(&store, release)));
 }
+
+/// How many records are looked at for one more release of a peer's.
+fn looked_at_for(store: &SharedStore, peer: PeerId, record: &Record) -> usize {
+    let looked_at = || store.lock().records.looked_at.get();
+    let before = looked_at();
+    let _ = put_by(store, peer, record);
+    looked_at() - before
+}
+
+#[test]
+fn what_a_put_costs_does_not_follow_what_its_sender_has_here() {
+    const SHARE: usize = 3_000;
+    let store = store(|config| config.limits.store_records_per_peer = SHARE);
+    let (peer, other) = (PeerId::random(), PeerId::random());
+    let owner = keypair(1);
+    for record in releases(&store, &owner, SHARE) {
+        put_by(&store, peer, &record).unwrap();
+    }
+    assert_eq!(held_of(&store, &peer), SHARE);
+    for i in 0..8 {
+        let more = Record::Release(release(&owner, &format!("more-{i}"), "1.0.0"));
+        let count = looked_at_for(&store, peer, &more);
+        assert!(count < 32, "{count} of {SHARE}");
+    }
+    // Nor what seems to have expired, by a calendar that may be wrong.
+    for i in 0..SHARE / 2 {
+        let head = Record::Head(live(&owner, &format!("head-{i}"), "1.0.0", 1));
+        put_by(&store, other, &head).unwrap();
+    }
+    set_calendar(&store, NOW, 3 * 24 * 3600);
+    let more = Record::Release(release(&owner, "one-more", "1.0.0"));
+    let count = looked_at_for(&store, peer, &more);
+    assert!(count < SHARE, "{count}");
+}
