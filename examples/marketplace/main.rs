@@ -119,14 +119,14 @@ fn manifests(options: &Options) -> Result<Vec<Manifest>, Box<dyn Error>> {
 fn config(options: &Options, releases: usize) -> peerage::Result<Config> {
     let limits = Limits::new();
     // Each release takes at most three records (head, claim, release), which every peer of so small a network
-    // holds.
+    // holds. One owner has a quarter of the store at the most.
     let records = releases.saturating_mul(3);
     let limits = limits
         .clone()
         .with_own_packages(limits.own_packages.max(releases))
         .with_catalogue_packages(limits.catalogue_packages.max(releases))
         .with_store_records_per_owner(limits.store_records_per_owner.max(records))
-        .with_store_records(limits.store_records.max(records));
+        .with_store_records(limits.store_records.max(4 * records));
     let network: NetworkName = "marketplace".parse()?;
     let config = Config::new().with_network(network).with_limits(limits);
     // The shortest time that there is.

@@ -25,14 +25,16 @@ pub struct Limits {
     /// they are of 256 bytes or more on average. Default: 262,144.
     pub store_records: usize,
     /// Records held for one owner, so that nobody fills the store by accident. Keys are free: it does not keep out
-    /// somebody who makes them for the purpose. Default: 65,536.
+    /// somebody who makes them for the purpose. In force is no more than a quarter of
+    /// [`store_records`](Self::store_records), or 64 where that is more. Default: 65,536.
     pub store_records_per_owner: usize,
     /// Bytes of the records held for the network, as they are on the wire, which is how they are kept. A peer that has put them is held to
     /// the part of these that [`store_records_per_peer`](Self::store_records_per_peer) is of
     /// [`store_records`](Self::store_records). At least 8 KiB. Default: 64 MiB.
     pub store_bytes: usize,
     /// Records held that one peer has put, whoever signed them. A peer with more has its own farthest ones
-    /// replaced, not those of others. Default: 65,536.
+    /// replaced, not those of others. In force is no more than a quarter of [`store_records`](Self::store_records), or
+    /// 64 where that is more. Default: 65,536.
     pub store_records_per_peer: usize,
     /// Requests of the DHT that one peer may make in a second, over time. Other things cost several: a record
     /// that is put for the first time 5, one that no honest peer sends 33, a set of claims up to 24 times as
@@ -299,6 +301,22 @@ impl Limits {
         self.receive_window.max(self.allowed_streams() * Self::STREAM_WINDOW)
     }
 
+    /// Of the store's records, so many at the most are one owner's, or were put by one peer. A store that is made
+    /// smaller is shared out as before; in one of a few records there is nothing to share out.
+    fn largest_share(&self) -> usize {
+        (self.store_records / 4).max(64)
+    }
+
+    /// The records of one owner in force: what was asked for, and no more than a share.
+    pub(crate) fn granted_records_per_owner(&self) -> usize {
+        self.store_records_per_owner.min(self.largest_share())
+    }
+
+    /// The records of one peer in force: what was asked for, and no more than a share.
+    pub(crate) fn granted_records_per_peer(&self) -> usize {
+        self.store_records_per_peer.min(self.largest_share())
+    }
+
     /// The connections that others may have begun: strangers who take all of these leave a quarter to dial from.
     pub(crate) fn incoming_connections(&self) -> u32 {
         self.connections - self.connections / 4
@@ -376,6 +394,18 @@ mod tests {
         assert_eq!(with(Limits::MAX_TOPICS), Ok(()));
         let refused = with(Limits::MAX_TOPICS + 1);
         assert!(matches!(&refused, Err(Error::Invalid { field, .. }) if field == "limits.topics"));
+    }
+
+    #[test]
+    fn nobody_has_more_than_a_quarter_of_a_store_that_is_made_smaller() {
+        let granted =
+            |limits: Limits| [limits.granted_records_per_owner(), limits.granted_records_per_peer()];
+        assert_eq!(granted(Limits::new()), [65_536; 2]);
+        let small = Limits::new().with_store_records(16_384);
+        assert_eq!(granted(small.clone()), [4_096; 2]);
+        assert_eq!(granted(small.with_store_records_per_owner(10)), [10, 4_096]);
+        assert_eq!(granted(Limits::new().with_store_records(100)), [64; 2]);
+        assert_eq!(granted(Limits::new().with_store_records(usize::MAX)), [65_536; 2]);
     }
 
     #[test]
