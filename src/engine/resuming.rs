@@ -53,6 +53,7 @@ impl Engine {
                 let end = get.reply.send(match outcome {
                     Outcome::Found { record, source } => {
                         if let Record::Head(head) = &*record {
+                            self.store.raise_high_water(head);
                             self.store.want(&head.owner, &head.name);
                         }
                         Ok(Found { record: Arc::unwrap_or_clone(record), source })
@@ -219,7 +220,9 @@ impl Engine {
         source: Source,
     ) -> Progress {
         if let Record::Head(head) = record {
-            // From here on nothing older is told, however many other packages are heard of.
+            // From here on nothing older is told, however many other packages are heard of. What the catalogue has
+            // answered may have been seen in an earlier life, or so long ago that its sequence is forgotten.
+            self.store.raise_high_water(head);
             self.store.want(&head.owner, &head.name);
         }
         if let Record::Head(head) = record

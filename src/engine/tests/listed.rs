@@ -206,3 +206,20 @@ fn an_owner_that_is_listed_counts_beside_those_who_claim_a_name_unless_it_has_le
     assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Catalogue);
     assert_eq!(lab.engine.pins.owner(id.name()), Some(owner.public().to_peer_id()));
 }
+
+#[test]
+fn what_the_catalogue_has_answered_is_not_taken_back_once_it_is_listed_no_more() {
+    let (id, [old, new]) = two_heads("tool");
+    let mut lab = listing(&[&new]);
+    let package = read(&mut lab, &id, Freshness::First, nothing()).unwrap();
+    assert_eq!((package.sequence, package.source), (2, Source::Catalogue));
+    // It had to make room for others.
+    let empty = Load { packages: 10, bytes: 1 << 20 };
+    lab.engine.catalogue = Catalogue::new(empty, crate::Coverage::All);
+    lab.advance(Duration::from_secs(60));
+    let (_, waiting) = lab.get(&id);
+    let query = only_lookup(&mut lab);
+    lab.learn(copy(query, &old));
+    lab.end(query, 1);
+    assert_eq!(answer(waiting).unwrap().unwrap_err().kind(), "not_found");
+}
