@@ -49,7 +49,8 @@ struct Wanted {
     which: Which,
     whose: Whose,
     freshness: Freshness,
-    /// Where the head came from. What was partial once makes the answer partial.
+    /// Where the head came from. What was partial once makes the answer partial, and an owner whom the catalogue alone
+    /// has named makes it the catalogue's.
     source: Source,
     /// Names that may have been meant, once it is known that this one is not there.
     #[expect(clippy::box_collection, reason = "most reads have none, and thousands may wait")]
@@ -334,9 +335,12 @@ impl Wanted {
     }
 
     fn came_from(&mut self, source: Source) {
-        if self.source != Source::Partial {
-            self.source = source;
-        }
+        self.source = match (self.source, source) {
+            (Source::Partial, _) | (_, Source::Partial) => Source::Partial,
+            // Whoever holds the head, that this owner is meant is what the catalogue alone says.
+            _ if matches!(self.whose, Whose::Listed(_)) => Source::Catalogue,
+            (_, source) => source,
+        };
     }
 
     fn take_claims(

@@ -45,7 +45,8 @@ pub enum Source {
     /// Read from the network for this call.
     Network,
     /// One of the packages that this node has heard of, which searches cover. The network was asked for this call, or a
-    /// moment ago, and nobody was found to hold it, or anything newer.
+    /// moment ago, and nobody was found to hold it, or anything newer. Or a bare name was asked for that nobody was found
+    /// to claim: whose package it means is what the catalogue says, whoever holds the package.
     Catalogue,
     /// Read from the network for this call, but fewer peers have answered than
     /// [`Freshness`](crate::Freshness) asks for: the deadline passed, or some of those that should know have fallen

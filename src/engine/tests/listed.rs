@@ -223,3 +223,24 @@ fn what_the_catalogue_has_answered_is_not_taken_back_once_it_is_listed_no_more()
     lab.end(query, 1);
     assert_eq!(answer(waiting).unwrap().unwrap_err().kind(), "not_found");
 }
+
+#[test]
+fn an_owner_whom_the_catalogue_alone_has_named_is_told_as_such_whoever_holds_the_package() {
+    let (id, head) = published("tool", 1);
+    for claims_end in [nothing(), few()] {
+        let mut lab = listing(&[&head]);
+        let (_, waiting) = lab.get(&PackageId::named(id.name().clone()));
+        let query = only_lookup(&mut lab);
+        lab.learn(Fact::QueryEnded { query, end: claims_end });
+        let query = only_lookup(&mut lab);
+        lab.learn(copy(query, &head));
+        let package = answer(waiting).expect("one copy is enough").unwrap();
+        assert_eq!((&package.owner, package.source), (id.owner().unwrap(), Source::Catalogue));
+        lab.end(query, 1);
+        // By its owner it is what the network holds.
+        let (_, waiting) = lab.get_as(&id, Freshness::Quorum(1));
+        let query = only_lookup(&mut lab);
+        lab.learn(copy(query, &head));
+        assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Network);
+    }
+}
