@@ -59,9 +59,10 @@ impl Engine {
         self.listed_head(now, &name, &owner).map_or(best, Best::Listed)
     }
 
-    /// The head that is listed of somebody else's package, if it is one that is believed.
+    /// The head that is listed of a package, if it is one that is believed. What this node publishes itself it does not
+    /// read from there. Other devices of its owner may publish more.
     fn listed_head(&self, now: Now, name: &PackageName, owner: &PeerId) -> Option<Arc<Record>> {
-        if *owner == self.owner {
+        if *owner == self.owner && self.own.contains_key(name) {
             return None;
         }
         let head = self.catalogue.get(name, owner, now.unix)?.head()?;

@@ -51,7 +51,7 @@ impl Hearing {
 }
 
 /// The best record under a key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Best {
     /// It was found with peers.
     Found(Arc<Record>),
@@ -244,9 +244,9 @@ impl Engine {
             Hearing::Somebody(_) if !waiting.is_empty() => Extent::Whole,
             _ => Extent::Part,
         };
-        let best = self.best(now, key, replies);
+        let found = self.best(now, key, replies);
         let subject = self.subject(waiting.iter().map(|waiter| waiter.ticket));
-        let best = self.with_listed(now, best, subject);
+        let best = self.with_listed(now, found.clone(), subject);
         self.repair(now, key, &best, replies, &without, extent);
         if waiting.is_empty() {
             return;
@@ -281,10 +281,15 @@ impl Engine {
                 }
                 Hearing::Nobody | Hearing::CutShort => false,
             };
-            if let Some(others) = self.calls.recalling(ticket) {
-                *others = replies.own_heads().to_vec();
-            }
-            let outcome = match (&best, hearing) {
+            // A change goes on from what peers hold, and from nothing else that readers are told.
+            let best = match self.calls.recalling(ticket) {
+                Some(others) => {
+                    *others = replies.own_heads().to_vec();
+                    &found
+                }
+                None => &best,
+            };
+            let outcome = match (best, hearing) {
                 (Best::Found(record), _) => {
                     let source = if is_heard { Source::Network } else { Source::Partial };
                     Outcome::Found { record: Arc::clone(record), source }

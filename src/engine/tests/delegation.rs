@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     Error, Receipt,
+    engine::catalogue::Interest,
     record::{Delegation, EquivocationProof, Kind, Rejected, ReleaseList},
 };
 
@@ -229,6 +230,30 @@ fn the_next_publisher_goes_on_from_what_the_last_one_left() {
     let versions: Vec<_> =
         ReleaseList::of(&head).releases().iter().map(|entry| entry.version.major).collect();
     assert_eq!(versions, [2, 1, 1]);
+}
+
+#[test]
+fn what_another_publisher_of_the_owner_has_published_is_read_where_it_is_listed() {
+    let head = signed(&mut publisher(1, 1, MONTH), "tool", "1.0.0");
+    let keypair = keypair(2);
+    let delegation = Box::new(delegation(&keypair, 1, MONTH));
+    let mut lab = lab_of(Identity::new(keypair, Authority::Delegate(delegation)), true);
+    let now = lab.now();
+    lab.engine.list(now, &head, None, Interest::Heard);
+    let id = PackageId::owned(*head.owner(), head.name.clone());
+    let (_, waiting) = lab.get(&id);
+    // A change waits for the same lookup, and goes on from what peers hold alone.
+    let change = register(&mut lab, "tool", "2.0.0");
+    let query = only_lookup(&mut lab);
+    lab.end(query, 3);
+    let package = answer(waiting).expect("answered").unwrap();
+    assert_eq!((package.manifest.version.major, package.source), (1, Source::Catalogue));
+    assert!(answer(change).is_none(), "it is being stored");
+    let own = head_of(&lab, "tool");
+    assert_eq!(own.releases().len(), 1);
+    // What this node publishes itself is its own.
+    let (_, waiting) = lab.get(&id);
+    assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Own);
 }
 
 #[test]
