@@ -36,12 +36,14 @@ pub enum Error {
         total: usize,
     },
 
-    /// Several owners publish under this name: ask again as `owner/name`, or pin one.
-    #[error("`{name}` is claimed by {} owners; name one as `owner/{name}` or pin it: {}", claimants.len(), list(claimants))]
+    /// Several owners claim this name or are known to publish under it, or so many claim it and its look-alikes that some
+    /// claims found no room: ask again as `owner/name`, or pin one.
+    #[error("`{name}` is claimed or published by {}; name one as `owner/{name}` or pin it: {}", how_many(claimants), list(claimants))]
     Ambiguous {
         /// The bare name that was asked for.
         name: PackageName,
-        /// Everyone who signed a claim to the name, or whose package of that name is in the catalogue, sorted.
+        /// Everyone who signed a claim to the name, or whose package of that name is in the catalogue, sorted. Anybody can
+        /// do either.
         claimants: Vec<PeerId>,
     },
 
@@ -195,6 +197,14 @@ fn did_you_mean(similar: &[SimilarName]) -> String {
     match similar {
         [] => String::new(),
         similar => format!("; did you mean {}?", SimilarName::or(similar)),
+    }
+}
+
+/// Where only one owner is known, the set of claims was full.
+fn how_many(claimants: &[PeerId]) -> String {
+    match claimants.len() {
+        1 => "one owner, and perhaps by others whose claims found no room".to_owned(),
+        count => format!("{count} owners"),
     }
 }
 

@@ -22,9 +22,9 @@ use crate::package::{PackageName, owner_key};
 /// Written down, it is `format u8 = 1 · kind u8 = 0x40 ·` and the list of claims, ordered by their
 /// owners' keys and then by name, each with its own envelope.
 ///
-/// A set holds at most 24 claims. Of more, those with the smallest SHA-256 of the name as it is spelt and the owner's
-/// key stay, so that all replicas keep the same. That bounds a set; it does not keep out somebody who
-/// makes keys for the purpose. Who relies on a name pins its owner.
+/// A set holds at most 24 claims, and two of one owner. Of more, those with the smallest SHA-256 of the name as it is
+/// spelt and the owner's key stay, so that all replicas keep the same. That bounds a set, and one key does not fill it; it
+/// does not keep out somebody who makes keys for the purpose. Who relies on a name pins its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimSet {
     network: NetworkName,
@@ -47,6 +47,9 @@ impl ClaimSet {
     /// The most claims of a set.
     pub const MAX_CLAIMS: usize = 24;
 
+    /// The most spellings of the name that one owner claims in a set.
+    pub const MAX_SPELLINGS: usize = 2;
+
     /// The set without any claim, for this name and its look-alikes, from which others are built. It cannot be stored.
     #[must_use]
     pub fn empty(network: NetworkName, name: PackageName) -> Self {
@@ -66,7 +69,7 @@ impl ClaimSet {
 
     /// The union of two sets of one folded name. Of each owner's claims to a spelling the one of the higher [rank](Claim::rank)
     /// stays, at the same rank that of the lower digest; claims that have expired at `now` (Unix
-    /// seconds) go. In whatever order sets are merged, the result is the same.
+    /// seconds) go, and those that are too many. In whatever order sets are merged, the result is the same.
     ///
     /// Claims in `other` to names that are not alike are left out.
     #[must_use]
@@ -103,22 +106,20 @@ impl ClaimSet {
         self.claims.retain(|_, claim| !claim.validity.is_expired(now));
     }
 
-    /// Drops what is too much.
+    /// Drops what is too much: of each owner's spellings first, and then of all.
     ///
     /// Which claims stay depends on keys and names alone, and a full set of the largest claims fits into
     /// a record: so a claim that drops out of a part would drop out of the whole, too.
     fn settle(mut self) -> Self {
-        if self.claims.len() > Self::MAX_CLAIMS {
-            let rank = |(key, name): &Place| -> [u8; 32] {
-                Sha256::new().chain_update(name.as_str()).chain_update(key).finalize().into()
-            };
-            let mut ranked: Vec<_> =
-                self.claims.keys().map(|place| (rank(place), place.clone())).collect();
-            ranked.sort_unstable();
-            for (_, place) in ranked.into_iter().skip(Self::MAX_CLAIMS) {
-                self.claims.remove(&place);
-            }
-        }
+        let places: Vec<&Place> = self.claims.keys().collect();
+        // An owner's claims stand together.
+        let of_owners = places.chunk_by(|(left, _), (right, _)| left == right);
+        let mut going: Vec<Place> =
+            of_owners.flat_map(|its| beyond(its, Self::MAX_SPELLINGS)).collect();
+        self.claims.retain(|place, _| !going.contains(place));
+        let places: Vec<&Place> = self.claims.keys().collect();
+        going = beyond(&places, Self::MAX_CLAIMS);
+        self.claims.retain(|place, _| !going.contains(place));
         self
     }
 
@@ -161,6 +162,10 @@ impl ClaimSet {
         }
         if set.len() < count {
             return Err(Rejected::encoding("an owner has several claims to one name"));
+        }
+        let set = set.settle();
+        if set.len() < count {
+            return Err(Rejected::encoding("an owner claims too many spellings"));
         }
         Ok((set, dropped))
     }
@@ -297,6 +302,19 @@ impl ClaimSet {
     pub fn is_empty(&self) -> bool {
         self.claims.is_empty()
     }
+}
+
+/// Which of these places are more than so many: those with the largest hashes.
+fn beyond(places: &[&Place], most: usize) -> Vec<Place> {
+    if places.len() <= most {
+        return Vec::new();
+    }
+    let rank = |(key, name): &Place| -> [u8; 32] {
+        Sha256::new().chain_update(name.as_str()).chain_update(key).finalize().into()
+    };
+    let mut ranked: Vec<_> = places.iter().map(|place| (rank(place), *place)).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().skip(most).map(|(_, place)| place.clone()).collect()
 }
 
 /// What orders the claims of one owner, the highest being kept. An owner can sign one body twice, and

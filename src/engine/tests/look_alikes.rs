@@ -52,6 +52,25 @@ fn the_exact_spelling_decides_what_is_meant_where_both_are_claimed() {
 }
 
 #[test]
+fn where_look_alikes_leave_no_room_the_only_claimant_may_not_be_the_only_one() {
+    let owners: Vec<Keypair> =
+        (0..ClaimSet::MAX_CLAIMS).map(|_| Keypair::generate_ed25519()).collect();
+    let (only, others) = owners.split_first().unwrap();
+    let others: Vec<&Keypair> = others.iter().collect();
+    let set = claims(&[only], "yt-dlp").merge(&claims(&others, "yt_dlp"), UNIX);
+    assert_eq!(set.len(), ClaimSet::MAX_CLAIMS);
+    let mut lab = Lab::new(Config::new());
+    let (_, waiting) = lab.get(&named("yt-dlp"));
+    let query = only_lookup(&mut lab);
+    lab.learn(bytes_of(query, set.to_bytes()));
+    lab.end(query, 3);
+    let error = answer(waiting).unwrap().unwrap_err();
+    assert_eq!(error.kind(), "ambiguous");
+    let expected = "`yt-dlp` is claimed or published by one owner, and perhaps by others whose";
+    assert!(error.to_string().starts_with(expected), "{error}");
+}
+
+#[test]
 fn a_slip_of_the_finger_is_told_from_what_the_catalogue_lists() {
     let (id, head) = published("serde", 1);
     let (other, look_alike) = published("serd.e", 1);

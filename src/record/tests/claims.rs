@@ -183,8 +183,42 @@ fn order_and_number_of_claims_are_checked() {
     assert!(verify(&set.key(), &ClaimSet::empty(main_net(), name()).to_bytes()).is_err());
 }
 
+#[test]
+fn one_owner_takes_no_more_than_two_places_however_it_spells_the_name() {
+    let spelt = |between: &str| format!("tiny{between}http").parse::<PackageName>().unwrap();
+    let signs = ["-", "_", "."];
+    let pairs = signs.iter().flat_map(|a| signs.iter().map(move |b| format!("{a}{b}")));
+    let triples = pairs.clone().flat_map(|pair| signs.iter().map(move |c| format!("{pair}{c}")));
+    let between = pairs.chain(triples).take(ClaimSet::MAX_CLAIMS);
+    let claim = |name| claim_to(&name, 1, Revision::new(0, 1), ClaimStatus::Active, 24);
+    let crowd: Vec<_> = between.map(|between| claim(spelt(&between))).collect();
+    assert_eq!(crowd.len(), ClaimSet::MAX_CLAIMS);
+
+    let alone = set_of(crowd.clone());
+    assert_eq!(alone.len(), ClaimSet::MAX_SPELLINGS);
+    assert_eq!(set_of(crowd.iter().rev().cloned()), alone, "in whatever order");
+    let halves = crowd.chunks(12).map(|half| set_of(half.to_vec()));
+    assert_eq!(halves.reduce(|a, b| a.merge(&b, NOW)), Some(alone.clone()));
+    let honest: Vec<_> = (2..24).map(active).collect();
+    let set = set_of(crowd.iter().cloned().chain(honest.iter().cloned()));
+    assert_eq!(set.len(), honest.len() + ClaimSet::MAX_SPELLINGS);
+    assert_eq!(set.active_owners(&name()).len(), honest.len(), "nobody else is pushed out");
+
+    // Nor is a set believed that has more.
+    let mut three: Vec<_> = crowd.iter().take(3).collect();
+    three.sort_by_key(|claim| claim.name.clone());
+    let bytes = framed(three.into_iter().map(|claim| &**claim.bytes()));
+    let refused = Err(Rejected::encoding("an owner claims too many spellings"));
+    assert_eq!(verify(&alone.key(), &bytes), refused);
+}
+
+/// Somebody, and often one of a few.
+fn anybody() -> impl Strategy<Value = usize> {
+    prop_oneof![0..40_usize, 0..4_usize]
+}
+
 fn any_claim() -> impl Strategy<Value = Signed<Claim>> {
-    (0..40_usize, 0..3_usize, 0..2_u32, 0..2_u64, any::<bool>(), 1..4_u64).prop_map(
+    (anybody(), 0..3_usize, 0..2_u32, 0..2_u64, any::<bool>(), 1..4_u64).prop_map(
         |(who, spelling, epoch, sequence, active, hours)| {
             let status = if active { ClaimStatus::Active } else { ClaimStatus::Withdrawn };
             let name = &spellings()[spelling];
@@ -233,6 +267,10 @@ proptest! {
         let merged = a.merge(&b, NOW);
         prop_assert_eq!(merged.merge(&b, NOW), merged.clone());
         prop_assert!(merged.len() <= ClaimSet::MAX_CLAIMS);
+        for (_, owner) in KEYPAIRS.iter() {
+            let its = merged.iter().filter(|claim| claim.owner == *owner);
+            prop_assert!(its.count() <= ClaimSet::MAX_SPELLINGS);
+        }
         if !merged.is_empty() {
             prop_assert_eq!(verified(&merged).unwrap(), (merged, 0));
         }
