@@ -135,6 +135,7 @@ fn filled_to_its_bounds_a_node_keeps_below_the_ceiling() {
         drop(heard);
     }
     a_full_catalogue_keeps_below_the_ceiling();
+    [Text::Han, Text::Thai, Text::Words].into_iter().for_each(words_of_its_own_keep_below_the_ceiling);
     a_store_of_small_records_is_bounded_by_their_bytes();
 }
 
@@ -173,6 +174,79 @@ fn a_full_catalogue_keeps_below_the_ceiling() {
         assert!(each <= 1536, "{each} bytes beside each head");
         assert!(used <= ceiling);
     }
+}
+
+/// What a description is written in, each word or pair of characters of which no other package has.
+#[derive(Debug, Clone, Copy)]
+enum Text {
+    Han,
+    /// Each character with as many marks as count.
+    Thai,
+    /// Short words with spaces between them.
+    Words,
+}
+
+/// A description as long as there can be one.
+fn description(text: Text, next: &mut impl FnMut(u32) -> u32) -> String {
+    let mut letter =
+        |first: char, count: u32| char::from_u32(u32::from(first) + next(count)).expect("a letter");
+    let mut description = String::new();
+    loop {
+        let word: String = match text {
+            Text::Han => letter('\u{4E00}', 20_992).into(),
+            Text::Thai => [('ก', 46), ('\u{E34}', 6), ('\u{E48}', 5)]
+                .map(|(first, count)| letter(first, count))
+                .into_iter()
+                .collect(),
+            Text::Words => (0..5).map(|_| letter('a', 26)).chain([' ']).collect(),
+        };
+        if description.len() + word.len() > Manifest::MAX_DESCRIPTION_BYTES {
+            return description;
+        }
+        description.push_str(&word);
+    }
+}
+
+/// What is searched counts in the bytes of the catalogue, in whatever script.
+fn words_of_its_own_keep_below_the_ceiling(text: Text) {
+    const PACKAGES: usize = 1500;
+    const BYTES: usize = 1 << 20;
+    let mut state = 1_u64;
+    let mut next = |below: u32| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        u32::try_from(state >> 33).expect("31 bits") % below
+    };
+    let heads: Vec<Signed<Head>> = (0..PACKAGES)
+        .map(|number| {
+            let owner = Keypair::generate_ed25519();
+            let id = owner.public().to_peer_id();
+            let manifest = manifest(number, Filling::Nothing);
+            let manifest = manifest.with_description(description(text, &mut next));
+            let release = Release::new(NetworkName::default(), id, manifest.clone());
+            let entries = vec![ReleaseEntry::of(&Signed::sign(&owner, release).expect("signed"))];
+            let validity = Validity::starting(UNIX - 60, 48 * 3600);
+            let network = NetworkName::default();
+            let revision = Revision::new(0, 1);
+            let head = Head::live(network, id, revision, validity, manifest, entries, None);
+            Signed::sign(&owner, head).expect("signed")
+        })
+        .collect();
+    let filled = |packages: usize| {
+        let limits = small().with_cache_records(1).with_remembered_sequences(1);
+        let limits = limits.with_catalogue_packages(packages).with_catalogue_bytes(BYTES);
+        let (node, used) = allocated_by(|| {
+            let mut node = Filled::new(Config::new().with_limits(limits), UNIX);
+            heads.iter().for_each(|head| assert!(node.hear("announcements", head.bytes())));
+            node
+        });
+        drop(node);
+        used
+    };
+    let used = filled(PACKAGES).saturating_sub(filled(0));
+    // As `Config::memory_ceiling` has it, without what nothing here fills.
+    let ceiling = u64::try_from(4 * BYTES + PACKAGES * 2048).expect("bytes");
+    println!("{text:?}: {used} of {ceiling} to search");
+    assert!(used <= ceiling, "{text:?}");
 }
 
 /// Records of this size, as small packages have them, each of an owner and a package of its own.

@@ -67,7 +67,8 @@ pub struct Limits {
     /// needed for the others, the peer that brought most of them loses the one that was issued longest ago; a single
     /// owner with more than a sixteenth of the places or bytes makes room for its own.
     pub catalogue_packages: usize,
-    /// Bytes of the heads in the catalogue, as they are on the wire, with their keywords. Default: 64 MiB.
+    /// Bytes of the heads in the catalogue, as they are on the wire, with their keywords. A head whose words take more than
+    /// three times its bytes in the search index counts for more: for a quarter of what both can take. Default: 64 MiB.
     pub catalogue_bytes: usize,
     /// Announcements that wait for somebody to hear them. Default: 256.
     pub queued_announcements: usize,

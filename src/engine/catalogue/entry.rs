@@ -6,6 +6,7 @@ use libp2p::PeerId;
 
 use crate::{
     Coverage, Digest, PackageName,
+    engine::index,
     package::{owner_from_key, owner_key},
     record::{Head, Rank, Rejected, Signed},
 };
@@ -100,6 +101,8 @@ pub(super) struct Listing {
     pub(super) expires: u64,
     /// The keywords of the package, a line each. A tombstone has those of what it ends, if that was listed.
     pub(super) keywords: Option<Box<str>>,
+    /// The most bytes that its words take in the search index.
+    pub(super) indexed: u32,
 }
 
 impl Listing {
@@ -112,6 +115,7 @@ impl Listing {
             issued: head.validity.issued,
             expires: head.validity.expires,
             keywords: head.latest().map(|manifest| manifest.keywords.join("\n").into()),
+            indexed: head.latest().map_or(0, index::most_bytes).try_into().unwrap_or(u32::MAX),
         })
     }
 
@@ -120,10 +124,11 @@ impl Listing {
         (self.rank, listed.digest) > (listed.rank, self.digest)
     }
 
-    /// What it counts for.
+    /// What it counts for: its bytes, or more where its words take more of the index than goes with so many bytes.
     pub(super) fn size(&self) -> usize {
         let keywords = self.keywords.as_deref().map_or(0, str::len);
-        self.bytes.len() + keywords + self.key.name.as_str().len()
+        let bytes = self.bytes.len() + keywords + self.key.name.as_str().len();
+        bytes.max((bytes + self.indexed as usize).div_ceil(1 + index::INDEXED_BYTE))
     }
 
     pub(super) fn age(&self) -> Age {

@@ -39,6 +39,7 @@ fn listing_of(owner: u32, package: u32, sequence: u64) -> Listing {
         issued: UNIX - 60,
         expires: UNIX + 3600,
         keywords: Some("".into()),
+        indexed: 0,
     }
 }
 

@@ -26,6 +26,11 @@ pub(super) fn is_gram(word: &str) -> bool {
     word.starts_with(SIGN)
 }
 
+/// Whether a word of the dictionary is one such character, without marks.
+pub(super) fn is_character(word: &str) -> bool {
+    is_gram(word) && word.chars().nth(2).is_none()
+}
+
 /// Whether a character is of a script without spaces between words: those that UAX #29 cuts at each character, since where
 /// words end takes a dictionary, and katakana. Digits are cut as anywhere else.
 pub(super) fn is_unspaced(c: char) -> bool {

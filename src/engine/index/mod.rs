@@ -49,6 +49,7 @@ mod tests;
 mod typos;
 mod wanted;
 
+pub(crate) use gather::most_bytes;
 pub use rank::{Score, relevance};
 pub use search::{Found, Hit};
 
@@ -64,6 +65,10 @@ const SWEEP_BLOCKS: usize = 32;
 const SOME_DEAD: usize = 1024;
 /// So many entries of the words that are like a name are looked at: some words are in very many texts.
 const MAX_NAMES_LOOKED_AT: usize = 65_536;
+
+/// What the index takes for each byte of the catalogue at the most: a head whose words take more counts for more bytes
+/// there.
+pub(crate) const INDEXED_BYTE: usize = 3;
 
 /// Among how many tables packages are spread, by hash.
 const TABLES: usize = 64;
