@@ -65,7 +65,14 @@ const OF_SEVERAL: u8 = 4;
 impl Held {
     /// A record, nobody's yet. It is no longer served after `until`.
     pub(super) fn new(record: &Record, distance: u64, until: u64, replicate_at: u64) -> Self {
-        let is_of_several = matches!(record, Record::Claims { set, .. } if set.len() > 1);
+        let is_of_several = match record {
+            Record::Claims { set, .. } => {
+                // One owner may claim two spellings.
+                let mut owners = set.iter().map(|claim| claim.owner);
+                owners.next().is_some_and(|first| owners.any(|owner| owner != first))
+            }
+            Record::Head(_) | Record::Release(_) | Record::Page(_) => false,
+        };
         let undated = if record.expires().is_none() { UNDATED } else { 0 };
         Self {
             bytes: (*record.to_bytes()).into(),
@@ -255,7 +262,7 @@ impl Table {
         self.order(number);
     }
 
-    /// The numbers of a package's records.
+    /// The numbers of a package's records, and perhaps of another one's with the same hash: hashes have 32 bits.
     pub(super) fn of_package(&self, owner: u32, name: &PackageName) -> Vec<u32> {
         let wanted = self.name_hash(name);
         let hash = self.hasher.hash_one((owner, wanted));
@@ -298,7 +305,7 @@ impl Table {
             && self.by_replication.len() == others
     }
 
-    fn name_hash(&self, name: &PackageName) -> NameHash {
+    pub(super) fn name_hash(&self, name: &PackageName) -> NameHash {
         NameHash::new(self.hasher.hash_one(name.as_str()) as u32).unwrap_or(NameHash::MIN)
     }
 

@@ -391,3 +391,29 @@ fn what_a_put_costs_does_not_follow_what_its_sender_has_here() {
     let count = looked_at_for(&store, peer, &more);
     assert!(count < SHARE, "{count}");
 }
+
+#[test]
+fn two_spellings_of_one_owner_s_are_no_claims_of_several_and_make_room() {
+    let store = store(|config| config.limits.store_records_per_peer = 1);
+    let (owner, peer) = (keypair(1), PeerId::random());
+    let both = |[one, other]: [&Keypair; 2]| {
+        let sets = [claims("yt-dlp", &[one]), claims("yt_dlp", &[other])];
+        let [Record::Claims { set, .. }, Record::Claims { set: other, .. }] = sets else {
+            panic!("sets")
+        };
+        Record::Claims { set: set.merge(&other, NOW), dropped: 0 }
+    };
+    let spellings = both([&owner, &owner]);
+    let distance = |record: &Record| store.lock().distance(&record.key());
+    let nearer = releases(&store, &keypair(2), 60).into_iter().next().expect("the nearest");
+    assert!(distance(&nearer) < distance(&spellings), "of 60 one is nearer");
+    put_by(&store, peer, &spellings).unwrap();
+    put_by(&store, peer, &nearer).unwrap();
+    assert!(is_held(&store, &nearer) && !is_held(&store, &spellings));
+
+    let of_two = both([&owner, &keypair(3)]);
+    let other = PeerId::random();
+    put_by(&store, other, &of_two).unwrap();
+    let more = releases(&store, &keypair(4), 60).into_iter().next().expect("the nearest");
+    assert_eq!(put_by(&store, other, &more), Err(Refused::PeerQuota));
+}
