@@ -106,3 +106,25 @@ fn check(store: &SharedStore) -> Result<(), TestCaseError> {
     }
     Ok(())
 }
+
+#[test]
+fn a_withdrawal_leaves_a_package_alone_whose_name_has_the_same_hash() {
+    let store = store(|_| {});
+    let owner = keypair(1);
+    // By a hash of 32 bits, chosen at random: of so many names, two are surely alike.
+    let [one, other] = {
+        let (inner, mut seen) = (store.lock(), BTreeMap::new());
+        let mut names = (0..1_000_000).map(|i| name(&format!("p-{i}")));
+        names
+            .find_map(|name| {
+                let before = seen.insert(inner.records.name_hash(&name), name.clone())?;
+                Some([before, name])
+            })
+            .expect("two names with one hash")
+    };
+    let releases = [&one, &other].map(|name| Record::Release(release(&owner, name.as_str(), "1.0.0")));
+    releases.iter().for_each(|record| put(&store, record).unwrap());
+    put(&store, &Record::Head(tombstone(&owner, one.as_str(), 1))).unwrap();
+    let is_held = releases.map(|record| store.bytes(&record.key()).is_some());
+    assert_eq!(is_held, [false, true]);
+}
