@@ -182,8 +182,14 @@ impl Engine {
         let Some(key) = self.queries.wanted(query) else { return };
         let Some(replies) = self.queries.heard(&key) else { return };
         let best = self.best(now, &key, replies);
-        let best = self.with_listed(now, best, self.subject(self.queries.waiting(&key)));
+        let subject = self.subject(self.queries.waiting(&key));
+        let best = self.with_listed(now, best, subject.clone());
         let Some((record, source)) = best.known() else { return };
+        if source == Source::Catalogue
+            && let Some((_, replies)) = self.queries.lookup(query)
+        {
+            replies.answered_by_listed(subject);
+        }
         let owner = &self.owner;
         let (waiting, finish) =
             self.queries.answer(query, |freshness| enough(&record, freshness, owner));
@@ -246,6 +252,7 @@ impl Engine {
         };
         let found = self.best(now, key, replies);
         let subject = self.subject(waiting.iter().map(|waiter| waiter.ticket));
+        let subject = subject.or_else(|| replies.listed());
         let best = self.with_listed(now, found.clone(), subject);
         self.repair(now, key, &best, replies, &without, extent);
         if waiting.is_empty() {

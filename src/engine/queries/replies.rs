@@ -8,7 +8,7 @@ use libp2p::{
 };
 
 use crate::{
-    ClockOffset, Digest,
+    ClockOffset, Digest, PackageName,
     record::{Head, Record, Rejected, Signed, kept},
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct Replies {
     untimely: Untimely,
     /// Peers that were found to have left while the lookup ran.
     left: Vec<PeerId>,
+    /// The package whose head the catalogue has answered with before the lookup was over.
+    listed: Option<(PackageName, PeerId)>,
 }
 
 /// Copies of peers that were refused for their time alone, as this node's clock has it.
@@ -173,6 +175,16 @@ impl Replies {
         if self.left.len() < MAX_PEERS && !self.left.contains(&peer) {
             self.left.push(peer);
         }
+    }
+
+    /// What the catalogue has of this package has answered somebody.
+    pub(crate) fn answered_by_listed(&mut self, package: Option<(PackageName, PeerId)>) {
+        self.listed = package.or(self.listed.take());
+    }
+
+    /// The package of which what the catalogue has answered somebody: those that hold something older are to have it.
+    pub(crate) fn listed(&self) -> Option<(PackageName, PeerId)> {
+        self.listed.clone()
     }
 
     /// Of so many peers that have not answered, those that may still be there.

@@ -92,6 +92,14 @@ fn a_copy_that_is_older_than_what_is_listed_answers_nobody() {
     lab.learn(Fact::Copy { query, from: Some(stale), bytes: old.bytes().to_vec() });
     let package = answer(waiting).expect("one copy is enough").unwrap();
     assert_eq!((package.sequence, package.source), (2, Source::Catalogue));
+    lab.actions();
+    // Nobody waits for the end, and the older copy is replaced all the same.
+    lab.end(query, 1);
+    let repaired = lab.actions().into_iter().find_map(|action| match action {
+        Action::Repair { bytes, peers, .. } => Some((bytes, peers)),
+        _ => None,
+    });
+    assert_eq!(repaired, Some((new.bytes().to_vec(), vec![stale])));
 }
 
 #[test]
