@@ -50,7 +50,8 @@ pub enum Source {
     Catalogue,
     /// Read from the network for this call, but fewer peers have answered than
     /// [`Freshness`](crate::Freshness) asks for: the deadline passed, or some of those that should know have fallen
-    /// silent or could not be reached. It is the best of what was there, and a newer one may exist.
+    /// silent or could not be reached. It is the best of what was there, or what this node's catalogue lists where nothing
+    /// was, and a newer one may exist.
     Partial,
 }
 
