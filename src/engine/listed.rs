@@ -103,11 +103,13 @@ impl Engine {
         now: Now,
         name: &PackageName,
     ) -> impl Iterator<Item = (PackageName, PeerId)> + 'a {
-        let similar = self.index.named_like(name, MAX_SIMILAR).into_iter();
-        similar.filter(move |(name, owner)| {
-            let listed = self.catalogue.get(name, owner, now.unix);
-            listed.is_some_and(|listed| !listed.rank.withdrawn)
-        })
+        let similar = self.index.named_like(name, MAX_SIMILAR, |_| true).into_iter();
+        similar.filter(move |(name, owner)| self.is_listed_live(now, name, owner))
+    }
+
+    fn is_listed_live(&self, now: Now, name: &PackageName, owner: &PeerId) -> bool {
+        let listed = self.catalogue.get(name, owner, now.unix);
+        listed.is_some_and(|listed| !listed.rank.withdrawn)
     }
 
     /// Tells a read which names may have been meant, as its own is not there: of those that are claimed, and those that
@@ -125,10 +127,11 @@ impl Engine {
     /// The names of others' packages that are listed and that people confuse with this one.
     pub(super) fn look_alikes_listed(&self, now: Now, name: &PackageName) -> Vec<SimilarName> {
         let folded = name.folded();
-        let alike = self
-            .similar_listed(now, name)
-            .filter(|(other, by)| other.folded() == folded && *by != self.owner);
-        SimilarName::union(alike.map(|(name, by)| (name, vec![by])))
+        // Names that merely read alike are no look-alikes, and there may be very many: they do not count as looked at.
+        let alike = self.index.named_like(name, MAX_SIMILAR, |other| other.folded() == folded);
+        let others = alike.into_iter().filter(|(_, by)| *by != self.owner);
+        let live = others.filter(|(name, by)| self.is_listed_live(now, name, by));
+        SimilarName::union(live.map(|(name, by)| (name, vec![by])))
     }
 
     /// The owners whose packages of this name are listed, those left out who say themselves, in their newest claim, that

@@ -232,8 +232,13 @@ impl Index {
     }
 
     /// Packages of other names that are spelt like this one but for separators, and then those that are one typing error
-    /// away: so many of them at the most.
-    pub(crate) fn named_like(&self, name: &PackageName, most: usize) -> Vec<(PackageName, PeerId)> {
+    /// away: so many of those that are wanted at the most.
+    pub(crate) fn named_like(
+        &self,
+        name: &PackageName,
+        most: usize,
+        is_wanted: impl Fn(&PackageName) -> bool,
+    ) -> Vec<(PackageName, PeerId)> {
         let joined = fold::joined(name.as_str());
         let mut words: Vec<TermId> = self.terms.get(&joined).into_iter().collect();
         // Of two letters, each other name of two is half an error away.
@@ -242,7 +247,7 @@ impl Index {
         let entries = words.into_iter().flat_map(|id| self.entries(id)).take(MAX_NAMES_LOOKED_AT);
         let named = entries.filter(|entry| fields_of(**entry) & field::WHOLE != 0);
         let docs = named.filter_map(|entry| self.doc(doc_of(*entry)));
-        let docs = docs.filter(|doc| doc.name != *name);
+        let docs = docs.filter(|doc| doc.name != *name && is_wanted(&doc.name));
         docs.filter_map(|doc| Some((doc.name.clone(), doc.owner()?))).take(most).collect()
     }
 

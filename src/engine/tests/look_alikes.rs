@@ -133,6 +133,21 @@ fn who_publishes_another_owners_look_alike_is_warned() {
 }
 
 #[test]
+fn a_look_alike_is_told_of_however_many_names_merely_read_the_same() {
+    let mut lab = Lab::new(Config::new());
+    let now = lab.now();
+    for _ in 0..80 {
+        lab.engine.list(now, &published("ytdlp", 1).1, None, Interest::Heard);
+    }
+    let (id, head) = published("yt_dlp", 1);
+    lab.engine.list(now, &head, None, Interest::Heard);
+    let receipt = register(&mut lab, "yt-dlp");
+    let alike: Vec<_> =
+        receipt.look_alikes.iter().map(|alike| (alike.name.as_str(), &*alike.owners)).collect();
+    assert_eq!(alike, [("yt_dlp", &[*id.owner().unwrap()][..])]);
+}
+
+#[test]
 fn names_that_windows_cannot_store_are_refused_with_what_to_do() {
     for name in ["con", "nul", "com1", "lpt9.tool", "aux.", "tool."] {
         let manifest = Box::new(Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap()));
