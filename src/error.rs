@@ -38,7 +38,11 @@ pub enum Error {
 
     /// Several owners claim this name or are known to publish under it, or so many claim it and its look-alikes that some
     /// claims found no room: ask again as `owner/name`, or pin one.
-    #[error("`{name}` is claimed or published by {}; name one as `owner/{name}` or pin it: {}", how_many(claimants), list(claimants))]
+    #[error(
+        "`{name}` is claimed or published by {}; name one as `owner/{name}` or pin it: {}",
+        how_many(claimants),
+        list(claimants)
+    )]
     Ambiguous {
         /// The bare name that was asked for.
         name: PackageName,

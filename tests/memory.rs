@@ -135,7 +135,9 @@ fn filled_to_its_bounds_a_node_keeps_below_the_ceiling() {
         drop(heard);
     }
     a_full_catalogue_keeps_below_the_ceiling();
-    [Text::Han, Text::Thai, Text::Words].into_iter().for_each(words_of_its_own_keep_below_the_ceiling);
+    [Text::Han, Text::Thai, Text::Words]
+        .into_iter()
+        .for_each(words_of_its_own_keep_below_the_ceiling);
     a_store_of_small_records_is_bounded_by_their_bytes();
 }
 

@@ -135,7 +135,8 @@ fn merged(picks: [&[u8]; 3], now: u64) {
     for (owner, _) in best.keys() {
         *spellings.entry(*owner).or_insert(0) += 1;
     }
-    let most: usize = spellings.values().map(|count: &usize| (*count).min(ClaimSet::MAX_SPELLINGS)).sum();
+    let most: usize =
+        spellings.values().map(|count: &usize| (*count).min(ClaimSet::MAX_SPELLINGS)).sum();
     assert_eq!(ab.len(), most.min(ClaimSet::MAX_CLAIMS));
     for claim in ab.iter() {
         assert_eq!(best.get(&(claim.owner, &claim.name)).map(|(_, best)| *best), Some(claim));

@@ -399,8 +399,9 @@ mod tests {
 
     #[test]
     fn nobody_has_more_than_a_quarter_of_a_store_that_is_made_smaller() {
-        let granted =
-            |limits: Limits| [limits.granted_records_per_owner(), limits.granted_records_per_peer()];
+        let granted = |limits: Limits| {
+            [limits.granted_records_per_owner(), limits.granted_records_per_peer()]
+        };
         assert_eq!(granted(Limits::new()), [65_536; 2]);
         let small = Limits::new().with_store_records(16_384);
         assert_eq!(granted(small.clone()), [4_096; 2]);

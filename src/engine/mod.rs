@@ -182,8 +182,9 @@ const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(600);
 /// Pauses before own records that no connected peer took are put again.
 const REPLICATION: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));
 
-/// How many records of others are put again at one sweep, at the most: 16,384 in an hour. Of a full store that is more than
-/// its part, where each record has twenty holders and what one of them puts is a round for the others.
+/// How many records of others are put again at one sweep, at the most: 16,384 in an hour. With the default limits that is
+/// more than a full store's part, where each record has twenty holders and what one of them puts is a round for the others.
+/// A server's store that is full of small records comes round in some three hours.
 const REPLICATION_BUDGET: usize = 137;
 
 /// Replicas of one record are repaired once in this time, of so many records at the most.

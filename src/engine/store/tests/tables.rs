@@ -122,7 +122,8 @@ fn a_withdrawal_leaves_a_package_alone_whose_name_has_the_same_hash() {
             })
             .expect("two names with one hash")
     };
-    let releases = [&one, &other].map(|name| Record::Release(release(&owner, name.as_str(), "1.0.0")));
+    let releases =
+        [&one, &other].map(|name| Record::Release(release(&owner, name.as_str(), "1.0.0")));
     releases.iter().for_each(|record| put(&store, record).unwrap());
     put(&store, &Record::Head(tombstone(&owner, one.as_str(), 1))).unwrap();
     let is_held = releases.map(|record| store.bytes(&record.key()).is_some());
