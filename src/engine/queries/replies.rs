@@ -33,7 +33,7 @@ pub(crate) struct Replies {
     /// Peers that were found to have left while the lookup ran.
     left: Vec<PeerId>,
     /// The package whose head the catalogue has answered with before the lookup was over.
-    listed: Option<(PackageName, PeerId)>,
+    listed: Option<Box<(PackageName, PeerId)>>,
 }
 
 /// Copies of peers that were refused for their time alone, as this node's clock has it.
@@ -179,12 +179,14 @@ impl Replies {
 
     /// What the catalogue has of this package has answered somebody.
     pub(crate) fn answered_by_listed(&mut self, package: Option<(PackageName, PeerId)>) {
-        self.listed = package.or(self.listed.take());
+        if let Some(package) = package {
+            self.listed = Some(Box::new(package));
+        }
     }
 
     /// The package of which what the catalogue has answered somebody: those that hold something older are to have it.
     pub(crate) fn listed(&self) -> Option<(PackageName, PeerId)> {
-        self.listed.clone()
+        self.listed.as_deref().cloned()
     }
 
     /// Of so many peers that have not answered, those that may still be there.
