@@ -417,3 +417,23 @@ fn two_spellings_of_one_owner_s_are_no_claims_of_several_and_make_room() {
     let more = releases(&store, &keypair(4), 60).into_iter().next().expect("the nearest");
     assert_eq!(put_by(&store, other, &more), Err(Refused::PeerQuota));
 }
+
+#[test]
+fn sets_of_claims_that_cannot_make_room_are_not_all_looked_at_for_each_put() {
+    const SHARE: usize = 2_500;
+    let store = store(|config| {
+        config.limits.store_records_per_peer = SHARE;
+        config.limits.store_bytes = 1 << 30;
+        // Nobody puts so many at once by the default rates.
+        config.limits.request_burst = u32::MAX;
+    });
+    let (peer, owners) = (PeerId::random(), [keypair(1), keypair(2)]);
+    for i in 0..SHARE {
+        let set = claims(&format!("wanted-{i}"), &owners.each_ref());
+        put_by(&store, peer, &set).unwrap();
+    }
+    let record = Record::Release(release(&keypair(3), "more", "1.0.0"));
+    assert_eq!(put_by(&store, peer, &record), Err(Refused::PeerQuota));
+    let count = looked_at_for(&store, peer, &record);
+    assert!(count < SHARE / 2, "{count} of {SHARE}");
+}
