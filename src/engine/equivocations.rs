@@ -49,7 +49,7 @@ impl Equivocations {
 ///
 /// Only heads are at hand, and no pages. So the two have to link to the same ones: what is on them is no difference
 /// then. And a release of which the two say different things has to be in the later head itself, yanked if it is by
-/// either.
+/// either, or with a note that says since when it no longer is: since the revision of the two, or a later one.
 fn heals(later: &Signed<Head>, proof: &EquivocationProof) -> bool {
     if (later.owner, &later.name) != (*proof.owner(), proof.name())
         || later.revision <= proof.revision()
@@ -63,7 +63,8 @@ fn heals(later: &Signed<Head>, proof: &EquivocationProof) -> bool {
             let says = |entry: &ReleaseEntry| {
                 let said = later.iter().find(|said| said.version == entry.version);
                 said.is_some_and(|said| {
-                    let is_later = |note: &ReleaseNote| note.changed > proof.revision();
+                    // One of the two may be what took the yank back, so that of their own revision counts.
+                    let is_later = |note: &ReleaseNote| note.changed >= proof.revision();
                     // Whoever has taken a yank back since has said what became of it.
                     let is_settled = notes.of_release(&said.version).is_some_and(is_later);
                     said.digest == entry.digest && (said.yanked || !entry.yanked || is_settled)

@@ -236,6 +236,44 @@ fn the_same_second_on_both_sides_of_a_cut_heals_to_one_head_and_the_owner_is_tol
 }
 
 #[test]
+fn the_same_second_on_both_sides_of_a_cut_heals_where_one_side_takes_a_yank_back() {
+    let (key, left, [mut first, mut second]) = two_devices();
+    let yanked = first.yank("1.0.0");
+    first.exchange(&left);
+    assert!(answer(yanked).unwrap().is_ok());
+    second.publish(&left, "1.0.1");
+    first.hear_all(&second.take_announced());
+    first.live(&left, 10);
+    second.live(&left, 10);
+    first.take_announced();
+    let right = Replicas::new(2);
+    second.publish(&right, "1.1.0");
+    let back = first.unyank("1.0.0");
+    first.exchange(&left);
+    assert!(answer(back).unwrap().is_ok());
+    assert_eq!(first.own_head().revision, second.own_head().revision);
+
+    let (replicas, mut devices) = (left.join(right), [first, second]);
+    let mut bystander = Device::bystander();
+    let mut heads = [0, 1].map(|at| devices[at].take_announced());
+    heads.iter().for_each(|heads| bystander.hear_all(heads));
+    assert_eq!(bystander.standing(), 1);
+    for _ in 0..60 {
+        for at in [0, 1] {
+            devices[at].hear_all(&heads[1 - at]);
+            devices[at].live(&replicas, 1);
+            heads[at] = devices[at].take_announced();
+            bystander.hear_all(&heads[at]);
+        }
+    }
+    assert_eq!(replicas.versions(&key), ["1.1.0", "1.0.1", "1.0.0"]);
+    assert!(replicas.head(&key).releases().iter().all(|entry| !entry.yanked));
+    assert_eq!(devices[0].own_head(), devices[1].own_head());
+    let standing = devices.each_ref().map(Device::standing);
+    assert_eq!((bystander.standing(), standing), (0, [0, 0]), "what the cut left is settled");
+}
+
+#[test]
 fn two_devices_that_merge_at_the_same_time_come_to_rest() {
     let (key, [left, right], mut devices) = both_sides_of_a_cut();
     let replicas = left.join(right);

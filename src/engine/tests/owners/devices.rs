@@ -176,6 +176,11 @@ impl Device {
         self.command(|reply| Command::Yank { of, reason, confirmation: 0, reply })
     }
 
+    pub(super) fn unyank(&mut self, version: &str) -> oneshot::Receiver<Result<Receipt>> {
+        let of = Box::new((name(), version.parse().unwrap()));
+        self.command(|reply| Command::Unyank { of, confirmation: 0, reply })
+    }
+
     /// Withdraws the package, on a network all of whose peers answer.
     pub(super) fn withdraw(&mut self, replicas: &Replicas) {
         let gone =
