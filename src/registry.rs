@@ -112,7 +112,8 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// As [`yank`](Self::yank), and [`Invalid`](crate::Error::Invalid) for a reason that is too long or has several lines,
-    /// and for any under a [delegation](crate::record::Delegation), which leaves no room for one.
+    /// for one that the head has no room for beside what was taken back in the last 30 days (see
+    /// [`unyank`](Self::unyank)), and for any under a [delegation](crate::record::Delegation), which leaves no room for one.
     fn yank_with_reason(
         &self,
         package: PackageName,
@@ -123,9 +124,12 @@ pub trait Registry: Send + Sync {
     /// Takes a yank back: the release is recommended again, with all that have heard of it, whenever they have heard of
     /// the yank. Where it is not yanked, nothing changes.
     ///
+    /// For 30 days the package's head says since when that is so, lest an older head undo it. It has room for at least 12
+    /// such releases of short versions, and for about 30 where the package is not deprecated.
+    ///
     /// # Errors
     /// [`NotFound`](crate::Error::NotFound) where this node publishes no such release, and
-    /// [`Invalid`](crate::Error::Invalid) under a [delegation](crate::record::Delegation): the owner's own key has to sign
+    /// [`Invalid`](crate::Error::Invalid) where the head has no room to say so, or under a [delegation](crate::record::Delegation): the owner's own key has to sign
     /// it.
     fn unyank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>>;
 
@@ -144,7 +148,8 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`NotFound`](crate::Error::NotFound) where this node publishes no such package, and
-    /// [`Invalid`](crate::Error::Invalid) for a text or a successor that cannot be, or under a
+    /// [`Invalid`](crate::Error::Invalid) for a text or a successor that cannot be, for one that the head has no room for
+    /// beside the yanks that were taken back in the last 30 days (see [`unyank`](Self::unyank)), or under a
     /// [delegation](crate::record::Delegation): the owner's own key has to sign it.
     fn deprecate(
         &self,

@@ -100,10 +100,11 @@ pub fn noted(ext: &[u8]) {
     let notes = Notes::in_ext(ext);
     let written = notes.to_ext().expect("what was read is within its bounds");
     assert_eq!(Notes::in_ext(&written), notes);
-    let fitted = notes.fitted(NOW);
+    let is_yanked = |version: &semver::Version| version.patch == 0;
+    let fitted = notes.fitted(NOW, is_yanked);
     let written = fitted.to_ext().expect("a part of it is, too");
-    assert!(written.len() <= MAX_EXT_BYTES);
-    assert_eq!(fitted.clone().fitted(NOW), fitted);
+    assert!(written.len() <= Notes::MAX_BYTES);
+    assert_eq!(fitted.clone().fitted(NOW, is_yanked), fitted);
 }
 
 /// What its owner signs again is the same to the last byte: a record keeps the bytes that it was read from, so that only

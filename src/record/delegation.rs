@@ -61,6 +61,9 @@ pub struct Delegation {
 }
 
 impl Delegation {
+    /// The most bytes of what a record carries of it: the first byte, three numbers and a signature.
+    pub const MAX_EXT_BYTES: usize = 1 + 5 + 10 + 10 + 64;
+
     /// Signs a delegation with the owner's key pair.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MAX_EXT_BYTES, MAX_LIFETIME_SECS, Revision,
+    Delegation, MAX_EXT_BYTES, MAX_LIFETIME_SECS, Revision,
     codec::{self, List, Text},
     wire::{self, NameText, VersionText},
 };
@@ -54,8 +54,10 @@ pub struct ReleaseNote {
 }
 
 impl Notes {
-    /// The most releases of which something is said. Of more, the last said counts.
+    /// The most releases of which something is said. Which of more it is, [`fitted`](Self::fitted) says.
     pub const MAX_RELEASES: usize = 32;
+    /// The most bytes of what is signed here: whoever of the owner's publishers signs a head, it says the same.
+    pub const MAX_BYTES: usize = MAX_EXT_BYTES - Delegation::MAX_EXT_BYTES;
     /// The longest reason for a yank, in bytes.
     pub const MAX_REASON_BYTES: usize = 100;
 
@@ -111,18 +113,27 @@ impl Notes {
         self.deprecation.as_ref()?.deprecation.as_ref()
     }
 
-    /// As much of it as fits into an `ext`, in the one order that there is: the deprecation, and what was said last. What
-    /// tells readers nothing is left out once no head is believed any more that says otherwise; `unix` is the time in
-    /// Unix seconds.
+    /// As much of it as fits into [`MAX_BYTES`](Self::MAX_BYTES), in the one order that there is. The deprecation comes
+    /// first, then the yanks that were taken back, and then the yanks, those with a reason before those without. Of each,
+    /// what was said last comes first.
+    ///
+    /// A yank stands in the list as well: without its note it is as late as its head. A yank that was taken back stands
+    /// nowhere else, and without its note any older head undoes it.
+    ///
+    /// What tells readers nothing is left out once no head is believed any more that says otherwise; `unix` is the time in
+    /// Unix seconds. `is_yanked` says whether the list says so of a release.
     #[must_use]
-    pub fn fitted(mut self, unix: u64) -> Self {
+    pub fn fitted(mut self, unix: u64, is_yanked: impl Fn(&Version) -> bool) -> Self {
         // A sequence is the time at which it was signed, or soon after that.
         let is_recent =
             |changed: &Revision| changed.sequence.saturating_add(MAX_LIFETIME_SECS) >= unix;
         self.deprecation =
             self.deprecation.filter(|note| note.deprecation.is_some() || is_recent(&note.changed));
         self.releases.retain(|note| !note.reason.is_empty() || is_recent(&note.changed));
-        self.releases.sort_by(|a, b| (b.changed, &b.version).cmp(&(a.changed, &a.version)));
+        self.releases.sort_by_cached_key(|note| {
+            let worth = (!is_yanked(&note.version), !note.reason.is_empty());
+            Reverse((worth, note.changed, note.version.clone()))
+        });
         self.releases.truncate(Self::MAX_RELEASES);
         while !self.releases.is_empty() && !self.fits() {
             self.releases.pop();
@@ -133,7 +144,8 @@ impl Notes {
 
     fn fits(&self) -> bool {
         let size = NotesWire::of(self).and_then(|wire| codec::size(&wire));
-        size.is_ok_and(|size| size < MAX_EXT_BYTES)
+        // The first byte of an `ext` says what it carries.
+        size.is_ok_and(|size| size < Self::MAX_BYTES)
     }
 
     fn validate(&self) -> Result<()> {

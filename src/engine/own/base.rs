@@ -212,7 +212,9 @@ impl Base {
         signer: &Signer<'_>,
     ) -> bool {
         let validity = head.validity;
-        let notes = head.notes().fitted(signer.unix);
+        let is_yanked =
+            |version: &Version| releases.iter().any(|one| one.yanked && one.version == *version);
+        let notes = head.notes().fitted(signer.unix, is_yanked);
         let says_notes =
             notes == self.all_notes(signer.unix) || (notes.is_empty() && !signer.signs_notes());
         let says_all =
@@ -236,7 +238,25 @@ impl Base {
     fn all_notes(&self, unix: u64) -> Notes {
         let releases = self.said.iter().filter_map(|(version, said)| said.note(version));
         let (deprecation, releases) = (self.deprecation.clone(), releases.collect());
-        Notes { deprecation, releases }.fitted(unix)
+        Notes { deprecation, releases }.fitted(unix, |version| self.is_yanked(version))
+    }
+
+    fn is_yanked(&self, version: &Version) -> bool {
+        self.said.get(version).is_some_and(|said| said.yanked)
+    }
+
+    /// How many yanks were taken back for which the notes have no room. An older head undoes these, so that no change may
+    /// add to them.
+    pub(super) fn forgotten(&self, unix: u64) -> usize {
+        let notes = self.all_notes(unix);
+        let is_forgotten =
+            |(version, said): &(&Version, &Said)| !said.yanked && notes.of_release(version).is_none();
+        self.said.iter().filter(is_forgotten).count()
+    }
+
+    /// Whether the notes have room for the reason for which a release is yanked.
+    pub(super) fn gives_reason(&self, version: &Version, reason: &str, unix: u64) -> bool {
+        reason.is_empty() || self.all_notes(unix).reason(version) == Some(reason)
     }
 
     /// The release of this version, whatever its build metadata.

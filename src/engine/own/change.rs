@@ -7,7 +7,7 @@ use crate::{
     Deprecation, Error, Manifest, PackageId, PackageName, Result,
     counters::CallKind,
     engine::signer::Signer,
-    record::{DeprecationNote, Release, ReleaseEntry, Signed, check_successor},
+    record::{DeprecationNote, Notes, Release, ReleaseEntry, Signed, check_successor},
 };
 
 /// A change that the owner makes.
@@ -135,6 +135,17 @@ fn unknown(id: &PackageId) -> Error {
     Error::not_found(format!("`{id}` among this node's own packages"))
 }
 
+/// The notes of a head are full of what has to stay in them.
+fn no_room(what: &'static str, remedy: &str) -> Error {
+    let reason = format!(
+        "has no room beside the deprecation and the yanks that were taken back within 30 days: a head says it \
+         of {} releases at the most, and in {} bytes; {remedy}",
+        Notes::MAX_RELEASES,
+        Notes::MAX_BYTES,
+    );
+    Error::invalid(what, reason)
+}
+
 fn register(
     base: &mut Base,
     id: PackageId,
@@ -196,6 +207,9 @@ fn yank(
     if changes {
         let revision = signer.revision_after(base.revision)?;
         base.say(&version, Said::now(revision, true, reason));
+        if !base.gives_reason(&version, reason, signer.unix) {
+            return Err(no_room("reason", "give a shorter reason, or none"));
+        }
     }
     Ok(Made::of(id.with_version(version), changes))
 }
@@ -205,8 +219,13 @@ fn unyank(base: &mut Base, id: PackageId, version: &Version, signer: &Signer<'_>
     let (version, changes) = (entry.version.clone(), entry.yanked);
     signer.check_notes("unyank")?;
     if changes {
-        let revision = signer.revision_after(base.revision)?;
+        let (revision, forgotten) =
+            (signer.revision_after(base.revision)?, base.forgotten(signer.unix));
         base.say(&version, Said::now(revision, false, ""));
+        if base.forgotten(signer.unix) > forgotten {
+            let remedy = "wait until the first of them is 30 days old, or publish a new version";
+            return Err(no_room("unyank", remedy));
+        }
     }
     Ok(Made::of(id.with_version(version), changes))
 }
@@ -222,8 +241,12 @@ fn deprecate(
     let known = base.deprecation.as_ref().and_then(|note| note.deprecation.as_ref());
     let changes = known != deprecation;
     if changes {
-        let changed = signer.revision_after(base.revision)?;
+        let (changed, forgotten) =
+            (signer.revision_after(base.revision)?, base.forgotten(signer.unix));
         base.deprecation = Some(DeprecationNote { changed, deprecation: deprecation.cloned() });
+        if base.forgotten(signer.unix) > forgotten {
+            return Err(no_room("deprecation", "write a shorter text"));
+        }
     }
     Ok(Made::of(id, changes))
 }

@@ -7,6 +7,8 @@ use crate::{
     record::{END_MARGIN_SECS, Revision},
 };
 
+mod undo;
+
 const NOW: u64 = 2_000_000_000;
 
 /// An owner who forgets: each life knows only what it did itself and what it recalled.
@@ -291,124 +293,4 @@ fn a_package_is_not_withdrawn_by_a_clock_that_is_known_to_be_far_behind() {
         let gone = apply_at(&owner, &live, &unregister, live.head.rank(), signer);
         assert!(gone.unwrap().is_withdrawn());
     }
-}
-
-fn unyank(version: &str) -> Change {
-    Change::Unyank { name: name(), version: version.parse().unwrap() }
-}
-
-fn deprecate(text: Option<&str>) -> Change {
-    let deprecation = text.map(|text| Box::new(crate::Deprecation::new(text)));
-    Change::Deprecate { name: name(), deprecation }
-}
-
-fn is_yanked(package: &OwnPackage, version: &str) -> bool {
-    let version = version.parse().unwrap();
-    package.releases.iter().find(|entry| entry.is_same_release(&version)).unwrap().yanked
-}
-
-#[test]
-fn a_yank_has_its_reason_until_it_is_taken_back_or_has_another() {
-    let owner = Owner::new();
-    let own = owner.register(None, "1.0.0");
-    let reason = |package: &OwnPackage| {
-        package.head.notes().reason(&"1.0.0".parse().unwrap()).map(str::to_owned)
-    };
-    let yanked = owner.apply(Some(&own), None, &yank("1.0.0", "leaks memory"));
-    assert_eq!(reason(&yanked).as_deref(), Some("leaks memory"));
-    // Neither again nor without a reason does it change.
-    for again in ["leaks memory", ""] {
-        assert_eq!(owner.apply(Some(&yanked), None, &yank("1.0.0", again)).head, yanked.head);
-    }
-    let other = owner.apply(Some(&yanked), None, &yank("1.0.0", "loses data"));
-    assert_eq!(reason(&other).as_deref(), Some("loses data"));
-    let renewed = owner.apply(Some(&other), Some(&yanked), &Change::Renew { name: name() });
-    assert_eq!(renewed.head, other.head, "an older head has nothing to add");
-    let back = owner.apply(Some(&other), None, &unyank("1.0.0"));
-    assert_eq!((reason(&back), is_yanked(&back, "1.0.0")), (None, false));
-    assert_eq!(owner.apply(Some(&back), None, &unyank("1.0.0")).head, back.head);
-}
-
-/// Replicas that have slept still serve the head that says otherwise, and a device that starts anew reads it there.
-#[test]
-fn what_was_taken_back_stays_so_whatever_older_heads_are_read() {
-    let owner = Owner::new();
-    let own = owner.register(Some(&owner.register(None, "1.0.0")), "1.1.0");
-    let yanked = owner.apply(Some(&own), None, &yank("1.1.0", "leaks memory"));
-    let old = owner.apply(Some(&yanked), None, &deprecate(Some("old")));
-    let back = owner.apply(Some(&old), None, &unyank("1.1.0"));
-    let back = owner.apply(Some(&back), None, &deprecate(None));
-    assert!(!back.is_behind(&old.head) && !back.is_behind(&yanked.head));
-    assert!(old.is_behind(&back.head), "whoever has the older one has something to learn");
-    let renew = Change::Renew { name: name() };
-    for older in [&old, &yanked, &own] {
-        assert_eq!(owner.apply(Some(&back), Some(older), &renew).head, back.head);
-        let anew = owner.apply(Some(older), Some(&back), &renew);
-        assert!(!is_yanked(&anew, "1.1.0"));
-        assert_eq!(anew.head.notes().deprecation(), None);
-        assert_eq!(anew.head.latest().unwrap().version.to_string(), "1.1.0");
-    }
-    // A later yank counts again.
-    let again = owner.apply(Some(&back), Some(&old), &yank("1.1.0", ""));
-    assert!(is_yanked(&again, "1.1.0"));
-    assert!(is_yanked(&owner.apply(Some(&again), Some(&back), &renew), "1.1.0"));
-}
-
-/// A head from before notes says that a release is yanked, and not since when.
-#[test]
-fn a_yank_without_a_note_counts_unless_it_was_taken_back_since() {
-    let owner = Owner::new();
-    let own = owner.register(Some(&owner.register(None, "1.0.0")), "1.1.0");
-    let yanked = owner.apply(Some(&own), None, &yank("1.1.0", ""));
-    let mut head = yanked.head.body().clone();
-    head.ext = Vec::new();
-    let before_notes =
-        OwnPackage { head: Signed::sign(owner.signer().keypair, head).unwrap(), ..yanked };
-    let renew = Change::Renew { name: name() };
-    let merged = owner.apply(Some(&own), Some(&before_notes), &renew);
-    assert!(is_yanked(&merged, "1.1.0"));
-    let back = owner.apply(Some(&merged), None, &unyank("1.1.0"));
-    let merged = owner.apply(Some(&back), Some(&before_notes), &renew);
-    assert_eq!(merged.head, back.head);
-}
-
-#[test]
-fn two_devices_agree_on_what_is_said_and_sign_no_more() {
-    let owner = Owner::new();
-    let own = owner.register(Some(&owner.register(None, "1.0.0")), "1.1.0");
-    let own = owner.apply(Some(&own), None, &yank("1.0.0", "broken"));
-    let one = owner.apply(Some(&own), None, &unyank("1.0.0"));
-    let other = owner.apply(Some(&own), None, &yank("1.1.0", "worse"));
-    let other = owner.apply(Some(&other), None, &deprecate(Some("use another")));
-    let renew = Change::Renew { name: name() };
-    let merged = owner.apply(Some(&one), Some(&other), &renew);
-    let merged_there = owner.apply(Some(&other), Some(&one), &renew);
-    for merged in [&merged, &merged_there] {
-        assert!(!is_yanked(merged, "1.0.0") && is_yanked(merged, "1.1.0"));
-        assert_eq!(merged.head.notes().deprecation().unwrap().text, "use another");
-    }
-    assert_eq!(merged.head.notes(), merged_there.head.notes());
-    let settled = owner.apply(Some(&merged), Some(&merged_there), &renew);
-    let settled_there = owner.apply(Some(&merged_there), Some(&settled), &renew);
-    assert_eq!(settled.head, settled_there.head);
-    assert_eq!(owner.apply(Some(&settled), Some(&settled_there), &renew).head, settled.head);
-}
-
-#[test]
-fn nobody_deprecates_what_is_not_there_or_succeeds_itself() {
-    let owner = Owner::new();
-    let refused = |own: Option<&OwnPackage>, change: &Change| {
-        let (standing, seen) = (Standing::Confirmed { replicas: 0 }, Revision::default());
-        apply(own, &[], change, standing, seen.into(), &owner.signer()).unwrap_err()
-    };
-    for change in [deprecate(Some("old")), unyank("1.0.0"), yank("1.0.0", "")] {
-        assert_eq!(refused(None, &change).kind(), "not_found");
-    }
-    let own = owner.register(None, "1.0.0");
-    assert_eq!(refused(Some(&own), &unyank("9.0.0")).kind(), "not_found");
-    let itself = crate::Deprecation::new("old").with_successor(owner.signer().owner(), name());
-    let change = Change::Deprecate { name: name(), deprecation: Some(Box::new(itself)) };
-    assert!(refused(Some(&own), &change).to_string().contains("is the package itself"));
-    let gone = owner.apply(Some(&own), None, &Change::Unregister { name: name() });
-    assert_eq!(refused(Some(&gone), &deprecate(Some("old"))).kind(), "withdrawn");
 }

@@ -110,14 +110,40 @@ fn the_last_word_fits_into_every_head() {
             }),
         );
     }
-    let fitted = all.fitted(NOW);
-    assert_eq!(fitted, longest(0));
-    assert!(fitted.to_ext().unwrap().len() <= MAX_EXT_BYTES);
-    let short: Vec<_> = (0..50).map(|n| note(&format!("1.{n}.0"), NOW - n, "")).collect();
-    let fitted = Notes { releases: short, ..Notes::default() }.fitted(NOW);
+    let without_reasons = |mut notes: Notes| {
+        notes.releases.iter_mut().for_each(|note| note.reason.clear());
+        notes
+    };
+    let fitted = without_reasons(all.clone()).fitted(NOW, |_| false);
+    assert_eq!(fitted, without_reasons(longest(0)));
+    assert!(fitted.to_ext().unwrap().len() <= Notes::MAX_BYTES);
+    let shorter = Notes { deprecation: None, ..all };
+    assert_eq!(shorter.fitted(NOW, |_| true).releases, longest(0).releases);
+    let short: Vec<_> = (0..50).map(|n| note(&format!("1.{n}.0"), 50 - n, "")).collect();
+    let fitted = Notes { releases: short, ..Notes::default() }.fitted(50, |_| false);
     assert_eq!(fitted.releases.len(), Notes::MAX_RELEASES);
     assert!(fitted.releases.is_sorted_by(|a, b| a.version > b.version));
     assert_eq!(fitted.releases.last().unwrap().version.minor, 0, "said last");
+}
+
+#[test]
+fn yanks_give_way_to_those_that_were_taken_back_whenever_that_was() {
+    let back = |version: &Version| version.minor >= 40;
+    let releases: Vec<_> = (0..60)
+        .map(|n| note(&format!("1.{n}.0"), NOW - n, if n % 2 == 0 { "leaks" } else { "" }))
+        .map(|said| ReleaseNote {
+            reason: if back(&said.version) { String::new() } else { said.reason },
+            ..said
+        })
+        .collect();
+    let fitted = Notes { releases, ..Notes::default() }.fitted(NOW, |version| !back(version));
+    let (taken_back, yanked): (Vec<_>, Vec<_>) =
+        fitted.releases.iter().partition(|note| back(&note.version));
+    assert_eq!(taken_back.len(), 20, "{fitted:?}");
+    // Of the yanks, those with a reason stay, and of these the last.
+    assert!(!yanked.is_empty());
+    let yanked = yanked.iter().rev().map(|note| note.version.minor);
+    assert!(yanked.eq((0..).step_by(2).take(fitted.releases.len() - 20)));
 }
 
 #[test]
@@ -128,8 +154,8 @@ fn what_tells_readers_nothing_goes_once_no_head_says_otherwise_any_more() {
     let notes = Notes { deprecation: back.clone(), releases };
     let kept = vec![note("1.0.0", long_ago, "leaks memory")];
     let expected = Notes { deprecation: back, releases: kept.clone() };
-    assert_eq!(notes.clone().fitted(NOW), expected);
-    assert_eq!(notes.fitted(until + 1), Notes { deprecation: None, releases: kept });
+    assert_eq!(notes.clone().fitted(NOW, |_| true), expected);
+    assert_eq!(notes.fitted(until + 1, |_| true), Notes { deprecation: None, releases: kept });
 }
 
 proptest! {
@@ -140,6 +166,6 @@ proptest! {
         }
         let notes = Notes::in_ext(&bytes);
         prop_assert_eq!(&Notes::in_ext(&notes.to_ext().unwrap()), &notes);
-        prop_assert!(notes.fitted(NOW).to_ext().unwrap().len() <= MAX_EXT_BYTES);
+        prop_assert!(notes.fitted(NOW, |version| version.patch == 0).to_ext().unwrap().len() <= MAX_EXT_BYTES);
     }
 }
