@@ -112,8 +112,8 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// As [`yank`](Self::yank), and [`Invalid`](crate::Error::Invalid) for a reason that is too long or has several lines,
-    /// for one that the head has no room for beside what was taken back in the last 30 days (see
-    /// [`unyank`](Self::unyank)), and for any under a [delegation](crate::record::Delegation), which leaves no room for one.
+    /// and for one that the head has no room for beside what was taken back in the last 30 days (see
+    /// [`unyank`](Self::unyank)).
     fn yank_with_reason(
         &self,
         package: PackageName,
@@ -129,8 +129,7 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`NotFound`](crate::Error::NotFound) where this node publishes no such release, and
-    /// [`Invalid`](crate::Error::Invalid) where the head has no room to say so, or under a [delegation](crate::record::Delegation): the owner's own key has to sign
-    /// it.
+    /// [`Invalid`](crate::Error::Invalid) where the head has no room to say so.
     fn unyank(&self, package: PackageName, version: Version) -> BoxFuture<'_, Result<Receipt>>;
 
     /// Says of one of this node's own packages that it should not be used any more, and what to do instead. All of it
@@ -148,9 +147,8 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`NotFound`](crate::Error::NotFound) where this node publishes no such package, and
-    /// [`Invalid`](crate::Error::Invalid) for a text or a successor that cannot be, for one that the head has no room for
-    /// beside the yanks that were taken back in the last 30 days (see [`unyank`](Self::unyank)), or under a
-    /// [delegation](crate::record::Delegation): the owner's own key has to sign it.
+    /// [`Invalid`](crate::Error::Invalid) for a text or a successor that cannot be, or for one that the head has no room
+    /// for beside the yanks that were taken back in the last 30 days (see [`unyank`](Self::unyank)).
     fn deprecate(
         &self,
         package: PackageName,

@@ -133,21 +133,8 @@ fn a_deprecated_package_stays_says_what_to_use_instead_and_is_found_last() {
 #[test]
 fn what_cannot_be_said_is_refused_by_its_field() {
     block_on(async {
-        let (owner, publisher) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
-        let unix = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
-        let day = Validity::starting(unix - 60, 24 * 60 * 60);
-        let network = Default::default();
-        let to = publisher.public().to_peer_id();
-        let delegation = Delegation::sign(&owner, &network, to, 1, day).expect("signed");
-        let (node, handle) = Node::builder(publisher, loopback())
-            .with_delegation(delegation)
-            .build()
-            .expect("a node");
-        let delegate = Peer::run(Executor::Smol, node, handle);
         let direct = Peer::start(Executor::Smol, loopback());
-        for peer in [&delegate, &direct] {
-            peer.handle.register(manifest("tool", "1.0.0")).await.expect("registered");
-        }
+        direct.handle.register(manifest("tool", "1.0.0")).await.expect("registered");
         let (tool, release) = (|| name("tool"), || version("1.0.0"));
         let field = |error: peerage::Error| match error {
             peerage::Error::Invalid { field, .. } => field.into_owned(),
@@ -167,15 +154,53 @@ fn what_cannot_be_said_is_refused_by_its_field() {
         let itself = Deprecation::new("old").with_successor(direct.id(), tool());
         let itself = handle.deprecate(tool(), itself).await;
         assert_eq!(field(itself.expect_err("itself")), "successor");
+    });
+}
 
-        // A delegation takes the room of it all, but for the yank itself.
+#[test]
+fn what_its_owner_says_a_publisher_repeats_and_takes_back() {
+    block_on(async {
+        let (owner, publisher) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
+        let unix = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+        let day = Validity::starting(unix - 60, 24 * 60 * 60);
+        let to = publisher.public().to_peer_id();
+        let delegation =
+            Delegation::sign(&owner, &Default::default(), to, 0, day).expect("signed");
+        let build = |builder: peerage::NodeBuilder| {
+            let (node, handle) = builder.build().expect("a node");
+            Peer::run(Executor::Smol, node, handle)
+        };
+        let mut reader = Peer::start(Executor::Smol, loopback());
+        let config = loopback().with_bootstrap([reader.address().await]);
+        let of_owner = build(Node::builder(owner, config.clone()));
+        let delegate = build(Node::builder(publisher, config).with_delegation(delegation));
+        for peer in [&of_owner, &delegate] {
+            within("bootstrap", peer.handle.bootstrap()).await.expect("bootstrapped");
+        }
+        let reason = || "leaks memory".to_owned();
+        let handle = &of_owner.handle;
+        handle.register(manifest("tool", "1.0.0")).await.expect("registered");
+        let yank = handle.yank_with_reason(name("tool"), version("1.0.0"), reason());
+        yank.await.expect("yanked");
+        let old = Deprecation::new("unmaintained");
+        handle.deprecate(name("tool"), old.clone()).await.expect("deprecated");
+        drop(of_owner);
+
+        // The publisher signs on, and says all of it.
         let handle = &delegate.handle;
-        let reason = handle.yank_with_reason(tool(), release(), "broken".to_owned()).await;
-        assert_eq!(field(reason.expect_err("no room")), "reason");
-        within("a yank", handle.yank(tool(), release())).await.expect("yanked");
-        let back = handle.unyank(tool(), release()).await;
-        assert_eq!(field(back.expect_err("no room")), "unyank");
-        let deprecated = handle.deprecate(tool(), Deprecation::new("old")).await;
-        assert_eq!(field(deprecated.expect_err("no room")), "deprecation");
+        let publish = handle.register(manifest("tool", "1.1.0"));
+        within("a release", publish).await.expect("registered");
+        let anew = reader.handle.with_freshness(Freshness::All);
+        let release = read(&anew, "1.0.0").await;
+        assert_eq!((release.yank_reason, release.deprecated), (Some(reason()), Some(old)));
+        assert!(read(&anew, "1.1.0").await.deprecated.is_some());
+
+        handle.unyank(name("tool"), version("1.0.0")).await.expect("taken back");
+        handle.undeprecate(name("tool")).await.expect("taken back");
+        let yank = handle.yank_with_reason(name("tool"), version("1.1.0"), reason());
+        yank.await.expect("yanked");
+        let release = read(&anew, "1.0.0").await;
+        assert_eq!((release.yanked, release.deprecated), (false, None));
+        assert_eq!(read(&anew, "1.1.0").await.yank_reason, Some(reason()));
     });
 }

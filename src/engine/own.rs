@@ -262,7 +262,7 @@ fn sign(
 ) -> Result<OwnPackage> {
     let (owner, network) = (signer.owner(), signer.network.clone());
     let validity = base.validity(revision.epoch, signer);
-    let ext = signer.head_ext(&base.notes(signer))?;
+    let ext = signer.head_ext(&base.notes(signer.unix))?;
     let (mut head, releases, records, pages, status) = if base.withdrawn {
         let head = Head::withdrawn(network, owner, name.clone(), revision, validity, "");
         (head, Vec::new(), BTreeMap::new(), Vec::new(), ClaimStatus::Withdrawn)

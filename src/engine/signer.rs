@@ -46,24 +46,9 @@ impl Signer<'_> {
         }
     }
 
-    /// Whether heads that are signed here have room for notes: one under a delegation carries that.
-    pub(super) fn signs_notes(&self) -> bool {
-        matches!(self.authority, Authority::Owner { .. })
-    }
-
-    /// Whether what is signed here can say this.
-    pub(super) fn check_notes(&self, what: &'static str) -> Result<()> {
-        if self.signs_notes() {
-            return Ok(());
-        }
-        let reason = "has no room in a head that is signed under a delegation; the owner's own key \
-                      has to sign it";
-        Err(Error::invalid(what, reason))
-    }
-
     /// What a head carries that says this beside its list.
     pub(super) fn head_ext(&self, notes: &Notes) -> Result<Vec<u8>> {
-        if self.signs_notes() { notes.to_ext() } else { Ok(self.ext()) }
+        Ok([self.ext(), notes.to_ext()?].concat())
     }
 
     /// When a live head holds: for as long as records are to, and until `at_least` (Unix seconds), but never for so long
@@ -220,7 +205,7 @@ impl Signer<'_> {
                 paginate(self.keypair, self.network, latest, ext_bytes, releases)
             }
             Authority::Delegate(delegation) => {
-                paginate_delegated(self.keypair, delegation, latest, releases)
+                paginate_delegated(self.keypair, delegation, latest, ext_bytes, releases)
             }
         }
     }

@@ -211,12 +211,17 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// Reads the delegation that an `ext` carries, if it carries one.
+    /// Reads the delegation that an `ext` carries, if it carries one. What follows it is what stands in an `ext` where the
+    /// owner itself signs: it is no part of the delegation, and there is no second one.
     pub(super) fn in_ext(ext: &[u8]) -> Result<Option<Self>, Rejected> {
-        match ext {
-            [TAG, grant @ ..] => codec::decode_strict::<GrantWire>(grant)?.into_grant().map(Some),
-            _ => Ok(None),
+        let [TAG, grant @ ..] = ext else { return Ok(None) };
+        let end = grant.len().saturating_sub(behind(ext).len());
+        let grant = grant.get(..end).unwrap_or(grant);
+        let grant = codec::decode_strict::<GrantWire>(grant)?.into_grant()?;
+        if let [TAG, ..] = behind(ext) {
+            return Err(Rejected::delegation("another one follows it"));
         }
+        Ok(Some(grant))
     }
 
     fn to_ext(self) -> Vec<u8> {
@@ -263,6 +268,15 @@ impl Grant {
             }
             None => envelope::verify(&envelope::key_of(owner)?, &message, &self.signature),
         }
+    }
+}
+
+/// What an `ext` carries behind a delegation, or all of it where it carries none. Of a delegation that cannot be read,
+/// nothing.
+pub(super) fn behind(ext: &[u8]) -> &[u8] {
+    match ext {
+        [TAG, grant @ ..] => postcard::take_from_bytes::<GrantWire>(grant).map_or(&[], |(_, rest)| rest),
+        _ => ext,
     }
 }
 

@@ -30,19 +30,20 @@
 //! ```text
 //! (nothing)                                                     the signer is the owner
 //! 1 · epoch · issued · expires · the owner's signature, 64 bytes    the signer is a publisher
+//! 1 · epoch · issued · expires · signature · 2 · notes              of a live head; the signer is a publisher
 //! 2 · notes                                                     of a live head; the signer is the owner
 //! anything that begins with another byte                        ignored: for later versions; the signer is the owner
 //! ```
 //!
 //! The second form is a [`Delegation`], its three numbers as postcard has them, and is read as strictly as the
-//! body. The owner's signature is over the following, numbers big-endian, of 4, 8 and 8 bytes:
+//! body. Behind it may stand what may stand in an `ext` without one, but no other delegation. The owner's signature is over the following, numbers big-endian, of 4, 8 and 8 bytes:
 //!
 //! ```text
 //! length · "peerage-delegation-v1" · length · network · owner's key · publisher's key · epoch · issued · expires
 //! ```
 //!
-//! The third form is [`Notes`], as postcard has them: why releases are yanked, and whether the package is deprecated. It is
-//! no part of what makes a head valid: readers from before notes ignore it, as all do with notes that they cannot read.
+//! The third and the fourth form have [`Notes`], as postcard has them: why releases are yanked, and whether the package is deprecated. They are
+//! no part of what makes a head valid: readers ignore notes that they cannot read.
 //!
 //! A head or a claim under a delegation has the delegation's epoch, does not outlive it, and is believed only while
 //! the delegation holds and no higher epoch of the owner has been seen. Of a release or a page, which are found by a

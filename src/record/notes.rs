@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Delegation, MAX_EXT_BYTES, MAX_LIFETIME_SECS, Revision,
     codec::{self, List, Text},
+    delegation::behind,
     wire::{self, NameText, VersionText},
 };
 use crate::{
@@ -15,16 +16,16 @@ use crate::{
     package::{Deprecation, PackageId, text::check_line},
 };
 
-/// The first byte of an `ext` that carries notes. Readers from before notes ignore it.
+/// The first byte of notes in an `ext`. Readers from before notes ignore what begins with it.
 const TAG: u8 = 2;
 
-/// What stands in the `ext` of a live head that its owner's own key has signed: why releases were yanked, when what is
+/// What stands in the `ext` of a live head, behind the delegation where a publisher has signed it: why releases were yanked, when what is
 /// said of them was said, and whether the package is deprecated.
 ///
 /// Whether a release is yanked, its entry in the list says, to all readers. The notes say since which revision that has been so,
 /// so that of two heads whose lists are united the later word counts, be it a yank or its end.
 ///
-/// A head under a delegation has no room for notes: its `ext` is the delegation.
+/// The owner and its publishers repeat each other's notes in every head that they sign, whoever was the first to say it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notes {
     /// Whether the package is deprecated, if that was ever said.
@@ -61,11 +62,11 @@ impl Notes {
     /// The longest reason for a yank, in bytes.
     pub const MAX_REASON_BYTES: usize = 100;
 
-    /// Reads the notes that an `ext` carries. One that carries something else, or what cannot be read, carries none: it
+    /// Reads the notes that an `ext` carries, by themselves or behind a delegation. One that carries something else, or what cannot be read, carries none: it
     /// is no reason to refuse a head that others believe. What follows the notes is for later versions.
     #[must_use]
     pub fn in_ext(ext: &[u8]) -> Self {
-        let [TAG, notes @ ..] = ext else { return Self::default() };
+        let [TAG, notes @ ..] = behind(ext) else { return Self::default() };
         let read = || {
             let (wire, _) = postcard::take_from_bytes::<NotesWire<'_>>(notes).ok()?;
             let notes = wire.into_notes()?;
@@ -75,7 +76,7 @@ impl Notes {
         read().unwrap_or_default()
     }
 
-    /// What a head has in its `ext` for this: nothing where there is nothing to say.
+    /// What a head has in its `ext` for this, behind the delegation if there is one: nothing where there is nothing to say.
     ///
     /// # Errors
     ///

@@ -45,8 +45,8 @@ pub fn paginate(
     author.paginate(latest, ext_bytes, releases)
 }
 
-/// As [`paginate`], for a publisher: its delegation goes into the `ext` of each page, and there is room for it in the
-/// head.
+/// As [`paginate`], for a publisher: its delegation goes into the `ext` of each page. The `ext` of the head, of so many
+/// bytes, is the delegation and perhaps notes.
 ///
 /// # Errors
 ///
@@ -55,10 +55,10 @@ pub fn paginate_delegated(
     keypair: &Keypair,
     delegation: &Delegation,
     latest: &Manifest,
+    ext_bytes: usize,
     releases: Vec<ReleaseEntry>,
 ) -> Result<Pagination> {
     let (network, owner, ext) = (delegation.network(), delegation.owner(), delegation.to_ext());
-    let ext_bytes = ext.len();
     Author { keypair, network, owner, ext }.paginate(latest, ext_bytes, releases)
 }
 

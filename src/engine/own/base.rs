@@ -215,8 +215,7 @@ impl Base {
         let is_yanked =
             |version: &Version| releases.iter().any(|one| one.yanked && one.version == *version);
         let notes = head.notes().fitted(signer.unix, is_yanked);
-        let says_notes =
-            notes == self.all_notes(signer.unix) || (notes.is_empty() && !signer.signs_notes());
+        let says_notes = notes == self.notes(signer.unix);
         let says_all =
             releases == self.releases && head.is_withdrawn() == self.withdrawn && says_notes;
         // One that was seen, and is not at hand, has a higher revision.
@@ -229,13 +228,11 @@ impl Base {
         says_all && is_newest && is_believed && (signer.unix < half_life || lasts)
     }
 
-    /// What the next head says beside its list.
-    pub(super) fn notes(&self, signer: &Signer<'_>) -> Notes {
-        if signer.signs_notes() { self.all_notes(signer.unix) } else { Notes::default() }
-    }
-
-    /// What there is to say beside the list.
-    fn all_notes(&self, unix: u64) -> Notes {
+    /// What the next head says beside its list, whoever signs it. A tombstone says nothing.
+    pub(super) fn notes(&self, unix: u64) -> Notes {
+        if self.withdrawn {
+            return Notes::default();
+        }
         let releases = self.said.iter().filter_map(|(version, said)| said.note(version));
         let (deprecation, releases) = (self.deprecation.clone(), releases.collect());
         Notes { deprecation, releases }.fitted(unix, |version| self.is_yanked(version))
@@ -248,7 +245,7 @@ impl Base {
     /// How many yanks were taken back for which the notes have no room. An older head undoes these, so that no change may
     /// add to them.
     pub(super) fn forgotten(&self, unix: u64) -> usize {
-        let notes = self.all_notes(unix);
+        let notes = self.notes(unix);
         let is_forgotten =
             |(version, said): &(&Version, &Said)| !said.yanked && notes.of_release(version).is_none();
         self.said.iter().filter(is_forgotten).count()
@@ -256,7 +253,7 @@ impl Base {
 
     /// Whether the notes have room for the reason for which a release is yanked.
     pub(super) fn gives_reason(&self, version: &Version, reason: &str, unix: u64) -> bool {
-        reason.is_empty() || self.all_notes(unix).reason(version) == Some(reason)
+        reason.is_empty() || self.notes(unix).reason(version) == Some(reason)
     }
 
     /// The release of this version, whatever its build metadata.

@@ -200,9 +200,6 @@ fn yank(
     signer: &Signer<'_>,
 ) -> Result<Made> {
     let version = base.entry(version).ok_or_else(|| unknown(&id))?.version.clone();
-    if !reason.is_empty() {
-        signer.check_notes("reason")?;
-    }
     let changes = !base.said(&version).is_some_and(|said| said.is_yanked_for(reason));
     if changes {
         let revision = signer.revision_after(base.revision)?;
@@ -217,7 +214,6 @@ fn yank(
 fn unyank(base: &mut Base, id: PackageId, version: &Version, signer: &Signer<'_>) -> Result<Made> {
     let entry = base.entry(version).ok_or_else(|| unknown(&id))?;
     let (version, changes) = (entry.version.clone(), entry.yanked);
-    signer.check_notes("unyank")?;
     if changes {
         let (revision, forgotten) =
             (signer.revision_after(base.revision)?, base.forgotten(signer.unix));
@@ -236,7 +232,6 @@ fn deprecate(
     deprecation: Option<&Deprecation>,
     signer: &Signer<'_>,
 ) -> Result<Made> {
-    signer.check_notes("deprecation")?;
     deprecation.map_or(Ok(()), |deprecation| check_successor(deprecation, &id))?;
     let known = base.deprecation.as_ref().and_then(|note| note.deprecation.as_ref());
     let changes = known != deprecation;

@@ -1,7 +1,7 @@
 //! Publishers who sign for an owner: what they may, and when they no longer may.
 
 use super::*;
-use crate::Error;
+use crate::{Deprecation, Error};
 
 const DAY: u64 = 86_400;
 
@@ -230,13 +230,12 @@ fn the_longest_names_and_numbers_leave_room_for_a_delegation_in_a_claim() {
 fn a_delegation_in_a_record_is_read_strictly() {
     let ext = delegation(0).to_ext();
     let overlong = [&[1, 0x80, 0], &ext[2..]].concat();
-    let trailing = [&*ext, &[0]].concat();
     let endless = {
         let validity = Validity { issued: NOW, expires: NOW + MAX_DELEGATION_SECS + 1 };
         [&[1], &*codec::encode(&(0_u32, validity.issued, validity.expires)).unwrap(), &[0; 64]]
             .concat()
     };
-    for bad in [&overlong[..], &trailing, &ext[..ext.len() - 1], &[1], &endless] {
+    for bad in [&overlong[..], &ext[..ext.len() - 1], &[1], &endless] {
         let mut head = live(1);
         head.ext = bad.to_vec();
         for signer in [1, 2] {
@@ -305,6 +304,48 @@ fn a_delegation_is_no_record_and_lasts_a_year_at_most() {
     assert!(of(0).is_err() && of(MAX_DELEGATION_SECS + 1).is_err());
 }
 
+/// What a publisher says beside the list.
+fn notes() -> Notes {
+    let changed = Revision::new(0, 1);
+    let deprecation = Some(Deprecation::new("t".repeat(Deprecation::MAX_TEXT_BYTES)));
+    let note = ReleaseNote { version: Version::new(0, 0, 0), changed, reason: "leaks".to_owned() };
+    let deprecation = Some(DeprecationNote { changed, deprecation });
+    Notes { deprecation, releases: vec![note] }
+}
+
+#[test]
+fn notes_behind_a_delegation_are_read_and_take_nothing_from_it() {
+    let signed = |behind: &[u8]| {
+        let mut head = live_by(&delegation(3), 7);
+        head.ext.extend(behind);
+        (forge(&keypair(2), &head), Signed::sign(&keypair(2), head))
+    };
+    let (_, noted) = signed(&notes().to_ext().unwrap());
+    let noted = noted.unwrap();
+    assert_eq!(verify(&noted.key(), noted.bytes()), Ok(Record::Head(noted.clone())));
+    assert_eq!((noted.notes(), noted.delegation()), (notes(), Some(delegation(3))));
+    assert_eq!(head_in(3, 7).notes(), Notes::default());
+    // What later versions put there is ignored, and so are notes that cannot be read. A second delegation is refused.
+    for behind in [&b"later"[..], &[2], &[2, 9, 9]] {
+        let (bytes, head) = signed(behind);
+        let head = head.unwrap();
+        assert_eq!(verify(&head.key(), &bytes), Ok(Record::Head(head.clone())));
+        assert_eq!((head.notes(), head.delegation()), (Notes::default(), Some(delegation(3))));
+    }
+    let (bytes, head) = signed(&delegation(3).to_ext());
+    let rejected = verify_head(&bytes, NOW, ());
+    assert!(matches!(rejected, Err(Rejected::Delegation { .. })), "{rejected:?}");
+    assert!(head.is_err());
+}
+
+#[test]
+fn the_longest_delegation_and_the_longest_notes_fit_into_one_head() {
+    let validity = Validity { issued: u64::MAX - 1, expires: u64::MAX };
+    let longest = Delegation::sign(&keypair(1), &main_net(), peer(2), u32::MAX, validity).unwrap();
+    assert_eq!(longest.to_ext().len(), Delegation::MAX_EXT_BYTES);
+    assert!(Delegation::MAX_EXT_BYTES + Notes::MAX_BYTES <= MAX_EXT_BYTES);
+}
+
 #[test]
 fn a_long_list_is_cut_so_that_each_part_carries_the_delegation() {
     let delegation = delegation(4);
@@ -315,11 +356,12 @@ fn a_long_list_is_cut_so_that_each_part_carries_the_delegation() {
         })
         .collect();
     let newest = manifest(Version::new(399, 0, 0));
-    let cut = paginate_delegated(&keypair(2), &delegation, &newest, releases).unwrap();
+    let ext = [delegation.to_ext(), notes().to_ext().unwrap()].concat();
+    let cut = paginate_delegated(&keypair(2), &delegation, &newest, ext.len(), releases).unwrap();
     let Pagination { inline, older, pages } = cut;
     let revision = Revision::new(4, 1);
     let mut head = Head::live(main_net(), peer(1), revision, day(), newest, inline, older);
-    head.ext = delegation.to_ext();
+    head.ext = ext;
     let head = Signed::sign(&keypair(2), head).unwrap();
     let mut list = ReleaseList::of(&head);
     while let Some(key) = list.awaits() {

@@ -165,6 +165,21 @@ fn delegated(days: u64) -> Signed<Head> {
     Signed::sign(&keypair(4), head).unwrap()
 }
 
+/// A head in which a publisher says something beside the list.
+fn delegated_noted() -> Signed<Head> {
+    let mut head = delegated(7).body().clone();
+    let notes = Notes {
+        deprecation: None,
+        releases: vec![ReleaseNote {
+            version: manifest().version,
+            changed: Revision::new(300, 6),
+            reason: String::new(),
+        }],
+    };
+    head.ext.extend(notes.to_ext().unwrap());
+    Signed::sign(&keypair(4), head).unwrap()
+}
+
 fn proof() -> EquivocationProof {
     EquivocationProof::new(&delegated(1), &delegated(2)).unwrap()
 }
@@ -240,6 +255,9 @@ fn a_message_is_written_as_ever() {
 fn a_delegated_head_is_written_as_ever() {
     let file = include_str!("../../../tests/golden/delegated_head.hex");
     check(file, &Record::Head(delegated(7)));
+    let file = include_str!("../../../tests/golden/delegated_notes.hex");
+    check(file, &Record::Head(delegated_noted()));
+    assert_eq!(delegated_noted().notes().releases[0].changed, Revision::new(300, 6));
 }
 
 /// Bytes without a key, as they are in a file.

@@ -1,6 +1,10 @@
 //! Yanks, deprecation, and the ends of both.
 
 use super::*;
+use crate::{
+    engine::identity::Authority,
+    record::{Delegation, Validity},
+};
 
 fn unyank(version: &str) -> Change {
     Change::Unyank { name: name(), version: version.parse().unwrap() }
@@ -196,4 +200,54 @@ fn later_yanks_take_no_room_from_one_that_was_taken_back() {
     let merged = owner.apply(Some(&back), Some(&old), &renew);
     assert!(!is_yanked(&merged, "1.39.0"));
     assert_eq!(merged.head, back.head);
+}
+
+/// Somebody to whom an owner has delegated epoch 0.
+fn publisher_of(owner: &Owner) -> Owner {
+    let keypair = Keypair::generate_ed25519();
+    let (peer, validity) = (keypair.public().to_peer_id(), Validity::starting(NOW - 60, 9_000_000));
+    let key = owner.signer().keypair;
+    let delegation = Delegation::sign(key, &owner.network, peer, 0, validity).unwrap();
+    let identity = Identity::new(keypair, Authority::Delegate(Box::new(delegation)));
+    Owner { identity, network: owner.network.clone() }
+}
+
+#[test]
+fn a_publisher_repeats_what_the_owner_says_and_no_older_head_undoes_it() {
+    let owner = Owner::new();
+    let publisher = publisher_of(&owner);
+    let own = owner.register(Some(&owner.register(None, "1.0.0")), "1.1.0");
+    let yanked = owner.apply(Some(&own), None, &yank("1.0.0", "leaks"));
+    let old = owner.apply(Some(&yanked), None, &deprecate(Some("old")));
+    // The owner's key is offline, and the publisher goes on.
+    let register = |version: &str| {
+        Change::Register(Box::new(Manifest::new(name(), version.parse().unwrap())))
+    };
+    let on = publisher.apply(None, Some(&old), &register("1.2.0"));
+    assert!(on.head.delegation().is_some());
+    assert_eq!(on.head.notes(), old.head.notes(), "nothing is lost");
+    let back = owner.apply(Some(&on), None, &unyank("1.0.0"));
+    let on = publisher.apply(Some(&on), Some(&back), &register("1.3.0"));
+    let renew = Change::Renew { name: name() };
+    for older in [&own, &yanked, &old] {
+        assert!(!on.is_behind(&older.head));
+        assert_eq!(publisher.apply(Some(&on), Some(older), &renew).head, on.head);
+        let anew = publisher.apply(Some(older), Some(&on), &renew);
+        assert!(!is_yanked(&anew, "1.0.0"));
+        assert_eq!(anew.head.notes().deprecation().unwrap().text, "old");
+    }
+    // What the owner has said the publisher takes back, and the other way round.
+    let on = publisher.apply(Some(&on), None, &deprecate(None));
+    let on = publisher.apply(Some(&on), None, &yank("1.2.0", "worse"));
+    let on = owner.apply(Some(&back), Some(&on), &renew);
+    assert_eq!(on.head.notes().deprecation(), None);
+    assert_eq!(on.head.notes().reason(&"1.2.0".parse().unwrap()), Some("worse"));
+}
+
+#[test]
+fn a_tombstone_says_nothing_of_what_it_ends() {
+    let owner = Owner::new();
+    let own = owner.apply(Some(&owner.register(None, "1.0.0")), None, &deprecate(Some("old")));
+    let gone = owner.apply(Some(&own), None, &Change::Unregister { name: name() });
+    assert_eq!(gone.head.ext, [0; 0]);
 }
