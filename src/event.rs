@@ -77,7 +77,8 @@ pub enum Event {
         id: PackageId,
     },
     /// The owner of a package has yanked one of its releases, or says another reason for it. As what follows, it is told of
-    /// packages of which this node was told before, and of the releases that stand in the head itself.
+    /// packages of which the application was told before (by [`Discovered`](Self::Discovered)), once, whichever way the head
+    /// comes, and of the releases that stand in the head itself.
     Yanked {
         /// The release, with its owner.
         id: PackageId,

@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId, kad::K_VALUE, multiaddr::Protocol};
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
     gossip_budget::Intake, interface::Fact, keeping::Lacking, outbox::AnnouncementId,
-    peers::Introduction, read, said_since::said_since, store::StoreFact, wheel,
+    peers::Introduction, read, store::StoreFact, wheel,
 };
 use crate::{
     Direction, Event, PackageId, Source,
@@ -358,10 +358,8 @@ impl Engine {
     fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
         self.appeared(head);
         let told = self.catalogue.get(&head.name, &head.owner, now.unix);
-        let told = told.filter(|listed| listed.is_told);
-        let before = told.as_ref().and_then(|listed| listed.head());
-        let told = told.map(|listed| listed.rank);
-        self.list(now, head, news.from(), Interest::Heard);
+        let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank);
+        let said = self.list_quietly(now, head, news.from(), Interest::Heard);
         self.catalogue.tell(&head.name, &head.owner);
         match news {
             News::Announced(_) => {
@@ -389,10 +387,8 @@ impl Engine {
         let Some(package) = read::newest(head, Source::Cache) else { return };
         if is_new {
             self.events.push_back(Event::Discovered { package: Box::new(package) });
-            if let Some(before) = before {
-                self.events.extend(said_since(&before, head));
-            }
         }
+        self.events.extend(said);
     }
 
     fn hear_message(

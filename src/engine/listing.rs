@@ -5,14 +5,15 @@ use libp2p::PeerId;
 use super::{
     Engine, Now,
     catalogue::{Arrival, Insertion, Interest, Outcome},
+    said_since::said_since,
 };
 use crate::{
-    PackageName,
+    Event, PackageName,
     record::{Head, HeadState, Record, RecordKey, Rejected, Signed},
 };
 
 impl Engine {
-    /// Lists a verified head, which this peer has delivered. Of this node's own packages it has the heads itself; what
+    /// Lists a verified head, which this peer has delivered, and tells the application what it says anew. Of this node's own packages it has the heads itself; what
     /// it does not know of, an earlier life or another publisher of the same owner has published, and that stays as if
     /// it were pinned.
     pub(super) fn list(
@@ -22,20 +23,57 @@ impl Engine {
         from: Option<PeerId>,
         interest: Interest,
     ) {
+        let said = self.list_quietly(now, head, from, interest);
+        self.events.extend(said);
+    }
+
+    /// As [`list`](Self::list). What the application is to be told comes back.
+    pub(super) fn list_quietly(
+        &mut self,
+        now: Now,
+        head: &Signed<Head>,
+        from: Option<PeerId>,
+        interest: Interest,
+    ) -> Vec<Event> {
         let interest = match head.owner == self.owner {
-            true if self.own.contains_key(&head.name) => return,
+            true if self.own.contains_key(&head.name) => return Vec::new(),
             true => Interest::Pinned,
             false => interest,
         };
         self.note_uses(now);
-        self.list_as(now, head, from, interest);
+        let before = self.followed_before(now, head);
+        let outcome = self.list_as(now, head, from, interest);
+        match (before, outcome) {
+            (None, _) | (_, Outcome::Older | Outcome::Same | Outcome::Expired) => Vec::new(),
+            (
+                Some(before),
+                Outcome::New | Outcome::Replaced | Outcome::Uncovered | Outcome::Full,
+            ) => said_since(&before, head),
+        }
     }
 
-    fn list_as(&mut self, now: Now, head: &Signed<Head>, from: Option<PeerId>, interest: Interest) {
+    /// The head that is listed of a package which the application has been told of, if this one may replace it. A
+    /// withdrawal is told of as such.
+    fn followed_before(&self, now: Now, head: &Signed<Head>) -> Option<Signed<Head>> {
+        let listed = self.catalogue.get(&head.name, &head.owner, now.unix)?;
+        let is_other = listed.digest != head.digest() && listed.rank <= head.rank();
+        let is_followed = listed.is_followed && is_other && !head.is_withdrawn();
+        is_followed.then(|| listed.head()).flatten()
+    }
+
+    fn list_as(
+        &mut self,
+        now: Now,
+        head: &Signed<Head>,
+        from: Option<PeerId>,
+        interest: Interest,
+    ) -> Outcome {
         let interest = self.interest(&head.name, &head.owner, interest);
         let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
         tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
+        let outcome = inserted.outcome;
         self.index(head, inserted);
+        outcome
     }
 
     /// The index follows the catalogue.

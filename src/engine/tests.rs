@@ -73,6 +73,8 @@ mod requirements;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod said;
+#[cfg(test)]
 mod searches;
 #[cfg(test)]
 mod sessions;

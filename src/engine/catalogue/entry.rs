@@ -162,6 +162,9 @@ pub(super) struct Entry {
     pub(super) heard: u64,
     /// Whether the application has been told of this head.
     pub(super) told: bool,
+    /// Whether the application has been told of any head of the package. Then it is told what newer ones say, whichever way
+    /// they come.
+    pub(super) followed: bool,
 }
 
 impl Entry {
@@ -174,7 +177,8 @@ impl Entry {
         from: Option<&PeerId>,
         unix: u64,
     ) -> Self {
-        let mut entry = Self { listing, standing, providers: Vec::new(), heard: unix, told: false };
+        let (providers, told, followed) = (Vec::new(), false, false);
+        let mut entry = Self { listing, standing, providers, heard: unix, told, followed };
         entry.provided(from, unix);
         entry
     }

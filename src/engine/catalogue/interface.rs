@@ -83,6 +83,8 @@ pub(crate) struct Listed<'a> {
     pub(crate) is_own: bool,
     /// Whether the application has been told that it is there.
     pub(crate) is_told: bool,
+    /// Whether it has been told of this head or of one before it.
+    pub(crate) is_followed: bool,
     pub(super) listing: &'a Listing,
 }
 
@@ -110,6 +112,7 @@ impl<'a> From<&'a Entry> for Listed<'a> {
             heard: entry.heard,
             is_own: entry.standing == Standing::Own,
             is_told: entry.told,
+            is_followed: entry.followed,
             listing,
         }
     }

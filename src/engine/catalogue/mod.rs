@@ -241,7 +241,7 @@ impl Catalogue {
         if let Some(id) = self.find(name, owner)
             && let Some(entry) = self.entries.get_mut(id)
         {
-            entry.told = true;
+            (entry.told, entry.followed) = (true, true);
         }
     }
 

@@ -17,7 +17,7 @@ fn head(
 }
 
 /// As [`head`], with notes on these releases: since which sequence they have been yanked, or have not been.
-fn noted(
+pub(super) fn noted(
     keypair: &Keypair,
     sequence: u64,
     releases: &[(&str, bool)],
