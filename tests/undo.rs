@@ -164,8 +164,7 @@ fn what_its_owner_says_a_publisher_repeats_and_takes_back() {
         let unix = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs();
         let day = Validity::starting(unix - 60, 24 * 60 * 60);
         let to = publisher.public().to_peer_id();
-        let delegation =
-            Delegation::sign(&owner, &Default::default(), to, 0, day).expect("signed");
+        let delegation = Delegation::sign(&owner, &Default::default(), to, 0, day).expect("signed");
         let build = |builder: peerage::NodeBuilder| {
             let (node, handle) = builder.build().expect("a node");
             Peer::run(Executor::Smol, node, handle)

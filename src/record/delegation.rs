@@ -275,7 +275,9 @@ impl Grant {
 /// nothing.
 pub(super) fn behind(ext: &[u8]) -> &[u8] {
     match ext {
-        [TAG, grant @ ..] => postcard::take_from_bytes::<GrantWire>(grant).map_or(&[], |(_, rest)| rest),
+        [TAG, grant @ ..] => {
+            postcard::take_from_bytes::<GrantWire>(grant).map_or(&[], |(_, rest)| rest)
+        }
         _ => ext,
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     Manifest,
     engine::signer::Signer,
     record::{
-        DeprecationNote, END_MARGIN_SECS, Head, Notes, Rank, Release, ReleaseEntry, Revision,
-        Signed, Validity, latest,
+        DeprecationNote, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, Notes, Rank, Release,
+        ReleaseEntry, Revision, Signed, Validity, latest,
     },
 };
 
@@ -65,7 +65,7 @@ impl Base {
             base.releases.clone_from(&own.releases);
             base.records.clone_from(&own.records);
             base.latest = own.head.latest().cloned();
-            base.hear(&own.head, &own.releases);
+            base.hear(&own.head, &own.releases, signer);
         }
         let unheard = own.filter(|own| own.standing == Standing::Unheard);
         for recalled in recalled {
@@ -95,7 +95,14 @@ impl Base {
     }
 
     /// Takes in what a head says of its releases beside that they are there.
-    fn hear(&mut self, head: &Head, releases: &[ReleaseEntry]) {
+    ///
+    /// What has been taken back is noted for [`MAX_LIFETIME_SECS`]. So a head that was signed longer ago than that, and has
+    /// slept since, says nothing of it any more where a newer one is at hand.
+    fn hear(&mut self, head: &Head, releases: &[ReleaseEntry], signer: &Signer<'_>) {
+        let is_old = head.validity.issued.saturating_add(MAX_LIFETIME_SECS) < signer.unix;
+        if is_old && head.revision < self.revision {
+            return;
+        }
         let notes = head.notes();
         for entry in releases {
             if let Some(said) = Said::by(head, &notes, entry) {
@@ -139,7 +146,7 @@ impl Base {
                 None => self.releases.push(entry.clone()),
             }
         }
-        self.hear(&recalled.head, &recalled.releases);
+        self.hear(&recalled.head, &recalled.releases, signer);
         for entry in &mut self.releases {
             entry.yanked = self.said.get(&entry.version).is_some_and(|said| said.yanked);
         }
@@ -246,8 +253,9 @@ impl Base {
     /// add to them.
     pub(super) fn forgotten(&self, unix: u64) -> usize {
         let notes = self.notes(unix);
-        let is_forgotten =
-            |(version, said): &(&Version, &Said)| !said.yanked && notes.of_release(version).is_none();
+        let is_forgotten = |(version, said): &(&Version, &Said)| {
+            !said.yanked && notes.of_release(version).is_none()
+        };
         self.said.iter().filter(is_forgotten).count()
     }
 

@@ -220,9 +220,8 @@ fn a_publisher_repeats_what_the_owner_says_and_no_older_head_undoes_it() {
     let yanked = owner.apply(Some(&own), None, &yank("1.0.0", "leaks"));
     let old = owner.apply(Some(&yanked), None, &deprecate(Some("old")));
     // The owner's key is offline, and the publisher goes on.
-    let register = |version: &str| {
-        Change::Register(Box::new(Manifest::new(name(), version.parse().unwrap())))
-    };
+    let register =
+        |version: &str| Change::Register(Box::new(Manifest::new(name(), version.parse().unwrap())));
     let on = publisher.apply(None, Some(&old), &register("1.2.0"));
     assert!(on.head.delegation().is_some());
     assert_eq!(on.head.notes(), old.head.notes(), "nothing is lost");
@@ -250,4 +249,34 @@ fn a_tombstone_says_nothing_of_what_it_ends() {
     let own = owner.apply(Some(&owner.register(None, "1.0.0")), None, &deprecate(Some("old")));
     let gone = owner.apply(Some(&own), None, &Change::Unregister { name: name() });
     assert_eq!(gone.head.ext, [0; 0]);
+}
+
+#[test]
+fn a_device_that_slept_for_longer_than_notes_are_kept_brings_nothing_back() {
+    let owner = Owner::new();
+    let own = owner.register(Some(&owner.register(None, "1.0.0")), "1.1.0");
+    let slept = owner.apply(Some(&own), None, &yank("1.1.0", "leaks"));
+    let slept = owner.apply(Some(&slept), None, &deprecate(Some("old")));
+    let at = |own: &OwnPackage, other: Option<&OwnPackage>, change: &Change, days: u64| {
+        let signer = Signer { unix: NOW + days * 24 * 3600, ..owner.signer() };
+        let recalled: Vec<_> = other.cloned().map(OwnPackage::recalled).into_iter().collect();
+        let seen = Rank::from(Revision::default());
+        apply(Some(own), &recalled, change, own.standing, seen, &signer).unwrap().package
+    };
+    let renew = Change::Renew { name: name() };
+    // Another device takes both back, and a month later nothing needs to be said of it any more.
+    let back = at(&slept, None, &unyank("1.1.0"), 1);
+    let back = at(&back, None, &deprecate(None), 1);
+    let back = at(&back, None, &renew, 32);
+    assert!(back.head.notes().is_empty());
+    let awake = at(&slept, Some(&back), &renew, 32);
+    assert!(!is_yanked(&awake, "1.1.0"));
+    assert_eq!(awake.head.notes().deprecation(), None);
+    assert_eq!(awake.head, back.head, "there is nothing to add");
+    // As long as notes are kept the later word counts, and with nobody to ask the own one does.
+    let later = at(&slept, Some(&own), &renew, 29);
+    assert!(is_yanked(&later, "1.1.0"));
+    let alone = at(&slept, None, &renew, 32);
+    assert!(is_yanked(&alone, "1.1.0"));
+    assert_eq!(alone.head.notes().deprecation().unwrap().text, "old");
 }
