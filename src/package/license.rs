@@ -51,7 +51,15 @@ pub(crate) fn fold_license(license: &str) -> String {
     Reader::read(&folded).map_or(folded, |(whole, _)| whole)
 }
 
-/// What a licence is found by, as [`fold_license`] has it: the whole, each part, and each licence and exception.
+/// The most operands of one operator of which every choice of several is a term: 26 of them. Of a few more, these are the
+/// pairs.
+const MAX_CHOSEN_FREELY: usize = 5;
+/// The most operands of which each pair is a term.
+const MAX_PAIRED: usize = 8;
+
+/// What a licence is found by, as [`fold_license`] has it: the whole, each part, each licence and exception, and some of
+/// the operands that one operator joins, however they are grouped. Of so many operands as anybody writes those are any of
+/// them; else it is all or one, and two of up to eight, so that no licence has more than some hundred terms.
 pub(crate) fn license_terms(license: &str) -> BTreeSet<String> {
     let folded = in_lower_case(license);
     let words = folded.split(|c: char| c == ' ' || is_sign(c));
@@ -183,9 +191,26 @@ impl<'a> Reader<'a> {
         }
         operands.sort();
         operands.dedup();
+        self.choose(operator, &operands);
         let joined = Joined { operator: Some(operator), operands };
         self.parts.push(joined.text());
         joined
+    }
+
+    /// Some of the operands that one operator joins are a part as well. They are in order.
+    fn choose(&mut self, operator: &str, operands: &[String]) {
+        if operands.len() > MAX_PAIRED {
+            return;
+        }
+        for chosen in 0..1_u32 << operands.len() {
+            let count = chosen.count_ones();
+            if count == 2 || (count > 2 && operands.len() <= MAX_CHOSEN_FREELY) {
+                let is_chosen = |(place, _): &(usize, &String)| chosen >> place & 1 == 1;
+                let operands = operands.iter().enumerate().filter(is_chosen);
+                let operands: Vec<&str> = operands.map(|(_, operand)| &**operand).collect();
+                self.parts.push(operands.join(&format!(" {operator} ")));
+            }
+        }
     }
 }
 
@@ -275,6 +300,13 @@ mod tests {
             (unicode, "Apache-2.0 OR MIT"),
             (unicode, "Unicode-3.0 AND (Apache-2.0 OR MIT)"),
             ("MIT OR (Zlib OR Apache-2.0)", "Zlib OR MIT OR Apache-2.0"),
+            ("MIT OR Apache-2.0 OR Zlib", "MIT OR Apache-2.0"),
+            ("MIT OR Apache-2.0 OR Zlib", "Zlib OR MIT"),
+            ("(MIT OR Apache-2.0) OR Zlib", "Zlib OR Apache-2.0"),
+            ("MIT OR (Apache-2.0 OR Zlib)", "MIT OR Apache-2.0"),
+            ("MIT AND (ISC AND Zlib) OR 0BSD", "ISC AND MIT"),
+            ("MIT OR ISC OR Zlib OR 0BSD OR X11", "X11 OR Zlib OR MIT"),
+            ("(MIT AND ISC) OR Zlib OR 0BSD", "0BSD OR (ISC AND MIT)"),
             ("Apache-2.0 WITH LLVM-exception OR MIT", "apache-2.0 with llvm-exception"),
             ("Apache-2.0 WITH LLVM-exception OR MIT", "LLVM-exception"),
             ("Apache-2.0 WITH LLVM-exception OR MIT", "Apache-2.0"),
@@ -289,8 +321,23 @@ mod tests {
             ("MIT OR Apache-2.0", "MIT AND Apache-2.0"),
             ("MIT AND Apache-2.0 OR Zlib", "Apache-2.0 OR Zlib"),
             (unicode, "MIT OR Unicode-3.0"),
+            ("MIT OR Apache-2.0", "MIT OR Apache-2.0 OR Zlib"),
+            ("(MIT AND ISC) OR Zlib OR 0BSD", "MIT OR Zlib"),
         ] {
             assert!(!has(license, wanted), "{wanted} in {license}");
+        }
+    }
+
+    #[test]
+    fn however_many_licences_there_are_the_terms_are_bounded() {
+        for count in 1..26 {
+            let joined = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"];
+            let operands: Vec<_> =
+                (0..count).map(|n| format!("{}{}", joined[n % 13], n / 13)).collect();
+            let text = operands.join("/");
+            let terms = license_terms(&text);
+            assert!(terms.len() <= 5 * count + 9, "{} terms of {count}", terms.len());
+            assert!(terms.contains(&fold_license(&text)));
         }
     }
 
