@@ -55,7 +55,9 @@ pub trait Registry: Send + Sync {
     /// requirement names one of the same version, and a yanked release only by its exact version. A version in the
     /// identifier is passed over.
     ///
-    /// It costs what [`get_version`](Self::get_version) costs: one lookup of a head where that tells all.
+    /// It costs what [`get_version`](Self::get_version) costs: one lookup of the head where that tells all, one of the
+    /// release where that is not the newest, and one of each page of the list between the head and the place where the
+    /// release stands or would stand. A requirement without a lower bound that nothing meets reads all pages.
     ///
     /// ```
     /// use peerage::{Package, Registry, Result};

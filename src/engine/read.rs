@@ -373,7 +373,7 @@ impl Wanted {
         }
         match goal {
             // The usual questions need no list.
-            Goal::Package(reply) => match self.which.choose(head, head.releases()) {
+            Goal::Package(reply) => match self.which.choose(head, head.releases(), false) {
                 Some(Choice::Latest { yanked }) => self.answer_latest(reply, head, yanked),
                 _ => self.follow(Goal::Package(reply), head, ReleaseList::of(head)),
             },
@@ -408,7 +408,9 @@ impl Wanted {
             }
             (Goal::Package(reply), _) => reply,
         };
-        match (self.which.choose(head, list.releases()), next) {
+        let is_read = self.which.is_read(&list);
+        let next = next.filter(|_| !is_read);
+        match (self.which.choose(head, list.releases(), is_read), next) {
             (Some(Choice::Latest { yanked }), _) => self.answer_latest(reply, head, yanked),
             (Some(Choice::Listed(entry)), _) => {
                 let (head, entry) = (head.clone(), entry.clone());
@@ -469,7 +471,7 @@ fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
 
 /// The release that a head recommends.
 pub(super) fn newest(head: &Head, source: Source) -> Option<Package> {
-    let Some(Choice::Latest { yanked }) = Which::Newest.choose(head, head.releases()) else {
+    let Some(Choice::Latest { yanked }) = Which::Newest.choose(head, head.releases(), true) else {
         return None;
     };
     Some(package_of(head, head.latest()?.clone(), yanked, source))

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use semver::{Op, Version, VersionReq};
+use semver::{Comparator, Op, Version, VersionReq};
 
 use super::{
     Manifest, Package, PackageId, VersionInfo, Versions, serde_as_string,
@@ -102,6 +102,31 @@ impl Requirement {
                 names_none && range.matches(latest)
             }
         }
+    }
+}
+
+impl Requirement {
+    /// Whether no release matches that is older than one of this version: a list in falling order need not be read on.
+    pub(crate) fn is_past(&self, version: &Version) -> bool {
+        let triple = |version: &Version| (version.major, version.minor, version.patch);
+        match &self.0 {
+            Kind::Exact(wanted) => version.cmp_precedence(wanted).is_lt(),
+            // A pre-release is older than its triple, and another part of the requirement may name one.
+            Kind::Range(range) => {
+                range.comparators.iter().filter_map(floor).any(|floor| triple(version) < floor)
+            }
+        }
+    }
+}
+
+/// The triple below which a comparator takes nothing, where there is one.
+fn floor(comparator: &Comparator) -> Option<(u64, u64, u64)> {
+    let Comparator { op, major, minor, patch, .. } = comparator;
+    match op {
+        Op::Exact | Op::Greater | Op::GreaterEq | Op::Tilde | Op::Caret | Op::Wildcard => {
+            Some((*major, minor.unwrap_or_default(), patch.unwrap_or_default()))
+        }
+        _ => None,
     }
 }
 

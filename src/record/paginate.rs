@@ -263,6 +263,13 @@ impl ReleaseList {
         Ok(())
     }
 
+    /// How many releases there are, with those that are missing: as their owner has counted these.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        let missing = self.next.map_or(0, |link| usize::try_from(link.count).unwrap_or(usize::MAX));
+        self.releases.len().saturating_add(missing)
+    }
+
     /// The releases so far, newest first.
     #[must_use]
     pub fn releases(&self) -> &[ReleaseEntry] {

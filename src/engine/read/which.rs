@@ -40,15 +40,35 @@ impl Which {
         (id.without_version(), which)
     }
 
+    /// Whether nothing is meant that is older than a release of this version. A list is in falling order.
+    fn is_past(&self, version: &Version) -> bool {
+        match self {
+            Self::Newest => false,
+            Self::Named(named) => version.cmp_precedence(named).is_lt(),
+            Self::Matching(requirement) => requirement.is_past(version),
+        }
+    }
+
+    /// Whether a list has been read as far as it matters.
+    pub(super) fn is_read(&self, list: &ReleaseList) -> bool {
+        let last = list.releases().last();
+        list.awaits().is_none() || last.is_some_and(|last| self.is_past(&last.version))
+    }
+
     /// Chooses among the releases that a list begins with, newest first. `None` where it is none of these: then it may
-    /// be further down the list.
-    pub(super) fn choose<'a>(&self, head: &Head, listed: &'a [ReleaseEntry]) -> Option<Choice<'a>> {
+    /// be further down the list, unless that `is_read` as far as it matters.
+    pub(super) fn choose<'a>(
+        &self,
+        head: &Head,
+        listed: &'a [ReleaseEntry],
+        is_read: bool,
+    ) -> Option<Choice<'a>> {
         let latest = &head.latest()?.version;
         let entry = match self {
             Self::Newest => listed.iter().find(|entry| entry.version == *latest),
-            Self::Named(version) => named(listed, version),
+            Self::Named(version) => named(listed, version, is_read),
             Self::Matching(requirement) => match requirement.exact() {
-                Some(version) => named(listed, version),
+                Some(version) => named(listed, version, is_read),
                 // Since the list is in order, the first one is the newest.
                 None => {
                     listed.iter().find(|entry| requirement.accepts(&entry.version, entry.yanked))
@@ -80,16 +100,21 @@ impl Which {
     }
 }
 
-/// The release of a version: the one that is spelled like that, else one that differs in nothing but build metadata.
-fn named<'a>(listed: &'a [ReleaseEntry], version: &Version) -> Option<&'a ReleaseEntry> {
+/// The release of a version: the one that is spelled like that, else one that differs in nothing but build metadata. The
+/// former may come after the latter, so that it takes a list that `is_read` to tell.
+fn named<'a>(
+    listed: &'a [ReleaseEntry],
+    version: &Version,
+    is_read: bool,
+) -> Option<&'a ReleaseEntry> {
     let spelled = listed.iter().find(|entry| entry.version == *version);
-    spelled.or_else(|| listed.iter().find(|entry| entry.is_same_release(version)))
+    let other = || listed.iter().find(|entry| is_read && entry.is_same_release(version));
+    spelled.or_else(other)
 }
 
 /// None of these releases will do.
 pub(super) fn no_match(what: String, notes: &Notes, list: ReleaseList) -> Error {
-    let releases = list.into_releases();
-    let total = releases.len();
+    let (total, releases) = (list.total(), list.into_releases());
     let named = releases.into_iter().take(NAMED_RELEASES);
     Error::NoMatch { what, versions: named.map(|entry| entry.into_info(notes)).collect(), total }
 }

@@ -5,12 +5,13 @@ use semver::Version;
 use super::*;
 use crate::{
     Requirement,
-    record::{Page, Pagination, RecordKey, latest, paginate},
+    record::{Page, PageLink, Pagination, RecordKey, latest, paginate},
 };
 
 /// A package with all that its owner has signed of it.
 struct Releases {
     id: PackageId,
+    keypair: Keypair,
     head: Signed<Head>,
     records: Vec<Signed<Release>>,
     pages: Vec<Signed<Page>>,
@@ -43,7 +44,33 @@ impl Releases {
         let head =
             Head::live(network, owner, Revision::new(0, 1), validity, manifest, inline, older);
         let head = Signed::sign(&keypair, head).unwrap();
-        Self { id: PackageId::owned(owner, name), head, records, pages }
+        Self { id: PackageId::owned(owner, name), keypair, head, records, pages }
+    }
+
+    /// A package with these releases in its head, and those of this one, all of which are in its head, on a page.
+    fn below(self, versions: &[&str]) -> Self {
+        let Self { keypair, .. } = &self;
+        let (network, owner, name) = (&self.head.network, self.head.owner, &self.head.name);
+        let (paged, none) = (self.head.releases().to_vec(), None);
+        let link = |page: &Signed<Page>| PageLink {
+            digest: page.digest(),
+            count: page.releases.len() as u32,
+        };
+        let page = Page::new(network.clone(), owner, name.clone(), paged, none);
+        let page = Signed::sign(keypair, page).unwrap();
+        let release = |text: &&str| {
+            let manifest = Manifest::new(name.clone(), text.parse().unwrap());
+            Signed::sign(keypair, Release::new(network.clone(), owner, manifest)).unwrap()
+        };
+        let mut records: Vec<_> = versions.iter().map(release).collect();
+        let (entries, manifest) =
+            (records.iter().map(ReleaseEntry::of).collect(), records[0].manifest.clone());
+        let (revision, validity) = (self.head.revision, self.head.validity);
+        let older = Some(link(&page));
+        let head = Head::live(network.clone(), owner, revision, validity, manifest, entries, older);
+        let head = Signed::sign(keypair, head).unwrap();
+        records.extend(self.records.iter().cloned());
+        Self { head, records, pages: vec![page], ..self }
     }
 
     /// The record under a key.
@@ -121,6 +148,42 @@ fn a_long_list_is_read_as_far_as_it_takes() {
     let (version, lookups) = package.resolved("^1");
     assert_eq!(version, "1.9.0");
     assert!(lookups > 2, "a page at least lies between: {lookups}");
+}
+
+#[test]
+fn a_miss_reads_no_further_than_where_it_would_be() {
+    let versions: Vec<String> = (0..150).map(|n| format!("{}.{}.0", n / 10, n % 10)).collect();
+    let package = Releases::of(&versions.iter().map(String::as_str).collect::<Vec<_>>());
+    for requirement in ["99.0.0", "14.5.9", "^99", "~14.5.1", ">=14.8.1, <14.9", "=14.5.7"] {
+        let (answer, lookups) = package.resolve(requirement);
+        let error = answer.unwrap_err();
+        let Error::NoMatch { versions, total, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((versions.len(), *total, lookups), (16, 150, 1), "{requirement}");
+    }
+    let id = package.id.clone().with_version("14.5.9".parse().unwrap());
+    let (named, lookups) = package.answered(|reply| Command::GetPackage {
+        package: id,
+        freshness: Freshness::First,
+        reply,
+    });
+    assert_eq!((named.unwrap_err().kind(), lookups), ("not_found", 1));
+    // What has no lower bound may be anywhere.
+    assert_eq!(package.resolve("<0.0.0").1, 1 + package.pages.len());
+    assert_eq!(package.resolve("11.5.9").1, 2, "the first page says so");
+}
+
+/// Registries publish one of them, and nobody can keep others from it.
+#[test]
+fn of_two_builds_on_two_pages_the_one_that_is_spelled_is_found() {
+    let package = Releases::of(&["1.0.0+a", "0.9.0"]).below(&["2.0.0", "1.0.0+b"]);
+    for (asked, version, lookups) in
+        [("1.0.0+a", "1.0.0+a", 3), ("1.0.0+b", "1.0.0+b", 2), ("1.0.0+c", "1.0.0+b", 3)]
+    {
+        assert_eq!(package.resolved(asked), (version.to_owned(), lookups), "{asked}");
+    }
+    // Something older is listed, so that there is no other one.
+    let package = Releases::of(&["0.9.0"]).below(&["2.0.0", "1.0.0+b", "0.9.9"]);
+    assert_eq!(package.resolved("1.0.0+a"), ("1.0.0+b".to_owned(), 2));
 }
 
 /// Registries publish one of them; a list may hold both all the same.

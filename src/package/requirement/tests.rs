@@ -272,3 +272,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_list_is_read_down_to_where_a_requirement_takes_no_more() {
+    for (text, above, past) in [
+        ("1.2.3", "1.2.3+z", "1.2.3-rc.1"),
+        ("1.2.3-rc.1", "1.2.3-rc.1", "1.2.3-beta"),
+        ("^1.2", "1.2.0", "1.1.9"),
+        ("~0.3.1", "0.3.1", "0.3.0"),
+        (">=1, <3", "1.0.0-rc.1", "0.9.9"),
+        ("1.*", "1.0.0", "0.9.9"),
+        ("=1.2", "1.2.0", "1.1.9"),
+    ] {
+        let requirement = requirement(text);
+        assert!(!requirement.is_past(&version(above)), "{text} at {above}");
+        assert!(requirement.is_past(&version(past)), "{text} at {past}");
+    }
+    for endless in ["*", "<3", "<=2.1"] {
+        assert!(!requirement(endless).is_past(&version("0.0.0")), "{endless}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_matches_that_is_older_than_where_a_requirement_ends(
+        parts in proptest::collection::vec("(|[<>=~^]|>=|<=)[0-2](\\.[0-2](\\.[0-2](-[a1])?)?)?|[0-2]\\.\\*", 1..3),
+        older in "[0-2]\\.[0-2]\\.[0-2](-[a1])?",
+        newer in "[0-2]\\.[0-2]\\.[0-2](-[a1])?",
+    ) {
+        if let Ok(requirement) = parts.join(", ").parse::<Requirement>() {
+            let (older, newer) = (version(&older), version(&newer));
+            let is_past = older <= newer && requirement.is_past(&newer);
+            prop_assert!(!(is_past && requirement.matches(&older)), "{requirement} {older} {newer}");
+        }
+    }
+}
