@@ -221,8 +221,8 @@ fn two_processes_find_each_others_packages() {
     }
     let error = bob.ask_in_vain(json!({"id": 13, "op": "get", "package": "tiny@^1.2"}));
     assert_eq!(
-        (&error["kind"], &error["versions"][0]["version"]),
-        (&json!("no_match"), &json!("1.0.0"))
+        (&error["kind"], &error["versions"][0]["version"], &error["total"]),
+        (&json!("no_match"), &json!("1.0.0"), &json!(1))
     );
     let message = "`tiny@^1.2` matches none of 1 releases: 1.0.0";
     assert_eq!(error["message"], json!(message));

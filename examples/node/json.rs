@@ -301,6 +301,9 @@ pub(crate) fn answer(id: &Value, answer: &Result<Answer>) -> String {
         /// The releases that there are, newest first: some of them, where there are many.
         #[serde(skip_serializing_if = "Option::is_none")]
         versions: Option<&'a [VersionInfo]>,
+        /// How many releases there are.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<usize>,
     }
     let outcome = match answer {
         Ok(answer) => Outcome::Ok(answer),
@@ -313,12 +316,16 @@ pub(crate) fn answer(id: &Value, answer: &Result<Answer>) -> String {
                 claimants: None,
                 similar: &[],
                 versions: None,
+                total: None,
             };
             match error {
                 Error::Invalid { field, .. } => failure.field = Some(field),
                 Error::Ambiguous { claimants, .. } => failure.claimants = Some(claimants),
                 Error::NotFound { similar, .. } => failure.similar = similar,
-                Error::NoMatch { versions, .. } => failure.versions = Some(versions),
+                Error::NoMatch { versions, total, .. } => {
+                    failure.versions = Some(versions);
+                    failure.total = Some(*total);
+                }
                 _ => {}
             }
             Outcome::Error(failure)

@@ -253,6 +253,10 @@ fn errors_name_the_field_or_the_claimants_where_there_are_any() {
     let error = answer(&json!(1), &Err(Error::Ambiguous { name: name("tiny"), claimants }));
     assert_eq!(read(&error)["error"]["kind"], "ambiguous");
     assert_eq!(read(&error)["error"]["claimants"], json!([PEER]));
+    let what = "tiny@^9".to_owned();
+    let error = answer(&json!(2), &Err(Error::NoMatch { what, versions: vec![], total: 40 }));
+    let error = &read(&error)["error"];
+    assert_eq!((&error["versions"], &error["total"]), (&json!([]), &json!(40)));
 }
 
 #[test]

@@ -229,6 +229,9 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
         Answer::Receipt(receipt) => write_receipt(out, receipt),
         Answer::Package(package) => write_package(out, package),
         Answer::Versions(versions) => {
+            if let Some(deprecation) = &versions.deprecated {
+                writeln!(out, "deprecated: {}", undo::instead(deprecation))?;
+            }
             for info in &versions.releases {
                 let mark = undo::mark_listed(info);
                 writeln!(out, "{:<16} {}{mark}", info.version.to_string(), info.digest)?;

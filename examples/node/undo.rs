@@ -141,5 +141,12 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(mark(&package), "  YANKED: leaks memory  DEPRECATED");
+        let versions = serde_json::from_value(serde_json::json!({
+            "owner": PEER, "name": "tiny", "sequence": 1, "source": "own", "releases": [],
+            "deprecated": { "text": "old", "successor": format!("{PEER}/other") },
+        }));
+        let listed = Ok(crate::ops::Answer::Versions(versions.unwrap()));
+        let text = crate::prompt::answer(&serde_json::Value::Null, &listed);
+        assert_eq!(text, format!("deprecated: old; use {PEER}/other\n"));
     }
 }
