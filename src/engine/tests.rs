@@ -85,6 +85,8 @@ mod sleep;
 #[cfg(test)]
 mod sleepers;
 #[cfg(test)]
+mod taken_back;
+#[cfg(test)]
 mod wrong_starts;
 
 const UNIX: u64 = 2_000_000_000;

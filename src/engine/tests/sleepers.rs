@@ -4,6 +4,7 @@ use std::{sync::LazyLock, thread};
 
 use super::*;
 use crate::{
+    Deprecation,
     engine::{
         own::{Change, OwnPackage, Standing, apply},
         seeded::Random,
@@ -17,8 +18,16 @@ const SCRIPTS: u64 = 96;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
+/// Somebody to whom an owner has delegated epoch 0 for long.
+pub(super) fn publisher_of(owner: &Keypair, byte: u8) -> Identity {
+    let keypair = Keypair::ed25519_from_bytes([byte; 32]).unwrap();
+    let (peer, validity) = (keypair.public().to_peer_id(), Validity::starting(UNIX, 300 * DAY));
+    let delegation = Delegation::sign(owner, &NetworkName::default(), peer, 0, validity).unwrap();
+    Identity::new(keypair, Authority::Delegate(Box::new(delegation)))
+}
+
 /// What an owner signs of one package, one head after the other: with whichever lifetime is configured at the time, from
-/// its own memory or from what the network has, by its own key or under a delegation.
+/// its own memory or from what the network has, by its own key, under a delegation, or by turns.
 struct Script(Vec<Signed<Head>>);
 
 impl Script {
@@ -27,14 +36,12 @@ impl Script {
         let byte = u8::try_from(seed + 1).unwrap();
         let owner = Keypair::ed25519_from_bytes([byte; 32]).unwrap();
         let network = NetworkName::default();
-        let (keypair, authority) = if seed % 4 == 3 {
-            let keypair = Keypair::ed25519_from_bytes([byte + 128; 32]).unwrap();
-            let validity = Validity::starting(UNIX, 300 * DAY);
-            let publisher = keypair.public().to_peer_id();
-            let delegation = Delegation::sign(&owner, &network, publisher, 0, validity).unwrap();
-            (keypair, Authority::Delegate(Box::new(delegation)))
-        } else {
-            (owner, Authority::Owner { epoch: 0 })
+        let publisher = publisher_of(&owner, byte + 128);
+        let owner = Identity::new(owner, Authority::Owner { epoch: 0 });
+        let signers = match seed % 4 {
+            2 => vec![&owner, &publisher],
+            3 => vec![&publisher],
+            _ => vec![&owner],
         };
         let mut script = Self(Vec::new());
         let (mut own, mut unix, mut versions) = (None, UNIX, 0);
@@ -42,7 +49,7 @@ impl Script {
         for number in 0..=changes {
             let name: PackageName = "tool".parse().unwrap();
             let version = |n: usize| format!("1.{n}.0").parse::<semver::Version>().unwrap();
-            let change = match random.below(4) {
+            let change = match random.below(7) {
                 _ if number == changes && !seed.is_multiple_of(3) => Change::Unregister { name },
                 0 | 1 if versions > 0 => Change::Yank {
                     name,
@@ -50,21 +57,22 @@ impl Script {
                     reason: String::new(),
                 },
                 2 if versions > 0 => Change::Renew { name },
+                3 if versions > 0 => {
+                    Change::Unyank { name, version: version(random.below(versions)) }
+                }
+                4 if versions > 0 => Change::Deprecate {
+                    name,
+                    deprecation: (random.below(2) == 0).then(|| Box::new(Deprecation::new("old"))),
+                },
                 _ => {
                     versions += 1;
                     Change::Register(Box::new(Manifest::new(name, version(versions - 1))))
                 }
             };
             let ttl = *random.of(&[60, HOUR, 2 * DAY, 10 * DAY, 30 * DAY]);
-            let signer = Signer {
-                keypair: &keypair,
-                authority: &authority,
-                network: &network,
-                unix,
-                ttl,
-                floor: 0,
-                clock: None,
-            };
+            let Identity { keypair, authority } = *random.of(&signers);
+            let signer =
+                Signer { keypair, authority, network: &network, unix, ttl, floor: 0, clock: None };
             // Every third time it has forgotten what it has signed, and reads it from others.
             let before: Option<OwnPackage> = own.take();
             let (mine, recalled) = match before {
