@@ -3,8 +3,7 @@
 use peerage::{
     PackageName, PeerId,
     record::{
-        Body, Head, Kind, MAX_EXT_BYTES, Message, Notes, Rank, Record, RecordKey, Rejected, Seen,
-        Signed, Validity,
+        Body, Head, Kind, Message, Notes, Rank, Record, RecordKey, Rejected, Seen, Signed, Validity,
     },
 };
 
@@ -100,11 +99,10 @@ pub fn noted(ext: &[u8]) {
     let notes = Notes::in_ext(ext);
     let written = notes.to_ext().expect("what was read is within its bounds");
     assert_eq!(Notes::in_ext(&written), notes);
-    let is_yanked = |version: &semver::Version| version.patch == 0;
-    let fitted = notes.fitted(NOW, is_yanked);
+    let fitted = notes.fitted(NOW, |version| version.patch == 0);
     let written = fitted.to_ext().expect("a part of it is, too");
     assert!(written.len() <= Notes::MAX_BYTES);
-    assert_eq!(fitted.clone().fitted(NOW, is_yanked), fitted);
+    assert_eq!(fitted.clone().fitted(NOW, |version| version.patch == 0), fitted);
 }
 
 /// What its owner signs again is the same to the last byte: a record keeps the bytes that it was read from, so that only

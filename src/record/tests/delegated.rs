@@ -339,11 +339,11 @@ fn notes_behind_a_delegation_are_read_and_take_nothing_from_it() {
 }
 
 #[test]
-fn the_longest_delegation_and_the_longest_notes_fit_into_one_head() {
+fn the_longest_delegation_leaves_the_room_that_notes_may_take() {
     let validity = Validity { issued: u64::MAX - 1, expires: u64::MAX };
     let longest = Delegation::sign(&keypair(1), &main_net(), peer(2), u32::MAX, validity).unwrap();
     assert_eq!(longest.to_ext().len(), Delegation::MAX_EXT_BYTES);
-    assert!(Delegation::MAX_EXT_BYTES + Notes::MAX_BYTES <= MAX_EXT_BYTES);
+    assert_eq!(longest.to_ext().len() + Notes::MAX_BYTES, MAX_EXT_BYTES);
 }
 
 #[test]
