@@ -59,7 +59,8 @@ pub struct Query {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<PeerId>,
     /// The licence: an expression such as `MIT` or `MIT OR Apache-2.0`, which is the whole licence of a package or a part
-    /// of it. Neither case nor the order of alternatives matters. At most 128 bytes.
+    /// of it. Neither case nor the order of alternatives matters. Of up to five licences that one operator joins, however
+    /// they are grouped, any several are a part; of six to eight, any two; of more, none but all. At most 128 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
     /// The versions of which one must be there. It is looked for among the releases that the head of a package lists

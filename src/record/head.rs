@@ -122,11 +122,12 @@ impl Head {
         }
     }
 
-    /// What its owner says beside the list of releases.
+    /// What its owner says beside the list of releases. Nothing of it was said later than this head: a publisher who
+    /// pretends so would have the last word for ever.
     #[must_use]
     pub fn notes(&self) -> Notes {
         match &self.state {
-            HeadState::Live { .. } => Notes::in_ext(&self.ext),
+            HeadState::Live { .. } => Notes::in_ext(&self.ext).until(self.revision),
             HeadState::Withdrawn { .. } => Notes::default(),
         }
     }

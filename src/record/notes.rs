@@ -90,6 +90,14 @@ impl Notes {
         Ok([&[TAG], &*codec::encode(&NotesWire::of(self)?)?].concat())
     }
 
+    /// As said by a head of this revision, which is no earlier than what it says.
+    pub(super) fn until(mut self, revision: Revision) -> Self {
+        let releases = self.releases.iter_mut().map(|note| &mut note.changed);
+        let changed = self.deprecation.iter_mut().map(|note| &mut note.changed).chain(releases);
+        changed.for_each(|changed| *changed = revision.min(*changed));
+        self
+    }
+
     /// Whether nothing is said.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -54,7 +54,7 @@ fn head(ext: Vec<u8>) -> Signed<Head> {
     };
     let (network, validity) = (NetworkName::default(), Validity::starting(NOW, 3600));
     let mut head =
-        Head::live(network, owner(), Revision::new(0, 1), validity, manifest, vec![entry], None);
+        Head::live(network, owner(), Revision::new(0, NOW), validity, manifest, vec![entry], None);
     head.ext = ext;
     Signed::sign(&keypair(), head).unwrap()
 }

@@ -338,6 +338,20 @@ fn notes_behind_a_delegation_are_read_and_take_nothing_from_it() {
     assert!(head.is_err());
 }
 
+/// Or nobody, the owner included, could ever take back what a thief of the publisher's key has said.
+#[test]
+fn a_publisher_says_nothing_later_than_the_head_that_says_it() {
+    let mut notes = notes();
+    let last = Revision::new(u32::MAX, u64::MAX);
+    notes.releases[0].changed = last;
+    notes.deprecation.as_mut().unwrap().changed = last;
+    let mut head = live_by(&delegation(3), 7);
+    head.ext.extend(notes.to_ext().unwrap());
+    let read = Signed::sign(&keypair(2), head).unwrap().notes();
+    let changed = Revision::new(3, 7);
+    assert_eq!((read.releases[0].changed, read.deprecation.unwrap().changed), (changed, changed));
+}
+
 #[test]
 fn the_longest_delegation_leaves_the_room_that_notes_may_take() {
     let validity = Validity { issued: u64::MAX - 1, expires: u64::MAX };
