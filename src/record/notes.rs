@@ -129,8 +129,8 @@ impl Notes {
     /// A yank stands in the list as well: without its note it is as late as its head. A yank that was taken back stands
     /// nowhere else, and without its note any older head undoes it.
     ///
-    /// What tells readers nothing is left out once no head is believed any more that says otherwise; `unix` is the time in
-    /// Unix seconds. `is_yanked` says whether the list says so of a release.
+    /// What was taken back is left out once no head is believed any more that says otherwise; `unix` is the time in Unix
+    /// seconds. `is_yanked` says whether the list says so of a release.
     #[must_use]
     pub fn fitted(mut self, unix: u64, is_yanked: impl Fn(&Version) -> bool) -> Self {
         // A sequence is the time at which it was signed, or soon after that.
@@ -138,7 +138,13 @@ impl Notes {
             |changed: &Revision| changed.sequence.saturating_add(MAX_LIFETIME_SECS) >= unix;
         self.deprecation =
             self.deprecation.filter(|note| note.deprecation.is_some() || is_recent(&note.changed));
-        self.releases.retain(|note| !note.reason.is_empty() || is_recent(&note.changed));
+        for note in &mut self.releases {
+            // Whoever has a publisher's key may have given one to a yank that was taken back, which nobody ever reads.
+            if !is_yanked(&note.version) {
+                note.reason.clear();
+            }
+        }
+        self.releases.retain(|note| is_yanked(&note.version) || is_recent(&note.changed));
         self.releases.sort_by_cached_key(|note| {
             let worth = (!is_yanked(&note.version), !note.reason.is_empty());
             Reverse((worth, note.changed, note.version.clone()))

@@ -1,6 +1,6 @@
 //! What is known of an own package from everywhere, before a change to it is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
@@ -65,11 +65,11 @@ impl Base {
             base.releases.clone_from(&own.releases);
             base.records.clone_from(&own.records);
             base.latest = own.head.latest().cloned();
-            base.hear(&own.head, &own.releases, signer);
+            base.hear(&own.head, &own.releases, recalled, signer);
         }
         let unheard = own.filter(|own| own.standing == Standing::Unheard);
-        for recalled in recalled {
-            base.merge(recalled, unheard, signer);
+        for one in recalled {
+            base.merge(one, recalled, unheard, signer);
         }
         base.releases.sort_unstable_by(|a, b| b.version.cmp(&a.version));
         base.keep_one_of_each(unheard);
@@ -97,19 +97,27 @@ impl Base {
     /// Takes in what a head says of its releases beside that they are there.
     ///
     /// What has been taken back is noted for [`MAX_LIFETIME_SECS`]. So a head that was signed longer ago than that, and has
-    /// slept since, says nothing of it any more where a newer one is at hand.
-    fn hear(&mut self, head: &Head, releases: &[ReleaseEntry], signer: &Signer<'_>) {
+    /// slept since, says nothing any more of what a newer one speaks of.
+    fn hear(
+        &mut self,
+        head: &Head,
+        releases: &[ReleaseEntry],
+        recalled: &[Recalled],
+        signer: &Signer<'_>,
+    ) {
         let is_old = head.validity.issued.saturating_add(MAX_LIFETIME_SECS) < signer.unix;
-        if is_old && head.revision < self.revision {
-            return;
-        }
+        let newer = recalled.iter().filter(|one| is_old && one.head.revision > head.revision);
+        let listed: BTreeSet<&Version> =
+            newer.clone().flat_map(|one| &one.releases).map(|entry| &entry.version).collect();
         let notes = head.notes();
-        for entry in releases {
+        for entry in releases.iter().filter(|entry| !listed.contains(&entry.version)) {
             if let Some(said) = Said::by(head, &notes, entry) {
                 hear(&mut self.said, &entry.version, said);
             }
         }
-        self.deprecation = later(self.deprecation.take(), notes.deprecation);
+        if newer.count() == 0 {
+            self.deprecation = later(self.deprecation.take(), notes.deprecation);
+        }
     }
 
     /// Says something new of a release.
@@ -126,7 +134,13 @@ impl Base {
     }
 
     /// Takes in what a head says. `unheard` is what is known here, where it was signed with nobody to ask.
-    fn merge(&mut self, recalled: &Recalled, unheard: Option<&OwnPackage>, signer: &Signer<'_>) {
+    fn merge(
+        &mut self,
+        recalled: &Recalled,
+        all: &[Recalled],
+        unheard: Option<&OwnPackage>,
+        signer: &Signer<'_>,
+    ) {
         for entry in &recalled.releases {
             match self.releases.iter_mut().find(|known| known.version == entry.version) {
                 // A release is written once. The network's copy was there before one that nobody was told of; of two
@@ -146,7 +160,7 @@ impl Base {
                 None => self.releases.push(entry.clone()),
             }
         }
-        self.hear(&recalled.head, &recalled.releases, signer);
+        self.hear(&recalled.head, &recalled.releases, all, signer);
         for entry in &mut self.releases {
             entry.yanked = self.said.get(&entry.version).is_some_and(|said| said.yanked);
         }

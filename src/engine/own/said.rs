@@ -27,7 +27,9 @@ impl Said {
     pub(super) fn by(head: &Head, notes: &Notes, entry: &ReleaseEntry) -> Option<Self> {
         let yanked = entry.yanked;
         match notes.of_release(&entry.version) {
-            Some(note) => Some(Self::now(note.changed, yanked, &note.reason)),
+            // There is no reason for a yank that was taken back.
+            Some(note) if yanked => Some(Self::now(note.changed, yanked, &note.reason)),
+            Some(note) => Some(Self::now(note.changed, yanked, "")),
             None if yanked => {
                 let (changed, reason) = (head.revision, String::new());
                 Some(Self { changed, yanked, reason, is_noted: false })

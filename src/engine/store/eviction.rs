@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::{Amount, Held, PackageKey, Refused, Store, package};
+use super::{Amount, Held, PackageKey, Refused, Store};
 use crate::record::{Record, RecordKey};
 
 /// Among so many records one that can go is looked for. A peer may have put very many, and each request of it is
@@ -121,9 +121,7 @@ impl Store {
     pub(super) fn purge(&mut self, (owner, name): &PackageKey) {
         let Some(owner) = self.shares.find(owner) else { return };
         for number in self.records.of_package(owner, name) {
-            let record = self.records.at(number).and_then(Held::record);
-            let package = record.and_then(|record| package(&record));
-            if package.is_some_and(|(_, other)| other == *name) {
+            if self.records.at(number).is_some_and(|held| held.names(name)) {
                 self.remove(number);
             }
         }

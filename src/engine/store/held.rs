@@ -142,6 +142,18 @@ impl Held {
         self.bytes.get(1) == Some(&(Kind::ClaimSet as u8))
     }
 
+    /// Whether this name stands in it, as names are written: a byte of length, and the letters. A package may have very many
+    /// records, and to decode all of them would take long.
+    pub(super) fn names(&self, name: &PackageName) -> bool {
+        let name = name.as_str().as_bytes();
+        let mut places = self.bytes().windows(name.len() + 1);
+        places.any(|place| {
+            place.split_first().is_some_and(|(length, letters)| {
+                usize::from(*length) == name.len() && letters == name
+            })
+        })
+    }
+
     /// What it says.
     pub(super) fn record(&self) -> Option<Record> {
         // The bytes were verified before they came here.

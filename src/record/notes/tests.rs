@@ -147,15 +147,28 @@ fn yanks_give_way_to_those_that_were_taken_back_whenever_that_was() {
 }
 
 #[test]
-fn what_tells_readers_nothing_goes_once_no_head_says_otherwise_any_more() {
+fn what_was_taken_back_is_forgotten_once_no_head_says_otherwise_any_more() {
     let long_ago = NOW - MAX_LIFETIME_SECS - 1;
     let (back, until) = (deprecated(None), NOW + MAX_LIFETIME_SECS);
     let releases = vec![note("1.1.0", long_ago, ""), note("1.0.0", long_ago, "leaks memory")];
-    let notes = Notes { deprecation: back.clone(), releases };
+    let notes = Notes { deprecation: back.clone(), releases: releases.clone() };
+    // A yank keeps its date: without it, any later head would seem to have said it last.
+    assert_eq!(notes.clone().fitted(NOW, |_| true), notes);
     let kept = vec![note("1.0.0", long_ago, "leaks memory")];
-    let expected = Notes { deprecation: back, releases: kept.clone() };
-    assert_eq!(notes.clone().fitted(NOW, |_| true), expected);
-    assert_eq!(notes.fitted(until + 1, |_| true), Notes { deprecation: None, releases: kept });
+    let fitted = notes.clone().fitted(NOW, |version| version.minor == 0);
+    assert_eq!(fitted, Notes { deprecation: back, releases: kept });
+    assert_eq!(notes.fitted(until + 1, |_| true), Notes { deprecation: None, releases });
+}
+
+#[test]
+fn a_reason_for_what_was_taken_back_takes_no_room() {
+    let reason = "r".repeat(Notes::MAX_REASON_BYTES);
+    let planted = (0..4).map(|n| note(&format!("0.{n}.0"), NOW, &reason));
+    let honest = (0..20).map(|n| note(&format!("1.{n}.0"), NOW - 1, ""));
+    let releases = planted.chain(honest).collect();
+    let fitted = Notes { releases, ..Notes::default() }.fitted(NOW, |_| false);
+    assert_eq!(fitted.releases.len(), 24);
+    assert!(fitted.releases.iter().all(|note| note.reason.is_empty()));
 }
 
 proptest! {

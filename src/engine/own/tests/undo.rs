@@ -273,6 +273,17 @@ fn a_device_that_slept_for_longer_than_notes_are_kept_brings_nothing_back() {
     assert!(!is_yanked(&awake, "1.1.0"));
     assert_eq!(awake.head.notes().deprecation(), None);
     assert_eq!(awake.head, back.head, "there is nothing to add");
+    // Of what nobody else speaks it still says that it is yanked.
+    let alone = owner.apply(Some(&owner.register(Some(&own), "2.0.0")), None, &yank("2.0.0", ""));
+    let others = at(
+        &own,
+        None,
+        &Change::Register(Box::new(crate::Manifest::new(name(), "3.0.0".parse().unwrap()))),
+        1,
+    );
+    let merged = at(&alone, Some(&others), &renew, 32);
+    assert!(is_yanked(&merged, "2.0.0"));
+    assert!(!is_yanked(&merged, "3.0.0"));
     // As long as notes are kept the later word counts, and with nobody to ask the own one does.
     let later = at(&slept, Some(&own), &renew, 29);
     assert!(is_yanked(&later, "1.1.0"));
