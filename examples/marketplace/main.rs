@@ -7,9 +7,9 @@
 //!
 //! Each peer is polled by another executor (`peer.rs`). Together they publish real manifests (`source.rs`);
 //! then every peer finds, resolves, lists and searches what the others published, resolves what that depends on
-//! (`needs.rs`), and sees what they yank and withdraw (`scenario.rs`). Each answer is checked against what was published (`listing.rs`). Progress goes
-//! to standard error, and at the end a table to standard output (`report.rs`); the exit code says whether
-//! every answer was right.
+//! (`needs.rs`), and sees what they yank and withdraw (`scenario.rs`). Each answer is checked against what was
+//! published (`listing.rs`). Progress goes to standard error, and at the end a table to standard output (`report.rs`);
+//! the exit code says whether every answer was right.
 
 #![forbid(unsafe_code)]
 

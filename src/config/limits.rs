@@ -28,8 +28,8 @@ pub struct Limits {
     /// somebody who makes them for the purpose. In force is no more than a quarter of
     /// [`store_records`](Self::store_records), or 64 where that is more. Default: 65,536.
     pub store_records_per_owner: usize,
-    /// Bytes of the records held for the network, as they are on the wire, which is how they are kept. A peer that has put them is held to
-    /// the part of these that [`store_records_per_peer`](Self::store_records_per_peer) is of
+    /// Bytes of the records held for the network, as they are on the wire, which is how they are kept. A peer that has put
+    /// them is held to the part of these that [`store_records_per_peer`](Self::store_records_per_peer) is of
     /// [`store_records`](Self::store_records). At least 8 KiB. Default: 64 MiB.
     pub store_bytes: usize,
     /// Records held that one peer has put, whoever signed them. A peer with more has its own farthest ones
@@ -92,7 +92,8 @@ pub struct Limits {
     /// that come, and the last sixteenth of it is made free at once by letting go of one that is new or of no use.
     /// However many the application has dialed, half of the target is left to what the node itself needs. A target that
     /// leaves those who dial no such sixteenth counts as the highest that does: with 32 connections, 24 of them for those
-    /// who dial, as 21. Default: 48, which are the twenty closest, the mesh, one for each distance, and as many again to choose from.
+    /// who dial, as 21. Default: 48, which are the twenty closest, the mesh, one for each distance, and as many again to
+    /// choose from.
     pub connection_target: u32,
     /// Connections with one peer. Default: 4.
     pub connections_per_peer: u32,

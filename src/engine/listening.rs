@@ -3,8 +3,9 @@
 //!
 //! A head that comes and says what is not known here, or has taken the place of the one known here, is kept, and after a
 //! [pause](MERGE_PAUSE) the package is read from the network, merged and put again. Releases are a union; of a yank and
-//! its end the later one counts, as of a deprecation and its end, and a withdrawal wins. Where another head says all of that already, it is adopted, and nothing is signed: so devices that
-//! hear each other come to rest with one head, whoever was faster.
+//! its end the later one counts, as of a deprecation and its end, and a withdrawal wins. Where another head says all of
+//! that already, it is adopted, and nothing is signed: so devices that hear each other come to rest with one head,
+//! whoever was faster.
 
 use std::time::Duration;
 

@@ -13,9 +13,9 @@ use crate::{
 };
 
 impl Engine {
-    /// Lists a verified head, which this peer has delivered, and tells the application what it says anew. Of this node's own packages it has the heads itself; what
-    /// it does not know of, an earlier life or another publisher of the same owner has published, and that stays as if
-    /// it were pinned.
+    /// Lists a verified head, which this peer has delivered, and tells the application what it says anew. Of this
+    /// node's own packages it has the heads itself; what it does not know of, an earlier life or another publisher of
+    /// the same owner has published, and that stays as if it were pinned.
     pub(super) fn list(
         &mut self,
         now: Now,

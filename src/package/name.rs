@@ -6,8 +6,8 @@ use crate::{Error, Result};
 /// The name of a package: 1 to 64 ASCII bytes out of `a-z 0-9 - _ .`, the first a letter or a digit.
 ///
 /// The alphabet leaves no two letters that look alike on a screen, and nothing that a file system or a URL would take for
-/// something else. Names that differ in `-`, `_` and `.` alone are [look-alikes](Self::folded). A name alone says nothing about who publishes it: see
-/// [`PackageId`](super::PackageId). Cloning is cheap.
+/// something else. Names that differ in `-`, `_` and `.` alone are [look-alikes](Self::folded). A name alone says
+/// nothing about who publishes it: see [`PackageId`](super::PackageId). Cloning is cheap.
 ///
 /// ```
 /// use peerage::package::PackageName;

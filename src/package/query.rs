@@ -16,12 +16,13 @@ use crate::{Error, Result};
 ///
 /// Words are sequences of letters and digits, as Unicode's UAX #29 cuts them and at each sign besides, compared without
 /// regard to case and accents. In scripts without spaces between words (Chinese, Japanese, Thai, Khmer and others) each
-/// pair of neighbouring characters counts as a word, and a character by itself as one: any part of a text finds it. A query with several words
-/// finds the packages that have them all, or, with [`Match::Any`], those that have at least one. A word is found in the
-/// name, the keywords and the description, either whole or, from two letters on, as the beginning of a longer one. All
-/// words written together are found as a name, too: `serde json` finds `serde-json` and `serdejson` alike. Where
-/// a word is nowhere, or all words are nowhere together, typing errors are forgiven: one letter that is missing, superfluous,
-/// another, or exchanged with its neighbour in words from four letters on, two in those from eight letters on.
+/// pair of neighbouring characters counts as a word, and a character by itself as one: any part of a text finds it. A
+/// query with several words finds the packages that have them all, or, with [`Match::Any`], those that have at least
+/// one. A word is found in the name, the keywords and the description, either whole or, from two letters on, as the
+/// beginning of a longer one. All words written together are found as a name, too: `serde json` finds `serde-json` and
+/// `serdejson` alike. Where a word is nowhere, or all words are nowhere together, typing errors are forgiven: one
+/// letter that is missing, superfluous, another, or exchanged with its neighbour in words from four letters on, two in
+/// those from eight letters on.
 ///
 /// ```
 /// use peerage::package::{Match, Query, Sort};

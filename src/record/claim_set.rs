@@ -67,8 +67,8 @@ impl ClaimSet {
         self.settle()
     }
 
-    /// The union of two sets of one folded name. Of each owner's claims to a spelling the one of the higher [rank](Claim::rank)
-    /// stays, at the same rank that of the lower digest; claims that have expired at `now` (Unix
+    /// The union of two sets of one folded name. Of each owner's claims to a spelling the one of the higher
+    /// [rank](Claim::rank) stays, at the same rank that of the lower digest; claims that have expired at `now` (Unix
     /// seconds) go, and those that are too many. In whatever order sets are merged, the result is the same.
     ///
     /// Claims in `other` to names that are not alike are left out.

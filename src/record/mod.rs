@@ -4,9 +4,9 @@
 //! This is the low level, public for those who write tools or other implementations, and so that it
 //! can be fuzzed from outside. Bytes from the network become values in few places only:
 //! [`Record::verify`] for what the DHT holds, and [`Signed::verify_announcement`] (or
-//! [`Signed::verify_message`]) for what gossip carries, beside [`Signed::verify_hello`] for what a peer tells of itself; a [`Verifier`] does both, and remembers what it has
-//! verified. A [`Signed`] value has been verified, or was signed here; there is no third way to come by one.
-//! (An [`EquivocationProof`] is verified like what it is made of.)
+//! [`Signed::verify_message`]) for what gossip carries, beside [`Signed::verify_hello`] for what a peer tells of
+//! itself; a [`Verifier`] does both, and remembers what it has verified. A [`Signed`] value has been verified, or was
+//! signed here; there is no third way to come by one. (An [`EquivocationProof`] is verified like what it is made of.)
 //!
 //! # Format 1
 //!
@@ -36,14 +36,15 @@
 //! ```
 //!
 //! The second form is a [`Delegation`], its three numbers as postcard has them, and is read as strictly as the
-//! body. Behind it may stand what may stand in an `ext` without one, but no other delegation. The owner's signature is over the following, numbers big-endian, of 4, 8 and 8 bytes:
+//! body. Behind it may stand what may stand in an `ext` without one, but no other delegation. The owner's signature is
+//! over the following, numbers big-endian, of 4, 8 and 8 bytes:
 //!
 //! ```text
 //! length · "peerage-delegation-v1" · length · network · owner's key · publisher's key · epoch · issued · expires
 //! ```
 //!
-//! The third and the fourth form have [`Notes`], as postcard has them: why releases are yanked, and whether the package is deprecated. They are
-//! no part of what makes a head valid: readers ignore notes that they cannot read.
+//! The third and the fourth form have [`Notes`], as postcard has them: why releases are yanked, and whether the package
+//! is deprecated. They are no part of what makes a head valid: readers ignore notes that they cannot read.
 //!
 //! A head or a claim under a delegation has the delegation's epoch, does not outlive it, and is believed only while
 //! the delegation holds and no higher epoch of the owner has been seen. Of a release or a page, which are found by a

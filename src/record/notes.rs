@@ -19,11 +19,11 @@ use crate::{
 /// The first byte of notes in an `ext`. Readers from before notes ignore what begins with it.
 const TAG: u8 = 2;
 
-/// What stands in the `ext` of a live head, behind the delegation where a publisher has signed it: why releases were yanked, when what is
-/// said of them was said, and whether the package is deprecated.
+/// What stands in the `ext` of a live head, behind the delegation where a publisher has signed it: why releases were
+/// yanked, when what is said of them was said, and whether the package is deprecated.
 ///
-/// Whether a release is yanked, its entry in the list says, to all readers. The notes say since which revision that has been so,
-/// so that of two heads whose lists are united the later word counts, be it a yank or its end.
+/// Whether a release is yanked, its entry in the list says, to all readers. The notes say since which revision that has
+/// been so, so that of two heads whose lists are united the later word counts, be it a yank or its end.
 ///
 /// The owner and its publishers repeat each other's notes in every head that they sign, whoever was the first to say it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,8 +62,9 @@ impl Notes {
     /// The longest reason for a yank, in bytes.
     pub const MAX_REASON_BYTES: usize = 100;
 
-    /// Reads the notes that an `ext` carries, by themselves or behind a delegation. One that carries something else, or what cannot be read, carries none: it
-    /// is no reason to refuse a head that others believe. What follows the notes is for later versions.
+    /// Reads the notes that an `ext` carries, by themselves or behind a delegation. One that carries something else, or
+    /// what cannot be read, carries none: it is no reason to refuse a head that others believe. What follows the notes
+    /// is for later versions.
     #[must_use]
     pub fn in_ext(ext: &[u8]) -> Self {
         let [TAG, notes @ ..] = behind(ext) else { return Self::default() };
