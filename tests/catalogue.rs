@@ -20,7 +20,7 @@ mod bytes;
 mod hostile;
 mod support;
 
-use support::{Executor, Peer, loopback, manifest, name, owned, within};
+use support::{Executor, Peer, discovers, loopback, manifest, name, owned, within};
 
 /// As many as a registry may have, in an optimised build; fewer else, since signatures are slow then.
 const PACKAGES: usize = if cfg!(debug_assertions) { 600 } else { 10_000 };
@@ -35,16 +35,6 @@ fn client(bootstrap: &Multiaddr) -> Config {
 
 async fn metadata(peer: &Peer) -> RegistryMetadata {
     peer.handle.metadata().await.expect("metadata")
-}
-
-/// Waits until a peer has been told of so many packages that are new to it.
-async fn discovers(peer: &mut Peer, count: usize) {
-    let mut found = 0;
-    peer.wait_for("the packages", |event| {
-        found += usize::from(matches!(event, Event::Discovered { .. }));
-        (found >= count).then_some(())
-    })
-    .await;
 }
 
 /// A peer that publishes many packages, and its address.

@@ -4,11 +4,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::executor::block_on;
-use peerage::{Config, DhtMode, Event, Limits, Query, Registry, Source};
+use peerage::{Config, DhtMode, Limits, Query, Registry, Source};
 
 mod support;
 
-use support::{Executor, Peer, bare, loopback, manifest, owned, within};
+use support::{Executor, Peer, bare, discovers, loopback, manifest, owned, within};
 
 const PACKAGES: usize = 6;
 
@@ -18,15 +18,6 @@ fn client() -> Config {
         .with_mode(DhtMode::Client)
         .with_absence_ttl(Duration::ZERO)
         .with_limits(Limits::new().with_cache_records(0))
-}
-
-async fn discovers(peer: &mut Peer, count: usize) {
-    let mut found = 0;
-    peer.wait_for("the packages", |event| {
-        found += usize::from(matches!(event, Event::Discovered { .. }));
-        (found >= count).then_some(())
-    })
-    .await;
 }
 
 #[test]

@@ -97,16 +97,6 @@ impl Engine {
         Ok(read.take_claims(None, &listed, source))
     }
 
-    /// Live packages with similar names that are listed, those that are spelt alike first.
-    fn similar_listed<'a>(
-        &'a self,
-        now: Now,
-        name: &PackageName,
-    ) -> impl Iterator<Item = (PackageName, PeerId)> + 'a {
-        let similar = self.index.named_like(name, MAX_SIMILAR, |_| true).into_iter();
-        similar.filter(move |(name, owner)| self.is_listed_live(now, name, owner))
-    }
-
     fn is_listed_live(&self, now: Now, name: &PackageName, owner: &PeerId) -> bool {
         let listed = self.catalogue.get(name, owner, now.unix);
         listed.is_some_and(|listed| !listed.rank.withdrawn)
@@ -117,7 +107,8 @@ impl Engine {
     pub(super) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
         let (name, owner) = (read.name(), read.named_owner());
         let is_meant = |by: &PeerId| owner.is_none_or(|owner| owner == *by);
-        let listed = self.similar_listed(now, name).filter(|(_, by)| is_meant(by));
+        let listed = self.index.named_like(name, MAX_SIMILAR).into_iter();
+        let listed = listed.filter(|(name, by)| is_meant(by) && self.is_listed_live(now, name, by));
         let listed = listed.map(|(name, by)| (name, vec![by]));
         let claimed = claims.map(|claims| claims.look_alikes(name)).unwrap_or_default();
         let similar = SimilarName::union(claimed.into_iter().chain(listed));
@@ -128,7 +119,7 @@ impl Engine {
     pub(super) fn look_alikes_listed(&self, now: Now, name: &PackageName) -> Vec<SimilarName> {
         let folded = name.folded();
         // Names that merely read alike are no look-alikes, and there may be very many: they do not count as looked at.
-        let alike = self.index.named_like(name, MAX_SIMILAR, |other| other.folded() == folded);
+        let alike = self.index.spelt_like(name, MAX_SIMILAR, |other| other.folded() == folded);
         let others = alike.into_iter().filter(|(_, by)| *by != self.owner);
         let live = others.filter(|(name, by)| self.is_listed_live(now, name, by));
         SimilarName::union(live.map(|(name, by)| (name, vec![by])))

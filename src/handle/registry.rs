@@ -15,6 +15,24 @@ use crate::{
     record::check_reason,
 };
 
+impl Handle {
+    /// The newest release of a package, where it is known without asking the node, and will do. It counts as a call.
+    fn at_hand(
+        &self,
+        package: &PackageId,
+        will_do: impl FnOnce(&Package) -> bool,
+    ) -> Option<Package> {
+        if self.freshness != Freshness::First {
+            return None;
+        }
+        let newest = self.shared.shelf.get(package, &*self.shared.clock)?;
+        will_do(&newest).then(|| {
+            self.shared.shelf.count(EndedCall(CallKind::Get, newest.end()));
+            Package::clone(&newest)
+        })
+    }
+}
+
 impl Registry for Handle {
     fn register(&self, manifest: Manifest) -> BoxFuture<'_, Result<Receipt>> {
         async move {
@@ -29,13 +47,10 @@ impl Registry for Handle {
     /// What this node publishes itself, or has read or heard announced a short while ago, is answered on the
     /// spot, without waiting for the node to be polled: by a handle whose [`Freshness`] is [`Freshness::First`].
     fn get_package(&self, package: PackageId) -> BoxFuture<'_, Result<Package>> {
-        let freshness = self.freshness;
-        if freshness == Freshness::First
-            && let Some(package) = self.shared.shelf.get(&package, &*self.shared.clock)
-        {
-            self.shared.shelf.count(EndedCall(CallKind::Get, package.end()));
-            return ready(Ok(Package::clone(&package))).boxed();
+        if let Some(newest) = self.at_hand(&package, |_| true) {
+            return ready(Ok(newest)).boxed();
         }
+        let freshness = self.freshness;
         self.ask(move |reply| Command::GetPackage { package, freshness, reply })
             .map_ok(|package| *package)
             .boxed()
@@ -56,12 +71,9 @@ impl Registry for Handle {
         requirement: Requirement,
     ) -> BoxFuture<'_, Result<Package>> {
         let (package, freshness) = (package.without_version(), self.freshness);
-        if freshness == Freshness::First
-            && let Some(newest) = self.shared.shelf.get(&package, &*self.shared.clock)
-            && requirement.is_met_by_newest(&newest)
+        if let Some(newest) = self.at_hand(&package, |newest| requirement.is_met_by_newest(newest))
         {
-            self.shared.shelf.count(EndedCall(CallKind::Get, newest.end()));
-            return ready(Ok(Package::clone(&newest))).boxed();
+            return ready(Ok(newest)).boxed();
         }
         let asked = Box::new((package, requirement));
         self.ask(move |reply| Command::Resolve { asked, freshness, reply })

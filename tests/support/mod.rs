@@ -152,3 +152,13 @@ pub(crate) fn owned(owner: PeerId, package: &str) -> PackageId {
 pub(crate) fn bare(package: &str) -> PackageId {
     PackageId::named(name(package))
 }
+
+/// Waits until a peer has been told of so many packages that are new to it.
+pub(crate) async fn discovers(peer: &mut Peer, count: usize) {
+    let mut found = 0;
+    peer.wait_for("the packages", |event| {
+        found += usize::from(matches!(event, Event::Discovered { .. }));
+        (found >= count).then_some(())
+    })
+    .await;
+}

@@ -224,31 +224,47 @@ impl Index {
 
     /// Whose packages have this very name: so many of them at the most.
     pub(crate) fn owners_of(&self, name: &PackageName, most: usize) -> Vec<PeerId> {
-        let joined = fold::joined(name.as_str());
-        let entries = self.terms.get(&joined).map(|id| self.entries(id)).unwrap_or_default();
-        let named = entries.iter().filter(|entry| fields_of(**entry) & field::WHOLE != 0);
-        let docs = named.filter_map(|entry| self.doc(doc_of(*entry)));
-        docs.filter(|doc| doc.name == *name).filter_map(Doc::owner).take(most).collect()
+        let docs = self.named(self.spelt_as(name), usize::MAX).filter(|doc| doc.name == *name);
+        docs.filter_map(Doc::owner).take(most).collect()
     }
 
-    /// Packages of other names that are spelt like this one but for separators, and then those that are one typing error
-    /// away: so many of those that are wanted at the most.
-    pub(crate) fn named_like(
+    /// Packages of other names that are spelt like this one but for separators: so many of those that are wanted at the
+    /// most.
+    pub(crate) fn spelt_like(
         &self,
         name: &PackageName,
         most: usize,
         is_wanted: impl Fn(&PackageName) -> bool,
     ) -> Vec<(PackageName, PeerId)> {
+        let docs = self.named(self.spelt_as(name), MAX_NAMES_LOOKED_AT);
+        packages(docs.filter(|doc| doc.name != *name && is_wanted(&doc.name)), most)
+    }
+
+    /// Packages of other names that are spelt like this one but for separators, and then those that are one typing error
+    /// away: so many of them at the most.
+    pub(crate) fn named_like(&self, name: &PackageName, most: usize) -> Vec<(PackageName, PeerId)> {
         let joined = fold::joined(name.as_str());
-        let mut words: Vec<TermId> = self.terms.get(&joined).into_iter().collect();
+        let mut words: Vec<TermId> = self.spelt_as(name).into_iter().collect();
         // Of two letters, each other name of two is half an error away.
         let forgiven = u8::from(joined.chars().nth(2).is_some());
         typos::near(&self.terms, &joined, forgiven, |_, id| words.push(id));
-        let entries = words.into_iter().flat_map(|id| self.entries(id)).take(MAX_NAMES_LOOKED_AT);
+        packages(self.named(words, MAX_NAMES_LOOKED_AT).filter(|doc| doc.name != *name), most)
+    }
+
+    /// The word that is this name but for separators.
+    fn spelt_as(&self, name: &PackageName) -> Option<TermId> {
+        self.terms.get(&fold::joined(name.as_str()))
+    }
+
+    /// Packages whose whole name is one of these words, among so many that have them anywhere.
+    fn named(
+        &self,
+        words: impl IntoIterator<Item = TermId>,
+        most_looked_at: usize,
+    ) -> impl Iterator<Item = &Doc> {
+        let entries = words.into_iter().flat_map(|id| self.entries(id)).take(most_looked_at);
         let named = entries.filter(|entry| fields_of(**entry) & field::WHOLE != 0);
-        let docs = named.filter_map(|entry| self.doc(doc_of(*entry)));
-        let docs = docs.filter(|doc| doc.name != *name && is_wanted(&doc.name));
-        docs.filter_map(|doc| Some((doc.name.clone(), doc.owner()?))).take(most).collect()
+        named.filter_map(|entry| self.doc(doc_of(*entry)))
     }
 
     /// How many packages there are.
@@ -353,4 +369,9 @@ fn hash(hasher: &RandomState, name: &str, owner: &[u8; 32]) -> u64 {
 fn rehash(hasher: &RandomState, docs: &Paged<Option<Doc>>, doc: u32) -> u64 {
     let doc = docs.get(doc as usize).and_then(Option::as_ref);
     doc.map_or(0, |doc| hash(hasher, doc.place().0, doc.owner_key()))
+}
+
+/// The first of these packages, by name and owner.
+fn packages<'a>(docs: impl Iterator<Item = &'a Doc>, most: usize) -> Vec<(PackageName, PeerId)> {
+    docs.filter_map(|doc| Some((doc.name.clone(), doc.owner()?))).take(most).collect()
 }

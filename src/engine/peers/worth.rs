@@ -224,7 +224,10 @@ impl Peers {
                     kept_for,
                     score: score(peer),
                     age,
-                    distance: here.distance(&KBucketKey::from(*peer)),
+                    distance: match self.routable.get(peer) {
+                        Some(key) => here.distance(key),
+                        None => here.distance(&KBucketKey::from(*peer)),
+                    },
                     direction: connection.shown.direction,
                     is_mute: connection.introduction != Introduction::Made
                         && connection.since < now,
