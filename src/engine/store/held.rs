@@ -31,29 +31,14 @@ pub(super) struct Held {
     pub(super) putter: u32,
     /// The hash of its package's name. Claims to a name belong to several.
     name: Option<NameHash>,
-    until: Seconds,
-    replicate_at: Seconds,
+    /// Unix seconds. All 64 bits are kept: a clock may tell any of them.
+    until: u64,
+    replicate_at: u64,
     marks: u8,
 }
 
 /// Never 0, so that none takes no room.
 type NameHash = NonZeroU32;
-
-/// Unix time in 40 bits, which last for 34,000 years. What is later is the last of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Seconds([u8; 5]);
-
-impl Seconds {
-    fn new(unix: u64) -> Self {
-        let [_, _, _, low @ ..] = unix.min((1 << 40) - 1).to_be_bytes();
-        Self(low)
-    }
-
-    fn unix(self) -> u64 {
-        let Self([a, b, c, d, e]) = self;
-        u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
-    }
-}
 
 /// It is one of this node's own.
 const OWN: u8 = 1;
@@ -81,8 +66,8 @@ impl Held {
             owner: NIL,
             putter: NIL,
             name: None,
-            until: Seconds::new(until),
-            replicate_at: Seconds::new(replicate_at),
+            until,
+            replicate_at,
             marks: undated | if is_of_several { OF_SEVERAL } else { 0 },
         }
     }
@@ -109,20 +94,20 @@ impl Held {
 
     /// Unix seconds after which it is no longer served.
     pub(super) fn until(&self) -> u64 {
-        self.until.unix()
+        self.until
     }
 
     pub(super) fn set_until(&mut self, unix: u64) {
-        self.until = Seconds::new(unix);
+        self.until = unix;
     }
 
     /// Unix seconds at which it is put to others again, unless they do so before.
     pub(super) fn replicate_at(&self) -> u64 {
-        self.replicate_at.unix()
+        self.replicate_at
     }
 
     pub(super) fn set_replicate_at(&mut self, unix: u64) {
-        self.replicate_at = Seconds::new(unix);
+        self.replicate_at = unix;
     }
 
     pub(super) fn key(&self) -> RecordKey {
@@ -163,11 +148,11 @@ impl Held {
 
 /// A place in an order by time, and the number of the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ByTime(Seconds, [u8; 4]);
+struct ByTime([u8; 8], [u8; 4]);
 
 impl ByTime {
-    fn new(time: Seconds, number: u32) -> Self {
-        Self(time, number.to_be_bytes())
+    fn new(time: u64, number: u32) -> Self {
+        Self(time.to_be_bytes(), number.to_be_bytes())
     }
 
     fn number(self) -> u32 {
@@ -397,19 +382,16 @@ mod tests {
 
     #[test]
     fn what_is_kept_beside_the_bytes_is_small() {
-        assert_eq!(mem::size_of::<Option<Held>>(), 80);
-        assert_eq!((mem::size_of::<ByTime>(), mem::size_of::<ByDistance>()), (9, 12));
+        assert_eq!(mem::size_of::<Option<Held>>(), 88);
+        assert_eq!((mem::size_of::<ByTime>(), mem::size_of::<ByDistance>()), (12, 12));
     }
 
     #[test]
     fn the_orders_are_those_of_the_numbers() {
-        let times = [0, 1, 255, 256, 1 << 31, 1 << 39, (1 << 40) - 1];
-        assert_eq!(times.map(|time| Seconds::new(time).unix()), times);
-        assert!(times.map(Seconds::new).is_sorted_by(|a, b| a < b));
-        assert_eq!(Seconds::new(u64::MAX).unix(), (1 << 40) - 1);
-        let place = |time, number| ByTime::new(Seconds::new(time), number);
-        assert!(place(5, 1) < place(5, 2) && place(5, 9) < place(6, 0));
-        assert_eq!(place(5, 9).number(), 9);
+        let times = [0, 1, 255, 256, 1 << 31, 1 << 40, u64::MAX];
+        assert!(times.map(|time| ByTime::new(time, 9)).is_sorted_by(|a, b| a < b));
+        assert!(ByTime::new(5, 1) < ByTime::new(5, 2) && ByTime::new(5, 9) < ByTime::new(6, 0));
+        assert_eq!(ByTime::new(5, 9).number(), 9);
         assert!(ByDistance::new(255, 9) < ByDistance::new(256, 0));
     }
 }

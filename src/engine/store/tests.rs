@@ -230,6 +230,23 @@ fn what_peers_have_stopped_putting_lapses_although_this_node_puts_it() {
 
 const YEARS: i64 = 10 * 365 * 24 * 3600;
 
+#[test]
+fn what_is_acknowledged_is_stored_whatever_year_the_clock_tells() {
+    let owner = keypair(1);
+    let record = Record::Release(release(&owner, "tool", "1.0.0"));
+    for year in [1970, 2100, 40_000, 1_000_000, 500_000_000_000_u64] {
+        let store = store(|_| {});
+        store.set_time(year.saturating_mul(31_556_952));
+        put(&store, &record).unwrap();
+        assert!(store.bytes(&record.key()).is_some(), "in the year {year}");
+        store.sweep(9);
+        assert!(
+            store.bytes(&record.key()).is_some(),
+            "in the year {year}, after a look at what is over"
+        );
+    }
+}
+
 /// Sets the calendar by so much away from what it would show.
 fn set_calendar(store: &SharedStore, unix: u64, by: i64) -> u64 {
     let unix = unix.saturating_add_signed(by);
