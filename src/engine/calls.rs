@@ -136,9 +136,8 @@ impl Publish {
         announcement: impl FnOnce(&Stage) -> Announcement,
     ) -> Option<EndedCall> {
         let Stage::Storing(storing) = &self.stage else { return None };
-        let reply = self.reply.take()?;
-        let end = reply.send(Ok(storing.receipt(announcement(&self.stage), self.confirmation)));
-        Some(EndedCall(self.change.kind()?, end))
+        let receipt = storing.receipt(announcement(&self.stage), self.confirmation);
+        self.answer(Ok(receipt))
     }
 }
 
@@ -172,6 +171,14 @@ impl Calls {
     pub(super) fn dialed(&self, ticket: Ticket) -> Option<PeerId> {
         match self.0.get(&ticket)?.operation {
             Operation::Dial { peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
+
+    /// The change that a call publishes.
+    pub(super) fn publish(&mut self, ticket: Ticket) -> Option<&mut Publish> {
+        match &mut self.0.get_mut(&ticket)?.operation {
+            Operation::Publish(publish) => Some(publish),
             _ => None,
         }
     }

@@ -132,7 +132,7 @@ impl Engine {
         }
         self.count(call.operation.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
         let awaited = self.awaited(&call.operation);
-        self.leave(ticket, &call.operation, awaited);
+        self.leave(ticket, &mut call.operation, awaited);
         if let Operation::Publish(mut publish) = call.operation {
             let is_stored = matches!(publish.stage, Stage::Explaining(_));
             self.cut_explaining(ticket, &mut publish);
@@ -167,7 +167,7 @@ impl Engine {
             };
             self.readable(self.with_listed(now, self.best(now, &key, replies), subject))
         });
-        self.leave(ticket, &call.operation, awaited);
+        self.leave(ticket, &mut call.operation, awaited);
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
             (Operation::Publish(publish), _) if matches!(publish.stage, Stage::Confirming(_)) => {
@@ -242,7 +242,11 @@ impl Engine {
         }
     }
 
-    fn leave(&mut self, ticket: Ticket, operation: &Operation, awaited: Option<RecordKey>) {
+    fn leave(&mut self, ticket: Ticket, operation: &mut Operation, awaited: Option<RecordKey>) {
+        if let Operation::Publish(publish) = operation {
+            let now = Now { mono: self.mono, unix: self.unix };
+            self.end_look_alikes(now, ticket, publish);
+        }
         if let Operation::Bootstrap { .. } = operation {
             self.queries.leave_bootstrap(ticket);
         } else if let Operation::Dial { peer, .. } = operation {

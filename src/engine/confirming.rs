@@ -212,10 +212,12 @@ impl Engine {
         }
         let Some(key) = self.queries.wanted(query) else { return };
         for ticket in self.queries.read_backs(&key) {
-            let Some(confirming) = self.calls.confirming(ticket) else { continue };
-            if let Record::Claims { set, .. } = record {
-                confirming.storing.hear_claims(set, &self.owner);
+            if let Record::Claims { set, .. } = record
+                && let Some(publish) = self.calls.publish(ticket)
+            {
+                publish.hear_claims(set, &self.owner);
             }
+            let Some(confirming) = self.calls.confirming(ticket) else { continue };
             let replies = self.queries.heard(&key);
             let heard = replies.and_then(|replies| confirming.heard(&key, replies));
             let Some(confirmed) = heard.filter(|heard| *heard >= u32::from(confirming.wanted))

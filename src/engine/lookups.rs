@@ -281,6 +281,10 @@ impl Engine {
                     self.read_back_ended(now, ticket, key, replies, &without);
                     continue;
                 }
+                Wants::LookAlikes => {
+                    self.look_alikes_found(ticket, &best);
+                    continue;
+                }
             };
             let is_heard = match hearing {
                 Hearing::Somebody(heard) => {

@@ -81,6 +81,7 @@ mod keeping;
 mod listed;
 mod listening;
 mod listing;
+mod look_alikes;
 mod lookups;
 mod nearness;
 mod neighbours;

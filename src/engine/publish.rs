@@ -10,6 +10,8 @@
 //! Where some of those that should hold the change have not acknowledged it, they are asked why in between
 //! (Explaining).
 //!
+//! While a package that is new here is recalled, [look-alikes](super::look_alikes) of its name are looked up beside it.
+//!
 //! Confirming ends when so many peers have served each record as were wanted, or all that there are were asked, or
 //! the caller's time is up.
 
@@ -19,16 +21,16 @@ use libp2p::PeerId;
 
 use crate::{
     Announcement, ClockOffset, Digest, Error, NetworkName, PackageId, PackageName, Receipt, Result,
-    SimilarName,
     command::Reply,
     counters::EndedCall,
     engine::{outbox::AnnouncementId, own::Change},
-    record::{ClaimSet, Head, Page, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
+    record::{Head, Page, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
 
 use super::{
     confirming::Confirming,
     explaining::{Explaining, Reasons},
+    look_alikes::LookAlikes,
     own::{OwnPackage, Recalled},
     wheel,
 };
@@ -45,6 +47,8 @@ pub(super) struct Publish {
     pub(super) signed: Option<Receipt>,
     /// How often it has been built on what a read-back showed.
     pub(super) rounds: u8,
+    /// Names of others that people may confuse with this one, where it is a new release.
+    pub(super) alike: LookAlikes,
     pub(super) stage: Stage,
 }
 
@@ -66,7 +70,8 @@ pub(super) enum Stage {
 
 impl Publish {
     pub(super) fn new(change: Change, reply: Option<Reply<Receipt>>, confirmation: u8) -> Self {
-        Self { change, reply, confirmation, signed: None, rounds: 0, stage: Stage::BEGINNING }
+        let (signed, rounds, alike) = (None, 0, LookAlikes::default());
+        Self { change, reply, confirmation, signed, rounds, alike, stage: Stage::BEGINNING }
     }
 
     /// Answers the caller, if one waits. A change that is signed does not fail any more, unless what peers turn out to hold
@@ -76,6 +81,7 @@ impl Publish {
             Error::Conflict { .. } | Error::Withdrawn { .. } => Err(error),
             error => self.signed.take().ok_or(error),
         });
+        let answer = answer.map(|receipt| self.alike.tell(receipt));
         let end = self.reply.take()?.send(answer);
         Some(EndedCall(self.change.kind()?, end))
     }
@@ -253,8 +259,6 @@ pub(super) struct Storing {
     pub(super) clock: Option<ClockOffset>,
     /// Why peers have refused it.
     pub(super) reasons: Reasons,
-    /// Names of others that people may confuse with this one, where it is a new release.
-    pub(super) alike: Option<Vec<SimilarName>>,
 }
 
 /// A record of a change.
@@ -270,21 +274,6 @@ pub(super) struct Put {
 }
 
 impl Storing {
-    /// Others claim these, as was seen where the change was read back.
-    pub(super) fn hear_claims(&mut self, claims: &ClaimSet, owner: &PeerId) {
-        let name = self.id.name();
-        let Some(alike) = self.alike.as_mut().filter(|_| name.folded() == *claims.folded_name())
-        else {
-            return;
-        };
-        let known = std::mem::take(alike).into_iter().map(|known| (known.name, known.owners));
-        let claimed = claims.look_alikes(name).into_iter().filter_map(|(name, mut owners)| {
-            owners.retain(|by| by != owner);
-            (!owners.is_empty()).then_some((name, owners))
-        });
-        *alike = SimilarName::union(known.chain(claimed));
-    }
-
     /// One put has ended.
     pub(super) fn stored(&mut self, key: &RecordKey, replicas: u32) {
         if let Some(put) = self.put.iter_mut().find(|put| put.key == *key) {
@@ -299,7 +288,7 @@ impl Storing {
         if self.pending == 0 { self.fewest.unwrap_or(0) } else { 0 }
     }
 
-    /// The receipt, by what is known before anything is read back.
+    /// The receipt, by what is known before anything is read back, without look-alikes.
     pub(super) fn receipt(&self, announcement: Announcement, confirmation: u8) -> Receipt {
         Receipt {
             id: self.id.clone(),
@@ -309,7 +298,7 @@ impl Storing {
             confirmation,
             announcement,
             refusals: self.reasons.counted(),
-            look_alikes: self.alike.clone().unwrap_or_default(),
+            look_alikes: Vec::new(),
             clock: self.clock,
         }
     }

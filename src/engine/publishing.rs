@@ -116,7 +116,7 @@ impl Engine {
             Ok(changed) => changed,
             Err(error) => {
                 self.finish(since);
-                return self.abandon(now, *publish, error);
+                return self.abandon(now, ticket, *publish, error);
             }
         };
         self.forget_cached(&name);
@@ -153,11 +153,8 @@ impl Engine {
             put,
             clock: self.clock_disagreement(),
             reasons: Reasons::default(),
-            alike: match publish.change {
-                Change::Register(_) => Some(self.look_alikes_listed(now, &name)),
-                _ => None,
-            },
         });
+        self.add_look_alikes_listed(now, &mut publish);
         let head = &changed.package.head;
         self.shelve_own(&name, &changed.package);
         self.list_own(now, head);
@@ -291,7 +288,8 @@ impl Engine {
 
     /// A change that comes to nothing. What the node does by itself it tries again: a package that is never
     /// put again expires.
-    pub(super) fn abandon(&mut self, now: Now, mut publish: Publish, error: Error) {
+    pub(super) fn abandon(&mut self, now: Now, ticket: Ticket, mut publish: Publish, error: Error) {
+        self.end_look_alikes(now, ticket, &mut publish);
         if publish.reply.is_some() {
             let ended = publish.answer(Err(error));
             return self.count(ended);
@@ -320,7 +318,8 @@ impl Engine {
     }
 
     /// Every put of a change has ended.
-    fn stored(&mut self, now: Now, ticket: Ticket, since: Since, publish: Box<Publish>) {
+    fn stored(&mut self, now: Now, ticket: Ticket, since: Since, mut publish: Box<Publish>) {
+        self.end_look_alikes(now, ticket, &mut publish);
         let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
         let name = publish.change.name();
         let replicas = storing.replicas();

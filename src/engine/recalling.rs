@@ -49,7 +49,12 @@ impl Engine {
                     self.approach(&publish.change);
                 }
                 publish.stage = Stage::BEGINNING;
+                let claims = self.claims_to_look_up(&mut publish);
                 self.wait_publish(ticket, since, publish);
+                // Behind the head in line, which the change waits for.
+                if let Some(key) = claims {
+                    self.look_up_claims(ticket, key);
+                }
             }
         }
     }
@@ -116,7 +121,7 @@ impl Engine {
             Found::Unknown => return self.commit_unheard(now, ticket, since, publish),
             Found::Needed(error) => {
                 self.finish(since);
-                return self.abandon(now, *publish, error);
+                return self.abandon(now, ticket, *publish, error);
             }
         };
         let recall = match self.take_found(publish.change.name(), recall, found) {

@@ -286,6 +286,13 @@ fn only_lookup(lab: &mut Lab) -> QueryKey {
     query
 }
 
+/// The lookup by which a package that is new here is recalled. Nobody claims its name.
+fn only_recall(lab: &mut Lab) -> QueryKey {
+    let [recall, claims] = lab.lookups()[..] else { panic!("of its head and of its claims") };
+    lab.end(claims, 1);
+    recall
+}
+
 /// A plain reader has read this head, so that it is remembered.
 fn read_once(lab: &mut Lab, id: &PackageId, head: &Signed<Head>) {
     let (_, waiting) = lab.get(id);

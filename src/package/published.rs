@@ -127,8 +127,11 @@ pub struct Receipt {
     /// two seconds. Peers of older versions cannot say, and those that are not connected are not asked.
     #[serde(default)]
     pub refusals: Vec<RefusalCount>,
-    /// Names of other owners' packages that people may confuse with this one's: [look-alikes](PackageName::folded), as far
-    /// as they are in the catalogue, or were claimed where the change was read back. Told of a new release.
+    /// Names of other owners' packages that people may confuse with this one's: [look-alikes](PackageName::folded) that are
+    /// claimed or in the catalogue. Told of a new release. Where this node has not published the package before, the
+    /// claims are looked up while it is registered; if no peer tells of any by the time that the change is stored, that
+    /// neither fails nor delays it. Later releases cost no lookup, and tell of those in the catalogue and of those that
+    /// were claimed where the change was read back.
     #[serde(default)]
     pub look_alikes: Vec<SimilarName>,
     /// Set where this node's clock, by which the change was signed, differs from its peers' by more than a minute. Past

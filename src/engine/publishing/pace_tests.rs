@@ -134,7 +134,7 @@ fn a_change_goes_on_from_the_newest_head_that_peers_hold_whichever_answers_first
     let mut lab = Lab::new(Config::new());
     lab.learn(Fact::Routable { peer: PeerId::random() });
     let receipt = lab.register("tool");
-    let [query] = lab.lookups()[..] else { panic!("one lookup") };
+    let [query, _claims] = lab.lookups()[..] else { panic!("two lookups") };
     for sequence in [3, 5, 4].map(|more| UNIX + more) {
         let head = lab.earlier(sequence);
         lab.learn(copy(query, &head));
@@ -267,7 +267,7 @@ fn a_caller_whose_time_was_up_hears_that_the_package_is_held_after_all() {
     let mut lab = Lab::new(Config::new());
     lab.learn(Fact::Routable { peer: PeerId::random() });
     let mut receipt = lab.register("tool");
-    let [recall] = lab.lookups()[..] else { panic!("one lookup") };
+    let [recall, _claims] = lab.lookups()[..] else { panic!("two lookups") };
     lab.learn(Fact::QueryEnded { query: recall, end: QueryEnd::answered_by(1) });
     let puts = lab.actions().into_iter().filter_map(|action| match action {
         Action::Put { query, .. } => Some(query),

@@ -33,6 +33,8 @@ pub(crate) enum Wants {
     Record(Freshness),
     /// To know which peers serve what this node has put there. It hears of each copy by itself.
     ReadBack,
+    /// To be told at its end who claims names like the one that it publishes. It does not wait for that.
+    LookAlikes,
 }
 
 impl Waiter {
@@ -46,7 +48,7 @@ impl Wants {
     fn has(self, enough: impl Fn(Freshness) -> bool) -> bool {
         match self {
             Self::Record(freshness) => enough(freshness),
-            Self::ReadBack => false,
+            Self::ReadBack | Self::LookAlikes => false,
         }
     }
 }
@@ -221,7 +223,7 @@ impl Lookups {
         };
         let ticket = |(ticket, wants): (Ticket, Wants)| match wants {
             Wants::ReadBack => Some(ticket),
-            Wants::Record(_) => None,
+            Wants::Record(_) | Wants::LookAlikes => None,
         };
         match &lookup.waiting {
             Waiting::One(only) => ticket((only.ticket, only.wants)).into_iter().collect(),

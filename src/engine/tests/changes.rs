@@ -9,7 +9,7 @@ fn a_change_is_signed_once_and_answered_when_every_put_has_ended() {
     let (_, mut waiting) =
         lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
     // What an earlier life of this node may have published is looked up first.
-    let [recall] = lab.lookups()[..] else { panic!("one lookup") };
+    let recall = only_recall(&mut lab);
     lab.end(recall, 5);
     let puts: Vec<QueryKey> = lab
         .actions()
@@ -40,7 +40,7 @@ fn a_change_that_is_signed_stands_when_its_time_is_up_or_its_caller_gone() {
             confirmation: 0,
             reply,
         });
-        let [recall] = lab.lookups()[..] else { panic!("one lookup") };
+        let recall = only_recall(&mut lab);
         lab.end(recall, 1);
         if cancelled {
             drop(waiting);

@@ -154,7 +154,7 @@ fn a_deadline_that_passes_while_peers_still_store_leaves_nothing_to_read_back() 
     let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
     let manifest = Box::new(manifest);
     let (_, waiting) = lab.ask(|reply| Command::Register { manifest, confirmation: 2, reply });
-    let recall = only_lookup(&mut lab);
+    let recall = only_recall(&mut lab);
     lab.end(recall, 3);
     let puts = lab.actions();
     lab.advance(Duration::from_secs(30));

@@ -221,7 +221,7 @@ fn the_next_publisher_goes_on_from_what_the_last_one_left() {
     let delegation = Box::new(delegation(&keypair, 2, MONTH));
     let mut new = lab_of(Identity::new(keypair, Authority::Delegate(delegation)), true);
     let waiting = register(&mut new, "tool", "2.0.0");
-    let query = only_lookup(&mut new);
+    let query = only_recall(&mut new);
     new.learn(copy(query, &last));
     new.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
@@ -244,7 +244,7 @@ fn what_another_publisher_of_the_owner_has_published_is_read_where_it_is_listed(
     let (_, waiting) = lab.get(&id);
     // A change waits for the same lookup, and goes on from what peers hold alone.
     let change = register(&mut lab, "tool", "2.0.0");
-    let query = only_lookup(&mut lab);
+    let query = only_recall(&mut lab);
     lab.end(query, 3);
     let package = answer(waiting).expect("answered").unwrap();
     assert_eq!((package.manifest.version.major, package.source), (1, Source::Catalogue));
@@ -267,7 +267,7 @@ fn what_the_last_publisher_has_registered_is_registered() {
     let delegation = Box::new(delegation(&keypair, 2, MONTH));
     let mut new = lab_of(Identity::new(keypair, Authority::Delegate(delegation)), true);
     let waiting = register(&mut new, "tool", "1.0.0");
-    let query = only_lookup(&mut new);
+    let query = only_recall(&mut new);
     new.learn(copy(query, &last));
     new.end(query, 1);
     // Only the release itself tells whether it says the same.
@@ -286,7 +286,7 @@ fn the_last_sequence_of_an_epoch_does_not_lock_the_owner_out() {
     let (_, last) = published_by(&keypair, "tool", u64::MAX);
     let mut lab = lab_of(keypair.into(), true);
     let waiting = register(&mut lab, "tool", "2.0.0");
-    let query = only_lookup(&mut lab);
+    let query = only_recall(&mut lab);
     lab.learn(copy(query, &last));
     lab.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
@@ -303,7 +303,7 @@ fn a_publisher_whose_epoch_is_used_up_is_told_what_the_owner_has_to_do() {
     let delegation = Authority::Delegate(Box::new(delegation));
     let mut lab = lab_of(Identity::new(keypair(1), delegation), true);
     let waiting = register(&mut lab, "tool", "2.0.0");
-    let query = only_lookup(&mut lab);
+    let query = only_recall(&mut lab);
     lab.learn(copy(query, &last));
     lab.end(query, 1);
     let Some(Err(Error::Conflict { reason })) = answer(waiting) else { panic!("published") };

@@ -182,3 +182,138 @@ fn register(lab: &mut Lab, name: &str) -> crate::Receipt {
     }
     panic!("not answered")
 }
+
+/// The lookups that a call for this release has begun, by what they are for: those of its head, and those of its claims.
+struct Registering {
+    head: Vec<QueryKey>,
+    claims: Vec<QueryKey>,
+    ticket: Ticket,
+    waiting: oneshot::Receiver<Result<crate::Receipt>>,
+}
+
+fn begin(lab: &mut Lab, name: &str, version: &str) -> Registering {
+    let manifest = Box::new(Manifest::new(name.parse().unwrap(), version.parse().unwrap()));
+    let (network, owner) = (NetworkName::default(), lab.engine.owner);
+    let of_claims = RecordKey::claims(&network, &manifest.name);
+    let of_head = RecordKey::head(&network, &owner, &manifest.name);
+    let (ticket, waiting) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+    let (mut head, mut claims) = (Vec::new(), Vec::new());
+    for action in lab.actions() {
+        match action {
+            Action::Get { query, key } if key == of_head => head.push(query),
+            Action::Get { query, key } if key == of_claims => claims.push(query),
+            Action::Get { .. } => panic!("nothing else is to be asked for"),
+            _ => {}
+        }
+    }
+    Registering { head, claims, ticket, waiting }
+}
+
+/// Every put is acknowledged.
+fn store(lab: &mut Lab) {
+    loop {
+        let actions = lab.actions();
+        let puts = actions.iter().filter_map(|action| match action {
+            Action::Put { query, .. } => Some(*query),
+            _ => None,
+        });
+        let puts: Vec<QueryKey> = puts.collect();
+        if puts.is_empty() {
+            return;
+        }
+        for query in puts {
+            lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 3 } });
+        }
+    }
+}
+
+fn told(receipt: &crate::Receipt) -> Vec<(&str, &[PeerId])> {
+    let told = receipt.look_alikes.iter();
+    told.map(|alike| (alike.name.as_str(), &*alike.owners)).collect()
+}
+
+#[test]
+fn what_others_claim_is_looked_up_beside_the_head_of_a_package_that_is_new_here() {
+    let other = Keypair::generate_ed25519();
+    let by = [other.public().to_peer_id()];
+    let mut lab = Lab::new(Config::new());
+    let Registering { head, claims: asked, waiting, .. } = begin(&mut lab, "yt-dlp", "1.0.0");
+    let ([head], [asked]) = (&head[..], &asked[..]) else { panic!("both at once") };
+    lab.learn(bytes_of(*asked, claims(&[&other], "yt_dlp").to_bytes()));
+    lab.end(*asked, 3);
+    lab.end(*head, 3);
+    store(&mut lab);
+    assert_eq!(told(&answer(waiting).unwrap().unwrap()), [("yt_dlp", &by[..])]);
+    assert!(lab.engine.is_at_rest());
+
+    // Of what it publishes, it asks no more than before.
+    let Registering { head, claims: asked, waiting, .. } = begin(&mut lab, "yt-dlp", "1.1.0");
+    assert_eq!((head.len(), asked.len()), (1, 0));
+    lab.end(head[0], 3);
+    store(&mut lab);
+    assert!(answer(waiting).unwrap().is_ok());
+}
+
+#[test]
+fn a_lookup_of_claims_that_goes_on_keeps_no_receipt_waiting_and_what_it_found_is_told() {
+    let other = Keypair::generate_ed25519();
+    let by = [other.public().to_peer_id()];
+    for copies in [0, 1] {
+        let mut lab = Lab::new(Config::new());
+        let Registering { head, claims: asked, waiting, .. } = begin(&mut lab, "yt-dlp", "1.0.0");
+        for _ in 0..copies {
+            lab.learn(bytes_of(asked[0], claims(&[&other], "yt_dlp").to_bytes()));
+        }
+        lab.end(head[0], 3);
+        store(&mut lab);
+        let receipt = answer(waiting).expect("not kept waiting").unwrap();
+        assert_eq!(told(&receipt), [("yt_dlp", &by[..])][..copies]);
+        lab.end(asked[0], 0);
+        assert!(lab.engine.is_at_rest());
+    }
+}
+
+#[test]
+fn where_nobody_tells_who_claims_a_name_it_is_registered_all_the_same() {
+    for end in [QueryEnd::answered_by(0), QueryEnd::LookupCutShort, QueryEnd::answered_by(3)] {
+        let mut lab = Lab::new(Config::new());
+        let Registering { head, claims: asked, waiting, .. } = begin(&mut lab, "yt-dlp", "1.0.0");
+        lab.learn(Fact::QueryEnded { query: asked[0], end });
+        lab.end(head[0], 3);
+        store(&mut lab);
+        assert_eq!(answer(waiting).unwrap().unwrap().look_alikes, []);
+        assert!(lab.engine.is_at_rest());
+    }
+}
+
+#[test]
+fn who_claims_a_name_is_asked_no_longer_once_the_call_is_over() {
+    let finishes = |lab: &mut Lab, query: QueryKey| {
+        lab.actions()
+            .iter()
+            .any(|action| matches!(action, Action::Finish { query: of } if *of == query))
+    };
+    let mut lab = Lab::new(Config::new());
+    // Its caller goes away.
+    let Registering { head, claims: asked, ticket, .. } = begin(&mut lab, "yt-dlp", "1.0.0");
+    lab.engine.cancel(ticket);
+    assert!(finishes(&mut lab, asked[0]));
+    lab.end(asked[0], 0);
+    lab.end(head[0], 0);
+    assert!(lab.engine.is_at_rest());
+    // Its time is up, and what was found of the head is not enough to sign.
+    let Registering { head, claims: asked, waiting, .. } = begin(&mut lab, "yt-dlp", "1.0.0");
+    lab.advance(Duration::from_secs(31));
+    assert_eq!(answer(waiting).unwrap().unwrap_err().kind(), "timeout");
+    assert!(finishes(&mut lab, asked[0]));
+    lab.end(asked[0], 0);
+    lab.end(head[0], 0);
+    assert!(lab.engine.is_at_rest());
+    // It is refused.
+    let Registering { head, claims: asked, waiting, .. } = begin(&mut lab, "con", "1.0.0");
+    lab.end(head[0], 3);
+    assert_eq!(answer(waiting).unwrap().unwrap_err().kind(), "invalid");
+    assert!(finishes(&mut lab, asked[0]));
+    lab.end(asked[0], 0);
+    assert!(lab.engine.is_at_rest());
+}

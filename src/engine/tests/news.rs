@@ -159,7 +159,7 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     let manifest = Manifest::new("tool".parse().unwrap(), "2.0.0".parse().unwrap());
     let (_, _waiting) =
         lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
-    let query = only_lookup(&mut lab);
+    let query = only_recall(&mut lab);
     lab.learn(copy(query, &old));
     // The others, who hold sequence 2, are too slow.
     lab.learn(Fact::QueryEnded { query, end: QueryEnd::LookupCutShort });

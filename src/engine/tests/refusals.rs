@@ -197,7 +197,7 @@ fn registered(
 ) -> (Ticket, Waiting, Vec<Asked>) {
     let manifest = Box::new(Manifest::new("tiny".parse().unwrap(), "1.0.0".parse().unwrap()));
     let (ticket, receipt) = lab.ask(|reply| Command::Register { manifest, confirmation, reply });
-    let recall = only_lookup(lab);
+    let recall = only_recall(lab);
     lab.end(recall, 3);
     for action in lab.actions() {
         if let Action::Put { query, .. } = action {
@@ -262,7 +262,7 @@ fn of_what_all_have_acknowledged_nobody_is_asked_though_something_else_was_refus
     let (mut lab, _) = publisher(&[NEW; 2]);
     let manifest = Box::new(Manifest::new("tiny".parse().unwrap(), "1.0.0".parse().unwrap()));
     let _receipt = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
-    let recall = only_lookup(&mut lab);
+    let recall = only_recall(&mut lab);
     lab.end(recall, 3);
     let head = RecordKey::head(
         &NetworkName::default(),
@@ -309,7 +309,6 @@ fn of_a_change_of_many_records_peers_are_asked_about_the_head_before_all_others(
         put: put.collect(),
         clock: None,
         reasons: Default::default(),
-        alike: None,
     };
     let asked = &lab.engine.unacknowledged(&storing)[&peers[0]];
     assert_eq!(asked.len(), exchange::MAX_EXPLAINED);
@@ -367,7 +366,7 @@ fn a_caller_whose_time_is_up_is_told_what_is_known() {
     let (asked, deadline) = (lab.mono, lab.mono + Duration::from_secs(1));
     let ticket = Ticket(99);
     lab.engine.command(lab.now(), Request { ticket, asked, deadline, command });
-    let recall = only_lookup(&mut lab);
+    let recall = only_recall(&mut lab);
     lab.end(recall, 3);
     for action in lab.actions() {
         if let Action::Put { query, .. } = action {

@@ -161,7 +161,7 @@ fn repairs_of_others_do_not_stand_in_the_way_of_publishing() {
     let manifest = Manifest::new("mine".parse().unwrap(), "1.0.0".parse().unwrap());
     let (_, waiting) =
         lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
-    let recall = only_lookup(&mut lab);
+    let recall = only_recall(&mut lab);
     lab.end(recall, 20);
     let puts = lab.actions().iter().filter(|action| matches!(action, Action::Put { .. })).count();
     assert_eq!(puts, 3, "{} puts are before it", lab.engine.queries.puts() - 3);

@@ -181,7 +181,7 @@ fn what_nobody_had_heard_is_announced_once_to_whoever_subscribes_after_a_restart
     let mut before = Lab::of(keypair.clone(), Config::new());
     before.learn(Fact::Routable { peer: PeerId::random() });
     register(&mut before, "mine", "1.0.0");
-    let recall = only_lookup(&mut before);
+    let recall = only_recall(&mut before);
     before.end(recall, 1);
     let (_, said) =
         before.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
