@@ -134,6 +134,11 @@ fn an_error_says_what_it_is_about() {
     let text = answer(&id, &Err(Error::NoPeers));
     assert!(text.starts_with("get tiny: no peers"), "{text}");
     assert!(text.ends_with('\n'));
+    let similar = serde_json::json!({"name": "yt_dlp", "owners": [PEER]});
+    let similar = vec![serde_json::from_value(similar).unwrap()];
+    let what = "`yt-dlp`".to_owned();
+    let text = answer(&id, &Err(Error::NotFound { what, similar }));
+    assert!(text.contains("not found: `yt-dlp`; did you mean `yt_dlp`?"), "{text}");
 }
 
 #[test]
@@ -149,8 +154,7 @@ fn a_receipt_says_what_went_wrong_and_only_that() {
             "refusals": refusals,
             "clock": clock,
         });
-        let receipt = serde_json::from_value(receipt).unwrap();
-        answer(&Value::Null, &Ok(Answer::Receipt(receipt)))
+        told(receipt)
     };
     let text = receipt(
         serde_json::json!([{"reason": "future", "peers": 5}, {"reason": "unknown", "peers": 1}]),
@@ -166,8 +170,34 @@ fn a_receipt_says_what_went_wrong_and_only_that() {
         "{text}"
     );
     assert!(text.contains("nobody else is known to hold it: this peer tries again by itself"));
+    let text = receipt(
+        serde_json::json!([{"reason": "rate", "peers": 1}, {"reason": "full", "peers": 2}]),
+        Value::Null,
+    );
+    assert!(text.contains("not stored by 2: their stores are full\n"), "{text}");
+    assert!(text.contains("not stored by 1: too much was asked of them at once\n"), "{text}");
     let text = receipt(serde_json::json!([]), Value::Null);
     assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[test]
+fn a_receipt_warns_of_another_owners_look_alike() {
+    let text = told(serde_json::json!({
+        "id": format!("{PEER}/yt-dlp@1.0.0"),
+        "sequence": 7,
+        "replicas": 2,
+        "confirmed": 0,
+        "confirmation": 0,
+        "announcement": "sent",
+        "look_alikes": [{"name": "yt_dlp", "owners": [PEER]}],
+    }));
+    assert!(text.contains(&format!("\n    looks like `yt_dlp` of {PEER}\n")), "{text}");
+}
+
+/// A receipt in words.
+fn told(receipt: Value) -> String {
+    let receipt = serde_json::from_value(receipt).unwrap();
+    answer(&Value::Null, &Ok(Answer::Receipt(receipt)))
 }
 
 #[test]
