@@ -140,7 +140,7 @@ pub struct QueryCounters {
     pub puts: TaskCounters,
     /// Puts of a record to replicas that were found to lack it.
     pub repairs: TaskCounters,
-    /// Fillings of the routing table, but for those that Kademlia begins by itself.
+    /// Fillings of the routing table, but for those that the DHT begins by itself.
     pub bootstraps: TaskCounters,
     /// Queries of all kinds that run now.
     pub running: u64,

@@ -1,23 +1,22 @@
 //! What the fuzz targets drive that is no part of the interface. It exists only where `cargo fuzz` builds.
 
 pub mod exchange;
+pub mod wire;
 
 use std::{fmt, time::Duration};
 
-use libp2p::{
-    PeerId,
-    identity::Keypair,
-    kad::{
-        self, ProviderRecord,
-        store::{RecordStore, Result},
-    },
-};
+use libp2p::{PeerId, identity::Keypair};
 
 use crate::{
     Config, Entropy, Event,
     command::{Command, Reply, Request, Ticket},
-    engine::{Engine, Now, SharedStore, Verdict, tests::random, wheel::model},
-    node::record_store::KadStore,
+    engine::{
+        Engine, Now, SharedStore, Verdict,
+        dht::{Records as _, message::Value},
+        tests::random,
+        wheel::model,
+    },
+    node::dht::Kept,
     shelf::Shelf,
 };
 
@@ -40,38 +39,30 @@ pub fn wheel(mut bytes: &[u8]) {
     model.finish();
 }
 
-/// The record store of a node as its peers reach it: by way of Kademlia.
+/// The record store of a node as its peers reach it.
 #[derive(Debug)]
 pub struct Store {
     store: SharedStore,
-    kademlia: KadStore,
 }
 
 impl Store {
     /// The store of a node of this identity. `now` is in Unix seconds.
     #[must_use]
     pub fn new(local: PeerId, config: &Config, now: u64) -> Self {
-        let store = SharedStore::new(local, config, now);
-        let kademlia = KadStore::new(store.clone(), local);
-        Self { store, kademlia }
+        Self { store: SharedStore::new(local, config, now) }
     }
 
-    /// What a PUT of these bytes under this key comes to.
-    pub fn put(&mut self, key: &[u8], value: &[u8], publisher: Option<PeerId>) -> Result<()> {
-        let key = kad::RecordKey::new(&key);
-        self.kademlia.put(kad::Record { key, value: value.to_vec(), publisher, expires: None })
+    /// Whether what a peer puts under a key is kept.
+    pub fn put(&mut self, peer: PeerId, key: &[u8], value: &[u8]) -> bool {
+        let mut kept = Kept::new(self.store.clone());
+        kept.hear(peer);
+        kept.put(&peer, &Value { key: key.into(), bytes: value.into() })
     }
 
-    /// What a GET of this key is answered with.
+    /// What a peer is answered that asks for a key.
     #[must_use]
-    pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.kademlia.get(&kad::RecordKey::new(&key)).map(|record| record.into_owned().value)
-    }
-
-    /// What somebody's word that it provides a key comes to.
-    pub fn add_provider(&mut self, key: &[u8], provider: PeerId) -> Result<()> {
-        let key = kad::RecordKey::new(&key);
-        self.kademlia.add_provider(ProviderRecord::new(key, provider, Vec::new()))
+    pub fn get(&self, peer: PeerId, key: &[u8]) -> Option<Vec<u8>> {
+        Kept::new(self.store.clone()).get(&peer, key)
     }
 
     /// Lets it be this time, in Unix seconds.

@@ -21,7 +21,7 @@ use crate::{
     command::{Cancels, Command, Request, Ticket},
     config::validate_topic,
     counters::CallKind,
-    net::REPLICATION_FACTOR,
+    keyspace::REPLICAS,
     queue,
     record::{EquivocationProof, Record, RecordKey},
     search::{CancelSearch, Findings, Search},
@@ -136,7 +136,7 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn with_confirmation(&self, peers: u8) -> Self {
-        let most = u8::try_from(REPLICATION_FACTOR.get()).unwrap_or(u8::MAX);
+        let most = u8::try_from(REPLICAS).unwrap_or(u8::MAX);
         Self { confirmation: peers.min(most), ..self.clone() }
     }
 

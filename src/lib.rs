@@ -119,6 +119,7 @@ mod freshness;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handle;
+mod keyspace;
 #[cfg(feature = "prometheus")]
 pub mod metrics;
 pub mod net;

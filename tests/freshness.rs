@@ -13,7 +13,8 @@ use std::{
 
 use futures::{FutureExt, StreamExt, executor::block_on, future::poll_fn};
 use peerage::{
-    Config, DhtMode, Event, Freshness, Handle, Multiaddr, Node, PackageId, Registry, Source,
+    Config, DhtMode, Event, Freshness, Handle, Limits, Multiaddr, Node, PackageId, Registry,
+    Source,
     identity::Keypair,
     record::{Head, NetworkName, Record, Release, ReleaseEntry, Revision, Signed, Validity},
 };
@@ -24,7 +25,8 @@ use support::{Executor, Peer, loopback, manifest, within};
 
 /// Reads are not answered from memory, so that each says what peers hold now.
 fn forgetful() -> Config {
-    loopback().with_cache_ttl(Duration::from_millis(1)).with_absence_ttl(Duration::ZERO)
+    let limits = Limits::new().with_cache_records(0);
+    loopback().with_absence_ttl(Duration::ZERO).with_limits(limits)
 }
 
 /// A head of a package with one release, signed by its owner.

@@ -47,13 +47,14 @@ impl Stage {
             stage.peers.push(peer);
             stage.clocks.push(clock);
         }
-        for at in 0..stage.peers.len() {
-            stage.await_all(at, "everybody").await;
-        }
-        // They have told each other where they are, too.
+        // They tell each other where they are, and each dials the others. Time stands still, so that nobody looks around
+        // without being told to.
         for peer in &stage.peers {
             let all = async { while peer.handle.bootstrap().await != Ok(stage.peers.len() - 1) {} };
             within("everybody's addresses", all).await;
+        }
+        for at in 0..stage.peers.len() {
+            stage.await_all(at, "everybody").await;
         }
         stage
     }
@@ -113,7 +114,7 @@ impl Stage {
     }
 
     /// Lets time pass for everybody. Dials and what comes of them take real time, of which there is a little after each
-    /// step. Kademlia looks around on its own, half a second after somebody has come; by then that has been in vain.
+    /// step.
     async fn pass(&mut self, seconds: u64) {
         const STEP: u64 = 10;
         for _ in 0..seconds / STEP {

@@ -4,8 +4,9 @@
 //! It is set up as the node sets up its own where that costs anything, over the same transport. Connections
 //! are polled by the Swarm itself, on the thread that asks, as the node's are by the node.
 //!
-//! The transport is that within the process. Over loopback TCP both sides spend most of their time in the same
-//! system calls, and what differs between them would be measured through that.
+//! Where both sides ask the same servers, the transport is that within the process: over loopback TCP both spend most of
+//! their time in the same system calls, and what differs between them would be measured through that. Where each side has
+//! servers of its own kind, it is libp2p's, on tokio, as programs that use Kademlia have it.
 #![allow(dead_code, reason = "each benchmark uses its own part of this")]
 
 use std::{
@@ -15,20 +16,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, StreamExt as _, executor::block_on, future::select};
+use futures::{StreamExt as _, executor::block_on, future::select};
 use libp2p::{
     StreamProtocol, Swarm, connection_limits,
-    core::upgrade,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade},
     identify,
     identity::Keypair,
     kad::{
         self,
         store::{MemoryStore, MemoryStoreConfig},
     },
+    noise,
     swarm::{self, NetworkBehaviour, SwarmEvent},
+    yamux,
 };
+use libp2p::{Transport as _, core::upgrade::Version};
 use peerage::{
-    Limits, Multiaddr, NetworkName,
+    Limits, Multiaddr, NetworkName, PeerId,
     net::transport::{self, TransportConfig},
 };
 
@@ -43,6 +47,58 @@ const MAX_PACKET_BYTES: usize = 64 * 1024;
 /// How long after joining Kademlia may still want to fill its table by itself (500 ms after a peer came).
 pub(crate) const SETTLING: Duration = Duration::from_millis(800);
 
+/// What connections go over, and who runs what goes on with them.
+#[derive(Debug, Clone)]
+pub(crate) enum Over {
+    /// The process.
+    Memory,
+    /// Loopback.
+    Tcp(tokio::runtime::Handle),
+}
+
+impl Over {
+    fn transport(&self, keypair: &Keypair) -> Outcome<Boxed<(PeerId, StreamMuxerBox)>> {
+        Ok(match self {
+            Self::Memory => transport::memory(keypair, &TransportConfig::new(), &Limits::new())?,
+            Self::Tcp(_) => libp2p_tcp::tokio::Transport::new(libp2p_tcp::Config::default())
+                .upgrade(Version::V1Lazy)
+                .authenticate(noise::Config::new(keypair)?)
+                .multiplex(yamux::Config::default())
+                .boxed(),
+        })
+    }
+
+    fn listen(&self) -> Outcome<Multiaddr> {
+        match self {
+            Self::Memory => listen(),
+            Self::Tcp(_) => Ok("/ip4/127.0.0.1/tcp/0".parse()?),
+        }
+    }
+
+    fn asker(&self) -> swarm::Config {
+        match self {
+            Self::Memory => swarm::Config::without_executor(),
+            Self::Tcp(runtime) => on_tokio(runtime),
+        }
+    }
+
+    fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        match self {
+            Self::Memory => block_on(future),
+            Self::Tcp(runtime) => runtime.block_on(future),
+        }
+    }
+}
+
+/// Connections are tasks of the runtime.
+pub(crate) fn on_tokio(runtime: &tokio::runtime::Handle) -> swarm::Config {
+    let runtime = runtime.clone();
+    swarm::Config::with_executor(move |task| drop(runtime.spawn(task)))
+}
+
+/// What one that asks has put.
+const OWN_RECORDS: usize = 1024;
+
 #[derive(NetworkBehaviour)]
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 pub(crate) struct Behaviour {
@@ -52,6 +108,7 @@ pub(crate) struct Behaviour {
 }
 
 fn swarm(
+    over: &Over,
     mode: kad::Mode,
     limits: connection_limits::ConnectionLimits,
     config: swarm::Config,
@@ -82,7 +139,7 @@ fn swarm(
         identify: identify::Behaviour::new(introduction),
         kad,
     };
-    let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())?;
+    let transport = over.transport(&keypair)?;
     let config = config.with_substream_upgrade_protocol_override(upgrade::Version::V1Lazy);
     Ok(Swarm::new(transport, behaviour, peer_id, config))
 }
@@ -90,39 +147,40 @@ fn swarm(
 /// A server that listens, with room for so many records, and its address. It only answers: it dials nobody,
 /// so that all it does is done for those who ask.
 pub(crate) fn server(
+    over: &Over,
     config: swarm::Config,
     records: usize,
 ) -> Outcome<(Swarm<Behaviour>, Multiaddr)> {
     let limits = connection_limits::ConnectionLimits::default().with_max_pending_outgoing(Some(0));
-    let mut swarm = swarm(kad::Mode::Server, limits, config, records)?;
-    swarm.listen_on(listen()?)?;
-    match swarm.select_next_some().now_or_never() {
-        Some(SwarmEvent::NewListenAddr { address, .. }) => Ok((swarm, address)),
-        other => {
-            Err(format!("a listener within the process listens at once, not {other:?}").into())
-        }
+    let mut swarm = swarm(over, kad::Mode::Server, limits, config, records)?;
+    swarm.listen_on(over.listen()?)?;
+    match over.run(swarm.select_next_some()) {
+        SwarmEvent::NewListenAddr { address, .. } => Ok((swarm, address)),
+        other => Err(format!("whoever listens says so first, not {other:?}").into()),
     }
 }
 
 /// One that asks.
 pub(crate) struct RawClient {
+    over: Over,
     swarm: Swarm<Behaviour>,
 }
 
 impl RawClient {
     /// One that has dialed these peers.
-    pub(crate) fn new(peers: &[Multiaddr]) -> Outcome<Self> {
+    pub(crate) fn new(over: Over, peers: &[Multiaddr]) -> Outcome<Self> {
         let limits = connection_limits::ConnectionLimits::default();
-        let mut swarm = swarm(kad::Mode::Client, limits, swarm::Config::without_executor(), 1)?;
+        let mut swarm =
+            over.run(async { swarm(&over, kad::Mode::Client, limits, over.asker(), OWN_RECORDS) })?;
         for peer in peers {
             swarm.dial(peer.clone())?;
         }
-        Ok(Self { swarm })
+        Ok(Self { over, swarm })
     }
 
     /// One that has joined the network and filled its routing table.
     pub(crate) fn join(network: &Network) -> Outcome<Self> {
-        let mut client = Self::new(network.bootstrap())?;
+        let mut client = Self::new(network.over(), network.bootstrap())?;
         while client.known_peers() < network.bootstrap().len() {
             client.next();
         }
@@ -133,7 +191,7 @@ impl RawClient {
 
     /// Lets what is still under way come to its end, so that nothing is measured in the wake of what was before.
     pub(crate) fn rest(&mut self, time: Duration) {
-        block_on(async {
+        self.over.clone().run(async {
             let rest = async { while self.event().await.is_some() {} };
             select(pin!(rest), smol::Timer::after(time)).await;
         });
@@ -189,7 +247,7 @@ impl RawClient {
     }
 
     fn next(&mut self) -> Option<kad::Event> {
-        block_on(self.event())
+        self.over.clone().run(self.event())
     }
 
     /// Asks for all of these at once. Each is answered by the first copy, upon which its query is finished; the
@@ -206,6 +264,11 @@ impl RawClient {
             self.next();
         }
         time
+    }
+
+    /// Asks for one, until the first copy, upon which its query is finished.
+    pub(crate) fn first_value(&mut self, key: &kad::RecordKey) -> Duration {
+        self.first_values_of(std::slice::from_ref(key), 1).first().copied().unwrap_or_default()
     }
 
     /// Asks for all of these at once, and leaves the queries to Kademlia. The time is that until the last answer,
@@ -269,5 +332,65 @@ impl RawClient {
             } => Some((id, result, step.last)),
             _ => None,
         }
+    }
+
+    /// Asks for all of these, so many at a time. Each is answered by the first copy, upon which its query is finished, and
+    /// the next one begins. What each took.
+    pub(crate) fn first_values_of(
+        &mut self,
+        keys: &[kad::RecordKey],
+        at_a_time: usize,
+    ) -> Vec<Duration> {
+        let over = self.over.clone();
+        over.run(async {
+            let mut rest = keys.iter();
+            let mut asked = HashMap::new();
+            let mut times = Vec::with_capacity(keys.len());
+            while times.len() < keys.len() {
+                for key in rest.by_ref().take(at_a_time - asked.len()) {
+                    let now = Instant::now();
+                    asked.insert(self.ask(key), now);
+                }
+                let Some(kad::Event::OutboundQueryProgressed { id, result, step, .. }) =
+                    self.event().await
+                else {
+                    continue;
+                };
+                if let kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(_))) = result
+                    && let Some(start) = asked.remove(&id)
+                {
+                    times.push(start.elapsed());
+                    if let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id) {
+                        query.finish();
+                    }
+                }
+                assert!(
+                    !step.last || !asked.contains_key(&id),
+                    "every record is there to be found"
+                );
+            }
+            times
+        })
+    }
+
+    /// Puts a record to those who are closest to its key, all of whom store it.
+    pub(crate) fn put(&mut self, key: &kad::RecordKey, bytes: &[u8]) -> Duration {
+        let record = kad::Record::new(key.clone(), bytes.to_vec());
+        let over = self.over.clone();
+        over.run(async {
+            let start = Instant::now();
+            let put = self.swarm.behaviour_mut().kad.put_record(record, kad::Quorum::All);
+            assert!(put.is_ok(), "there is room here");
+            loop {
+                if let Some(kad::Event::OutboundQueryProgressed {
+                    result: kad::QueryResult::PutRecord(result),
+                    ..
+                }) = self.event().await
+                {
+                    assert!(result.is_ok(), "{result:?}");
+                    return start.elapsed();
+                }
+            }
+        })
     }
 }

@@ -161,8 +161,7 @@ fn config(options: Options) -> Config {
 }
 
 fn log_to_standard_error() {
-    // Kademlia warns of every node that starts alone, as the first of a network does.
-    let usual = || EnvFilter::new("warn,libp2p_kad=error");
+    let usual = || EnvFilter::new("warn");
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| usual()))
         .with_writer(io::stderr)

@@ -44,9 +44,8 @@ struct Input<'a> {
 
 #[derive(Debug, Arbitrary)]
 enum Request<'a> {
-    Put { value: Value<'a>, key: Key<'a>, publisher: Option<u8>, again: bool },
+    Put { value: Value<'a>, key: Key<'a>, peer: u8, again: bool },
     Get { key: Key<'a> },
-    Provide { key: Key<'a> },
     Pass { seconds: Number },
     Return { seconds: Number },
     Sweep,
@@ -188,23 +187,16 @@ struct Server {
 impl Server {
     fn serve(&mut self, request: &Request<'_>) {
         match request {
-            Request::Put { value, key, publisher, again } => {
+            Request::Put { value, key, peer, again } => {
                 let value = value.bytes();
                 let key = key.bytes(&value);
-                let publisher = publisher.map(|place| match place {
-                    0 => self.local,
-                    _ => KEYPAIRS[usize::from(place) % KEYPAIRS.len()].public().to_peer_id(),
-                });
+                let peer = KEYPAIRS[usize::from(*peer) % KEYPAIRS.len()].public().to_peer_id();
                 for _ in 0..=u8::from(*again) {
-                    self.put(&key, &value, publisher);
+                    self.put(peer, &key, &value);
                 }
             }
             Request::Get { key } => {
                 self.get(&key.bytes(&[]));
-            }
-            Request::Provide { key } => {
-                let provided = self.store.add_provider(&key.bytes(&[]), self.local);
-                assert!(provided.is_err(), "packages have owners, not providers");
             }
             // Far, but not to the end of time, where nothing is valid.
             Request::Pass { seconds } => self.pass(self.now + seconds.0 % (1 << 40)),
@@ -219,12 +211,16 @@ impl Server {
         self.store.set_time(now);
     }
 
-    fn put(&mut self, key: &[u8], value: &[u8], publisher: Option<PeerId>) {
-        let before = self.store.get(key);
-        if self.store.put(key, value, publisher).is_err() {
+    fn put(&mut self, peer: PeerId, key: &[u8], value: &[u8]) {
+        let before = self.store.get(self.local, key);
+        if !self.store.put(peer, key, value) {
             // What is refused changes nothing but what it finds expired.
             if let Some(before) = before {
-                assert_eq!(self.store.get(key), Some(before), "a refusal took something away");
+                assert_eq!(
+                    self.store.get(self.local, key),
+                    Some(before),
+                    "a refusal took something away"
+                );
             }
             return;
         }
@@ -236,13 +232,13 @@ impl Server {
             assert!(*newest <= rank, "{rank} after {newest}");
             *newest = rank;
         }
-        assert!(self.store.get(key).is_some(), "acknowledged and not stored");
+        assert!(self.store.get(self.local, key).is_some(), "acknowledged and not stored");
         self.get(key);
     }
 
     /// Tells what is served under a key.
     fn get(&self, key: &[u8]) -> Option<Record> {
-        let value = self.store.get(key)?;
+        let value = self.store.get(self.local, key)?;
         let record = self.verify(key, &value)?;
         match &record {
             Record::Head(head) => {

@@ -118,7 +118,7 @@ pub struct Limits {
     /// [4,096](Self::MAX_STREAMS).
     ///
     /// It has to be more than all protocols together open when they behave: who goes beyond it, this node or the
-    /// peer, loses the connection. Kademlia keeps to 32 in each direction, and the others to some ten.
+    /// peer, loses the connection. The DHT keeps to 16 of its own and 32 of the peer's, and the others to some ten.
     pub streams_per_connection: usize,
     /// Bytes that a peer may have in flight on one connection, all streams together, so what a peer whose data is
     /// not read can make this node buffer. Default: 24 MiB.

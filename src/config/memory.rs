@@ -41,17 +41,17 @@ const COUNTED: u64 = RECORD + 4 * KIB;
 /// A call that waits, and a command that stands in the queue. What a caller wants registered is the caller's.
 const CALL: u64 = KIB;
 
-/// A query in Kademlia: its own 13 KiB, and the peers that twenty replies of 64 KiB tell of.
+/// A query of the DHT: the peers that it knows of, and twenty replies of 64 KiB, twice each.
 const QUERY: u64 = 4 * MIB;
 
-/// The seats of the routing table: 256 buckets of twenty, and one who waits at each; and as many as are looked for once
+/// The seats of the routing table: 256 buckets of twenty, and eight who wait at each; and as many as are looked for once
 /// they have left. An address is at most 128 bytes.
-const SEATS: u64 = 256 * 21 + 20;
+const SEATS: u64 = 256 * 28 + 20;
 const ADDRESS: u64 = KIB / 4;
 
 /// What one connection takes beside its window, if the peer reads nothing and asks for everything: 256 announcements
 /// (2.2 MiB), 20,000 control messages (4 MiB) and 10,000 identifiers that are not to be sent (1.5 MiB) in gossipsub;
-/// 64 requests and replies of 64 KiB in Kademlia, twice each (8 MiB); frames of noise and yamux.
+/// 48 requests and replies of 64 KiB in the DHT, two or three times each (9 MiB); frames of noise and yamux.
 const CONNECTION: u64 = 16 * MIB;
 
 /// A message that gossipsub keeps to send it to whoever asks, and how many times one peer has asked for it.

@@ -1,6 +1,6 @@
 //! Why peers have not stored a change: asked of them once all of its puts have ended, for the caller's receipt.
 //!
-//! Kademlia knows acknowledgements and silence. So those of the peers closest to a record that have not acknowledged it
+//! Kademlia's wire knows acknowledgements and silence. So those of the peers closest to a record that have not acknowledged it
 //! are asked over this crate's own exchange, where a connection stands and they have said that they answer such a
 //! question. What they say is for a person to read; nothing is decided by it.
 
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{PeerId, kad::K_VALUE};
+use libp2p::PeerId;
 
 use super::{
     Deadline, Engine, Now, Operation, Unanswered,
@@ -24,6 +24,7 @@ use crate::{
     Announcement, Refusal, RefusalCount,
     command::Ticket,
     exchange::{MAX_EXPLAINED, Request, Response},
+    keyspace::REPLICAS,
     record::RecordKey,
 };
 
@@ -88,7 +89,8 @@ impl Engine {
         let Stage::Storing(storing) = &mut publish.stage else { return Some(publish) };
         let mut asked = BTreeMap::new();
         for (peer, keys) in self.unacknowledged(storing) {
-            if self.explains(&peer) {
+            // One that has not answered the DHT would be waited for in vain.
+            if self.explains(&peer) && self.peers.is_answering(&peer) {
                 asked.insert(peer, keys);
             } else {
                 storing.reasons.add(peer, Refusal::Unknown);
@@ -120,12 +122,12 @@ impl Engine {
             if put.acknowledged.is_empty() && put.replicas > 0 {
                 continue;
             }
-            for peer in self.peers.closest(&put.key, &put.acknowledged, K_VALUE.get()) {
+            for peer in self.peers.closest(&put.key, &put.acknowledged, REPLICAS) {
                 let is_wanted = !put.acknowledged.contains(&peer)
                     && self.peers.is_connected(&peer)
                     && !self.goodbyes.is_going(&peer)
                     && !self.is_blocked(&peer);
-                if is_wanted && (peers.contains_key(&peer) || peers.len() < K_VALUE.get()) {
+                if is_wanted && (peers.contains_key(&peer) || peers.len() < REPLICAS) {
                     peers.entry(peer).or_default().push(put.key);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use libp2p::{Multiaddr, PeerId, kad::K_VALUE, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Direction, Event, PackageId, Source,
     counters::{CallKind, EndedCall, LetGo},
+    keyspace::REPLICAS,
     place::Place,
     record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
 };
@@ -118,8 +119,10 @@ impl Engine {
             }
             Fact::Left { peer } => {
                 let peers = &self.peers;
-                self.queries.left(peer, |key| peers.is_among_closest(key, &peer, K_VALUE.get()));
+                self.queries.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
             }
+            Fact::Silent { peer } => self.peers.set_silent(&peer, true),
+            Fact::Awake { peer } => self.peers.set_silent(&peer, false),
             Fact::Unreachable { peer } => {
                 // Of others, all that is known is what peers say: that they could be found there.
                 if self.peers.is_routable(&peer) {
@@ -179,7 +182,6 @@ impl Engine {
     }
 
     /// Whether a connected peer has said what it is, or that it does not say so.
-    #[cfg(test)]
     pub(crate) fn is_introduced(&self, peer: &PeerId) -> bool {
         self.peers.is_connected(peer) && !self.peers.is_unknown(peer)
     }

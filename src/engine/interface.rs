@@ -37,6 +37,7 @@ pub(crate) enum Action {
     Get {
         query: QueryKey,
         key: RecordKey,
+        breadth: Breadth,
     },
     /// Connect with the peers closest to this key of whom is known: they will be asked, or sent something.
     Approach {
@@ -140,6 +141,17 @@ pub(crate) enum Action {
     },
 }
 
+/// How many peers a lookup is likely to need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breadth {
+    /// The first copy will do.
+    Narrow,
+    /// Everybody who may have one is to be heard.
+    Wide,
+    /// The same, on paths that have no peer in common: no single peer is to decide what is found.
+    Disjoint,
+}
+
 /// Something that happened on the network.
 #[derive(Debug)]
 pub(crate) enum Fact {
@@ -202,6 +214,14 @@ pub(crate) enum Fact {
     /// Nothing listens at any of the addresses under which a peer was looked for, as it is known at once: it has left, and
     /// is not merely silent.
     Left {
+        peer: PeerId,
+    },
+    /// A connected peer has not answered the DHT in time, and nobody waits for it until it has.
+    Silent {
+        peer: PeerId,
+    },
+    /// A peer that was silent has answered.
+    Awake {
         peer: PeerId,
     },
     /// A peer that the DHT wanted to ask could not be reached.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use libp2p::{PeerId, kad::K_VALUE};
+use libp2p::PeerId;
 
 use super::{
     Action, Engine, Now, QueryEnd, QueryKey,
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Freshness, Source,
+    keyspace::REPLICAS,
     record::{Record, RecordKey, Rejected},
 };
 
@@ -40,7 +41,7 @@ enum Hearing {
 
 impl Hearing {
     fn of(answered: u32, unheard: u32, replies: &Replies) -> Self {
-        let closest = u32::try_from(K_VALUE.get()).unwrap_or(u32::MAX);
+        let closest = u32::try_from(REPLICAS).unwrap_or(u32::MAX);
         match answered {
             0 => Self::Nobody,
             _ if unheard == 0 || answered >= closest => Self::Somebody(Heard::All),

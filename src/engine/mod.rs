@@ -35,6 +35,7 @@
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
+//! | `dht/` | Kademlia: who is where, who holds what |
 //! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
 //! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
@@ -65,6 +66,7 @@ pub mod compared;
 mod confirming;
 mod counters;
 mod deadlines;
+pub(crate) mod dht;
 mod dialing;
 mod earlier;
 mod equivocations;
@@ -134,8 +136,7 @@ pub(crate) use queries::QueryKey;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;
 pub use store::Snapshot;
 pub(crate) use store::{
-    Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, MAX_REFUSALS_KEPT as REMEMBERED_REFUSALS, Refused,
-    SharedStore,
+    Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, MAX_REFUSALS_KEPT as REMEMBERED_REFUSALS, SharedStore,
 };
 pub(crate) use topics::REMEMBERED_MESSAGES;
 
@@ -424,7 +425,10 @@ impl Engine {
         let is_led_on = self.is_led_on();
         while let Some((query, task)) = self.queries.admit(self.mono, !is_led_on) {
             self.actions.push_back(match task {
-                Task::Get(key) => Action::Get { query, key },
+                Task::Get(key) => {
+                    let breadth = self.queries.breadth(&key);
+                    Action::Get { query, key, breadth }
+                }
                 Task::Put(record) => {
                     Action::Put { query, key: record.key(), bytes: record.to_bytes().to_vec() }
                 }

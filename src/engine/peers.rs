@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{Multiaddr, PeerId, kad::KBucketKey};
+use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
 use super::{interface::Affiliation, wheel};
 use crate::{
     Coverage, Direction, GeoLocation, NetworkName, buckets::Buckets, error::of_network,
-    place::Subnet, record::RecordKey,
+    keyspace::Key, place::Subnet, record::RecordKey,
 };
 
 pub(super) use worth::{Candidate, above_target, for_newcomer, keep_catalogues};
@@ -88,6 +88,8 @@ struct Connection {
     is_wanted: bool,
     /// It is being let go, and counts no more.
     is_going: bool,
+    /// It has not answered in time when it was last asked.
+    is_silent: bool,
     /// It has been counted among those that are let go.
     is_counted: bool,
 }
@@ -135,7 +137,7 @@ impl Introduction {
 pub(crate) struct Peers {
     connected: BTreeMap<PeerId, Connection>,
     /// With their keys, each of which is a hash.
-    routable: HashMap<PeerId, KBucketKey<PeerId>>,
+    routable: HashMap<PeerId, Key>,
     /// Dials to bootstrap addresses that have neither succeeded nor failed.
     dialing: usize,
     /// Those that were in the mesh of a topic when the node last looked.
@@ -233,6 +235,7 @@ impl Peers {
             subnet,
             is_wanted: false,
             is_going: false,
+            is_silent: false,
             is_counted: false,
         };
         self.connected.insert(peer, connection);
@@ -330,6 +333,17 @@ impl Peers {
         self.connected.contains_key(peer)
     }
 
+    pub(crate) fn set_silent(&mut self, peer: &PeerId, is_silent: bool) {
+        if let Some(connection) = self.connected.get_mut(peer) {
+            connection.is_silent = is_silent;
+        }
+    }
+
+    /// Whether a peer is connected and answers, as far as is known.
+    pub(crate) fn is_answering(&self, peer: &PeerId) -> bool {
+        self.connected.get(peer).is_some_and(|connection| !connection.is_silent)
+    }
+
     /// The peer has said what it is and speaks. The deadline of that, if it was still awaited.
     pub(crate) fn introduced(
         &mut self,
@@ -374,7 +388,7 @@ impl Peers {
 
     /// The peer stands in the routing table. True if that is new.
     pub(crate) fn routable(&mut self, peer: PeerId) -> bool {
-        self.routable.insert(peer, KBucketKey::from(peer)).is_none()
+        self.routable.insert(peer, Key::of_peer(&peer)).is_none()
     }
 
     pub(crate) fn is_routable(&self, peer: &PeerId) -> bool {
@@ -383,10 +397,10 @@ impl Peers {
 
     /// The peers closest to a key, of those in the routing table and these others.
     pub(crate) fn closest(&self, key: &RecordKey, others: &[PeerId], count: usize) -> Vec<PeerId> {
-        let target = KBucketKey::new(key.as_bytes().to_vec());
-        let known = self.routable.values().map(|key| (key.distance(&target), *key.preimage()));
+        let target = Key::of_record(key);
+        let known = self.routable.iter().map(|(peer, key)| (key.distance(&target), *peer));
         let others = others.iter().filter(|peer| !self.is_routable(peer));
-        let others = others.map(|peer| (KBucketKey::from(*peer).distance(&target), *peer));
+        let others = others.map(|peer| (Key::of_peer(peer).distance(&target), *peer));
         let mut all: Vec<_> = known.chain(others).collect();
         all.sort_unstable();
         all.dedup();
@@ -395,8 +409,8 @@ impl Peers {
 
     /// Whether a peer is, or would be, one of so many that are closest to a key, beside those in the routing table.
     pub(crate) fn is_among_closest(&self, key: &RecordKey, peer: &PeerId, count: usize) -> bool {
-        let target = KBucketKey::new(key.as_bytes().to_vec());
-        let limit = KBucketKey::from(*peer).distance(&target);
+        let target = Key::of_record(key);
+        let limit = Key::of_peer(peer).distance(&target);
         self.routable.values().filter(|other| other.distance(&target) < limit).count() < count
     }
 

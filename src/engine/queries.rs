@@ -1,7 +1,7 @@
 //! The table of DHT queries: which run, which wait for a place, and which calls wait for them.
 //!
-//! libp2p's Kademlia walks over every running query on each poll and keeps more than ten kilobytes for each,
-//! so only a bounded window of them is inside it at any time. Lookups of one key share one query.
+//! A running query takes a few kilobytes and places on the wire, so only a bounded window of them runs at any time: one
+//! that waits takes a hundred bytes. Lookups of one key share one query.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,6 +16,7 @@ use crate::{
     Freshness,
     command::Ticket,
     counters::{QueryCounters, TaskCounters},
+    engine::interface::Breadth,
     record::{Record, RecordKey},
 };
 
@@ -33,6 +34,14 @@ pub(crate) use table::{Waiter, Wants};
 /// Names one query for as long as it lives. Never reused within a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct QueryKey(NonZeroU64);
+
+#[cfg(test)]
+impl QueryKey {
+    /// A name of the test's own.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
+    }
+}
 
 /// What the DHT is asked to do.
 #[derive(Debug)]
@@ -320,6 +329,11 @@ impl Queries {
     /// Who wants to know which peers serve what this node has put under a key.
     pub(crate) fn read_backs(&self, key: &RecordKey) -> Vec<Ticket> {
         self.lookups.read_backs(key)
+    }
+
+    /// How many peers those who wait for this key are likely to need.
+    pub(crate) fn breadth(&self, key: &RecordKey) -> Breadth {
+        self.lookups.breadth(key)
     }
 
     /// What has been heard so far of a key that is being looked up.

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{
-    PeerId,
-    kad::{KBucketDistance, KBucketKey},
-};
+use libp2p::PeerId;
 
 mod epochs;
 mod eviction;
@@ -40,6 +37,7 @@ pub(crate) use snapshot::Unheard;
 
 use crate::{
     Config, Error, NetworkName, PackageName, RecordCounters,
+    keyspace::{Distance, Key},
     record::{
         EquivocationProof, Head, Kind, Rank, Record, RecordKey, Rejected, Seen, Selection, Side,
         Signed, Verifier, select,
@@ -118,7 +116,7 @@ pub(crate) type PackageKey = (PeerId, PackageName);
 #[derive(Debug)]
 pub(crate) struct Store {
     network: NetworkName,
-    local: KBucketKey<PeerId>,
+    local: Key,
     /// Whose packages this node publishes.
     owner: PeerId,
     /// Unix seconds, as of the current poll.
@@ -135,7 +133,7 @@ pub(crate) struct Store {
     epochs: Epochs,
     verifier: Verifier,
     rates: Rates,
-    /// The peer whose request Kademlia is carrying out.
+    /// The peer whose request is being carried out.
     speaker: Option<PeerId>,
     /// What is held for others.
     held: Amount,
@@ -155,7 +153,7 @@ impl Store {
         let most = Amount { records: limits.store_records, bytes: limits.store_bytes };
         Self {
             network: config.network.clone(),
-            local: KBucketKey::from(local),
+            local: Key::of_peer(&local),
             owner: local,
             now,
             certain: now,
@@ -278,7 +276,7 @@ impl Store {
 
     /// How far a key lies from this node: the first 64 bits, by which no two of a million keys are likely to be alike.
     fn distance(&self, key: &RecordKey) -> u64 {
-        (distance_of(&self.local, key).0 >> 192).low_u64()
+        distance_of(&self.local, key).high()
     }
 
     fn prefer(&mut self, held: &Record, new: Record) -> Preferred {
@@ -395,8 +393,8 @@ impl Seen for Store {
 }
 
 /// How far a key lies from this node.
-fn distance_of(local: &KBucketKey<PeerId>, key: &RecordKey) -> KBucketDistance {
-    local.distance(&KBucketKey::new(key.as_bytes().to_vec()))
+fn distance_of(local: &Key, key: &RecordKey) -> Distance {
+    local.distance(&Key::of_record(key))
 }
 
 /// The package that a record is of. Claims to a name belong to several.

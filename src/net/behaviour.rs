@@ -1,58 +1,38 @@
 //! The protocols that a node speaks, set up for one network.
 
-use std::{num::NonZeroUsize, time::Duration};
-
 use libp2p::{
-    PeerId, StreamProtocol, allow_block_list, identify,
-    identity::Keypair,
-    kad::{self, store::RecordStore},
-    swarm::NetworkBehaviour,
+    PeerId, StreamProtocol, allow_block_list, identify, identity::Keypair, swarm::NetworkBehaviour,
 };
 
 use super::{
-    admission,
-    attributed::{Attributed, Audience},
-    counts,
+    admission, counts,
     exchange::{self, Exchange},
     gossip::{self, Gossipsub, Subscriptions},
-    introduction,
+    introduction, kad,
     told::Told,
 };
-use crate::{Config, DhtMode, Error, NetworkName, Result};
+use crate::{Config, Error, NetworkName, Result};
 
-/// A reply to a lookup carries a record and the addresses of up to twenty peers; with libp2p's default of
-/// 16 KiB a record of 14,000 bytes can be held and yet not be served.
-const MAX_DHT_PACKET_BYTES: usize = 64 * 1024;
-
-const REFRESH_INTERVAL: Duration = Duration::from_secs(60 * 60);
-
-/// Everything that a node says and hears, over the record store `S`.
+/// Everything that a node says and hears.
 #[derive(NetworkBehaviour)]
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
-pub(crate) struct Behaviour<S>
-where
-    S: RecordStore + Audience + Send + 'static,
-{
+pub(crate) struct Behaviour {
     /// First, so that nobody else hears of a peer that is refused.
     pub(crate) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     /// Then, so that a connection above the limits is refused before anyone else hears of it.
     pub(crate) counts: counts::Behaviour,
     pub(crate) admission: admission::Behaviour,
     pub(crate) identify: Told,
-    pub(crate) kad: Attributed<S>,
+    pub(crate) kad: kad::Behaviour,
     pub(crate) gossipsub: Gossipsub,
     pub(crate) exchange: Exchange,
 }
 
-impl<S> Behaviour<S>
-where
-    S: RecordStore + Audience + Send + 'static,
-{
+impl Behaviour {
     /// What is subscribed goes through `subscriptions`.
     pub(crate) fn new(
         keypair: &Keypair,
         config: &Config,
-        store: S,
         subscriptions: &Subscriptions,
     ) -> Result<Self> {
         let peer_id = keypair.public().to_peer_id();
@@ -61,7 +41,7 @@ where
             counts: counts::Behaviour::new(peer_id, &config.limits),
             admission: admission::Behaviour::new(&config.limits),
             identify: identify(keypair, &config.network),
-            kad: Attributed::new(dht(peer_id, config, store)?),
+            kad: kad::Behaviour::new(dht_protocol(&config.network)?, config.mode),
             gossipsub: gossip::behaviour(&config.network, subscriptions)?,
             exchange: exchange::behaviour(&config.network)?,
         })
@@ -90,49 +70,3 @@ fn identify(keypair: &Keypair, network: &NetworkName) -> Told {
         .with_cache_size(0);
     Told::new(identify::Behaviour::new(config))
 }
-
-fn dht<S>(peer_id: PeerId, config: &Config, store: S) -> Result<kad::Behaviour<S>>
-where
-    S: RecordStore + Send + 'static,
-{
-    let mut settings = kad::Config::new(dht_protocol(&config.network)?);
-    settings
-        // A peer gets a seat in the routing table from the node, which sees to it that no host has too many.
-        .set_kbucket_inserts(kad::BucketInserts::Manual)
-        // Records carry their own signed validity, which the store enforces on the node's clock.
-        .set_record_ttl(None)
-        .set_provider_record_ttl(None)
-        .set_provider_publication_interval(None)
-        // Own records are put again by the engine, which knows when they must be signed anew.
-        .set_publication_interval(None)
-        // And so are those of others: Kademlia's own job notes every key that it is sent, valid or not, for
-        // as long as the interval lasts.
-        .set_replication_interval(None)
-        // The store validates, and what it refuses is not acknowledged: an acknowledgement means stored.
-        .set_record_filtering(kad::StoreInserts::Unfiltered)
-        // Kademlia caches nothing by itself: it tells which of the closest peers had no copy, and the engine
-        // repairs them.
-        .set_caching(kad::Caching::Enabled { max_peers: REPLICATION_FACTOR.get() as u16 })
-        .set_max_packet_size(MAX_DHT_PACKET_BYTES)
-        .set_periodic_bootstrap_interval(Some(refresh_interval(&peer_id)))
-        .set_query_timeout(config.query_timeout);
-    let mut kad = kad::Behaviour::with_config(peer_id, store, settings);
-    kad.set_mode(Some(match config.mode {
-        DhtMode::Server => kad::Mode::Server,
-        DhtMode::Client => kad::Mode::Client,
-    }));
-    Ok(kad)
-}
-
-/// How long a node waits before it looks for its neighbours again and fills thin buckets: about the hour of the [paper],
-/// section 2.3. By default libp2p does so every five minutes, which has each node of a quiet network dial a few dozen peers
-/// and let them go again. Nodes that started together have different intervals.
-///
-/// [paper]: https://pdos.csail.mit.edu/~petar/papers/maymounkov-kademlia-lncs.pdf
-fn refresh_interval(local: &PeerId) -> Duration {
-    let spread = local.to_bytes().last().copied().unwrap_or_default();
-    REFRESH_INTERVAL.mul_f64(0.9 + 0.2 * f64::from(spread) / 255.0)
-}
-
-/// The number of peers that a record is put to, which is also the most that can acknowledge it.
-pub(crate) const REPLICATION_FACTOR: NonZeroUsize = kad::K_VALUE;

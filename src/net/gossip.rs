@@ -229,15 +229,13 @@ fn message_id(message: &gossipsub::Message) -> MessageId {
     MessageId::from(hash.to_vec())
 }
 
-/// How the names of its versions begin.
-pub(super) fn protocols(network: &NetworkName) -> String {
-    format!("/peerage/{network}/meshsub")
-}
+/// How the names of its versions begin: the standard ones, so that nodes of every implementation relay announcements.
+/// Networks are told apart by the names of their topics.
+pub(super) const PROTOCOLS: &str = "/meshsub/";
 
 /// The behaviour, which listens to nothing yet.
 pub(super) fn behaviour(network: &NetworkName, subscriptions: &Subscriptions) -> Result<Gossipsub> {
     let config = gossipsub::ConfigBuilder::default()
-        .protocol_id_prefix(protocols(network))
         // The payload is signed by its author. A second signature by the same key would add nothing, and an
         // identifier by content makes a duplicate cost a hash instead of a signature check.
         .validation_mode(gossipsub::ValidationMode::Anonymous)

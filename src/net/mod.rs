@@ -1,15 +1,14 @@
 //! How bytes move: the protocols, the transports, the tasks that run connections, and what is counted of it.
 
 mod admission;
-mod attributed;
 mod behaviour;
 mod counts;
 mod denied;
-mod diversity;
 mod ended;
 mod exchange;
 mod gossip;
 mod introduction;
+pub(crate) mod kad;
 mod scope;
 mod tasks;
 pub mod tcp;
@@ -19,11 +18,9 @@ pub mod transport;
 
 pub use tasks::ConnectionTask;
 
-pub(crate) use attributed::{Audience, Verdict};
-pub(crate) use behaviour::{Behaviour, BehaviourEvent, REPLICATION_FACTOR, dht_protocol};
+pub(crate) use behaviour::{Behaviour, BehaviourEvent, dht_protocol};
 pub(crate) use counts::Counted;
 pub(crate) use denied::{counted, lacks_room};
-pub(crate) use diversity::{Crowded, Diversity};
 pub(crate) use gossip::{CACHED_SECS, REMEMBERED, Subscriptions, topic_name};
 #[cfg(test)]
 pub(crate) use gossip::{GRAYLIST_THRESHOLD, GRAYLISTED_AFTER};

@@ -3,7 +3,6 @@
 use libp2p::{
     Multiaddr, PeerId,
     gossipsub::PublishError,
-    kad::{KBucketKey, Quorum, Record, RecordKey as KadKey},
     swarm::{
         DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -12,68 +11,62 @@ use libp2p::{
 
 use super::{Node, facts::DialFor};
 use crate::{
-    engine::{Action, Fact, Now, Published, QueryEnd, QueryKey, Unanswered},
+    engine::{Action, Fact, Now, Published, Unanswered},
     handle::named_peer,
-    net::{REPLICATION_FACTOR, Scope, of_use, topic_name},
-    record::RecordKey,
+    net::{Scope, of_use, topic_name},
 };
 
 impl Node {
-    /// Carries out every action that the engine has decided. What is known at once goes back as a fact. Tells whether
-    /// there were any.
+    /// Carries out every action that the engine has decided, and what the DHT wants done. What is known at once goes back
+    /// as a fact. Tells whether there were any.
+    ///
+    /// The engine's actions come first: an answer that it is told may end a lookup that would ask more peers.
     pub(super) fn carry_out(&mut self, now: Now) -> bool {
         let mut acted = false;
-        while let Some(action) = self.engine.next_action() {
+        loop {
+            if let Some(action) = self.engine.next_action() {
+                if let Some(fact) = self.perform(now, action) {
+                    self.engine.learn(now, fact);
+                }
+            } else if let Some(effect) = self.dht.next_effect(now.mono) {
+                self.affect(now, effect);
+            } else {
+                return acted;
+            }
             // Behaviours rely on being polled after they were touched.
             self.bell.keep_rung();
             acted = true;
-            if let Some(fact) = self.perform(action) {
-                self.engine.learn(now, fact);
-            }
         }
-        acted
     }
 
-    fn perform(&mut self, action: Action) -> Option<Fact> {
+    fn perform(&mut self, now: Now, action: Action) -> Option<Fact> {
         let swarm = &mut self.swarm;
         match action {
-            Action::Get { query, key } => {
-                let id = swarm.behaviour_mut().kad.get_record(KadKey::new(&key.as_bytes()));
-                self.wiring.started(query, id);
+            Action::Get { query, key, breadth } => {
+                if let Some((bytes, _)) = self.store.bytes(&key) {
+                    self.engine.learn(now, Fact::Copy { query, from: None, bytes });
+                }
+                self.dht.get(now.mono, query, &key, breadth);
                 None
             }
             Action::Approach { key } => {
-                self.approach(&key);
+                self.dht.approach(now.mono, &key);
                 None
             }
             Action::Put { query, key, bytes } => {
-                self.put(query, KadKey::new(&key.as_bytes()), bytes)
-            }
-            Action::Repair { query, key, bytes, peers } => {
-                let key = KadKey::new(&key.as_bytes());
-                let record = Record { key, value: bytes, publisher: None, expires: None };
-                let kad = &mut swarm.behaviour_mut().kad;
-                let id = kad.put_record_to(record, peers.into_iter(), Quorum::All);
-                self.wiring.started(query, id);
+                self.dht.put(now.mono, query, &key, &bytes);
                 None
             }
-            Action::Bootstrap { query } => match swarm.behaviour_mut().kad.bootstrap() {
-                Ok(id) => {
-                    self.wiring.started(query, id);
-                    None
-                }
-                Err(_) => Some(Fact::QueryEnded { query, end: QueryEnd::Bootstrapped }),
-            },
-            Action::Finish { query } if self.wiring.filling.leave(query) => {
-                self.wiring.ended(query);
-                Some(Fact::QueryEnded { query, end: QueryEnd::Bootstrapped })
+            Action::Repair { query, key, bytes, peers } => {
+                self.dht.put_to(now.mono, query, &key, &bytes, peers);
+                None
+            }
+            Action::Bootstrap { query } => {
+                self.dht.bootstrap(now.mono, query);
+                None
             }
             Action::Finish { query } => {
-                if let Some(id) = self.wiring.running(query)
-                    && let Some(mut running) = swarm.behaviour_mut().kad.query_mut(&id)
-                {
-                    running.finish();
-                }
+                self.dht.finish(now.mono, query);
                 None
             }
             Action::Publish { id, topic, data } => {
@@ -123,11 +116,13 @@ impl Node {
                 self.dial(options, DialFor::Bootstrap(address))
             }
             Action::Redial { peer, addresses } => {
-                // Kademlia may know of others by now.
+                // Others may have told of where it is by now.
+                let mut known = self.dht.addresses(&peer).to_vec();
+                known.extend(addresses);
+                known.dedup();
                 let options = DialOpts::peer_id(peer)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
-                    .addresses(addresses)
-                    .extend_addresses_through_behaviour()
+                    .addresses(known)
                     .build();
                 self.dial(options, DialFor::Lost)
             }
@@ -166,19 +161,16 @@ impl Node {
             }
             Action::Mute { peer } => {
                 if swarm.is_connected(&peer) {
-                    swarm.behaviour_mut().kad.mute(peer);
+                    self.wiring.muted.insert(peer);
                 }
-                swarm.behaviour_mut().kad.remove_peer(&peer);
-                self.wiring.routing.left(&peer);
-                Some(Fact::Unroutable { peer })
+                self.dht.unseat(&peer);
+                None
             }
             Action::Block { peer } => {
-                let behaviour = swarm.behaviour_mut();
                 // Its connections are closed with that.
-                behaviour.blocked.block_peer(peer);
-                behaviour.kad.remove_peer(&peer);
-                self.wiring.routing.left(&peer);
-                Some(Fact::Unroutable { peer })
+                swarm.behaviour_mut().blocked.block_peer(peer);
+                self.dht.unseat(&peer);
+                None
             }
             Action::Unblock { peer } => {
                 swarm.behaviour_mut().blocked.unblock_peer(peer);
@@ -187,22 +179,6 @@ impl Node {
             Action::Score { peer, score } => {
                 swarm.behaviour_mut().set_application_score(&peer, score);
                 None
-            }
-        }
-    }
-
-    fn put(&mut self, query: QueryKey, key: KadKey, value: Vec<u8>) -> Option<Fact> {
-        let record = Record { key, value, publisher: None, expires: None };
-        // The quorum is all of them, not because fewer would not do, but because Kademlia tells how many
-        // peers acknowledged only where the quorum was missed.
-        match self.swarm.behaviour_mut().kad.put_record(record, Quorum::All) {
-            Ok(id) => {
-                self.wiring.started(query, id);
-                None
-            }
-            Err(error) => {
-                tracing::debug!(%error, "the local store refused a record");
-                Some(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 0 } })
             }
         }
     }
@@ -222,30 +198,6 @@ impl Node {
         }
     }
 
-    /// Dials the peers closest to a key, of those in the routing table. Kademlia waits for dials that are under way.
-    /// Half of those that may be are left to others.
-    pub(super) fn approach(&mut self, key: &RecordKey) {
-        let target = KBucketKey::new(key.as_bytes().to_vec());
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let closest = kad.get_closest_local_peers(&target).take(REPLICATION_FACTOR.get());
-        let closest: Vec<PeerId> = closest.map(|peer| *peer.preimage()).collect();
-        let pending = self.swarm.network_info().connection_counters().num_pending_outgoing();
-        let most = APPROACHED_AT_ONCE.min(self.wiring.most_dials() / 2);
-        let mut room = most.saturating_sub(pending);
-        for peer in closest {
-            if room > 0 && !self.swarm.is_connected(&peer) {
-                let options = DialOpts::peer_id(peer)
-                    .condition(PeerCondition::DisconnectedAndNotDialing)
-                    .build();
-                let connection = options.connection_id();
-                if self.swarm.dial(options).is_ok() {
-                    self.wiring.dialing(connection, DialFor::Approach(peer));
-                    room -= 1;
-                }
-            }
-        }
-    }
-
     /// Who is at an address, although a dial has made no new connection with it.
     pub(super) fn found(&self, peer: Option<PeerId>, error: &DialError) -> Option<PeerId> {
         match error {
@@ -256,9 +208,6 @@ impl Node {
         }
     }
 }
-
-/// How many dials may be under way for whoever is about to be asked, at the most.
-const APPROACHED_AT_ONCE: u32 = 64;
 
 fn to_peer(peer: PeerId, address: Multiaddr) -> DialOpts {
     DialOpts::peer_id(peer).condition(PeerCondition::Disconnected).addresses(vec![address]).build()

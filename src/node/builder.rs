@@ -12,14 +12,14 @@ use libp2p::{
 
 use super::{
     Budgets, DEADLINES_PER_POLL, Node, Phase, facts::Wiring, failures::innermost, metrics::Metrics,
-    record_store::KadStore, watch::Watch,
+    watch::Watch,
 };
 use crate::{
     BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
     SystemEntropy,
     bell::Bell,
     command::Cancels,
-    engine::{Authority, Engine, Identity, SharedStore},
+    engine::{Authority, Engine, Identity, SharedStore, dht::Dht},
     handle::Facts,
     net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions, Traffic},
     queue,
@@ -27,7 +27,7 @@ use crate::{
     shelf::Shelf,
 };
 
-/// As many as Kademlia serves at a time.
+/// As many as the DHT serves at a time.
 const MAX_NEGOTIATING_STREAMS: usize = 32;
 
 /// Builds a [`Node`]. Whatever is not set has the default of [`Node::new`].
@@ -178,7 +178,7 @@ impl NodeBuilder {
             config,
             transport,
             clock,
-            entropy,
+            mut entropy,
             spawner,
             snapshot,
             delegation,
@@ -203,8 +203,7 @@ impl NodeBuilder {
         let now = watch.last();
         let store = SharedStore::new(peer_id, &config, now.unix);
         let subscriptions = Subscriptions::new(&config.limits);
-        let kad_store = KadStore::new(store.clone(), peer_id);
-        let behaviour = Behaviour::new(&keypair, &config, kad_store, &subscriptions)?;
+        let behaviour = Behaviour::new(&keypair, &config, &subscriptions)?;
         let (tasks, executor) = ConnectionTasks::new(spawner);
         let swarm_config = swarm::Config::with_executor(executor)
             // A dialed substream names one protocol: the first bytes may follow without waiting for the
@@ -239,7 +238,10 @@ impl NodeBuilder {
             network: config.limits.network_events_per_poll,
         };
         let wiring = Wiring::new(&config, listeners, subscriptions)?;
-        let mut engine = Engine::new(identity, config, store, entropy, shelf);
+        let mut seed = [0; 32];
+        entropy.fill(&mut seed);
+        let dht = Dht::new(now.mono, peer_id, &config, seed);
+        let mut engine = Engine::new(identity, config, store.clone(), entropy, shelf);
         if let Some(snapshot) = &snapshot {
             engine.restore(now, snapshot)?;
         }
@@ -253,6 +255,8 @@ impl NodeBuilder {
             commands,
             cancels,
             engine,
+            dht,
+            store,
             wiring,
             traffic,
             metrics,
@@ -301,7 +305,7 @@ fn authority(
 
 /// Listens on every configured address that can be listened on. One that cannot is told in the log, unless
 /// all of them fail: a node that was told to listen and cannot be reached by anybody is an error.
-fn listen(swarm: &mut Swarm<Behaviour<KadStore>>, config: &Config) -> Result<Vec<ListenerId>> {
+fn listen(swarm: &mut Swarm<Behaviour>, config: &Config) -> Result<Vec<ListenerId>> {
     let mut listeners = Vec::new();
     let mut failures = Vec::new();
     for address in &config.listen {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
     core::transport::ListenerId,
-    gossipsub, kad,
+    gossipsub,
     swarm::{ConnectionId, DialError, ListenError, SwarmEvent},
 };
 
@@ -13,17 +13,14 @@ use super::{
     Node,
     exchange::Exchanges,
     failures::{innermost, nobody_is_there, reason},
-    filling::Filling,
-    record_store::KadStore,
-    routing::Routing,
 };
 use crate::{
     Config, Direction, NetworkName, Result,
     command::Ticket,
-    engine::{Fact, Lacking, Now, QueryEnd, QueryKey, Verdict},
+    engine::{Fact, Lacking, Now, Verdict},
     net::{
-        Behaviour, BehaviourEvent, Counted, REPLICATION_FACTOR, Subscriptions, counted,
-        dht_protocol, lacks_room, topic_name,
+        Behaviour, BehaviourEvent, Counted, Subscriptions, counted, dht_protocol, lacks_room,
+        topic_name,
     },
 };
 
@@ -35,14 +32,13 @@ mod tests;
 pub(super) struct Wiring {
     network: NetworkName,
     protocol: StreamProtocol,
-    queries: HashMap<kad::QueryId, QueryKey>,
-    running: HashMap<QueryKey, kad::QueryId>,
     dials: HashMap<ConnectionId, DialFor>,
-    most_dials: u32,
     listeners: Vec<ListenerId>,
     subscriptions: Subscriptions,
-    pub(super) routing: Routing,
-    pub(super) filling: Filling,
+    /// Connected peers that are about to be blocked: nothing that they ask of the DHT is carried out.
+    pub(super) muted: HashSet<PeerId>,
+    pub(super) addresses_per_peer: usize,
+    pub(super) count_private: bool,
     pub(super) exchanges: Exchanges,
 }
 
@@ -55,8 +51,8 @@ pub(super) enum DialFor {
     Lost,
     /// To see whether a peer has room of which one without room has told.
     Told(PeerId),
-    /// To have a connection by the time that Kademlia wants one.
-    Approach(PeerId),
+    /// To ask it something, or to see whether it still needs its seat.
+    Dht(PeerId),
 }
 
 impl DialFor {
@@ -66,7 +62,7 @@ impl DialFor {
             Self::Caller(ticket) => Some(Fact::Dialed { ticket, failure: None }),
             Self::Bootstrap(address) => Some(Fact::BootstrapDialed { address, end: Ok(peer) }),
             Self::Told(peer) => Some(Fact::ToldDialed { peer }),
-            Self::Lost | Self::Approach(_) => None,
+            Self::Lost | Self::Dht(_) => None,
         }
     }
 
@@ -79,8 +75,7 @@ impl DialFor {
                 Some(Fact::BootstrapDialed { address, end })
             }
             Self::Told(peer) => Some(Fact::ToldDialed { peer }),
-            // Nobody has asked it anything yet, so that this is not held against it.
-            Self::Approach(peer) => nobody_is_there(error).then_some(Fact::Left { peer }),
+            Self::Dht(peer) => nobody_is_there(error).then_some(Fact::Left { peer }),
             Self::Lost => None,
         }
     }
@@ -95,14 +90,12 @@ impl Wiring {
         Ok(Self {
             network: config.network.clone(),
             protocol: dht_protocol(&config.network)?,
-            queries: HashMap::new(),
-            running: HashMap::new(),
             dials: HashMap::new(),
-            most_dials: config.limits.pending_connections,
             listeners,
             subscriptions,
-            routing: Routing::new(&config.limits),
-            filling: Filling::default(),
+            muted: HashSet::new(),
+            addresses_per_peer: config.limits.addresses_per_peer,
+            count_private: config.limits.count_private_addresses,
             exchanges: Exchanges::default(),
         })
     }
@@ -120,31 +113,12 @@ impl Wiring {
         &self.subscriptions
     }
 
-    pub(super) fn started(&mut self, query: QueryKey, id: kad::QueryId) {
-        self.queries.insert(id, query);
-        self.running.insert(query, id);
-    }
-
-    /// What the engine has given up has no query any longer.
-    pub(super) fn ended(&mut self, query: QueryKey) {
-        self.running.remove(&query);
-    }
-
-    pub(super) fn running(&self, query: QueryKey) -> Option<kad::QueryId> {
-        self.running.get(&query).copied()
-    }
-
     pub(super) fn dialing(&mut self, connection: ConnectionId, purpose: DialFor) {
         self.dials.insert(connection, purpose);
     }
 
-    /// How many dials may be under way.
-    pub(super) fn most_dials(&self) -> u32 {
-        self.most_dials
-    }
-
     /// Nobody new is let in.
-    pub(super) fn stop_listening(&mut self, swarm: &mut Swarm<Behaviour<KadStore>>) {
+    pub(super) fn stop_listening(&mut self, swarm: &mut Swarm<Behaviour>) {
         for listener in self.listeners.drain(..) {
             swarm.remove_listener(listener);
         }
@@ -159,7 +133,7 @@ impl Wiring {
 
 impl Node {
     /// Tells the engine what the Swarm reports.
-    pub(super) fn learn(&mut self, now: Now, event: SwarmEvent<BehaviourEvent<KadStore>>) {
+    pub(super) fn learn(&mut self, now: Now, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Kad(event)) => self.learn_dht(now, event),
             SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(event)) => {
@@ -184,8 +158,8 @@ impl Node {
                     let address = endpoint.get_remote_address().clone();
                     self.engine.learn(now, Fact::Connected { peer: peer_id, address, direction });
                     self.swarm.behaviour_mut().set_application_score(&peer_id, 0.0);
+                    self.dht.connected(now.mono, peer_id, direction);
                 }
-                self.wiring.routing.answered(connection_id);
                 let purpose = self.wiring.dials.remove(&connection_id);
                 if let Some(fact) = purpose.and_then(|purpose| purpose.succeeded(peer_id)) {
                     self.engine.learn(now, fact);
@@ -193,24 +167,23 @@ impl Node {
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
                 self.leaving(now, peer_id);
+                self.dht.disconnected(now.mono, &peer_id);
+                self.wiring.muted.remove(&peer_id);
                 let reason = cause.map(|cause| innermost(&cause));
                 self.engine.learn(now, Fact::Disconnected { peer: peer_id, reason });
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error, .. } => {
-                if let Some(purpose) = self.wiring.dials.remove(&connection_id) {
+                let purpose = self.wiring.dials.remove(&connection_id);
+                let was_ours = matches!(purpose, Some(DialFor::Dht(_)));
+                if let Some(purpose) = purpose {
                     let found = self.found(peer_id, &error);
                     if let Some(fact) = purpose.failed(&error, found) {
                         self.engine.learn(now, fact);
                     }
-                } else if let (Some(peer), DialError::Transport(_)) = (peer_id, &error) {
-                    // One of Kademlia's dials. Where others answered in its stead, or this node would not dial, the
-                    // peer is not at fault.
-                    if nobody_is_there(&error) {
-                        self.engine.learn(now, Fact::Left { peer });
-                    }
-                    self.engine.learn(now, Fact::Unreachable { peer });
                 }
-                self.unanswered(now, connection_id, &error);
+                if let Some(peer) = peer_id {
+                    self.dial_failed(peer, was_ours, &error);
+                }
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.engine.learn(now, Fact::Listening { address });
@@ -265,101 +238,6 @@ impl Node {
         self.metrics.show(&self.engine);
     }
 
-    /// A bootstrap of the engine's or of Kademlia's own has come so far.
-    fn bootstrapped(&mut self, now: Now, id: kad::QueryId, is_last: bool, query: Option<QueryKey>) {
-        if is_last {
-            self.wiring.queries.remove(&id);
-        }
-        let ended = self.wiring.filling.bootstrapped(&mut self.swarm, id, is_last, query);
-        self.filled(now, ended);
-    }
-
-    fn filled(&mut self, now: Now, ended: Vec<QueryKey>) {
-        for query in ended {
-            self.wiring.running.remove(&query);
-            self.engine.learn(now, Fact::QueryEnded { query, end: QueryEnd::Bootstrapped });
-        }
-    }
-
-    pub(super) fn learn_dht(&mut self, now: Now, event: kad::Event) {
-        match event {
-            kad::Event::OutboundQueryProgressed { id, result, stats, step } => {
-                let query = self.wiring.queries.get(&id).copied();
-                if let kad::QueryResult::Bootstrap(_) = result {
-                    return self.bootstrapped(now, id, step.last, query);
-                }
-                if self.wiring.filling.is_running(id) {
-                    if step.last {
-                        let ended = self.wiring.filling.filled(&mut self.swarm);
-                        self.filled(now, ended);
-                    }
-                    return;
-                }
-                // One of Kademlia's own, otherwise: a replication.
-                let Some(query) = query else { return };
-                let answered = stats.num_successes();
-                let unheard = stats.num_requests().saturating_sub(answered);
-                let end = match result {
-                    kad::QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))) => {
-                        let fact =
-                            Fact::Copy { query, from: found.peer, bytes: found.record.value };
-                        self.engine.learn(now, fact);
-                        QueryEnd::Lookup { answered, unheard, without: Vec::new() }
-                    }
-                    // "No additional record" means that there were some; the copies have been told.
-                    kad::QueryResult::GetRecord(Ok(
-                        kad::GetRecordOk::FinishedWithNoAdditionalRecord { cache_candidates },
-                    )) => {
-                        let without = cache_candidates.into_values().collect();
-                        QueryEnd::Lookup { answered, unheard, without }
-                    }
-                    // The closest of those who have answered, the closest first.
-                    kad::QueryResult::GetRecord(Err(kad::GetRecordError::NotFound {
-                        closest_peers: without,
-                        ..
-                    })) => QueryEnd::Lookup { answered, unheard, without },
-                    kad::QueryResult::GetRecord(Err(kad::GetRecordError::Timeout { .. })) => {
-                        QueryEnd::LookupCutShort
-                    }
-                    kad::QueryResult::PutRecord(result) => {
-                        if let Err(
-                            kad::PutRecordError::QuorumFailed { success, .. }
-                            | kad::PutRecordError::Timeout { success, .. },
-                        ) = &result
-                        {
-                            let peers = success.clone();
-                            self.engine.learn(now, Fact::Acknowledged { query, peers });
-                        }
-                        QueryEnd::Stored { replicas: acknowledged(&result) }
-                    }
-                    // Told above, or never asked for.
-                    kad::QueryResult::Bootstrap(_)
-                    | kad::QueryResult::GetClosestPeers(_)
-                    | kad::QueryResult::GetProviders(_)
-                    | kad::QueryResult::StartProviding(_)
-                    | kad::QueryResult::RepublishProvider(_)
-                    | kad::QueryResult::RepublishRecord(_) => return,
-                };
-                if step.last {
-                    self.wiring.queries.remove(&id);
-                    self.wiring.running.remove(&query);
-                    self.engine.learn(now, Fact::QueryEnded { query, end });
-                }
-            }
-            kad::Event::RoutingUpdated { peer, old_peer, .. } => {
-                self.routing_updated(now, peer, old_peer);
-            }
-            kad::Event::RoutablePeer { peer, address } => {
-                // Dialed, and it speaks the protocol.
-                self.seat(now, peer, &address, vec![address.clone()]);
-            }
-            kad::Event::InboundRequest { .. }
-            | kad::Event::UnroutablePeer { .. }
-            | kad::Event::PendingRoutablePeer { .. }
-            | kad::Event::ModeChanged { .. } => {}
-        }
-    }
-
     fn learn_gossip(&mut self, now: Now, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
@@ -396,17 +274,4 @@ impl Node {
             | gossipsub::Event::GossipsubNotSupported { .. } => {}
         }
     }
-}
-
-/// How many peers said that they stored a record, whether or not the quorum was reached.
-fn acknowledged(result: &kad::PutRecordResult) -> u32 {
-    let count = match result {
-        // The quorum was all of the closest peers.
-        Ok(_) => REPLICATION_FACTOR.get(),
-        Err(
-            kad::PutRecordError::QuorumFailed { success, .. }
-            | kad::PutRecordError::Timeout { success, .. },
-        ) => success.len(),
-    };
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

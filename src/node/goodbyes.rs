@@ -1,6 +1,6 @@
 //! What a peer is told that is let go: why, and of others if there is no room.
 
-use libp2p::{Multiaddr, PeerId, kad::KBucketKey};
+use libp2p::{Multiaddr, PeerId};
 
 use super::Node;
 use crate::{
@@ -35,22 +35,10 @@ impl Node {
 
     /// Others in the routing table that may have room for a peer: those who are connected first, of which it is known that
     /// they are there, and then those who are its closest neighbours.
-    fn others_for(&mut self, newcomer: &PeerId) -> Vec<Other> {
+    fn others_for(&self, newcomer: &PeerId) -> Vec<Other> {
         let Some((address, _)) = self.engine.connection_with(newcomer) else { return Vec::new() };
         let scope = Scope::of(address);
-        let target = KBucketKey::from(*newcomer);
-        let mut seated = Vec::new();
-        for bucket in self.swarm.behaviour_mut().kad.kbuckets() {
-            for entry in bucket.iter() {
-                let distance = entry.node.key.distance(&target);
-                let addresses: Vec<Multiaddr> = entry.node.value.iter().cloned().collect();
-                seated.push((*entry.node.key.preimage(), distance, addresses));
-            }
-        }
-        seated
-            .sort_by_cached_key(|(peer, distance, _)| (!self.swarm.is_connected(peer), *distance));
-        let others = seated.into_iter().map(|(peer, _, addresses)| (peer, addresses));
-        others_of_use(others.filter(|(peer, _)| peer != newcomer), scope)
+        others_of_use(self.dht.others_for(newcomer).into_iter(), scope)
     }
 }
 

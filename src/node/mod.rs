@@ -6,14 +6,13 @@
 //! | `builder.rs` | what a node is made of |
 //! | `facts.rs` | what the Swarm reports, put as facts for the engine |
 //! | `actions.rs` | what the engine decides, carried out on the Swarm |
+//! | `dht.rs` | what the DHT wants done, and what it is told |
 //! | `failures.rs` | why something has failed |
-//! | `filling.rs` | how the routing table is filled |
 //! | `metrics.rs` | what a Prometheus registry is shown |
 //! | `goodbyes.rs` | of which others a peer is told that is let go for want of room |
 //! | `exchange.rs` | questions between two nodes, by their names here and there |
 //! | `routing.rs` | who has a seat in the routing table |
 //! | `watch.rs` | what time it is |
-//! | `record_store.rs` | the engine's record store as Kademlia sees it |
 
 use std::{
     fmt,
@@ -31,36 +30,37 @@ use crate::{
     Config, Error, Event, Handle, NetworkName, Result, Timer,
     bell::Bell,
     command::{Cancels, Command, Reply, Request},
-    engine::{Engine, GOODBYE_TIME, Now},
+    engine::{Engine, GOODBYE_TIME, Now, SharedStore, dht::Dht},
     net::{Behaviour, ConnectionTasks, Traffic},
     queue,
 };
 
 mod actions;
 mod builder;
+pub(crate) mod dht;
 mod exchange;
 mod facts;
 mod failures;
-mod filling;
 mod goodbyes;
 mod metrics;
-pub(crate) mod record_store;
 mod routing;
 mod watch;
 
 pub use builder::NodeBuilder;
 
 use metrics::Metrics;
-use record_store::KadStore;
 use watch::Watch;
 
-/// libp2p can lose a wake-up when it is idle (Kademlia's query deadlines, gossipsub's heartbeat), so the
+/// libp2p can lose a wake-up when it is idle (gossipsub's heartbeat), so the
 /// Swarm is polled at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// How long connections may take to close, once peers have had their time to hear of it, before the node ends without
 /// waiting for them.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
+
+/// How long a network that always has more may put off what peers are late with.
+const MOST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Deadlines handled in one poll before the other sources have their turn.
 const DEADLINES_PER_POLL: usize = 256;
@@ -87,11 +87,14 @@ const DEADLINES_PER_POLL: usize = 256;
 /// # Ok::<_, peerage::Error>(())
 /// ```
 pub struct Node {
-    swarm: Swarm<Behaviour<KadStore>>,
+    swarm: Swarm<Behaviour>,
     tasks: ConnectionTasks,
     commands: queue::Receiver<Request>,
     cancels: Cancels,
     engine: Engine,
+    dht: Dht,
+    /// What the engine holds for the network, as peers reach it.
+    store: SharedStore,
     wiring: facts::Wiring,
     traffic: Arc<Traffic>,
     metrics: Metrics,
@@ -184,7 +187,9 @@ impl Node {
     //    being polled after they were touched. It is left alone in a poll in which nothing rang its bell,
     //    no action touched it and no heartbeat is due: a walk through every protocol costs more than
     //    most commands do.
-    // 5. The timer is armed when everything is quiet, for the next deadline or the next heartbeat.
+    // 5. What peers are late with is looked at when the network has nothing more: an answer that has come while this
+    //    node was busy is not late. A network that never has nothing more does not put it off for ever.
+    // 6. The timer is armed when everything is quiet, for the next deadline or the next heartbeat.
     //
     // Each source is taken until it says `Pending` or has spent its budget, so that one pass is enough unless
     // there are events to hand out. The network's turn also ends with an answer to a caller, whose turn it then is.
@@ -201,11 +206,11 @@ impl Node {
             if self.phase == Phase::Terminated {
                 return Poll::Ready(None);
             }
-            let turns = [
-                self.poll_deadlines(now, &mut budgets.deadlines),
-                self.poll_commands(cx, now, &mut budgets.commands),
-                self.poll_network(now, &mut budgets.network),
-            ];
+            let deadlines = self.poll_deadlines(now, &mut budgets.deadlines);
+            let commands = self.poll_commands(cx, now, &mut budgets.commands);
+            let network = self.poll_network(now, &mut budgets.network);
+            let patience = self.poll_patience(now, network, &mut budgets.deadlines);
+            let turns = [deadlines, commands, network, patience];
             if self.engine.has_event() {
                 continue;
             }
@@ -229,6 +234,26 @@ impl Node {
         *budget -= done;
         if done > 0 {
             self.carry_out(now);
+        }
+        if *budget == 0 { Turn::Spent } else { Turn::Pending }
+    }
+
+    /// Ends the patience with peers that do not answer.
+    fn poll_patience(&mut self, now: Now, network: Turn, budget: &mut usize) -> Turn {
+        let Some(due) = self.dht.next_deadline() else { return Turn::Pending };
+        let has_more = network == Turn::Spent || self.engine.has_event();
+        if has_more && now.mono < due.saturating_add(MOST_PATIENCE) {
+            // This poll is followed by another.
+            return Turn::Pending;
+        }
+        if *budget == 0 {
+            return Turn::Spent;
+        }
+        let done = self.dht.expire(now.mono, *budget);
+        *budget -= done;
+        if self.carry_out(now) {
+            // The network sees it in this poll's next pass.
+            return Turn::Spent;
         }
         if *budget == 0 { Turn::Spent } else { Turn::Pending }
     }
@@ -334,7 +359,8 @@ impl Node {
             Phase::Closing { until } => until,
             Phase::Running | Phase::Terminated => heartbeat,
         };
-        self.engine.next_deadline().map_or(heartbeat, |due| due.min(heartbeat)).min(closing)
+        let due = [self.engine.next_deadline(), self.dht.next_deadline()];
+        due.into_iter().flatten().fold(heartbeat.min(closing), Duration::min)
     }
 
     /// Sets the timer. One that is set already and will fire early enough is left as it is: moving it with
@@ -381,11 +407,11 @@ impl Node {
     }
 
     /// Whether a closing node has nothing left to do.
-    fn has_closed(&self, now: Now, turns: [Turn; 3]) -> bool {
+    fn has_closed(&self, now: Now, turns: [Turn; 4]) -> bool {
         match self.phase {
             Phase::Running | Phase::Terminated => false,
             Phase::Closing { until } => {
-                let quiet = turns == [Turn::Pending; 3];
+                let quiet = turns == [Turn::Pending; 4];
                 let connections = self.swarm.network_info().connection_counters().num_established();
                 self.commands.is_terminated() && ((quiet && connections == 0) || now.mono >= until)
             }

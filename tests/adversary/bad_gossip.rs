@@ -69,7 +69,6 @@ impl Observer {
         let network = NetworkName::default();
         // As peers of this registry are set up, but that everything is taken for valid.
         let settings = gossipsub::ConfigBuilder::default()
-            .protocol_id_prefix(format!("/peerage/{network}/meshsub"))
             .validation_mode(gossipsub::ValidationMode::Anonymous)
             .message_id_fn(|message| {
                 let said = [message.topic.as_str().as_bytes(), &[0], &message.data].concat();

@@ -258,12 +258,16 @@ fn no_bad_record_is_stored_or_acknowledged() {
         assert_eq!(refused, count, "not all were looked at");
         assert_eq!(victim.handle.metadata().await.expect("metadata").records, held, "stored");
 
-        // Said to be the victim's own, Kademlia takes them for stored already. They are not looked at either.
-        let own_name = Owner::new("own");
-        let head = own_name.head(3);
-        let (key, value) = (head.key().as_bytes().to_vec(), head.bytes().to_vec());
-        friend.offer(&[Offer { key, value, publisher: Some(victim.id()) }]).await;
-        assert_eq!(friend.get(head.key().as_bytes()).await.expect("an answer"), None);
+        // Nobody signs whose record it is said to be. Said to be the victim's own, each is what it is.
+        let namesake = Owner::new("own").head(3);
+        let key = namesake.key().as_bytes().to_vec();
+        let said = |value| Offer { key: key.clone(), value, publisher: Some(victim.id()) };
+        let (good, mut bad) = (namesake.bytes().to_vec(), namesake.bytes().to_vec());
+        *bad.last_mut().expect("a signature") ^= 1;
+        assert_eq!(friend.offer(&[said(bad)]).await, [Put::Refused]);
+        assert_eq!(friend.get(&key).await.expect("an answer"), None);
+        assert_eq!(friend.offer(&[said(good.clone())]).await, [Put::Acknowledged]);
+        assert_eq!(friend.get(&key).await.expect("an answer"), Some(good));
 
         // Under every key that was tried there is what there was before.
         let mut returned = 0;

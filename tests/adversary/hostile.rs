@@ -38,7 +38,7 @@ pub(crate) fn kad_protocol() -> String {
 
 /// The name of the gossip protocol.
 pub(crate) fn gossip_protocol() -> String {
-    format!("/peerage/{}/meshsub/1.1.0", NetworkName::default())
+    "/meshsub/1.1.0".to_owned()
 }
 
 /// The name of the protocol in which nodes ask each other directly.
@@ -382,107 +382,5 @@ fn negotiation<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     bytes
 }
 
-/// As much of the protocol buffers as an attack needs.
-pub(crate) mod proto {
-    use super::*;
-
-    pub(crate) fn varint(bytes: &mut Vec<u8>, mut value: u64) {
-        while value >= 0x80 {
-            bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
-    }
-
-    fn bytes(message: &mut Vec<u8>, field: u64, value: &[u8]) {
-        varint(message, field << 3 | 2);
-        varint(message, value.len() as u64);
-        message.extend(value);
-    }
-
-    fn number(message: &mut Vec<u8>, field: u64, value: u64) {
-        varint(message, field << 3);
-        varint(message, value);
-    }
-
-    /// Kademlia's `PUT_VALUE`.
-    /// Whether this is the answer to a request to store something. A refusal is one to a question for peers.
-    pub(crate) fn acknowledges(answer: &[u8]) -> bool {
-        const FIND_NODE: u8 = 4;
-        !answer.starts_with(&[1 << 3, FIND_NODE])
-    }
-
-    pub(crate) fn put(key: &[u8], value: &[u8], publisher: Option<PeerId>) -> Vec<u8> {
-        let mut record = Vec::with_capacity(value.len() + key.len() + 64);
-        bytes(&mut record, 1, key);
-        bytes(&mut record, 2, value);
-        if let Some(publisher) = publisher {
-            bytes(&mut record, 666, &publisher.to_bytes());
-        }
-        let mut message = Vec::with_capacity(record.len() + key.len() + 16);
-        number(&mut message, 1, 0);
-        bytes(&mut message, 2, key);
-        bytes(&mut message, 3, &record);
-        message
-    }
-
-    /// Kademlia's `GET_VALUE`.
-    pub(crate) fn get(key: &[u8]) -> Vec<u8> {
-        let mut message = Vec::new();
-        number(&mut message, 1, 1);
-        bytes(&mut message, 2, key);
-        message
-    }
-
-    /// A gossip frame that subscribes to a topic.
-    pub(crate) fn subscription(topic: &str) -> Vec<u8> {
-        let (mut option, mut frame) = (Vec::new(), Vec::new());
-        number(&mut option, 1, 1);
-        bytes(&mut option, 2, topic.as_bytes());
-        bytes(&mut frame, 1, &option);
-        frame
-    }
-
-    /// A gossip frame that carries a message.
-    pub(crate) fn publication(topic: &str, data: &[u8]) -> Vec<u8> {
-        let (mut message, mut frame) = (Vec::new(), Vec::new());
-        bytes(&mut message, 2, data);
-        bytes(&mut message, 4, topic.as_bytes());
-        bytes(&mut frame, 2, &message);
-        frame
-    }
-
-    /// The first field of this number in a message that an honest peer has written, if it holds bytes.
-    pub(crate) fn field(message: &[u8], wanted: u64) -> Option<&[u8]> {
-        let mut rest = message;
-        while !rest.is_empty() {
-            let tag = read_varint(&mut rest)?;
-            match tag & 7 {
-                0 => drop(read_varint(&mut rest)?),
-                2 => {
-                    let length = usize::try_from(read_varint(&mut rest)?).ok()?;
-                    let (value, after) = rest.split_at_checked(length)?;
-                    if tag >> 3 == wanted {
-                        return Some(value);
-                    }
-                    rest = after;
-                }
-                _ => return None,
-            }
-        }
-        None
-    }
-
-    fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = bytes.split_first()?;
-            *bytes = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-        None
-    }
-}
+#[path = "../support/proto.rs"]
+pub(crate) mod proto;

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, os::unix::process::ExitStatusExt, process::ChildStderr};
 
-use super::*;
+use super::{process::send, *};
 
 /// A node says that it leaves, and ends by itself, well within this time: it waits 2 s for connections that do not
 /// close, and 2 s for a reader that does not read.
@@ -13,12 +13,6 @@ const LEAVING: Duration = Duration::from_secs(20);
 const GOODBYE: &str = "it is going away";
 
 const BOTH: [(&str, i32); 2] = [("TERM", 15), ("INT", 2)];
-
-pub(super) fn send(signal: &str, process: &Child) {
-    let sent =
-        Command::new("kill").arg(format!("-{signal}")).arg(process.id().to_string()).status();
-    assert!(sent.unwrap().success(), "kill -{signal}");
-}
 
 /// Waits for a process that has been told to end.
 fn ended(process: &mut Child) -> ExitStatus {

@@ -1,6 +1,6 @@
 //! A process that stands still: its machine acknowledges whatever comes, and nobody reads it.
 
-use super::{signals::send, *};
+use super::{process::send, *};
 
 /// By when whoever was connected with it knows, on an idle machine.
 const KNOWN_WITHIN: Duration = Duration::from_secs(30);

@@ -11,13 +11,11 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{
-    PeerId,
-    kad::{KBucketDistance, KBucketKey},
-};
+use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{GRACE, Introduction, Peers};
+use crate::keyspace::{Distance, Key};
 use crate::{Direction, place::Subnet};
 
 /// The peers closest to this node's key that it stays connected with: as many as a record has replicas.
@@ -135,7 +133,7 @@ pub(in crate::engine) struct Candidate {
     /// For how long it has been connected.
     pub(in crate::engine) age: Duration,
     /// How far its key is from this node's.
-    pub(in crate::engine) distance: KBucketDistance,
+    pub(in crate::engine) distance: Distance,
     pub(in crate::engine) direction: Direction,
     /// Whether it has not said what it is, or is of another network, and has not come this very moment.
     pub(in crate::engine) is_mute: bool,
@@ -146,7 +144,7 @@ pub(in crate::engine) struct Candidate {
 /// A connected peer of the routing table.
 #[derive(Debug, Clone, Copy)]
 struct Member {
-    distance: KBucketDistance,
+    distance: Distance,
     peer: PeerId,
     score: u8,
     age: Duration,
@@ -154,10 +152,10 @@ struct Member {
 
 /// Of those at one distance, to the power of two, the one with the best score, and of several the oldest.
 fn best_at_each_distance(members: &[Member]) -> impl Iterator<Item = PeerId> {
-    let mut best: BTreeMap<Option<u32>, (u8, Duration, PeerId)> = BTreeMap::new();
+    let mut best: BTreeMap<Option<usize>, (u8, Duration, PeerId)> = BTreeMap::new();
     for member in members {
         let candidate = (member.score, member.age, member.peer);
-        let best = best.entry(member.distance.ilog2()).or_insert(candidate);
+        let best = best.entry(member.distance.bucket()).or_insert(candidate);
         *best = candidate.max(*best);
     }
     best.into_values().map(|(.., peer)| peer)
@@ -185,7 +183,7 @@ impl Peers {
         now: Duration,
         score: impl Fn(&PeerId) -> u8,
     ) -> Vec<Candidate> {
-        let here = KBucketKey::from(local);
+        let here = Key::of_peer(&local);
         let mut members: Vec<Member> = self
             .staying()
             .filter_map(|(peer, connection)| {
@@ -226,7 +224,7 @@ impl Peers {
                     age,
                     distance: match self.routable.get(peer) {
                         Some(key) => here.distance(key),
-                        None => here.distance(&KBucketKey::from(*peer)),
+                        None => here.distance(&Key::of_peer(peer)),
                     },
                     direction: connection.shown.direction,
                     is_mute: connection.introduction != Introduction::Made

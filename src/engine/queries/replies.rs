@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use libp2p::{
-    PeerId,
-    kad::{K_VALUE, KBucketKey},
-};
+use libp2p::PeerId;
 
 use crate::{
     ClockOffset, Digest, PackageName,
+    keyspace::{Key, REPLICAS},
     record::{Head, Record, Rejected, Signed, kept},
 };
 
@@ -219,8 +217,8 @@ impl Replies {
         extent: Extent,
     ) -> Vec<PeerId> {
         let says = saying(record);
-        let target = KBucketKey::new(record.key().as_bytes().to_vec());
-        let distance = |peer: &PeerId| KBucketKey::from(*peer).distance(&target);
+        let target = Key::of_record(&record.key());
+        let distance = |peer: &PeerId| Key::of_peer(peer).distance(&target);
         let holders = self.holders.iter().map(|holder| &holder.peer).chain(&self.outdated);
         let mut held: Vec<_> = holders.map(distance).collect();
         held.sort_unstable();
@@ -228,7 +226,7 @@ impl Replies {
             let distance = distance(peer);
             match extent {
                 Extent::Whole => {
-                    rank + held.iter().filter(|&&holder| holder < distance).count() < K_VALUE.get()
+                    rank + held.iter().filter(|&&holder| holder < distance).count() < REPLICAS
                 }
                 // Nobody knows yet who the closest are. A peer that lies nearer than two that hold it is one; anybody
                 // can hold what they have read, so that one alone says nothing.
@@ -243,7 +241,7 @@ impl Replies {
             .map(|peer| (distance(&peer), peer))
             .collect();
         lacking.sort_unstable_by_key(|&(distance, _)| distance);
-        lacking.truncate(K_VALUE.get());
+        lacking.truncate(REPLICAS);
         lacking.into_iter().map(|(_, peer)| peer).collect()
     }
 }

@@ -15,7 +15,10 @@ use super::QueryKey;
 use crate::{
     Freshness,
     command::Ticket,
-    engine::pages::{Links, NIL, Pages},
+    engine::{
+        interface::Breadth,
+        pages::{Links, NIL, Pages},
+    },
     record::RecordKey,
 };
 
@@ -214,6 +217,26 @@ impl Lookups {
             None => (None, None),
         };
         one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// How many peers those who wait for this key are likely to need.
+    pub(super) fn breadth(&self, key: &RecordKey) -> Breadth {
+        let lookup = self.find(key).and_then(|index| self.pages.get(index));
+        let of = |wants: &Wants| match wants {
+            Wants::Record(Freshness::First) => Breadth::Narrow,
+            Wants::ReadBack | Wants::LookAlikes => Breadth::Wide,
+            Wants::Record(_) => Breadth::Disjoint,
+        };
+        let widest = |widest: Breadth, wants: &Wants| match (widest, of(wants)) {
+            (Breadth::Disjoint, _) | (_, Breadth::Disjoint) => Breadth::Disjoint,
+            (Breadth::Wide, _) | (_, Breadth::Wide) => Breadth::Wide,
+            (Breadth::Narrow, Breadth::Narrow) => Breadth::Narrow,
+        };
+        match lookup.map(|lookup| &lookup.waiting) {
+            Some(Waiting::One(only)) => of(&only.wants),
+            Some(Waiting::Many(all)) => all.values().fold(Breadth::Narrow, widest),
+            None => Breadth::Wide,
+        }
     }
 
     /// Who reads back what this node has put under this key.

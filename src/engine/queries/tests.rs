@@ -1,6 +1,5 @@
-use libp2p::kad::KBucketKey;
-
 use super::*;
+use crate::keyspace::Key;
 use crate::{NetworkName, engine::tests::published_by, identity::Keypair};
 
 fn key(n: usize) -> RecordKey {
@@ -141,9 +140,9 @@ fn a_hundred_thousand_lookups_wait_and_leave_nothing_behind() {
 
 /// Peers in the order of their distance from a key.
 fn peers_by_distance(count: usize, key: &RecordKey) -> Vec<PeerId> {
-    let target = KBucketKey::new(key.as_bytes().to_vec());
+    let target = Key::of_record(key);
     let mut peers: Vec<_> = (0..count).map(|_| PeerId::random()).collect();
-    peers.sort_by_key(|peer| KBucketKey::from(*peer).distance(&target));
+    peers.sort_by_key(|peer| Key::of_peer(peer).distance(&target));
     peers
 }
 

@@ -4,13 +4,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use libp2p::{
-    Multiaddr, PeerId,
-    kad::{KBucketDistance, KBucketKey},
-};
+use libp2p::{Multiaddr, PeerId};
 
 use super::{MOST_LOST, pauses::Pauses};
 use crate::Entropy;
+use crate::keyspace::{Distance, Key};
 
 /// Whoever has been away for so long is not expected any more.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -18,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Peers that have left, with where they could be found.
 #[derive(Debug)]
 pub(super) struct Lost {
-    local: KBucketKey<PeerId>,
+    local: Key,
     pauses: Pauses,
     /// Those before a peer without room is dialed again.
     full: Pauses,
@@ -27,7 +25,7 @@ pub(super) struct Lost {
 
 #[derive(Debug)]
 struct Neighbour {
-    distance: KBucketDistance,
+    distance: Distance,
     addresses: Vec<Multiaddr>,
     pauses: Pauses,
     state: State,
@@ -43,7 +41,7 @@ enum State {
 
 impl Lost {
     pub(super) fn new(local: PeerId, pauses: Pauses, full: Pauses) -> Self {
-        Self { local: KBucketKey::from(local), pauses, full, peers: BTreeMap::new() }
+        Self { local: Key::of_peer(&local), pauses, full, peers: BTreeMap::new() }
     }
 
     /// A peer has gone, for want of room there or because of something else.
@@ -71,7 +69,7 @@ impl Lost {
                 pauses.ended(now, since);
             }
         }
-        let distance = self.local.distance(&KBucketKey::from(peer));
+        let distance = self.local.distance(&Key::of_peer(&peer));
         let due = pauses.next(now, members, entropy);
         let state = State::Away { due, until };
         self.peers.insert(peer, Neighbour { distance, addresses, pauses, state });

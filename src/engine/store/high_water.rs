@@ -5,14 +5,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-use libp2p::{
-    PeerId,
-    kad::{KBucketDistance, KBucketKey},
-};
+use libp2p::PeerId;
 
 use super::distance_of;
 use crate::{
     NetworkName, PackageName,
+    keyspace::{Distance, Key},
     package::{owner_from_key, owner_key},
     record::{Head, Rank, RecordKey},
 };
@@ -30,7 +28,7 @@ const OWNERS_PART: usize = 16;
 #[derive(Debug)]
 pub(super) struct HighWater {
     network: NetworkName,
-    local: KBucketKey<PeerId>,
+    local: Key,
     /// Whose packages this node publishes.
     publisher: PeerId,
     marks: HashMap<Package, Mark>,
@@ -59,7 +57,7 @@ struct Package {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
     /// Somebody's: of these the farthest goes first.
-    Others(Reverse<KBucketDistance>),
+    Others(Reverse<Distance>),
     /// The application has been told of it: of these the one first told goes first.
     Wanted(u64),
     /// This node publishes it.
@@ -90,7 +88,7 @@ impl HighWater {
     pub(super) fn new(network: NetworkName, local: PeerId, bound: usize) -> Self {
         Self {
             network,
-            local: KBucketKey::from(local),
+            local: Key::of_peer(&local),
             publisher: local,
             marks: HashMap::new(),
             order: BTreeSet::new(),

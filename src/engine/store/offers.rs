@@ -1,4 +1,4 @@
-//! What peers put by way of Kademlia, and what it costs them.
+//! What peers put by way of the DHT, and what it costs them.
 
 use libp2p::PeerId;
 
@@ -12,7 +12,7 @@ use crate::{
 const MIN_CLAIM_BYTES: usize = 150;
 
 impl SharedStore {
-    /// Kademlia begins to carry out what a peer has sent.
+    /// What a peer asks is about to be carried out.
     pub(crate) fn hear(&self, peer: PeerId) -> Hearing {
         let mut store = self.lock();
         let now = store.mono;
@@ -28,14 +28,9 @@ impl SharedStore {
         store.rates.hearing(now, &peer)
     }
 
-    /// Kademlia has carried it out.
+    /// It has been carried out.
     pub(crate) fn fall_silent(&self) {
         self.lock().speaker = None;
-    }
-
-    /// This node itself has begun a query.
-    pub(crate) fn ask(&self) {
-        self.lock().rates.ask();
     }
 
     /// Whether whoever speaks is served. This node itself always is.
@@ -45,11 +40,11 @@ impl SharedStore {
         hearing.is_none_or(|hearing| hearing == Hearing::Served)
     }
 
-    /// Takes in a record under a key as Kademlia has them, on the account of whoever speaks.
+    /// Takes in a record under a key as it is on the wire, on the account of whoever speaks.
     pub(crate) fn offer(&self, key: &[u8], bytes: &[u8]) -> Result<(), Refused> {
         let outcome = self.offered(key, bytes);
         let mut store = self.lock();
-        // What Kademlia stores for this node itself is no peer's doing.
+        // What this node stores for itself is no peer's doing.
         if let Some(peer) = store.speaker {
             match outcome {
                 Ok(()) => store.counters.stored += 1,

@@ -9,17 +9,9 @@ use crate::Limits;
 /// So many bursts outstanding, and the peer's connections are closed.
 const CLOSING_BURSTS: u32 = 5;
 
-/// Messages of a peer that one query of this node's own entitles it to: an answer to the lookup, and an
-/// acknowledgement.
-const ANSWERS_PER_QUERY: u64 = 2;
-
-/// Answers that a peer may owe, in queries for each of those that run at once. A peer that is never asked
-/// cannot save up more.
-const UNCLAIMED_WINDOWS: u64 = 4;
-
 /// What a request costs, in requests.
 pub(super) mod cost {
-    /// A message.
+    /// A request.
     pub(crate) const MESSAGE: u32 = 1;
     /// Each signature that is checked: about ten times the work of an answer.
     pub(crate) const CHECK: u32 = 4;
@@ -27,7 +19,7 @@ pub(super) mod cost {
     pub(crate) const BAD_CHECK: u32 = 32;
 }
 
-/// What a peer's next message meets with.
+/// What a peer's next request meets with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hearing {
     /// It is served.
@@ -43,58 +35,33 @@ pub(crate) enum Hearing {
 /// one is as good as unknown.
 #[derive(Debug)]
 pub(super) struct Rates {
-    peers: HashMap<PeerId, Bucket>,
+    peers: HashMap<PeerId, FullAt>,
     /// How long it takes to earn one request.
     interval: Duration,
     burst: Duration,
     closing: Duration,
-    /// Answers that this node's own queries have asked each peer for so far, at the most.
-    asked: u64,
-    unclaimed: u64,
     bound: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    full_at: Duration,
-    /// Up to where the answers that were asked for have been given.
-    answered: u64,
-}
+/// When a peer's bucket is full again.
+type FullAt = Duration;
 
 impl Rates {
     pub(super) fn new(limits: &Limits) -> Self {
         let interval = Duration::from_secs(1) / limits.requests_per_second.max(1);
         let burst = interval.saturating_mul(limits.request_burst);
-        let window = u64::try_from(limits.running_queries).unwrap_or(u64::MAX);
         Self {
             peers: HashMap::new(),
             interval,
             burst,
             closing: burst.saturating_mul(CLOSING_BURSTS),
-            asked: 0,
-            unclaimed: window.saturating_mul(UNCLAIMED_WINDOWS * ANSWERS_PER_QUERY),
             bound: limits.recent_peers(),
         }
     }
 
-    /// A query of this node's own has begun: whoever answers it does so because it was asked.
-    pub(super) fn ask(&mut self) {
-        self.asked = self.asked.saturating_add(ANSWERS_PER_QUERY);
-    }
-
-    /// A peer has sent a message.
-    ///
-    /// Answers and requests look alike from here. So each query that this node begins lets each peer send two
-    /// messages for nothing: what a peer sends unasked beyond its rate is bounded by what this node asks.
+    /// A peer has sent a request.
     pub(super) fn hear(&mut self, now: Duration, peer: PeerId) -> Hearing {
-        let (asked, unclaimed) = (self.asked, self.unclaimed);
-        let bucket = self.bucket(now, peer);
-        bucket.answered = bucket.answered.max(asked.saturating_sub(unclaimed));
-        if bucket.answered < asked {
-            bucket.answered += 1;
-        } else {
-            self.charge(now, peer, cost::MESSAGE);
-        }
+        self.charge(now, peer, cost::MESSAGE);
         self.hearing(now, &peer)
     }
 
@@ -102,14 +69,14 @@ impl Rates {
     pub(super) fn charge(&mut self, now: Duration, peer: PeerId, requests: u32) {
         let spent = self.interval.saturating_mul(requests);
         let most = now.saturating_add(self.closing).saturating_add(self.interval);
-        let bucket = self.bucket(now, peer);
+        let full_at = self.bucket(now, peer);
         // No more than closes the connection, so that a peer is forgiven in a time that is known.
-        bucket.full_at = bucket.full_at.max(now).saturating_add(spent).min(most);
+        *full_at = (*full_at).max(now).saturating_add(spent).min(most);
     }
 
     pub(super) fn hearing(&self, now: Duration, peer: &PeerId) -> Hearing {
-        let Some(bucket) = self.peers.get(peer) else { return Hearing::Served };
-        let outstanding = bucket.full_at.saturating_sub(now);
+        let Some(full_at) = self.peers.get(peer) else { return Hearing::Served };
+        let outstanding = full_at.saturating_sub(now);
         if outstanding > self.closing {
             Hearing::Closed
         } else if outstanding > self.burst {
@@ -119,20 +86,19 @@ impl Rates {
         }
     }
 
-    fn bucket(&mut self, now: Duration, peer: PeerId) -> &mut Bucket {
+    fn bucket(&mut self, now: Duration, peer: PeerId) -> &mut FullAt {
         if self.peers.len() >= self.bound && !self.peers.contains_key(&peer) {
             self.make_room(now);
         }
-        let answered = self.asked;
-        self.peers.entry(peer).or_insert(Bucket { full_at: now, answered })
+        self.peers.entry(peer).or_insert(now)
     }
 
     /// Forgets the peers whose buckets are full; else the one whose bucket is the fullest. A walk through all of
     /// them, but only for a stranger in a full house, who has done a handshake for it.
     fn make_room(&mut self, now: Duration) {
-        self.peers.retain(|_, bucket| bucket.full_at > now);
+        self.peers.retain(|_, full_at| *full_at > now);
         if self.peers.len() >= self.bound {
-            let fullest = self.peers.iter().min_by_key(|(_, bucket)| bucket.full_at);
+            let fullest = self.peers.iter().min_by_key(|(_, full_at)| **full_at);
             if let Some(peer) = fullest.map(|(&peer, _)| peer) {
                 self.peers.remove(&peer);
             }

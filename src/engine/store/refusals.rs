@@ -1,6 +1,6 @@
 //! What was refused a moment ago, and why, so that whoever put it can be told.
 //!
-//! Kademlia has no word for a reason: the stream is reset. Its sender asks afterwards, by the key of the record.
+//! Kademlia's wire has no word for a reason. The sender asks afterwards, by the key of the record.
 
 use std::{
     collections::{HashMap, VecDeque},

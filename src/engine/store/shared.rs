@@ -14,7 +14,7 @@ use crate::{
     record::{Head, Kind, Message, Rank, Record, RecordKey, Rejected, Seen, Signed},
 };
 
-/// The one store of a node, shared by its two users within one poll: Kademlia, which serves and fills it for
+/// The one store of a node, shared by its two users within one poll: the node, which serves and fills it for
 /// peers, and the engine. The lock is never contended.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedStore(Arc<Mutex<Store>>);

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{SharedStore, Store, high_water::Remembered};
 use crate::{
     Error, NetworkName, PackageName, Result,
+    keyspace::Key,
     record::{Head, MAX_RECORD_BYTES, Rank, Record, RecordKey, Rejected, Signed},
 };
 
@@ -377,7 +378,7 @@ impl SharedStore {
         for kept in &snapshot.records {
             if let Some(Record::Head(head)) = store.restore(kept)
                 && head.owner == store.owner
-                && head.signer() == *store.local.preimage()
+                && Key::of_peer(&head.signer()) == store.local
             {
                 published.insert(head.name.clone(), head);
             }

@@ -29,7 +29,7 @@ fn registered_with(
     for _ in 0..3 {
         for action in lab.actions() {
             match action {
-                Action::Get { query, key } => match put.get(&key) {
+                Action::Get { query, key, .. } => match put.get(&key) {
                     Some(bytes) => read_backs.push((query, Vec::clone(bytes))),
                     // The recall, in which nobody knows of the package.
                     None => lab.end(query, 3),

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     Error, Receipt,
     engine::catalogue::Interest,
+    engine::store::Refused,
     record::{Delegation, EquivocationProof, Kind, Rejected, ReleaseList},
 };
 

@@ -200,8 +200,8 @@ fn begin(lab: &mut Lab, name: &str, version: &str) -> Registering {
     let (mut head, mut claims) = (Vec::new(), Vec::new());
     for action in lab.actions() {
         match action {
-            Action::Get { query, key } if key == of_head => head.push(query),
-            Action::Get { query, key } if key == of_claims => claims.push(query),
+            Action::Get { query, key, .. } if key == of_head => head.push(query),
+            Action::Get { query, key, .. } if key == of_claims => claims.push(query),
             Action::Get { .. } => panic!("nothing else is to be asked for"),
             _ => {}
         }

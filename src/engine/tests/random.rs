@@ -389,7 +389,7 @@ impl Chaos {
     fn settle(&mut self) {
         while let Some(action) = self.lab.engine.next_action() {
             match action {
-                Action::Get { query, key } => {
+                Action::Get { query, key, .. } => {
                     self.running.insert(query, Running::Lookup(key));
                 }
                 Action::Repair { peers, .. } if peers.is_empty() => panic!("nobody to repair"),

@@ -19,7 +19,7 @@ fn anybody() -> Keypair {
     Keypair::generate_ed25519()
 }
 
-/// A peer puts bytes under a key, as Kademlia has it.
+/// A peer puts bytes under a key.
 fn put(lab: &mut Lab, peer: PeerId, key: &RecordKey, bytes: &[u8]) -> bool {
     lab.engine.store.hear(peer);
     let outcome = lab.engine.store.offer(key.as_bytes(), bytes);
@@ -322,6 +322,23 @@ fn a_peer_of_an_older_version_is_not_asked_what_it_would_take_for_nonsense() {
     let [(_, question, _)] = asked[..] else { panic!("{asked:?}") };
     say(&mut lab, question, Response::Refusals { codes: vec![Refusal::Older.code()] });
     assert_eq!(refusals(receipt), [(Refusal::Older, 1), (Refusal::Unknown, 2)]);
+}
+
+#[test]
+fn a_peer_that_is_silent_already_is_not_asked_until_it_has_answered() {
+    let (mut lab, peers) = publisher(&[NEW; 2]);
+    let peer = peers[0];
+    lab.learn(Fact::Silent { peer });
+    let (_, receipt, asked) = registered(&mut lab, &peers[1..], 0);
+    assert!(asked.is_empty());
+    assert_eq!(refusals(receipt), [(Refusal::Unknown, 1)], "and its caller is answered at once");
+
+    let (mut lab, peers) = publisher(&[NEW; 2]);
+    let peer = peers[0];
+    lab.learn(Fact::Silent { peer });
+    lab.learn(Fact::Awake { peer });
+    let (_, _, asked) = registered(&mut lab, &peers[1..], 0);
+    assert_eq!(asked.len(), 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who is dialed again once everybody or somebody has left.
 
 use super::*;
-use crate::{Direction, engine::rejoining::MOST_LOST};
+use crate::{Direction, engine::rejoining::MOST_LOST, keyspace::Key};
 
 const UNNAMED: &str = "/ip4/192.0.2.1/tcp/4001";
 
@@ -227,8 +227,8 @@ fn of_those_who_have_left_the_closest_are_looked_for_and_nobody_for_ever() {
     let mut peers: Vec<PeerId> = (0..3 * MOST_LOST).map(|_| PeerId::random()).collect();
     peers.iter().for_each(|peer| scene.come(*peer));
     peers.iter().for_each(|peer| scene.go(*peer));
-    let local = libp2p::kad::KBucketKey::from(scene.lab.engine.local);
-    peers.sort_by_key(|peer| local.distance(&libp2p::kad::KBucketKey::from(*peer)));
+    let local = Key::of_peer(&scene.lab.engine.local);
+    peers.sort_by_key(|peer| local.distance(&Key::of_peer(peer)));
     peers.truncate(MOST_LOST);
     scene.lab.advance(Duration::from_secs(76));
     let dialed = BTreeSet::from_iter(scene.all_dialed().lost);

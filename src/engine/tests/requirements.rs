@@ -97,7 +97,7 @@ impl Releases {
         let mut lookups = 0;
         loop {
             let gets = lab.actions().into_iter().filter_map(|action| match action {
-                Action::Get { query, key } => Some((query, key)),
+                Action::Get { query, key, .. } => Some((query, key)),
                 _ => None,
             });
             let gets: Vec<_> = gets.collect();

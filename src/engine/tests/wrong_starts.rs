@@ -66,7 +66,7 @@ fn pass_among_holders(lab: &mut Lab, own: &Signed<Head>, seconds: u64) {
         lab.advance(Duration::from_secs(2));
         for action in lab.actions() {
             match action {
-                Action::Get { query, key } => {
+                Action::Get { query, key, .. } => {
                     if key == own.key() {
                         lab.learn(copy(query, own));
                     }

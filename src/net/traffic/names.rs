@@ -32,10 +32,9 @@ impl Names {
             let end = name.rfind('/').map_or(name.len(), |slash| slash + 1);
             name.bytes().take(end).collect()
         };
-        let gossip = format!("{}/", gossip::protocols(network));
         Ok(Self([
             (unversioned(dht_protocol(network)?.as_ref()), Protocol::Dht),
-            (gossip.into_bytes().into(), Protocol::Gossip),
+            (gossip::PROTOCOLS.as_bytes().into(), Protocol::Gossip),
             (unversioned(exchange::protocol(network)?.as_ref()), Protocol::Exchange),
             // What is pushed has a name that begins like this as well.
             (unversioned(identify::PROTOCOL_NAME.as_ref()), Protocol::Identify),

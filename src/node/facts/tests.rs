@@ -5,16 +5,15 @@ use std::{
 };
 
 use futures::Stream;
-use libp2p::{identity::Keypair, kad::store::RecordStore as _, swarm};
+use libp2p::{identity::Keypair, swarm};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::{
     Digest, Event, Limits, Manifest,
-    net::{
-        Audience as _,
-        transport::{self, TransportConfig},
-    },
+    engine::dht::{Records as _, message::Value},
+    net::transport::{self, TransportConfig},
+    node::dht::Kept,
     record::{Head, ReleaseEntry, Revision, Signed, Validity},
 };
 
@@ -28,7 +27,6 @@ impl Raw {
     fn dial(address: &Multiaddr, topic: &gossipsub::IdentTopic) -> Self {
         let keypair = Keypair::generate_ed25519();
         let config = gossipsub::ConfigBuilder::default()
-            .protocol_id_prefix("/peerage/main/meshsub")
             .validation_mode(gossipsub::ValidationMode::Anonymous)
             .message_id_fn(|message| {
                 let said = [message.topic.as_str().as_bytes(), &[0], &message.data].concat();
@@ -242,12 +240,12 @@ fn what_follows_from_refused_records_is_done_in_the_poll_that_learns_of_them() {
     let attacker = all.raw[0].id();
     // The first few cost it standing, which gossipsub is told; the last have it blocked.
     for (records, blocked) in [(2, false), (100, true)] {
-        // As Kademlia does when a peer sends records that nobody can have signed, which makes no event of the Swarm.
-        let store = all.node.swarm.behaviour_mut().kad.store_mut();
+        // It sends records that nobody can have signed.
         for number in 0..records {
-            store.hear(attacker);
-            store.put(kad::Record::new(vec![7; 34], vec![number])).unwrap_err();
-            store.fall_silent();
+            let mut kept = Kept::new(all.node.store.clone());
+            kept.hear(attacker);
+            let value = Value { key: [7; 34].into(), bytes: [number].into() };
+            assert!(!kept.put(&attacker, &value));
         }
         all.node.bell.keep_rung();
         let mut cx = Context::from_waker(Waker::noop());

@@ -72,7 +72,7 @@ fn a_newcomer_for_whom_there_is_no_room_joins_through_those_of_whom_it_is_told()
     let (other, _other) = start(Some(bootstrap.clone()));
     let id = other.peer_id();
     let mut nodes = vec![full, other];
-    poll_until(&mut nodes, |nodes, _| nodes[0].swarm.behaviour_mut().kad.kbuckets().count() == 1);
+    poll_until(&mut nodes, |nodes, _| nodes[0].dht.is_seated(&id));
 
     let (newcomer, handle) = start(Some(bootstrap));
     nodes.push(newcomer);

@@ -13,13 +13,17 @@ use libp2p::{
     core::Endpoint,
     identify::Info,
     identity::Keypair,
-    swarm::{ConnectionId, NetworkBehaviour as _, THandlerOutEvent},
+    swarm::{ConnectionId, DialError, NetworkBehaviour as _, THandlerOutEvent},
 };
 
 use super::*;
 use crate::{
-    Config, Handle, Manifest, Registry as _,
-    net::transport::{self, TransportConfig},
+    Config, Handle, Limits, Manifest, Registry as _,
+    engine::dht::message::{RequestId, Response},
+    net::{
+        kad,
+        transport::{self, TransportConfig},
+    },
     record::RecordKey,
 };
 
@@ -49,6 +53,7 @@ impl Peer {
         let peer = keypair.public().to_peer_id();
         let (address, direction) = (address(from), Direction::Inbound);
         node.engine.learn(NOW, Fact::Connected { peer, address, direction });
+        node.dht.connected(NOW.mono, peer, direction);
         Self { keypair, id: peer }
     }
 
@@ -82,12 +87,8 @@ impl Peer {
     }
 }
 
-fn known(node: &mut Node, peer: PeerId) -> Vec<String> {
-    let bucket = node.swarm.behaviour_mut().kad.kbucket(peer).expect("another peer's");
-    let entry = bucket.iter().find(|entry| *entry.node.key.preimage() == peer);
-    entry
-        .map(|entry| entry.node.value.iter().map(Multiaddr::to_string).collect())
-        .unwrap_or_default()
+fn known(node: &Node, peer: PeerId) -> Vec<String> {
+    node.dht.addresses(&peer).iter().map(Multiaddr::to_string).collect()
 }
 
 #[test]
@@ -99,9 +100,8 @@ fn however_often_a_peer_introduces_itself_its_newest_addresses_are_kept_and_few(
         for round in 0..10 {
             peer.introduce(&mut node, (0..20).map(|i| claimed(20 * round + i)).collect());
         }
-        let expected: Vec<String> =
-            (180..180 + most).map(|i| format!("{}/p2p/{}", claimed(i), peer.id)).collect();
-        assert_eq!(known(&mut node, peer.id), expected);
+        let expected: Vec<String> = (180..180 + most).map(|i| claimed(i).to_string()).collect();
+        assert_eq!(known(&node, peer.id), expected);
     }
 }
 
@@ -110,7 +110,7 @@ fn addresses_that_would_not_fit_into_replies_are_left_out() {
     let mut node = node(Limits::new());
     let long = format!("/dns4/{}.example/tcp/4001", "a".repeat(200));
     let peer = Peer::join(&mut node, "/ip4/198.51.100.1/tcp/50000", &long);
-    assert_eq!(known(&mut node, peer.id), [""; 0]);
+    assert_eq!(known(&node, peer.id), [""; 0]);
 }
 
 #[test]
@@ -126,13 +126,13 @@ fn addresses_that_nobody_can_reach_do_not_crowd_out_one_that_everybody_can() {
     let home = "/ip4/9.9.9.9/tcp/4001";
     told.push(address(home));
     peer.introduce(&mut node, told);
-    assert_eq!(known(&mut node, peer.id), [format!("{home}/p2p/{}", peer.id)]);
+    assert_eq!(known(&node, peer.id), [home]);
 
     let neighbour = Peer::connected(&mut node, "/ip4/192.168.0.9/tcp/50000");
     let told = ["/ip4/127.0.0.1/tcp/1", "/ip4/192.168.0.9/tcp/1", home].map(address);
     neighbour.introduce(&mut node, told.to_vec());
-    let kept = [home, "/ip4/192.168.0.9/tcp/1"].map(|at| format!("{at}/p2p/{}", neighbour.id));
-    assert_eq!(known(&mut node, neighbour.id), kept);
+    let kept = [home, "/ip4/192.168.0.9/tcp/1"];
+    assert_eq!(known(&node, neighbour.id), kept);
 }
 
 #[test]
@@ -141,10 +141,9 @@ fn one_host_gets_its_share_of_seats_whatever_it_claims() {
     let seated = (0..20).filter(|i| {
         let from = format!("/ip4/198.51.100.1/tcp/{}", 50_000 + i);
         let peer = Peer::join(&mut node, &from, &format!("/ip4/203.{i}.113.1/tcp/4001"));
-        node.is_seated(&peer.id)
+        node.dht.is_seated(&peer.id)
     });
     assert_eq!(seated.count(), 3);
-    assert_eq!(node.wiring.routing.diversity.len(), 3);
 }
 
 #[test]
@@ -156,7 +155,7 @@ fn claiming_addresses_in_a_network_uses_up_none_of_its_seats() {
         Peer::join(&mut node, &from, "/ip4/9.9.9.9/tcp/4001");
     }
     let resident = Peer::join(&mut node, "/ip4/9.9.9.9/tcp/50000", "/ip4/9.9.9.9/tcp/4001");
-    assert!(node.is_seated(&resident.id));
+    assert!(node.dht.is_seated(&resident.id));
 }
 
 #[test]
@@ -166,7 +165,7 @@ fn machines_nearby_share_no_seats_unless_asked_to() {
         let peers: Vec<PeerId> = (0..10)
             .map(|_| Peer::join(&mut node, "/ip4/192.168.1.7/tcp/1", "/ip4/192.168.1.7/tcp/1").id)
             .collect();
-        assert_eq!(peers.iter().filter(|peer| node.is_seated(peer)).count(), seated);
+        assert_eq!(peers.iter().filter(|peer| node.dht.is_seated(peer)).count(), seated);
     }
 }
 
@@ -178,39 +177,41 @@ fn a_seat_is_charged_for_as_long_as_it_is_held_and_no_longer() {
     // The last address that it claims is somebody else's: that takes its seat as little as it gives up the charge.
     let foreign = format!("/ip4/198.51.100.1/tcp/2/p2p/{}", PeerId::random());
     first.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/3"), address(&foreign)]);
-    assert!(node.is_seated(&first.id));
+    assert!(node.dht.is_seated(&first.id));
     let second = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/4");
-    assert!(!node.is_seated(&second.id));
+    assert!(!node.dht.is_seated(&second.id));
 
-    node.unseat(NOW, &first.id);
+    node.dht.unseat(&first.id);
     second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/4")]);
-    assert!(node.is_seated(&second.id));
-
-    // Kademlia has put somebody else in its place.
-    node.routing_updated(NOW, PeerId::random(), Some(second.id));
-    assert_eq!(node.wiring.routing.diversity.len(), 0);
+    assert!(node.dht.is_seated(&second.id));
 }
 
 #[test]
-fn who_waited_for_a_seat_in_vain_is_not_charged_for_ever() {
+fn a_peer_that_was_dialed_and_does_not_introduce_itself_is_charged_where_it_answered() {
     let mut node = node(Limits::new().with_routing_peers_per_ip(1));
-    let place = Place::of(&address("/ip4/198.51.100.1/tcp/1"), false).unwrap();
-    node.wiring.routing.diversity.admit(PeerId::random(), place).unwrap();
-    let peer = Peer::join(&mut node, "/ip4/198.51.100.1/tcp/2", "/ip4/198.51.100.1/tcp/2");
-    assert!(node.is_seated(&peer.id));
-}
-
-#[test]
-fn a_peer_that_was_dialed_is_charged_where_it_answered() {
-    let mut node = node(Limits::new().with_routing_peers_per_ip(1));
-    let dialed = address("/ip4/198.51.100.1/tcp/4001");
     let [first, second] = [(); 2].map(|()| PeerId::random());
     for peer in [first, second] {
-        let address = dialed.clone();
-        node.learn_dht(NOW, kad::Event::RoutablePeer { peer, address });
+        let (address, direction) = (address("/ip4/198.51.100.1/tcp/4001"), Direction::Outbound);
+        node.engine.learn(NOW, Fact::Connected { peer, address, direction });
+        node.dht.connected(NOW.mono, peer, direction);
+        let response = Response::Closer { peers: Vec::new() };
+        node.learn_dht(NOW, kad::Event::Answered { request: RequestId(1), peer, response });
     }
-    assert!(node.is_seated(&first));
-    assert!(!node.is_seated(&second));
+    assert!(node.dht.is_seated(&first));
+    assert!(!node.dht.is_seated(&second));
+}
+
+/// How many dials are under way.
+fn dials(node: &Node) -> u32 {
+    node.swarm.network_info().connection_counters().num_pending_outgoing()
+}
+
+impl Peer {
+    /// It has gone.
+    fn leave(&self, node: &mut Node) {
+        node.dht.disconnected(NOW.mono, &self.id);
+        node.engine.learn(NOW, Fact::Disconnected { peer: self.id, reason: None });
+    }
 }
 
 #[test]
@@ -219,60 +220,43 @@ fn whoever_is_gone_gives_up_the_seat_to_a_newcomer_and_who_answers_keeps_it() {
     let from = "/ip4/198.51.100.1/tcp/50000";
     let first = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/1");
     let second = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/2");
-    // None of these is connected as far as the Swarm goes, so that the first one is being dialed.
-    let challenged =
-        |node: &Node| node.wiring.routing.challenges.keys().copied().collect::<Vec<_>>();
-    let [dial] = challenged(&node)[..] else { panic!("one dial") };
-
+    assert_eq!(dials(&node), 0, "it is connected");
+    first.leave(&mut node);
+    second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/2")]);
+    assert_eq!(dials(&node), 1);
     // A second look at the same seat has to wait for the first.
     Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/3");
-    assert_eq!(challenged(&node), [dial]);
+    assert_eq!(dials(&node), 1);
 
     // This node was merely too busy.
-    node.unanswered(NOW, dial, &DialError::Aborted);
-    assert!(node.is_seated(&first.id));
-    assert!(challenged(&node).is_empty());
+    let is_gone = node.is_gone(&first.id, &DialError::Aborted);
+    node.dht.unreachable(&first.id, is_gone);
+    assert!(node.dht.is_seated(&first.id));
 
     second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/2")]);
-    // The first dial is still under way, so that there is no other.
-    assert!(challenged(&node).is_empty());
-    node.unseat(NOW, &first.id);
-    second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/2")]);
-    assert!(node.is_seated(&second.id));
-
-    let third = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/3");
-    let [dial] = challenged(&node)[..] else { panic!("one dial") };
-    node.wiring.routing.answered(dial);
-    assert!(node.is_seated(&second.id) && !node.is_seated(&third.id));
+    let is_gone = node.is_gone(&first.id, &DialError::Transport(Vec::new()));
+    node.dht.unreachable(&first.id, is_gone);
+    assert!(node.dht.is_seated(&second.id) && !node.dht.is_seated(&first.id));
 }
 
 #[test]
 fn a_stranger_who_answers_in_a_peers_stead_does_not_cost_it_the_seat() {
     let mut node = node(Limits::new().with_routing_peers_per_ip(1));
-    let from = "/ip4/198.51.100.1/tcp/50000";
-    let resident = Peer::connected(&mut node, from);
+    let resident = Peer::connected(&mut node, "/ip4/198.51.100.1/tcp/50000");
     let home = "/ip4/198.51.100.1/tcp/1";
     resident.introduce(&mut node, vec![address("/ip4/192.168.0.1/tcp/1"), address(home)]);
-    let newcomer = Peer::connected(&mut node, from);
-    let challenge = || Challenge {
-        seated: resident.id,
-        newcomer: newcomer.id,
-        address: address(from),
-        addresses: vec![address("/ip4/198.51.100.1/tcp/2")],
-    };
+    let stranger = PeerId::random();
     let answered_at = |place: &str| DialError::WrongPeerId {
-        obtained: newcomer.id,
+        obtained: stranger,
         address: address(place).with_p2p(resident.id).unwrap(),
     };
     // Where others say that it is, next door, and at an address that means another machine here.
     for elsewhere in ["/ip4/198.51.7.7/tcp/1", "/ip4/198.51.100.1/tcp/9", "/ip4/192.168.0.1/tcp/1"]
     {
-        node.judge(NOW, challenge(), &answered_at(elsewhere));
-        assert!(node.is_seated(&resident.id), "{elsewhere}");
+        assert!(!node.is_gone(&resident.id, &answered_at(elsewhere)), "{elsewhere}");
     }
     // Somebody else lives there now.
-    node.judge(NOW, challenge(), &answered_at(home));
-    assert!(!node.is_seated(&resident.id));
+    assert!(node.is_gone(&resident.id, &answered_at(home)));
 }
 
 #[test]
@@ -281,7 +265,7 @@ fn a_peer_elsewhere_is_not_looked_for_on_this_machine() {
     let peer = Peer::connected(&mut node, "/ip4/198.51.100.1/tcp/50000");
     let here = ["/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1", "/ip6/::ffff:127.0.0.1/tcp/1"];
     peer.introduce(&mut node, here.map(address).to_vec());
-    assert_eq!(known(&mut node, peer.id), [""; 0]);
+    assert_eq!(known(&node, peer.id), [""; 0]);
 
     // Nor does anybody else in the node keep what it has said.
     let said = Said::Identified(peer.introduction(&node, here.map(address).to_vec()));
@@ -319,7 +303,7 @@ fn listening(node: &mut Node) -> Multiaddr {
 }
 
 fn seated(node: &mut Node, peers: &[PeerId]) -> usize {
-    peers.iter().filter(|peer| node.is_seated(peer)).count()
+    peers.iter().filter(|peer| node.dht.is_seated(peer)).count()
 }
 
 #[test]
@@ -344,7 +328,6 @@ fn one_host_cannot_fill_the_table_of_a_running_node_and_is_served_all_the_same()
         (introduced == peers.len()).then_some(())
     });
     assert_eq!(seated(&mut node, &peers), 3);
-    assert_eq!(node.wiring.routing.diversity.len(), 3);
 
     for (_, handle) in &others {
         let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
@@ -374,18 +357,17 @@ fn a_newcomer_takes_the_seat_of_a_neighbour_who_has_gone_and_not_that_of_one_who
         (peer, handle)
     };
     let (first, handle) = join();
-    until(&mut node, "the first seat", |node| node.is_seated(&first).then_some(()));
+    until(&mut node, "the first seat", |node| node.dht.is_seated(&first).then_some(()));
 
     let (second, _second) = join();
     until(&mut node, "the second peer", |node| (node.engine.introduced_peers() == 2).then_some(()));
-    assert!(node.is_seated(&first) && !node.is_seated(&second));
+    assert!(node.dht.is_seated(&first) && !node.dht.is_seated(&second));
 
     smol::spawn(async move { handle.shutdown().await }).detach();
     until(&mut node, "its leave", |node| (!node.swarm.is_connected(&first)).then_some(()));
     let (third, _third) = join();
-    until(&mut node, "the third seat", |node| node.is_seated(&third).then_some(()));
-    assert!(!node.is_seated(&first));
-    assert_eq!(node.wiring.routing.diversity.len(), 1);
+    until(&mut node, "the third seat", |node| node.dht.is_seated(&third).then_some(()));
+    assert!(!node.dht.is_seated(&first));
 }
 
 /// A node that others reach in this process, and where.
@@ -440,7 +422,7 @@ fn a_peer_that_was_dialed_has_its_seat_when_the_caller_is_told() {
         panic!("nobody was told");
     };
     assert_eq!(end, Ok(peer));
-    assert!(node.is_seated(&peer));
+    assert!(node.dht.is_seated(&peer));
 }
 
 #[test]
@@ -448,12 +430,12 @@ fn what_a_change_needs_leaves_half_of_the_dials_to_others() {
     let mut node = node(Limits::new().with_pending_connections(6));
     for port in 1..10 {
         let address = format!("/ip4/127.0.0.1/tcp/{port}");
-        Peer::join(&mut node, "/ip4/127.0.0.1/tcp/50000", &address);
+        Peer::join(&mut node, "/ip4/127.0.0.1/tcp/50000", &address).leave(&mut node);
     }
     for name in ["tool", "other"] {
         let name = name.parse().unwrap();
-        node.approach(&RecordKey::claims(node.wiring.network(), &name));
-        let counters = node.swarm.network_info();
-        assert_eq!(counters.connection_counters().num_pending_outgoing(), 3);
+        node.dht.approach(NOW.mono, &RecordKey::claims(node.wiring.network(), &name));
+        node.carry_out(NOW);
+        assert_eq!(dials(&node), 3);
     }
 }

@@ -11,7 +11,7 @@ fn candidate(kept_for: KeptFor, age: u64) -> Candidate {
         kept_for,
         score: 50,
         age,
-        distance: KBucketDistance::default(),
+        distance: Distance::default(),
         direction: Direction::Inbound,
         is_mute: false,
         subnet: None,
@@ -45,10 +45,10 @@ fn above_it_those_of_no_use_go_the_newest_first_and_some_more_than_have_to() {
 fn of_those_that_came_together_each_node_keeps_others() {
     let came: Vec<PeerId> = (0..60).map(|_| PeerId::random()).collect();
     let stays_at = |node: PeerId| {
-        let here = KBucketKey::from(node);
+        let here = Key::of_peer(&node);
         let all = came.iter().enumerate().map(|(second, peer)| Candidate {
             peer: *peer,
-            distance: here.distance(&KBucketKey::from(*peer)),
+            distance: here.distance(&Key::of_peer(peer)),
             ..candidate(KeptFor::Nothing, 127 - second as u64)
         });
         let gone = above_target(all.collect(), 24);

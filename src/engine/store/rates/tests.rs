@@ -41,20 +41,6 @@ fn who_does_not_stop_is_closed_and_forgiven_after_a_time_that_is_known() {
 }
 
 #[test]
-fn answers_to_own_queries_cost_nothing_and_cannot_be_saved_up() {
-    let (mut rates, peer) = (rates(1, 10), PeerId::random());
-    rates.hear(SECOND, peer);
-    for _ in 0..10_000 {
-        rates.ask();
-        // A lookup's answer and an acknowledgement.
-        assert_eq!(served(&mut rates, SECOND, peer, 2), 2);
-    }
-    (0..10_000).for_each(|_| rates.ask());
-    let windows = 64 * (UNCLAIMED_WINDOWS * ANSWERS_PER_QUERY) as u32;
-    assert_eq!(served(&mut rates, SECOND, peer, 10_000), windows + 9);
-}
-
-#[test]
 fn a_window_of_lookups_by_an_honest_peer_never_meets_the_limit() {
     let (mut rates, peer) = (Rates::new(&Limits::default()), PeerId::random());
     // 64 at a time, each of which asks this node once in two round trips of 10 ms, for an hour.

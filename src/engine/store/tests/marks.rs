@@ -66,7 +66,7 @@ fn a_flood_of_owners_leaves_the_nearest_and_takes_neither_own_nor_read_packages(
     assert!(marks.rank(&owner(0), &name("read")).is_some());
     assert_eq!(marks.all().count(), BOUND);
     let mut nearest = packages.clone();
-    let local = KBucketKey::from(local);
+    let local = crate::keyspace::Key::of_peer(&local);
     nearest.sort_by_key(|owner| {
         let key = RecordKey::head(&NetworkName::default(), owner, &name("flood"));
         distance_of(&local, &key)

@@ -18,7 +18,7 @@ pub(super) fn restart(store: &SharedStore, adjust: impl FnOnce(&mut Config)) -> 
     let bytes = store.snapshot(Vec::new()).to_bytes();
     let (local, unix) = {
         let inner = store.lock();
-        (*inner.local.preimage(), inner.now)
+        (inner.owner, inner.now)
     };
     let mut config = Config::new();
     adjust(&mut config);

@@ -231,7 +231,7 @@ impl Device {
         while self.engine.actions.front().is_some_and(&goes_on) {
             let Some(action) = self.engine.next_action() else { break };
             match action {
-                Action::Get { query, key } => self.look_up(replicas, query, &key),
+                Action::Get { query, key, .. } => self.look_up(replicas, query, &key),
                 Action::Put { query, key, bytes } => {
                     self.puts += 1;
                     if let Ok(Record::Head(head)) = self.engine.store.verify(&key, &bytes) {

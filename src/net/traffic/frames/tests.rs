@@ -51,8 +51,8 @@ fn answered(lines: &[&[u8]], protocol: Protocol, said: &[u8]) -> u64 {
 fn the_first_proposal_says_what_a_stream_is_for() {
     for (name, protocol) in [
         ("/peerage/main/kad/1.0.0", Protocol::Dht),
-        ("/peerage/main/meshsub/1.1.0", Protocol::Gossip),
-        ("/peerage/main/meshsub/1.0.0", Protocol::Gossip),
+        ("/meshsub/1.1.0", Protocol::Gossip),
+        ("/meshsub/1.0.0", Protocol::Gossip),
         ("/peerage/main/exchange/1.0.0", Protocol::Exchange),
         ("/ipfs/id/1.0.0", Protocol::Identify),
         ("/ipfs/id/push/1.0.0", Protocol::Identify),
@@ -87,8 +87,8 @@ fn messages_of_both_ends_count_and_lines_do_not() {
 
 #[test]
 fn a_second_proposal_is_no_message_and_changes_nothing() {
-    let said = frames(&[b"/peerage/main/meshsub/1.0.0\n", b"/ipfs/id/1.0.0\n", &[8, 1], &[8, 2]]);
-    assert_eq!(proposed("/peerage/main/meshsub/1.1.0", &said), (2, Some(Protocol::Gossip)));
+    let said = frames(&[b"/meshsub/1.0.0\n", b"/ipfs/id/1.0.0\n", &[8, 1], &[8, 2]]);
+    assert_eq!(proposed("/meshsub/1.1.0", &said), (2, Some(Protocol::Gossip)));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
 fn any_line() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "/peerage/main/kad/1.0.0\n",
-        "/peerage/main/meshsub/1.1.0\n",
+        "/meshsub/1.1.0\n",
         "/peerage/main/exchange/1.0.0\n",
         "/ipfs/id/push/1.0.0\n",
         "/chat/1.0.0\n",

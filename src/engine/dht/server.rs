@@ -1,0 +1,49 @@
+//! What others ask, and what they are told.
+
+use libp2p::PeerId;
+
+use super::{
+    Dht,
+    message::{Contact, Request, Response, Value},
+};
+use crate::keyspace::{Key, REPLICAS};
+
+/// The records that are kept for the network.
+pub(crate) trait Records {
+    /// What is kept under a key, if this peer is to be told.
+    fn get(&mut self, peer: &PeerId, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// A peer puts a record. Whether it is kept.
+    fn put(&mut self, peer: &PeerId, value: &Value) -> bool;
+}
+
+impl Dht {
+    /// The answer to what a peer asks.
+    pub(crate) fn serve(
+        &self,
+        asker: &PeerId,
+        request: Request,
+        records: &mut impl Records,
+    ) -> Response {
+        match request {
+            Request::FindNode { key } | Request::GetProviders { key } => {
+                Response::Closer { peers: self.closer(asker, &key) }
+            }
+            Request::GetValue { key } => {
+                let value = records.get(asker, &key);
+                let closer = self.closer(asker, &key);
+                let value = value.map(|bytes| Value { key, bytes: bytes.into() });
+                Response::Found { value, closer }
+            }
+            Request::PutValue(value) => Response::Kept(records.put(asker, &value).then_some(value)),
+            Request::Ping => Response::Pong,
+        }
+    }
+
+    fn closer(&self, asker: &PeerId, key: &[u8]) -> Vec<Contact> {
+        let closest = self.table.handed_out(&Key::of_bytes(key), REPLICAS, asker).into_iter();
+        closest
+            .map(|entry| Contact { peer: entry.peer, addresses: entry.addresses.clone() })
+            .collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! What is under way: lookups, and records on their way.
+
+use std::sync::Arc;
+
+use libp2p::PeerId;
+
+use super::{
+    lookup::{Heard, Lookup, Neighbours, Standing},
+    message::{Contact, Request, Value},
+    requests::Kind,
+    storing::Storing,
+};
+use crate::keyspace::Key;
+
+/// Something under way.
+#[derive(Debug)]
+pub(super) enum Work {
+    Search(Search),
+    Put(Put),
+}
+
+/// A lookup, and what it is for.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) lookup: Lookup,
+    /// The key as it is on the wire.
+    name: Arc<[u8]>,
+    pub(super) goal: Goal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// Copies of the record under the key.
+    Copies,
+    /// To know who is there.
+    Fill,
+}
+
+/// A record that is put to those who are closest to its key.
+///
+/// It is sent at once to those who are near enough to be among them for certain, while the others are looked up
+/// ([Optimistic Provide]). The lookup ends when it is known who is closest, and they need not all be asked for that.
+///
+/// [Optimistic Provide]: https://tysong.github.io/files/INFOCOM24-IPFS.pdf
+#[derive(Debug)]
+pub(super) struct Put {
+    /// None once it is known who is closest.
+    lookup: Option<Lookup>,
+    pub(super) storing: Storing,
+}
+
+impl Put {
+    /// To `near` at once, and then to whom the lookup finds, `most` in all.
+    pub(super) fn located(lookup: Lookup, value: Value, near: Vec<Contact>, most: usize) -> Self {
+        Self { lookup: Some(lookup), storing: Storing::new(value, near, most) }
+    }
+
+    /// To these peers.
+    pub(super) fn direct(value: Value, peers: Vec<Contact>) -> Self {
+        let most = peers.len();
+        Self { lookup: None, storing: Storing::new(value, peers, most) }
+    }
+
+    fn next(&mut self) -> Option<(Kind, Contact)> {
+        if let Some(contact) = self.storing.next() {
+            return Some((Kind::Put, contact));
+        }
+        if let Some(lookup) = self.lookup.take_if(|lookup| is_settled(lookup)) {
+            let Neighbours { likely, doubtful } = lookup.neighbours();
+            self.storing.extend(likely, doubtful);
+            return self.storing.next().map(|contact| (Kind::Put, contact));
+        }
+        self.lookup.as_mut()?.next().map(|contact| (Kind::Question, contact))
+    }
+}
+
+/// Whether it is known who is closest, as far as it can be.
+fn is_settled(lookup: &Lookup) -> bool {
+    lookup.is_finished() || lookup.has_settled()
+}
+
+impl Work {
+    pub(super) fn get(lookup: Lookup, name: Arc<[u8]>) -> Self {
+        Self::Search(Search { lookup, name, goal: Goal::Copies })
+    }
+
+    pub(super) fn fill(lookup: Lookup, name: Arc<[u8]>) -> Self {
+        Self::Search(Search { lookup, name, goal: Goal::Fill })
+    }
+
+    /// Whom to ask what now, with addresses where the table knows none.
+    pub(super) fn next(&mut self) -> Option<(Kind, Contact)> {
+        match self {
+            Self::Search(search) => search.lookup.next().map(|contact| (Kind::Question, contact)),
+            Self::Put(put) => put.next(),
+        }
+    }
+
+    /// Whether nobody is waited for, or asked any more. [`next`](Self::next) has said that there is nobody.
+    pub(super) fn is_finished(&self) -> bool {
+        match self {
+            Self::Search(search) => search.lookup.is_finished(),
+            Self::Put(put) => put.lookup.is_none() && put.storing.is_finished(),
+        }
+    }
+
+    pub(super) fn request(&self, kind: Kind) -> Request {
+        match (self, kind) {
+            (Self::Search(Search { name, goal: Goal::Copies, .. }), _) => {
+                Request::GetValue { key: Arc::clone(name) }
+            }
+            (Self::Search(Search { name, goal: Goal::Fill, .. }), _) => {
+                Request::FindNode { key: Arc::clone(name) }
+            }
+            (Self::Put(put), Kind::Put) => Request::PutValue(put.storing.value.clone()),
+            (Self::Put(put), Kind::Question) => {
+                Request::FindNode { key: Arc::clone(&put.storing.value.key) }
+            }
+        }
+    }
+
+    /// Whether this is still to be asked: of a put, nobody is looked for once it is known who is closest.
+    pub(super) fn wants(&mut self, kind: Kind) -> bool {
+        kind == Kind::Put || self.lookup().is_some()
+    }
+
+    /// The lookup that is under way, if one is.
+    fn lookup(&mut self) -> Option<&mut Lookup> {
+        match self {
+            Self::Search(search) => Some(&mut search.lookup),
+            Self::Put(put) => put.lookup.as_mut(),
+        }
+    }
+
+    /// A peer has told of others, of whom `standing` tells what this node knows. `local` is none of them.
+    pub(super) fn heard(
+        &mut self,
+        local: &PeerId,
+        peer: &PeerId,
+        heard: Heard,
+        closer: Vec<Contact>,
+        standing: impl Fn(&PeerId) -> Standing,
+    ) {
+        if let Some(lookup) = self.lookup() {
+            let others = closer.into_iter().filter(|contact| contact.peer != *local);
+            let others = others
+                .map(|contact| (Key::of_peer(&contact.peer), standing(&contact.peer), contact));
+            lookup.answered(peer, heard, others);
+        }
+    }
+
+    /// A peer says whether it keeps the record.
+    pub(super) fn kept(&mut self, peer: &PeerId, is_kept: bool) {
+        if let Self::Put(put) = self {
+            put.storing.answered(peer, is_kept);
+        }
+    }
+
+    /// One more may be asked beside this one.
+    pub(super) fn hedge(&mut self, peer: &PeerId) {
+        if let Some(lookup) = self.lookup() {
+            lookup.hedge(peer);
+        }
+    }
+
+    pub(super) fn overdue(&mut self, kind: Kind, peer: &PeerId) {
+        match (self, kind) {
+            (Self::Put(put), Kind::Put) => put.storing.overdue(peer),
+            (work, _) => {
+                if let Some(lookup) = work.lookup() {
+                    lookup.overdue(peer);
+                }
+            }
+        }
+    }
+
+    /// Nobody was reached where the peer is said to be.
+    pub(super) fn unreachable(&mut self, kind: Kind, peer: &PeerId) {
+        match (self, kind) {
+            (Self::Put(put), Kind::Put) => put.storing.failed(peer),
+            (work, _) => {
+                if let Some(lookup) = work.lookup() {
+                    lookup.unreachable(peer);
+                }
+            }
+        }
+    }
+
+    pub(super) fn failed(&mut self, kind: Kind, peer: &PeerId) {
+        match (self, kind) {
+            (Self::Put(put), Kind::Put) => put.storing.failed(peer),
+            (work, _) => {
+                if let Some(lookup) = work.lookup() {
+                    lookup.failed(peer);
+                }
+            }
+        }
+    }
+}
