@@ -30,25 +30,41 @@ fn allocated() -> usize {
 
 fn main() -> Outcome<()> {
     let report = Report::from_args(std::env::args().skip(1));
-    heap(&report, "waiting/heap-bytes")
+    heap(
+        &report,
+        ("waiting/heap-bytes", Target::AtMost(1.0 / 30.0)),
+        || (IN_NODE, WaitingNode::new(IN_NODE, allocated).map(|node| black_box(node).bytes)),
+        || (IN_KAD, WaitingRaw::new(IN_KAD, allocated).map(|raw| black_box(raw).bytes)),
+    )?;
+    heap(
+        &report,
+        ("running/heap-bytes", Target::AtMost(0.2)),
+        || (IN_KAD, WaitingNode::running(IN_KAD, allocated).map(|node| black_box(node).bytes)),
+        || (IN_KAD, WaitingRaw::running(IN_KAD, allocated).map(|raw| black_box(raw).bytes)),
+    )
 }
 
+/// So many lookups, and what they take.
+type Taken = (usize, Outcome<usize>);
+
 /// What is allocated for each.
-fn heap(report: &Report, name: &str) -> Outcome<()> {
+fn heap(
+    report: &Report,
+    (name, target): (&str, Target),
+    ours: impl Fn() -> Taken,
+    peer: impl Fn() -> Taken,
+) -> Outcome<()> {
     if !report.wants(name) {
         return Ok(());
     }
     let failure = RefCell::new(None);
-    let bytes = |things: usize, taken: Outcome<usize>| {
+    let bytes = |(things, taken): Taken| {
         let total = taken.unwrap_or_else(|error| {
             failure.replace(Some(error));
             0
         });
         BytesEach { total, things }
     };
-    let ours =
-        || bytes(IN_NODE, WaitingNode::new(IN_NODE, allocated).map(|node| black_box(node).bytes));
-    let peer = || bytes(IN_KAD, WaitingRaw::new(IN_KAD, allocated).map(|raw| black_box(raw).bytes));
-    report.row(name, Target::AtMost(1.0 / 30.0), 1, ours, peer);
+    report.row(name, target, 1, || bytes(ours()), || bytes(peer()));
     failure.into_inner().map_or(Ok(()), Err)
 }

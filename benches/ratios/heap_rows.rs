@@ -5,8 +5,9 @@ use std::{env, process::Command};
 use crate::{dispatch::Outcome, report::Report};
 
 pub(crate) fn rows(report: &mut Report) -> Outcome<()> {
-    let name = "waiting/heap-bytes";
-    if !report.wants(name) {
+    let names = ["waiting/heap-bytes", "running/heap-bytes"];
+    let names: Vec<_> = names.into_iter().filter(|name| report.wants(name)).collect();
+    if names.is_empty() {
         return Ok(());
     }
     // Cargo tells those that it runs where it is, and builds only the benchmark that it was asked for.
@@ -14,7 +15,8 @@ pub(crate) fn rows(report: &mut Report) -> Outcome<()> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let status = Command::new(cargo)
         .args(["bench", "--quiet", "--locked", "--manifest-path", manifest, "--bench", "heap"])
-        .args(["--", name])
+        .arg("--")
+        .args(names)
         .status()?;
     if status.success() { Ok(()) } else { Err(format!("the benchmark `heap`: {status}").into()) }
 }

@@ -12,6 +12,7 @@
 
 mod crowd;
 mod deadlines;
+mod dht;
 mod dispatch_rows;
 mod first_record;
 mod heap_rows;
@@ -31,6 +32,8 @@ mod client;
 mod dispatch;
 #[path = "../subjects/network.rs"]
 mod network;
+#[path = "../subjects/nodes.rs"]
+mod nodes;
 #[path = "../subjects/packages.rs"]
 mod packages;
 #[path = "../subjects/raw.rs"]
@@ -43,13 +46,14 @@ mod waiting;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 13] = [
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 14] = [
     dispatch_rows::rows,
     shelf_rows::rows,
     wheel::rows,
     deadlines::rows,
     waiting_rows::rows,
     heap_rows::rows,
+    dht::rows,
     lookups::rows,
     crowd::rows,
     first_record::rows,

@@ -86,29 +86,46 @@ impl Report {
         if !self.wants(name) {
             return;
         }
+        let one = |cost: C| [cost];
+        self.rows([(name, target)], rounds, || one(ours()), || one(peer()));
+    }
+
+    /// Measures both sides in `rounds` rounds, in turns, where a round tells several costs, and prints their rows.
+    pub(crate) fn rows<C: Cost, const N: usize>(
+        &self,
+        rows: [(&str, Target); N],
+        rounds: usize,
+        mut ours: impl FnMut() -> [C; N],
+        mut peer: impl FnMut() -> [C; N],
+    ) {
+        if !rows.iter().any(|(name, _)| self.wants(name)) {
+            return;
+        }
         // The first round fills caches and is not counted.
-        let (mut our_costs, mut peer_costs, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut costs = Vec::new();
         for round in 0..=rounds {
             // Who comes first changes, so that neither always works in the other's wake.
             let (our, peers) = if round % 2 == 0 {
-                let our = ours().number();
-                (our, peer().number())
+                let our = ours().map(C::number);
+                (our, peer().map(C::number))
             } else {
-                let peers = peer().number();
-                (ours().number(), peers)
+                let peers = peer().map(C::number);
+                (ours().map(C::number), peers)
             };
             if round > 0 {
-                values.push(target.value(our, peers));
-                our_costs.push(our);
-                peer_costs.push(peers);
+                costs.push((our, peers));
             }
         }
-        target.print(name, median(values));
-        eprintln!(
-            "      {name}: {} beside {}",
-            C::show(median(our_costs)),
-            C::show(median(peer_costs))
-        );
+        for (row, (name, target)) in rows.into_iter().enumerate() {
+            if !self.wants(name) {
+                continue;
+            }
+            let costs = costs.iter();
+            let costs = costs.filter_map(|(our, peers)| Some((*our.get(row)?, *peers.get(row)?)));
+            target.print(name, median(costs.clone().map(|(our, peers)| target.value(our, peers))));
+            let (our, peers): (Vec<_>, Vec<_>) = costs.unzip();
+            eprintln!("      {name}: {} beside {}", C::show(median(our)), C::show(median(peers)));
+        }
     }
 }
 
@@ -162,7 +179,8 @@ impl Cost for BytesEach {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

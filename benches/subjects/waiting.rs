@@ -1,12 +1,14 @@
-//! Lookups that wait: a node and a bare Kademlia, each with many of them pending to one peer that has said who
-//! it is and never answers.
+//! Lookups that wait: a node and a bare Kademlia, each with many of them pending to peers that have said who
+//! they are and never answer.
 #![allow(dead_code, reason = "each benchmark uses its own part of this")]
 
 use std::{
     future::Future,
+    hint::black_box,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Wake as _, Waker},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures::{
@@ -24,8 +26,8 @@ use libp2p::{
     kad, swarm,
 };
 use peerage::{
-    BoxedTransport, Config, DhtMode, Handle, Limits, Multiaddr, Node, Package, PackageId, PeerId,
-    Registry as _,
+    BoxedTransport, Clock, Config, DhtMode, Handle, Limits, Multiaddr, Node, Package, PackageId,
+    PeerId, Registry as _, Timer,
     identity::Keypair,
     net::transport::{self, TransportConfig},
     record::RecordKey,
@@ -33,7 +35,7 @@ use peerage::{
 
 use crate::{
     dispatch::{ByHand, Outcome, Woken},
-    raw::{self, Behaviour, RawClient},
+    raw::{self, Behaviour, Over, RawClient},
 };
 
 /// Lookups that wait in the node, as many as it takes in.
@@ -41,16 +43,27 @@ pub(crate) const IN_NODE: usize = 10_000;
 /// Lookups that wait in Kademlia.
 pub(crate) const IN_KAD: usize = 4_000;
 
-/// The peer that falls silent: it is polled until it is known, and then no more.
+/// As many peers as a lookup begins with.
+const CLOSEST: usize = 20;
+
+/// A peer that falls silent: it is polled until it is known, and then no more.
 fn mute() -> Outcome<(Swarm<Behaviour>, Multiaddr)> {
-    let (swarm, address) = raw::server(swarm::Config::without_executor(), 1)?;
+    let (swarm, address) = raw::server(&Over::Memory, swarm::Config::without_executor(), 1)?;
     let peer = *swarm.local_peer_id();
     let address = address.with_p2p(peer).map_err(|_| "an address of another peer")?;
     Ok((swarm, address))
 }
 
-fn drain(swarm: &mut Swarm<Behaviour>, cx: &mut Context<'_>) {
-    while swarm.poll_next_unpin(cx).is_ready() {}
+/// So many of them, and where they are.
+fn mutes(count: usize) -> Outcome<(Vec<Swarm<Behaviour>>, Vec<Multiaddr>)> {
+    let mutes: Vec<_> = (0..count).map(|_| mute()).collect::<Outcome<_>>()?;
+    Ok(mutes.into_iter().unzip())
+}
+
+fn drain(swarms: &mut [Swarm<Behaviour>], cx: &mut Context<'_>) {
+    for swarm in swarms {
+        while swarm.poll_next_unpin(cx).is_ready() {}
+    }
 }
 
 /// Distinct packages.
@@ -67,28 +80,48 @@ pub(crate) struct WaitingNode {
     callers: FuturesUnordered<BoxFuture<'static, peerage::Result<Package>>>,
     /// What the lookups have made the node allocate, in bytes.
     pub(crate) bytes: usize,
-    _mute: Swarm<Behaviour>,
+    _mutes: Vec<Swarm<Behaviour>>,
 }
 
 impl WaitingNode {
-    /// As many as this, and what `allocated` says to that.
+    /// As many as this for one peer, and what `allocated` says to that.
     pub(crate) fn new(lookups: usize, allocated: impl Fn() -> usize) -> Outcome<Self> {
-        let (mut mute, address) = mute()?;
+        Self::with(lookups, mutes(1)?, Limits::new(), allocated)
+    }
+
+    /// As many as this, all of which run, with as many peers as a lookup begins with.
+    pub(crate) fn running(lookups: usize, allocated: impl Fn() -> usize) -> Outcome<Self> {
+        let limits = Limits::new().with_running_queries(lookups);
+        Self::with(lookups, mutes(CLOSEST)?, limits, allocated)
+    }
+
+    fn with(
+        lookups: usize,
+        (mut mutes, addresses): (Vec<Swarm<Behaviour>>, Vec<Multiaddr>),
+        limits: Limits,
+        allocated: impl Fn() -> usize,
+    ) -> Outcome<Self> {
         let keypair = Keypair::generate_ed25519();
+        let peers = mutes.len();
         let config = Config::new()
             .with_mode(DhtMode::Client)
             .with_listen([])
-            .with_bootstrap([address])
-            .with_command_capacity(lookups);
+            .with_bootstrap(addresses)
+            .with_command_capacity(lookups)
+            .with_limits(limits);
         let bell = Arc::new(AtomicWaker::new());
         let transport = transport::memory(&keypair, &TransportConfig::new(), &Limits::new())?;
         let transport = Ringing { transport, bell: Arc::clone(&bell) }.boxed();
-        let (mut node, handle) =
-            Node::builder(keypair, config).with_transport(transport).build()?;
-        ByHand::default().wait(handle.bootstrap(), |cx| {
-            drain(&mut mute, cx);
+        let (mut node, handle) = Node::builder(keypair, config)
+            .with_clock(Arc::new(Still))
+            .with_transport(transport)
+            .build()?;
+        let mut by_hand = ByHand::default();
+        while by_hand.wait(handle.bootstrap(), |cx| {
+            drain(&mut mutes, cx);
             let _ = Pin::new(&mut node).poll(cx);
-        })?;
+        })? < peers
+        {}
 
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -96,7 +129,7 @@ impl WaitingNode {
         let handle: &'static Handle = Box::leak(Box::new(handle));
         let callers: FuturesUnordered<_> =
             wanted(lookups)?.into_iter().map(|package| handle.get_package(package)).collect();
-        let mut waiting = Self { node, waker, bell, callers, bytes: 0, _mute: mute };
+        let mut waiting = Self { node, waker, bell, callers, bytes: 0, _mutes: mutes };
         while woken.take() {
             waiting.poll();
         }
@@ -135,17 +168,29 @@ pub(crate) struct WaitingRaw {
     client: RawClient,
     /// What the lookups have made it allocate, in bytes.
     pub(crate) bytes: usize,
-    _mute: Swarm<Behaviour>,
+    _mutes: Vec<Swarm<Behaviour>>,
 }
 
 impl WaitingRaw {
-    /// As many as this, and what `allocated` says to that.
+    /// As many as this for one peer, and what `allocated` says to that.
     pub(crate) fn new(lookups: usize, allocated: impl Fn() -> usize) -> Outcome<Self> {
-        let (mut mute, address) = mute()?;
-        let mut client = RawClient::new(&[address])?;
+        Self::with(lookups, mutes(1)?, allocated)
+    }
+
+    /// As many as this, with as many peers as a lookup begins with.
+    pub(crate) fn running(lookups: usize, allocated: impl Fn() -> usize) -> Outcome<Self> {
+        Self::with(lookups, mutes(CLOSEST)?, allocated)
+    }
+
+    fn with(
+        lookups: usize,
+        (mut mutes, addresses): (Vec<Swarm<Behaviour>>, Vec<Multiaddr>),
+        allocated: impl Fn() -> usize,
+    ) -> Outcome<Self> {
+        let mut client = RawClient::new(Over::Memory, &addresses)?;
         let waker = noop_waker();
-        while client.known_peers() == 0 {
-            drain(&mut mute, &mut Context::from_waker(&waker));
+        while client.known_peers() < mutes.len() {
+            drain(&mut mutes, &mut Context::from_waker(&waker));
             client.poll(&mut Context::from_waker(&waker));
         }
         let network = peerage::NetworkName::default();
@@ -158,7 +203,7 @@ impl WaitingRaw {
         for key in &keys {
             client.ask(key);
         }
-        let mut waiting = Self { client, bytes: 0, _mute: mute };
+        let mut waiting = Self { client, bytes: 0, _mutes: mutes };
         waiting.poll();
         waiting.bytes = allocated().saturating_sub(before);
         Ok(waiting)
@@ -172,6 +217,31 @@ impl WaitingRaw {
     /// Fails unless so many queries run.
     pub(crate) fn assert_waiting(&self, lookups: usize) {
         assert!(self.client.running() >= lookups, "a query has ended");
+    }
+}
+
+/// A clock that is read and stands still, so that lookups wait: a node gives a silent peer up within a second.
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Duration {
+        black_box(Instant::now());
+        Duration::from_secs(1)
+    }
+
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(Self)
+    }
+}
+
+impl Timer for Still {
+    fn poll_at(&mut self, deadline: Duration, _: &mut Context<'_>) -> Poll<()> {
+        if deadline <= self.now() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
