@@ -56,13 +56,13 @@ impl Store {
     pub fn put(&mut self, peer: PeerId, key: &[u8], value: &[u8]) -> bool {
         let mut kept = Kept::new(self.store.clone());
         kept.hear(peer);
-        kept.put(&peer, &Value { key: key.into(), bytes: value.into() })
+        kept.put(&Value { key: key.into(), bytes: value.into() })
     }
 
     /// What a peer is answered that asks for a key.
     #[must_use]
-    pub fn get(&self, peer: PeerId, key: &[u8]) -> Option<Vec<u8>> {
-        Kept::new(self.store.clone()).get(&peer, key)
+    pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        Kept::new(self.store.clone()).get(key)
     }
 
     /// Lets it be this time, in Unix seconds.

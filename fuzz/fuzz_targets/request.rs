@@ -160,7 +160,6 @@ fuzz_target!(|input: Input| {
     let local = local.public().to_peer_id();
     let mut server = Server {
         store: Store::new(local, &config, NOW),
-        local,
         now: NOW,
         latest: NOW,
         accepted: HashSet::new(),
@@ -174,7 +173,6 @@ fuzz_target!(|input: Input| {
 
 struct Server {
     store: Store,
-    local: PeerId,
     now: u64,
     /// The latest that it ever was.
     latest: u64,
@@ -212,15 +210,11 @@ impl Server {
     }
 
     fn put(&mut self, peer: PeerId, key: &[u8], value: &[u8]) {
-        let before = self.store.get(self.local, key);
+        let before = self.store.get(key);
         if !self.store.put(peer, key, value) {
             // What is refused changes nothing but what it finds expired.
             if let Some(before) = before {
-                assert_eq!(
-                    self.store.get(self.local, key),
-                    Some(before),
-                    "a refusal took something away"
-                );
+                assert_eq!(self.store.get(key), Some(before), "a refusal took something away");
             }
             return;
         }
@@ -232,13 +226,13 @@ impl Server {
             assert!(*newest <= rank, "{rank} after {newest}");
             *newest = rank;
         }
-        assert!(self.store.get(self.local, key).is_some(), "acknowledged and not stored");
+        assert!(self.store.get(key).is_some(), "acknowledged and not stored");
         self.get(key);
     }
 
     /// Tells what is served under a key.
     fn get(&self, key: &[u8]) -> Option<Record> {
-        let value = self.store.get(self.local, key)?;
+        let value = self.store.get(key)?;
         let record = self.verify(key, &value)?;
         match &record {
             Record::Head(head) => {

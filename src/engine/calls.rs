@@ -75,7 +75,7 @@ pub(super) enum Outcome {
     NotFound { untimely: Untimely, heard: Heard },
     /// No peer answered at all.
     NoPeers,
-    /// libp2p ended the lookup for want of time.
+    /// The DHT ended the lookup for want of time.
     TimedOut,
     /// So many peers acknowledged that they stored the record under this key.
     Stored { key: RecordKey, replicas: u32 },

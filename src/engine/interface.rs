@@ -121,7 +121,8 @@ pub(crate) enum Action {
     Disconnect {
         peer: PeerId,
     },
-    /// Ask a connected peer nothing more, and carry out nothing that it asks of the DHT. It is about to be blocked.
+    /// Take a connected peer out of the routing table, believe nothing that it answers, and carry out nothing that it asks
+    /// of the DHT. It is about to be blocked.
     Mute {
         peer: PeerId,
     },

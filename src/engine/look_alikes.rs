@@ -41,6 +41,15 @@ impl LookAlikes {
 }
 
 impl Publish {
+    /// What a lookup of claims has come to.
+    fn hear_looked_up(&mut self, best: Best, owner: &PeerId) {
+        if let Some((record, _)) = best.known()
+            && let Record::Claims { set, .. } = &*record
+        {
+            self.hear_claims(set, owner);
+        }
+    }
+
     /// Others than this owner claim these, as was found where the change belongs.
     pub(super) fn hear_claims(&mut self, claims: &ClaimSet, owner: &PeerId) {
         let Change::Register(manifest) = &self.change else { return };
@@ -75,11 +84,7 @@ impl Engine {
     pub(super) fn look_alikes_found(&mut self, ticket: Ticket, best: &Best) {
         let Some(publish) = self.calls.publish(ticket) else { return };
         publish.alike.lookup = None;
-        if let Best::Found(record) | Best::Known(record) | Best::Listed(record) = best
-            && let Record::Claims { set, .. } = &**record
-        {
-            publish.hear_claims(set, &self.owner);
-        }
+        publish.hear_looked_up(best.clone(), &self.owner);
     }
 
     /// What the lookup of claims for a change has found by now is all that counts of it.
@@ -87,11 +92,7 @@ impl Engine {
         let Some(key) = publish.alike.lookup.take() else { return };
         let nothing = Replies::default();
         let replies = self.queries.heard(&key).unwrap_or(&nothing);
-        if let Some((record, _)) = self.best(now, &key, replies).known()
-            && let Record::Claims { set, .. } = &*record
-        {
-            publish.hear_claims(set, &self.owner);
-        }
+        publish.hear_looked_up(self.best(now, &key, replies), &self.owner);
         if let Some(query) = self.queries.leave(&key, ticket) {
             self.actions.push_back(Action::Finish { query });
         }

@@ -35,7 +35,7 @@ enum Enough {
 enum Hearing {
     Somebody(Heard),
     Nobody,
-    /// libp2p ended it for want of time.
+    /// The DHT ended it for want of time.
     CutShort,
 }
 
@@ -206,7 +206,7 @@ impl Engine {
         }
     }
 
-    /// libp2p reports the end of a query.
+    /// The DHT reports the end of a query.
     pub(super) fn query_ended(&mut self, now: Now, query: QueryKey, end: QueryEnd) {
         match self.queries.ended(query) {
             Some(Ended::Lookup { key, waiting, replies }) => {

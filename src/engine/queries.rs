@@ -78,14 +78,14 @@ struct Put {
     caller: Option<Ticket>,
 }
 
-/// A query inside libp2p. It takes a place in the window until libp2p reports its end.
+/// A query that runs. It takes a place in the window until the DHT reports its end.
 #[derive(Debug)]
 enum Running {
     /// Whether anybody still waits for it is the lookup table's to know.
     Lookup {
         key: RecordKey,
         replies: Replies,
-        /// When it was handed to libp2p, on the monotonic scale.
+        /// When it was handed to the DHT, on the monotonic scale.
         begun: Duration,
     },
     Put {
@@ -147,7 +147,7 @@ pub(crate) struct Queries {
     running: HashMap<QueryKey, Running>,
     /// Whose turn it is to take the next free place.
     turn: usize,
-    /// How many of each kind are inside libp2p.
+    /// How many of each kind run.
     inside: [usize; KINDS],
     /// How many of each kind have been there, or are.
     started: [u64; KINDS],
@@ -276,7 +276,7 @@ impl Queries {
         self.inside.get(kind).is_some_and(|&inside| inside < share)
     }
 
-    /// The key that a lookup asks for and what it has heard, until libp2p has reported its end. Copies that come
+    /// The key that a lookup asks for and what it has heard, until the DHT has reported its end. Copies that come
     /// after it was answered tell which replicas lack what.
     pub(crate) fn lookup(&mut self, query: QueryKey) -> Option<(RecordKey, &mut Replies)> {
         match self.running.get_mut(&query)? {
@@ -310,7 +310,7 @@ impl Queries {
         }
     }
 
-    /// A peer has left. libp2p does not tell which lookups wanted it: those of keys to which it `is_close`.
+    /// A peer has left. Nobody tells which lookups wanted it: those of keys to which it `is_close`.
     pub(crate) fn left(&mut self, peer: PeerId, is_close: impl Fn(&RecordKey) -> bool) {
         for running in self.running.values_mut() {
             if let Running::Lookup { key, replies, .. } = running
@@ -371,7 +371,7 @@ impl Queries {
         (answered, finish.then_some(query))
     }
 
-    /// libp2p reports the end of a query: its place is free.
+    /// The DHT reports the end of a query: its place is free.
     pub(crate) fn ended(&mut self, query: QueryKey) -> Option<Ended> {
         let wanted = self.wanted(query);
         let running = self.running.remove(&query)?;

@@ -116,10 +116,9 @@ impl Node {
                 self.dial(options, DialFor::Bootstrap(address))
             }
             Action::Redial { peer, addresses } => {
-                // Others may have told of where it is by now.
+                // The routing table may know more by now. The Swarm dials each once.
                 let mut known = self.dht.addresses(&peer).to_vec();
                 known.extend(addresses);
-                known.dedup();
                 let options = DialOpts::peer_id(peer)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
                     .addresses(known)

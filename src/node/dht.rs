@@ -122,6 +122,8 @@ impl Node {
 
     /// Whether a failed dial says that the peer is not there, not that this node could not look.
     pub(super) fn is_gone(&self, peer: &PeerId, error: &DialError) -> bool {
+        // An address may name the peer at its end.
+        let named = |address: &Multiaddr| address.clone().with_p2p(*peer).ok();
         match error {
             DialError::Transport(_) | DialError::NoAddresses => true,
             // Peers are also dialed where others say that they are, and the first answer ends the dial. So this tells
@@ -130,7 +132,7 @@ impl Node {
                 let place = Place::of(address, self.wiring.count_private);
                 place.is_some()
                     && place == self.dht.place(peer)
-                    && self.dht.addresses(peer).iter().any(|known| is_same(known, address))
+                    && self.dht.addresses(peer).iter().any(|known| named(known) == named(address))
             }
             DialError::LocalPeerId { .. }
             | DialError::DialPeerConditionFalse(_)
@@ -138,18 +140,6 @@ impl Node {
             | DialError::Denied { .. } => false,
         }
     }
-}
-
-/// Whether two addresses are one, where one of them may name the peer at its end.
-fn is_same(known: &Multiaddr, dialed: &Multiaddr) -> bool {
-    let end = |address: &Multiaddr| {
-        let mut address = address.clone();
-        if let Some(libp2p::multiaddr::Protocol::P2p(_)) = address.iter().last() {
-            address.pop();
-        }
-        address
-    };
-    end(known) == end(dialed)
 }
 
 /// The engine's record store as peers reach it.
@@ -176,17 +166,16 @@ impl Drop for Kept {
 }
 
 impl Records for Kept {
-    fn get(&mut self, _: &PeerId, key: &[u8]) -> Option<Vec<u8>> {
+    fn get(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         let key = RecordKey::try_from(key).ok()?;
-        let (bytes, _) = self.store.bytes(&key).filter(|_| self.store.serves())?;
+        if !self.store.serves() {
+            return None;
+        }
+        let (bytes, _) = self.store.bytes(&key)?;
         Some(bytes)
     }
 
-    fn put(&mut self, peer: &PeerId, value: &Value) -> bool {
-        let taken = self.store.offer(&value.key, &value.bytes);
-        if let Err(refused) = &taken {
-            tracing::debug!(%peer, %refused, "record refused");
-        }
-        taken.is_ok()
+    fn put(&mut self, value: &Value) -> bool {
+        self.store.offer(&value.key, &value.bytes).is_ok()
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::{Deadline, Dht, Effect, Errand, Task};
+use super::{Deadline, Dht, Effect, Errand, Task, requests::Patience};
 use crate::engine::wheel;
 
 /// How long a dial may take before another peer is tried beside it.
@@ -21,22 +21,13 @@ const MOST_ADDRESSES: usize = 16;
 /// How many peers may stand in line to be dialed. Whoever asks for more goes on without.
 const MOST_IN_LINE: usize = 1024;
 
-/// How patiently a dial is waited for. It is so from the time at which it was wanted, also while it stands in line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    Usual,
-    /// It takes long.
-    Slow,
-    /// It is not waited for any more.
-    Over,
-}
-
 /// A peer that is dialed or is going to be.
 #[derive(Debug)]
 pub(super) struct Dialing {
     pub(super) addresses: Vec<Multiaddr>,
     /// Who wants to ask it something. Nobody, where it is dialed ahead or to see whether it is there.
     pub(super) errands: Vec<Errand>,
+    /// It is less from the time on at which the dial was wanted, also while it stands in line.
     pub(super) patience: Patience,
     pub(super) timer: wheel::Key,
     is_in_line: bool,
@@ -124,19 +115,17 @@ impl Dials {
         Some(dialing.addresses.clone())
     }
 
-    pub(super) fn get_mut(&mut self, peer: &PeerId) -> Option<&mut Dialing> {
-        self.all.get_mut(peer)
-    }
-
-    /// Nobody waits for it any more, and it gives its place to the next. There are no more of these than of others: beyond,
-    /// the Swarm refuses dials.
-    fn overtaken(&mut self, peer: &PeerId) {
-        if let Some(dialing) = self.all.get_mut(peer) {
-            dialing.patience = Patience::Over;
-            if !dialing.is_in_line {
-                self.under_way = self.under_way.saturating_sub(1);
-            }
+    /// It takes long. What is left of the patience with it, and who had asked for it; none where nobody waits any more.
+    ///
+    /// One that is not waited for gives its place to the next. There are no more of these than of others: beyond, the Swarm
+    /// refuses dials.
+    fn lose_patience(&mut self, peer: &PeerId) -> Option<(Patience, Vec<Errand>)> {
+        let dialing = self.all.get_mut(peer)?;
+        dialing.patience = dialing.patience.less()?;
+        if dialing.patience == Patience::Over && !dialing.is_in_line {
+            self.under_way = self.under_way.saturating_sub(1);
         }
+        Some((dialing.patience, dialing.errands.clone()))
     }
 
     /// It has ended, one way or the other.
@@ -213,20 +202,12 @@ impl Dht {
 
     /// A dial takes long.
     pub(super) fn dial_late(&mut self, now: Duration, peer: &PeerId) {
-        let Some(dialing) = self.dials.get_mut(peer) else { return };
-        let errands = dialing.errands.clone();
-        let patience = match dialing.patience {
-            Patience::Usual => Patience::Slow,
-            Patience::Slow => Patience::Over,
-            Patience::Over => return,
-        };
-        dialing.patience = patience;
-        if patience == Patience::Slow {
+        let Some((patience, errands)) = self.dials.lose_patience(peer) else { return };
+        if patience == Patience::Over {
+            self.begin_dials_in_line();
+        } else if let Some(dialing) = self.dials.all.get_mut(peer) {
             let deadline = now.saturating_add(OVERDUE - SLOW);
             dialing.timer = self.wheel.insert(deadline, Deadline::Dial(Box::new(*peer)));
-        } else {
-            self.dials.overtaken(peer);
-            self.begin_dials_in_line();
         }
         for (task, kind) in errands {
             if let Some(work) = self.work(task) {

@@ -23,15 +23,26 @@ pub(super) enum Kind {
     Put,
 }
 
-/// How a request stands.
+/// How patiently an answer or a dial is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It has been sent, and takes as long as it may.
+pub(super) enum Patience {
+    /// It takes as long as it may.
     Usual,
     /// It takes longer than most.
     Slow,
     /// It is not waited for any more.
-    Overdue,
+    Over,
+}
+
+impl Patience {
+    /// What is left of it when more time has passed; none where nobody waits any more.
+    pub(super) fn less(self) -> Option<Self> {
+        match self {
+            Self::Usual => Some(Self::Slow),
+            Self::Slow => Some(Self::Over),
+            Self::Over => None,
+        }
+    }
 }
 
 /// A request that has no answer yet.
@@ -41,7 +52,7 @@ pub(super) struct Waiting {
     pub(super) task: Task,
     pub(super) kind: Kind,
     pub(super) sent: Duration,
-    pub(super) stage: Stage,
+    pub(super) patience: Patience,
     pub(super) timer: wheel::Key,
 }
 

@@ -1,6 +1,6 @@
 //! How lookups and puts go on with what peers answer.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use libp2p::PeerId;
 
@@ -11,13 +11,12 @@ use super::{
     lookup::{Aim, Heard, Known, Lookup, Standing},
     message::{Contact, Failure, Request, RequestId, Response, Value},
     most, probing,
-    requests::{GIVEN_UP, Kind, Stage, Waiting},
+    requests::{GIVEN_UP, Kind, Patience, Waiting},
     round_trip::RoundTrip,
-    table::{ENOUGH, Table},
+    table::{ENOUGH, Entry},
     work::{Goal, Put, Search, Work},
 };
 use crate::{
-    Direction,
     engine::interface::{Fact, QueryEnd},
     keyspace::{Key, REPLICAS},
     record::RecordKey,
@@ -40,7 +39,7 @@ impl Dht {
         let known = known.map(|entry| Known {
             peer: entry.peer,
             key: entry.key,
-            standing: standing(&self.table, &self.connected, &entry.peer),
+            standing: expected(entry),
         });
         Lookup::new(*target, aim, known)
     }
@@ -94,18 +93,14 @@ impl Dht {
         message: Request,
     ) {
         let round_trip = self.round_trip(&peer);
-        let patience = match kind {
-            Kind::Question => round_trip.hedge_after(),
-            Kind::Put => put_patience(round_trip),
+        let (patience, time) = match kind {
+            Kind::Question => (Patience::Usual, round_trip.hedge_after()),
+            // Nobody is asked beside it: each of them is to keep the record.
+            Kind::Put => (Patience::Slow, put_patience(round_trip)),
         };
         let request = self.requests.name();
-        let timer = self.wheel.insert(now.saturating_add(patience), Deadline::Request(request));
-        let stage = match kind {
-            Kind::Question => Stage::Usual,
-            // Nobody is asked beside it: each of them is to keep the record.
-            Kind::Put => Stage::Slow,
-        };
-        let waiting = Waiting { peer, task, kind, sent: now, stage, timer };
+        let timer = self.wheel.insert(now.saturating_add(time), Deadline::Request(request));
+        let waiting = Waiting { peer, task, kind, sent: now, patience, timer };
         self.requests.open(request, waiting);
         if let Some(running) = self.running.get_mut(&task) {
             running.requests.push(request);
@@ -129,7 +124,12 @@ impl Dht {
         let local = self.local;
         let mut copy = None;
         let (table, connected) = (&self.table, &self.connected);
-        let standing = |peer: &PeerId| standing(table, connected, peer);
+        // Whoever has no seat may be connected all the same.
+        let standing = |peer: &PeerId, key: &Key| match table.at(key) {
+            Some(entry) => expected(entry),
+            None if connected.contains_key(peer) => Standing::Connected,
+            None => Standing::Unconnected,
+        };
         match (self.running.get_mut(&task).map(|running| &mut running.work), response) {
             (Some(work), Response::Found { value, closer }) => {
                 let heard = if value.is_some() { Heard::Copy } else { Heard::Empty };
@@ -170,38 +170,35 @@ impl Dht {
     pub(super) fn late(&mut self, now: Duration, request: RequestId) {
         let Some(waiting) = self.requests.get_mut(request) else { return };
         let (peer, task, kind, sent) = (waiting.peer, waiting.task, waiting.kind, waiting.sent);
-        let stage = waiting.stage;
-        let next = match stage {
-            Stage::Usual => {
-                waiting.stage = Stage::Slow;
-                if let Some(work) = self.work(task) {
-                    work.hedge(&peer);
-                }
-                self.round_trip(&peer).overdue_after()
-            }
-            Stage::Slow => {
-                waiting.stage = Stage::Overdue;
-                self.silent(now, peer);
-                if let Some(work) = self.work(task) {
-                    work.overdue(kind, &peer);
-                }
-                GIVEN_UP
-            }
-            Stage::Overdue => {
-                self.requests.close(request);
-                self.effects.push_back(Effect::Cancel { request });
-                if let Some(work) = self.work(task) {
-                    work.failed(kind, &peer);
-                }
-                self.ready.push_back(task);
-                return;
-            }
+        let Some(patience) = waiting.patience.less() else { return self.give_up(request) };
+        waiting.patience = patience;
+        let next = if patience == Patience::Over {
+            self.silent(now, peer);
+            GIVEN_UP
+        } else {
+            self.round_trip(&peer).overdue_after()
         };
+        if let Some(work) = self.work(task) {
+            match patience {
+                Patience::Usual | Patience::Slow => work.hedge(&peer),
+                Patience::Over => work.overdue(kind, &peer),
+            }
+        }
         let timer = self.wheel.insert(sent.saturating_add(next), Deadline::Request(request));
         if let Some(waiting) = self.requests.get_mut(request) {
             waiting.timer = timer;
         }
         self.ready.push_back(task);
+    }
+
+    /// The answer is of no use any more.
+    fn give_up(&mut self, request: RequestId) {
+        let Some(waiting) = self.requests.close(request) else { return };
+        self.effects.push_back(Effect::Cancel { request });
+        if let Some(work) = self.work(waiting.task) {
+            work.failed(waiting.kind, &waiting.peer);
+        }
+        self.ready.push_back(waiting.task);
     }
 
     fn silent(&mut self, now: Duration, peer: PeerId) {
@@ -282,12 +279,12 @@ impl Dht {
     }
 }
 
-/// What is to be expected of a peer.
-fn standing(table: &Table, connected: &HashMap<PeerId, Direction>, peer: &PeerId) -> Standing {
-    match table.get(peer) {
-        Some(entry) if entry.standing.is_tried_last() => Standing::Doubtful,
-        _ if connected.contains_key(peer) => Standing::Connected,
-        _ => Standing::Unconnected,
+/// What is to be expected of a peer that has a seat.
+fn expected(entry: &Entry) -> Standing {
+    match (entry.standing.is_tried_last(), entry.standing.is_connected()) {
+        (true, _) => Standing::Doubtful,
+        (false, true) => Standing::Connected,
+        (false, false) => Standing::Unconnected,
     }
 }
 

@@ -8,13 +8,13 @@ use super::{
 };
 use crate::keyspace::{Key, REPLICAS};
 
-/// The records that are kept for the network.
+/// The records that are kept for the network, as the peer that asks finds them.
 pub(crate) trait Records {
-    /// What is kept under a key, if this peer is to be told.
-    fn get(&mut self, peer: &PeerId, key: &[u8]) -> Option<Vec<u8>>;
+    /// What is kept under a key, if whoever asks is to be told.
+    fn get(&mut self, key: &[u8]) -> Option<Vec<u8>>;
 
-    /// A peer puts a record. Whether it is kept.
-    fn put(&mut self, peer: &PeerId, value: &Value) -> bool;
+    /// Whoever asks puts a record. Whether it is kept.
+    fn put(&mut self, value: &Value) -> bool;
 }
 
 impl Dht {
@@ -30,12 +30,12 @@ impl Dht {
                 Response::Closer { peers: self.closer(asker, &key) }
             }
             Request::GetValue { key } => {
-                let value = records.get(asker, &key);
+                let value = records.get(&key);
                 let closer = self.closer(asker, &key);
                 let value = value.map(|bytes| Value { key, bytes: bytes.into() });
                 Response::Found { value, closer }
             }
-            Request::PutValue(value) => Response::Kept(records.put(asker, &value).then_some(value)),
+            Request::PutValue(value) => Response::Kept(records.put(&value).then_some(value)),
             Request::Ping => Response::Pong,
         }
     }

@@ -36,7 +36,7 @@ mod refresh;
 mod seats;
 mod size;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(crate) use self::{
     entry::{Entry, Newcomer},
@@ -118,8 +118,12 @@ impl Table {
 
     /// A peer that has a seat.
     pub(crate) fn get(&self, peer: &PeerId) -> Option<&Entry> {
-        let key = Key::of_peer(peer);
-        self.buckets.get(self.depth(&key)?)?.get(&key)
+        self.at(&Key::of_peer(peer))
+    }
+
+    /// The same by its key, where that is at hand: to make it takes a hash.
+    pub(crate) fn at(&self, key: &Key) -> Option<&Entry> {
+        self.buckets.get(self.depth(key)?)?.get(key)
     }
 
     /// Where a peer that has a seat can be found.

@@ -52,11 +52,11 @@ enum Mood {
 struct Kept(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Records for Kept {
-    fn get(&mut self, _: &PeerId, key: &[u8]) -> Option<Vec<u8>> {
+    fn get(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         self.0.get(key).cloned()
     }
 
-    fn put(&mut self, _: &PeerId, value: &Value) -> bool {
+    fn put(&mut self, value: &Value) -> bool {
         self.0.insert(value.key.to_vec(), value.bytes.to_vec());
         true
     }

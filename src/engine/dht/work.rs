@@ -139,12 +139,14 @@ impl Work {
         peer: &PeerId,
         heard: Heard,
         closer: Vec<Contact>,
-        standing: impl Fn(&PeerId) -> Standing,
+        standing: impl Fn(&PeerId, &Key) -> Standing,
     ) {
         if let Some(lookup) = self.lookup() {
             let others = closer.into_iter().filter(|contact| contact.peer != *local);
-            let others = others
-                .map(|contact| (Key::of_peer(&contact.peer), standing(&contact.peer), contact));
+            let others = others.map(|contact| {
+                let key = Key::of_peer(&contact.peer);
+                (key, standing(&contact.peer, &key), contact)
+            });
             lookup.answered(peer, heard, others);
         }
     }
@@ -164,34 +166,31 @@ impl Work {
     }
 
     pub(super) fn overdue(&mut self, kind: Kind, peer: &PeerId) {
-        match (self, kind) {
-            (Self::Put(put), Kind::Put) => put.storing.overdue(peer),
-            (work, _) => {
-                if let Some(lookup) = work.lookup() {
-                    lookup.overdue(peer);
-                }
-            }
-        }
+        self.missed(kind, peer, Storing::overdue, Lookup::overdue);
     }
 
     /// Nobody was reached where the peer is said to be.
     pub(super) fn unreachable(&mut self, kind: Kind, peer: &PeerId) {
-        match (self, kind) {
-            (Self::Put(put), Kind::Put) => put.storing.failed(peer),
-            (work, _) => {
-                if let Some(lookup) = work.lookup() {
-                    lookup.unreachable(peer);
-                }
-            }
-        }
+        self.missed(kind, peer, Storing::failed, Lookup::unreachable);
     }
 
     pub(super) fn failed(&mut self, kind: Kind, peer: &PeerId) {
+        self.missed(kind, peer, Storing::failed, Lookup::failed);
+    }
+
+    /// A peer has not answered: what that is to a record on its way, and what to a lookup.
+    fn missed(
+        &mut self,
+        kind: Kind,
+        peer: &PeerId,
+        to_storing: fn(&mut Storing, &PeerId),
+        to_lookup: fn(&mut Lookup, &PeerId),
+    ) {
         match (self, kind) {
-            (Self::Put(put), Kind::Put) => put.storing.failed(peer),
+            (Self::Put(put), Kind::Put) => to_storing(&mut put.storing, peer),
             (work, _) => {
                 if let Some(lookup) = work.lookup() {
-                    lookup.failed(peer);
+                    to_lookup(lookup, peer);
                 }
             }
         }

@@ -46,9 +46,12 @@ impl SharedStore {
         let mut store = self.lock();
         // What this node stores for itself is no peer's doing.
         if let Some(peer) = store.speaker {
-            match outcome {
+            match &outcome {
                 Ok(()) => store.counters.stored += 1,
-                Err(_) => store.counters.refused += 1,
+                Err(refused) => {
+                    tracing::debug!(%peer, %refused, "record refused");
+                    store.counters.refused += 1;
+                }
             }
             if let Ok(key) = RecordKey::try_from(key) {
                 store.remember_outcome(peer, key, outcome.as_ref().err());

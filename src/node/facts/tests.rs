@@ -245,7 +245,7 @@ fn what_follows_from_refused_records_is_done_in_the_poll_that_learns_of_them() {
             let mut kept = Kept::new(all.node.store.clone());
             kept.hear(attacker);
             let value = Value { key: [7; 34].into(), bytes: [number].into() };
-            assert!(!kept.put(&attacker, &value));
+            assert!(!kept.put(&value));
         }
         all.node.bell.keep_rung();
         let mut cx = Context::from_waker(Waker::noop());
