@@ -13,7 +13,7 @@ mod figures;
 mod histories;
 
 /// The peer of this number. Its key is as good as random.
-fn peer(number: u64) -> PeerId {
+pub(in crate::engine::dht) fn peer(number: u64) -> PeerId {
     PeerId::from_multihash(Multihash::wrap(0, &number.to_be_bytes()).unwrap()).unwrap()
 }
 
