@@ -51,7 +51,8 @@ enum Kind {
 }
 
 impl Requirement {
-    /// The longest text that is read, in bytes.
+    /// The longest text that is read, in bytes: as it is given, and as it is written with all of its signs (`1,2` is
+    /// `^1, ^2`).
     pub const MAX_BYTES: usize = Manifest::MAX_REQUIREMENT_BYTES;
 
     /// Every release: `*`, which is also what `latest` means.
@@ -184,11 +185,15 @@ impl FromStr for Requirement {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        check_line(|| "requirement".into(), text, Self::MAX_BYTES)?;
-        parse(text.trim()).map_err(|why| {
+        let fits = |text: &str| check_line(|| "requirement".into(), text, Self::MAX_BYTES);
+        fits(text)?;
+        let requirement = parse(text.trim()).map_err(|why| {
             let accepted = "`1.2.3`, `^1.2`, `~1.2`, `>=1, <3`, `1.*`, `*` or `latest` is accepted";
             Error::invalid("requirement", format!("{text:?} {why}; one such as {accepted}"))
-        })
+        })?;
+        // It is written with every sign and space, and what is written must read again.
+        fits(&requirement.to_string())?;
+        Ok(requirement)
     }
 }
 

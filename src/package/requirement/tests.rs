@@ -307,3 +307,28 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_long_requirement_is_refused_unless_it_reads_again_as_written(
+        parts in proptest::collection::vec("(|v|V|=|>|<|~|\\^|>=|<=)[0-9]{1,2}(\\.[0-9x*]){0,2}|[0-9] - [0-9]", 1..60),
+        comma in "[ ,]{1,2}",
+    ) {
+        let text = parts.join(&comma);
+        match text.parse::<Requirement>() {
+            Ok(requirement) => prop_assert_eq!(requirement.to_string().parse(), Ok(requirement)),
+            Err(Error::Invalid { field, .. }) => prop_assert_eq!(field, "requirement"),
+            Err(error) => prop_assert!(false, "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_requirement_that_is_too_long_with_its_signs_is_refused_by_its_length() {
+    let fits = ["1"; 32].join(",");
+    assert_eq!(requirement(&fits).to_string().len(), 126);
+    let long = ["11"; 32].join(",");
+    assert!(long.len() < Requirement::MAX_BYTES);
+    let refused = long.parse::<Requirement>().unwrap_err().to_string();
+    assert!(refused.contains("is 158 of at most 128 bytes"), "{refused}");
+}
