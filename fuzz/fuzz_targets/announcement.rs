@@ -90,6 +90,14 @@ impl Network {
                     let read = EquivocationProof::verify(&NETWORK, &proof.to_bytes());
                     assert_eq!(read.as_ref(), Ok(&proof), "anybody can verify it");
                 }
+                Event::Yanked { id, .. }
+                | Event::Unyanked { id }
+                | Event::Deprecated { id, .. }
+                | Event::Undeprecated { id } => {
+                    let package = (head.owner, head.name.clone());
+                    assert_eq!((id.owner(), id.name()), (Some(&package.0), &package.1));
+                    assert!(self.newest.contains_key(&package), "an earlier head said otherwise");
+                }
                 other => panic!("{other:?} is not about a head"),
             }
         }
