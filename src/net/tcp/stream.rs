@@ -52,6 +52,17 @@ impl TcpStream {
         }
     }
 
+    /// Has the reactor ring when something comes, or has come since the last read.
+    ///
+    /// That it says "ready" is no reason to look: it is about what was read, where it is the first word, and the socket is
+    /// only watched by the second. Nor is "not ready" a reason not to look once it has rung: where the reactor waits in
+    /// another thread, it says so of all that comes during the wait in which it was asked.
+    fn watch(&mut self) -> Poll<io::Result<()>> {
+        let mut cx = self.bell.context();
+        ready!(self.socket.poll_readable(&mut cx))?;
+        self.socket.poll_readable(&mut cx)
+    }
+
     /// Reads into so much room, if there may be anything.
     fn poll_system(
         &mut self,
@@ -65,10 +76,9 @@ impl TcpStream {
         }
         let outcome = loop {
             if self.has == Has::Nothing {
-                // Once the reactor watches the socket, whatever rings is a reason to look. Its own word is none: where the
-                // reactor waits in another thread, it says "not ready" of what has come during that wait, again and again.
+                // Whatever rings from here on is a reason to look.
                 self.has = Has::Unknown;
-                match self.socket.poll_readable(&mut self.bell.context()) {
+                match self.watch() {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => break Err(error),
