@@ -1,6 +1,6 @@
 //! What peers ask each other, as values. The wire is `net::kad`'s.
 
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use libp2p::{Multiaddr, PeerId};
 
@@ -17,6 +17,61 @@ impl Contact {
         Self { peer, addresses: Vec::new() }
     }
 }
+
+/// Contacts that come with an answer. Those of another's answer are read when they are asked for: that takes longer than all
+/// the rest of it, and an answer that brings a record is mostly the last one that is needed.
+#[derive(Clone)]
+pub(crate) struct Told(Form);
+
+#[derive(Clone)]
+enum Form {
+    Read(Vec<Contact>),
+    Unread(Arc<dyn Fn() -> Vec<Contact> + Send + Sync>),
+}
+
+impl Told {
+    pub(crate) fn unread(read: impl Fn() -> Vec<Contact> + Send + Sync + 'static) -> Self {
+        Self(Form::Unread(Arc::new(read)))
+    }
+
+    pub(crate) fn read(&self) -> Cow<'_, [Contact]> {
+        match &self.0 {
+            Form::Read(contacts) => Cow::Borrowed(contacts),
+            Form::Unread(read) => Cow::Owned(read()),
+        }
+    }
+
+    /// What `change` makes of them, no sooner than they are read.
+    pub(crate) fn map(
+        self,
+        change: impl Fn(Vec<Contact>) -> Vec<Contact> + Send + Sync + 'static,
+    ) -> Self {
+        match self.0 {
+            Form::Read(contacts) => change(contacts).into(),
+            Form::Unread(read) => Self::unread(move || change(read())),
+        }
+    }
+}
+
+impl From<Vec<Contact>> for Told {
+    fn from(contacts: Vec<Contact>) -> Self {
+        Self(Form::Read(contacts))
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&*self.read()).finish()
+    }
+}
+
+impl PartialEq for Told {
+    fn eq(&self, other: &Self) -> bool {
+        self.read() == other.read()
+    }
+}
+
+impl Eq for Told {}
 
 /// A record as it travels: bytes under a key, of which nothing is known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +100,12 @@ pub(crate) enum Request {
 pub(crate) enum Response {
     /// To [`Request::FindNode`] and [`Request::GetProviders`].
     Closer {
-        peers: Vec<Contact>,
+        peers: Told,
     },
     /// To [`Request::GetValue`].
     Found {
         value: Option<Value>,
-        closer: Vec<Contact>,
+        closer: Told,
     },
     /// To [`Request::PutValue`]: what was kept. Nothing, where it was refused.
     Kept(Option<Value>),

@@ -34,8 +34,8 @@ use libp2p::{Multiaddr, PeerId};
 use self::{
     dials::Dials,
     filling::{Filling, REFRESH_INTERVAL},
-    lookup::Aim,
-    message::{Contact, Request, RequestId},
+    lookup::{Aim, Heard},
+    message::{Contact, Request, RequestId, Told},
     probing::Probing,
     requests::{Kind, Requests},
     search::End,
@@ -146,6 +146,16 @@ struct Running {
     timer: wheel::Key,
     /// Those that were sent for it. Some of them have ended.
     requests: Vec<RequestId>,
+    /// What has come of them, to be read when it goes on. The registry sees a copy before that, and mostly wants no more.
+    answers: Vec<Answer>,
+}
+
+/// What a peer knows of a key.
+#[derive(Debug)]
+struct Answer {
+    peer: PeerId,
+    heard: Heard,
+    closer: Told,
 }
 
 impl Dht {
@@ -260,7 +270,8 @@ impl Dht {
 
     fn begin(&mut self, now: Duration, task: Task, work: Work) {
         let timer = self.wheel.insert(now.saturating_add(self.patience), Deadline::Task(task));
-        self.running.insert(task, Running { work, timer, requests: Vec::new() });
+        self.running
+            .insert(task, Running { work, timer, requests: Vec::new(), answers: Vec::new() });
         self.ready.push_back(task);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use super::{
-    Deadline, Dht, Effect, Errand, Running, Task,
+    Answer, Deadline, Dht, Effect, Errand, Running, Task,
     dials::Wanted,
     filling::{REFRESH_INTERVAL, Step},
     lookup::{Aim, Heard, Known, Lookup, Standing},
@@ -46,6 +46,7 @@ impl Dht {
 
     /// Asks whoever is to be asked now, and ends what has ended.
     pub(super) fn go_on(&mut self, now: Duration, task: Task) {
+        self.read_answers(task);
         while let Some((kind, contact)) = self.work(task).and_then(Work::next) {
             self.reach(now, (task, kind), contact);
         }
@@ -121,25 +122,17 @@ impl Dht {
         if self.probing.remove(&peer) {
             self.tell(Fact::Awake { peer });
         }
-        let local = self.local;
         let mut copy = None;
-        let (table, connected) = (&self.table, &self.connected);
-        // Whoever has no seat may be connected all the same.
-        let standing = |peer: &PeerId, key: &Key| match table.at(key) {
-            Some(entry) => expected(entry),
-            None if connected.contains_key(peer) => Standing::Connected,
-            None => Standing::Unconnected,
-        };
-        match (self.running.get_mut(&task).map(|running| &mut running.work), response) {
-            (Some(work), Response::Found { value, closer }) => {
+        match (self.running.get_mut(&task), response) {
+            (Some(running), Response::Found { value, closer }) => {
                 let heard = if value.is_some() { Heard::Copy } else { Heard::Empty };
-                work.heard(&local, &peer, heard, closer, standing);
+                running.answers.push(Answer { peer, heard, closer });
                 copy = value;
             }
-            (Some(work), Response::Closer { peers }) => {
-                work.heard(&local, &peer, Heard::Empty, peers, standing);
+            (Some(running), Response::Closer { peers: closer }) => {
+                running.answers.push(Answer { peer, heard: Heard::Empty, closer });
             }
-            (Some(work), Response::Kept(kept)) => work.kept(&peer, kept.is_some()),
+            (Some(running), Response::Kept(kept)) => running.work.kept(&peer, kept.is_some()),
             // It was only asked whether it is there.
             (Some(_), Response::Pong) | (None, _) => {}
         }
@@ -147,6 +140,21 @@ impl Dht {
             self.tell(Fact::Copy { query, from: Some(peer), bytes: value.bytes.to_vec() });
         }
         self.ready.push_back(task);
+    }
+
+    /// Has a task go through what peers have answered.
+    fn read_answers(&mut self, task: Task) {
+        let Some(running) = self.running.get_mut(&task) else { return };
+        let (table, connected) = (&self.table, &self.connected);
+        // Whoever has no seat may be connected all the same.
+        let standing = |peer: &PeerId, key: &Key| match table.at(key) {
+            Some(entry) => expected(entry),
+            None if connected.contains_key(peer) => Standing::Connected,
+            None => Standing::Unconnected,
+        };
+        for Answer { peer, heard, closer } in running.answers.drain(..) {
+            running.work.heard(&self.local, &peer, heard, &closer, standing);
+        }
     }
 
     /// A peer does not answer.
@@ -235,8 +243,13 @@ impl Dht {
 
     /// Something has ended. What it still waits for is taken back.
     pub(super) fn end(&mut self, now: Duration, task: Task, end: End) {
-        let Some(Running { work, timer, requests }) = self.running.remove(&task) else { return };
+        let Some(running) = self.running.remove(&task) else { return };
+        let Running { mut work, timer, requests, answers } = running;
         self.wheel.cancel(timer);
+        // Whom these tell of is not asked any more.
+        for Answer { peer, heard, .. } in answers {
+            work.heard(&self.local, &peer, heard, &Vec::new().into(), |_, _| Standing::Unconnected);
+        }
         for request in requests {
             if let Some(waiting) = self.requests.close(request) {
                 self.wheel.cancel(waiting.timer);

@@ -4,7 +4,8 @@ use libp2p::PeerId;
 
 use super::{
     Dht,
-    message::{Contact, Request, Response, Value},
+    message::{Contact, Request, Response, Told, Value},
+    table::Entry,
 };
 use crate::keyspace::{Key, REPLICAS};
 
@@ -40,10 +41,10 @@ impl Dht {
         }
     }
 
-    fn closer(&self, asker: &PeerId, key: &[u8]) -> Vec<Contact> {
+    fn closer(&self, asker: &PeerId, key: &[u8]) -> Told {
         let closest = self.table.handed_out(&Key::of_bytes(key), REPLICAS, asker).into_iter();
-        closest
-            .map(|entry| Contact { peer: entry.peer, addresses: entry.addresses.clone() })
-            .collect()
+        let contact =
+            |entry: &Entry| Contact { peer: entry.peer, addresses: entry.addresses.clone() };
+        closest.map(contact).collect::<Vec<_>>().into()
     }
 }

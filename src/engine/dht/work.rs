@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use super::{
     lookup::{Heard, Lookup, Neighbours, Standing},
-    message::{Contact, Request, Value},
+    message::{Contact, Request, Told, Value},
     requests::Kind,
     storing::Storing,
 };
@@ -138,10 +138,11 @@ impl Work {
         local: &PeerId,
         peer: &PeerId,
         heard: Heard,
-        closer: Vec<Contact>,
+        closer: &Told,
         standing: impl Fn(&PeerId, &Key) -> Standing,
     ) {
         if let Some(lookup) = self.lookup() {
+            let closer = closer.read().into_owned();
             let others = closer.into_iter().filter(|contact| contact.peer != *local);
             let others = others.map(|contact| {
                 let key = Key::of_peer(&contact.peer);

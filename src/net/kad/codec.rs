@@ -17,7 +17,7 @@ use super::protobuf::{
     varint_len,
 };
 use crate::{
-    engine::dht::message::{Contact, Request, Response, Value},
+    engine::dht::message::{Contact, Request, Response, Told, Value},
     exchange::MAX_ADDRESS_BYTES,
 };
 
@@ -69,12 +69,15 @@ pub(super) fn encode_request(request: &Request) -> Vec<u8> {
 pub(super) fn encode_response(response: &Response, asked: Asked) -> Vec<u8> {
     let draft = Draft { kind: asked.0, key: &[], record: None, closer: &[] };
     match response {
-        Response::Closer { peers } => Draft { closer: peers, ..draft },
-        Response::Found { value, closer } => Draft { record: value.as_ref(), closer, ..draft },
-        Response::Kept(None) | Response::Pong => draft,
-        Response::Kept(Some(value)) => Draft { key: &value.key, record: Some(value), ..draft },
+        Response::Closer { peers } => Draft { closer: &peers.read(), ..draft }.frame(),
+        Response::Found { value, closer } => {
+            Draft { record: value.as_ref(), closer: &closer.read(), ..draft }.frame()
+        }
+        Response::Kept(None) | Response::Pong => draft.frame(),
+        Response::Kept(Some(value)) => {
+            Draft { key: &value.key, record: Some(value), ..draft }.frame()
+        }
     }
-    .frame()
 }
 
 /// The type of a request, which is also that of its answer.
@@ -246,12 +249,9 @@ pub(super) fn decode_request(message: &[u8]) -> Result<Option<Request>, Malforme
 
 /// Reads the answer to a request, without the length. It is of the request's type, and about its key.
 pub(super) fn decode_response(message: &[u8], request: &Request) -> Result<Response, Malformed> {
-    let mut closer = Vec::new();
-    let parsed = Parsed::read(message, |bytes| {
-        if closer.len() < MAX_CONTACTS {
-            closer.extend(contact(bytes));
-        }
-    })?;
+    let mut contacts = Vec::new();
+    let parsed = Parsed::read(message, |bytes| put_bytes(&mut contacts, 8, bytes))?;
+    let closer = Told::unread(move || read_contacts(&contacts));
     if !parsed.is(Asked::of(request).0) {
         return Err(Malformed);
     }
@@ -277,6 +277,15 @@ fn found(record: Option<Record<'_>>, asked: &Arc<[u8]>) -> Result<Option<Value>,
         }
         Some(_) => Err(Malformed),
     }
+}
+
+/// The first of these contacts that can be read.
+fn read_contacts(fields: &[u8]) -> Vec<Contact> {
+    let contacts = Fields::of(fields).filter_map(|field| match field {
+        Ok((8, Field::Bytes(bytes))) => contact(bytes),
+        _ => None,
+    });
+    contacts.take(MAX_CONTACTS).collect()
 }
 
 /// A contact in a list, if it can be read.

@@ -78,8 +78,8 @@ fn messages() -> [(Response, Request); 6] {
         contact(1, &["/ip4/8.8.8.8/tcp/4001", "/dns4/example.org/tcp/1"]),
         contact(2, &["/ip6/2606:4700::1/udp/1/quic-v1"]),
     ];
-    let closer = || Response::Closer { peers: peers.clone() };
-    let found = |value| Response::Found { value, closer: peers.clone() };
+    let closer = || Response::Closer { peers: peers.clone().into() };
+    let found = |value| Response::Found { value, closer: peers.clone().into() };
     [
         (closer(), Request::FindNode { key: Arc::clone(&key) }),
         (found(Some(value.clone())), Request::GetValue { key: Arc::clone(&key) }),

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     DhtMode,
-    engine::dht::message::{Contact, Request, RequestId, Response},
+    engine::dht::message::{Contact, Request, RequestId, Response, Told},
     net::scope::{Scope, of_use},
 };
 
@@ -96,20 +96,15 @@ impl Handler {
         (dropped > 0).then_some(Notice::Dropped(dropped))
     }
 
-    /// An answer, with those of its contacts that can be reached by whoever is at the far end of this connection, or from
-    /// there, at the addresses at which they can.
-    fn of_use(&self, mut response: Response) -> Response {
-        if let Response::Closer { peers } | Response::Found { closer: peers, .. } = &mut response {
-            peers.retain_mut(|contact: &mut Contact| {
-                // Most are told of with one address, and there are twenty of them in an answer.
-                if let [only] = contact.addresses.as_slice() {
-                    return Scope::of(only).is_of_use_over(self.scope);
-                }
-                contact.addresses = of_use(std::mem::take(&mut contact.addresses), self.scope);
-                !contact.addresses.is_empty()
-            });
+    /// An answer, with those of its contacts that are of use over this connection.
+    fn of_use(&self, response: Response) -> Response {
+        let scope = self.scope;
+        let among = |told: Told| told.map(move |contacts| reachable(contacts, scope));
+        match response {
+            Response::Closer { peers } => Response::Closer { peers: among(peers) },
+            Response::Found { value, closer } => Response::Found { value, closer: among(closer) },
+            Response::Kept(_) | Response::Pong => response,
         }
-        response
     }
 
     fn poll_streams(&mut self, cx: &mut Context<'_>) {
@@ -137,6 +132,20 @@ impl Handler {
             self.inbound.sweep(now, &self.times);
         }
     }
+}
+
+/// Those of these contacts that can be reached by whoever is at the far end of a connection, or from there, at the addresses
+/// at which they can.
+fn reachable(mut contacts: Vec<Contact>, connection: Scope) -> Vec<Contact> {
+    contacts.retain_mut(|contact: &mut Contact| {
+        // Most are told of with one address, and there are twenty of them in an answer.
+        if let [only] = contact.addresses.as_slice() {
+            return Scope::of(only).is_of_use_over(connection);
+        }
+        contact.addresses = of_use(std::mem::take(&mut contact.addresses), connection);
+        !contact.addresses.is_empty()
+    });
+    contacts
 }
 
 /// The protocol, if it is offered.

@@ -194,7 +194,7 @@ fn a_peer_that_was_dialed_and_does_not_introduce_itself_is_charged_where_it_answ
         let (address, direction) = (address("/ip4/198.51.100.1/tcp/4001"), Direction::Outbound);
         node.engine.learn(NOW, Fact::Connected { peer, address, direction });
         node.dht.connected(NOW.mono, peer, direction);
-        let response = Response::Closer { peers: Vec::new() };
+        let response = Response::Closer { peers: Vec::new().into() };
         node.learn_dht(NOW, kad::Event::Answered { request: RequestId(1), peer, response });
     }
     assert!(node.dht.is_seated(&first));

@@ -78,10 +78,10 @@ fn proto_of(response: &Response, request: &Request) -> Proto {
     };
     let mut proto = Proto { kind, ..Proto::default() };
     match response {
-        Response::Closer { peers } => proto.closer = peers.iter().map(proto_peer).collect(),
+        Response::Closer { peers } => proto.closer = peers.read().iter().map(proto_peer).collect(),
         Response::Found { value, closer } => {
             proto.record = value.as_ref().map(proto_record);
-            proto.closer = closer.iter().map(proto_peer).collect();
+            proto.closer = closer.read().iter().map(proto_peer).collect();
         }
         Response::Kept(value) => {
             proto.key = value.as_ref().map(|value| value.key.to_vec()).unwrap_or_default();
@@ -140,13 +140,17 @@ fn any_request() -> impl Strategy<Value = Request> {
 fn any_exchange() -> impl Strategy<Value = (Request, Response)> {
     let peers = || prop::collection::vec(any_contact(), 0..=MAX_CONTACTS);
     prop_oneof![
-        (any_key(), peers())
-            .prop_map(|(key, peers)| (Request::FindNode { key }, Response::Closer { peers })),
-        (any_key(), peers())
-            .prop_map(|(key, peers)| (Request::GetProviders { key }, Response::Closer { peers })),
+        (any_key(), peers()).prop_map(|(key, peers)| (
+            Request::FindNode { key },
+            Response::Closer { peers: peers.into() }
+        )),
+        (any_key(), peers()).prop_map(|(key, peers)| (
+            Request::GetProviders { key },
+            Response::Closer { peers: peers.into() }
+        )),
         (any_value(), any::<bool>(), peers()).prop_map(|(value, is_there, closer)| {
             let request = Request::GetValue { key: Arc::clone(&value.key) };
-            (request, Response::Found { value: is_there.then_some(value), closer })
+            (request, Response::Found { value: is_there.then_some(value), closer: closer.into() })
         }),
         (any_value(), any::<bool>()).prop_map(|(value, is_kept)| {
             (Request::PutValue(value.clone()), Response::Kept(is_kept.then_some(value)))
@@ -240,7 +244,7 @@ fn what_cannot_be_read_in_a_list_is_left_out() {
     let closer = vec![no_peer, odd, ProtoPeer::default()];
     let proto = Proto { kind: 4, closer, ..Proto::default() };
     let response = decode_response(&proto.encode_to_vec(), &find(1));
-    assert_eq!(response, Ok(Response::Closer { peers: vec![good] }));
+    assert_eq!(response, Ok(Response::Closer { peers: vec![good].into() }));
 }
 
 #[test]
@@ -253,7 +257,7 @@ fn an_address_is_the_same_whether_or_not_it_names_its_peer() {
     let closer = vec![ProtoPeer { addresses, ..proto_peer(&good) }];
     let proto = Proto { kind: 4, closer, ..Proto::default() };
     let response = decode_response(&proto.encode_to_vec(), &find(1));
-    assert_eq!(response, Ok(Response::Closer { peers: vec![good] }));
+    assert_eq!(response, Ok(Response::Closer { peers: vec![good].into() }));
 }
 
 #[test]
@@ -266,13 +270,14 @@ fn lists_and_addresses_have_their_bounds() {
     let contacts = vec![many; MAX_CONTACTS + 5];
     let proto =
         Proto { kind: 4, closer: contacts.iter().map(proto_peer).collect(), ..Proto::default() };
-    let told = Response::Closer { peers: contacts };
+    let told = Response::Closer { peers: contacts.into() };
     for message in
         [proto.encode_to_vec(), content(&encode_response(&told, Asked::of(&find(1)))).to_vec()]
     {
         let Ok(Response::Closer { peers }) = decode_response(&message, &find(1)) else { panic!() };
+        let peers = peers.read();
         assert_eq!(peers.len(), MAX_CONTACTS);
-        for peer in peers {
+        for peer in &*peers {
             assert_eq!(peer.addresses.len(), MAX_ADDRESSES);
             assert!(peer.addresses.iter().all(|address| address.len() <= MAX_ADDRESS_BYTES));
         }
@@ -283,13 +288,13 @@ fn lists_and_addresses_have_their_bounds() {
 fn an_answer_leaves_out_contacts_before_it_is_too_long() {
     let value = Value { key: key(1), bytes: vec![1; MAX_MESSAGE_BYTES - 100].into() };
     let closer = vec![contact(&["/ip4/8.8.8.8/tcp/1"]); MAX_CONTACTS];
-    let response = Response::Found { value: Some(value.clone()), closer: closer.clone() };
+    let response = Response::Found { value: Some(value.clone()), closer: closer.into() };
     let frame = encode_response(&response, Asked::of(&get(1)));
     let Ok(Response::Found { value: found, closer }) = decode_response(content(&frame), &get(1))
     else {
         panic!()
     };
-    assert_eq!((found, closer.len()), (Some(value), 1));
+    assert_eq!((found, closer.read().len()), (Some(value), 1));
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn the_answer_to_something_else_is_no_answer() {
     fails(|_| nothing(&Request::Ping));
     fails(|_| nothing(&Request::PutValue(value(1))));
     fails(|_| {
-        let found = Response::Found { value: Some(value(9)), closer: vec![] };
+        let found = Response::Found { value: Some(value(9)), closer: vec![].into() };
         super::super::codec::encode_response(&found, super::super::codec::Asked::of(&get(1)))
     });
 }

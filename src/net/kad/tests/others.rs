@@ -50,7 +50,7 @@ fn libp2p_gets_what_we_hold() {
         let (mut other, ..) = asks_ours(&spawner, |request| {
             Some(match request {
                 Request::GetValue { key } if **key == *super::key(1) => {
-                    Response::Found { value: Some(value(1)), closer: vec![] }
+                    Response::Found { value: Some(value(1)), closer: vec![].into() }
                 }
                 request => no_answer(request),
             })
@@ -99,7 +99,7 @@ fn libp2p_finds_whom_we_know() {
         let peers = vec![known.clone()];
         let (mut other, ours, _) = asks_ours(&spawner, move |request| {
             Some(match request {
-                Request::FindNode { .. } => Response::Closer { peers: peers.clone() },
+                Request::FindNode { .. } => Response::Closer { peers: peers.clone().into() },
                 request => no_answer(request),
             })
         })
@@ -156,10 +156,10 @@ fn libp2p_answers_all_that_we_ask_but_whether_it_is_there() {
         let peer = client.connect(&address).await;
         let closer = vec![known];
         for _ in 0..3 {
-            let found = |value| Ok(Response::Found { value, closer: closer.clone() });
+            let found = |value| Ok(Response::Found { value, closer: closer.clone().into() });
             assert_eq!(client.ask(peer, get(1)).await, found(Some(value(1))));
             assert_eq!(client.ask(peer, get(2)).await, found(None));
-            let told = Ok(Response::Closer { peers: closer.clone() });
+            let told = Ok(Response::Closer { peers: closer.clone().into() });
             assert_eq!(client.ask(peer, find(1)).await, told);
             let providers = Request::GetProviders { key: key(1) };
             assert_eq!(client.ask(peer, providers).await, told);

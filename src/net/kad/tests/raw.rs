@@ -248,9 +248,9 @@ pub(super) fn nothing(request: &Request) -> Vec<u8> {
 pub(super) fn no_answer(request: &Request) -> Response {
     match request {
         Request::FindNode { .. } | Request::GetProviders { .. } => {
-            Response::Closer { peers: vec![] }
+            Response::Closer { peers: vec![].into() }
         }
-        Request::GetValue { .. } => Response::Found { value: None, closer: vec![] },
+        Request::GetValue { .. } => Response::Found { value: None, closer: vec![].into() },
         Request::PutValue(_) => Response::Kept(None),
         Request::Ping => Response::Pong,
     }

@@ -18,10 +18,10 @@ fn everything_that_can_be_asked_is_answered() {
         let server = serve(&spawner, Times::DEFAULT, move |request| {
             Some(match request {
                 Request::FindNode { .. } | Request::GetProviders { .. } => {
-                    Response::Closer { peers: peers.clone() }
+                    Response::Closer { peers: peers.clone().into() }
                 }
                 Request::GetValue { .. } => {
-                    Response::Found { value: Some(value(1)), closer: peers.clone() }
+                    Response::Found { value: Some(value(1)), closer: peers.clone().into() }
                 }
                 Request::PutValue(value) => Response::Kept(Some(value.clone())),
                 Request::Ping => Response::Pong,
@@ -32,10 +32,10 @@ fn everything_that_can_be_asked_is_answered() {
         let peer = client.connect(&server.address).await;
         let put = Request::PutValue(value(2));
         for (request, response) in [
-            (find(1), Response::Closer { peers: closer.clone() }),
-            (get(1), Response::Found { value: Some(value(1)), closer: closer.clone() }),
+            (find(1), Response::Closer { peers: closer.clone().into() }),
+            (get(1), Response::Found { value: Some(value(1)), closer: closer.clone().into() }),
             (put, Response::Kept(Some(value(2)))),
-            (Request::GetProviders { key: key(1) }, Response::Closer { peers: closer }),
+            (Request::GetProviders { key: key(1) }, Response::Closer { peers: closer.into() }),
             (Request::Ping, Response::Pong),
         ] {
             assert_eq!(client.ask(peer, request.clone()).await, Ok(response));
@@ -51,14 +51,14 @@ fn nobody_is_told_what_cannot_be_reached_from_where_he_is() {
         let told = contact(&["/ip4/169.254.0.1/tcp/1", "/ip4/8.8.8.8/tcp/1"]);
         let peers = vec![told.clone(), contact(&["/ip4/169.254.0.1/tcp/1"])];
         let server = serve(&spawner, Times::DEFAULT, move |_| {
-            Some(Response::Closer { peers: peers.clone() })
+            Some(Response::Closer { peers: peers.clone().into() })
         })
         .await;
         let mut client = Client::new();
         let peer = client.connect(&server.address).await;
         let addresses = vec!["/ip4/8.8.8.8/tcp/1".parse().unwrap()];
         let peers = vec![Contact { addresses, ..told }];
-        assert_eq!(client.ask(peer, find(1)).await, Ok(Response::Closer { peers }));
+        assert_eq!(client.ask(peer, find(1)).await, Ok(Response::Closer { peers: peers.into() }));
     });
 }
 
