@@ -50,10 +50,7 @@ const REQUESTS: u8 = 100;
 const IN_FLIGHT: usize = 10;
 
 /// How many of the closest have to answer before it counts as known who is closest.
-const SETTLED: usize = 3;
-
-/// And how many in all, if there are as many.
-const SETTLED_IN_ALL: usize = 8;
+pub(crate) const SETTLED: usize = 3;
 
 /// The most disjoint paths.
 const PATHS: usize = 8;
@@ -67,21 +64,32 @@ pub(crate) enum Aim {
     Whole { paths: NonZeroU8 },
     /// This many peers are to be found (20 at most).
     Nodes { most: NonZeroU8 },
+    /// It is to be known who is closest. So many answers are enough, three of the closest among them: each tells of the
+    /// twenty that it finds closest, and to ask the rest would bring little.
+    Neighbours { enough: NonZeroU8 },
 }
 
 impl Aim {
     /// How many of the closest have to be heard.
     fn closest(self) -> usize {
         match self {
-            Self::First | Self::Whole { .. } => CLOSEST.into(),
+            Self::First | Self::Whole { .. } | Self::Neighbours { .. } => CLOSEST.into(),
             Self::Nodes { most } => most.get().min(CLOSEST).into(),
         }
     }
 
     fn paths(self) -> u8 {
         match self {
-            Self::First | Self::Nodes { .. } => 1,
+            Self::First | Self::Nodes { .. } | Self::Neighbours { .. } => 1,
             Self::Whole { paths } => paths.get().min(PATHS as u8),
+        }
+    }
+
+    /// How many answers are enough, where it only is to be known who is closest.
+    fn enough(self) -> Option<usize> {
+        match self {
+            Self::Neighbours { enough } => Some(enough.get().into()),
+            Self::First | Self::Whole { .. } | Self::Nodes { .. } => None,
         }
     }
 }
@@ -112,8 +120,6 @@ pub(crate) struct End {
     pub(crate) closest: Vec<PeerId>,
     /// Those of the closest that have no copy.
     pub(crate) without: Vec<PeerId>,
-    /// The closest of those that were not asked, as others told of them. Nothing here was verified.
-    pub(crate) unasked: Vec<Contact>,
 }
 
 /// Who is closest to a key, as far as a lookup knows, the closest first. Those that were not asked are as others told.
@@ -174,6 +180,11 @@ impl Lookup {
         lookup
     }
 
+    /// What is looked up.
+    pub(crate) fn target(&self) -> &Key {
+        &self.target
+    }
+
     /// A peer to ask now, with its addresses where only others know of it. None while the lookup waits, and once it has
     /// ended.
     pub(crate) fn next(&mut self) -> Option<Contact> {
@@ -187,7 +198,7 @@ impl Lookup {
             .filter(|(_, path)| path.may_ask(self.aim.paths()))
             .filter_map(|(number, path)| {
                 let own = self.candidates.iter().filter(|one| one.asked_by == number);
-                let own = Flight::of(own).room(path.width(self.aim.paths()))?;
+                let own = Flight::of(own).room(path.width(self.aim.paths()).min(self.wanted()))?;
                 Some((path.asked, number, self.view(number).pick(room.min(own))?))
             })
             .min()?;
@@ -260,20 +271,31 @@ impl Lookup {
         self.stage == Stage::Ended
     }
 
-    /// Whether it is known who is closest: those who are closest of all have answered and some more, and the last answer has
-    /// brought nobody closer. Each of them tells of the twenty that it finds closest, so that asking the rest would
-    /// bring little; and so many are not somebody's who has made identities that lie near the key.
-    pub(crate) fn has_settled(&self) -> bool {
+    /// How many answers are worth waiting for at once.
+    fn wanted(&self) -> usize {
+        let wanted = self.aim.enough().map(|enough| enough.saturating_sub(self.heard()).max(1));
+        wanted.unwrap_or(IN_FLIGHT)
+    }
+
+    /// How many have answered.
+    fn heard(&self) -> usize {
+        self.candidates.iter().filter(|one| one.has_answered()).count()
+    }
+
+    /// Whether it is known who is closest, where that is all that is wanted: those who are closest of all have answered and
+    /// some more, and the last answer has brought nobody closer.
+    fn has_settled(&self) -> bool {
+        let Some(enough) = self.aim.enough() else { return false };
         let has_settled = |(number, path): (u8, &Path)| {
             let view = self.view(number);
             let mut nearest = view.closest().map(|(_, one)| one).filter(|one| one.takes_place());
             path.phase == Phase::Converged
                 && nearest.by_ref().take(SETTLED).all(Candidate::has_answered)
         };
-        let answered = self.candidates.iter().filter(|one| one.has_answered()).count();
+        let answered = self.heard();
         // Who has not answered and still may.
         let is_open = |one: &Candidate| one.takes_place() && !one.has_answered();
-        let is_enough = answered >= SETTLED_IN_ALL || !self.candidates.iter().any(is_open);
+        let is_enough = answered >= enough || !self.candidates.iter().any(is_open);
         answered > 0 && is_enough && self.paths().all(has_settled)
     }
 
@@ -297,12 +319,9 @@ impl Lookup {
         let most = self.aim.closest();
         let closest = closest(&self.candidates, self.aim.paths(), most);
         let mut end = End::default();
-        for (at, mut one) in self.candidates.into_iter().enumerate() {
+        for (at, one) in self.candidates.into_iter().enumerate() {
             let Some(peer) = one.peer() else { continue };
             match one.state {
-                State::Unasked if end.unasked.len() < most => {
-                    end.unasked.push(Contact { peer, addresses: one.take_addresses() });
-                }
                 State::Unasked => {}
                 State::Asked
                 | State::Slow
@@ -389,7 +408,7 @@ impl Lookup {
         let is_heard = self.candidates.iter().any(Candidate::has_answered);
         let is_open =
             |(number, path): (u8, &Path)| self.view(number).is_open(path.may_ask(paths), is_heard);
-        if !self.paths().any(is_open) {
+        if !self.paths().any(is_open) || self.has_settled() {
             self.stage = Stage::Ended;
         }
     }

@@ -17,6 +17,7 @@
 //! | `search.rs` | how they go on with what peers answer |
 //! | `seats.rs` | who comes and goes, and who has a seat |
 //! | `requests.rs`, `dials.rs` | what is on the wire, and how long it is waited for |
+//! | `recent.rs` | who was closest to keys that were looked up a moment ago |
 //! | `filling.rs`, `probing.rs` | how the table is kept full, and peers that were silent found again |
 //! | `server.rs` | what others ask |
 //!
@@ -34,9 +35,10 @@ use libp2p::{Multiaddr, PeerId};
 use self::{
     dials::Dials,
     filling::{Filling, REFRESH_INTERVAL},
-    lookup::{Aim, Heard},
+    lookup::{Aim, Heard, SETTLED},
     message::{Contact, Request, RequestId, Told},
     probing::Probing,
+    recent::Recent,
     requests::{Kind, Requests},
     search::End,
     table::Table,
@@ -58,6 +60,7 @@ mod filling;
 mod lookup;
 pub(crate) mod message;
 mod probing;
+mod recent;
 mod requests;
 mod round_trip;
 mod search;
@@ -75,6 +78,10 @@ pub(crate) use server::Records;
 ///
 /// [S/Kademlia]: https://doi.org/10.1109/ICPADS.2007.4447808
 const DISJOINT_PATHS: usize = 3;
+
+/// How many have to say who is closest before a record is put, where nobody is near enough for certain: more than somebody
+/// has who has made a few identities near its key.
+const UNSURE: usize = 8;
 
 /// How likely a peer is one of the closest that is sent a record before the lookup has told.
 const CERTAIN: f64 = 0.9;
@@ -131,6 +138,7 @@ pub(crate) struct Dht {
     dials: Dials,
     filling: Filling,
     probing: Probing,
+    recent: Recent,
     wheel: Wheel<Deadline>,
     /// When the table is filled again.
     refresh: Option<(Duration, wheel::Key)>,
@@ -175,6 +183,7 @@ impl Dht {
             dials: Dials::new(limits.pending_connections as usize / 2),
             filling: Filling::new(seed),
             probing: Probing::default(),
+            recent: Recent::default(),
             wheel: Wheel::new(TICK),
             refresh: None,
             patience: config.query_timeout,
@@ -206,9 +215,19 @@ impl Dht {
     pub(crate) fn put(&mut self, now: Duration, query: QueryKey, key: &RecordKey, bytes: &[u8]) {
         let value = search::value(key, bytes);
         let target = Key::of_bytes(&value.key);
-        let near = self.near_enough(&target);
-        let lookup = self.lookup(now, &target, Aim::Nodes { most: most(REPLICAS) });
-        let put = Put::located(lookup, value, near, REPLICAS);
+        let put = match self.recent.get(now, &target) {
+            Some(closest) if closest.len() >= REPLICAS.min(self.table.len()) => {
+                Put::direct(value, closest.iter().copied().map(Contact::seated).collect())
+            }
+            _ => {
+                let near = self.near_enough(&target);
+                // The fewer are sure, the more have to say so.
+                let unsure = REPLICAS.saturating_sub(near.len());
+                let enough = most((UNSURE * unsure / REPLICAS).max(SETTLED));
+                let lookup = self.lookup(now, &target, Aim::Neighbours { enough });
+                Put::located(lookup, value, near, REPLICAS)
+            }
+        };
         self.begin(now, Task::Query(query), Work::Put(put));
     }
 

@@ -259,7 +259,17 @@ impl Dht {
         self.dials.leave(task);
         match (work, task) {
             (Work::Search(Search { lookup, goal: Goal::Copies, .. }), Task::Query(query)) => {
-                self.tell(Fact::QueryEnded { query, end: looked_up(lookup, end) });
+                let target = *lookup.target();
+                let found = lookup.end();
+                if end == End::Complete {
+                    self.recent.add(now, target, found.closest);
+                }
+                let (answered, unheard, without) = (found.answered, found.unheard, found.without);
+                let end = match end {
+                    End::Complete | End::Early => QueryEnd::Lookup { answered, unheard, without },
+                    End::OutOfTime => QueryEnd::LookupCutShort,
+                };
+                self.tell(Fact::QueryEnded { query, end });
             }
             (Work::Search(Search { goal: Goal::Fill, .. }), _) => self.filled(now),
             (Work::Put(Put { storing, .. }), Task::Query(query)) => {
@@ -298,17 +308,6 @@ fn expected(entry: &Entry) -> Standing {
         (true, _) => Standing::Doubtful,
         (false, true) => Standing::Connected,
         (false, false) => Standing::Unconnected,
-    }
-}
-
-fn looked_up(lookup: Lookup, end: End) -> QueryEnd {
-    match end {
-        End::Complete | End::Early => {
-            let found = lookup.end();
-            let (answered, unheard, without) = (found.answered, found.unheard, found.without);
-            QueryEnd::Lookup { answered, unheard, without }
-        }
-        End::OutOfTime => QueryEnd::LookupCutShort,
     }
 }
 

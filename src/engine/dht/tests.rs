@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap, HashMap},
 };
 
-use super::{message::Value, *};
+use super::{message::Value, table::tests::peer, *};
 use crate::{NetworkName, PackageName};
 
 mod silence;
@@ -108,7 +108,8 @@ impl Net {
     /// A newcomer that knows the first.
     fn join(&mut self) -> usize {
         let number = self.peers.len();
-        let id = PeerId::random();
+        // The same network each time: how many are asked depends on where they lie.
+        let id = peer(number as u64);
         let dht = Dht::new(self.now, id, &Config::new(), Key::of_peer(&id).bits());
         let (mood, kept) = (Mood::Awake, Kept::default());
         self.peers.push(Peer { id, dht, kept, mood, facts: Vec::new(), asked: 0, narrow: None });

@@ -39,7 +39,8 @@ pub(super) enum Goal {
 /// A record that is put to those who are closest to its key.
 ///
 /// It is sent at once to those who are near enough to be among them for certain, while the others are looked up
-/// ([Optimistic Provide]). The lookup ends when it is known who is closest, and they need not all be asked for that.
+/// ([Optimistic Provide]). The lookup ends when it is known who is closest, and they need not all be asked for that. Who was
+/// closest a moment ago need not be looked up again.
 ///
 /// [Optimistic Provide]: https://tysong.github.io/files/INFOCOM24-IPFS.pdf
 #[derive(Debug)]
@@ -65,18 +66,13 @@ impl Put {
         if let Some(contact) = self.storing.next() {
             return Some((Kind::Put, contact));
         }
-        if let Some(lookup) = self.lookup.take_if(|lookup| is_settled(lookup)) {
+        if let Some(lookup) = self.lookup.take_if(|lookup| lookup.is_finished()) {
             let Neighbours { likely, doubtful } = lookup.neighbours();
             self.storing.extend(likely, doubtful);
             return self.storing.next().map(|contact| (Kind::Put, contact));
         }
         self.lookup.as_mut()?.next().map(|contact| (Kind::Question, contact))
     }
-}
-
-/// Whether it is known who is closest, as far as it can be.
-fn is_settled(lookup: &Lookup) -> bool {
-    lookup.is_finished() || lookup.has_settled()
 }
 
 impl Work {
