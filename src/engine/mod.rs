@@ -18,6 +18,7 @@
 //! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `recalling.rs` | how it is built on what the network holds |
 //! | `explaining.rs`, `confirming.rs` | why peers do not hold it; how it is read back from those who said that they do |
+//! | `announcing.rs` | when it is announced: once peers hold it |
 //! | `listening.rs` | what is heard of own packages from elsewhere |
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
@@ -56,6 +57,7 @@ use crate::{
     shelf::Shelf,
 };
 
+mod announcing;
 mod answering;
 mod cache;
 mod calls;

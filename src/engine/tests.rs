@@ -20,6 +20,8 @@ use crate::{
 };
 
 #[cfg(test)]
+mod announcing;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod clocks;

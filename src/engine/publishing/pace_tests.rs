@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     Config, Entropy, Freshness, Manifest, Result,
     command::{Command, Request},
-    engine::{Fact, QueryEnd, QueryKey, SharedStore},
+    engine::{Action, Fact, QueryEnd, QueryKey, SharedStore},
     record::{Head, Kind, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     Config, Manifest, Result, SystemEntropy,
     command::{Command, Request},
-    engine::{Fact, QueryEnd, QueryKey, SharedStore},
+    engine::{Action, Fact, QueryEnd, QueryKey, SharedStore},
     record::{Head, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };

@@ -503,6 +503,7 @@ impl Chaos {
             + engine.goodbyes.timers()
             + engine.calls.len()
             + engine.calls.explained()
+            + engine.outbox.on_hold().count()
             + usize::from(engine.peer_clocks.is_settling());
         assert!(engine.wheel.len() <= own, "{} deadlines of at most {own}", engine.wheel.len());
     }
