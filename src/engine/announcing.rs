@@ -6,14 +6,15 @@
 //! so. Nobody's hearing waits for slow peers: it leaves [a second](LONGEST_HOLD) after it was signed in any case, and at
 //! once where the caller is answered early or goes away, or the node stops.
 //!
-//! A head that another one replaces while it is on hold is never announced: what it says, the other one does.
+//! A head that another one replaces while it is on hold is never announced: what it says, the other one does. That one
+//! leaves by the time at which the first would have.
 
 use std::time::Duration;
 
 use super::{
     ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation,
     calls::{Call, Since},
-    outbox::{AnnouncementId, Outbox, Released},
+    outbox::{AnnouncementId, Hold, Outbox, Released},
     own::{self, Authorship, Standing},
     publish::{Announced, Publish, Renewal, Stage},
 };
@@ -101,29 +102,33 @@ impl Engine {
         let topic = self.config.announcements_topic.clone();
         let data = package.head.bytes().to_vec();
         let expires = package.head.validity.expires;
-        self.drop_announcement(name);
         let latest = now.mono.saturating_add(LONGEST_HOLD);
+        // Where changes follow each other without a pause, something of them is heard all the same.
+        let latest =
+            self.drop_announcement(name).map_or(latest, |before| before.latest.min(latest));
         let timer = self.wheel.insert(latest, Deadline::Announce(self.outbox.next()));
-        let id = self.outbox.add_head(name.clone(), topic, data, expires, timer);
+        let hold = Hold { latest, timer };
+        let id = self.outbox.add_head(name.clone(), topic, data, expires, hold);
         while let Some(crowding) = self.outbox.crowding() {
             self.release(Some(crowding));
         }
         Announced { at: now.mono, id }
     }
 
-    /// The head of an own package is not to be announced any more.
-    fn drop_announcement(&mut self, name: &PackageName) {
-        if let Some(timer) = self.outbox.drop_head(name) {
-            self.wheel.cancel(timer);
-        }
+    /// The head of an own package is not to be announced any more. Tells for how long it would have been on hold, if it
+    /// was.
+    fn drop_announcement(&mut self, name: &PackageName) -> Option<Hold> {
+        let hold = self.outbox.drop_head(name)?;
+        self.wheel.cancel(hold.timer);
+        Some(hold)
     }
 
     /// Has an announcement leave that is on hold. Tells whether one was.
     pub(super) fn release(&mut self, announcement: Option<AnnouncementId>) -> bool {
         let Some(id) = announcement else { return false };
         let Some(released) = self.outbox.release(id) else { return false };
-        let Released { timer, topic, data } = released;
-        self.wheel.cancel(timer);
+        let Released { hold, topic, data } = released;
+        self.wheel.cancel(hold.timer);
         self.actions.push_back(Action::Publish { id, topic, data });
         true
     }

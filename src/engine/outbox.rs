@@ -1,6 +1,9 @@
 //! Announcements that nobody has heard yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use super::{store::Unheard, wheel};
 use crate::{
@@ -13,7 +16,7 @@ use crate::{
 const REMEMBERED_SENT: usize = 1024;
 
 /// Names one announcement for as long as it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AnnouncementId(u64);
 
 /// What the network made of an announcement.
@@ -30,13 +33,22 @@ pub(crate) enum Published {
 /// When an announcement leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Departure {
-    /// Once it is released, since peers hold what it announces, or this deadline has come. Whoever subscribes before that
+    /// Once it is released, since peers hold what it announces, or its deadline has come. Whoever subscribes before that
     /// has to wait.
-    Released(wheel::Key),
+    Released(Hold),
     /// Once somebody hears it.
     Heard,
     /// Once the calendar says that it holds: somebody could have heard it while it seemed to have expired.
     Valid,
+}
+
+/// For how long an announcement is on hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// When it leaves in any case, on the monotonic scale.
+    pub(crate) latest: Duration,
+    /// The deadline for that.
+    pub(crate) timer: wheel::Key,
 }
 
 #[derive(Debug)]
@@ -53,10 +65,9 @@ struct Entry {
 }
 
 impl Entry {
-    /// The deadline by which it leaves, while it is on hold.
-    fn on_hold(&self) -> Option<wheel::Key> {
+    fn on_hold(&self) -> Option<Hold> {
         match self.departure {
-            Departure::Released(timer) => Some(timer),
+            Departure::Released(hold) => Some(hold),
             Departure::Heard | Departure::Valid => None,
         }
     }
@@ -65,8 +76,7 @@ impl Entry {
 /// An announcement that leaves, and was on hold.
 #[derive(Debug)]
 pub(crate) struct Released {
-    /// The deadline by which it would have left.
-    pub(crate) timer: wheel::Key,
+    pub(crate) hold: Hold,
     pub(crate) topic: String,
     pub(crate) data: Vec<u8>,
 }
@@ -112,7 +122,7 @@ impl Outbox {
         topic: String,
         data: Vec<u8>,
         expires: u64,
-        timer: wheel::Key,
+        hold: Hold,
     ) -> AnnouncementId {
         while self.entries.len() >= self.bound.max(1) {
             // A message's caller was told "queued" or "sent" before anything could push it out.
@@ -120,7 +130,7 @@ impl Outbox {
             let Some(oldest) = oldest else { break };
             self.entries.remove(oldest);
         }
-        let departure = Departure::Released(timer);
+        let departure = Departure::Released(hold);
         self.push(Entry {
             id: self.next(),
             topic,
@@ -132,20 +142,20 @@ impl Outbox {
         })
     }
 
-    /// The head of an own package is not to be announced any more. Gives the deadline back if it was on hold.
-    pub(crate) fn drop_head(&mut self, package: &PackageName) -> Option<wheel::Key> {
+    /// The head of an own package is not to be announced any more. Tells for how long it would have been on hold, if it was.
+    pub(crate) fn drop_head(&mut self, package: &PackageName) -> Option<Hold> {
         let is_it = |entry: &Entry| entry.package.as_ref() == Some(package);
-        let timer = self.entries.iter().find(|entry| is_it(entry)).and_then(Entry::on_hold);
+        let hold = self.entries.iter().find(|entry| is_it(entry)).and_then(Entry::on_hold);
         self.entries.retain(|entry| !is_it(entry));
-        timer
+        hold
     }
 
     /// An announcement is on hold no longer: gives it out, unless it has left or another has taken its place.
     pub(crate) fn release(&mut self, id: AnnouncementId) -> Option<Released> {
         let entry = self.entries.iter_mut().find(|entry| entry.id == id)?;
-        let timer = entry.on_hold()?;
+        let hold = entry.on_hold()?;
         entry.departure = Departure::Heard;
-        Some(Released { timer, topic: entry.topic.clone(), data: entry.data.clone() })
+        Some(Released { hold, topic: entry.topic.clone(), data: entry.data.clone() })
     }
 
     /// This call waits for what becomes of an announcement that has just been released.

@@ -1,9 +1,14 @@
 //! When a change is announced: once peers hold it, and in any case soon.
 
 use super::*;
-use crate::{Announcement, Receipt, engine::outbox::AnnouncementId};
+use crate::{Announcement, Receipt};
 
 type Waiting = oneshot::Receiver<Result<Receipt>>;
+
+/// Who hears of a change is for each test to say.
+fn lab_of(config: Config) -> Lab {
+    Lab { hearers: Hearers::AsTold, ..Lab::new(config) }
+}
 
 /// What the engine wants of the network.
 #[derive(Default)]
@@ -48,6 +53,24 @@ fn own_head(lab: &Lab, name: &str) -> Vec<u8> {
     lab.engine.own[name].head.bytes().to_vec()
 }
 
+/// What another device with the same key has published.
+fn another_head(lab: &Lab) -> Signed<Head> {
+    let (owner, own) = (lab.engine.owner, &lab.engine.own["tool"].head);
+    let manifest = Manifest::new("tool".parse().unwrap(), "1.0.5".parse().unwrap());
+    let release = Release::new(NetworkName::default(), owner, manifest.clone());
+    let release = Signed::sign(&lab.engine.keypair, release).unwrap();
+    let head = Head::live(
+        NetworkName::default(),
+        owner,
+        Revision::new(0, own.revision.sequence + 1),
+        Validity::starting(lab.now().unix, 3600),
+        manifest,
+        vec![ReleaseEntry::of(&release)],
+        None,
+    );
+    Signed::sign(&lab.engine.keypair, head).unwrap()
+}
+
 /// A change that is signed, and on its way to peers.
 struct Change {
     ticket: Ticket,
@@ -86,7 +109,7 @@ fn register(lab: &mut Lab, version: &str, confirmation: u8) -> Change {
 
 /// A package of this node's that was announced a while ago.
 fn lab_with_package() -> Lab {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let change = register(&mut lab, "1.0.0", 0);
     change.wants.puts.iter().for_each(|put| stored(&mut lab, put));
     for (id, _) in change.wants.announced.into_iter().chain(announced(&mut lab)) {
@@ -101,7 +124,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 #[test]
 fn a_change_is_announced_when_its_last_put_has_ended_and_the_receipt_says_so() {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let Change { mut waiting, wants, .. } = register(&mut lab, "1.0.0", 0);
     assert_eq!(wants.announced, [], "it is on its way");
     let (last, others) = wants.puts.split_last().unwrap();
@@ -127,7 +150,7 @@ fn a_change_is_announced_when_its_last_put_has_ended_and_the_receipt_says_so() {
 #[test]
 fn where_nobody_hears_it_the_caller_is_told_and_whoever_subscribes_hears_it() {
     for outcome in [Published::Unheard, Published::Impossible] {
-        let mut lab = Lab::new(Config::new());
+        let mut lab = lab_of(Config::new());
         let Change { waiting, wants, .. } = register(&mut lab, "1.0.0", 0);
         wants.puts.iter().for_each(|put| stored(&mut lab, put));
         let out = announced(&mut lab);
@@ -141,7 +164,7 @@ fn where_nobody_hears_it_the_caller_is_told_and_whoever_subscribes_hears_it() {
 
 #[test]
 fn a_change_that_is_to_be_read_back_is_announced_when_it_was() {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let Change { mut waiting, wants: begun, .. } = register(&mut lab, "1.0.0", 1);
     begun.puts.iter().for_each(|put| stored(&mut lab, put));
     let Wants { gets, announced: out, .. } = wants(&mut lab);
@@ -162,7 +185,7 @@ fn a_change_that_is_to_be_read_back_is_announced_when_it_was() {
 #[test]
 fn a_second_after_it_was_signed_a_change_is_announced_whatever_is_under_way() {
     for confirmation in [0, 1] {
-        let mut lab = Lab::new(Config::new());
+        let mut lab = lab_of(Config::new());
         let Change { mut waiting, wants, .. } = register(&mut lab, "1.0.0", confirmation);
         let (slow, others) = wants.puts.split_last().unwrap();
         let stuck = if confirmation == 0 { others } else { &wants.puts[..] };
@@ -184,7 +207,7 @@ fn a_second_after_it_was_signed_a_change_is_announced_whatever_is_under_way() {
 
 #[test]
 fn a_caller_whose_time_is_up_keeps_nobody_from_hearing_of_the_change() {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let time = Duration::from_millis(200);
     let Change { waiting, wants, .. } = register_within(&mut lab, time, "1.0.0", 2);
     lab.advance(time);
@@ -199,7 +222,7 @@ fn a_caller_whose_time_is_up_keeps_nobody_from_hearing_of_the_change() {
 #[test]
 fn a_caller_who_goes_away_keeps_nobody_from_hearing_of_the_change() {
     for puts_have_ended in [false, true] {
-        let mut lab = Lab::new(Config::new());
+        let mut lab = lab_of(Config::new());
         let Change { ticket, waiting, wants: begun } = register(&mut lab, "1.0.0", 2);
         if puts_have_ended {
             begun.puts.iter().for_each(|put| stored(&mut lab, put));
@@ -222,7 +245,7 @@ fn a_caller_who_goes_away_keeps_nobody_from_hearing_of_the_change() {
 #[test]
 fn whoever_gives_up_between_the_announcement_and_what_became_of_it_is_answered_once() {
     for gives_up in [true, false] {
-        let mut lab = Lab::new(Config::new());
+        let mut lab = lab_of(Config::new());
         let Change { ticket, mut waiting, wants } = register(&mut lab, "1.0.0", 0);
         wants.puts.iter().for_each(|put| stored(&mut lab, put));
         let out = announced(&mut lab);
@@ -243,7 +266,7 @@ fn whoever_gives_up_between_the_announcement_and_what_became_of_it_is_answered_o
 
 #[test]
 fn a_node_that_stops_announces_what_it_has_signed() {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let Change { waiting, .. } = register(&mut lab, "1.0.0", 0);
     lab.engine.shut_down();
     assert_eq!(answer(waiting).unwrap().unwrap_err().kind(), "shutting_down");
@@ -256,7 +279,7 @@ fn a_node_that_stops_announces_what_it_has_signed() {
 
 #[test]
 fn a_node_that_stops_tells_a_caller_whose_change_is_stored_that_it_is() {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let Change { waiting, wants, .. } = register(&mut lab, "1.0.0", 0);
     wants.puts.iter().for_each(|put| stored(&mut lab, put));
     lab.engine.shut_down();
@@ -265,7 +288,7 @@ fn a_node_that_stops_tells_a_caller_whose_change_is_stored_that_it_is() {
 
 #[test]
 fn a_snapshot_has_what_is_not_announced_yet() {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let Change { wants, .. } = register(&mut lab, "1.0.0", 0);
     let kept = |lab: &mut Lab| {
         let (_, snapshot) = lab.ask(|reply| Command::Snapshot { reply });
@@ -282,7 +305,7 @@ fn a_snapshot_has_what_is_not_announced_yet() {
 
 #[test]
 fn who_subscribes_while_peers_store_a_change_hears_of_it_when_they_have() {
-    let mut lab = Lab::new(Config::new());
+    let mut lab = lab_of(Config::new());
     let Change { waiting, wants, .. } = register(&mut lab, "1.0.0", 0);
     for put in &wants.puts {
         subscribed(&mut lab);
@@ -317,6 +340,56 @@ fn of_two_changes_that_are_stored_at_the_same_time_the_newer_is_announced() {
 }
 
 #[test]
+fn of_changes_that_follow_each_other_without_a_pause_something_is_heard_each_second() {
+    let mut lab = lab_with_package();
+    let mut out = 0;
+    let mut before: Option<Change> = None;
+    for minor in 1..40 {
+        let change = register(&mut lab, &format!("1.{minor}.0"), 0);
+        // Peers need longer for each than it takes until the next.
+        if let Some(before) = before.replace(change) {
+            before.wants.puts.iter().for_each(|put| stored(&mut lab, put));
+        }
+        lab.advance(Duration::from_millis(250));
+        for (id, _) in announced(&mut lab) {
+            tell(&mut lab, id, Published::Sent);
+            out += 1;
+        }
+    }
+    assert!((7..=10).contains(&out), "{out} in ten seconds");
+}
+
+#[test]
+fn a_head_that_a_read_back_has_put_in_doubt_is_announced_if_no_other_takes_its_place() {
+    let mut lab = lab_with_package();
+    let Change { mut waiting, wants: begun, .. } = register(&mut lab, "1.1.0", 1);
+    begun.puts.iter().for_each(|put| stored(&mut lab, put));
+    // Another device has published as well.
+    let other = another_head(&lab);
+    let served = |key| begun.puts.iter().find(|(_, put, _)| *put == key).unwrap().2.clone();
+    for (query, key) in wants(&mut lab).gets {
+        if key == other.key() {
+            lab.learn(copy(query, &other));
+        }
+        lab.learn(Fact::Copy { query, from: Some(PeerId::random()), bytes: served(key) });
+        lab.end(query, 2);
+    }
+    let Wants { gets, announced: out, .. } = wants(&mut lab);
+    assert_eq!(out, [], "another is to be above both");
+    assert_eq!((&mut waiting).now_or_never(), None);
+    // It is not heard in time whether that is all there is.
+    let [(query, _)] = gets[..] else { panic!("one lookup: {gets:?}") };
+    lab.learn(copy(query, &other));
+    lab.learn(Fact::QueryEnded { query, end: QueryEnd::LookupCutShort });
+    let out = announced(&mut lab);
+    let [(id, head)] = &out[..] else { panic!("one announcement: {out:?}") };
+    assert_eq!(*head, own_head(&lab, "tool"));
+    tell(&mut lab, *id, Published::Sent);
+    let receipt = answer(waiting).unwrap().unwrap();
+    assert_eq!((receipt.confirmed, receipt.announcement), (1, Announcement::Sent));
+}
+
+#[test]
 fn a_yank_and_a_withdrawal_are_announced_when_peers_hold_them() {
     let mut lab = lab_with_package();
     let yank = |reply| Command::Yank {
@@ -345,8 +418,11 @@ fn a_yank_and_a_withdrawal_are_announced_when_peers_hold_them() {
 #[test]
 fn a_package_that_is_put_again_is_announced_when_peers_hold_it() {
     let mut lab = lab_with_package();
-    lab.advance(Duration::from_secs(14 * 3600));
-    for (query, _) in wants(&mut lab).gets {
+    (0..14).for_each(|_| lab.advance(Duration::from_secs(3600)));
+    let recalled = wants(&mut lab);
+    let head = own_head(&lab, "tool");
+    for (query, _) in recalled.gets {
+        lab.learn(Fact::Copy { query, from: Some(PeerId::random()), bytes: head.clone() });
         lab.end(query, 3);
     }
     let begun = wants(&mut lab);
@@ -362,7 +438,7 @@ fn a_package_that_is_put_again_is_announced_when_peers_hold_it() {
 fn of_more_changes_than_there_are_places_for_announcements_each_is_announced() {
     for places in [1, 2, 3, 8] {
         let limits = Limits::new().with_queued_announcements(places);
-        let mut lab = Lab::new(Config::new().with_limits(limits));
+        let mut lab = lab_of(Config::new().with_limits(limits));
         let (mut all, mut out) = (Vec::new(), Vec::new());
         for number in 0..10 {
             let name = format!("tool-{number}");

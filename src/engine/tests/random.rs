@@ -100,7 +100,7 @@ impl Chaos {
             .with_bootstrap(bootstrap);
         let identity = &IDENTITIES[dice.roll(IDENTITIES.len())];
         Self {
-            lab: Lab::of(identity.keypair.clone(), config),
+            lab: Lab { hearers: Hearers::AsTold, ..Lab::of(identity.keypair.clone(), config) },
             own: identity.records.clone(),
             seen: HashMap::new(),
             voters: (0..8).map(|_| dice.peer()).collect(),
