@@ -32,8 +32,8 @@ impl Publish {
 }
 
 impl Engine {
-    /// Has the head of a change announced in its time, unless it was signed without having asked what the network holds: then it is
-    /// announced once it has been [read back](Self::is_withheld).
+    /// Has the head of a change announced in its time, unless it was signed without having asked what the network holds:
+    /// then it is announced once it has been [read back](Self::is_withheld).
     pub(super) fn announce_change(
         &mut self,
         now: Now,

@@ -13,12 +13,11 @@
 //! | `counters.rs` | what has been done so far, and what the node says of itself |
 //! | `facts.rs` | what each fact changes |
 //! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
-//! | `publishing.rs` | how a change to an own package takes its course |
+//! | `publishing.rs`, `announcing.rs` | how a change to an own package takes its course; when it is announced |
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
 //! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `recalling.rs` | how it is built on what the network holds |
 //! | `explaining.rs`, `confirming.rs` | why peers do not hold it; how it is read back from those who said that they do |
-//! | `announcing.rs` | when it is announced: once peers hold it |
 //! | `listening.rs` | what is heard of own packages from elsewhere |
 //! | `read.rs`, `publish.rs` | the two machines with several steps |
 //! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |

@@ -1,4 +1,4 @@
-//! Announcements that nobody has heard yet.
+//! Announcements that have not left yet, or that nobody has heard.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -81,8 +81,8 @@ pub(crate) struct Released {
     pub(crate) data: Vec<u8>,
 }
 
-/// Announcements on the way out, oldest first. Those that nobody hears stay until somebody subscribes, or until nobody
-/// would believe them any more.
+/// Announcements on the way out, oldest first. Heads are on hold here while peers store them. Those that nobody hears stay
+/// until somebody subscribes, or until nobody would believe them any more.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     next: u64,
