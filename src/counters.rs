@@ -166,7 +166,7 @@ pub struct TaskCounters {
 pub struct AnnouncementCounters {
     /// Handed to at least one subscribed peer.
     pub sent: u64,
-    /// Those that wait now for somebody to subscribe.
+    /// Those that wait now for somebody to subscribe, or for peers to hold what they announce.
     pub queued: u64,
     /// Heard from peers, found valid and forwarded.
     pub accepted: u64,

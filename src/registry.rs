@@ -26,7 +26,7 @@ use crate::{
 /// catalogue, else [`Error::Ambiguous`](crate::Error::Ambiguous).
 pub trait Registry: Send + Sync {
     /// Publishes a release for this node's owner, which is itself unless another one has delegated it: validates,
-    /// signs, stores locally, puts the records into the DHT, announces.
+    /// signs, stores locally, puts the records into the DHT, and announces once peers hold them.
     ///
     /// Publishing the same manifest again is not an error: it puts and announces it anew.
     ///

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use futures::executor::block_on;
-use peerage::{Coverage, Error, Query, Registry};
+use peerage::{Coverage, Error, Event, Query, Registry};
 
 mod support;
 
@@ -11,8 +11,8 @@ use support::{Executor, Peer, bare, loopback, manifest, name, network, within};
 #[test]
 fn a_reader_who_misses_a_name_is_told_of_its_look_alike_and_an_owner_who_takes_one_is_warned() {
     block_on(async {
-        let peers = network(Executor::Smol, 3).await;
-        let [first, second, reader] = &peers[..] else { panic!("three") };
+        let mut peers = network(Executor::Smol, 3).await;
+        let [first, second, reader] = &mut peers[..] else { panic!("three") };
         let receipt = within("a receipt", first.handle.register(manifest("yt_dlp", "1.0.0"))).await;
         assert_eq!(receipt.expect("registered").look_alikes, []);
 
@@ -27,8 +27,17 @@ fn a_reader_who_misses_a_name_is_told_of_its_look_alike_and_an_owner_who_takes_o
         let alike = receipt.expect("it may").look_alikes;
         assert_eq!((&alike[0].name, &alike[0].owners), (&name("yt_dlp"), &vec![first.id()]));
 
+        // The reader knows who claims the name, and asks again once it hears of somebody else.
+        let second = second.id();
+        reader
+            .wait_for("the announcement", |event| match event {
+                Event::Discovered { package } => (*package.id.owner()? == second).then_some(()),
+                _ => None,
+            })
+            .await;
+
         // Each is found by its own spelling.
-        for (spelling, owner) in [("yt_dlp", first.id()), ("yt-dlp", second.id())] {
+        for (spelling, owner) in [("yt_dlp", first.id()), ("yt-dlp", second)] {
             let read = within("a package", reader.handle.get_package(bare(spelling))).await;
             assert_eq!(read.expect("found").owner, owner);
         }

@@ -7,13 +7,14 @@ use libp2p::PeerId;
 use super::{
     confirming::Confirming,
     explaining::Explaining,
+    outbox::Outbox,
     publish::{Publish, Recall, Stage, Storing},
     queries::Untimely,
     read::Read,
     wheel,
 };
 use crate::{
-    Announcement, Error, Found, Freshness, PackageName, Source,
+    Error, Found, Freshness, PackageName, Source,
     command::{Reply, Ticket},
     counters::{CallKind, EndedCall},
     record::{Head, Record, RecordKey, Signed},
@@ -131,12 +132,9 @@ impl Operation {
 impl Publish {
     /// Answers the caller, if one waits, with what has been achieved, if the change is signed. What is still under
     /// way goes on without a caller.
-    pub(super) fn answer_early(
-        &mut self,
-        announcement: impl FnOnce(&Stage) -> Announcement,
-    ) -> Option<EndedCall> {
+    pub(super) fn answer_early(&mut self, outbox: &Outbox) -> Option<EndedCall> {
         let Stage::Storing(storing) = &self.stage else { return None };
-        let receipt = storing.receipt(announcement(&self.stage), self.confirmation);
+        let receipt = storing.receipt(self.announcement(outbox), self.confirmation);
         self.answer(Ok(receipt))
     }
 }
@@ -188,7 +186,10 @@ impl Calls {
         match &mut self.0.get_mut(&ticket)?.operation {
             Operation::Publish(publish) => match &mut publish.stage {
                 Stage::Confirming(confirming) => Some(confirming),
-                Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) => None,
+                Stage::Recalling(_)
+                | Stage::Storing(_)
+                | Stage::Explaining(_)
+                | Stage::Announcing => None,
             },
             _ => None,
         }
@@ -202,7 +203,8 @@ impl Calls {
                 Stage::Recalling(_)
                 | Stage::Storing(_)
                 | Stage::Explaining(_)
-                | Stage::Confirming(_) => None,
+                | Stage::Confirming(_)
+                | Stage::Announcing => None,
             },
             _ => None,
         }
@@ -213,7 +215,10 @@ impl Calls {
         match &mut self.0.get_mut(&ticket)?.operation {
             Operation::Publish(publish) if publish.reply.is_some() => match &mut publish.stage {
                 Stage::Storing(storing) => Some(storing),
-                Stage::Recalling(_) | Stage::Explaining(_) | Stage::Confirming(_) => None,
+                Stage::Recalling(_)
+                | Stage::Explaining(_)
+                | Stage::Confirming(_)
+                | Stage::Announcing => None,
             },
             _ => None,
         }
@@ -224,7 +229,10 @@ impl Calls {
         match &mut self.0.get_mut(&ticket)?.operation {
             Operation::Publish(publish) => match &mut publish.stage {
                 Stage::Explaining(explaining) => Some(explaining),
-                Stage::Recalling(_) | Stage::Storing(_) | Stage::Confirming(_) => None,
+                Stage::Recalling(_)
+                | Stage::Storing(_)
+                | Stage::Confirming(_)
+                | Stage::Announcing => None,
             },
             _ => None,
         }

@@ -138,6 +138,7 @@ impl Engine {
             self.cut_explaining(ticket, &mut publish);
             // What is signed stands, and the node sees to it that it is stored.
             publish.reply = None;
+            self.release(publish.announcement);
             match publish.stage {
                 Stage::Storing(_) if !is_stored => {
                     let operation = Operation::Publish(publish);
@@ -145,9 +146,12 @@ impl Engine {
                 }
                 Stage::Confirming(_) => {
                     let now = Now { mono: self.mono, unix: self.unix };
-                    self.confirmed(now, ticket, *publish);
+                    self.confirmed(now, ticket, call.since, publish);
                 }
-                Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) => {}
+                Stage::Recalling(_)
+                | Stage::Storing(_)
+                | Stage::Explaining(_)
+                | Stage::Announcing => {}
             }
         }
         self.admit();
@@ -168,22 +172,23 @@ impl Engine {
             self.readable(self.with_listed(now, self.best(now, &key, replies), subject))
         });
         self.leave(ticket, &mut call.operation, awaited);
+        if let Operation::Publish(publish) = &call.operation {
+            self.release(publish.announcement);
+        }
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
             (Operation::Publish(publish), _) if matches!(publish.stage, Stage::Confirming(_)) => {
-                self.confirmed(now, ticket, *publish);
+                self.confirmed(now, ticket, call.since, publish);
             }
             (Operation::Publish(mut publish), _)
                 if matches!(publish.stage, Stage::Explaining(_)) =>
             {
                 self.cut_explaining(ticket, &mut publish);
-                let outbox = &self.outbox;
-                let ended = publish.answer_early(|stage| stage.announcement(outbox));
+                let ended = publish.answer_early(&self.outbox);
                 self.count(ended);
             }
             (Operation::Publish(mut publish), _) if matches!(publish.stage, Stage::Storing(_)) => {
-                let outbox = &self.outbox;
-                let ended = publish.answer_early(|stage| stage.announcement(outbox));
+                let ended = publish.answer_early(&self.outbox);
                 self.count(ended);
                 let operation = Operation::Publish(publish);
                 self.calls.insert(ticket, Call { operation, ..call });
@@ -234,7 +239,10 @@ impl Engine {
                 Stage::Recalling(recall) => {
                     Some(recall.wants(network, &self.owner, publish.change.name()))
                 }
-                Stage::Storing(_) | Stage::Explaining(_) | Stage::Confirming(_) => None,
+                Stage::Storing(_)
+                | Stage::Explaining(_)
+                | Stage::Confirming(_)
+                | Stage::Announcing => None,
             },
             Operation::PutRecord { .. } | Operation::Bootstrap { .. } | Operation::Dial { .. } => {
                 None

@@ -11,7 +11,6 @@ use libp2p::PeerId;
 use super::{
     Action, Engine, Now, Operation, QueryKey,
     calls::{Call, Outcome, Since},
-    outbox::Outbox,
     publish::{MAX_ROUNDS, Publish, Put, Stage, Storing},
     queries::{Queries, Replies, Waiter, Wants},
 };
@@ -62,11 +61,6 @@ impl Confirming {
         };
         *read_back = as_before;
         is_joined
-    }
-
-    /// What becomes of the announcement meanwhile.
-    pub(super) fn announcement(&self, outbox: &Outbox) -> Announcement {
-        self.storing.announcement.map_or(Announcement::Queued, |id| outbox.state(id))
     }
 
     /// A record has been read back as often as was wanted, or as it could be.
@@ -160,15 +154,14 @@ impl Engine {
         let has_another = self.elsewhere.is_awaited(publish.change.name());
         if has_another && publish.reply.is_some() && publish.rounds < MAX_ROUNDS {
             publish.rounds += 1;
-            publish.signed = Some(self.receipt_of(confirming, &publish.stage));
+            publish.signed = Some(self.receipt_of(confirming, publish.announcement(&self.outbox)));
             return self.begin_change(now, ticket, since, publish);
         }
-        self.finish(since);
-        self.confirmed(now, ticket, *publish);
+        self.confirmed(now, ticket, since, publish);
     }
 
     /// What has been read back so far.
-    fn receipt_of(&self, confirming: &Confirming, stage: &Stage) -> Receipt {
+    fn receipt_of(&self, confirming: &Confirming, announcement: Announcement) -> Receipt {
         let counts = confirming.read_backs.iter().map(|(key, read_back)| match read_back {
             ReadBack::Ended(confirmed) => *confirmed,
             ReadBack::Asked(_) | ReadBack::Joined(_) => {
@@ -176,24 +169,29 @@ impl Engine {
                 replies.and_then(|replies| confirming.heard(key, replies)).unwrap_or(0)
             }
         });
-        confirming.receipt(stage.announcement(&self.outbox), counts.min().unwrap_or(0))
+        confirming.receipt(announcement, counts.min().unwrap_or(0))
     }
 
-    /// Answers with what has been read back so far, and ends what has not.
-    pub(super) fn confirmed(&mut self, now: Now, ticket: Ticket, mut publish: Publish) {
-        let Stage::Confirming(confirming) = &publish.stage else { return };
-        let receipt = self.receipt_of(confirming, &publish.stage);
+    /// Announces the change and answers with what has been read back so far, and ends what has not.
+    pub(super) fn confirmed(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+    ) {
+        let Stage::Confirming(confirming) = &publish.stage else { return self.finish(since) };
+        let receipt = self.receipt_of(confirming, publish.announcement(&self.outbox));
         self.end_read_backs(ticket, confirming);
         let name = publish.change.name().clone();
         if self.is_withheld(&name) {
             if receipt.confirmed > 0 {
-                self.announce_withheld(now, &name);
+                publish.announcement = self.announce_withheld(now, &name);
             } else {
                 self.doubt_own(now, &name);
             }
         }
-        let ended = publish.answer(Ok(receipt));
-        self.count(ended);
+        self.answer_announced(ticket, since, publish, receipt);
     }
 
     /// Nobody waits for these read-backs any more.

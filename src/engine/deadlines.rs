@@ -6,6 +6,7 @@ use libp2p::PeerId;
 
 use super::{
     Engine, Now,
+    outbox::AnnouncementId,
     wheel::{self, Expiry},
 };
 use crate::{Entropy, PackageName, command::Ticket};
@@ -51,6 +52,8 @@ pub(super) enum Deadline {
     Explained(Ticket),
     /// What peers say of the time is to be told, if it is news.
     ClocksSettled,
+    /// A change is announced now, whatever is under way.
+    Announce(AnnouncementId),
     /// A caller's search among peers must end now.
     Search(Ticket),
     Sweep,
@@ -130,6 +133,9 @@ impl Engine {
             Deadline::Greet(peer) => self.greet_again(now, *peer),
             Deadline::Session => self.session_timed_out(now),
             Deadline::Explained(ticket) => self.end_explaining(ticket),
+            Deadline::Announce(id) => {
+                self.release(Some(id));
+            }
             Deadline::ClocksSettled => self.clocks_settled(now),
             Deadline::Search(ticket) => self.end_search(ticket),
             Deadline::Rejoin => self.rejoin(now),

@@ -15,13 +15,12 @@ use super::{
     Deadline, Engine, Now, Operation, Unanswered,
     calls::{Call, Since},
     greeting::FEATURE_EXPLAINS,
-    outbox::Outbox,
     publish::{Publish, Stage, Storing},
     questions::Purpose,
     wheel,
 };
 use crate::{
-    Announcement, Refusal, RefusalCount,
+    Refusal, RefusalCount,
     command::Ticket,
     exchange::{MAX_EXPLAINED, Request, Response},
     keyspace::REPLICAS,
@@ -58,11 +57,6 @@ pub(super) struct Explaining {
 }
 
 impl Explaining {
-    /// What becomes of the announcement meanwhile.
-    pub(super) fn announcement(&self, outbox: &Outbox) -> Announcement {
-        self.storing.announcement.map_or(Announcement::Queued, |id| outbox.state(id))
-    }
-
     /// Waits for no more answers: those who have not given any have not said why.
     fn end(self) -> Storing {
         let Self { mut storing, waiting, .. } = self;
@@ -181,7 +175,7 @@ impl Engine {
         self.report(now, ticket, since, publish);
     }
 
-    /// Tells the caller what has come of a change; if it is to be read back, once it was.
+    /// Announces a change and tells the caller what has come of it; if it is to be read back, once it was.
     pub(super) fn report(
         &mut self,
         now: Now,
@@ -192,18 +186,19 @@ impl Engine {
         if publish.reply.is_some() && publish.confirmation > 0 {
             return self.confirm(now, ticket, since, publish);
         }
-        self.finish(since);
-        let Stage::Storing(storing) = &publish.stage else { return };
+        let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
+        let receipt = storing.receipt(publish.announcement(&self.outbox), 0);
         let name = publish.change.name();
         let is_to_be_announced =
             self.is_withheld(name) && self.own.get(name).is_some_and(|own| !own.lacks_replicas());
-        let receipt = storing.receipt(publish.stage.announcement(&self.outbox), 0);
+        if !is_to_be_announced {
+            return self.answer_announced(ticket, since, publish, receipt);
+        }
+        self.finish(since);
         let ended = publish.answer(Ok(receipt));
         self.count(ended);
-        if is_to_be_announced {
-            publish.confirmation = 1;
-            self.confirm(now, ticket, Since { timer: None, ..since }, publish);
-        }
+        publish.confirmation = 1;
+        self.confirm(now, ticket, Since { timer: None, ..since }, publish);
     }
 
     /// Nobody waits for the answers any longer.

@@ -138,6 +138,7 @@ impl Engine {
             Fact::Published { id, outcome } => {
                 let end = self.outbox.published(id, outcome);
                 self.count(end.map(|end| EndedCall(CallKind::Announce, end)));
+                self.announced(id);
             }
             Fact::Asked { asked, peer, request } => self.asked(now, asked, peer, &request),
             Fact::Answered { question, response } => {

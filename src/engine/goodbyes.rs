@@ -189,18 +189,19 @@ impl Engine {
             self.counters.count(ended);
         }
         self.fail_searches(&Error::ShuttingDown);
+        // What is signed is in force: others hear of it, though its puts end here.
+        self.release_all();
         for end in self.outbox.close() {
             self.counters.count(EndedCall(CallKind::Announce, end));
         }
         self.shelf.clear();
-        self.actions.retain(|action| {
-            matches!(
-                action,
-                Action::Goodbye { .. }
-                    | Action::Disconnect { .. }
-                    | Action::Mute { .. }
-                    | Action::Block { .. }
-            )
+        self.actions.retain(|action| match action {
+            Action::Goodbye { .. }
+            | Action::Disconnect { .. }
+            | Action::Mute { .. }
+            | Action::Block { .. } => true,
+            Action::Publish { topic, .. } => *topic == self.config.announcements_topic,
+            _ => false,
         });
         for peer in self.peers.ids() {
             self.count_let_go(&peer, LetGo::GoingAway);

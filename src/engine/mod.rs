@@ -13,7 +13,7 @@
 //! | `counters.rs` | what has been done so far, and what the node says of itself |
 //! | `facts.rs` | what each fact changes |
 //! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
-//! | `publishing.rs` | how a change to an own package takes its course |
+//! | `publishing.rs`, `announcing.rs` | how a change to an own package takes its course; when it is announced |
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
 //! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `recalling.rs` | how it is built on what the network holds |
@@ -56,6 +56,7 @@ use crate::{
     shelf::Shelf,
 };
 
+mod announcing;
 mod answering;
 mod cache;
 mod calls;

@@ -1,15 +1,22 @@
-//! Announcements that nobody has heard yet.
+//! Announcements that have not left yet, or that nobody has heard.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
-use super::store::Unheard;
-use crate::{Announcement, Error, PackageName, command::Reply, counters::CallEnd};
+use super::{store::Unheard, wheel};
+use crate::{
+    Announcement, Error, PackageName,
+    command::{Reply, Ticket},
+    counters::CallEnd,
+};
 
 /// Announcements whose success is remembered: more than are under way at any time.
 const REMEMBERED_SENT: usize = 1024;
 
 /// Names one announcement for as long as it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AnnouncementId(u64);
 
 /// What the network made of an announcement.
@@ -23,6 +30,27 @@ pub(crate) enum Published {
     Impossible,
 }
 
+/// When an announcement leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Departure {
+    /// Once it is released, since peers hold what it announces, or its deadline has come. Whoever subscribes before that
+    /// has to wait.
+    Released(Hold),
+    /// Once somebody hears it.
+    Heard,
+    /// Once the calendar says that it holds: somebody could have heard it while it seemed to have expired.
+    Valid,
+}
+
+/// For how long an announcement is on hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// When it leaves in any case, on the monotonic scale.
+    pub(crate) latest: Duration,
+    /// The deadline for that.
+    pub(crate) timer: wheel::Key,
+}
+
 #[derive(Debug)]
 struct Entry {
     id: AnnouncementId,
@@ -32,17 +60,35 @@ struct Entry {
     package: Option<PackageName>,
     /// Unix seconds from which on everybody refuses it.
     expires: u64,
-    /// Somebody could have heard it while it seemed to have expired.
-    is_held_back: bool,
+    departure: Departure,
     reply: Option<Reply<Announcement>>,
 }
 
-/// Announcements on the way out, oldest first. Those that nobody hears stay until somebody subscribes, or until nobody
-/// would believe them any more.
+impl Entry {
+    fn on_hold(&self) -> Option<Hold> {
+        match self.departure {
+            Departure::Released(hold) => Some(hold),
+            Departure::Heard | Departure::Valid => None,
+        }
+    }
+}
+
+/// An announcement that leaves, and was on hold.
+#[derive(Debug)]
+pub(crate) struct Released {
+    pub(crate) hold: Hold,
+    pub(crate) topic: String,
+    pub(crate) data: Vec<u8>,
+}
+
+/// Announcements on the way out, oldest first. Heads are on hold here while peers store them. Those that nobody hears stay
+/// until somebody subscribes, or until nobody would believe them any more.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     next: u64,
     entries: VecDeque<Entry>,
+    /// Calls that wait for what becomes of an announcement which is with the network now.
+    waiting: HashMap<AnnouncementId, Ticket>,
     /// The last that were sent, so that a receipt can tell them from those that had to make room.
     sent: VecDeque<AnnouncementId>,
     /// How many were sent.
@@ -52,29 +98,86 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { next: 0, entries: VecDeque::new(), sent: VecDeque::new(), sent_in_all: 0, bound }
+        Self {
+            next: 0,
+            entries: VecDeque::new(),
+            waiting: HashMap::new(),
+            sent: VecDeque::new(),
+            sent_in_all: 0,
+            bound,
+        }
     }
 
-    /// Adds the newest head of an own package, in the place of an older one of the same package. The oldest
-    /// entry goes when there is no room: peers that come later read the package from the DHT.
+    /// How the next announcement that is added will be named.
+    pub(crate) fn next(&self) -> AnnouncementId {
+        AnnouncementId(self.next)
+    }
+
+    /// Adds the newest head of an own package, which stays on hold until it is released. There is none of the same
+    /// package: that was [dropped](Self::drop_head). The oldest entry that could have left goes when there is no room:
+    /// peers that come later read the package from the DHT.
     pub(crate) fn add_head(
         &mut self,
         package: PackageName,
         topic: String,
         data: Vec<u8>,
         expires: u64,
+        hold: Hold,
     ) -> AnnouncementId {
-        self.drop_head(&package);
         while self.entries.len() >= self.bound.max(1) {
             // A message's caller was told "queued" or "sent" before anything could push it out.
-            self.entries.pop_front();
+            let oldest = self.entries.iter().position(|entry| entry.on_hold().is_none());
+            let Some(oldest) = oldest else { break };
+            self.entries.remove(oldest);
         }
-        self.push(topic, data, Some(package), expires, None)
+        let departure = Departure::Released(hold);
+        self.push(Entry {
+            id: self.next(),
+            topic,
+            data,
+            package: Some(package),
+            expires,
+            departure,
+            reply: None,
+        })
     }
 
-    /// The head of an own package is not to be announced any more.
-    pub(crate) fn drop_head(&mut self, package: &PackageName) {
-        self.entries.retain(|entry| entry.package.as_ref() != Some(package));
+    /// The head of an own package is not to be announced any more. Tells for how long it would have been on hold, if it was.
+    pub(crate) fn drop_head(&mut self, package: &PackageName) -> Option<Hold> {
+        let is_it = |entry: &Entry| entry.package.as_ref() == Some(package);
+        let hold = self.entries.iter().find(|entry| is_it(entry)).and_then(Entry::on_hold);
+        self.entries.retain(|entry| !is_it(entry));
+        hold
+    }
+
+    /// An announcement is on hold no longer: gives it out, unless it has left or another has taken its place.
+    pub(crate) fn release(&mut self, id: AnnouncementId) -> Option<Released> {
+        let entry = self.entries.iter_mut().find(|entry| entry.id == id)?;
+        let hold = entry.on_hold()?;
+        entry.departure = Departure::Heard;
+        Some(Released { hold, topic: entry.topic.clone(), data: entry.data.clone() })
+    }
+
+    /// This call waits for what becomes of an announcement that has just been released.
+    pub(crate) fn wait(&mut self, id: AnnouncementId, ticket: Ticket) {
+        self.waiting.insert(id, ticket);
+    }
+
+    /// The call that waits for what became of an announcement.
+    pub(crate) fn take_waiting(&mut self, id: AnnouncementId) -> Option<Ticket> {
+        self.waiting.remove(&id)
+    }
+
+    /// Those on hold, oldest first.
+    pub(crate) fn on_hold(&self) -> impl Iterator<Item = AnnouncementId> {
+        self.entries.iter().filter(|entry| entry.on_hold().is_some()).map(|entry| entry.id)
+    }
+
+    /// The oldest on hold, where so many are that others may find no place. It is to leave early.
+    pub(crate) fn crowding(&self) -> Option<AnnouncementId> {
+        let mut on_hold = self.on_hold();
+        let oldest = on_hold.next()?;
+        (1 + on_hold.count() > self.bound / 2).then_some(oldest)
     }
 
     /// Adds a message of the application. Where there is no room for it, its caller is told so.
@@ -88,21 +191,15 @@ impl Outbox {
         if self.entries.len() >= self.bound {
             return Err(reply.send(Err(Error::busy("queued_announcements"))));
         }
-        Ok(self.push(topic, data, None, expires, Some(reply)))
+        let (departure, reply) = (Departure::Heard, Some(reply));
+        let id = self.next();
+        Ok(self.push(Entry { id, topic, data, package: None, expires, departure, reply }))
     }
 
-    fn push(
-        &mut self,
-        topic: String,
-        data: Vec<u8>,
-        package: Option<PackageName>,
-        expires: u64,
-        reply: Option<Reply<Announcement>>,
-    ) -> AnnouncementId {
-        let id = AnnouncementId(self.next);
+    fn push(&mut self, entry: Entry) -> AnnouncementId {
+        let id = entry.id;
         self.next += 1;
-        let is_held_back = false;
-        self.entries.push_back(Entry { id, topic, data, package, expires, is_held_back, reply });
+        self.entries.push_back(entry);
         id
     }
 
@@ -158,9 +255,12 @@ impl Outbox {
     /// for the calendar may be wrong.
     pub(crate) fn take_heard(&mut self, topic: &str, unix: u64) -> Vec<AnnouncementId> {
         let mut heard = Vec::new();
-        for entry in self.entries.iter_mut().filter(|entry| entry.topic == topic) {
-            entry.is_held_back = entry.expires <= unix;
-            if !entry.is_held_back {
+        let on_topic = |entry: &&mut Entry| entry.topic == topic && entry.on_hold().is_none();
+        for entry in self.entries.iter_mut().filter(on_topic) {
+            if entry.expires <= unix {
+                entry.departure = Departure::Valid;
+            } else {
+                entry.departure = Departure::Heard;
                 heard.push(entry.id);
             }
         }
@@ -169,10 +269,11 @@ impl Outbox {
 
     /// What was held back, and has not expired by this time.
     pub(crate) fn take_held_back(&mut self, unix: u64) -> Vec<AnnouncementId> {
-        let back =
-            self.entries.iter_mut().filter(|entry| entry.is_held_back && entry.expires > unix);
+        let is_back =
+            |entry: &&mut Entry| entry.departure == Departure::Valid && entry.expires > unix;
+        let back = self.entries.iter_mut().filter(is_back);
         back.map(|entry| {
-            entry.is_held_back = false;
+            entry.departure = Departure::Heard;
             entry.id
         })
         .collect()
@@ -181,7 +282,8 @@ impl Outbox {
     /// Forgets what nobody has heard in time, where that is over for certain. What is on its way to the network is judged
     /// by what becomes of it.
     pub(crate) fn sweep(&mut self, certain: u64) {
-        self.entries.retain(|entry| entry.expires > certain || entry.reply.is_some());
+        let is_on_its_way = |entry: &Entry| entry.reply.is_some() || entry.on_hold().is_some();
+        self.entries.retain(|entry| entry.expires > certain || is_on_its_way(entry));
     }
 
     /// Where it is full, forgets what seems to have expired: what holds comes before that.
@@ -191,7 +293,7 @@ impl Outbox {
         }
     }
 
-    /// What waits to be heard, oldest first, for a life after this one.
+    /// What waits to be heard or released, oldest first, for a life after this one.
     pub(crate) fn unheard(&self) -> Vec<Unheard> {
         let unheard = |entry: &Entry| Unheard {
             topic: entry.topic.clone(),
@@ -205,12 +307,15 @@ impl Outbox {
     pub(crate) fn restore(&mut self, unheard: &Unheard, expires: u64) {
         if self.entries.len() < self.bound {
             let Unheard { topic, data, package } = unheard.clone();
-            self.push(topic, data, package, expires, None);
+            let departure = Departure::Heard;
+            let id = self.next();
+            self.push(Entry { id, topic, data, package, expires, departure, reply: None });
         }
     }
 
     /// Drops whatever waits, answering those that are owed an answer.
     pub(crate) fn close(&mut self) -> impl Iterator<Item = CallEnd> {
+        self.waiting.clear();
         let replies = self.entries.drain(..).filter_map(|entry| entry.reply);
         replies.map(|reply| reply.send(Err(Error::ShuttingDown)))
     }

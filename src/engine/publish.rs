@@ -1,14 +1,18 @@
 //! Publishing a change to an own package: recall what the network holds, sign, put, announce.
 //!
 //! ```text
-//!  Head ──▶ Pages ──▶ Newest ──▶ (sign) ──▶ Storing ──all puts ended─────────────────▶ receipt
+//!  Head ──▶ Pages ──▶ Newest ──▶ (sign) ──▶ Storing ──all puts ended──────────────▶ Announcing ──▶ receipt
 //!   ▲└─nobody to ask───────────────▲           │                                        ▲
-//!   │                                          └──read-backs wanted──▶ Confirming ──────┤
+//!   │                                          └──read-backs wanted──▶ Confirming ──────┘
 //!   └──────────another head shows, [`MAX_ROUNDS`] times at the most────────┘
 //! ```
 //!
 //! Where some of those that should hold the change have not acknowledged it, they are asked why in between
 //! (Explaining).
+//!
+//! The change is [announced](super::announcing) last: whoever hears of it finds it, and the flood of the announcement does
+//! not take the processors from the peers that store it. Announcing ends at once, when the network has said whether
+//! somebody was there to hear it.
 //!
 //! While a package that is new here is recalled, [look-alikes](super::look_alikes) of its name are looked up beside it.
 //!
@@ -43,8 +47,11 @@ pub(super) struct Publish {
     pub(super) reply: Option<Reply<Receipt>>,
     /// From how many peers the caller wants the change read back.
     pub(super) confirmation: u8,
-    /// What the caller is told should nothing more come of it: an earlier round has signed the change.
+    /// What the caller is told should nothing more come of it: an earlier round has signed the change, or all that it
+    /// waits for is what becomes of the announcement.
     pub(super) signed: Option<Receipt>,
+    /// The announcement of the head that was signed last.
+    pub(super) announcement: Option<AnnouncementId>,
     /// How often it has been built on what a read-back showed.
     pub(super) rounds: u8,
     /// Names of others that people may confuse with this one, where it is a new release.
@@ -66,22 +73,29 @@ pub(super) enum Stage {
     Explaining(Box<Explaining>),
     /// The puts have ended; peers are asked for what they said that they hold.
     Confirming(Box<Confirming>),
+    /// The announcement is with the network, which says at once what became of it.
+    Announcing,
 }
 
 impl Publish {
     pub(super) fn new(change: Change, reply: Option<Reply<Receipt>>, confirmation: u8) -> Self {
-        let (signed, rounds, alike) = (None, 0, LookAlikes::default());
-        Self { change, reply, confirmation, signed, rounds, alike, stage: Stage::BEGINNING }
+        let (signed, announcement, alike) = (None, None, LookAlikes::default());
+        let stage = Stage::BEGINNING;
+        Self { change, reply, confirmation, signed, announcement, rounds: 0, alike, stage }
     }
 
-    /// Answers the caller, if one waits. A change that is signed does not fail any more, unless what peers turn out to hold
-    /// has undone it.
-    pub(super) fn answer(&mut self, answer: Result<Receipt>) -> Option<EndedCall> {
-        let answer = answer.or_else(|error| match error {
+    /// What the caller is told. A change that is signed does not fail any more, unless what peers turn out to hold has
+    /// undone it.
+    pub(super) fn settle(&mut self, answer: Result<Receipt>) -> Result<Receipt> {
+        answer.or_else(|error| match error {
             Error::Conflict { .. } | Error::Withdrawn { .. } => Err(error),
             error => self.signed.take().ok_or(error),
-        });
-        let answer = answer.map(|receipt| self.alike.tell(receipt));
+        })
+    }
+
+    /// Answers the caller, if one waits.
+    pub(super) fn answer(&mut self, answer: Result<Receipt>) -> Option<EndedCall> {
+        let answer = self.settle(answer).map(|receipt| self.alike.tell(receipt));
         let end = self.reply.take()?.send(answer);
         Some(EndedCall(self.change.kind()?, end))
     }
@@ -247,7 +261,6 @@ fn distinct(
 pub(super) struct Storing {
     pub(super) id: PackageId,
     pub(super) sequence: u64,
-    pub(super) announcement: Option<AnnouncementId>,
     /// Puts that have not ended.
     pub(super) pending: usize,
     /// The fewest peers that stored any one record, of the puts that have ended.

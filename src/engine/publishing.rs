@@ -4,22 +4,20 @@
 use std::time::Duration;
 
 use super::{
-    ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation, REPLICATION,
-    REPLICATION_BUDGET, REPLICATION_DELAY,
+    Deadline, Engine, Now, Operation, REPLICATION, REPLICATION_BUDGET, REPLICATION_DELAY,
     calls::{Call, Outcome, Since},
     commands::Begin,
     explaining::Reasons,
-    outbox::{AnnouncementId, Outbox},
     own::{self, Authorship, Change, Changed, Recalled, Standing},
     peers::Reach,
-    publish::{Announced, Publish, Put, Renewal, Stage, Storing},
+    publish::{Publish, Put, Stage, Storing},
     queries::{attesting, saying},
     read,
     recalling::Asked,
     wheel,
 };
 use crate::{
-    Announcement, Error, Event, PackageId, PackageName, Receipt, Result, Source,
+    Error, Event, PackageId, PackageName, Receipt, Result, Source,
     command::{Reply, Ticket},
     record::{Kind, RecordKey},
 };
@@ -28,18 +26,6 @@ use crate::{
 mod pace_tests;
 #[cfg(test)]
 mod tests;
-
-impl Stage {
-    /// What became of the announcement so far.
-    pub(super) fn announcement(&self, outbox: &Outbox) -> Announcement {
-        match self {
-            Self::Storing(Storing { announcement: Some(id), .. }) => outbox.state(*id),
-            Self::Confirming(confirming) => confirming.announcement(outbox),
-            Self::Explaining(explaining) => explaining.announcement(outbox),
-            Self::Storing(_) | Self::Recalling(_) => Announcement::Queued,
-        }
-    }
-}
 
 impl Engine {
     /// A caller changes an own package.
@@ -93,15 +79,15 @@ impl Engine {
                 }
                 self.go_on_confirming(now, ticket, since, publish);
             }
-            // It waits for no query.
-            Stage::Explaining(_) => {
+            // They wait for no query.
+            Stage::Explaining(_) | Stage::Announcing => {
                 self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
             }
             Stage::Recalling(_) => self.resume_recall(now, ticket, since, publish, outcome),
         }
     }
 
-    /// Signs the change and puts it in force: stored here, on its way to the peers, announced.
+    /// Signs the change and puts it in force: stored here, on its way to the peers, to be announced when they have it.
     pub(super) fn commit(
         &mut self,
         now: Now,
@@ -114,10 +100,7 @@ impl Engine {
         let name = publish.change.name().clone();
         let changed = match self.changed(now, &publish.change, recalled, asked) {
             Ok(changed) => changed,
-            Err(error) => {
-                self.finish(since);
-                return self.abandon(now, ticket, *publish, error);
-            }
+            Err(error) => return self.abandon(now, ticket, since, publish, error),
         };
         self.forget_cached(&name);
         for record in &changed.records {
@@ -142,11 +125,10 @@ impl Engine {
             self.queries.put(record, Some(ticket));
         }
         let is_upkeep = publish.change.is_upkeep();
-        let announcement = self.announce_change(now, &changed.package, changed.head, is_upkeep);
+        publish.announcement = self.announce_change(now, &changed.package, changed.head, is_upkeep);
         publish.stage = Stage::Storing(Storing {
             id: changed.id,
             sequence: changed.package.head.revision.sequence,
-            announcement,
             pending,
             fewest: None,
             is_whole: changed.is_whole,
@@ -195,75 +177,6 @@ impl Engine {
         Ok(changed)
     }
 
-    /// Announces the head of a change, unless it was signed without having asked what the network holds: then it is
-    /// announced once it has been [read back](Self::is_withheld).
-    fn announce_change(
-        &mut self,
-        now: Now,
-        package: &own::OwnPackage,
-        head: Authorship,
-        is_upkeep: bool,
-    ) -> Option<AnnouncementId> {
-        let name = &package.head.name;
-        let is_heard = matches!(package.standing, Standing::Confirmed { .. });
-        let is_signed = head == Authorship::Signed;
-        if is_signed && !is_heard {
-            // What waits to be heard is older.
-            self.outbox.drop_head(name);
-        }
-        let is_withheld = match head {
-            Authorship::Signed => !is_heard,
-            Authorship::Kept => !is_heard || self.is_withheld(name),
-            Authorship::Adopted => false,
-        };
-        let announced = if is_withheld {
-            let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
-            before.filter(|_| !is_signed)
-        } else {
-            Some(self.announce_head(now, package, is_signed || !is_upkeep))
-        };
-        let (timer, interval) = self.renewal_timer(now, name);
-        let due = now.unix.saturating_add(interval.as_secs());
-        let renewal = Renewal { timer, due, interval, announced };
-        if let Some(before) = self.renewals.insert(name.clone(), renewal) {
-            self.wheel.cancel(before.timer);
-        }
-        announced.map(|announced| announced.id)
-    }
-
-    /// Whether the head of an own package has not been announced, since not everybody was heard when it was signed.
-    pub(super) fn is_withheld(&self, name: &PackageName) -> bool {
-        self.renewals.get(name).is_some_and(|renewal| renewal.announced.is_none())
-    }
-
-    /// The head of an own package that was withheld has been read back: so many peers as were wanted serve it. Another one
-    /// that was heard meanwhile is merged in its time.
-    pub(super) fn announce_withheld(&mut self, now: Now, name: &PackageName) {
-        let Some(package) = self.own.get(name).cloned() else { return };
-        let announced = self.announce_head(now, &package, true);
-        if let Some(renewal) = self.renewals.get_mut(name) {
-            renewal.announced = Some(announced);
-        }
-    }
-
-    /// Announces the head of an own package, unless it is the one that was announced a short while ago.
-    fn announce_head(&mut self, now: Now, package: &own::OwnPackage, is_news: bool) -> Announced {
-        let name = &package.head.name;
-        let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
-        if let Some(before) = before
-            && !is_news
-            && now.mono < before.at.saturating_add(ANNOUNCEMENT_INTERVAL)
-        {
-            return before;
-        }
-        let topic = self.config.announcements_topic.clone();
-        let data = package.head.bytes().to_vec();
-        let expires = package.head.validity.expires;
-        let id = self.outbox.add_head(name.clone(), topic.clone(), data.clone(), expires);
-        self.actions.push_back(Action::Publish { id, topic, data });
-        Announced { at: now.mono, id }
-    }
-
     /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
     fn shelve_own(&self, name: &PackageName, own: &own::OwnPackage) {
         // To its own publisher, the bare name means its own.
@@ -288,12 +201,22 @@ impl Engine {
 
     /// A change that comes to nothing. What the node does by itself it tries again: a package that is never
     /// put again expires.
-    pub(super) fn abandon(&mut self, now: Now, ticket: Ticket, mut publish: Publish, error: Error) {
+    pub(super) fn abandon(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+        error: Error,
+    ) {
         self.end_look_alikes(now, ticket, &mut publish);
         if publish.reply.is_some() {
-            let ended = publish.answer(Err(error));
-            return self.count(ended);
+            return match publish.settle(Err(error)) {
+                Ok(receipt) => self.answer_announced(ticket, since, publish, receipt),
+                Err(error) => self.fail_announced(since, *publish, error),
+            };
         }
+        self.finish(since);
         let name = publish.change.name();
         tracing::debug!(%name, %error, "not put again");
         self.renewing.remove(name);
@@ -369,7 +292,7 @@ impl Engine {
         }
     }
 
-    fn renewal_timer(&mut self, now: Now, name: &PackageName) -> (wheel::Key, Duration) {
+    pub(super) fn renewal_timer(&mut self, now: Now, name: &PackageName) -> (wheel::Key, Duration) {
         // Often enough that a head is signed anew, which happens past half of its life, before it expires.
         let interval = self.config.republish_interval.min(self.config.record_ttl / 3);
         let after = self.jitter(interval);

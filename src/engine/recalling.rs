@@ -119,10 +119,7 @@ impl Engine {
         let found = match self.found(now, since, &publish.change, &recall, outcome) {
             Found::Record(record) => record.map(|record| *record),
             Found::Unknown => return self.commit_unheard(now, ticket, since, publish),
-            Found::Needed(error) => {
-                self.finish(since);
-                return self.abandon(now, ticket, *publish, error);
-            }
+            Found::Needed(error) => return self.abandon(now, ticket, since, publish, error),
         };
         let recall = match self.take_found(publish.change.name(), recall, found) {
             Recalling::More(recall) => recall,

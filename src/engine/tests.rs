@@ -8,7 +8,7 @@ use futures::{
     channel::{mpsc, oneshot},
 };
 
-use super::*;
+use super::{outbox::AnnouncementId, *};
 #[cfg(test)]
 use crate::Error;
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
     },
 };
 
+#[cfg(test)]
+mod announcing;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
@@ -110,6 +112,21 @@ struct Lab {
     /// By how many seconds the calendar has left the monotonic clock.
     drift: i64,
     tickets: u64,
+    hearers: Hearers,
+}
+
+/// Who hears of packages. As a node does, a lab says at once what became of an announcement.
+enum Hearers {
+    /// Nobody, as was said of these.
+    Nobody(BTreeSet<AnnouncementId>),
+    /// That is for the test to say.
+    AsTold,
+}
+
+impl Hearers {
+    fn nobody() -> Self {
+        Self::Nobody(BTreeSet::new())
+    }
 }
 
 impl Lab {
@@ -132,7 +149,7 @@ impl Lab {
         let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
         let mono = STARTED;
         engine.start(Now { mono, unix: UNIX });
-        Self { engine, shelf, mono, drift: 0, tickets: 0 }
+        Self { engine, shelf, mono, drift: 0, tickets: 0, hearers: Hearers::nobody() }
     }
 
     fn now(&self) -> Now {
@@ -155,6 +172,21 @@ impl Lab {
     fn learn(&mut self, fact: Fact) {
         let now = self.now();
         self.engine.learn(now, fact);
+        self.tell_unheard();
+    }
+
+    fn tell_unheard(&mut self) {
+        let now = self.now();
+        let Hearers::Nobody(said) = &mut self.hearers else { return };
+        let topic = &self.engine.config.announcements_topic;
+        let heads = self.engine.actions.iter().filter_map(|action| match action {
+            Action::Publish { id, topic: on, .. } if on == topic => Some(*id),
+            _ => None,
+        });
+        let heads: Vec<AnnouncementId> = heads.filter(|id| said.insert(*id)).collect();
+        for id in heads {
+            self.engine.learn(now, Fact::Published { id, outcome: Published::Unheard });
+        }
     }
 
     /// A peer has dialed this node.
@@ -178,6 +210,7 @@ impl Lab {
         let asked = self.mono;
         let deadline = asked + Duration::from_secs(30);
         self.engine.command(self.now(), Request { ticket, asked, deadline, command });
+        self.tell_unheard();
         ticket
     }
 
@@ -215,6 +248,7 @@ impl Lab {
         self.engine.begin(now);
         self.engine.begin_network(now);
         while self.engine.expire(now, 64) > 0 {}
+        self.tell_unheard();
     }
 
     fn end(&mut self, query: QueryKey, answered: u32) {

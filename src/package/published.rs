@@ -121,7 +121,7 @@ pub struct Receipt {
     pub confirmed: u32,
     /// How many were asked for.
     pub confirmation: u8,
-    /// Whether the change has been announced.
+    /// Whether the change has been announced. It is once peers hold it, or a second after it was signed.
     pub announcement: Announcement,
     /// Why peers that should hold the change have not stored all of it, and how many, as far as they have said so within
     /// two seconds. Peers of older versions cannot say, and those that are not connected are not asked.
@@ -158,6 +158,7 @@ pub enum Announcement {
     Sent,
     /// Nobody is subscribed yet: kept, and sent when somebody is, unless it has lapsed by then. Or too few of the peers
     /// that should hold the package have answered before it was signed: sent once those that took it serve it, half a
-    /// minute later.
+    /// minute later. Or the call's time was up while peers still stored the change, within a second: sent at that moment.
+    /// Or a later change of the package was signed meanwhile, and what is announced is that one, which says both.
     Queued,
 }

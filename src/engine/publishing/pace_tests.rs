@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     Config, Entropy, Freshness, Manifest, Result,
     command::{Command, Request},
-    engine::{Fact, QueryEnd, QueryKey, SharedStore},
+    engine::{Action, Fact, Published, QueryEnd, QueryKey, SharedStore},
     record::{Head, Kind, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };
@@ -79,7 +79,8 @@ impl Lab {
         self.actions().into_iter().filter_map(get).collect()
     }
 
-    /// Ends every lookup with nothing and every put with so many replicas, and tells how many puts there were.
+    /// Ends every lookup with nothing and every put with so many replicas, and tells how many puts there were. Nobody hears
+    /// announcements.
     fn serve(&mut self, replicas: u32) -> usize {
         let mut puts = 0;
         loop {
@@ -93,6 +94,10 @@ impl Lab {
                     Action::Put { query, .. } => {
                         puts += 1;
                         (query, QueryEnd::Stored { replicas })
+                    }
+                    Action::Publish { id, .. } => {
+                        self.learn(Fact::Published { id, outcome: Published::Unheard });
+                        continue;
                     }
                     _ => continue,
                 };

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     Config, Manifest, Result, SystemEntropy,
     command::{Command, Request},
-    engine::{Fact, QueryEnd, QueryKey, SharedStore},
+    engine::{Action, Fact, Published, QueryEnd, QueryKey, SharedStore},
     record::{Head, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };
@@ -74,15 +74,21 @@ impl Played {
             .collect()
     }
 
-    /// The heads that it puts, every put being answered by so many peers.
+    /// The heads that it puts, every put being answered by so many peers. Nobody hears announcements.
     fn heads_put(&mut self, replicas: u32) -> Vec<Signed<Head>> {
         let mut heads = Vec::new();
         while let Some(action) = self.engine.next_action() {
-            if let Action::Put { query, key, bytes } = action {
-                if let Ok(Record::Head(head)) = self.engine.store.verify(&key, &bytes) {
-                    heads.push(head);
+            match action {
+                Action::Put { query, key, bytes } => {
+                    if let Ok(Record::Head(head)) = self.engine.store.verify(&key, &bytes) {
+                        heads.push(head);
+                    }
+                    self.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas } });
                 }
-                self.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas } });
+                Action::Publish { id, .. } => {
+                    self.learn(Fact::Published { id, outcome: Published::Unheard });
+                }
+                _ => {}
             }
         }
         heads

@@ -34,7 +34,7 @@ fn lab_of(identity: Identity, has_peer: bool) -> Lab {
     let mut engine = Engine::new(identity, config, store, Box::new(NoEntropy), shelf.clone());
     let mono = Duration::from_secs(100);
     engine.start(Now { mono, unix: UNIX });
-    let mut lab = Lab { engine, shelf, mono, drift: 0, tickets: 0 };
+    let mut lab = Lab { engine, shelf, mono, drift: 0, tickets: 0, hearers: Hearers::nobody() };
     if has_peer {
         lab.learn(Fact::Routable { peer: PeerId::random() });
     }

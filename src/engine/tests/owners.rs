@@ -349,6 +349,7 @@ fn a_receipt_whose_read_back_shows_another_head_is_of_one_above_both() {
     let (_, replicas, [mut first, mut second]) = two_devices();
     second.publish(&replicas, "1.0.1");
     first.live(&replicas, 5);
+    first.take_announced();
     let receipt = first.register("1.1.0", 3);
     // While it asks what there is, nobody has the other release; a peer that comes a moment later has.
     let late = Replicas::new(1);
@@ -358,6 +359,9 @@ fn a_receipt_whose_read_back_shows_another_head_is_of_one_above_both() {
     first.exchange_until_put(&before);
     first.exchange(&replicas.join(late));
     let receipt = answer(receipt).expect("answered").expect("published");
+    assert_eq!(receipt.announcement, crate::Announcement::Sent);
+    // Nobody has heard of the head in between.
+    assert_eq!(first.take_announced(), [first.own_head().bytes().to_vec()]);
     assert!(receipt.sequence > second.own_head().revision.sequence, "{receipt:?}");
     assert_eq!(receipt.sequence, first.own_head().revision.sequence);
     assert_eq!(first.own_versions(), ["1.1.0", "1.0.2", "1.0.1", "1.0.0"]);

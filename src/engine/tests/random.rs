@@ -100,7 +100,7 @@ impl Chaos {
             .with_bootstrap(bootstrap);
         let identity = &IDENTITIES[dice.roll(IDENTITIES.len())];
         Self {
-            lab: Lab::of(identity.keypair.clone(), config),
+            lab: Lab { hearers: Hearers::AsTold, ..Lab::of(identity.keypair.clone(), config) },
             own: identity.records.clone(),
             seen: HashMap::new(),
             voters: (0..8).map(|_| dice.peer()).collect(),
@@ -503,6 +503,7 @@ impl Chaos {
             + engine.goodbyes.timers()
             + engine.calls.len()
             + engine.calls.explained()
+            + engine.outbox.on_hold().count()
             + usize::from(engine.peer_clocks.is_settling());
         assert!(engine.wheel.len() <= own, "{} deadlines of at most {own}", engine.wheel.len());
     }

@@ -302,7 +302,6 @@ fn of_a_change_of_many_records_peers_are_asked_about_the_head_before_all_others(
     let storing = Storing {
         id: PackageId::named("tiny".parse().unwrap()),
         sequence: 1,
-        announcement: None,
         pending: 0,
         fewest: Some(0),
         is_whole: true,

@@ -1,7 +1,7 @@
 //! What a node that starts from a snapshot knows, says and does not say again.
 
 use super::*;
-use crate::{Coverage, Query, engine::outbox::AnnouncementId};
+use crate::{Coverage, Query};
 
 /// A node that starts from what another one knew, of the same key or not, and knows nobody yet.
 fn start_from(keypair: Keypair, config: Config, snapshot: &Snapshot) -> Lab {
@@ -11,7 +11,7 @@ fn start_from(keypair: Keypair, config: Config, snapshot: &Snapshot) -> Lab {
     let now = Now { mono: Duration::from_secs(100), unix: UNIX };
     engine.restore(now, &Snapshot::from_bytes(&snapshot.to_bytes()).unwrap()).unwrap();
     engine.start(now);
-    Lab { engine, shelf, mono: now.mono, drift: 0, tickets: 0 }
+    Lab { engine, shelf, mono: now.mono, drift: 0, tickets: 0, hearers: Hearers::nobody() }
 }
 
 fn snapshot(lab: &mut Lab) -> Snapshot {

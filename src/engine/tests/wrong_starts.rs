@@ -16,7 +16,7 @@ fn start_at(keypair: Keypair, config: Config, snapshot: &Snapshot, by: i64) -> L
     let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
     engine.restore(now, &Snapshot::from_bytes(&snapshot.to_bytes()).unwrap()).unwrap();
     engine.start(now);
-    Lab { engine, shelf, mono: now.mono, drift: by, tickets: 0 }
+    Lab { engine, shelf, mono: now.mono, drift: by, tickets: 0, hearers: Hearers::nobody() }
 }
 
 fn snapshot(lab: &mut Lab) -> Snapshot {
