@@ -150,7 +150,7 @@ impl Asker {
         let start = Instant::now();
         let put = self.run(self.handle.put_record(record));
         let time = start.elapsed();
-        assert!(matches!(put, Ok(20)), "{put:?}");
+        assert!(matches!(put, Ok(20..)), "{put:?}");
         time
     }
 
@@ -161,7 +161,9 @@ impl Asker {
             async move {
                 // On a busy machine a server may take longer than anybody waits for one of twenty.
                 for _ in 0..10 {
-                    if self.handle.put_record(Record::Head(head.clone())).await == Ok(20) {
+                    // Now and then one more is sent it early than the lookup finds to be of the closest.
+                    let put = self.handle.put_record(Record::Head(head.clone())).await;
+                    if put.is_ok_and(|copies| copies >= 20) {
                         return true;
                     }
                 }

@@ -83,8 +83,9 @@ const DISJOINT_PATHS: usize = 3;
 /// has who has made a few identities near its key.
 const UNSURE: usize = 8;
 
-/// How likely a peer is one of the closest that is sent a record before the lookup has told.
-const CERTAIN: f64 = 0.9;
+/// How likely a peer is one of the closest that is sent a record before the lookup has told. How many peers there are is known
+/// to a quarter or so: with 90 %, every seventh put among 96 made more copies than there are to be, and up to ten.
+const CERTAIN: f64 = 0.99;
 
 /// A deadline is late by this at the most.
 const TICK: Duration = Duration::from_millis(4);
