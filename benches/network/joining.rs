@@ -16,7 +16,7 @@ use crate::{
 
 /// How often, with two newcomers each.
 const TIMES: usize = 3;
-const JOINED_WITHIN: f64 = 3.0;
+pub(crate) const JOINED_WITHIN: f64 = 3.0;
 /// When it is given up.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 const BETWEEN_TRIALS: Duration = Duration::from_millis(100);
@@ -72,7 +72,7 @@ fn pair(network: &Network<'_>, name: &str, figures: &mut Figures) -> Outcome<()>
 
 /// The time from the start of the process until it has filled its routing table. Where that fails, it is asked again, as
 /// an application does.
-fn joined(node: &mut Node) -> Duration {
+pub(crate) fn joined(node: &mut Node) -> Duration {
     let until = node.started + GIVEN_UP;
     loop {
         let left = until.saturating_duration_since(Instant::now());

@@ -59,23 +59,42 @@ impl Sample {
 impl<'a> Network<'a> {
     /// Starts so many processes, and waits until they have settled.
     pub(crate) fn start(program: &'a Program, size: usize, report: &mut Report) -> Outcome<Self> {
-        let mut network = Self { program, nodes: Vec::new(), bootstrap: Vec::new() };
         let begun = Instant::now();
+        let mut network = Self::bootstrapping(program)?;
+        let alone = network.nodes.first().ok_or("nobody has started")?.memory()?;
+        report.figure(size, "memory-at-start", alone, "MiB");
+        network.grow(size)?;
+        let settled = network.settle(GIVEN_UP)?.map_or(GIVEN_UP, |at| at - begun).as_secs_f64();
+        report.target(size, "settled", settled, "s", Target::AtMost(SETTLED_WITHIN));
+        Ok(network)
+    }
+
+    /// Starts another network of so many, of which nothing is told, and waits until it has settled.
+    pub(crate) fn beside(program: &'a Program, size: usize) -> Outcome<Self> {
+        let mut network = Self::bootstrapping(program)?;
+        network.grow(size)?;
+        network.settle(GIVEN_UP)?.ok_or("a network beside has not settled")?;
+        Ok(network)
+    }
+
+    /// The first ones.
+    fn bootstrapping(program: &'a Program) -> Outcome<Self> {
+        let mut network = Self { program, nodes: Vec::new(), bootstrap: Vec::new() };
         for _ in 0..BOOTSTRAP_NODES {
             let mut node = network.newcomer()?;
             network.bootstrap.push(node.address()?);
             network.nodes.push(node);
         }
-        let alone = network.nodes.first().ok_or("nobody has started")?.memory()?;
-        report.figure(size, "memory-at-start", alone, "MiB");
-        // All others at once.
-        while network.nodes.len() < size {
-            let node = network.newcomer()?;
-            network.nodes.push(node);
-        }
-        let settled = network.settle(GIVEN_UP)?.map_or(GIVEN_UP, |at| at - begun).as_secs_f64();
-        report.target(size, "settled", settled, "s", Target::AtMost(SETTLED_WITHIN));
         Ok(network)
+    }
+
+    /// Starts all others at once.
+    fn grow(&mut self, size: usize) -> Outcome<()> {
+        while self.nodes.len() < size {
+            let node = self.newcomer()?;
+            self.nodes.push(node);
+        }
+        Ok(())
     }
 
     /// A process that is not part of the network yet.

@@ -178,6 +178,19 @@ impl Node {
         }
     }
 
+    /// As [`receive`](Self::receive), of a request that is to be answered with an error.
+    pub(crate) fn receive_error(
+        &mut self,
+        asked: Asked,
+        within: Duration,
+    ) -> Outcome<(Value, Duration)> {
+        let mut said = self.next(within, |value| value["id"] == asked.id)?;
+        match said.value.get_mut("error") {
+            Some(error) => Ok((error.take(), said.at - asked.at)),
+            None => Err(format!("there is an answer: {}", said.value).into()),
+        }
+    }
+
     pub(crate) fn ask(&mut self, request: Value, within: Duration) -> Outcome<(Value, Duration)> {
         let asked = self.send(request)?;
         self.receive(asked, within)
@@ -192,6 +205,24 @@ impl Node {
                 return Ok(said);
             }
         }
+    }
+
+    /// Has the process stand still, as a machine that sleeps.
+    pub(crate) fn freeze(&self) -> Outcome<()> {
+        self.signal("STOP")
+    }
+
+    /// Has it go on.
+    pub(crate) fn thaw(&self) -> Outcome<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Outcome<()> {
+        let sent = Command::new("kill")
+            .args(["-s", signal, &self.process.id().to_string()])
+            .status()?
+            .success();
+        sent.then_some(()).ok_or_else(|| format!("no signal {signal} was sent").into())
     }
 
     /// Peers that are connected, as its events have it: it costs the node nothing to be asked.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     Outcome,
     network::Network,
-    node::{PATIENCE, register},
+    node::{PATIENCE, Program, register},
     report::{Report, Target, median, millis, most},
     rest::Rest,
 };
@@ -37,22 +37,12 @@ const CARRIED: &[(&str, &str, &str)] = &[
 pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Report) -> Outcome<()> {
     let size = network.size();
     let messages_before = messages(network)?;
-    let (before, begun) = (network.cpus()?, Instant::now());
-    let mut times = Vec::new();
-    for number in 0..TIMES {
-        let node = network.nodes.get_mut(PUBLISHER).ok_or("nobody is there to publish")?;
-        let (_, time) = node.ask(register(&format!("register-{number}")), PATIENCE)?;
-        times.push(millis(time));
-        thread::sleep(PAUSE);
-    }
-    thread::sleep(AFTERMATH);
-    let beyond = rest.beyond(&before, &network.cpus()?, begun.elapsed());
+    let Changes { times, each } = publish(network, rest, "register")?;
     let messages_after = messages(network)?;
     report.figure(size, "register-p50", median(times.iter().copied()), "ms");
     report.figure(size, "register-slowest", most(times), "ms");
-    let each = bystanders(beyond.iter()).map(|seconds| seconds * 1e3 / TIMES as f64);
     let target = Target::AtMost(BYSTANDER_MILLIS);
-    report.target(size, "bystander-cpu", median(each.clone()), "ms", target);
+    report.target(size, "bystander-cpu", median(each.iter().copied()), "ms", target);
     report.figure(size, "bystander-cpu-most", most(each), "ms");
     for (protocol, unit, figure) in CARRIED {
         let key = [*protocol, *unit];
@@ -68,6 +58,48 @@ pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Repor
         }
     }
     Ok(())
+}
+
+/// As many processes as the largest network has are on the machine, most of them of other networks, which are at rest.
+pub(crate) fn crowded(
+    network: &mut Network<'_>,
+    program: &Program,
+    processes: usize,
+    report: &mut Report,
+) -> Outcome<()> {
+    let size = network.size();
+    let mut others = Vec::new();
+    while (others.len() + 2) * size <= processes {
+        others.push(Network::beside(program, size)?);
+    }
+    let rest = Rest::of(network)?;
+    let Changes { times, each } = publish(network, &rest, "crowded")?;
+    report.figure(size, "crowded-register-p50", median(times), "ms");
+    report.figure(size, "crowded-bystander-cpu", median(each), "ms");
+    Ok(())
+}
+
+/// What became of changes that were made one after the other.
+struct Changes {
+    /// What each took, in milliseconds.
+    times: Vec<f64>,
+    /// What one cost each of the others, in milliseconds of a processor.
+    each: Vec<f64>,
+}
+
+fn publish(network: &mut Network<'_>, rest: &Rest, name: &str) -> Outcome<Changes> {
+    let (before, begun) = (network.cpus()?, Instant::now());
+    let mut times = Vec::new();
+    for number in 0..TIMES {
+        let node = network.nodes.get_mut(PUBLISHER).ok_or("nobody is there to publish")?;
+        let (_, time) = node.ask(register(&format!("{name}-{number}")), PATIENCE)?;
+        times.push(millis(time));
+        thread::sleep(PAUSE);
+    }
+    thread::sleep(AFTERMATH);
+    let beyond = rest.beyond(&before, &network.cpus()?, begun.elapsed());
+    let each = bystanders(beyond.iter()).map(|seconds| seconds * 1e3 / TIMES as f64);
+    Ok(Changes { times, each: each.collect() })
 }
 
 /// Of what there is one of each node, those of all but the one that publishes.

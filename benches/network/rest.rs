@@ -23,6 +23,17 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
+    /// Watches a network for a while.
+    pub(crate) fn of(network: &Network<'_>) -> Outcome<Self> {
+        let (cpus, begun) = (network.cpus()?, Instant::now());
+        thread::sleep(WATCHED_FOR);
+        let (after, time) = (network.cpus()?, begun.elapsed());
+        let share = |(before, after): (&Duration, &Duration)| {
+            after.saturating_sub(*before).as_secs_f64() / time.as_secs_f64()
+        };
+        Ok(Self { cores: cpus.iter().zip(&after).map(share).collect() })
+    }
+
     /// What each has worked beyond that, in so much time.
     pub(crate) fn beyond(
         &self,
@@ -38,22 +49,17 @@ impl Rest {
 
 pub(crate) fn measure(network: &mut Network<'_>, report: &mut Report) -> Outcome<Rest> {
     let size = network.size();
-    let (changes, cpus, begun) = (network.changes(), network.cpus()?, Instant::now());
-    thread::sleep(WATCHED_FOR);
-    let (after, time) = (network.cpus()?, begun.elapsed());
+    let changes = network.changes();
+    let rest = Rest::of(network)?;
     let changes = network.changes() - changes;
-    let share = |(before, after): (&Duration, &Duration)| {
-        after.saturating_sub(*before).as_secs_f64() / time.as_secs_f64()
-    };
-    let cores: Vec<f64> = cpus.iter().zip(&after).map(share).collect();
-    let together = cores.iter().sum();
+    let together = rest.cores.iter().sum();
     report.target(size, "rest-cpu", together, "cores", Target::AtMost(CORE_AT_REST));
     report.figure(size, "rest-connections-changed", changes as f64, "connections");
     connections(network, report)?;
     let memory = network.memory()?;
     report.figure(size, "memory-median", median(memory.iter().copied()), "MiB");
     report.figure(size, "memory-most", most(memory), "MiB");
-    Ok(Rest { cores })
+    Ok(rest)
 }
 
 fn connections(network: &mut Network<'_>, report: &mut Report) -> Outcome<()> {

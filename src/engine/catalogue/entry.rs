@@ -197,6 +197,11 @@ impl Entry {
         }
     }
 
+    /// Whether a peer has brought it, which then stays the one that did.
+    pub(super) fn was_brought(&self) -> bool {
+        !self.providers.is_empty()
+    }
+
     /// A peer was seen providing it.
     pub(super) fn provided(&mut self, peer: Option<&PeerId>, unix: u64) {
         let Some(peer) = peer.map(PeerKey::from) else { return };

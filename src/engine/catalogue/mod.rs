@@ -197,10 +197,16 @@ impl Catalogue {
             return Insertion { outcome: Outcome::Expired, gone };
         }
         let standing = self.standing(interest);
-        self.rearrange(id, |entry| {
-            entry.standing = entry.standing.max(standing);
-            entry.provided(from.as_ref(), unix);
-        });
+        match self.entries.get_mut(id) {
+            // It keeps its place, as most do that are seen again.
+            Some(entry) if entry.standing >= standing && entry.was_brought() => {
+                entry.provided(from.as_ref(), unix);
+            }
+            _ => self.rearrange(id, |entry| {
+                entry.standing = entry.standing.max(standing);
+                entry.provided(from.as_ref(), unix);
+            }),
+        }
         self.make_room(id, unix, &mut gone);
         Insertion { outcome: Outcome::Same, gone }
     }

@@ -249,7 +249,13 @@ pub(super) fn decode_request(message: &[u8]) -> Result<Option<Request>, Malforme
 
 /// Reads the answer to a request, without the length. It is of the request's type, and about its key.
 pub(super) fn decode_response(message: &[u8], request: &Request) -> Result<Response, Malformed> {
-    let mut contacts = Vec::new();
+    // Contacts are most of an answer that has any.
+    let mut contacts = match request {
+        Request::FindNode { .. } | Request::GetValue { .. } | Request::GetProviders { .. } => {
+            Vec::with_capacity(message.len())
+        }
+        Request::PutValue(_) | Request::Ping => Vec::new(),
+    };
     let parsed = Parsed::read(message, |bytes| put_bytes(&mut contacts, 8, bytes))?;
     let closer = Told::unread(move || read_contacts(&contacts));
     if !parsed.is(Asked::of(request).0) {
