@@ -29,7 +29,7 @@ use crate::{
 
 /// How long the answers are waited for. A receipt is worth no more to its caller: a peer on the other side of the world
 /// needs less, and one that is silent is not waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why peers have refused a change, as far as they have said so: of each reason, who. Bounded by those who are asked.
 #[derive(Debug, Default)]
@@ -112,8 +112,10 @@ impl Engine {
         let mut peers: BTreeMap<PeerId, Vec<RecordKey>> = BTreeMap::new();
         // Head and claims are put last, and matter most: nobody finds the others without them.
         for put in storing.put.iter().rev().take(MAX_EXPLAINED) {
-            // Where all have acknowledged it, it is not told who.
-            if put.acknowledged.is_empty() && put.replicas > 0 {
+            // Where all have acknowledged it, it is not told who. Where as many have as there are to be, others took the
+            // places of those who have not.
+            let is_told = !put.acknowledged.is_empty() || put.replicas == 0;
+            if !is_told || put.acknowledged.len() >= REPLICAS {
                 continue;
             }
             for peer in self.peers.closest(&put.key, &put.acknowledged, REPLICAS) {

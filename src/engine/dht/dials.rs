@@ -212,7 +212,7 @@ impl Dht {
         for (task, kind) in errands {
             if let Some(work) = self.work(task) {
                 match patience {
-                    Patience::Usual | Patience::Slow => work.hedge(peer),
+                    Patience::Usual | Patience::Slow => work.hedge(kind, peer),
                     Patience::Over => work.overdue(kind, peer),
                 }
             }

@@ -94,13 +94,13 @@ impl Dht {
         message: Request,
     ) {
         let round_trip = self.round_trip(&peer);
-        let (patience, time) = match kind {
-            Kind::Question => (Patience::Usual, round_trip.hedge_after()),
-            // Nobody is asked beside it: each of them is to keep the record.
-            Kind::Put => (Patience::Slow, put_patience(round_trip)),
+        let time = match kind {
+            Kind::Question => round_trip.hedge_after(),
+            Kind::Put => put_patience(round_trip) / 2,
         };
         let request = self.requests.name();
         let timer = self.wheel.insert(now.saturating_add(time), Deadline::Request(request));
+        let patience = Patience::Usual;
         let waiting = Waiting { peer, task, kind, sent: now, patience, timer };
         self.requests.open(request, waiting);
         if let Some(running) = self.running.get_mut(&task) {
@@ -180,15 +180,19 @@ impl Dht {
         let (peer, task, kind, sent) = (waiting.peer, waiting.task, waiting.kind, waiting.sent);
         let Some(patience) = waiting.patience.less() else { return self.give_up(request) };
         waiting.patience = patience;
-        let next = if patience == Patience::Over {
-            self.silent(now, peer);
-            GIVEN_UP
-        } else {
-            self.round_trip(&peer).overdue_after()
+        let next = match (patience, kind) {
+            (Patience::Over, _) => {
+                self.silent(now, peer);
+                GIVEN_UP
+            }
+            (Patience::Usual | Patience::Slow, Kind::Question) => {
+                self.round_trip(&peer).overdue_after()
+            }
+            (Patience::Usual | Patience::Slow, Kind::Put) => put_patience(self.round_trip(&peer)),
         };
         if let Some(work) = self.work(task) {
             match patience {
-                Patience::Usual | Patience::Slow => work.hedge(&peer),
+                Patience::Usual | Patience::Slow => work.hedge(kind, &peer),
                 Patience::Over => work.overdue(kind, &peer),
             }
         }
@@ -322,7 +326,7 @@ pub(super) enum End {
 }
 
 /// How long a copy is waited for. It takes a signature to be checked, and whoever is given up for a moment's delay is a
-/// replica less.
+/// replica less. After half of this the next peer is sent the record as well.
 fn put_patience(round_trip: RoundTrip) -> Duration {
     (2 * round_trip.overdue_after()).max(Duration::from_millis(500))
 }

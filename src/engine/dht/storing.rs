@@ -1,7 +1,7 @@
 //! How a record gets to those who are to keep it: to all of them at once.
 //!
-//! Whoever cannot be reached, or is overdue, has its place taken by the next in order. Who refuses has a reason, and
-//! keeps its place. Those who were silent lately come last, and are not waited for.
+//! Whoever cannot be reached, is overdue, or takes longer than most has its place taken by the next in order. Who refuses
+//! has a reason, and keeps its place. Those who were silent lately come last, and are not waited for.
 
 use libp2p::PeerId;
 
@@ -11,6 +11,8 @@ use super::message::{Contact, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replica {
     Sent,
+    /// It takes longer than most. The next peer is sent the record as well, and who of them has it first does not matter.
+    Slow,
     /// Nobody waits for the answer, which may still come.
     Overdue,
     Kept,
@@ -77,6 +79,10 @@ impl Storing {
         self.set(peer, if kept { Replica::Kept } else { Replica::Refused });
     }
 
+    pub(super) fn slow(&mut self, peer: &PeerId) {
+        self.set(peer, Replica::Slow);
+    }
+
     pub(super) fn overdue(&mut self, peer: &PeerId) {
         self.set(peer, Replica::Overdue);
     }
@@ -86,17 +92,25 @@ impl Storing {
     }
 
     fn set(&mut self, peer: &PeerId, to: Replica) {
-        let waited = |copy: Replica| matches!(copy, Replica::Sent | Replica::Overdue);
-        if let Some((_, copy)) =
-            self.sent.iter_mut().find(|(other, copy)| other == peer && waited(*copy))
-        {
-            *copy = to;
+        let place = self.sent.iter_mut().find(|(other, _)| other == peer);
+        match (place.map(|(_, copy)| copy), to) {
+            // Who is not waited for any more is not waited for again.
+            (Some(Replica::Overdue), Replica::Slow) => {}
+            (Some(copy @ (Replica::Sent | Replica::Slow | Replica::Overdue)), to) => *copy = to,
+            (Some(Replica::Kept | Replica::Refused | Replica::Failed) | None, _) => {}
         }
     }
 
     /// Whether nobody is waited for, and nobody left to send it to. [`next`](Self::next) has said that there is nobody.
     pub(super) fn is_finished(&self) -> bool {
-        self.sent.iter().all(|(_, copy)| *copy != Replica::Sent)
+        let is_settled = |copy: &Replica| matches!(copy, Replica::Kept | Replica::Refused);
+        let settled = self.sent.iter().filter(|(_, copy)| is_settled(copy)).count();
+        let is_awaited = |copy: &Replica| match copy {
+            Replica::Sent => true,
+            Replica::Slow => settled < self.most,
+            Replica::Overdue | Replica::Kept | Replica::Refused | Replica::Failed => false,
+        };
+        !self.sent.iter().any(|(_, copy)| is_awaited(copy))
     }
 
     /// Those who said that they keep it.
@@ -138,6 +152,34 @@ mod tests {
         assert!(sent(&mut storing).is_empty() && storing.is_finished());
         storing.answered(&peers[2], true);
         assert_eq!(storing.kept_by().collect::<Vec<_>>(), [peers[0], peers[2], peers[4]]);
+    }
+
+    #[test]
+    fn the_next_is_sent_it_beside_one_that_is_slow_and_the_slow_one_is_waited_for_only_where_there_are_too_few()
+     {
+        let peers: Vec<_> = (0..3).map(|_| PeerId::random()).collect();
+        let start = || {
+            let mut storing = storing(&peers, 2);
+            assert_eq!(sent(&mut storing), peers[..2]);
+            storing.answered(&peers[1], true);
+            storing.slow(&peers[0]);
+            assert_eq!(sent(&mut storing), peers[2..]);
+            assert!(!storing.is_finished());
+            storing
+        };
+        let mut next_is_quicker = start();
+        next_is_quicker.answered(&peers[2], true);
+        assert!(next_is_quicker.is_finished());
+        let mut next_is_not_there = start();
+        next_is_not_there.failed(&peers[2]);
+        assert!(sent(&mut next_is_not_there).is_empty() && !next_is_not_there.is_finished());
+        next_is_not_there.answered(&peers[0], true);
+        assert!(next_is_not_there.is_finished());
+        let mut nobody_answers = start();
+        nobody_answers.overdue(&peers[0]);
+        nobody_answers.slow(&peers[0]);
+        nobody_answers.overdue(&peers[2]);
+        assert!(nobody_answers.is_finished(), "who is not waited for is not waited for again");
     }
 
     #[test]

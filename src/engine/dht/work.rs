@@ -155,11 +155,9 @@ impl Work {
         }
     }
 
-    /// One more may be asked beside this one.
-    pub(super) fn hedge(&mut self, peer: &PeerId) {
-        if let Some(lookup) = self.lookup() {
-            lookup.hedge(peer);
-        }
+    /// One more may be asked beside this one, or sent the record.
+    pub(super) fn hedge(&mut self, kind: Kind, peer: &PeerId) {
+        self.missed(kind, peer, Storing::slow, Lookup::hedge);
     }
 
     pub(super) fn overdue(&mut self, kind: Kind, peer: &PeerId) {

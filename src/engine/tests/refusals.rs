@@ -341,11 +341,19 @@ fn a_peer_that_is_silent_already_is_not_asked_until_it_has_answered() {
 }
 
 #[test]
+fn nobody_is_asked_why_not_where_as_many_keep_it_as_are_to() {
+    let (mut lab, peers) = publisher(&[NEW; 21]);
+    let (_, receipt, asked) = registered(&mut lab, &peers[1..], 0);
+    assert!(asked.is_empty());
+    assert_eq!(refusals(receipt), []);
+}
+
+#[test]
 fn peers_that_are_silent_do_not_keep_the_caller_waiting() {
     let (mut lab, _) = publisher(&[NEW; 2]);
     let (_, mut receipt, asked) = registered(&mut lab, &[], 0);
     assert_eq!(asked.len(), 2);
-    lab.advance(Duration::from_millis(1900));
+    lab.advance(Duration::from_millis(900));
     assert_eq!(receipt.try_recv(), Ok(None));
     lab.advance(Duration::from_millis(200));
     assert_eq!(refusals(receipt), [(Refusal::Unknown, 2)]);
