@@ -22,6 +22,12 @@ use crate::{
     record::RecordKey,
 };
 
+/// When the next peer is sent a record beside one that has not acknowledged it.
+const SLOW_PUT: Duration = Duration::from_millis(250);
+/// When a copy is not waited for any more, of a peer that is quick and of one that is slow.
+const LEAST_PUT_PATIENCE: Duration = Duration::from_millis(500);
+const MOST_PUT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A record as it goes over the wire.
 pub(super) fn value(key: &RecordKey, bytes: &[u8]) -> Value {
     Value { key: key.as_bytes().into(), bytes: bytes.into() }
@@ -96,7 +102,7 @@ impl Dht {
         let round_trip = self.round_trip(&peer);
         let time = match kind {
             Kind::Question => round_trip.hedge_after(),
-            Kind::Put => put_patience(round_trip) / 2,
+            Kind::Put => SLOW_PUT,
         };
         let request = self.requests.name();
         let timer = self.wheel.insert(now.saturating_add(time), Deadline::Request(request));
@@ -326,7 +332,7 @@ pub(super) enum End {
 }
 
 /// How long a copy is waited for. It takes a signature to be checked, and whoever is given up for a moment's delay is a
-/// replica less. After half of this the next peer is sent the record as well.
+/// replica less. One that has been slow is given no more than a second: its caller waits for it.
 fn put_patience(round_trip: RoundTrip) -> Duration {
-    (2 * round_trip.overdue_after()).max(Duration::from_millis(500))
+    (2 * round_trip.overdue_after()).clamp(LEAST_PUT_PATIENCE, MOST_PUT_PATIENCE)
 }
