@@ -31,13 +31,12 @@ pub(crate) fn measure(network: &mut Network<'_>, report: &mut Report) -> Outcome
     report.figure(size, "absent-get-p50", median(calm), "ms");
     let is_frozen = |number: &usize| number % FROZEN_EVERY == FROZEN_EVERY - 1;
     let frozen: Vec<usize> = (0..size).filter(is_frozen).collect();
-    for number in &frozen {
-        network.nodes.get(*number).ok_or("there is no such node")?.freeze()?;
-    }
-    let measured = while_frozen(network, report);
-    for number in &frozen {
-        network.nodes.get(*number).ok_or("there is no such node")?.thaw()?;
-    }
+    let mut frozen = frozen.iter().filter_map(|number| network.nodes.get(*number));
+    let stopped = frozen.try_for_each(Node::freeze);
+    let measured = stopped.and_then(|()| while_frozen(network, report));
+    // All of them, whatever has become of the others.
+    let thawed: Vec<_> = network.nodes.iter().map(Node::thaw).collect();
+    thawed.into_iter().collect::<Outcome<()>>()?;
     if network.settle(SETTLED)?.is_none() {
         eprintln!("      the network is not at rest after {SETTLED:?}");
     }
@@ -47,9 +46,8 @@ pub(crate) fn measure(network: &mut Network<'_>, report: &mut Report) -> Outcome
 fn while_frozen(network: &mut Network<'_>, report: &mut Report) -> Outcome<()> {
     let size = network.size();
     let (mut absences, mut registers, mut joins) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..ASKERS {
-        let asker = network.nodes.get_mut(ASKER + FROZEN_EVERY * number);
-        let asker = asker.ok_or("too few are there to ask")?;
+    let askers = network.nodes.iter_mut().skip(ASKER).step_by(FROZEN_EVERY).take(ASKERS);
+    for (number, asker) in askers.enumerate() {
         absences.push(absent(asker, TIMES + number)?);
         let (_, time) = asker.ask(register(&format!("frozen-{number}")), PATIENCE)?;
         registers.push(millis(time));

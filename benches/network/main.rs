@@ -9,8 +9,8 @@
 //! where something is short. What goes on meanwhile is told on standard error.
 //!
 //! The more processes there are, the more each piece of work costs, whatever it is: their memory does not fit into the
-//! processors' caches. So what a node does for others is also measured with as many processes on the machine as the
-//! largest network has: the smaller one with others of its size beside it, that have nothing to do with it.
+//! processors' caches. So what a node does for others is also measured with about as many processes on the machine as
+//! the largest network has: the smaller one with others of its size beside it, that have nothing to do with it.
 //!
 //! What processes use is read from `/proc`, as Linux has it.
 #![allow(

@@ -60,7 +60,7 @@ pub(crate) fn measure(network: &mut Network<'_>, rest: &Rest, report: &mut Repor
     Ok(())
 }
 
-/// As many processes as the largest network has are on the machine, most of them of other networks, which are at rest.
+/// About as many processes as the largest network has are on the machine, most of them of other networks, which are at rest.
 pub(crate) fn crowded(
     network: &mut Network<'_>,
     program: &Program,

@@ -44,8 +44,8 @@ impl Engine {
         let name = &package.head.name;
         let is_heard = matches!(package.standing, Standing::Confirmed { .. });
         let is_signed = head == Authorship::Signed;
-        if is_signed && !is_heard {
-            // What waits to be heard is older.
+        if is_signed && !is_heard && !self.release(self.outbox.on_hold_of(name)) {
+            // What waits to be heard is older. What was on hold leaves: this head may be withheld for long.
             self.drop_announcement(name);
         }
         let is_withheld = match head {

@@ -168,6 +168,12 @@ impl Outbox {
         self.waiting.remove(&id)
     }
 
+    /// The one of a package, if it is on hold.
+    pub(crate) fn on_hold_of(&self, package: &PackageName) -> Option<AnnouncementId> {
+        let is_it = |entry: &&Entry| entry.package.as_ref() == Some(package);
+        self.entries.iter().find(is_it).filter(|entry| entry.on_hold().is_some()).map(|one| one.id)
+    }
+
     /// Those on hold, oldest first.
     pub(crate) fn on_hold(&self) -> impl Iterator<Item = AnnouncementId> {
         self.entries.iter().filter(|entry| entry.on_hold().is_some()).map(|entry| entry.id)

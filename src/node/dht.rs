@@ -132,7 +132,12 @@ impl Node {
                 let place = Place::of(address, self.wiring.count_private);
                 place.is_some()
                     && place == self.dht.place(peer)
-                    && self.dht.addresses(peer).iter().any(|known| named(known) == named(address))
+                    && named(address).is_some_and(|address| {
+                        self.dht
+                            .addresses(peer)
+                            .iter()
+                            .any(|known| named(known).as_ref() == Some(&address))
+                    })
             }
             DialError::LocalPeerId { .. }
             | DialError::DialPeerConditionFalse(_)

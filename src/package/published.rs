@@ -124,7 +124,7 @@ pub struct Receipt {
     /// Whether the change has been announced. It is once peers hold it, or a second after it was signed.
     pub announcement: Announcement,
     /// Why peers that should hold the change have not stored all of it, and how many, as far as they have said so within
-    /// two seconds. Peers of older versions cannot say, and those that are not connected are not asked.
+    /// a second. Peers of older versions cannot say, and those that are not connected are not asked.
     #[serde(default)]
     pub refusals: Vec<RefusalCount>,
     /// Names of other owners' packages that people may confuse with this one's: [look-alikes](PackageName::folded) that are

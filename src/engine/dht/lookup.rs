@@ -185,6 +185,12 @@ impl Lookup {
         &self.target
     }
 
+    /// The closest that have answered, on whatever path, the closest first.
+    pub(crate) fn nearest_heard(&self) -> Vec<PeerId> {
+        let heard = self.candidates.iter().filter(|one| one.has_answered());
+        heard.filter_map(Candidate::peer).take(CLOSEST.into()).collect()
+    }
+
     /// A peer to ask now, with its addresses where only others know of it. None while the lookup waits, and once it has
     /// ended.
     pub(crate) fn next(&mut self) -> Option<Contact> {
@@ -199,7 +205,10 @@ impl Lookup {
             .filter_map(|(number, path)| {
                 let own = self.candidates.iter().filter(|one| one.asked_by == number);
                 let own = Flight::of(own).room(path.width(self.aim.paths()).min(self.wanted()))?;
-                Some((path.asked, number, self.view(number).pick(room.min(own))?))
+                let view = self.view(number);
+                // Without these it is not known who is closest, whoever else answers.
+                let needed = self.aim.enough().and_then(|_| view.pick_nearest(SETTLED));
+                Some((path.asked, number, needed.or_else(|| view.pick(room.min(own)))?))
             })
             .min()?;
         let candidate = self.candidates.get_mut(at)?;
@@ -273,8 +282,9 @@ impl Lookup {
 
     /// How many answers are worth waiting for at once.
     fn wanted(&self) -> usize {
-        let wanted = self.aim.enough().map(|enough| enough.saturating_sub(self.heard()).max(1));
-        wanted.unwrap_or(IN_FLIGHT)
+        let Some(enough) = self.aim.enough() else { return IN_FLIGHT };
+        let nearest = self.view(0).nearest(SETTLED).filter(|(_, one)| !one.has_answered()).count();
+        enough.saturating_sub(self.heard()).max(nearest).max(1)
     }
 
     /// How many have answered.
@@ -288,9 +298,8 @@ impl Lookup {
         let Some(enough) = self.aim.enough() else { return false };
         let has_settled = |(number, path): (u8, &Path)| {
             let view = self.view(number);
-            let mut nearest = view.closest().map(|(_, one)| one).filter(|one| one.takes_place());
             path.phase == Phase::Converged
-                && nearest.by_ref().take(SETTLED).all(Candidate::has_answered)
+                && view.nearest(SETTLED).all(|(_, one)| one.has_answered())
         };
         let answered = self.heard();
         // Who has not answered and still may.

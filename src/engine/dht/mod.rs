@@ -216,11 +216,9 @@ impl Dht {
     pub(crate) fn put(&mut self, now: Duration, query: QueryKey, key: &RecordKey, bytes: &[u8]) {
         let value = search::value(key, bytes);
         let target = Key::of_bytes(&value.key);
-        let put = match self.recent.get(now, &target) {
-            Some(closest) if closest.len() >= REPLICAS.min(self.table.len()) => {
-                Put::direct(value, closest.iter().copied().map(Contact::seated).collect())
-            }
-            _ => {
+        let put = match self.closest_lately(now, &target) {
+            Some(peers) => Put::known(value, peers, REPLICAS),
+            None => {
                 let near = self.near_enough(&target);
                 // The fewer are sure, the more have to say so.
                 let unsure = REPLICAS.saturating_sub(near.len());
@@ -230,6 +228,25 @@ impl Dht {
             }
         };
         self.begin(now, Task::Query(query), Work::Put(put));
+    }
+
+    /// Who is closest to a key, where that was heard a moment ago and all of them are still there; and those to whom a record
+    /// goes should one of them not take it.
+    fn closest_lately(&self, now: Duration, target: &Key) -> Option<Vec<Contact>> {
+        let heard = self.recent.get(now, target)?;
+        let is_there = |peer: &PeerId| {
+            let is_doubtful =
+                self.table.get(peer).is_some_and(|entry| entry.standing.is_tried_last());
+            self.connected.contains_key(peer) && !is_doubtful
+        };
+        if heard.len() < REPLICAS.min(self.table.len()) || !heard.iter().all(is_there) {
+            return None;
+        }
+        let next = self.table.closest(target, 2 * REPLICAS).into_iter();
+        let next =
+            next.filter(|entry| !entry.standing.is_tried_last() && !heard.contains(&entry.peer));
+        let peers = heard.iter().copied().chain(next.map(|entry| entry.peer));
+        Some(peers.map(Contact::seated).collect())
     }
 
     /// Connected peers that are among the closest to a key, almost for certain, by how many there are in all.

@@ -6,8 +6,6 @@
 //!
 //! [RFC 6298]: https://www.rfc-editor.org/rfc/rfc6298
 
-// Nothing drives it yet.
-
 use std::{num::NonZeroU32, time::Duration};
 
 /// Nobody is overdue before: a machine that is busy is not silent.
@@ -72,8 +70,12 @@ impl RoundTrip {
 
     /// After this time a request counts as not answered.
     pub(crate) fn overdue_after(&self) -> Duration {
-        let expected = self.expected(4).map_or(UNMEASURED, |time| time.max(LEAST));
-        (expected * (1 << self.doublings)).min(MOST)
+        (self.usual_at_most() * (1 << self.doublings)).min(MOST)
+    }
+
+    /// What it takes at the most when it is well, however often it was overdue lately.
+    pub(crate) fn usual_at_most(&self) -> Duration {
+        self.expected(4).map_or(UNMEASURED, |time| time.clamp(LEAST, MOST))
     }
 
     /// After this time a lookup asks somebody else as well, although this peer may still answer.

@@ -22,7 +22,7 @@ use crate::{
     record::RecordKey,
 };
 
-/// When the next peer is sent a record beside one that has not acknowledged it.
+/// When the next peer is sent a record beside one that has not acknowledged it, unless that is as far away.
 const SLOW_PUT: Duration = Duration::from_millis(250);
 /// When a copy is not waited for any more, of a peer that is quick and of one that is slow.
 const LEAST_PUT_PATIENCE: Duration = Duration::from_millis(500);
@@ -102,7 +102,7 @@ impl Dht {
         let round_trip = self.round_trip(&peer);
         let time = match kind {
             Kind::Question => round_trip.hedge_after(),
-            Kind::Put => SLOW_PUT,
+            Kind::Put => round_trip.hedge_after().max(SLOW_PUT),
         };
         let request = self.requests.name();
         let timer = self.wheel.insert(now.saturating_add(time), Deadline::Request(request));
@@ -149,7 +149,7 @@ impl Dht {
     }
 
     /// Has a task go through what peers have answered.
-    fn read_answers(&mut self, task: Task) {
+    pub(super) fn read_answers(&mut self, task: Task) {
         let Some(running) = self.running.get_mut(&task) else { return };
         let (table, connected) = (&self.table, &self.connected);
         // Whoever has no seat may be connected all the same.
@@ -167,6 +167,7 @@ impl Dht {
     pub(crate) fn failed(&mut self, now: Duration, request: RequestId, why: Failure) {
         let Some(waiting) = self.requests.close(request) else { return };
         self.wheel.cancel(waiting.timer);
+        self.read_answers(waiting.task);
         match (why, waiting.kind) {
             // Some say no to a record by breaking off. They are there all the same.
             (Failure::Gone, _) | (Failure::Broken, Kind::Put) => {}
@@ -186,6 +187,8 @@ impl Dht {
         let (peer, task, kind, sent) = (waiting.peer, waiting.task, waiting.kind, waiting.sent);
         let Some(patience) = waiting.patience.less() else { return self.give_up(request) };
         waiting.patience = patience;
+        // What has come before this counts before this.
+        self.read_answers(task);
         let next = match (patience, kind) {
             (Patience::Over, _) => {
                 self.silent(now, peer);
@@ -269,11 +272,10 @@ impl Dht {
         self.dials.leave(task);
         match (work, task) {
             (Work::Search(Search { lookup, goal: Goal::Copies, .. }), Task::Query(query)) => {
-                let target = *lookup.target();
-                let found = lookup.end();
                 if end == End::Complete {
-                    self.recent.add(now, target, found.closest);
+                    self.recent.add(now, *lookup.target(), lookup.nearest_heard());
                 }
+                let found = lookup.end();
                 let (answered, unheard, without) = (found.answered, found.unheard, found.without);
                 let end = match end {
                     End::Complete | End::Early => QueryEnd::Lookup { answered, unheard, without },
@@ -332,7 +334,9 @@ pub(super) enum End {
 }
 
 /// How long a copy is waited for. It takes a signature to be checked, and whoever is given up for a moment's delay is a
-/// replica less. One that has been slow is given no more than a second: its caller waits for it.
+/// replica less. One that has not answered lately is given no more than a second, unless it is as far away as that: the
+/// caller waits for it.
 fn put_patience(round_trip: RoundTrip) -> Duration {
-    (2 * round_trip.overdue_after()).clamp(LEAST_PUT_PATIENCE, MOST_PUT_PATIENCE)
+    let patience = 2 * round_trip.overdue_after();
+    patience.clamp(LEAST_PUT_PATIENCE, MOST_PUT_PATIENCE).max(round_trip.usual_at_most())
 }

@@ -7,6 +7,10 @@ use libp2p::PeerId;
 
 use super::message::{Contact, Value};
 
+/// So many that are slow are replaced at a time. Where everybody is slow it is the way there, and not they: twice as many
+/// copies would help nobody.
+const MOST_BESIDE: usize = 3;
+
 /// What has become of a peer's copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replica {
@@ -56,9 +60,11 @@ impl Storing {
 
     /// Whom it is to be sent to now.
     pub(super) fn next(&mut self) -> Option<Contact> {
-        let counting =
-            |copy: &Replica| matches!(copy, Replica::Sent | Replica::Kept | Replica::Refused);
-        if self.sent.iter().filter(|(_, copy)| counting(copy)).count() >= self.most {
+        let count =
+            |is: fn(&Replica) -> bool| self.sent.iter().filter(|(_, copy)| is(copy)).count();
+        let slow = count(|copy| *copy == Replica::Slow);
+        let others = count(|copy| matches!(copy, Replica::Sent | Replica::Kept | Replica::Refused));
+        if others + slow.saturating_sub(MOST_BESIDE) >= self.most {
             return None;
         }
         let (contact, replica) = match self.further.pop() {
@@ -180,6 +186,21 @@ mod tests {
         nobody_answers.slow(&peers[0]);
         nobody_answers.overdue(&peers[2]);
         assert!(nobody_answers.is_finished(), "who is not waited for is not waited for again");
+    }
+
+    #[test]
+    fn where_everybody_is_slow_a_few_more_are_sent_it_and_not_twice_as_many() {
+        let peers: Vec<_> = (0..20).map(|_| PeerId::random()).collect();
+        let mut storing = storing(&peers, 8);
+        assert_eq!(sent(&mut storing), peers[..8]);
+        for peer in &peers {
+            storing.slow(peer);
+        }
+        assert_eq!(sent(&mut storing), peers[8..11]);
+        for peer in &peers[..8] {
+            storing.answered(peer, true);
+        }
+        assert!(sent(&mut storing).is_empty() && storing.kept_by().count() == 8);
     }
 
     #[test]

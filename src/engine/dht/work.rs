@@ -56,6 +56,11 @@ impl Put {
         Self { lookup: Some(lookup), storing: Storing::new(value, near, most) }
     }
 
+    /// To the first of these that can be reached, `most` in all.
+    pub(super) fn known(value: Value, peers: Vec<Contact>, most: usize) -> Self {
+        Self { lookup: None, storing: Storing::new(value, peers, most) }
+    }
+
     /// To these peers.
     pub(super) fn direct(value: Value, peers: Vec<Contact>) -> Self {
         let most = peers.len();

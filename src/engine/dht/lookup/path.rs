@@ -72,6 +72,16 @@ impl View<'_> {
             .map(|(at, _)| at)
     }
 
+    /// The closest of all, of those that take a place.
+    pub(super) fn nearest(&self, count: usize) -> impl Iterator<Item = (usize, &Candidate)> {
+        self.closest().filter(|(_, one)| one.takes_place()).take(count)
+    }
+
+    /// One of these that is to be asked.
+    pub(super) fn pick_nearest(&self, count: usize) -> Option<usize> {
+        self.nearest(count).find(|(_, one)| one.state == State::Unasked).map(|(at, _)| at)
+    }
+
     /// Whether somebody is still to be asked or waited for.
     ///
     /// Peers in doubt are not waited for once somebody has answered, on whatever path. Where nobody has, what they have in

@@ -253,6 +253,26 @@ fn who_is_closest_is_known_when_the_three_closest_and_some_more_have_answered() 
 }
 
 #[test]
+fn those_who_are_closest_are_asked_first_where_it_is_to_be_known_who_is_although_they_must_be_dialed()
+ {
+    let aim = Aim::Neighbours { enough: NonZeroU8::new(8).unwrap() };
+    let apart = known(Standing::Unconnected, 1..4);
+    let mut lookup = lookup(aim, apart.into_iter().chain(known(Standing::Connected, 4..21)));
+    assert_eq!(lookup.asks(), [1, 2, 3]);
+    lookup.hedge(&peer(1));
+    assert_eq!(lookup.asks(), [4]);
+    for at in 2..5 {
+        lookup.hears(at, Heard::Empty, []);
+    }
+    assert_eq!(lookup.asks(), [5, 6, 7, 8, 9], "beside each other");
+    for at in 5..10 {
+        assert!(!lookup.is_finished());
+        lookup.hears(at, Heard::Empty, []);
+    }
+    assert!(lookup.is_finished());
+}
+
+#[test]
 fn a_path_that_knows_only_peers_in_doubt_is_not_waited_for() {
     let doubtful = known(Standing::Doubtful, 1..4);
     let start = doubtful.into_iter().chain(known(Standing::Connected, [4, 5]));
