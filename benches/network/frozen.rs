@@ -29,9 +29,7 @@ pub(crate) fn measure(network: &mut Network<'_>, report: &mut Report) -> Outcome
     let asker = network.nodes.get_mut(ASKER).ok_or("nobody is there to ask")?;
     let calm = (0..TIMES).map(|number| absent(asker, number)).collect::<Outcome<Vec<_>>>()?;
     report.figure(size, "absent-get-p50", median(calm), "ms");
-    let is_frozen = |number: &usize| number % FROZEN_EVERY == FROZEN_EVERY - 1;
-    let frozen: Vec<usize> = (0..size).filter(is_frozen).collect();
-    let mut frozen = frozen.iter().filter_map(|number| network.nodes.get(*number));
+    let mut frozen = network.nodes.iter().skip(FROZEN_EVERY - 1).step_by(FROZEN_EVERY);
     let stopped = frozen.try_for_each(Node::freeze);
     let measured = stopped.and_then(|()| while_frozen(network, report));
     // All of them, whatever has become of the others.

@@ -7,7 +7,7 @@
 //! once where the caller is answered early or goes away, or the node stops.
 //!
 //! A head that another one replaces while it is on hold is never announced: what it says, the other one does. That one
-//! leaves by the time at which the first would have.
+//! leaves by the time at which the first would have. Only where the other one is withheld does the first leave at once.
 
 use std::time::Duration;
 

@@ -210,7 +210,6 @@ impl Dht {
             dialing.timer = self.wheel.insert(deadline, Deadline::Dial(Box::new(*peer)));
         }
         for (task, kind) in errands {
-            self.read_answers(task);
             if let Some(work) = self.work(task) {
                 match patience {
                     Patience::Usual | Patience::Slow => work.hedge(kind, peer),

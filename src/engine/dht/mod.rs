@@ -271,8 +271,9 @@ impl Dht {
         bytes: &[u8],
         peers: Vec<PeerId>,
     ) {
-        let peers = peers.into_iter().map(Contact::seated).collect();
-        let put = Put::direct(search::value(key, bytes), peers);
+        let peers: Vec<_> = peers.into_iter().map(Contact::seated).collect();
+        let most = peers.len();
+        let put = Put::known(search::value(key, bytes), peers, most);
         self.begin(now, Task::Query(query), Work::Put(put));
     }
 
@@ -310,11 +311,6 @@ impl Dht {
         self.running
             .insert(task, Running { work, timer, requests: Vec::new(), answers: Vec::new() });
         self.ready.push_back(task);
-    }
-
-    /// What a task is about, if it is still under way.
-    fn work(&mut self, task: Task) -> Option<&mut Work> {
-        self.running.get_mut(&task).map(|running| &mut running.work)
     }
 
     fn fill(&mut self, now: Duration, query: Option<QueryKey>) {

@@ -52,7 +52,6 @@ impl Dht {
 
     /// Asks whoever is to be asked now, and ends what has ended.
     pub(super) fn go_on(&mut self, now: Duration, task: Task) {
-        self.read_answers(task);
         while let Some((kind, contact)) = self.work(task).and_then(Work::next) {
             self.reach(now, (task, kind), contact);
         }
@@ -148,9 +147,10 @@ impl Dht {
         self.ready.push_back(task);
     }
 
-    /// Has a task go through what peers have answered.
-    pub(super) fn read_answers(&mut self, task: Task) {
-        let Some(running) = self.running.get_mut(&task) else { return };
+    /// What a task is about, if it is still under way. It has gone through what peers have answered: that counts before
+    /// whatever happens next.
+    pub(super) fn work(&mut self, task: Task) -> Option<&mut Work> {
+        let running = self.running.get_mut(&task)?;
         let (table, connected) = (&self.table, &self.connected);
         // Whoever has no seat may be connected all the same.
         let standing = |peer: &PeerId, key: &Key| match table.at(key) {
@@ -161,13 +161,13 @@ impl Dht {
         for Answer { peer, heard, closer } in running.answers.drain(..) {
             running.work.heard(&self.local, &peer, heard, &closer, standing);
         }
+        Some(&mut running.work)
     }
 
     /// A peer does not answer.
     pub(crate) fn failed(&mut self, now: Duration, request: RequestId, why: Failure) {
         let Some(waiting) = self.requests.close(request) else { return };
         self.wheel.cancel(waiting.timer);
-        self.read_answers(waiting.task);
         match (why, waiting.kind) {
             // Some say no to a record by breaking off. They are there all the same.
             (Failure::Gone, _) | (Failure::Broken, Kind::Put) => {}
@@ -187,8 +187,6 @@ impl Dht {
         let (peer, task, kind, sent) = (waiting.peer, waiting.task, waiting.kind, waiting.sent);
         let Some(patience) = waiting.patience.less() else { return self.give_up(request) };
         waiting.patience = patience;
-        // What has come before this counts before this.
-        self.read_answers(task);
         let next = match (patience, kind) {
             (Patience::Over, _) => {
                 self.silent(now, peer);

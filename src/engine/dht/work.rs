@@ -61,12 +61,6 @@ impl Put {
         Self { lookup: None, storing: Storing::new(value, peers, most) }
     }
 
-    /// To these peers.
-    pub(super) fn direct(value: Value, peers: Vec<Contact>) -> Self {
-        let most = peers.len();
-        Self { lookup: None, storing: Storing::new(value, peers, most) }
-    }
-
     fn next(&mut self) -> Option<(Kind, Contact)> {
         if let Some(contact) = self.storing.next() {
             return Some((Kind::Put, contact));

@@ -249,14 +249,14 @@ pub(super) fn decode_request(message: &[u8]) -> Result<Option<Request>, Malforme
 
 /// Reads the answer to a request, without the length. It is of the request's type, and about its key.
 pub(super) fn decode_response(message: &[u8], request: &Request) -> Result<Response, Malformed> {
-    // Contacts are most of an answer that has any.
-    let mut contacts = match request {
-        Request::FindNode { .. } | Request::GetValue { .. } | Request::GetProviders { .. } => {
-            Vec::with_capacity(message.len())
+    let mut contacts = Vec::new();
+    let parsed = Parsed::read(message, |bytes| {
+        if contacts.is_empty() {
+            // They are most of a message that has any.
+            contacts.reserve_exact(message.len());
         }
-        Request::PutValue(_) | Request::Ping => Vec::new(),
-    };
-    let parsed = Parsed::read(message, |bytes| put_bytes(&mut contacts, 8, bytes))?;
+        put_bytes(&mut contacts, 8, bytes);
+    })?;
     let closer = Told::unread(move || read_contacts(&contacts));
     if !parsed.is(Asked::of(request).0) {
         return Err(Malformed);
