@@ -178,14 +178,14 @@ fn calendar_at(from: Now, mono: Duration) -> i128 {
 impl Engine {
     /// Looks at both clocks, at the beginning of each poll.
     pub(super) fn look_at_clocks(&mut self, now: Now) {
-        let Some(by) = self.clocks.look(now).filter(|_| !self.closed) else { return };
+        let Some(by) = self.cx.clocks.look(now).filter(|_| !self.cx.closed) else { return };
         tracing::info!(seconds = by, "the calendar has moved against the monotonic clock");
-        self.events.push_back(Event::ClockChanged { by, unix: now.unix });
-        self.absences.clear();
-        self.vain.clear();
-        self.store.calendar_moved(by);
+        self.out.events.push_back(Event::ClockChanged { by, unix: now.unix });
+        self.reading.absences.clear();
+        self.discovery.vain.clear();
+        self.cx.store.calendar_moved(by);
         self.outbox_moved(now);
-        for renewal in self.renewals.values_mut() {
+        for renewal in self.publishing.renewals.values_mut() {
             // Where it was set back, what is due then would be due much later.
             renewal.due = renewal.due.min(now.unix.saturating_add(renewal.interval.as_secs()));
         }
@@ -194,31 +194,32 @@ impl Engine {
 
     /// Looks after what deadlines alone would come to too late, at each sweep.
     pub(super) fn sweep_clocks(&mut self, now: Now) {
-        self.clocks.settle(now);
+        self.cx.clocks.settle(now);
         self.catch_up(now);
     }
 
     /// Has own packages put again soon that are overdue by the calendar, whatever their deadlines say, and those of an
     /// earlier life that the network is to be asked for again.
     fn catch_up(&mut self, now: Now) {
-        let interval = self.config.republish_interval.min(self.config.record_ttl / 3).max(REST);
-        if self.closed || !self.clocks.may_catch_up(now, interval.as_secs()) {
+        let interval =
+            self.cx.config.republish_interval.min(self.cx.config.record_ttl / 3).max(REST);
+        if self.cx.closed || !self.cx.clocks.may_catch_up(now, interval.as_secs()) {
             return;
         }
         let overdue: Vec<PackageName> =
-            self.own.keys().filter(|name| self.is_overdue(now, name)).cloned().collect();
-        let resumed = self.resuming.take_up(self.clocks.moves());
-        self.clocks.caught_up(now, resumed || !overdue.is_empty());
+            self.publishing.own.keys().filter(|name| self.is_overdue(now, name)).cloned().collect();
+        let resumed = self.publishing.resuming.take_up(self.cx.clocks.moves());
+        self.cx.clocks.caught_up(now, resumed || !overdue.is_empty());
         if resumed {
             self.replicate_soon(now);
         }
         for name in overdue {
-            let after = spread(CATCHING_UP, [0.0, 1.0], &mut *self.entropy);
+            let after = spread(CATCHING_UP, [0.0, 1.0], &mut *self.out.entropy);
             let deadline = now.mono.saturating_add(after);
-            let timer = self.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone())));
-            if let Some(renewal) = self.renewals.get_mut(&name) {
+            let timer = self.out.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone())));
+            if let Some(renewal) = self.publishing.renewals.get_mut(&name) {
                 let before = std::mem::replace(&mut renewal.timer, timer);
-                self.wheel.cancel(before);
+                self.out.wheel.cancel(before);
             }
         }
     }
@@ -226,13 +227,15 @@ impl Engine {
     /// Whether an own package should have been put again a while ago, or nobody believes its head any more, or yet. One
     /// that is due at this moment is not overdue: its own deadline puts it again, and takes no round.
     fn is_overdue(&self, now: Now, name: &PackageName) -> bool {
-        let (Some(own), Some(renewal)) = (self.own.get(name), self.renewals.get(name)) else {
+        let (Some(own), Some(renewal)) =
+            (self.publishing.own.get(name), self.publishing.renewals.get(name))
+        else {
             return false;
         };
         let validity = own.head.validity;
         let is_late = renewal.due.saturating_add(LATE) <= now.unix;
         let is_due = is_late || validity.is_expired(now.unix) || validity.is_early(now.unix);
-        is_due && !self.renewing.contains(name)
+        is_due && !self.publishing.renewing.contains(name)
     }
 }
 

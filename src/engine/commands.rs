@@ -27,7 +27,7 @@ impl Engine {
     pub(crate) fn command(&mut self, now: Now, request: Request) {
         self.set_time(now);
         let Request { ticket, asked, deadline, command } = request;
-        if self.closed {
+        if self.cx.closed {
             return self.refuse(command, Error::ShuttingDown);
         }
         if command.is_abandoned() {
@@ -44,7 +44,7 @@ impl Engine {
                 self.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { findings, .. }
-                if self.searches.len() >= self.config.limits.waiting_calls =>
+                if self.discovery.searches.len() >= self.cx.config.limits.waiting_calls =>
             {
                 let end = findings.fail(Error::busy("waiting_calls"));
                 self.count(EndedCall(CallKind::Search, end));
@@ -56,10 +56,10 @@ impl Engine {
                 uncounted(reply.send(Ok(self.providers(now, &owner, &name))));
             }
             Command::Equivocations { reply } => {
-                uncounted(reply.send(Ok(self.equivocations.list())));
+                uncounted(reply.send(Ok(self.standing.equivocations.list())));
             }
             Command::Reputation { peer, reply } => {
-                uncounted(reply.send(Ok(self.reputations.get(&peer))));
+                uncounted(reply.send(Ok(self.standing.reputations.get(&peer))));
             }
             Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
             Command::Snapshot { reply } => {
@@ -71,14 +71,15 @@ impl Engine {
             }
             Command::Announce { topic, data, reply } => self.announce(now, topic, data, reply),
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
-            waiting if self.calls.len() >= self.config.limits.waiting_calls => {
+            waiting if self.calls.len() >= self.cx.config.limits.waiting_calls => {
                 self.refuse(waiting, Error::busy("waiting_calls"));
             }
             Command::GetPackage { package, freshness, reply } => {
                 // It may have been put there while the command was on its way: a crowd that asks for one package is
                 // mostly answered from here.
                 if freshness == Freshness::First
-                    && let Some(known) = self.shelf.get_at(&package, || (now.mono, now.unix))
+                    && let Some(known) =
+                        self.reading.shelf.get_at(&package, || (now.mono, now.unix))
                 {
                     let end = reply.send(Ok(Box::new(Package::clone(&known))));
                     return self.count(EndedCall(CallKind::Get, end));
@@ -128,7 +129,7 @@ impl Engine {
         }
         let Some(mut call) = self.calls.remove(ticket) else { return };
         if let Some(timer) = call.since.timer.take() {
-            self.wheel.cancel(timer);
+            self.out.wheel.cancel(timer);
         }
         self.count(call.operation.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
         let awaited = self.awaited(&call.operation);
@@ -145,7 +146,7 @@ impl Engine {
                     self.calls.insert(ticket, Call { operation, ..call });
                 }
                 Stage::Confirming(_) => {
-                    let now = Now { mono: self.mono, unix: self.unix };
+                    let now = Now { mono: self.cx.mono, unix: self.cx.unix };
                     self.confirmed(now, ticket, call.since, publish);
                 }
                 Stage::Recalling(_)
@@ -184,11 +185,11 @@ impl Engine {
                 if matches!(publish.stage, Stage::Explaining(_)) =>
             {
                 self.cut_explaining(ticket, &mut publish);
-                let ended = publish.answer_early(&self.outbox);
+                let ended = publish.answer_early(&self.publishing.outbox);
                 self.count(ended);
             }
             (Operation::Publish(mut publish), _) if matches!(publish.stage, Stage::Storing(_)) => {
-                let ended = publish.answer_early(&self.outbox);
+                let ended = publish.answer_early(&self.publishing.outbox);
                 self.count(ended);
                 let operation = Operation::Publish(publish);
                 self.calls.insert(ticket, Call { operation, ..call });
@@ -231,13 +232,13 @@ impl Engine {
 
     /// The record that a call waits for.
     fn awaited(&self, operation: &Operation) -> Option<RecordKey> {
-        let network = &self.config.network;
+        let network = &self.cx.config.network;
         match operation {
             Operation::Read(read) => Some(read.wants(network)),
             Operation::GetRecord(get) => Some(get.key),
             Operation::Publish(publish) => match &publish.stage {
                 Stage::Recalling(recall) => {
-                    Some(recall.wants(network, &self.owner, publish.change.name()))
+                    Some(recall.wants(network, &self.cx.owner, publish.change.name()))
                 }
                 Stage::Storing(_)
                 | Stage::Explaining(_)
@@ -252,22 +253,22 @@ impl Engine {
 
     fn leave(&mut self, ticket: Ticket, operation: &mut Operation, awaited: Option<RecordKey>) {
         if let Operation::Publish(publish) = operation {
-            let now = Now { mono: self.mono, unix: self.unix };
+            let now = Now { mono: self.cx.mono, unix: self.cx.unix };
             self.end_look_alikes(now, ticket, publish);
         }
         if let Operation::Bootstrap { .. } = operation {
             self.queries.leave_bootstrap(ticket);
         } else if let Operation::Dial { peer, .. } = operation {
-            self.dials.leave(peer, ticket);
+            self.peers.dials.leave(peer, ticket);
         } else if let Some(key) = awaited
             && let Some(query) = self.queries.leave(&key, ticket)
         {
-            self.actions.push_back(Action::Finish { query });
+            self.out.actions.push_back(Action::Finish { query });
         }
     }
 
     pub(super) fn since(&mut self, begin: &Begin) -> Since {
-        let timer = self.wheel.insert(begin.deadline, Deadline::Call(begin.ticket));
+        let timer = self.out.wheel.insert(begin.deadline, Deadline::Call(begin.ticket));
         Since { asked: begin.asked, timer: Some(timer) }
     }
 
@@ -281,13 +282,21 @@ impl Engine {
     ) {
         let owner = match package.owner() {
             Some(owner) => Some(*owner),
-            None if self.own.get(package.name()).is_some_and(|own| !own.is_withdrawn()) => {
-                Some(self.owner)
+            None if self
+                .publishing
+                .own
+                .get(package.name())
+                .is_some_and(|own| !own.is_withdrawn()) =>
+            {
+                Some(self.cx.owner)
             }
-            None => self.pins.owner(package.name()),
+            None => self.reading.pins.owner(package.name()),
         };
-        let own =
-            if owner == Some(self.owner) { self.own_head(begin.now, package.name()) } else { None };
+        let own = if owner == Some(self.cx.owner) {
+            self.own_head(begin.now, package.name())
+        } else {
+            None
+        };
         let mut progress = Read::begin(package, which, owner, freshness, goal);
         if let Some(head) = own
             && let Progress::More(read) = progress
@@ -310,14 +319,14 @@ impl Engine {
 
     /// The head of an own package, found by its name: its key need not be computed.
     fn own_head(&self, now: Now, name: &PackageName) -> Option<&Signed<Head>> {
-        let head = &self.own.get(name)?.head;
+        let head = &self.publishing.own.get(name)?.head;
         (head.validity.expires > now.unix).then_some(head)
     }
 
     /// Names something that the node does by itself.
     pub(super) fn ticket(&mut self) -> Ticket {
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
+        let ticket = Ticket(self.out.next_ticket);
+        self.out.next_ticket += 1;
         ticket
     }
 
@@ -340,18 +349,18 @@ impl Engine {
     }
 
     fn put_record(&mut self, begin: Begin, record: Record, reply: Reply<u32>) {
-        if self.queries.puts() >= self.config.limits.waiting_calls {
+        if self.queries.puts() >= self.cx.config.limits.waiting_calls {
             let end = reply.send(Err(Error::busy("waiting_calls")));
             return self.count(EndedCall(CallKind::PutRecord, end));
         }
         // It was verified once, but maybe for another network or at another time.
-        if let Err(refused) = self.store.insert(&record.key(), &record.to_bytes()) {
+        if let Err(refused) = self.cx.store.insert(&record.key(), &record.to_bytes()) {
             let clock = refused.is_untimely().then(|| self.clock_at_fault()).flatten();
             let end = reply.send(Err(Error::from(refused).because(clock)));
             return self.count(EndedCall(CallKind::PutRecord, end));
         }
         self.learn_stored();
-        self.absences.remove(&record.key());
+        self.reading.absences.remove(&record.key());
         let since = self.since(&begin);
         self.queries.put(record, Some(begin.ticket));
         let operation = Operation::PutRecord { reply };
@@ -367,54 +376,59 @@ impl Engine {
     }
 
     fn subscribe(&mut self, topic: String) -> Result<bool> {
-        if topic == self.config.announcements_topic {
+        if topic == self.cx.config.announcements_topic {
             let reason =
                 format!("`{topic}` is heard anyway; packages on it are events by themselves");
             return Err(Error::invalid("topic", reason));
         }
-        let new = self.topics.subscribe(&topic)?;
+        let new = self.publishing.topics.subscribe(&topic)?;
         if new {
-            self.actions.push_back(Action::Subscribe { topic });
+            self.out.actions.push_back(Action::Subscribe { topic });
         }
         Ok(new)
     }
 
     fn unsubscribe(&mut self, topic: String) -> bool {
-        let known = self.topics.unsubscribe(&topic);
+        let known = self.publishing.topics.unsubscribe(&topic);
         if known {
-            self.actions.push_back(Action::Unsubscribe { topic });
+            self.out.actions.push_back(Action::Unsubscribe { topic });
         }
         known
     }
 
     fn announce(&mut self, now: Now, topic: String, data: Vec<u8>, reply: Reply<Announcement>) {
-        if topic == self.config.announcements_topic {
+        if topic == self.cx.config.announcements_topic {
             let reason = format!("`{topic}` carries packages only; `register` announces them");
             let end = reply.send(Err(Error::invalid("topic", reason)));
             return self.count(EndedCall(CallKind::Announce, end));
         }
         let mut nonce = [0; 8];
-        self.entropy.fill(&mut nonce);
+        self.out.entropy.fill(&mut nonce);
         let message = Message::new(
-            self.config.network.clone(),
-            self.local,
+            self.cx.config.network.clone(),
+            self.cx.local,
             topic.clone(),
             u64::from_le_bytes(nonce),
             now.unix,
             data,
         );
-        match Signed::sign(&self.keypair, message) {
+        match Signed::sign(&self.cx.keypair, message) {
             Err(error) => {
                 let end = reply.send(Err(error));
                 self.count(EndedCall(CallKind::Announce, end));
             }
             Ok(message) => {
-                self.outbox.sweep(self.clocks.certain(now));
-                self.outbox.make_room(now.unix);
+                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
+                self.publishing.outbox.make_room(now.unix);
                 let expires = message.expires();
                 let data = message.bytes().to_vec();
-                match self.outbox.add_message(topic.clone(), data.clone(), expires, reply) {
-                    Ok(id) => self.actions.push_back(Action::Publish { id, topic, data }),
+                match self.publishing.outbox.add_message(
+                    topic.clone(),
+                    data.clone(),
+                    expires,
+                    reply,
+                ) {
+                    Ok(id) => self.out.actions.push_back(Action::Publish { id, topic, data }),
                     Err(end) => self.count(EndedCall(CallKind::Announce, end)),
                 }
             }
@@ -423,9 +437,9 @@ impl Engine {
 
     fn pin(&mut self, name: PackageName, owner: Option<PeerId>) -> Result<Option<PeerId>> {
         if let Some(owner) = &owner {
-            self.store.want(owner, &name);
+            self.cx.store.want(owner, &name);
         }
-        let before = self.pins.set(name.clone(), owner)?;
+        let before = self.reading.pins.set(name.clone(), owner)?;
         self.repinned(&name, before, owner);
         Ok(before)
     }

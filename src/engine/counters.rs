@@ -27,7 +27,7 @@ impl Counters {
 impl Engine {
     /// A call has ended, if one has.
     pub(super) fn count(&mut self, ended: impl Into<Option<EndedCall>>) {
-        self.counters.count(ended);
+        self.out.counters.count(ended);
     }
 
     /// Answers with an error whatever was asked.
@@ -37,7 +37,7 @@ impl Engine {
 
     /// An announcement of a peer has been judged.
     pub(super) fn count_heard(&mut self, verdict: Verdict) {
-        let announcements = &mut self.counters.announcements;
+        let announcements = &mut self.out.counters.announcements;
         *match verdict {
             Verdict::Accept => &mut announcements.accepted,
             Verdict::Ignore => &mut announcements.ignored,
@@ -47,44 +47,46 @@ impl Engine {
 
     /// A connected peer is let go. What is decided of it later, before it has gone, is no other reason.
     pub(super) fn count_let_go(&mut self, peer: &PeerId, why: LetGo) {
-        if self.peers.is_first_to_let_go(peer) {
-            self.counters.peers.let_go.count(why);
+        if self.peers.peers.is_first_to_let_go(peer) {
+            self.out.counters.peers.let_go.count(why);
         }
     }
 
     /// Everything that is counted, wherever.
     pub(crate) fn counters(&self) -> Counters {
-        let mut counters = self.counters;
-        self.shelf.counted().add_to(&mut counters.calls);
+        let mut counters = self.out.counters;
+        self.reading.shelf.counted().add_to(&mut counters.calls);
         counters.queries = self.queries.counters();
         let announcements = &mut counters.announcements;
-        (announcements.sent, announcements.queued) = self.outbox.counted();
-        counters.records = self.store.counters();
+        (announcements.sent, announcements.queued) = self.publishing.outbox.counted();
+        counters.records = self.cx.store.counters();
         counters
     }
 
     pub(crate) fn metadata(&self) -> RegistryMetadata {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let now = Now { mono: self.mono, unix: self.unix };
+        let now = Now { mono: self.cx.mono, unix: self.cx.unix };
         RegistryMetadata {
-            peer_id: self.local,
-            owner: self.owner,
-            network: self.config.network.clone(),
-            mode: self.config.mode,
-            addresses: self.addresses.clone(),
-            location: self.config.location,
-            uptime: Duration::from_secs(self.mono.saturating_sub(self.started).as_secs()),
-            clock: self.peer_clocks.offset(now),
-            peers: count(self.peers.len()),
+            peer_id: self.cx.local,
+            owner: self.cx.owner,
+            network: self.cx.config.network.clone(),
+            mode: self.cx.config.mode,
+            addresses: self.peers.addresses.clone(),
+            location: self.cx.config.location,
+            uptime: Duration::from_secs(self.cx.mono.saturating_sub(self.cx.started).as_secs()),
+            clock: self.peers.peer_clocks.offset(now),
+            peers: count(self.peers.peers.len()),
             connections: self.kept_connections(now),
-            connection_target: self.config.limits.granted_target(),
-            routing_table: count(self.peers.routing_table_len()),
-            own_packages: count(self.own.values().filter(|own| !own.is_withdrawn()).count()),
-            known_packages: count(self.catalogue.known()),
-            catalogue_bytes: u64::try_from(self.catalogue.bytes()).unwrap_or(u64::MAX),
-            coverage: self.catalogue.coverage().clone(),
-            records: count(self.store.len()),
-            record_bytes: self.store.bytes_held(),
+            connection_target: self.cx.config.limits.granted_target(),
+            routing_table: count(self.peers.peers.routing_table_len()),
+            own_packages: count(
+                self.publishing.own.values().filter(|own| !own.is_withdrawn()).count(),
+            ),
+            known_packages: count(self.discovery.catalogue.known()),
+            catalogue_bytes: u64::try_from(self.discovery.catalogue.bytes()).unwrap_or(u64::MAX),
+            coverage: self.discovery.catalogue.coverage().clone(),
+            records: count(self.cx.store.len()),
+            record_bytes: self.cx.store.bytes_held(),
             counters: self.counters(),
         }
     }

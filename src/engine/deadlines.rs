@@ -102,7 +102,7 @@ impl Engine {
         // the moves of a whole poll.
         let mut moves = budget;
         while done < budget {
-            match self.wheel.poll_within(now.mono, &mut moves) {
+            match self.out.wheel.poll_within(now.mono, &mut moves) {
                 Expiry::Expired(deadline) => self.fall_due(now, deadline),
                 Expiry::More => {
                     done = budget;
@@ -142,27 +142,28 @@ impl Engine {
             Deadline::Trim => self.trim(),
             Deadline::Sweep => {
                 self.sweep_clocks(now);
-                self.cache.sweep(now.mono, SWEEP_BUDGET);
-                self.store.sweep(SWEEP_BUDGET);
-                self.outbox.sweep(self.clocks.certain(now));
+                self.reading.cache.sweep(now.mono, SWEEP_BUDGET);
+                self.cx.store.sweep(SWEEP_BUDGET);
+                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
                 self.note_uses(now);
-                let gone = self.catalogue.sweep(self.clocks.certain(now), SWEEP_BUDGET);
+                let gone =
+                    self.discovery.catalogue.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
                 self.unlisted(&gone);
                 self.replicate_others();
                 self.retell_reputations();
                 self.read_clocks_again(now);
-                self.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
+                self.out.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
             }
         }
     }
 
     /// When [`expire`](Self::expire) has something to do next, on the monotonic scale.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.wheel.next_deadline()
+        self.out.wheel.next_deadline()
     }
 
     pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
-        jitter(duration, &mut *self.entropy)
+        jitter(duration, &mut *self.out.entropy)
     }
 }
 

@@ -42,33 +42,41 @@ impl Engine {
         match fact {
             Fact::Listening { address } => {
                 let address = self.dialable(address);
-                self.addresses.push(address.clone());
-                self.events.push_back(Event::Listening { address });
+                self.peers.addresses.push(address.clone());
+                self.out.events.push_back(Event::Listening { address });
             }
             Fact::ListeningEnded { address, reason } => {
                 let address = self.dialable(address);
-                self.addresses.retain(|known| *known != address);
-                self.events.push_back(Event::ListeningEnded { address, reason });
+                self.peers.addresses.retain(|known| *known != address);
+                self.out.events.push_back(Event::ListeningEnded { address, reason });
             }
             Fact::Connected { peer, address, direction } => {
                 let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
-                let deadline = self.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
-                let place = Place::of(&address, self.config.limits.count_private_addresses);
+                let deadline =
+                    self.out.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
+                let place = Place::of(&address, self.cx.config.limits.count_private_addresses);
                 let subnet = place.map(|place| place.subnet);
-                self.peers.connected(peer, address.clone(), direction, subnet, now.mono, deadline);
-                self.counters.peers.connected += 1;
-                self.reputations.retell(&peer, true);
-                self.neighbours.connected(peer);
-                self.rejoining.connected(now.mono, peer);
+                self.peers.peers.connected(
+                    peer,
+                    address.clone(),
+                    direction,
+                    subnet,
+                    now.mono,
+                    deadline,
+                );
+                self.out.counters.peers.connected += 1;
+                self.standing.reputations.retell(&peer, true);
+                self.discovery.neighbours.connected(peer);
+                self.peers.rejoining.connected(now.mono, peer);
                 if direction == Direction::Outbound {
                     self.greet(now, peer);
                 }
-                self.events.push_back(Event::Connected { peer, address, direction });
-                if self.peers.is_routable(&peer) {
+                self.out.events.push_back(Event::Connected { peer, address, direction });
+                if self.peers.peers.is_routable(&peer) {
                     self.reached(now);
                 }
                 self.rejoin_later(now);
-                if self.closed {
+                if self.cx.closed {
                     self.drop_peer(peer, LetGo::GoingAway);
                 }
                 self.make_room(Lacking::Nothing);
@@ -76,25 +84,25 @@ impl Engine {
             }
             Fact::Mesh { peers } => self.mesh_told(now, peers),
             Fact::Seen { mesh, traffic } => {
-                self.peers.in_mesh(now.mono, mesh);
-                self.counters.traffic = *traffic;
+                self.peers.peers.in_mesh(now.mono, mesh);
+                self.out.counters.traffic = *traffic;
             }
             Fact::TurnedAway { lacking } => {
-                self.counters.peers.turned_away += 1;
+                self.out.counters.peers.turned_away += 1;
                 // There may have been no room to make when the last one came.
                 self.make_room(lacking);
             }
             Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
             Fact::Disconnected { peer, reason } => {
-                let introduction = self.peers.disconnected(&peer);
+                let introduction = self.peers.peers.disconnected(&peer);
                 let fault = introduction.as_ref().and_then(Introduction::fault);
-                let reason = fault.or_else(|| self.goodbyes.reason(&peer)).or(reason);
-                self.counters.peers.disconnected += 1;
+                let reason = fault.or_else(|| self.peers.goodbyes.reason(&peer)).or(reason);
+                self.out.counters.peers.disconnected += 1;
                 self.introduction_over(introduction.and_then(Introduction::deadline));
                 self.dialed_in_vain(&peer, reason.as_deref());
                 self.neighbour_lost(now, &peer);
-                self.peer_clocks.forget(&peer);
-                self.events.push_back(Event::Disconnected { peer, reason });
+                self.peers.peer_clocks.forget(&peer);
+                self.out.events.push_back(Event::Disconnected { peer, reason });
                 self.left(now, peer);
                 self.forget_goodbyes(&peer);
             }
@@ -103,30 +111,30 @@ impl Engine {
             }
             // It introduced itself before it was told to go: it is taken out of the routing table again.
             Fact::Routable { peer } if self.is_blocked(&peer) => {
-                self.actions.push_back(Action::Block { peer });
+                self.out.actions.push_back(Action::Block { peer });
             }
             Fact::Routable { peer } => {
                 // A peer that merely tells its addresses again is no change: were it one, it could make
                 // this node put its packages without a pause.
-                if self.peers.routable(peer) {
+                if self.peers.peers.routable(peer) {
                     self.rejoin_later(now);
                     self.reached(now);
                 }
             }
             Fact::Unroutable { peer } => {
-                self.peers.unroutable(&peer);
+                self.peers.peers.unroutable(&peer);
                 self.rejoin_later(now);
             }
             Fact::Left { peer } => {
-                let peers = &self.peers;
+                let peers = &self.peers.peers;
                 self.queries.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
             }
-            Fact::Silent { peer } => self.peers.set_silent(&peer, true),
-            Fact::Awake { peer } => self.peers.set_silent(&peer, false),
+            Fact::Silent { peer } => self.peers.peers.set_silent(&peer, true),
+            Fact::Awake { peer } => self.peers.peers.set_silent(&peer, false),
             Fact::Unreachable { peer } => {
                 // Of others, all that is known is what peers say: that they could be found there.
-                if self.peers.is_routable(&peer) {
-                    self.reputations.failed(peer);
+                if self.peers.peers.is_routable(&peer) {
+                    self.standing.reputations.failed(peer);
                 }
             }
             Fact::Dialed { ticket, failure } => self.dialed(ticket, failure),
@@ -136,7 +144,7 @@ impl Engine {
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
             Fact::Published { id, outcome } => {
-                let end = self.outbox.published(id, outcome);
+                let end = self.publishing.outbox.published(id, outcome);
                 self.count(end.map(|end| EndedCall(CallKind::Announce, end)));
                 self.announced(id);
             }
@@ -146,8 +154,8 @@ impl Engine {
             }
             Fact::Unanswered { question, why } => self.question_ended(now, question, Err(why)),
             Fact::Hearer { topic } => {
-                self.outbox.sweep(self.clocks.certain(now));
-                let waiting = self.outbox.take_heard(&topic, now.unix);
+                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
+                let waiting = self.publishing.outbox.take_heard(&topic, now.unix);
                 self.publish_waiting(waiting);
             }
         }
@@ -158,64 +166,64 @@ impl Engine {
 
     /// The calendar has moved: somebody who could hear what seemed to have expired may still be there.
     pub(super) fn outbox_moved(&mut self, now: Now) {
-        let waiting = self.outbox.take_held_back(now.unix);
+        let waiting = self.publishing.outbox.take_held_back(now.unix);
         self.publish_waiting(waiting);
     }
 
     fn publish_waiting(&mut self, waiting: Vec<AnnouncementId>) {
         for id in waiting {
-            if let Some((topic, data)) = self.outbox.get(id) {
+            if let Some((topic, data)) = self.publishing.outbox.get(id) {
                 let (topic, data) = (topic.to_owned(), data.to_vec());
-                self.actions.push_back(Action::Publish { id, topic, data });
+                self.out.actions.push_back(Action::Publish { id, topic, data });
             }
         }
     }
 
     /// The address of a connected peer, as seen from here, and who has dialed.
     pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<(&Multiaddr, Direction)> {
-        self.peers.connection(peer)
+        self.peers.peers.connection(peer)
     }
 
     /// How many connected peers have said what they are.
     #[cfg(test)]
     pub(crate) fn introduced_peers(&self) -> usize {
-        self.peers.introduced_len()
+        self.peers.peers.introduced_len()
     }
 
     /// Whether a connected peer has said what it is, or that it does not say so.
     pub(crate) fn is_introduced(&self, peer: &PeerId) -> bool {
-        self.peers.is_connected(peer) && !self.peers.is_unknown(peer)
+        self.peers.peers.is_connected(peer) && !self.peers.peers.is_unknown(peer)
     }
 
     /// The address with this node's identity at its end.
     fn dialable(&self, address: Multiaddr) -> Multiaddr {
         match address.iter().last() {
             Some(Protocol::P2p(_)) => address,
-            _ => address.with(Protocol::P2p(self.local)),
+            _ => address.with(Protocol::P2p(self.cx.local)),
         }
     }
 
     pub(super) fn introduction_over(&mut self, awaited: Option<wheel::Key>) {
         if let Some(deadline) = awaited {
-            self.wheel.cancel(deadline);
+            self.out.wheel.cancel(deadline);
         }
     }
 
     /// Somebody can be asked who could not be a moment ago: what waited for that begins anew.
     fn reached(&mut self, now: Now) {
-        self.replication.backoff.reset();
+        self.publishing.replication.backoff.reset();
         self.replicate_soon(now);
     }
 
     /// What the record store has taken in from peers meanwhile.
     pub(crate) fn learn_stored(&mut self) {
-        let now = Now { mono: self.mono, unix: self.unix };
-        while let Some(fact) = self.store.next_fact() {
+        let now = Now { mono: self.cx.mono, unix: self.cx.unix };
+        while let Some(fact) = self.cx.store.next_fact() {
             match fact {
                 StoreFact::Head(head) if self.publishes(&head) => self.hear_own(now, &head),
                 StoreFact::Head(head) => {
-                    self.equivocations.supersede(&head);
-                    self.cache.outdate(&head, &head.key());
+                    self.standing.equivocations.supersede(&head);
+                    self.reading.cache.outdate(&head, &head.key());
                     self.appeared(&head);
                     self.replaced_elsewhere(now, &head);
                 }
@@ -228,7 +236,7 @@ impl Engine {
                 // What an honest peer may send, too, says nothing of its conduct.
                 StoreFact::Refused { excusable: true, .. } => {}
                 StoreFact::Refused { peer, excusable: false, times } => {
-                    (0..times).for_each(|_| self.reputations.invalid(peer));
+                    (0..times).for_each(|_| self.standing.reputations.invalid(peer));
                 }
             }
         }
@@ -242,12 +250,12 @@ impl Engine {
             RecordKey::head(&head.network, &head.owner, &head.name),
             RecordKey::claims(&head.network, &head.name),
         ];
-        keys.iter().for_each(|key| self.absences.remove(key));
+        keys.iter().for_each(|key| self.reading.absences.remove(key));
     }
 
     /// Whether this node publishes the package. The owner may have other publishers for others of its packages.
     pub(super) fn publishes(&self, head: &Head) -> bool {
-        head.owner == self.owner && self.own.contains_key(&head.name)
+        head.owner == self.cx.owner && self.publishing.own.contains_key(&head.name)
     }
 
     /// Judges a message, and takes in what it says.
@@ -266,7 +274,7 @@ impl Engine {
         if from.is_some_and(|by| self.is_blocked(&by)) {
             return Verdict::Ignore;
         }
-        let intake = from.map(|by| (by, self.gossip_budget.forwarded(now.mono, by)));
+        let intake = from.map(|by| (by, self.standing.gossip_budget.forwarded(now.mono, by)));
         let verdict = match intake {
             None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),
             Some((_, Intake::Dropped)) => Verdict::Ignore,
@@ -281,9 +289,9 @@ impl Engine {
     }
 
     fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
-        let verdict = if topic == self.config.announcements_topic {
+        let verdict = if topic == self.cx.config.announcements_topic {
             self.hear_announcement(now, from, data)
-        } else if self.topics.contains(topic) {
+        } else if self.publishing.topics.contains(topic) {
             self.hear_message(now, from, topic, data)
         } else {
             return Verdict::Ignore;
@@ -297,7 +305,7 @@ impl Engine {
 
     /// Ends the connections with a peer that forwards more than any honest one. Its budget is remembered.
     fn end_flood(&mut self, peer: PeerId) {
-        if self.peers.is_connected(&peer) {
+        if self.peers.peers.is_connected(&peer) {
             tracing::debug!(%peer, "forwards too much");
             self.drop_peer(peer, LetGo::Flood);
         }
@@ -309,7 +317,7 @@ impl Engine {
         from: Option<PeerId>,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
-        let verified = self.store.verify_announcement(data, now.unix);
+        let verified = self.cx.store.verify_announcement(data, now.unix);
         let head = verified.inspect_err(|rejected| {
             if let Rejected::Stale { .. } = rejected {
                 self.hear_older(now, data);
@@ -317,8 +325,8 @@ impl Engine {
         })?;
         self.check_listed(&head)?;
         // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
-        let is_new = self.catalogue.by_digest(&head.digest(), now.unix).is_none();
-        if from.is_some() && !self.gossip_budget.said(now.mono, head.owner, is_new) {
+        let is_new = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_none();
+        if from.is_some() && !self.standing.gossip_budget.said(now.mono, head.owner, is_new) {
             return Ok(Verdict::Ignore);
         }
         self.take_news(now, News::Announced(from), &head);
@@ -330,18 +338,18 @@ impl Engine {
         let from = news.from();
         let key = head.key();
         self.confront_known(now, &key, head);
-        self.equivocations.supersede(head);
-        let is_own = head.owner == self.owner && head.signer() == self.local;
+        self.standing.equivocations.supersede(head);
+        let is_own = head.owner == self.cx.owner && head.signer() == self.cx.local;
         if is_own || self.publishes(head) {
             // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
             // replaced this one, nothing more is.
-            self.store.raise_high_water(head);
+            self.cx.store.raise_high_water(head);
             self.hear_own(now, head);
             self.list(now, head, from, Interest::Heard);
             return;
         }
-        self.store.raise_high_water(head);
-        let known = self.cache.get(&key, now).and_then(|record| match &**record {
+        self.cx.store.raise_high_water(head);
+        let known = self.reading.cache.get(&key, now).and_then(|record| match &**record {
             Record::Head(known) => Some(select(known, head)),
             _ => None,
         });
@@ -360,38 +368,38 @@ impl Engine {
     /// A head that is newer than what was known of its package.
     fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
         self.appeared(head);
-        let told = self.catalogue.get(&head.name, &head.owner, now.unix);
+        let told = self.discovery.catalogue.get(&head.name, &head.owner, now.unix);
         let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank);
         let said = self.list_quietly(now, head, news.from(), Interest::Heard);
-        self.catalogue.tell(&head.name, &head.owner);
+        self.discovery.catalogue.tell(&head.name, &head.owner);
         match news {
             News::Announced(_) => {
-                self.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now);
+                self.reading.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now);
             }
             // What is fetched by the thousand would wash out what is being used.
-            News::Fetched(_) => self.cache.outdate(head, &head.key()),
+            News::Fetched(_) => self.reading.cache.outdate(head, &head.key()),
         }
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
-        let is_listed = self.catalogue.by_digest(&head.digest(), now.unix).is_some();
+        let is_listed = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_some();
         let is_worth_telling = is_listed || matches!(news, News::Announced(_));
         // A head that was merely heard anew after the cache had forgotten it is no discovery.
         let is_new = is_worth_telling && told.is_none_or(|told| told < head.rank());
         if head.is_withdrawn() {
             // What this node holds for others is withdrawn with it.
-            if let Err(refused) = self.store.withdraw(head) {
+            if let Err(refused) = self.cx.store.withdraw(head) {
                 tracing::debug!(%refused, "withdrawal not stored");
             }
             let id = PackageId::owned(head.owner, head.name.clone());
             if is_new {
-                self.events.push_back(Event::Withdrawn { id });
+                self.out.events.push_back(Event::Withdrawn { id });
             }
             return;
         }
         let Some(package) = read::newest(head, Source::Cache) else { return };
         if is_new {
-            self.events.push_back(Event::Discovered { package: Box::new(package) });
+            self.out.events.push_back(Event::Discovered { package: Box::new(package) });
         }
-        self.events.extend(said);
+        self.out.events.extend(said);
     }
 
     fn hear_message(
@@ -401,19 +409,19 @@ impl Engine {
         topic: &str,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
-        let message = self.store.verify_message(data, now.unix)?;
+        let message = self.cx.store.verify_message(data, now.unix)?;
         if message.topic != topic {
             // Signed for another topic: somebody has carried it over.
             return Ok(Verdict::Reject);
         }
-        if !self.topics.hear(message.digest()) {
+        if !self.publishing.topics.hear(message.digest()) {
             // Gossipsub has forgotten it; whoever wants it has it.
             return Ok(Verdict::Ignore);
         }
-        if from.is_some() && !self.gossip_budget.said(now.mono, message.author, true) {
+        if from.is_some() && !self.standing.gossip_budget.said(now.mono, message.author, true) {
             return Ok(Verdict::Ignore);
         }
-        self.events.push_back(Event::Message {
+        self.out.events.push_back(Event::Message {
             topic: topic.to_owned(),
             author: message.author,
             data: message.data.clone(),

@@ -73,10 +73,10 @@ impl Engine {
     pub(super) fn ask(&mut self, peer: PeerId, purpose: Purpose, request: &Request) {
         let Ok(request) = request.encode() else { return };
         if purpose == Purpose::Reconciling {
-            self.counters.reconciliation.bytes_out += request.len() as u64;
+            self.out.counters.reconciliation.bytes_out += request.len() as u64;
         }
-        let question = self.questions.open(peer, self.mono, purpose);
-        self.actions.push_back(Action::Ask { question, peer, request });
+        let question = self.out.questions.open(peer, self.cx.mono, purpose);
+        self.out.actions.push_back(Action::Ask { question, peer, request });
     }
 
     /// A question has been answered, or will not be.
@@ -86,14 +86,14 @@ impl Engine {
         id: QuestionId,
         answer: Result<Vec<u8>, Unanswered>,
     ) {
-        let Some(question) = self.questions.take(id) else { return };
+        let Some(question) = self.out.questions.take(id) else { return };
         if let (Purpose::Reconciling, Ok(bytes)) = (question.purpose, &answer) {
-            self.counters.reconciliation.bytes_in += bytes.len() as u64;
+            self.out.counters.reconciliation.bytes_in += bytes.len() as u64;
         }
         let answer = answer.and_then(|bytes| {
             Response::decode(&bytes).map_err(|rejected| {
                 tracing::debug!(peer = %question.peer, %rejected, "an answer that cannot be read");
-                self.reputations.invalid(question.peer);
+                self.standing.reputations.invalid(question.peer);
                 Unanswered::Failed
             })
         });

@@ -3,17 +3,25 @@
 //! The random calls and facts of [`random`] are the fuzz target `engine` as well, and what they need is compiled for it.
 #![cfg_attr(fuzzing, allow(dead_code, reason = "most helpers are for the tests alone"))]
 
+use std::collections::BTreeSet;
+
 use futures::{
     FutureExt,
     channel::{mpsc, oneshot},
 };
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
-use super::{outbox::AnnouncementId, *};
+use super::{
+    catalogue::{Catalogue, Load},
+    outbox::AnnouncementId,
+    *,
+};
 #[cfg(test)]
 use crate::Error;
 use crate::{
-    Clock, Limits, Manifest, NetworkName, Package, PackageId, Result, Timer,
+    Clock, Digest, Limits, Manifest, NetworkName, Package, PackageId, PackageName, Result, Timer,
     command::{Command, Reply, Request, Ticket},
+    counters::Counters,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Release, ReleaseEntry, Revision, Signed, Validity,
     },
@@ -178,8 +186,8 @@ impl Lab {
     fn tell_unheard(&mut self) {
         let now = self.now();
         let Hearers::Nobody(said) = &mut self.hearers else { return };
-        let topic = &self.engine.config.announcements_topic;
-        let heads = self.engine.actions.iter().filter_map(|action| match action {
+        let topic = &self.engine.cx.config.announcements_topic;
+        let heads = self.engine.out.actions.iter().filter_map(|action| match action {
             Action::Publish { id, topic: on, .. } if on == topic => Some(*id),
             _ => None,
         });

@@ -126,7 +126,7 @@ fn no_record_is_judged_by_what_peers_say_the_time_is() {
         head.validity = Validity::starting(UNIX.saturating_add_signed(ahead), 3600);
         Signed::sign(&keypair, head).unwrap()
     });
-    let topic = lab.engine.config.announcements_topic.clone();
+    let topic = lab.engine.cx.config.announcements_topic.clone();
     assert_eq!(lab.engine.hear(now, &topic, fresh.bytes()), Verdict::Accept);
     assert_eq!(lab.engine.hear(now, &topic, early.bytes()), Verdict::Ignore);
     assert_eq!(lab.engine.own_hello(now).map(|hello| issued(&lab, &hello)), Some(UNIX));
@@ -134,7 +134,7 @@ fn no_record_is_judged_by_what_peers_say_the_time_is() {
 
 fn issued(lab: &Lab, hello: &[u8]) -> u64 {
     let network = NetworkName::default();
-    Signed::verify_hello_of_any_time(&network, &lab.engine.local, hello).unwrap().issued
+    Signed::verify_hello_of_any_time(&network, &lab.engine.cx.local, hello).unwrap().issued
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_peer_whose_clock_is_wrong_is_answered_with_the_time() {
     let [Response::Hello(hello)] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(issued(&lab, hello), UNIX);
     // Its catalogue holds what is refused here, and is not compared; nor is that its fault.
-    assert!(lab.engine.neighbours.get(&peers[0].id).unwrap().hello().is_none());
+    assert!(lab.engine.discovery.neighbours.get(&peers[0].id).unwrap().hello().is_none());
     assert!(!lab.engine.is_blocked(&peers[0].id));
 }
 

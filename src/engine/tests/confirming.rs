@@ -114,7 +114,7 @@ fn a_set_of_claims_confirms_whatever_else_is_in_it_but_not_without_the_claim() {
     let stranger = Keypair::generate_ed25519();
     let others = claims(&[&stranger], "tool");
     for (query, bytes) in &read_backs {
-        let answers = match lab.engine.store.verify(&others.key(), bytes) {
+        let answers = match lab.engine.cx.store.verify(&others.key(), bytes) {
             Ok(Record::Claims { set, .. }) => {
                 [set.merge(&others, UNIX), others.clone()].iter().map(ClaimSet::to_bytes).collect()
             }
@@ -187,7 +187,7 @@ fn two_changes_of_one_package_are_each_confirmed_by_their_own_records() {
     let mut lab = Lab::new(Config::new());
     let (_, first, old) = registered(&mut lab, "1.0.0", 1);
     let manifest = Manifest::new("tool".parse().unwrap(), "1.1.0".parse().unwrap());
-    let head = RecordKey::head(&NetworkName::default(), &lab.engine.owner, &manifest.name);
+    let head = RecordKey::head(&NetworkName::default(), &lab.engine.cx.owner, &manifest.name);
     let is_of_head = |(query, _): &ReadBack| lab.engine.queries.wanted(*query) == Some(head);
     let (of_head, old): (Vec<ReadBack>, Vec<ReadBack>) = old.into_iter().partition(is_of_head);
     let manifest = Box::new(manifest);
@@ -241,9 +241,9 @@ fn who_acknowledges_and_has_nothing_a_moment_later_was_not_there_when_it_should_
         lab.learn(Fact::QueryEnded { query: read_back.0, end });
     }
     assert_eq!(answer(waiting).unwrap().unwrap().confirmed, 1);
-    let failed = |peer| lab.engine.reputations.get(&peer).failed;
+    let failed = |peer| lab.engine.standing.reputations.get(&peer).failed;
     assert_eq!([honest, forgetful, silent, other].map(failed), [0, 3, 0, 0]);
-    assert!(lab.engine.reputations.score(&forgetful) < 50);
+    assert!(lab.engine.standing.reputations.score(&forgetful) < 50);
 }
 
 #[test]
@@ -261,10 +261,10 @@ fn who_was_asked_before_a_record_was_put_is_asked_again_and_not_blamed() {
     // It had answered that lookup before it was handed the claim.
     let end = QueryEnd::Lookup { answered: 1, unheard: 0, without: vec![honest] };
     lab.learn(Fact::QueryEnded { query: early, end });
-    assert_eq!(lab.engine.reputations.get(&honest).failed, 0);
+    assert_eq!(lab.engine.standing.reputations.get(&honest).failed, 0);
     assert_eq!((&mut waiting).now_or_never(), None);
     let key = RecordKey::claims(&NetworkName::default(), &"tool".parse().unwrap());
-    let (bytes, _) = lab.engine.store.bytes(&key).unwrap();
+    let (bytes, _) = lab.engine.cx.store.bytes(&key).unwrap();
     let again = only_lookup(&mut lab);
     serve(&mut lab, &(again, bytes), honest);
     assert!(answer(waiting).unwrap().unwrap().is_confirmed());

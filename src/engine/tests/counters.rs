@@ -138,7 +138,7 @@ fn announcements_are_counted_on_their_way_out_and_in() {
     lab.learn(Fact::Hearer { topic: "news".to_owned() });
     lab.learn(Fact::Published { id, outcome: Published::Sent });
 
-    let topic = lab.engine.config.announcements_topic.clone();
+    let topic = lab.engine.cx.config.announcements_topic.clone();
     let (_, head) = published("heard", 1);
     let mut broken = head.bytes().to_vec();
     *broken.last_mut().unwrap() ^= 1;
@@ -165,7 +165,7 @@ fn peers_are_counted_as_they_come_and_go() {
 fn a_peer_that_is_let_go_is_counted_once_and_by_the_first_reason() {
     let counted = |lab: &Lab| lab.engine.counters().peers.let_go;
     let (mut lab, [liar, loud, stranger, visitor, last]) = lab_with();
-    (0..5).for_each(|_| lab.engine.reputations.invalid(liar));
+    (0..5).for_each(|_| lab.engine.standing.reputations.invalid(liar));
     lab.engine.judge();
     let expected = LetGoCounters { blocked: 1, ..LetGoCounters::default() };
     assert_eq!(counted(&lab), expected);
@@ -264,7 +264,7 @@ fn what_a_node_says_of_itself_is_of_now() {
     lab.learn(Fact::Unroutable { peer });
     lab.advance(Duration::from_millis(61_900));
     let (_, head) = published("known", 1);
-    let topic = lab.engine.config.announcements_topic.clone();
+    let topic = lab.engine.cx.config.announcements_topic.clone();
     let now = lab.now();
     lab.engine.hear(now, &topic, head.bytes());
 

@@ -39,7 +39,7 @@ fn ten_thousand_callers_of_one_package_ask_the_network_once() {
 fn a_caller_that_goes_away_frees_its_place_and_the_last_one_the_lookup() {
     let mut lab = Lab::new(Config::new());
     let (id, _) = published("tool", 1);
-    let before = lab.engine.wheel.len();
+    let before = lab.engine.out.wheel.len();
     let (first, first_waiting) = lab.get(&id);
     let (second, second_waiting) = lab.get(&id);
     let [query] = lab.lookups()[..] else { panic!("one lookup") };
@@ -48,7 +48,7 @@ fn a_caller_that_goes_away_frees_its_place_and_the_last_one_the_lookup() {
     assert!(lab.actions().is_empty(), "the other one still waits");
     lab.engine.cancel(second);
     assert!(matches!(lab.actions()[..], [Action::Finish { query: finished }] if finished == query));
-    assert_eq!(lab.engine.wheel.len(), before);
+    assert_eq!(lab.engine.out.wheel.len(), before);
     lab.end(query, 0);
     assert!(lab.engine.is_at_rest());
 }
@@ -146,7 +146,7 @@ fn a_hundred_thousand_callers_wait_and_each_is_answered_on_time_a_few_a_poll() {
         })
         .collect();
     let started = lab.lookups();
-    assert_eq!(started.len(), lab.engine.config.limits.running_queries);
+    assert_eq!(started.len(), lab.engine.cx.config.limits.running_queries);
     let (_, refused) = lab.get(&published("tool", 1).0);
     assert_eq!(answer(refused).unwrap().unwrap_err(), crate::Error::busy("waiting_calls"));
     // The network falls silent. Nobody is answered before the deadline, and all are at it.

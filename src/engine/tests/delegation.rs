@@ -56,7 +56,13 @@ fn register(lab: &mut Lab, name: &str, version: &str) -> oneshot::Receiver<Resul
 
 /// The head that a lab has signed.
 fn head_of(lab: &Lab, name: &str) -> Signed<Head> {
-    lab.engine.own.get(&name.parse::<PackageName>().unwrap()).expect("signed").head.clone()
+    lab.engine
+        .publishing
+        .own
+        .get(&name.parse::<PackageName>().unwrap())
+        .expect("signed")
+        .head
+        .clone()
 }
 
 /// Registers with nobody to ask, and gives back what was signed.
@@ -73,7 +79,7 @@ fn refused(lab: &mut Lab, name: &str) -> Error {
 }
 
 fn hear(lab: &mut Lab, head: &Signed<Head>) -> Verdict {
-    let topic = lab.engine.config.announcements_topic.clone();
+    let topic = lab.engine.cx.config.announcements_topic.clone();
     let now = lab.now();
     lab.engine.hear(now, &topic, head.bytes())
 }
@@ -111,7 +117,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
     assert_eq!(hear(&mut reader, &head), Verdict::Accept);
     assert_eq!(told_now(&mut reader, &PackageId::owned(owner_id, head.name.clone())), Some(UNIX));
     let change = own::Change::Renew { name: head.name.clone() };
-    let own = lab.engine.own.get(&head.name).cloned();
+    let own = lab.engine.publishing.own.get(&head.name).cloned();
     let signer = lab.engine.signer(lab.now());
     let standing = own::Standing::Unheard;
     let changed = own::apply(own.as_ref(), &[], &change, standing, head.rank(), &signer);
@@ -144,7 +150,7 @@ fn a_head_is_not_signed_again_where_that_makes_it_last_no_longer() {
     let mut lab = publisher(1, 0, 3600);
     let head = signed(&mut lab, "tool", "1.0.0");
     let change = own::Change::Renew { name: head.name.clone() };
-    let own = lab.engine.own.get(&head.name);
+    let own = lab.engine.publishing.own.get(&head.name);
     let late = Now { mono: lab.mono, unix: UNIX + 3000 };
     let standing = own::Standing::Unheard;
     let signer = lab.engine.signer(late);
@@ -181,7 +187,7 @@ fn whoever_has_seen_the_new_epoch_refuses_the_old_key() {
     for head in [&stolen, &newer] {
         // Forwarding it is nobody's fault: not everyone has heard of the rotation.
         assert_eq!(hear(&mut reader, head), Verdict::Ignore);
-        let refused = reader.engine.store.insert(&head.key(), head.bytes());
+        let refused = reader.engine.cx.store.insert(&head.key(), head.bytes());
         assert!(matches!(
             refused,
             Err(Refused::Rejected(Rejected::Revoked { epoch: 1, floor: 2 }))
@@ -206,9 +212,9 @@ fn a_claim_tells_of_the_new_epoch_too() {
     let mut new = publisher(2, 2, MONTH);
     let rotated = signed(&mut new, "other", "1.0.0");
     let key = RecordKey::claims(&rotated.network, &rotated.name);
-    let (bytes, _) = new.engine.store.bytes(&key).unwrap();
+    let (bytes, _) = new.engine.cx.store.bytes(&key).unwrap();
     let mut replica = Lab::new(Config::new());
-    replica.engine.store.insert(&key, &bytes).unwrap();
+    replica.engine.cx.store.insert(&key, &bytes).unwrap();
     let stolen = signed(&mut publisher(1, 1, MONTH), "tool", "6.6.6");
     assert_eq!(hear(&mut replica, &stolen), Verdict::Ignore);
 }
@@ -263,7 +269,7 @@ fn what_the_last_publisher_has_registered_is_registered() {
     let last = signed(&mut old, "tool", "1.0.0");
     let key =
         RecordKey::release(&last.network, last.owner(), &last.name, &"1.0.0".parse().unwrap());
-    let Some(Record::Release(release)) = old.engine.store.own(&key) else { panic!("none") };
+    let Some(Record::Release(release)) = old.engine.cx.store.own(&key) else { panic!("none") };
     let keypair = keypair(2);
     let delegation = Box::new(delegation(&keypair, 2, MONTH));
     let mut new = lab_of(Identity::new(keypair, Authority::Delegate(delegation)), true);
@@ -315,7 +321,7 @@ fn a_publisher_whose_epoch_is_used_up_is_told_what_the_owner_has_to_do() {
 
     // The next epoch is the remedy.
     let mut next = publisher(1, 4, MONTH);
-    next.engine.store.raise_high_water(&last);
+    next.engine.cx.store.raise_high_water(&last);
     assert_eq!(signed(&mut next, "tool", "2.0.0").revision, Revision::new(4, UNIX));
 }
 
@@ -355,13 +361,13 @@ fn within_an_epoch_the_end_of_a_package_is_the_end() {
         assert_eq!(hear(&mut reader, &head), Verdict::Ignore, "{}", head.rank());
     }
     // Whoever has published it is told so, too.
-    honest.engine.store.raise_high_water(&end);
+    honest.engine.cx.store.raise_high_water(&end);
     assert!(matches!(refused(&mut honest, "tool"), Error::Withdrawn { .. }));
     // In the other order it ends there as well.
     let mut reader = Lab::new(Config::new());
     assert_eq!(hear(&mut reader, &head_of(&honest, "tool")), Verdict::Accept);
     assert_eq!(hear(&mut reader, &end), Verdict::Accept);
-    let mark = reader.engine.store.high_water(Kind::Head, &end.owner, &end.name);
+    let mark = reader.engine.cx.store.high_water(Kind::Head, &end.owner, &end.name);
     assert_eq!(mark, Some(end.rank()));
 }
 
@@ -371,7 +377,7 @@ fn an_owner_begins_anew_after_whoever_stole_a_publisher_s_key_has_ended_its_pack
     let mut reader = Lab::new(Config::new());
     assert_eq!(hear(&mut reader, &end), Verdict::Accept);
     let mut next = publisher(2, 1, MONTH);
-    next.engine.store.raise_high_water(&end);
+    next.engine.cx.store.raise_high_water(&end);
     let head = signed(&mut next, "tool", "1.0.1");
     assert_eq!((head.revision, head.is_withdrawn()), (Revision::new(1, UNIX), false));
     assert_eq!(hear(&mut reader, &head), Verdict::Accept);
@@ -435,7 +441,7 @@ fn two_stories_that_are_put_here_give_the_owner_away() {
     let mut lab = Lab::new(Config::new());
     let [one, other] = two_stories("tool");
     for head in [&one, &other, &one] {
-        let _ = lab.engine.store.insert(&head.key(), head.bytes());
+        let _ = lab.engine.cx.store.insert(&head.key(), head.bytes());
         lab.engine.learn_stored();
     }
     assert_eq!(proofs(&mut lab), [EquivocationProof::new(&one, &other).unwrap()]);
@@ -465,7 +471,7 @@ fn the_last_proofs_are_kept_and_no_more() {
         }
     }
     assert_eq!(proofs(&mut lab).len(), 70);
-    let kept = lab.engine.equivocations.list();
+    let kept = lab.engine.standing.equivocations.list();
     assert_eq!(kept.len(), 64);
     assert_eq!(kept.last().unwrap().name().as_str(), "tool-69");
 }

@@ -167,7 +167,11 @@ fn a_bare_name_that_nobody_claims_means_the_only_owner_whose_package_is_listed()
     let bare = PackageId::named(id.name().clone());
     let package = read(&mut lab, &bare, Freshness::First, nothing()).unwrap();
     assert_eq!((Some(&package.owner), package.source), (id.owner(), Source::Catalogue));
-    assert_eq!(lab.engine.pins.owner(id.name()), None, "what is merely listed decides once");
+    assert_eq!(
+        lab.engine.reading.pins.owner(id.name()),
+        None,
+        "what is merely listed decides once"
+    );
 
     let mut lab = listing(&[&head, &published("tool", 1).1]);
     let two = read(&mut lab, &bare, Freshness::First, nothing()).unwrap_err();
@@ -212,7 +216,7 @@ fn an_owner_that_is_listed_counts_beside_those_who_claim_a_name_unless_it_has_le
     let query = only_lookup(&mut lab);
     lab.end(query, 3);
     assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Catalogue);
-    assert_eq!(lab.engine.pins.owner(id.name()), Some(owner.public().to_peer_id()));
+    assert_eq!(lab.engine.reading.pins.owner(id.name()), Some(owner.public().to_peer_id()));
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn what_the_catalogue_has_answered_is_not_taken_back_once_it_is_listed_no_more()
     assert_eq!((package.sequence, package.source), (2, Source::Catalogue));
     // It had to make room for others.
     let empty = Load { packages: 10, bytes: 1 << 20 };
-    lab.engine.catalogue = Catalogue::new(empty, crate::Coverage::All);
+    lab.engine.discovery.catalogue = Catalogue::new(empty, crate::Coverage::All);
     lab.advance(Duration::from_secs(60));
     let (_, waiting) = lab.get(&id);
     let query = only_lookup(&mut lab);

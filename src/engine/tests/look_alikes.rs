@@ -193,7 +193,7 @@ struct Registering {
 
 fn begin(lab: &mut Lab, name: &str, version: &str) -> Registering {
     let manifest = Box::new(Manifest::new(name.parse().unwrap(), version.parse().unwrap()));
-    let (network, owner) = (NetworkName::default(), lab.engine.owner);
+    let (network, owner) = (NetworkName::default(), lab.engine.cx.owner);
     let of_claims = RecordKey::claims(&network, &manifest.name);
     let of_head = RecordKey::head(&network, &owner, &manifest.name);
     let (ticket, waiting) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });

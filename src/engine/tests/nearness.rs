@@ -16,7 +16,7 @@ fn peer(lab: &mut Lab, millis: Option<u64>, place: Option<(f64, f64)>) -> PeerId
     let peer = PeerId::random();
     let address = "/memory/5".parse().unwrap();
     lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
-    let neighbour = lab.engine.neighbours.get_mut(&peer).unwrap();
+    let neighbour = lab.engine.discovery.neighbours.get_mut(&peer).unwrap();
     neighbour.round_trip = millis.map(Duration::from_millis);
     let mut hello = Hello::new(NetworkName::default(), peer, UNIX);
     let place = place.map(|(north, east)| GeoLocation::new(north, east).unwrap());
@@ -50,7 +50,7 @@ fn conduct_comes_before_round_trip_and_that_before_declared_distance() {
         .map(|(millis, place)| peer(&mut lab, Some(millis), place));
     let unmeasured = peer(&mut lab, None, Some(PARIS));
     let bad = peer(&mut lab, Some(1), Some(PARIS));
-    lab.engine.reputations.invalid(bad);
+    lab.engine.standing.reputations.invalid(bad);
 
     let expected = [proven, quick, close, far, nowhere, unmeasured, bad];
     let mut ranked = expected;

@@ -63,7 +63,7 @@ fn a_head_that_was_replaced_while_it_was_read_is_neither_answered_nor_shelved() 
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &old));
     // A peer hands the new one over to this node, which holds it from now on.
-    lab.engine.store.insert(&new.key(), new.bytes()).unwrap();
+    lab.engine.cx.store.insert(&new.key(), new.bytes()).unwrap();
     lab.engine.learn_stored();
     lab.end(query, 20);
     let found = answer(all).unwrap().unwrap();
@@ -119,7 +119,7 @@ fn what_no_replica_holds_is_not_passed_off_as_read_from_the_network() {
 #[test]
 fn reading_all_copies_does_not_keep_what_is_remembered_alive_for_ever() {
     let mut lab = Lab::new(Config::new());
-    let ttl = lab.engine.config.cache_ttl;
+    let ttl = lab.engine.cx.config.cache_ttl;
     let (id, head) = published("tool", 1);
     let now = lab.now();
     assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
@@ -148,13 +148,13 @@ fn a_name_is_not_pinned_by_a_part_of_its_claims() {
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &head));
     assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Partial);
-    assert_eq!(lab.engine.pins.owner(bare.name()), None);
+    assert_eq!(lab.engine.reading.pins.owner(bare.name()), None);
 }
 
 #[test]
 fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     let mut lab = Lab::new(Config::new());
-    let keypair = lab.engine.keypair.clone();
+    let keypair = lab.engine.cx.keypair.clone();
     let (_, old) = published_by(&keypair, "tool", 1);
     let manifest = Manifest::new("tool".parse().unwrap(), "2.0.0".parse().unwrap());
     let (_, _waiting) =
@@ -163,7 +163,7 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     lab.learn(copy(query, &old));
     // The others, who hold sequence 2, are too slow.
     lab.learn(Fact::QueryEnded { query, end: QueryEnd::LookupCutShort });
-    let own = lab.engine.own.get("tool");
+    let own = lab.engine.publishing.own.get("tool");
     let standing = own.map(|own| own.standing);
     assert!(
         !matches!(standing, Some(own::Standing::Confirmed { .. })),

@@ -247,7 +247,7 @@ impl Chaos {
             10 => {
                 // A peer hands a record over.
                 let (key, bytes) = self.any_record();
-                if self.lab.engine.store.insert(&key, &bytes).is_ok() {
+                if self.lab.engine.cx.store.insert(&key, &bytes).is_ok() {
                     self.saw(&key, &bytes);
                 }
                 self.lab.engine.learn_stored();
@@ -440,9 +440,9 @@ impl Chaos {
             }
         }
         while self.lab.engine.next_event().is_some() {}
-        let window = self.lab.engine.config.limits.running_queries;
+        let window = self.lab.engine.cx.config.limits.running_queries;
         assert!(self.running.len() <= window, "{} queries run", self.running.len());
-        if !self.lab.engine.closed {
+        if !self.lab.engine.cx.closed {
             self.check_wheel();
         }
         let queries = self.lab.engine.queries.counters();
@@ -490,22 +490,31 @@ impl Chaos {
         let engine = &self.lab.engine;
         // The sweep and the next session are always due some time.
         let own = 2
-            + usize::from(engine.session.is_some())
-            + engine.searches.len()
-            + engine.neighbours.iter().filter(|(_, neighbour)| neighbour.doubt.is_some()).count()
-            + engine.renewals.len()
-            + engine.elsewhere.timers()
-            + usize::from(engine.replication.timer.is_some())
-            + usize::from(engine.rejoining.is_waiting())
-            + usize::from(engine.peers.waits_to_trim())
-            + engine.peers.len()
-            + engine.blocked.len()
-            + engine.goodbyes.timers()
+            + usize::from(engine.discovery.session.is_some())
+            + engine.discovery.searches.len()
+            + engine
+                .discovery
+                .neighbours
+                .iter()
+                .filter(|(_, neighbour)| neighbour.doubt.is_some())
+                .count()
+            + engine.publishing.renewals.len()
+            + engine.publishing.elsewhere.timers()
+            + usize::from(engine.publishing.replication.timer.is_some())
+            + usize::from(engine.peers.rejoining.is_waiting())
+            + usize::from(engine.peers.peers.waits_to_trim())
+            + engine.peers.peers.len()
+            + engine.peers.blocked.len()
+            + engine.peers.goodbyes.timers()
             + engine.calls.len()
             + engine.calls.explained()
-            + engine.outbox.on_hold().count()
-            + usize::from(engine.peer_clocks.is_settling());
-        assert!(engine.wheel.len() <= own, "{} deadlines of at most {own}", engine.wheel.len());
+            + engine.publishing.outbox.on_hold().count()
+            + usize::from(engine.peers.peer_clocks.is_settling());
+        assert!(
+            engine.out.wheel.len() <= own,
+            "{} deadlines of at most {own}",
+            engine.out.wheel.len()
+        );
     }
 
     /// What the node has counted by the end.

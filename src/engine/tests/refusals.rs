@@ -21,9 +21,9 @@ fn anybody() -> Keypair {
 
 /// A peer puts bytes under a key.
 fn put(lab: &mut Lab, peer: PeerId, key: &RecordKey, bytes: &[u8]) -> bool {
-    lab.engine.store.hear(peer);
-    let outcome = lab.engine.store.offer(key.as_bytes(), bytes);
-    lab.engine.store.fall_silent();
+    lab.engine.cx.store.hear(peer);
+    let outcome = lab.engine.cx.store.offer(key.as_bytes(), bytes);
+    lab.engine.cx.store.fall_silent();
     lab.engine.learn_stored();
     outcome.is_ok()
 }
@@ -131,8 +131,8 @@ fn a_peer_that_has_asked_too_much_is_told_that_later() {
     let mut lab = Lab::untouched(Config::new());
     lab.advance(Duration::ZERO);
     let (peer, head) = (PeerId::random(), head_from(&anybody(), "tiny", 0, 3600));
-    let burst = lab.engine.config.limits.request_burst;
-    lab.engine.store.charge(peer, burst + 50);
+    let burst = lab.engine.cx.config.limits.request_burst;
+    lab.engine.cx.store.charge(peer, burst + 50);
     assert!(!put_head(&mut lab, peer, &head));
     let answer = asked_why(&mut lab, peer, &[head.key()]);
     assert!(matches!(answer, Response::Declined { .. }), "{answer:?}");
@@ -153,7 +153,7 @@ fn to_ask_for_reasons_is_paid_for() {
     let mut lab = Lab::untouched(Config::new());
     lab.advance(Duration::ZERO);
     let (peer, key) = (PeerId::random(), head_from(&anybody(), "tiny", 0, 3600).key());
-    let burst = lab.engine.config.limits.request_burst;
+    let burst = lab.engine.cx.config.limits.request_burst;
     let answered = (0..2 * burst)
         .take_while(|_| matches!(asked_why(&mut lab, peer, &[key]), Response::Refusals { .. }));
     assert!(answered.count() <= usize::try_from(burst).unwrap());
@@ -215,7 +215,7 @@ fn registered(
                 let exchange::Request::Explain { keys } = request else { continue };
                 asked.push((peer, question, keys));
             }
-            action => lab.engine.actions.push_back(action),
+            action => lab.engine.out.actions.push_back(action),
         }
     }
     (ticket, receipt, asked)
@@ -266,7 +266,7 @@ fn of_what_all_have_acknowledged_nobody_is_asked_though_something_else_was_refus
     lab.end(recall, 3);
     let head = RecordKey::head(
         &NetworkName::default(),
-        &lab.engine.owner,
+        &lab.engine.cx.owner,
         &"tiny".parse::<PackageName>().unwrap(),
     );
     for action in lab.actions() {

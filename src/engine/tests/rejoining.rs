@@ -1,7 +1,7 @@
 //! Who is dialed again once everybody or somebody has left.
 
 use super::*;
-use crate::{Direction, engine::rejoining::MOST_LOST, keyspace::Key};
+use crate::{Direction, engine::peers::rejoining::MOST_LOST, keyspace::Key};
 
 const UNNAMED: &str = "/ip4/192.0.2.1/tcp/4001";
 
@@ -227,7 +227,7 @@ fn of_those_who_have_left_the_closest_are_looked_for_and_nobody_for_ever() {
     let mut peers: Vec<PeerId> = (0..3 * MOST_LOST).map(|_| PeerId::random()).collect();
     peers.iter().for_each(|peer| scene.come(*peer));
     peers.iter().for_each(|peer| scene.go(*peer));
-    let local = Key::of_peer(&scene.lab.engine.local);
+    let local = Key::of_peer(&scene.lab.engine.cx.local);
     peers.sort_by_key(|peer| local.distance(&Key::of_peer(peer)));
     peers.truncate(MOST_LOST);
     scene.lab.advance(Duration::from_secs(76));
@@ -325,7 +325,7 @@ fn a_node_whose_peers_are_of_no_use_is_as_good_as_alone() {
 fn an_own_address_among_them_is_dialed_once_and_told_once() {
     let mut scene = Scene::new(&[UNNAMED.to_owned()]);
     assert_eq!(scene.dialed().len(), 1);
-    let local = scene.lab.engine.local;
+    let local = scene.lab.engine.cx.local;
     scene.dial_ends(UNNAMED, Ok(local));
     let told = std::iter::from_fn(|| scene.lab.engine.next_event())
         .filter(|event| matches!(event, Event::BootstrapUnreachable { reason, .. } if reason == "is this node itself"));

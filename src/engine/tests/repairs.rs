@@ -93,14 +93,14 @@ fn an_announcement_that_replicas_have_missed_answers_and_repairs_them() {
 fn this_nodes_own_replica_is_repaired_too() {
     let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
-    lab.engine.store.insert(&old.key(), old.bytes()).unwrap();
+    lab.engine.cx.store.insert(&old.key(), old.bytes()).unwrap();
     let (_, waiting) = lab.get(&id);
     let query = only_lookup(&mut lab);
     lab.learn(Fact::Copy { query, from: None, bytes: old.bytes().to_vec() });
     lab.learn(copy(query, &new));
     assert_eq!(answer(waiting).unwrap().unwrap().sequence, 2);
     lab.end(query, 1);
-    assert!(lab.engine.store.holds(&new.key(), new.bytes()));
+    assert!(lab.engine.cx.store.holds(&new.key(), new.bytes()));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn no_replica_is_sent_a_head_that_this_node_knows_to_be_replaced() {
     let (_, _all) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &old));
-    lab.engine.store.insert(&new.key(), new.bytes()).unwrap();
+    lab.engine.cx.store.insert(&new.key(), new.bytes()).unwrap();
     lab.engine.learn_stored();
     let end = QueryEnd::Lookup { answered: 2, unheard: 0, without: vec![PeerId::random()] };
     lab.learn(Fact::QueryEnded { query, end });
@@ -229,8 +229,8 @@ fn repairs_of_what_was_read_do_not_stop_the_replication_of_what_is_held() {
     let owner = keypair.public().to_peer_id();
     let release = Release::new(NetworkName::default(), owner, manifest);
     let release = Signed::sign(&keypair, release).unwrap();
-    lab.engine.store.insert(&release.key(), release.bytes()).unwrap();
-    lab.engine.store.set_time(UNIX + 7201);
+    lab.engine.cx.store.insert(&release.key(), release.bytes()).unwrap();
+    lab.engine.cx.store.set_time(UNIX + 7201);
     let before = lab.engine.queries.puts();
     lab.engine.replicate_others();
     assert_eq!(lab.engine.queries.puts(), before + 1, "{before} repairs leave no room");

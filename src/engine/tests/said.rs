@@ -15,7 +15,7 @@ fn hear(lab: &mut Lab, head: &Signed<Head>) {
 
 /// A peer hands a head to this node to hold it.
 fn put(lab: &mut Lab, head: &Signed<Head>) {
-    lab.engine.store.insert(&head.key(), head.bytes()).unwrap();
+    lab.engine.cx.store.insert(&head.key(), head.bytes()).unwrap();
     lab.engine.learn_stored();
 }
 

@@ -23,7 +23,7 @@ impl Pair {
 
     /// The first dials the second.
     fn connect(&mut self) {
-        let [here, there] = [&self.here, &self.there].map(|lab| lab.engine.local);
+        let [here, there] = [&self.here, &self.there].map(|lab| lab.engine.cx.local);
         let address = || "/memory/5".parse().unwrap();
         let connected = |peer, direction| Fact::Connected { peer, address: address(), direction };
         self.here.learn(connected(there, Direction::Outbound));
@@ -44,7 +44,7 @@ impl Pair {
         let mut any = false;
         for action in asker.actions() {
             let Action::Ask { question, peer, request } = action else { continue };
-            if peer != other.engine.local {
+            if peer != other.engine.cx.local {
                 // Somebody who is not there, and says nothing.
                 continue;
             }
@@ -54,7 +54,7 @@ impl Pair {
             }
             let asked = AskedId(self.asked);
             self.asked += 1;
-            let peer = asker.engine.local;
+            let peer = asker.engine.cx.local;
             other.learn(Fact::Asked { asked, peer, request });
             // What else the other has to do is put back: it comes to it in its own turn.
             let mut answer = None;
@@ -63,7 +63,7 @@ impl Pair {
                     Action::Answer { asked: to, response } if to == asked => {
                         answer = Some(response)
                     }
-                    action => other.engine.actions.push_back(action),
+                    action => other.engine.out.actions.push_back(action),
                 }
             }
             let response = answer.expect("every question is answered at once");
@@ -95,7 +95,7 @@ fn hear(lab: &mut Lab, head: &Signed<Head>) {
 }
 
 fn lists(lab: &Lab, head: &Signed<Head>) -> bool {
-    lab.engine.catalogue.by_digest(&head.digest(), UNIX).is_some()
+    lab.engine.discovery.catalogue.by_digest(&head.digest(), UNIX).is_some()
 }
 
 fn heads(count: usize) -> Vec<Signed<Head>> {
@@ -125,7 +125,7 @@ fn told(lab: &mut Lab, peer: PeerId, request: &exchange::Request) -> Response {
     for action in lab.actions() {
         match action {
             Action::Answer { asked: to, response } if to == asked => answer = Some(response),
-            action => lab.engine.actions.push_back(action),
+            action => lab.engine.out.actions.push_back(action),
         }
     }
     Response::decode(&answer.expect("every question is answered at once")).unwrap()
@@ -160,7 +160,7 @@ fn what_has_no_room_is_not_fetched_again_and_again() {
     // Each once an hour at the most, of both sides' attempts.
     assert!(pair.heads <= 300 * 25, "{} heads in a day", pair.heads);
     assert!(pair.compared <= 4 * 24 * 12, "{} comparisons in a day", pair.compared);
-    assert_eq!(pair.here.engine.catalogue.len(), 64);
+    assert_eq!(pair.here.engine.discovery.catalogue.len(), 64);
     // Nor is the application told of it again and again.
     let told = std::iter::from_fn(|| pair.here.engine.next_event());
     let discovered = told.filter(|event| matches!(event, Event::Discovered { .. })).count();
@@ -236,7 +236,7 @@ fn a_peer_that_does_not_answer_is_left_and_the_next_one_asked() {
     let mute = Lab::untouched(Config::new());
     let hello = mute.engine.own_hello(mute.now()).unwrap();
     let address = "/memory/6".parse().unwrap();
-    let peer = mute.engine.local;
+    let peer = mute.engine.cx.local;
     pair.here.learn(Fact::Connected { peer, address, direction: Direction::Outbound });
     let greeting = pair.here.actions().into_iter().find_map(|action| match action {
         Action::Ask { question, peer: asked, .. } if asked == peer => Some(question),
@@ -264,12 +264,12 @@ fn neither_a_light_client_nor_who_never_answers_has_the_turn_of_all_others() {
         let mut pair = Pair::of(Config::new(), Config::new());
         hear(&mut pair.there, &published("tool", 1).1);
         pair.connect();
-        let (other, here) = (pair.there.engine.local, &mut pair.here);
+        let (other, here) = (pair.there.engine.cx.local, &mut pair.here);
         let somebody = Lab::untouched(Config::new().with_coverage(Coverage::None));
-        here.visited_by(somebody.engine.local);
+        here.visited_by(somebody.engine.cx.local);
         if is_light {
             let hello = somebody.engine.own_hello(somebody.now()).unwrap();
-            told(here, somebody.engine.local, &exchange::Request::Hello(hello));
+            told(here, somebody.engine.cx.local, &exchange::Request::Hello(hello));
         }
         here.actions();
         let mut greeted = 0;
@@ -291,11 +291,11 @@ fn what_was_offered_twice_is_fetched_once_and_without_delay() {
     pair.connect();
     let head = published("tool", 1).1;
     hear(&mut pair.there, &head);
-    let there = pair.there.engine.local;
+    let there = pair.there.engine.cx.local;
     let offer = exchange::Request::Offer { digests: vec![head.digest()] };
     // It has asked to be left alone for a moment, and offers something meanwhile.
     let soon = pair.here.mono + Duration::from_secs(5);
-    pair.here.engine.neighbours.get_mut(&there).unwrap().not_before = soon;
+    pair.here.engine.discovery.neighbours.get_mut(&there).unwrap().not_before = soon;
     for _ in 0..2 {
         assert_eq!(told(&mut pair.here, there, &offer), Response::Noted);
     }
@@ -310,11 +310,11 @@ fn what_was_offered_twice_is_fetched_once_and_without_delay() {
 fn who_brings_what_may_be_its_own_under_other_names_gains_no_standing_by_it() {
     let mut pair = Pair::of(Config::new(), Config::new());
     heads(40).iter().for_each(|head| hear(&mut pair.there, head));
-    let there = pair.there.engine.local;
-    let before = pair.here.engine.reputations.score(&there);
+    let there = pair.there.engine.cx.local;
+    let before = pair.here.engine.standing.reputations.score(&there);
     pair.connect();
     assert_eq!(pair.heads, 40);
-    assert_eq!(pair.here.engine.reputations.score(&there), before);
+    assert_eq!(pair.here.engine.standing.reputations.score(&there), before);
 }
 
 #[test]
@@ -392,7 +392,8 @@ fn who_has_more_hashed_for_a_question_of_the_same_length_pays_more() {
         let peer = PeerId::random();
         lab.visited_by(peer);
         let all = Coverage::All;
-        let mut items: Vec<(u64, Digest)> = lab.engine.catalogue.items(&all, UNIX).collect();
+        let mut items: Vec<(u64, Digest)> =
+            lab.engine.discovery.catalogue.items(&all, UNIX).collect();
         items.sort_unstable();
         if differing {
             // One of each of the sixteen ranges that are asked about first is something else.
@@ -457,7 +458,7 @@ fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
     lab.visited_by(peer);
     let (_, message) = reconcile::Session::open(std::sync::Arc::default(), 0, 7);
     let compare = exchange::Request::Compare { slice: Coverage::All, message };
-    lab.engine.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
+    lab.engine.discovery.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
     assert!(matches!(told(&mut lab, peer, &compare), Response::Declined { .. }));
     let now = lab.now();
     lab.engine.restore_listed(now);

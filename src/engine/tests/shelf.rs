@@ -30,7 +30,7 @@ fn what_is_replaced_or_withdrawn_leaves_the_shelf_at_once() {
     }
     // A newer one that a peer has put here is not what was read: it has to be asked for.
     let (_, stored) = published_by(&keypair, "tool", 4);
-    lab.engine.store.insert(&stored.key(), stored.bytes()).unwrap();
+    lab.engine.cx.store.insert(&stored.key(), stored.bytes()).unwrap();
     lab.engine.learn_stored();
     assert_eq!(lab.on_shelf(&id), None);
 
@@ -50,7 +50,7 @@ fn what_is_replaced_or_withdrawn_leaves_the_shelf_at_once() {
 fn own_packages_stand_on_the_shelf_by_both_names_until_they_are_withdrawn() {
     let mut lab = Lab::untouched(Config::new());
     let name: PackageName = "mine".parse().unwrap();
-    let ids = [PackageId::named(name.clone()), PackageId::owned(lab.engine.local, name.clone())];
+    let ids = [PackageId::named(name.clone()), PackageId::owned(lab.engine.cx.local, name.clone())];
     let manifest = Manifest::new(name.clone(), "1.0.0".parse().unwrap());
     let (_, _receipt) =
         lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });

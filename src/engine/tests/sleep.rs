@@ -35,7 +35,7 @@ pub(super) fn served(lab: &mut Lab) -> Vec<Signed<Head>> {
                     let unix = lab.now().unix;
                     if let Ok(Record::Head(head)) =
                         Record::verify(&NetworkName::default(), &key, &bytes, unix, ())
-                        && head.owner == lab.engine.local
+                        && head.owner == lab.engine.cx.local
                     {
                         heads.push(head);
                     }
@@ -65,7 +65,7 @@ pub(super) fn register(lab: &mut Lab, name: &str) {
 }
 
 pub(super) fn own_head(lab: &Lab) -> &Signed<Head> {
-    &lab.engine.own.values().next().expect("published").head
+    &lab.engine.publishing.own.values().next().expect("published").head
 }
 
 /// Lets time pass, in which peers answer, and gives back the heads that they were sent.
@@ -96,15 +96,15 @@ pub(super) fn found(lab: &mut Lab, name: &str) -> bool {
 }
 
 pub(super) fn is_listed(lab: &Lab, head: &Signed<Head>) -> bool {
-    lab.engine.catalogue.by_digest(&head.digest(), lab.now().unix).is_some()
+    lab.engine.discovery.catalogue.by_digest(&head.digest(), lab.now().unix).is_some()
 }
 
 pub(super) fn hold(lab: &Lab, head: &Signed<Head>) {
-    lab.engine.store.insert(&head.key(), head.bytes()).unwrap();
+    lab.engine.cx.store.insert(&head.key(), head.bytes()).unwrap();
 }
 
 pub(super) fn is_held(lab: &Lab, head: &Signed<Head>) -> bool {
-    lab.engine.store.held(&head.key()).is_some()
+    lab.engine.cx.store.held(&head.key()).is_some()
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn ordinary_renewals_do_not_delay_what_a_long_sleep_makes_overdue() {
     for _ in 0..12 {
         // The deadline is a moment later than what the calendar shows in whole seconds, and the sweep comes in between.
         let now = lab.now().unix;
-        lab.engine.renewals.values_mut().for_each(|renewal| renewal.due = now);
+        lab.engine.publishing.renewals.values_mut().for_each(|renewal| renewal.due = now);
         pass(&mut lab, 40);
     }
     lab.set_calendar(hours(60));
@@ -174,7 +174,7 @@ fn a_machine_that_is_awake_for_ten_minutes_a_day_puts_its_packages_again_each_da
 fn queue_message(lab: &mut Lab) {
     let (_, said) =
         lab.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
-    for id in lab.engine.outbox.waiting_on("news") {
+    for id in lab.engine.publishing.outbox.waiting_on("news") {
         lab.learn(Fact::Published { id, outcome: Published::Unheard });
     }
     assert_eq!(answer(said), Some(Ok(crate::Announcement::Queued)));
@@ -232,10 +232,16 @@ fn what_has_expired_in_a_sleep_is_told_to_nobody_as_known() {
         assert_eq!(lab.engine.metadata().known_packages, 1);
     }
     // Both list the same, and need compare nothing.
-    assert_eq!(lab.engine.catalogue.digest_sum(), other.engine.catalogue.digest_sum());
+    assert_eq!(
+        lab.engine.discovery.catalogue.digest_sum(),
+        other.engine.discovery.catalogue.digest_sum()
+    );
     lab.set_calendar(-hours(60));
     assert_eq!(lab.engine.metadata().known_packages, 2);
-    assert_ne!(lab.engine.catalogue.digest_sum(), other.engine.catalogue.digest_sum());
+    assert_ne!(
+        lab.engine.discovery.catalogue.digest_sum(),
+        other.engine.discovery.catalogue.digest_sum()
+    );
 }
 
 fn page(lab: &mut Lab, offset: usize) -> (Vec<String>, bool) {
@@ -308,9 +314,9 @@ fn what_has_expired_in_a_sleep_is_neither_found_nor_compared_nor_served_and_gone
     lab.set_calendar(hours(60));
     assert!(!found(&mut lab, "tool") && !is_listed(&lab, &head) && !is_held(&lab, &head));
     let unix = lab.now().unix;
-    assert_eq!(lab.engine.catalogue.items(&crate::Coverage::All, unix).count(), 0);
+    assert_eq!(lab.engine.discovery.catalogue.items(&crate::Coverage::All, unix).count(), 0);
     pass(&mut lab, 2 * HOUR);
-    assert_eq!((lab.engine.catalogue.len(), lab.engine.store.len()), (0, 0));
+    assert_eq!((lab.engine.discovery.catalogue.len(), lab.engine.cx.store.len()), (0, 0));
 }
 
 #[test]
@@ -362,7 +368,7 @@ fn a_calendar_that_goes_forth_by_years_and_back_loses_nothing_and_brings_nothing
     assert!(is_listed(&lab, &head) && is_held(&lab, &head) && is_listed(&lab, &end));
     assert_eq!(hear(&mut lab, &live), Verdict::Ignore, "what is withdrawn stays so");
     assert!(!found(&mut lab, "gone") && found(&mut lab, "tool"));
-    assert_eq!(lab.engine.pins.owner(&"pinned".parse().unwrap()), Some(pinned));
+    assert_eq!(lab.engine.reading.pins.owner(&"pinned".parse().unwrap()), Some(pinned));
     let before = own_head(&lab).clone();
     let sent = pass(&mut lab, 180);
     let [own] = &sent[..] else { panic!("{} heads were put", sent.len()) };
@@ -391,9 +397,9 @@ fn what_was_refused_for_its_date_is_fetched_once_the_calendar_is_right() {
     let (_, head) = lasting("tool");
     lab.set_calendar(-10 * YEAR);
     assert_eq!(hear(&mut lab, &head), Verdict::Ignore);
-    lab.engine.vain.insert(head.digest(), lab.mono);
+    lab.engine.discovery.vain.insert(head.digest(), lab.mono);
     lab.set_calendar(10 * YEAR);
-    assert!(!lab.engine.vain.contains(&head.digest(), lab.mono));
+    assert!(!lab.engine.discovery.vain.contains(&head.digest(), lab.mono));
     assert_eq!(hear(&mut lab, &head), Verdict::Accept);
     assert!(is_listed(&lab, &head));
 }
@@ -405,7 +411,7 @@ fn a_calendar_that_never_rests_costs_few_signatures() {
     for second in 0..6 * HOUR {
         lab.set_calendar(if second % 2 == 0 { 10 * YEAR } else { -10 * YEAR });
         sent += pass(&mut lab, 1).len();
-        lab.engine.events.clear();
+        lab.engine.out.events.clear();
     }
     assert!((1..=16).contains(&sent), "{sent} in six hours");
 }

@@ -194,15 +194,15 @@ impl Peer {
         let now = Now { mono: self.mono, unix };
         self.engine.begin(now);
         while self.engine.expire(now, 64) > 0 {}
-        self.engine.events.clear();
-        self.engine.actions.clear();
+        self.engine.out.events.clear();
+        self.engine.out.actions.clear();
     }
 
     /// Hears of a head, or is handed it to hold it.
     fn take(&mut self, unix: u64, head: &Signed<Head>, by_put: bool) {
         let now = Now { mono: self.mono, unix };
         if by_put {
-            let taken = self.engine.store.insert(&head.key(), head.bytes());
+            let taken = self.engine.cx.store.insert(&head.key(), head.bytes());
             self.engine.learn_stored();
             self.ended |= taken.is_ok() && head.is_withdrawn();
         } else {
@@ -213,13 +213,13 @@ impl Peer {
 
     /// What it lists of a package.
     fn lists(&self, unix: u64, of: &Signed<Head>) -> Option<Signed<Head>> {
-        let listed = self.engine.catalogue.get(&of.name, &of.owner, unix)?;
+        let listed = self.engine.discovery.catalogue.get(&of.name, &of.owner, unix)?;
         Signed::<Head>::reopened(listed.bytes, listed.digest).ok()
     }
 
     /// What it shows of a package: what it lists, and what it holds, which may be older.
     fn shows(&self, unix: u64, of: &Signed<Head>) -> Vec<Signed<Head>> {
-        let held = match self.engine.store.held(&of.key()) {
+        let held = match self.engine.cx.store.held(&of.key()) {
             Some(Record::Head(head)) => Some(head),
             _ => None,
         };
@@ -293,7 +293,7 @@ fn history(seed: u64) {
             }
             14 if !peers[place].asleep => {
                 for head in STRANGERS.iter() {
-                    peers[place].engine.store.raise_high_water(head);
+                    peers[place].engine.cx.store.raise_high_water(head);
                 }
             }
             _ if peers[place].asleep => {}
@@ -301,7 +301,7 @@ fn history(seed: u64) {
             _ => {
                 let (peer, now) = (&peers[place], Now { mono: STARTED, unix });
                 let kept = (random.below(2) == 0).then(|| {
-                    let snapshot = peer.engine.store.snapshot(Vec::new());
+                    let snapshot = peer.engine.cx.store.snapshot(Vec::new());
                     snapshot.with_catalogue(peer.engine.heads_of_others(now))
                 });
                 let (shown, ended) =
@@ -334,8 +334,13 @@ fn forgetful() -> (Lab, Signed<Head>, Signed<Head>) {
         let end = tombstone(&keypair, &id, 8);
         let now = lab.now();
         lab.engine.take_head(now, PeerId::random(), end.bytes()).unwrap();
-        STRANGERS.iter().for_each(|head| lab.engine.store.raise_high_water(head));
-        if lab.engine.store.high_water(crate::record::Kind::Head, &live.owner, &live.name).is_none()
+        STRANGERS.iter().for_each(|head| lab.engine.cx.store.raise_high_water(head));
+        if lab
+            .engine
+            .cx
+            .store
+            .high_water(crate::record::Kind::Head, &live.owner, &live.name)
+            .is_none()
         {
             return (lab, live, end);
         }
@@ -358,13 +363,13 @@ fn what_is_listed_as_withdrawn_stays_so_though_its_sequence_was_forgotten() {
     lab.end(query, 3);
     assert!(answer(asked).unwrap().is_err());
     assert_eq!(told_now(&mut lab, &id), None);
-    assert!(lab.engine.catalogue.by_digest(&end.digest(), lab.now().unix).is_some());
+    assert!(lab.engine.discovery.catalogue.by_digest(&end.digest(), lab.now().unix).is_some());
 }
 
 #[test]
 fn a_peer_cannot_have_a_withdrawn_package_held_where_the_tombstone_is_listed() {
     let (mut lab, live, end) = forgetful();
-    lab.engine.store.insert(&live.key(), live.bytes()).unwrap();
+    lab.engine.cx.store.insert(&live.key(), live.bytes()).unwrap();
     lab.engine.learn_stored();
-    assert_eq!(lab.engine.store.held(&live.key()), Some(Record::Head(end)));
+    assert_eq!(lab.engine.cx.store.held(&live.key()), Some(Record::Head(end)));
 }

@@ -47,9 +47,9 @@ fn known() -> Known {
     let owner = other.public().to_peer_id();
     let release = Release::new(NetworkName::default(), owner, manifest);
     let release = Signed::sign(&other, release).unwrap();
-    lab.engine.store.insert(&release.key(), release.bytes()).unwrap();
+    lab.engine.cx.store.insert(&release.key(), release.bytes()).unwrap();
     let set = claims(&[&other], "other");
-    lab.engine.store.insert(&set.key(), &set.to_bytes()).unwrap();
+    lab.engine.cx.store.insert(&set.key(), &set.to_bytes()).unwrap();
     let listed: Vec<_> = (0..LISTED).map(|n| lasting(&format!("tool-{n}")).1).collect();
     for head in &listed {
         assert_eq!(hear(&mut lab, head), Verdict::Accept);
@@ -84,12 +84,12 @@ fn pass_among_holders(lab: &mut Lab, own: &Signed<Head>, seconds: u64) {
 /// That everything is there, by a calendar that is right.
 fn check(lab: &Lab, known: &Known) {
     assert!(is_held(lab, &known.held));
-    assert!(lab.engine.store.holds(&known.release.key(), known.release.bytes()));
+    assert!(lab.engine.cx.store.holds(&known.release.key(), known.release.bytes()));
     let claims = RecordKey::claims(&NetworkName::default(), &"other".parse().unwrap());
-    assert!(lab.engine.store.held(&claims).is_some());
+    assert!(lab.engine.cx.store.held(&claims).is_some());
     let listed = known.listed.iter().filter(|head| is_listed(lab, head)).count();
     assert_eq!(listed, LISTED);
-    assert_eq!(lab.engine.outbox.waiting_on("news").len(), 1);
+    assert_eq!(lab.engine.publishing.outbox.waiting_on("news").len(), 1);
 }
 
 #[test]
@@ -141,8 +141,10 @@ fn an_own_package_that_the_store_has_no_room_for_is_resumed_once_the_calendar_is
         pass_among_holders(&mut lab, &known.own, 2 * HOUR);
         let meanwhile = snapshot(&mut lab);
         let kept = start_at(known.keypair.clone(), config(), &meanwhile, 0);
-        let is_published =
-            |lab: &Lab| lab.engine.resuming.contains(&known.own.name) || !lab.engine.own.is_empty();
+        let is_published = |lab: &Lab| {
+            lab.engine.publishing.resuming.contains(&known.own.name)
+                || !lab.engine.publishing.own.is_empty()
+        };
         assert!(is_published(&lab) && is_published(&kept), "{by}");
         lab.set_calendar(-by);
         pass_among_holders(&mut lab, &known.own, 60);
@@ -160,5 +162,5 @@ fn what_has_expired_while_the_machine_was_off_is_hidden_at_once_and_gone_after_a
     assert!(!is_held(&lab, &known.held) && !is_listed(&lab, &known.listed[0]));
     assert_eq!(lab.engine.metadata().known_packages, 0);
     pass(&mut lab, HOUR + 60);
-    assert_eq!((lab.engine.catalogue.len(), lab.engine.store.len()), (0, 0));
+    assert_eq!((lab.engine.discovery.catalogue.len(), lab.engine.cx.store.len()), (0, 0));
 }

@@ -20,7 +20,7 @@ fn id_of(head: &Signed<Head>) -> PackageId {
 fn a_replica_here_is_not_answered_once_its_key_has_been_replaced() {
     let mut reader = Lab::new(Config::new());
     let head = stolen("tool");
-    reader.engine.store.insert(&head.key(), head.bytes()).unwrap();
+    reader.engine.cx.store.insert(&head.key(), head.bytes()).unwrap();
     reader.engine.learn_stored();
     assert_eq!(hear(&mut reader, &rotated()), Verdict::Accept);
     let (_, waiting) = reader.get(&id_of(&head));
@@ -101,14 +101,14 @@ fn a_publisher_finds_what_the_owner_s_other_publishers_announce() {
 fn what_begins_anew_in_a_higher_epoch_is_stored_where_its_end_is_known() {
     let end = stolen_end();
     let mut next = publisher(2, 1, MONTH);
-    next.engine.store.raise_high_water(&end);
+    next.engine.cx.store.raise_high_water(&end);
     let head = signed(&mut next, "tool", "1.0.1");
     let key =
         RecordKey::release(&head.network, head.owner(), &head.name, &"1.0.1".parse().unwrap());
     let replica = Lab::new(Config::new());
-    replica.engine.store.insert(&end.key(), end.bytes()).unwrap();
-    let (release, _) = next.engine.store.bytes(&key).unwrap();
-    assert_eq!(replica.engine.store.insert(&key, &release), Ok(()));
+    replica.engine.cx.store.insert(&end.key(), end.bytes()).unwrap();
+    let (release, _) = next.engine.cx.store.bytes(&key).unwrap();
+    assert_eq!(replica.engine.cx.store.insert(&key, &release), Ok(()));
 }
 
 #[test]
@@ -147,7 +147,8 @@ fn what_a_replaced_key_has_signed_is_told_to_nobody_and_hides_nothing_from_a_sea
     }
     let rotated = rotated();
     assert_eq!(hear(&mut reader, &rotated), Verdict::Accept);
-    let told: Vec<_> = reader.engine.catalogue.items(&crate::Coverage::All, UNIX).collect();
+    let told: Vec<_> =
+        reader.engine.discovery.catalogue.items(&crate::Coverage::All, UNIX).collect();
     assert_eq!(told, [(rotated.validity.issued, rotated.digest())]);
     assert_eq!(reader.engine.metadata().known_packages, 1);
     let query = crate::Query::new().with_limit(1).with_sort(crate::Sort::Name);

@@ -228,13 +228,13 @@ impl Device {
     }
 
     fn exchange_while(&mut self, replicas: &Replicas, goes_on: impl Fn(&Action) -> bool) {
-        while self.engine.actions.front().is_some_and(&goes_on) {
+        while self.engine.out.actions.front().is_some_and(&goes_on) {
             let Some(action) = self.engine.next_action() else { break };
             match action {
                 Action::Get { query, key, .. } => self.look_up(replicas, query, &key),
                 Action::Put { query, key, bytes } => {
                     self.puts += 1;
-                    if let Ok(Record::Head(head)) = self.engine.store.verify(&key, &bytes) {
+                    if let Ok(Record::Head(head)) = self.engine.cx.store.verify(&key, &bytes) {
                         self.put.push(head.revision);
                     }
                     let end = QueryEnd::Stored { replicas: replicas.put(&key, &bytes) };
@@ -294,7 +294,7 @@ impl Device {
 
     /// The head that it would serve now.
     pub(super) fn own_head(&self) -> Signed<Head> {
-        self.engine.own.get(&name()).expect("published").head.clone()
+        self.engine.publishing.own.get(&name()).expect("published").head.clone()
     }
 
     pub(super) fn own_versions(&self) -> Vec<String> {
@@ -320,6 +320,6 @@ impl Device {
 
     /// The contradictions that stand.
     pub(super) fn standing(&self) -> usize {
-        self.engine.equivocations.list().len()
+        self.engine.standing.equivocations.list().len()
     }
 }

@@ -1,0 +1,101 @@
+//! What a node knows from an earlier life, and what it leaves for the next one.
+//!
+//! The calendar that a machine starts with may be wrong by years, until somebody sets it a moment later. So nothing is
+//! dropped for the date that it shows then: all is verified, at the time at which it was issued where it does not hold
+//! now, and is taken in as if it had been there all along. For an hour no time counts as over (see `clocks.rs`). What is
+//! out of its time is hidden meanwhile, as it is where the calendar jumps later on.
+
+use std::sync::Arc;
+
+use crate::engine::{Deadline, Engine, Now, Snapshot, catalogue::Interest, earlier::Earlier};
+use crate::{Error, Result};
+
+/// How many heads of a snapshot are verified in one go: a few milliseconds' work.
+const RESTORED_AT_ONCE: usize = 64;
+
+impl Engine {
+    /// Takes in what an earlier node knew. What is configured comes first.
+    pub(crate) fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<()> {
+        if *snapshot.network() != self.cx.config.network {
+            let reason = format!("is of the network `{}`", snapshot.network());
+            return Err(Error::invalid("snapshot", reason));
+        }
+        self.cx.clocks.restored(now);
+        self.show_time(now);
+        let published = self.cx.store.restore(snapshot);
+        self.reading.pins.restore(snapshot.pins());
+        self.restore_outbox(now, snapshot);
+        // What this node has published is listed as others' packages are, until it publishes it again.
+        let heads = published.values().map(|head| head.bytes());
+        self.discovery.restoring = heads.chain(snapshot.catalogue()).cloned().collect();
+        self.publishing.resuming = Earlier::new(published.into_values());
+        Ok(())
+    }
+
+    fn restore_outbox(&mut self, now: Now, snapshot: &Snapshot) {
+        for unheard in snapshot.outbox() {
+            let data = &unheard.data;
+            let verified = match unheard.package {
+                Some(_) => {
+                    let head = self.cx.store.verify_kept_head(data, now.unix);
+                    head.map(|head| head.validity.expires)
+                }
+                None => {
+                    let message = self.cx.store.verify_kept_message(data, now.unix);
+                    message.map(|message| message.expires())
+                }
+            };
+            match verified {
+                Ok(expires) => self.publishing.outbox.restore(unheard, expires),
+                Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
+            }
+        }
+    }
+
+    /// Verifies some more heads of an earlier life's catalogue, and lists them. Nobody is told of them again. Before that is
+    /// done, the catalogue is not compared with anybody's.
+    pub(in crate::engine) fn restore_listed(&mut self, now: Now) {
+        self.note_uses(now);
+        for _ in 0..RESTORED_AT_ONCE {
+            let Some(bytes) = self.discovery.restoring.pop_front() else { break };
+            match self.cx.store.verify_kept_head(&bytes, now.unix) {
+                Ok(head) => {
+                    self.cx.store.raise_high_water(&head);
+                    let interest = match self.cx.store.is_wanted(&head.owner, &head.name) {
+                        true => Interest::Used,
+                        false => Interest::Heard,
+                    };
+                    // It is listed though it may be hidden now.
+                    let then = Now { unix: head.validity.issued.min(now.unix), ..now };
+                    self.list(then, &head, None, interest);
+                    self.discovery.catalogue.tell(&head.name, &head.owner);
+                }
+                Err(rejected) => tracing::debug!(%rejected, "head of a snapshot dropped"),
+            }
+        }
+        if self.discovery.restoring.is_empty() {
+            self.next_session(now);
+        } else {
+            let soon = now.mono.saturating_add(self.cx.config.sweep_granularity);
+            self.out.wheel.insert(soon, Deadline::Restore);
+        }
+    }
+
+    /// What the next life is to know.
+    pub(in crate::engine) fn snapshot(&self, now: Now) -> Snapshot {
+        let snapshot = self.cx.store.snapshot(self.reading.pins.all());
+        snapshot
+            .with_published(self.publishing.resuming.heads())
+            .with_outbox(self.publishing.outbox.unheard())
+            .with_catalogue(self.heads_of_others(now))
+    }
+
+    /// What a snapshot has of the catalogue: the heads that are listed, hidden ones too, and those of an earlier life that
+    /// are still to be, as far as there is room for them.
+    pub(in crate::engine) fn heads_of_others(&self, now: Now) -> Vec<Arc<[u8]>> {
+        let mut heads = self.discovery.catalogue.heads_of_others(self.cx.clocks.certain(now));
+        let room = self.cx.config.limits.catalogue_packages.saturating_sub(heads.len());
+        heads.extend(self.discovery.restoring.iter().take(room).cloned());
+        heads
+    }
+}

@@ -1,0 +1,294 @@
+//! Searches that ask connected peers: who is asked, what is believed of the answers, and what is told of their extent.
+
+use std::collections::{BTreeMap, HashMap};
+
+use libp2p::PeerId;
+
+use crate::engine::{
+    Deadline, Engine, Now, Unanswered,
+    commands::Begin,
+    index,
+    questions::{Purpose, Question},
+    read, wheel,
+};
+use crate::{
+    Error, Package, PackageName, Query, Source,
+    command::Ticket,
+    counters::{CallKind, EndedCall},
+    exchange::{self, Request, Response},
+    record::{Head, HeadState, Rank, Signed},
+    search::{Findings, Hit, SearchReport},
+};
+
+/// The most peers that one search asks.
+const MAX_ASKED: usize = 16;
+
+/// So many hidden packages at the most are passed over by one search.
+const MAX_HIDDEN: usize = 4096;
+
+/// What it costs to see whether one is hidden, in entries of the index.
+const LOOKED_IF_HIDDEN: usize = 8;
+
+/// Searches that callers wait for, by their tickets. Bounded by `Limits::waiting_calls`, with the other calls.
+pub(in crate::engine) type Searches = HashMap<Ticket, PeerSearch>;
+
+/// A search that waits for peers.
+#[derive(Debug)]
+pub(in crate::engine) struct PeerSearch {
+    query: Query,
+    findings: Findings,
+    /// The rank of the head that was told of each package.
+    told: BTreeMap<(PackageName, PeerId), Rank>,
+    /// How many packages each peer that has not finished has delivered so far.
+    delivered: HashMap<PeerId, usize>,
+    report: SearchReport,
+    timer: wheel::Key,
+}
+
+/// What this node knows itself.
+pub(in crate::engine) struct Known {
+    /// As far as they are wanted, in the order that is wanted.
+    pub(in crate::engine) hits: Vec<(Signed<Head>, Package)>,
+    /// How many match.
+    pub(in crate::engine) total: usize,
+    /// Not everything was looked at that might match.
+    pub(in crate::engine) truncated: bool,
+    /// What it took: entries of the index that were looked at.
+    pub(in crate::engine) looked: usize,
+}
+
+impl Known {
+    /// Whether anything that may match is neither here nor on the pages before.
+    pub(in crate::engine) fn is_cut(&self, query: &Query) -> bool {
+        self.truncated || self.total > query.offset.saturating_add(self.hits.len())
+    }
+}
+
+impl PeerSearch {
+    /// Whether a package is what was searched for.
+    fn wants(&self, head: &Head, package: &Package) -> bool {
+        let releases = match &head.state {
+            HeadState::Live { releases, .. } => releases.as_slice(),
+            HeadState::Withdrawn { .. } => &[],
+        };
+        let current = releases.iter().filter(|release| !release.yanked);
+        let versions = current.map(|release| &release.version);
+        self.query.accepts(&package.manifest, &package.owner, versions)
+            && index::relevance(&self.query, &package.manifest).is_some()
+    }
+
+    /// Tells the caller of a package, unless this head of it or a newer one was told.
+    fn tell(&mut self, head: &Signed<Head>, package: Package) {
+        let key = (head.name.clone(), head.owner);
+        if self.told.get(&key).is_none_or(|told| *told < head.rank()) {
+            self.told.insert(key, head.rank());
+            self.findings.hit(Hit { package, issued: head.validity.issued });
+        }
+    }
+
+    /// How many packages a peer may still deliver: as many as it has been asked for.
+    fn rest(&self, peer: &PeerId) -> usize {
+        let delivered = self.delivered.get(peer).copied();
+        delivered.map_or(0, |delivered| self.query.limit.saturating_sub(delivered))
+    }
+
+    /// What a peer is asked that has delivered so much.
+    fn request(&self, delivered: usize) -> Request {
+        let rest = self.query.limit.saturating_sub(delivered).max(1);
+        Request::Search(exchange::Search::of(&self.query, delivered, rest))
+    }
+
+    /// A peer has no more to say.
+    fn over(&mut self, peer: PeerId, how: Over) {
+        if self.delivered.remove(&peer).is_some() {
+            match how {
+                Over::Answered => self.report.answered.push(peer),
+                Over::Declined => self.report.declined.push(peer),
+                Over::TimedOut => self.report.timed_out.push(peer),
+                Over::Failed => self.report.failed.push(peer),
+            }
+        }
+    }
+}
+
+/// How a peer's part in a search ended.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Answered,
+    Declined,
+    TimedOut,
+    Failed,
+}
+
+impl Engine {
+    /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
+    /// left out, as whoever asks for it by name is not told of it either.
+    pub(in crate::engine) fn find(&self, now: Now, query: &Query) -> Known {
+        let index::Found { mut total, hits, truncated, looked } = self.indexed(now, query);
+        let indexed = hits.len();
+        let hits = hits.into_iter().filter_map(|hit| self.shown(now, &hit));
+        let hits: Vec<(Signed<Head>, Package)> = hits.collect();
+        total -= indexed - hits.len();
+        // Of what an earlier life knew, some may still be to be read.
+        let truncated = truncated || !self.discovery.restoring.is_empty();
+        Known { hits, total, truncated, looked }
+    }
+
+    /// The packages of the index that a query wants. Hidden ones are in the index as well: they take nobody's place on a
+    /// page, and are counted on none, so that pages follow each other as if they were not there.
+    fn indexed(&self, now: Now, query: &Query) -> index::Found {
+        let hidden = self.discovery.catalogue.hidden();
+        if hidden == 0 {
+            return self.discovery.index.search(query);
+        }
+        let more = hidden.min(MAX_HIDDEN);
+        let mut found = self.discovery.index.search_from_first(query, more);
+        let (seen, matching) = (found.hits.len(), found.total);
+        found.looked += seen.saturating_mul(LOOKED_IF_HIDDEN);
+        found
+            .hits
+            .retain(|hit| self.discovery.catalogue.get(&hit.name, &hit.owner, now.unix).is_some());
+        found.total -= seen - found.hits.len();
+        found.hits.drain(..query.offset.min(found.hits.len()));
+        // With so many hidden, some that are not may come after all that were seen.
+        found.truncated |= found.hits.len() < query.limit && seen < matching;
+        found.hits.truncate(query.limit);
+        found
+    }
+
+    /// What a package that was found says, unless nobody is told of it.
+    fn shown(&self, now: Now, hit: &index::Hit) -> Option<(Signed<Head>, Package)> {
+        let listed = self.discovery.catalogue.get(&hit.name, &hit.owner, now.unix)?;
+        let source = if listed.is_own { Source::Own } else { Source::Cache };
+        let head = listed.head()?;
+        if self.cx.store.is_revoked(&head) || !listed.is_own && self.cx.store.is_overtaken(&head) {
+            return None;
+        }
+        let package = read::newest(&head, source)?;
+        Some((head, package))
+    }
+
+    /// A caller searches what this node knows and what connected peers know.
+    pub(in crate::engine) fn search_peers(
+        &mut self,
+        begin: Begin,
+        query: Query,
+        findings: Findings,
+    ) {
+        let now = begin.now;
+        let known = self.find(now, &query);
+        let (targets, unasked) = self.search_targets(MAX_ASKED);
+        let mut search = PeerSearch {
+            findings,
+            told: BTreeMap::new(),
+            delivered: targets.iter().map(|peer| (*peer, 0)).collect(),
+            report: SearchReport {
+                asked: targets.clone(),
+                unasked,
+                truncated: known.is_cut(&query),
+                ..SearchReport::default()
+            },
+            timer: self.out.wheel.insert(begin.deadline, Deadline::Search(begin.ticket)),
+            query,
+        };
+        for (head, package) in known.hits {
+            search.tell(&head, package);
+        }
+        let request = search.request(0);
+        self.discovery.searches.insert(begin.ticket, search);
+        for peer in targets {
+            self.ask(peer, Purpose::Searching(begin.ticket), &request);
+        }
+        self.end_search_if_over(begin.ticket);
+    }
+
+    /// A peer has answered a search, or will not.
+    pub(in crate::engine) fn search_answered(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        question: Question,
+        answer: Result<Response, Unanswered>,
+    ) {
+        let peer = question.peer;
+        let Some(rest) = self.discovery.searches.get(&ticket).map(|search| search.rest(&peer))
+        else {
+            return;
+        };
+        let over = match answer {
+            Ok(Response::Hits { heads, more, .. }) => {
+                let (mut told, mut sound) = (Vec::new(), true);
+                for bytes in heads.iter().take(rest) {
+                    match self.take_head(now, peer, bytes) {
+                        Ok(head) => {
+                            let package = read::newest(&head, Source::Network);
+                            told.extend(package.map(|package| (head, package)));
+                        }
+                        // Something newer was seen, or its time has just come.
+                        Err(rejected) if rejected.is_excusable() => {}
+                        Err(_) => sound = false,
+                    }
+                }
+                let Some(search) = self.discovery.searches.get_mut(&ticket) else { return };
+                for (head, package) in told {
+                    // What does not match was not asked for.
+                    if search.wants(&head, &package) {
+                        search.tell(&head, package);
+                    }
+                }
+                if !sound {
+                    search.over(peer, Over::Failed);
+                    return self.end_search_if_over(ticket);
+                }
+                let delivered = search.delivered.entry(peer).or_default();
+                *delivered += heads.len();
+                let delivered = *delivered;
+                if more && delivered < search.query.limit && !heads.is_empty() {
+                    let request = search.request(delivered);
+                    return self.ask(peer, Purpose::Searching(ticket), &request);
+                }
+                search.report.truncated |= more || heads.len() > rest;
+                Over::Answered
+            }
+            Ok(Response::Declined { .. }) | Err(Unanswered::Unsupported) => Over::Declined,
+            Err(Unanswered::TimedOut) => Over::TimedOut,
+            Ok(_) | Err(Unanswered::Gone | Unanswered::Failed) => Over::Failed,
+        };
+        if let Some(search) = self.discovery.searches.get_mut(&ticket) {
+            search.over(peer, over);
+        }
+        self.end_search_if_over(ticket);
+    }
+
+    fn end_search_if_over(&mut self, ticket: Ticket) {
+        if self.discovery.searches.get(&ticket).is_some_and(|search| search.delivered.is_empty()) {
+            self.end_search(ticket);
+        }
+    }
+
+    /// Ends a search with what has come by now: all that was asked have answered, or its time is up.
+    pub(in crate::engine) fn end_search(&mut self, ticket: Ticket) {
+        let Some(mut search) = self.drop_search(ticket) else { return };
+        let silent: Vec<PeerId> = search.delivered.keys().copied().collect();
+        silent.into_iter().for_each(|peer| search.over(peer, Over::TimedOut));
+        let end = search.findings.end(search.report);
+        self.count(EndedCall(CallKind::Search, end));
+        self.out.answered = true;
+    }
+
+    /// The caller has gone away, or is told something else.
+    pub(in crate::engine) fn drop_search(&mut self, ticket: Ticket) -> Option<PeerSearch> {
+        let search = self.discovery.searches.remove(&ticket)?;
+        self.out.wheel.cancel(search.timer);
+        self.out.questions.drop_all(Purpose::Searching(ticket));
+        Some(search)
+    }
+
+    /// Answers everybody who searches with an error.
+    pub(in crate::engine) fn fail_searches(&mut self, error: &Error) {
+        for (_, search) in std::mem::take(&mut self.discovery.searches) {
+            let end = search.findings.fail(error.clone());
+            self.count(EndedCall(CallKind::Search, end));
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! Who is dialed again: bootstrap addresses behind which nobody is connected, and peers of the neighbourhood that have
+//! left.
+//!
+//! A node that has peers still dials those that it has lost. A bootstrap node that has started anew knows nobody, and
+//! whoever joins through it would be in another network; and the two parts of a network that was cut find each other
+//! only if somebody looks for the others.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use libp2p::{Multiaddr, PeerId};
+
+use crate::engine::{
+    Action, Deadline, Engine, Now,
+    deadlines::{Backoff, jitter},
+    peers::Company,
+    wheel,
+};
+use crate::{Config, Entropy, Error, Event, exchange::Other};
+
+mod lost;
+mod pauses;
+mod told;
+
+use lost::Lost;
+use pauses::Pauses;
+use told::{Candidate, Told};
+
+/// As many peers that have left as Kademlia keeps in a bucket. The ones closest to this node stay.
+pub(in crate::engine) const MOST_LOST: usize = 20;
+
+/// Pauses while there is nobody to ask, unless others are set to be shorter.
+const ALONE_FIRST: Duration = Duration::from_secs(1);
+const ALONE_LONGEST: Duration = Duration::from_secs(60);
+
+/// A bootstrap peer that had no room is believed to have some once a connection with it has lasted for so long.
+const SETTLING: Duration = Duration::from_secs(3);
+
+/// Who is dialed again, and when.
+#[derive(Debug)]
+pub(in crate::engine) struct Rejoining {
+    contacts: BTreeMap<Multiaddr, Contact>,
+    lost: Lost,
+    told: Told,
+    pauses: Pauses,
+    membership: Membership,
+    alone: Backoff,
+    /// The timer that is set, and when it falls due.
+    timer: Option<(wheel::Key, Duration)>,
+}
+
+/// How far this node has joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Membership {
+    /// Somebody can be asked, since then.
+    Joined { since: Duration },
+    /// That is being decided.
+    Joining,
+    /// There is nobody to ask. All who are away are dialed at this time.
+    Alone { due: Duration },
+}
+
+/// A bootstrap address, with what is known of whoever is behind it.
+#[derive(Debug)]
+struct Contact {
+    /// Who is behind the address: named by it, or whoever has answered last.
+    peer: Option<PeerId>,
+    pauses: Pauses,
+    /// Those while it has no room.
+    full: Pauses,
+    /// When it has said that it has no room, if it was not seen to have some since.
+    turned_away: Option<Duration>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not connected. Dialed at this time.
+    Away {
+        due: Duration,
+    },
+    Dialing,
+    /// Connected since then.
+    Here {
+        since: Duration,
+    },
+    /// This node's own address.
+    Itself,
+}
+
+impl Contact {
+    fn is_full(&self) -> bool {
+        self.turned_away.is_some()
+    }
+
+    /// When a peer that had no room will be believed to have some.
+    fn settles(&self) -> Option<Duration> {
+        match self.state {
+            // Not by the connection over which it has said so.
+            State::Here { since } if self.turned_away? <= since => {
+                Some(since.saturating_add(SETTLING))
+            }
+            State::Away { .. } | State::Dialing | State::Here { .. } | State::Itself => None,
+        }
+    }
+}
+
+impl Rejoining {
+    pub(in crate::engine) fn new(
+        local: PeerId,
+        config: &Config,
+        named: impl Fn(&Multiaddr) -> Option<PeerId>,
+    ) -> Self {
+        let interval = config.rejoin_interval;
+        let pauses = Pauses::new(interval);
+        let state = State::Away { due: Duration::ZERO };
+        let full = pauses.while_full();
+        let contact = |address: &Multiaddr| {
+            let peer = named(address);
+            Contact { peer, pauses, full, turned_away: None, state }
+        };
+        let contacts = config.bootstrap.iter();
+        Self {
+            contacts: contacts.map(|address| (address.clone(), contact(address))).collect(),
+            lost: Lost::new(local, pauses, full),
+            told: Told::default(),
+            pauses,
+            membership: Membership::Joining,
+            alone: Backoff::new(ALONE_FIRST.min(interval), ALONE_LONGEST.min(interval)),
+            timer: None,
+        }
+    }
+
+    /// Whether the timer is set.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::engine) fn is_waiting(&self) -> bool {
+        self.timer.is_some()
+    }
+
+    /// Whether the peer is behind a configured address.
+    pub(in crate::engine) fn is_contact(&self, peer: &PeerId) -> bool {
+        self.contacts.values().any(|contact| contact.peer == Some(*peer))
+    }
+
+    fn of(&mut self, peer: PeerId) -> impl Iterator<Item = &mut Contact> {
+        self.contacts.values_mut().filter(move |contact| contact.peer == Some(peer))
+    }
+
+    /// A first connection stands with a peer, whoever has dialed.
+    pub(in crate::engine) fn connected(&mut self, now: Duration, peer: PeerId) {
+        self.lost.connected(now, &peer);
+        for contact in self.of(peer) {
+            // What has been dialed is known when the dial ends.
+            if let State::Away { .. } = contact.state {
+                contact.state = State::Here { since: now };
+            }
+        }
+    }
+
+    /// Whether a peer had no room a moment ago, and may say so again.
+    pub(in crate::engine) fn is_in_doubt(&self, peer: &PeerId) -> bool {
+        let mut contacts = self.contacts.values();
+        contacts.any(|contact| contact.is_full() && contact.peer == Some(*peer))
+    }
+
+    /// Those who had no room, and have kept a connection for long enough, have room.
+    fn settle(&mut self, now: Duration) {
+        for contact in self.contacts.values_mut() {
+            if contact.settles().is_some_and(|due| due <= now) {
+                contact.turned_away = None;
+            }
+        }
+    }
+
+    /// A peer has no room. Whether it is behind a bootstrap address.
+    pub(in crate::engine) fn turned_away(&mut self, now: Duration, peer: PeerId) -> bool {
+        let mut is_contact = false;
+        for contact in self.of(peer) {
+            contact.turned_away = Some(now);
+            is_contact = true;
+        }
+        is_contact
+    }
+
+    /// A peer without room has told of these, over a connection with this address.
+    pub(in crate::engine) fn told(&mut self, others: Vec<Other>, over: &Multiaddr) {
+        self.told.hear(others, over);
+    }
+
+    /// How many of the bootstrap peers have no room, and how many there are. An address counts for a peer where it is not
+    /// known who is behind it, and this node's own for none.
+    fn turning_away(&self) -> (usize, usize) {
+        let mut peers: BTreeMap<Result<PeerId, &Multiaddr>, bool> = BTreeMap::new();
+        for (address, contact) in &self.contacts {
+            if contact.state != State::Itself {
+                *peers.entry(contact.peer.ok_or(address)).or_default() |= contact.is_full();
+            }
+        }
+        (peers.values().filter(|is_full| **is_full).count(), peers.len())
+    }
+
+    /// Marks an address as being dialed, if nobody is connected behind it and it is due by this time; by the other one,
+    /// where there was no room.
+    fn begin(&mut self, address: &Multiaddr, [by, full_by]: [Duration; 2]) -> bool {
+        let Some(contact) = self.contacts.get_mut(address) else { return false };
+        let by = if contact.is_full() { full_by } else { by };
+        let is_due = matches!(contact.state, State::Away { due } if due <= by);
+        if is_due {
+            contact.state = State::Dialing;
+        }
+        is_due
+    }
+
+    /// Takes note of who is here. Once there is nobody, all who are away are dialed after a pause.
+    fn look_around(&mut self, now: Duration, company: Company, entropy: &mut dyn Entropy) {
+        let before = self.membership;
+        if let Membership::Joined { since } = before
+            && !matches!(company, Company::Members(_))
+            && self.pauses.has_lasted(now, since)
+        {
+            self.alone.reset();
+        }
+        self.membership = match (company, before) {
+            (Company::Members(_), Membership::Joined { .. })
+            | (Company::Nobody, Membership::Alone { .. }) => before,
+            (Company::Members(_), _) => Membership::Joined { since: now },
+            (Company::Expected, _) => Membership::Joining,
+            (Company::Nobody, _) => {
+                let pause = jitter(self.alone.pause(), entropy);
+                Membership::Alone { due: now.saturating_add(pause) }
+            }
+        };
+    }
+
+    /// This peer is here, and of no use. The addresses that have led to it: they are dialed again after a pause, since
+    /// somebody else may be there by then.
+    pub(in crate::engine) fn misled(
+        &mut self,
+        now: Duration,
+        peer: &PeerId,
+        members: usize,
+        entropy: &mut dyn Entropy,
+    ) -> Vec<Multiaddr> {
+        let mut addresses = Vec::new();
+        for (address, contact) in &mut self.contacts {
+            if contact.peer == Some(*peer)
+                && let State::Here { .. } = contact.state
+            {
+                contact.state = State::Away { due: contact.pauses.next(now, members, entropy) };
+                addresses.push(address.clone());
+            }
+        }
+        addresses
+    }
+
+    /// When somebody is to be dialed.
+    fn due(&self) -> Option<Duration> {
+        let away = |is_full: bool| {
+            let contacts = self.contacts.values().filter(move |it| it.is_full() == is_full);
+            contacts.filter_map(|contact| match contact.state {
+                State::Away { due } => Some(due),
+                State::Dialing | State::Here { .. } | State::Itself => None,
+            })
+        };
+        let first = away(false).chain(self.lost.due()).min();
+        let first = match self.membership {
+            Membership::Alone { due } => first.map(|first| due.min(first)),
+            Membership::Joined { .. } | Membership::Joining => first,
+        };
+        // That a node is alone makes no room.
+        let settles = self.contacts.values().filter_map(Contact::settles);
+        first.into_iter().chain(away(true)).chain(settles).min()
+    }
+}
+
+impl Engine {
+    /// Dials every bootstrap address behind which nobody is connected.
+    pub(in crate::engine) fn dial_bootstrap(&mut self) {
+        self.dial_contacts([Duration::MAX; 2]);
+    }
+
+    /// The same, for a caller who wants to join, if nobody is here.
+    pub(in crate::engine) fn dial_bootstrap_if_alone(&mut self) {
+        if self.peers.peers.company() == Company::Nobody {
+            self.dial_bootstrap();
+        }
+    }
+
+    fn dial_contacts(&mut self, by: [Duration; 2]) {
+        for address in self.ranked_bootstrap() {
+            if self.peers.rejoining.begin(&address, by) {
+                self.peers.rejoining.told.begin_round();
+                self.peers.peers.dial_started();
+                self.out.actions.push_back(Action::DialBootstrap { address });
+            }
+        }
+    }
+
+    /// The timer has fallen due.
+    pub(in crate::engine) fn rejoin(&mut self, now: Now) {
+        self.peers.rejoining.timer = None;
+        if self.cx.closed {
+            return;
+        }
+        self.peers.rejoining.settle(now.mono);
+        let is_alone = match self.peers.rejoining.membership {
+            Membership::Alone { due } => due <= now.mono,
+            Membership::Joined { .. } | Membership::Joining => false,
+        };
+        if is_alone {
+            self.peers.rejoining.membership = Membership::Joining;
+        }
+        self.dial_contacts([if is_alone { Duration::MAX } else { now.mono }, now.mono]);
+        let members = self.members();
+        let entropy = &mut *self.out.entropy;
+        for (peer, addresses) in
+            self.peers.rejoining.lost.take_due(now.mono, is_alone, members, entropy)
+        {
+            if !self.is_blocked(&peer) {
+                self.out.actions.push_back(Action::Redial { peer, addresses });
+            }
+        }
+        self.rejoin_later(now);
+    }
+
+    /// Dials peers of which those without room have told, for as long as nobody else is there.
+    fn dial_told(&mut self) {
+        if self.has_company() {
+            return self.peers.rejoining.told.clear();
+        }
+        while let Some(Candidate { peer, addresses, over }) = self.peers.rejoining.told.next() {
+            if peer == self.cx.local
+                || self.peers.peers.is_connected(&peer)
+                || self.is_blocked(&peer)
+            {
+                self.peers.rejoining.told.ended(&peer);
+                continue;
+            }
+            self.peers.peers.dial_started();
+            self.out.actions.push_back(Action::DialTold { peer, addresses, over });
+        }
+    }
+
+    /// A dial to such a peer has ended.
+    pub(in crate::engine) fn told_dialed(&mut self, now: Now, peer: &PeerId) {
+        if self.peers.rejoining.told.ended(peer) {
+            self.peers.peers.dial_ended();
+            self.rejoin_later(now);
+        }
+    }
+
+    /// Whether bootstrap peers have no room, and somebody may be found yet by what they have told, or by asking again.
+    pub(in crate::engine) fn is_led_on(&self) -> bool {
+        let is_looking =
+            self.peers.rejoining.told.has_dialed() || self.peers.rejoining.turning_away().0 > 0;
+        // A contact that was dialed anew has not said yet whether it has room now.
+        let is_open = self.peers.peers.any_member(|peer| !self.peers.goodbyes.has_heard(peer));
+        is_looking && (is_open || self.peers.peers.is_expecting()) && !self.has_company()
+    }
+
+    /// Whether nobody is here who can be asked, and bootstrap peers have no room.
+    pub(in crate::engine) fn is_turned_away(&self) -> bool {
+        !self.has_company() && self.peers.rejoining.turning_away().0 > 0
+    }
+
+    /// Why there is nobody to ask.
+    pub(in crate::engine) fn nobody(&self) -> Error {
+        match self.peers.rejoining.turning_away() {
+            (0, _) => Error::NoPeers,
+            (full, of) => Error::NoRoom { full, of },
+        }
+    }
+
+    /// Sets the timer anew. To be called when somebody has come or gone, or a dial has ended.
+    pub(in crate::engine) fn rejoin_later(&mut self, now: Now) {
+        if self.cx.closed {
+            return;
+        }
+        self.dial_told();
+        let company = self.peers.peers.company();
+        self.peers.rejoining.look_around(now.mono, company, &mut *self.out.entropy);
+        let due = self.peers.rejoining.due();
+        if self.peers.rejoining.timer.map(|(_, set)| set) == due {
+            return;
+        }
+        if let Some((timer, _)) = self.peers.rejoining.timer.take() {
+            self.out.wheel.cancel(timer);
+        }
+        self.peers.rejoining.timer =
+            due.map(|due| (self.out.wheel.insert(due, Deadline::Rejoin), due));
+    }
+
+    /// How many can be asked.
+    pub(in crate::engine) fn members(&self) -> usize {
+        match self.peers.peers.company() {
+            Company::Members(members) => members,
+            Company::Expected | Company::Nobody => 0,
+        }
+    }
+
+    /// A peer of the routing table is about to be gone. It is looked for at these addresses.
+    pub(in crate::engine) fn leaving(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let is_contact = self.peers.rejoining.is_contact(&peer);
+        // Whom this node has let go is not looked for: others were worth more.
+        let is_unwanted = self.is_blocked(&peer) || self.peers.goodbyes.is_going(&peer);
+        if self.cx.closed || is_contact || addresses.is_empty() || is_unwanted {
+            return;
+        }
+        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.members());
+        // It is there, and this node has others to ask: no two parts of a network would be joined by finding it.
+        if is_full && members >= self.connection_target() / 2 {
+            return;
+        }
+        let entropy = &mut *self.out.entropy;
+        self.peers.rejoining.lost.left(now.mono, peer, addresses, is_full, members, entropy);
+    }
+
+    /// The last connection with a peer has ended.
+    pub(in crate::engine) fn left(&mut self, now: Now, peer: PeerId) {
+        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.members());
+        let entropy = &mut *self.out.entropy;
+        for contact in self.peers.rejoining.of(peer) {
+            if let State::Here { since } = contact.state {
+                // One that ends at once has not told why: the other had no time for that, and no more room than before.
+                let is_over = now.mono.saturating_sub(since) < SETTLING;
+                contact.turned_away = contact.turned_away.filter(|_| is_full || is_over);
+                let pauses =
+                    if contact.is_full() { &mut contact.full } else { &mut contact.pauses };
+                pauses.ended(now.mono, since);
+                let due = pauses.next(now.mono, members, entropy);
+                contact.state = State::Away { due };
+            }
+        }
+        self.rejoin_later(now);
+    }
+
+    /// A dial to a bootstrap address has ended: with the peer that is there, or with the reason why none is.
+    pub(in crate::engine) fn bootstrap_dialed(
+        &mut self,
+        now: Now,
+        address: Multiaddr,
+        end: Result<PeerId, String>,
+    ) {
+        self.peers.peers.dial_ended();
+        let members = self.members();
+        let mut failure = end.as_ref().err().cloned();
+        if let Some(contact) = self.peers.rejoining.contacts.get_mut(&address) {
+            contact.peer = end.ok().or(contact.peer);
+            let introduction = contact.peer.and_then(|peer| self.peers.peers.introduction(&peer));
+            let (is_here, fault) = (introduction.is_some(), introduction.and_then(|it| it.fault()));
+            contact.turned_away = contact.turned_away.filter(|_| is_here);
+            if contact.peer == Some(self.cx.local) {
+                contact.state = State::Itself;
+                failure = Some("is this node itself".to_owned());
+            } else if let Some(fault) = fault {
+                let due = contact.pauses.next(now.mono, members, &mut *self.out.entropy);
+                contact.state = State::Away { due };
+                failure = Some(fault);
+            } else if is_here {
+                contact.state = State::Here { since: now.mono };
+            } else {
+                // How long the pauses are while nobody is there is another matter.
+                if members == 0 {
+                    contact.pauses.reset();
+                }
+                let due = contact.pauses.next(now.mono, members, &mut *self.out.entropy);
+                contact.state = State::Away { due };
+            }
+        }
+        if let Some(reason) = failure {
+            self.out.events.push_back(Event::BootstrapUnreachable { address, reason });
+        }
+        self.rejoin_later(now);
+    }
+}

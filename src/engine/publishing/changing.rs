@@ -1,0 +1,391 @@
+//! How a change to an own package takes its course: recalled, signed, stored, announced, and put again for
+//! as long as the node lives.
+
+use std::time::Duration;
+
+use crate::engine::{
+    Deadline, Engine, Now, Operation, REPLICATION_BUDGET, REPLICATION_DELAY,
+    calls::{Call, Outcome, Since},
+    commands::Begin,
+    explaining::Reasons,
+    own::{self, Authorship, Change, Changed, Recalled, Standing},
+    peers::Reach,
+    publish::{Publish, Put, Stage, Storing},
+    publishing::REPLICATION,
+    queries::{attesting, saying},
+    read,
+    recalling::Asked,
+    wheel,
+};
+use crate::{
+    Error, Event, PackageId, PackageName, Receipt, Result, Source,
+    command::{Reply, Ticket},
+    record::{Kind, RecordKey},
+};
+
+#[cfg(test)]
+mod pace_tests;
+#[cfg(test)]
+mod tests;
+
+impl Engine {
+    /// A caller changes an own package.
+    pub(in crate::engine) fn change(
+        &mut self,
+        begin: Begin,
+        change: Change,
+        confirmation: u8,
+        reply: Reply<Receipt>,
+    ) {
+        let full = self.publishing.own.len() >= self.cx.config.limits.own_packages;
+        let mut publish = Publish::new(change, Some(reply), confirmation);
+        if full && !self.publishing.own.contains_key(publish.change.name()) {
+            let ended = publish.answer(Err(Error::busy("own_packages")));
+            return self.count(ended);
+        }
+        // What is signed is put even if its caller goes away, so the puts have a bound of their own.
+        if self.queries.puts() >= self.cx.config.limits.waiting_calls {
+            let ended = publish.answer(Err(Error::busy("waiting_calls")));
+            return self.count(ended);
+        }
+        let since = self.since(&begin);
+        self.begin_change(begin.now, begin.ticket, since, Box::new(publish));
+    }
+
+    /// A lookup of a recall, or a put, has ended.
+    pub(in crate::engine) fn resume_publish(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+        outcome: Outcome,
+    ) {
+        match publish.stage {
+            Stage::Storing(ref mut storing) => {
+                if let Outcome::Stored { key, replicas } = outcome {
+                    storing.stored(&key, replicas);
+                }
+                storing.clock = self.clock_disagreement().or(storing.clock);
+                if storing.pending > 0 {
+                    let operation = Operation::Publish(publish);
+                    self.calls.insert(ticket, Call { since, operation });
+                } else {
+                    self.stored(now, ticket, since, publish);
+                }
+            }
+            Stage::Confirming(ref mut confirming) => {
+                if let Outcome::ReadBack { key, confirmed } = outcome {
+                    confirming.ended(&key, confirmed);
+                }
+                self.go_on_confirming(now, ticket, since, publish);
+            }
+            // They wait for no query.
+            Stage::Explaining(_) | Stage::Announcing => {
+                self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
+            }
+            Stage::Recalling(_) => self.resume_recall(now, ticket, since, publish, outcome),
+        }
+    }
+
+    /// Signs the change and puts it in force: stored here, on its way to the peers, to be announced when they have it.
+    pub(in crate::engine) fn commit(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+        recalled: &[Recalled],
+        asked: Asked,
+    ) {
+        let name = publish.change.name().clone();
+        let changed = match self.changed(now, &publish.change, recalled, asked) {
+            Ok(changed) => changed,
+            Err(error) => return self.abandon(now, ticket, since, publish, error),
+        };
+        self.forget_cached(&name);
+        for record in &changed.records {
+            if let Err(refused) = self.cx.store.insert_own(record.clone()) {
+                tracing::warn!(%name, %refused, "own record not stored");
+            }
+            self.reading.cache.remove(&record.key());
+            self.reading.absences.remove(&record.key());
+        }
+        let pending = changed.records.len();
+        let put = changed.records.iter().map(|record| Put {
+            key: record.key(),
+            attests: attesting(record, &self.cx.owner)
+                .first()
+                .copied()
+                .unwrap_or_else(|| saying(record)),
+            acknowledged: Vec::new(),
+            replicas: 0,
+        });
+        let put = put.collect();
+        for record in changed.records {
+            self.queries.put(record, Some(ticket));
+        }
+        let is_upkeep = publish.change.is_upkeep();
+        publish.announcement = self.announce_change(now, &changed.package, changed.head, is_upkeep);
+        publish.stage = Stage::Storing(Storing {
+            id: changed.id,
+            sequence: changed.package.head.revision.sequence,
+            pending,
+            fewest: None,
+            is_whole: changed.is_whole,
+            put,
+            clock: self.clock_disagreement(),
+            reasons: Reasons::default(),
+        });
+        self.add_look_alikes_listed(now, &mut publish);
+        let head = &changed.package.head;
+        self.shelve_own(&name, &changed.package);
+        self.list_own(now, head);
+        self.publishing.resuming.remove(&name);
+        self.standing.equivocations.supersede(head);
+        self.publishing.elsewhere.spend(head.digest());
+        self.take_in(head, recalled, asked);
+        self.publishing.own.insert(name, changed.package);
+        let operation = Operation::Publish(publish);
+        self.calls.insert(ticket, Call { since, operation });
+    }
+
+    /// What a change comes to.
+    fn changed(
+        &self,
+        now: Now,
+        change: &Change,
+        recalled: &[Recalled],
+        asked: Asked,
+    ) -> Result<Changed> {
+        let name = change.name();
+        let own = self.publishing.own.get(name);
+        let seen = self.cx.store.high_water(Kind::Head, &self.cx.owner, name).unwrap_or_default();
+        let before = own.map(|own| own.standing);
+        let standing = match asked {
+            Asked::Yes => Standing::heard(before),
+            Asked::No => Standing::Unheard,
+        };
+        let signer = self.signer(now);
+        let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
+        // Others may have taken the last places while the package was recalled.
+        if own.is_none() && self.publishing.own.len() >= self.cx.config.limits.own_packages {
+            return Err(Error::busy("own_packages"));
+        }
+        if let (Authorship::Kept, Asked::No, Some(before)) = (changed.head, asked, before) {
+            changed.package.standing = before;
+        }
+        Ok(changed)
+    }
+
+    /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
+    fn shelve_own(&self, name: &PackageName, own: &own::OwnPackage) {
+        // To its own publisher, the bare name means its own.
+        let ids = [PackageId::owned(self.cx.owner, name.clone()), PackageId::named(name.clone())];
+        match read::newest(&own.head, Source::Own) {
+            Some(package) => self.reading.shelf.put(ids, package, None, own.head.validity.expires),
+            None => ids.iter().for_each(|id| self.reading.shelf.remove(id)),
+        }
+    }
+
+    /// Forgets what was read of an own package: from now on it is known better.
+    fn forget_cached(&mut self, name: &PackageName) {
+        let network = &self.cx.config.network;
+        self.reading.cache.remove(&RecordKey::head(network, &self.cx.owner, name));
+        self.reading.cache.remove(&RecordKey::claims(network, name));
+        if let Some(own) = self.publishing.own.get(name) {
+            for key in own.keys() {
+                self.reading.cache.remove(&key);
+            }
+        }
+    }
+
+    /// A change that comes to nothing. What the node does by itself it tries again: a package that is never
+    /// put again expires.
+    pub(in crate::engine) fn abandon(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        since: Since,
+        mut publish: Box<Publish>,
+        error: Error,
+    ) {
+        self.end_look_alikes(now, ticket, &mut publish);
+        if publish.reply.is_some() {
+            return match publish.settle(Err(error)) {
+                Ok(receipt) => self.answer_announced(ticket, since, publish, receipt),
+                Err(error) => self.fail_announced(since, *publish, error),
+            };
+        }
+        self.finish(since);
+        let name = publish.change.name();
+        tracing::debug!(%name, %error, "not put again");
+        self.publishing.renewing.remove(name);
+        match self.publishing.own.get(name) {
+            Some(own) => {
+                if own.lacks_replicas() {
+                    self.replicate_later(now);
+                }
+                self.renew_later(now, name);
+            }
+            None if self.publishing.resuming.contains(name) => match error {
+                // Nobody holds it any more, and it is not for this life to invent it.
+                Error::NotFound { .. } if self.peers.peers.reach() == Reach::Joined => {
+                    if self.publishing.resuming.not_found(name, now.unix, self.cx.clocks.moves()) {
+                        self.replicate_later(now);
+                    }
+                }
+                _ => self.replicate_later(now),
+            },
+            None => {}
+        }
+    }
+
+    /// Every put of a change has ended.
+    fn stored(&mut self, now: Now, ticket: Ticket, since: Since, mut publish: Box<Publish>) {
+        self.end_look_alikes(now, ticket, &mut publish);
+        let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
+        let name = publish.change.name();
+        let replicas = storing.replicas();
+        let (mut is_taken, mut lacks) = (false, false);
+        if let Some(own) = self.publishing.own.get_mut(name) {
+            let was_held = own.is_held;
+            own.is_held = replicas > 0 && (was_held || storing.is_whole);
+            is_taken = !was_held && own.is_held;
+            if let Standing::Confirmed { .. } = own.standing {
+                own.standing = match replicas {
+                    // Peers that refuse it may hold a newer one, which the next round reads first.
+                    0 => Standing::Doubted,
+                    replicas => Standing::Confirmed { replicas },
+                };
+            }
+            lacks = own.lacks_replicas();
+        }
+        if lacks && replicas > 0 && !publish.change.is_upkeep() {
+            // They take it, and some have not said what they hold: they are asked once more, soon. Where one never answers,
+            // a pause that grows would keep new packages from being announced.
+            let mut pauses = REPLICATION;
+            self.replicate_after(now, pauses.pause());
+        } else if lacks {
+            self.replicate_later(now);
+        }
+        // Whoever waits for it is told by the receipt.
+        if is_taken && publish.reply.is_none() {
+            let id = storing.id.clone();
+            self.out.events.push_back(Event::Replicated { id, replicas });
+        }
+        if publish.change.is_upkeep() {
+            self.publishing.renewing.remove(name);
+        }
+        if let Some(publish) = self.ask_why(now, ticket, since, publish) {
+            self.report(now, ticket, since, publish);
+        }
+    }
+
+    /// Sets the time at which an own package is put again.
+    fn renew_later(&mut self, now: Now, name: &PackageName) {
+        let (timer, interval) = self.renewal_timer(now, name);
+        if let Some(renewal) = self.publishing.renewals.get_mut(name) {
+            renewal.due = now.unix.saturating_add(interval.as_secs());
+            renewal.interval = interval;
+            let before = std::mem::replace(&mut renewal.timer, timer);
+            self.out.wheel.cancel(before);
+        }
+    }
+
+    pub(in crate::engine) fn renewal_timer(
+        &mut self,
+        now: Now,
+        name: &PackageName,
+    ) -> (wheel::Key, Duration) {
+        // Often enough that a head is signed anew, which happens past half of its life, before it expires.
+        let interval = self.cx.config.republish_interval.min(self.cx.config.record_ttl / 3);
+        let after = self.jitter(interval);
+        let deadline = now.mono.saturating_add(after);
+        (self.out.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone()))), after)
+    }
+
+    /// Puts an own package again, signed anew where half of its life is over.
+    pub(in crate::engine) fn renew(&mut self, now: Now, name: PackageName) {
+        self.keep_up(now, Change::Renew { name });
+    }
+
+    /// Changes an own package by itself, unless it does already.
+    pub(in crate::engine) fn keep_up(&mut self, now: Now, change: Change) {
+        if self.cx.closed || !self.publishing.renewing.insert(change.name().clone()) {
+            return;
+        }
+        let ticket = self.ticket();
+        let since = Since { asked: now.mono, timer: None };
+        let publish = Box::new(Publish::new(change, None, 0));
+        self.begin_change(now, ticket, since, publish);
+    }
+
+    /// A peer has appeared: own packages that nobody holds are put again, shortly, and those of an earlier life.
+    pub(in crate::engine) fn replicate_soon(&mut self, now: Now) {
+        if !self.publishing.resuming.is_empty()
+            || self.publishing.own.values().any(own::OwnPackage::lacks_replicas)
+        {
+            self.replicate_after(now, REPLICATION_DELAY);
+        }
+    }
+
+    /// Peers were asked, and an own package still lacks replicas: tries again after a pause. One pause serves
+    /// all packages that wait for it, so that it grows with each round and not with each package.
+    pub(in crate::engine) fn replicate_later(&mut self, now: Now) {
+        if self.publishing.replication.timer.is_none() && self.peers.peers.reach() == Reach::Joined
+        {
+            let pause = self.publishing.replication.backoff.pause();
+            self.replicate_after(now, pause);
+        }
+    }
+
+    /// Puts own packages again that nobody holds, after a pause. An earlier time that is set already is kept,
+    /// a later one moved up.
+    fn replicate_after(&mut self, now: Now, pause: Duration) {
+        let deadline = now.mono.saturating_add(pause);
+        if let Some((timer, due)) = self.publishing.replication.timer {
+            if due <= deadline {
+                return;
+            }
+            self.out.wheel.cancel(timer);
+        }
+        let timer = self.out.wheel.insert(deadline, Deadline::Replicate);
+        self.publishing.replication.timer = Some((timer, deadline));
+    }
+
+    /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
+    /// these wait.
+    pub(in crate::engine) fn replicate_others(&mut self) {
+        let room = REPLICATION_BUDGET.saturating_sub(self.queries.puts());
+        if self.cx.closed || self.peers.peers.reach() != Reach::Joined {
+            return;
+        }
+        for record in self.cx.store.take_due(room) {
+            self.queries.put(record, None);
+        }
+    }
+
+    /// Puts own packages again that nobody holds.
+    pub(in crate::engine) fn replicate(&mut self, now: Now) {
+        self.publishing.replication.timer = None;
+        if self.peers.peers.reach() != Reach::Joined {
+            return;
+        }
+        let lacking: Vec<PackageName> = self
+            .publishing
+            .own
+            .iter()
+            // What was heard of some is merged in its time.
+            .filter(|(name, own)| {
+                own.lacks_replicas() && !self.publishing.elsewhere.has_timer(name)
+            })
+            .map(|(name, _)| name)
+            .chain(self.publishing.resuming.names())
+            .cloned()
+            .collect();
+        for name in lacking {
+            self.renew(now, name);
+        }
+    }
+}

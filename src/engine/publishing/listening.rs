@@ -1,0 +1,140 @@
+//! How this node listens to its own packages: what an earlier life of it or another device with its key has signed, and
+//! what other publishers of its owner have.
+//!
+//! A head that comes and says what is not known here, or has taken the place of the one known here, is kept, and after a
+//! [pause](MERGE_PAUSE) the package is read from the network, merged and put again. Releases are a union; of a yank and
+//! its end the later one counts, as of a deprecation and its end, and a withdrawal wins. Where another head says all of
+//! that already, it is adopted, and nothing is signed: so devices that hear each other come to rest with one head,
+//! whoever was faster.
+
+use std::time::Duration;
+
+use crate::engine::{
+    Deadline, Engine, Now, Reach,
+    deadlines::spread,
+    own::{Change, Recalled, Standing},
+    recalling::Asked,
+};
+use crate::{
+    PackageName,
+    record::{Head, Record, Signed},
+};
+
+/// The mean pause before what was heard is merged without being asked. It is as much as half more or less, so that of
+/// several devices that hear each other at the same time one is mostly first, and the others adopt what it signs.
+const MERGE_PAUSE: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// A verified head of an own package has come, from wherever. Where it may have replaced the one known here, or says
+    /// what is not known here, it is taken in.
+    pub(in crate::engine) fn hear_own(&mut self, now: Now, head: &Signed<Head>) {
+        if head.owner != self.cx.owner || self.cx.store.is_revoked(head) {
+            return;
+        }
+        let Some(own) = self.publishing.own.get_mut(&head.name) else { return };
+        if self.publishing.elsewhere.is_spent(&head.digest()) {
+            return;
+        }
+        if !own.is_behind(head) {
+            return self.publishing.elsewhere.spend(head.digest());
+        }
+        own.standing = own.standing.doubted();
+        if self.publishing.elsewhere.hear(head) {
+            self.merge_later(now, &head.name);
+        } else if !self.publishing.elsewhere.is_awaited(&head.name) {
+            // There is no room for it. It is read from the network, where it came from.
+            self.replicate_later(now);
+        }
+    }
+
+    /// A head was refused for being older than another that was seen. One of this node's own packages may say what the
+    /// newer one does not.
+    pub(in crate::engine) fn hear_older(&mut self, now: Now, bytes: &[u8]) {
+        let Some(digest) = Signed::<Head>::claimed_digest(bytes) else { return };
+        if self.publishing.elsewhere.is_spent(&digest) {
+            return;
+        }
+        let Ok(head) = self.cx.store.verify_older(bytes, now.unix) else { return };
+        if self.publishes(&head) {
+            self.confront_known(now, &head.key(), &head);
+            self.hear_own(now, &head);
+        }
+    }
+
+    /// Sets the time at which what was heard of a package is merged, unless it is set.
+    fn merge_later(&mut self, now: Now, name: &PackageName) {
+        if self.publishing.elsewhere.has_timer(name) {
+            return;
+        }
+        let pause = spread(MERGE_PAUSE, [0.5, 1.5], &mut *self.out.entropy);
+        let due = now.mono.saturating_add(pause);
+        let timer = self.out.wheel.insert(due, Deadline::Merge(Box::new(name.clone())));
+        self.publishing.elsewhere.set_timer(name, timer);
+    }
+
+    /// What was heard of a package is merged. Where nobody is there, it waits until somebody is, as everything does that
+    /// is to be put.
+    pub(in crate::engine) fn merge(&mut self, now: Now, name: PackageName) {
+        self.publishing.elsewhere.timer_fired(&name);
+        if !self.publishing.elsewhere.is_awaited(&name) {
+            return;
+        }
+        if self.publishing.renewing.contains(&name) {
+            return self.merge_later(now, &name);
+        }
+        // It may have been heard while a change was under way that knows nothing of it. Should nothing come of this
+        // merge, what is in doubt is put again as soon as somebody is there.
+        if let Some(own) = self.publishing.own.get_mut(&name) {
+            own.standing = own.standing.doubted();
+        }
+        if self.peers.peers.reach() != Reach::Joined {
+            return;
+        }
+        self.keep_up(now, Change::Merge { name });
+    }
+
+    /// Nobody serves the head of an own package, though it was acknowledged: it is put again, once it has been read what
+    /// they hold instead.
+    pub(in crate::engine) fn doubt_own(&mut self, now: Now, name: &PackageName) {
+        let Some(own) = self.publishing.own.get_mut(name) else { return };
+        own.standing = own.standing.doubted();
+        own.is_held = false;
+        self.replicate_later(now);
+    }
+
+    /// What a change was built on, which has led to this head, is awaited no longer. Where nobody was asked for the rest of
+    /// a list, it is read another time.
+    pub(in crate::engine) fn take_in(
+        &mut self,
+        head: &Signed<Head>,
+        recalled: &[Recalled],
+        asked: Asked,
+    ) {
+        let is_done = |recalled: &&Recalled| recalled.is_whole || asked == Asked::Yes;
+        let digests = recalled.iter().filter(is_done).map(|recalled| recalled.head.digest());
+        let mut digests: Vec<_> = digests.collect();
+        // Of the epochs before its own, this head has said what stays, if the network was asked for it.
+        let is_replaced = |heard: &Signed<Head>| {
+            let is_older = heard.revision.epoch < head.revision.epoch;
+            self.cx.store.is_revoked(heard) || (is_older && asked == Asked::Yes)
+        };
+        let heard = self.publishing.elsewhere.heads(&head.name).into_iter();
+        digests.extend(heard.filter(is_replaced).map(|heard| heard.digest()));
+        if let Some(timer) = self.publishing.elsewhere.take_in(&head.name, &digests) {
+            self.out.wheel.cancel(timer);
+        }
+    }
+
+    /// Whether nobody but this node is to be told of a record of its own: a head that was signed with nobody to ask
+    /// whether there is more to it, or of which peers may hold another by now. Both are to be read back first.
+    pub(in crate::engine) fn is_unheard(&self, record: &Record) -> bool {
+        match record {
+            Record::Head(head) => {
+                let own =
+                    self.publishing.own.get(&head.name).filter(|_| head.owner == self.cx.owner);
+                own.is_some_and(|own| !matches!(own.standing, Standing::Confirmed { .. }))
+            }
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Announcements that have not left yet, or that nobody has heard.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use crate::engine::{store::Unheard, wheel};
+use crate::{
+    Announcement, Error, PackageName,
+    command::{Reply, Ticket},
+    counters::CallEnd,
+};
+
+/// Announcements whose success is remembered: more than are under way at any time.
+const REMEMBERED_SENT: usize = 1024;
+
+/// Names one announcement for as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AnnouncementId(u64);
+
+/// What the network made of an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// At least one subscribed peer was handed it, now or before.
+    Sent,
+    /// Nobody is subscribed, or every peer's queue is full.
+    Unheard,
+    /// It can never be sent.
+    Impossible,
+}
+
+/// When an announcement leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Departure {
+    /// Once it is released, since peers hold what it announces, or its deadline has come. Whoever subscribes before that
+    /// has to wait.
+    Released(Hold),
+    /// Once somebody hears it.
+    Heard,
+    /// Once the calendar says that it holds: somebody could have heard it while it seemed to have expired.
+    Valid,
+}
+
+/// For how long an announcement is on hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// When it leaves in any case, on the monotonic scale.
+    pub(crate) latest: Duration,
+    /// The deadline for that.
+    pub(crate) timer: wheel::Key,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: AnnouncementId,
+    topic: String,
+    data: Vec<u8>,
+    /// The own package whose head this is: a newer head takes its place.
+    package: Option<PackageName>,
+    /// Unix seconds from which on everybody refuses it.
+    expires: u64,
+    departure: Departure,
+    reply: Option<Reply<Announcement>>,
+}
+
+impl Entry {
+    fn on_hold(&self) -> Option<Hold> {
+        match self.departure {
+            Departure::Released(hold) => Some(hold),
+            Departure::Heard | Departure::Valid => None,
+        }
+    }
+}
+
+/// An announcement that leaves, and was on hold.
+#[derive(Debug)]
+pub(crate) struct Released {
+    pub(crate) hold: Hold,
+    pub(crate) topic: String,
+    pub(crate) data: Vec<u8>,
+}
+
+/// Announcements on the way out, oldest first. Heads are on hold here while peers store them. Those that nobody hears stay
+/// until somebody subscribes, or until nobody would believe them any more.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    next: u64,
+    entries: VecDeque<Entry>,
+    /// Calls that wait for what becomes of an announcement which is with the network now.
+    waiting: HashMap<AnnouncementId, Ticket>,
+    /// The last that were sent, so that a receipt can tell them from those that had to make room.
+    sent: VecDeque<AnnouncementId>,
+    /// How many were sent.
+    sent_in_all: u64,
+    bound: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(bound: usize) -> Self {
+        Self {
+            next: 0,
+            entries: VecDeque::new(),
+            waiting: HashMap::new(),
+            sent: VecDeque::new(),
+            sent_in_all: 0,
+            bound,
+        }
+    }
+
+    /// How the next announcement that is added will be named.
+    pub(crate) fn next(&self) -> AnnouncementId {
+        AnnouncementId(self.next)
+    }
+
+    /// Adds the newest head of an own package, which stays on hold until it is released. There is none of the same
+    /// package: that was [dropped](Self::drop_head). The oldest entry that could have left goes when there is no room:
+    /// peers that come later read the package from the DHT.
+    pub(crate) fn add_head(
+        &mut self,
+        package: PackageName,
+        topic: String,
+        data: Vec<u8>,
+        expires: u64,
+        hold: Hold,
+    ) -> AnnouncementId {
+        while self.entries.len() >= self.bound.max(1) {
+            // A message's caller was told "queued" or "sent" before anything could push it out.
+            let oldest = self.entries.iter().position(|entry| entry.on_hold().is_none());
+            let Some(oldest) = oldest else { break };
+            self.entries.remove(oldest);
+        }
+        let departure = Departure::Released(hold);
+        self.push(Entry {
+            id: self.next(),
+            topic,
+            data,
+            package: Some(package),
+            expires,
+            departure,
+            reply: None,
+        })
+    }
+
+    /// The head of an own package is not to be announced any more. Tells for how long it would have been on hold, if it was.
+    pub(crate) fn drop_head(&mut self, package: &PackageName) -> Option<Hold> {
+        let is_it = |entry: &Entry| entry.package.as_ref() == Some(package);
+        let hold = self.entries.iter().find(|entry| is_it(entry)).and_then(Entry::on_hold);
+        self.entries.retain(|entry| !is_it(entry));
+        hold
+    }
+
+    /// An announcement is on hold no longer: gives it out, unless it has left or another has taken its place.
+    pub(crate) fn release(&mut self, id: AnnouncementId) -> Option<Released> {
+        let entry = self.entries.iter_mut().find(|entry| entry.id == id)?;
+        let hold = entry.on_hold()?;
+        entry.departure = Departure::Heard;
+        Some(Released { hold, topic: entry.topic.clone(), data: entry.data.clone() })
+    }
+
+    /// This call waits for what becomes of an announcement that has just been released.
+    pub(crate) fn wait(&mut self, id: AnnouncementId, ticket: Ticket) {
+        self.waiting.insert(id, ticket);
+    }
+
+    /// The call that waits for what became of an announcement.
+    pub(crate) fn take_waiting(&mut self, id: AnnouncementId) -> Option<Ticket> {
+        self.waiting.remove(&id)
+    }
+
+    /// The one of a package, if it is on hold.
+    pub(crate) fn on_hold_of(&self, package: &PackageName) -> Option<AnnouncementId> {
+        let is_it = |entry: &&Entry| entry.package.as_ref() == Some(package);
+        self.entries.iter().find(is_it).filter(|entry| entry.on_hold().is_some()).map(|one| one.id)
+    }
+
+    /// Those on hold, oldest first.
+    pub(crate) fn on_hold(&self) -> impl Iterator<Item = AnnouncementId> {
+        self.entries.iter().filter(|entry| entry.on_hold().is_some()).map(|entry| entry.id)
+    }
+
+    /// The oldest on hold, where so many are that others may find no place. It is to leave early.
+    pub(crate) fn crowding(&self) -> Option<AnnouncementId> {
+        let mut on_hold = self.on_hold();
+        let oldest = on_hold.next()?;
+        (1 + on_hold.count() > self.bound / 2).then_some(oldest)
+    }
+
+    /// Adds a message of the application. Where there is no room for it, its caller is told so.
+    pub(crate) fn add_message(
+        &mut self,
+        topic: String,
+        data: Vec<u8>,
+        expires: u64,
+        reply: Reply<Announcement>,
+    ) -> Result<AnnouncementId, CallEnd> {
+        if self.entries.len() >= self.bound {
+            return Err(reply.send(Err(Error::busy("queued_announcements"))));
+        }
+        let (departure, reply) = (Departure::Heard, Some(reply));
+        let id = self.next();
+        Ok(self.push(Entry { id, topic, data, package: None, expires, departure, reply }))
+    }
+
+    fn push(&mut self, entry: Entry) -> AnnouncementId {
+        let id = entry.id;
+        self.next += 1;
+        self.entries.push_back(entry);
+        id
+    }
+
+    /// The bytes of an announcement that still waits.
+    pub(crate) fn get(&self, id: AnnouncementId) -> Option<(&str, &[u8])> {
+        let entry = self.entries.iter().find(|entry| entry.id == id)?;
+        Some((&entry.topic, &entry.data))
+    }
+
+    /// What the network made of one: answers its caller, if one waits, and keeps it only if nobody heard it.
+    pub(crate) fn published(&mut self, id: AnnouncementId, outcome: Published) -> Option<CallEnd> {
+        let place = self.entries.iter().position(|entry| entry.id == id)?;
+        let reply = self.entries.get_mut(place)?.reply.take();
+        let end = reply.map(|reply| {
+            reply.send(match outcome {
+                Published::Sent => Ok(Announcement::Sent),
+                Published::Unheard => Ok(Announcement::Queued),
+                Published::Impossible => {
+                    Err(Error::Transport { reason: "the announcement cannot be sent".to_owned() })
+                }
+            })
+        });
+        if outcome != Published::Unheard {
+            self.entries.remove(place);
+        }
+        if outcome == Published::Sent {
+            self.sent_in_all += 1;
+            self.sent.push_back(id);
+            if self.sent.len() > REMEMBERED_SENT {
+                self.sent.pop_front();
+            }
+        }
+        end
+    }
+
+    /// How many were sent, and how many wait to be.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        (self.sent_in_all, u64::try_from(self.entries.len()).unwrap_or(u64::MAX))
+    }
+
+    /// What became of an announcement so far.
+    pub(crate) fn state(&self, id: AnnouncementId) -> Announcement {
+        if self.sent.contains(&id) { Announcement::Sent } else { Announcement::Queued }
+    }
+
+    /// Announcements that wait for a hearer of this topic.
+    #[cfg(test)]
+    pub(crate) fn waiting_on(&self, topic: &str) -> Vec<AnnouncementId> {
+        self.entries.iter().filter(|entry| entry.topic == topic).map(|entry| entry.id).collect()
+    }
+
+    /// Somebody hears this topic: what waits for that. What seems to have expired would be sent in vain, and is held back,
+    /// for the calendar may be wrong.
+    pub(crate) fn take_heard(&mut self, topic: &str, unix: u64) -> Vec<AnnouncementId> {
+        let mut heard = Vec::new();
+        let on_topic = |entry: &&mut Entry| entry.topic == topic && entry.on_hold().is_none();
+        for entry in self.entries.iter_mut().filter(on_topic) {
+            if entry.expires <= unix {
+                entry.departure = Departure::Valid;
+            } else {
+                entry.departure = Departure::Heard;
+                heard.push(entry.id);
+            }
+        }
+        heard
+    }
+
+    /// What was held back, and has not expired by this time.
+    pub(crate) fn take_held_back(&mut self, unix: u64) -> Vec<AnnouncementId> {
+        let is_back =
+            |entry: &&mut Entry| entry.departure == Departure::Valid && entry.expires > unix;
+        let back = self.entries.iter_mut().filter(is_back);
+        back.map(|entry| {
+            entry.departure = Departure::Heard;
+            entry.id
+        })
+        .collect()
+    }
+
+    /// Forgets what nobody has heard in time, where that is over for certain. What is on its way to the network is judged
+    /// by what becomes of it.
+    pub(crate) fn sweep(&mut self, certain: u64) {
+        let is_on_its_way = |entry: &Entry| entry.reply.is_some() || entry.on_hold().is_some();
+        self.entries.retain(|entry| entry.expires > certain || is_on_its_way(entry));
+    }
+
+    /// Where it is full, forgets what seems to have expired: what holds comes before that.
+    pub(crate) fn make_room(&mut self, unix: u64) {
+        if self.entries.len() >= self.bound {
+            self.sweep(unix);
+        }
+    }
+
+    /// What waits to be heard or released, oldest first, for a life after this one.
+    pub(crate) fn unheard(&self) -> Vec<Unheard> {
+        let unheard = |entry: &Entry| Unheard {
+            topic: entry.topic.clone(),
+            data: entry.data.clone(),
+            package: entry.package.clone(),
+        };
+        self.entries.iter().map(unheard).collect()
+    }
+
+    /// Takes up what an earlier life has left unheard, as far as there is room. Nobody waits for it.
+    pub(crate) fn restore(&mut self, unheard: &Unheard, expires: u64) {
+        if self.entries.len() < self.bound {
+            let Unheard { topic, data, package } = unheard.clone();
+            let departure = Departure::Heard;
+            let id = self.next();
+            self.push(Entry { id, topic, data, package, expires, departure, reply: None });
+        }
+    }
+
+    /// Drops whatever waits, answering those that are owed an answer.
+    pub(crate) fn close(&mut self) -> impl Iterator<Item = CallEnd> {
+        self.waiting.clear();
+        let replies = self.entries.drain(..).filter_map(|entry| entry.reply);
+        replies.map(|reply| reply.send(Err(Error::ShuttingDown)))
+    }
+}
