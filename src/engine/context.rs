@@ -8,6 +8,7 @@ use super::{
     Now,
     clocks::Clocks,
     identity::{Authority, Identity},
+    peer_clocks::PeerClocks,
     store::SharedStore,
 };
 use crate::Config;
@@ -33,6 +34,8 @@ pub(in crate::engine) struct Context {
     /// The calendar time that the store was last told.
     pub(in crate::engine) unix: u64,
     pub(in crate::engine) clocks: Clocks,
+    /// What peers say of the time.
+    pub(in crate::engine) peer_clocks: PeerClocks,
     pub(in crate::engine) closed: bool,
 }
 
@@ -52,6 +55,7 @@ impl Context {
             mono: Duration::ZERO,
             unix: 0,
             clocks: Clocks::default(),
+            peer_clocks: PeerClocks::default(),
             closed: false,
         }
     }

@@ -74,7 +74,7 @@ impl Engine {
             addresses: self.peers.addresses.clone(),
             location: self.cx.config.location,
             uptime: Duration::from_secs(self.cx.mono.saturating_sub(self.cx.started).as_secs()),
-            clock: self.peers.peer_clocks.offset(now),
+            clock: self.cx.peer_clocks.offset(now),
             peers: count(self.peers.peers.len()),
             connections: self.kept_connections(now),
             connection_target: self.cx.config.limits.granted_target(),

@@ -101,7 +101,7 @@ impl Engine {
                 self.introduction_over(introduction.and_then(Introduction::deadline));
                 self.dialed_in_vain(&peer, reason.as_deref());
                 self.neighbour_lost(now, &peer);
-                self.peers.peer_clocks.forget(&peer);
+                self.cx.peer_clocks.forget(&peer);
                 self.out.events.push_back(Event::Disconnected { peer, reason });
                 self.left(now, peer);
                 self.forget_goodbyes(&peer);

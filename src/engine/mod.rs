@@ -63,6 +63,7 @@ pub mod filled;
 mod identity;
 mod interface;
 mod pages;
+mod peer_clocks;
 mod peers;
 mod publishing;
 mod queries;

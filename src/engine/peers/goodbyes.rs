@@ -89,7 +89,7 @@ impl Engine {
         self.peers.goodbyes.said.insert(peer, Said { farewell, question, timer });
         self.peers.peers.set_aside(&peer);
         self.neighbour_lost(now, &peer);
-        self.peers.peer_clocks.forget(&peer);
+        self.cx.peer_clocks.forget(&peer);
         match question {
             Some(question) => {
                 self.out.actions.push_back(Action::Goodbye { question, peer, farewell });

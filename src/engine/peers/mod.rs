@@ -9,7 +9,6 @@ mod connected;
 pub(in crate::engine) mod dialing;
 pub(in crate::engine) mod goodbyes;
 pub(in crate::engine) mod keeping;
-pub(in crate::engine) mod peer_clocks;
 pub(in crate::engine) mod rejoining;
 
 pub(in crate::engine) use connected::{
@@ -20,7 +19,6 @@ pub use connected::{ConnectedPeer, KeptConnections, KeptFor};
 
 use dialing::Dials;
 use goodbyes::Goodbyes;
-use peer_clocks::PeerClocks;
 use rejoining::Rejoining;
 
 /// The room of connections.
@@ -32,7 +30,6 @@ pub(in crate::engine) struct Peering {
     pub(in crate::engine) goodbyes: Goodbyes,
     pub(in crate::engine) rejoining: Rejoining,
     pub(in crate::engine) dials: Dials,
-    pub(in crate::engine) peer_clocks: PeerClocks,
     pub(in crate::engine) blocked: Blocked,
 }
 
@@ -44,7 +41,6 @@ impl Peering {
             goodbyes: Goodbyes::default(),
             rejoining: Rejoining::new(local, config, reputation::named),
             dials: Dials::default(),
-            peer_clocks: PeerClocks::default(),
             blocked: Blocked::default(),
         }
     }

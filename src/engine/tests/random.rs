@@ -509,7 +509,7 @@ impl Chaos {
             + engine.calls.len()
             + engine.calls.explained()
             + engine.publishing.outbox.on_hold().count()
-            + usize::from(engine.peers.peer_clocks.is_settling());
+            + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(
             engine.out.wheel.len() <= own,
             "{} deadlines of at most {own}",

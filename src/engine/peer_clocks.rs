@@ -195,25 +195,25 @@ impl Engine {
         took: Duration,
     ) {
         if self.peers.peers.is_connected(&peer) {
-            self.peers.peer_clocks.read(now, peer, sent, took);
+            self.cx.peer_clocks.read(now, peer, sent, took);
             self.settle_clocks(now);
         }
     }
 
     pub(in crate::engine) fn settle_clocks(&mut self, now: Now) {
-        if let Some(due) = self.peers.peer_clocks.settle(now) {
+        if let Some(due) = self.cx.peer_clocks.settle(now) {
             self.out.wheel.insert(due, Deadline::ClocksSettled);
         }
     }
 
     /// Peers have had the time to say what time it is.
     pub(in crate::engine) fn clocks_settled(&mut self, now: Now) {
-        self.out.events.extend(self.peers.peer_clocks.settled(now));
+        self.out.events.extend(self.cx.peer_clocks.settled(now));
     }
 
     /// Has peers say again what time it is, where it is long ago or this node's own clock has been set since.
     pub(in crate::engine) fn read_clocks_again(&mut self, now: Now) {
-        for peer in self.peers.peer_clocks.take_due(now) {
+        for peer in self.cx.peer_clocks.take_due(now) {
             if let Some(hello) = self.own_hello(now) {
                 self.ask(peer, Purpose::ReadingClock, &Request::Hello(hello));
             }
@@ -223,7 +223,7 @@ impl Engine {
 
     /// How this node's clock stands to its peers', where that is bad enough to explain what a caller is told.
     pub(in crate::engine) fn clock_disagreement(&self) -> Option<ClockOffset> {
-        self.peers.peer_clocks.disagreement(Now { mono: self.cx.mono, unix: self.cx.unix })
+        self.cx.peer_clocks.disagreement(Now { mono: self.cx.mono, unix: self.cx.unix })
     }
 
     /// The same in words, for an error that may come of it.
