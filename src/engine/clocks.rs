@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(3600);
 const APART: Duration = Duration::from_secs(GRACE.as_secs() / 16);
 
 /// A renewal that is late by no more than this, in seconds, needs no round: its deadline is about to come by itself.
-const LATE: u64 = 60;
+pub(in crate::engine) const LATE: u64 = 60;
 
 /// Own packages that are overdue are put again within this time, spread over it: after a sleep, connections have to be
 /// made anew first.
@@ -184,7 +184,7 @@ impl Engine {
         self.reading.absences.clear();
         self.discovery.vain.clear();
         self.cx.store.calendar_moved(by);
-        self.outbox_moved(now);
+        self.publishing.outbox_moved(&mut self.out, now);
         for renewal in self.publishing.renewals.values_mut() {
             // Where it was set back, what is due then would be due much later.
             renewal.due = renewal.due.min(now.unix.saturating_add(renewal.interval.as_secs()));
@@ -206,12 +206,17 @@ impl Engine {
         if self.cx.closed || !self.cx.clocks.may_catch_up(now, interval.as_secs()) {
             return;
         }
-        let overdue: Vec<PackageName> =
-            self.publishing.own.keys().filter(|name| self.is_overdue(now, name)).cloned().collect();
+        let overdue: Vec<PackageName> = self
+            .publishing
+            .own
+            .keys()
+            .filter(|name| self.publishing.is_overdue(now, name))
+            .cloned()
+            .collect();
         let resumed = self.publishing.resuming.take_up(self.cx.clocks.moves());
         self.cx.clocks.caught_up(now, resumed || !overdue.is_empty());
         if resumed {
-            self.replicate_soon(now);
+            self.publishing.replicate_soon(&mut self.out, now);
         }
         for name in overdue {
             let after = spread(CATCHING_UP, [0.0, 1.0], &mut *self.out.entropy);
@@ -222,20 +227,6 @@ impl Engine {
                 self.out.wheel.cancel(before);
             }
         }
-    }
-
-    /// Whether an own package should have been put again a while ago, or nobody believes its head any more, or yet. One
-    /// that is due at this moment is not overdue: its own deadline puts it again, and takes no round.
-    fn is_overdue(&self, now: Now, name: &PackageName) -> bool {
-        let (Some(own), Some(renewal)) =
-            (self.publishing.own.get(name), self.publishing.renewals.get(name))
-        else {
-            return false;
-        };
-        let validity = own.head.validity;
-        let is_late = renewal.due.saturating_add(LATE) <= now.unix;
-        let is_due = is_late || validity.is_expired(now.unix) || validity.is_early(now.unix);
-        is_due && !self.publishing.renewing.contains(name)
     }
 }
 

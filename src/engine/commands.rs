@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use libp2p::PeerId;
 
 use super::{
-    Action, Deadline, Engine, Now, Operation,
-    calls::{Call, GetRecord, Since},
+    Action, Engine, Now, Operation,
+    calls::{Call, GetRecord},
     listed::Asked,
     own::Change,
     publish::Stage,
@@ -15,11 +15,10 @@ use super::{
     resuming::Known,
 };
 use crate::{
-    Announcement, Error, Found, Freshness, Package, PackageId, PackageName, Query, Result,
-    SearchResults, Source,
+    Error, Found, Freshness, Package, PackageId, PackageName, Result, Source,
     command::{Command, Reply, Request, Ticket},
     counters::{CallEnd, CallKind, EndedCall},
-    record::{Head, Message, Record, RecordKey, Signed},
+    record::{Record, RecordKey},
 };
 
 impl Engine {
@@ -31,7 +30,7 @@ impl Engine {
             return self.refuse(command, Error::ShuttingDown);
         }
         if command.is_abandoned() {
-            return self.count(command.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
+            return self.out.count(command.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
         }
         if deadline <= now.mono {
             let after = now.mono.saturating_sub(asked);
@@ -40,14 +39,14 @@ impl Engine {
         let begin = Begin { now, ticket, asked, deadline };
         match command {
             Command::Search { query, reply } => {
-                let end = reply.send(self.search(now, &query));
-                self.count(EndedCall(CallKind::Search, end));
+                let end = reply.send(self.discovery.search(&self.cx, now, &query));
+                self.out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { findings, .. }
                 if self.discovery.searches.len() >= self.cx.config.limits.waiting_calls =>
             {
                 let end = findings.fail(Error::busy("waiting_calls"));
-                self.count(EndedCall(CallKind::Search, end));
+                self.out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { query, findings } => self.search_peers(begin, *query, findings),
             Command::Metadata { reply } => uncounted(reply.send(Ok(self.metadata()))),
@@ -65,11 +64,15 @@ impl Engine {
             Command::Snapshot { reply } => {
                 uncounted(reply.send(Ok(Box::new(self.snapshot(now)))));
             }
-            Command::Subscribe { topic, reply } => uncounted(reply.send(self.subscribe(topic))),
-            Command::Unsubscribe { topic, reply } => {
-                uncounted(reply.send(Ok(self.unsubscribe(topic))));
+            Command::Subscribe { topic, reply } => {
+                uncounted(reply.send(self.publishing.subscribe(&self.cx, &mut self.out, topic)))
             }
-            Command::Announce { topic, data, reply } => self.announce(now, topic, data, reply),
+            Command::Unsubscribe { topic, reply } => {
+                uncounted(reply.send(Ok(self.publishing.unsubscribe(&mut self.out, topic))));
+            }
+            Command::Announce { topic, data, reply } => {
+                self.publishing.announce(&self.cx, &mut self.out, now, topic, data, reply)
+            }
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
             waiting if self.calls.len() >= self.cx.config.limits.waiting_calls => {
                 self.refuse(waiting, Error::busy("waiting_calls"));
@@ -82,7 +85,7 @@ impl Engine {
                         self.reading.shelf.get_at(&package, || (now.mono, now.unix))
                 {
                     let end = reply.send(Ok(Box::new(Package::clone(&known))));
-                    return self.count(EndedCall(CallKind::Get, end));
+                    return self.out.count(EndedCall(CallKind::Get, end));
                 }
                 let (package, which) = Which::of(package);
                 self.read(begin, package, which, freshness, Goal::Package(reply));
@@ -124,22 +127,22 @@ impl Engine {
 
     /// The caller has gone away: frees its place, its deadline and, with the last caller, the lookup.
     pub(crate) fn cancel(&mut self, ticket: Ticket) {
-        if self.drop_search(ticket).is_some() {
-            return self.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
+        if self.discovery.drop_search(&mut self.out, ticket).is_some() {
+            return self.out.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
         }
         let Some(mut call) = self.calls.remove(ticket) else { return };
         if let Some(timer) = call.since.timer.take() {
             self.out.wheel.cancel(timer);
         }
-        self.count(call.operation.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
+        self.out.count(call.operation.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
         let awaited = self.awaited(&call.operation);
         self.leave(ticket, &mut call.operation, awaited);
         if let Operation::Publish(mut publish) = call.operation {
             let is_stored = matches!(publish.stage, Stage::Explaining(_));
-            self.cut_explaining(ticket, &mut publish);
+            self.out.cut_explaining(ticket, &mut publish);
             // What is signed stands, and the node sees to it that it is stored.
             publish.reply = None;
-            self.release(publish.announcement);
+            self.publishing.release(&mut self.out, publish.announcement);
             match publish.stage {
                 Stage::Storing(_) if !is_stored => {
                     let operation = Operation::Publish(publish);
@@ -170,11 +173,15 @@ impl Engine {
                 Operation::Read(read) => read.subject(),
                 _ => None,
             };
-            self.readable(self.with_listed(now, self.best(now, &key, replies), subject))
+            self.cx.readable(self.with_listed(
+                now,
+                self.reading.best(&self.cx, now, &key, replies),
+                subject,
+            ))
         });
         self.leave(ticket, &mut call.operation, awaited);
         if let Operation::Publish(publish) = &call.operation {
-            self.release(publish.announcement);
+            self.publishing.release(&mut self.out, publish.announcement);
         }
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
@@ -184,13 +191,13 @@ impl Engine {
             (Operation::Publish(mut publish), _)
                 if matches!(publish.stage, Stage::Explaining(_)) =>
             {
-                self.cut_explaining(ticket, &mut publish);
+                self.out.cut_explaining(ticket, &mut publish);
                 let ended = publish.answer_early(&self.publishing.outbox);
-                self.count(ended);
+                self.out.count(ended);
             }
             (Operation::Publish(mut publish), _) if matches!(publish.stage, Stage::Storing(_)) => {
                 let ended = publish.answer_early(&self.publishing.outbox);
-                self.count(ended);
+                self.out.count(ended);
                 let operation = Operation::Publish(publish);
                 self.calls.insert(ticket, Call { operation, ..call });
             }
@@ -198,7 +205,7 @@ impl Engine {
             (Operation::GetRecord(get), Some(best)) => {
                 let record = Arc::unwrap_or_clone(best);
                 let end = get.reply.send(Ok(Found { record, source: Source::Partial }));
-                self.count(EndedCall(CallKind::GetRecord, end));
+                self.out.count(EndedCall(CallKind::GetRecord, end));
             }
             (Operation::Read(mut read), best) => {
                 read.make_do();
@@ -208,10 +215,10 @@ impl Engine {
                 };
                 match progress {
                     Ok(progress) => self.make_do(now, progress, after),
-                    Err(read) => self.count(read.fail(Error::Timeout { after })),
+                    Err(read) => self.out.count(read.fail(Error::Timeout { after })),
                 }
             }
-            (operation, _) => self.count(operation.fail(Error::Timeout { after })),
+            (operation, _) => self.out.count(operation.fail(Error::Timeout { after })),
         }
     }
 
@@ -219,13 +226,13 @@ impl Engine {
     fn make_do(&mut self, now: Now, mut progress: Progress, after: Duration) {
         loop {
             let read = match progress {
-                Progress::Answered(ended) => return self.count(ended),
+                Progress::Answered(ended) => return self.out.count(ended),
                 Progress::More(read) => read,
             };
             let Known::Lacks(_, read) = self.read_known(now, read) else { return };
             progress = match self.read_listed(now, read, Asked::TooFew) {
                 Ok(progress) => progress,
-                Err(read) => return self.count(read.fail(Error::Timeout { after })),
+                Err(read) => return self.out.count(read.fail(Error::Timeout { after })),
             };
         }
     }
@@ -267,11 +274,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn since(&mut self, begin: &Begin) -> Since {
-        let timer = self.out.wheel.insert(begin.deadline, Deadline::Call(begin.ticket));
-        Since { asked: begin.asked, timer: Some(timer) }
-    }
-
     fn read(
         &mut self,
         begin: Begin,
@@ -293,7 +295,7 @@ impl Engine {
             None => self.reading.pins.owner(package.name()),
         };
         let own = if owner == Some(self.cx.owner) {
-            self.own_head(begin.now, package.name())
+            self.publishing.own_head(begin.now, package.name())
         } else {
             None
         };
@@ -305,44 +307,31 @@ impl Engine {
         }
         let read = match progress {
             Progress::More(read) => read,
-            Progress::Answered(ended) => return self.count(ended),
+            Progress::Answered(ended) => return self.out.count(ended),
         };
         match self.read_known(begin.now, read) {
             Known::Answered => {}
             // Only what has to wait takes a place among the deadlines.
             Known::Lacks(key, read) => {
-                let since = self.since(&begin);
+                let since = self.out.since(&begin);
                 self.wait_read(begin.ticket, since, key, read);
             }
         }
     }
 
-    /// The head of an own package, found by its name: its key need not be computed.
-    fn own_head(&self, now: Now, name: &PackageName) -> Option<&Signed<Head>> {
-        let head = &self.publishing.own.get(name)?.head;
-        (head.validity.expires > now.unix).then_some(head)
-    }
-
-    /// Names something that the node does by itself.
-    pub(super) fn ticket(&mut self) -> Ticket {
-        let ticket = Ticket(self.out.next_ticket);
-        self.out.next_ticket += 1;
-        ticket
-    }
-
     fn get_record(&mut self, begin: Begin, get: GetRecord) {
         let GetRecord { key, freshness, .. } = get;
-        let known = self.known(begin.now, &key, freshness);
+        let known = self.reading.known(&self.cx, begin.now, &key, freshness);
         if let Some((record, source)) = known.or_else(|| self.heard(begin.now, &key, freshness)) {
             let record = Arc::unwrap_or_clone(record);
             let end = get.reply.send(Ok(Found { record, source }));
-            return self.count(EndedCall(CallKind::GetRecord, end));
+            return self.out.count(EndedCall(CallKind::GetRecord, end));
         }
-        if self.is_absent(begin.now, &key, freshness) {
+        if self.reading.is_absent(begin.now, &key, freshness) {
             let end = get.reply.send(Err(Error::not_found("record")));
-            return self.count(EndedCall(CallKind::GetRecord, end));
+            return self.out.count(EndedCall(CallKind::GetRecord, end));
         }
-        let since = self.since(&begin);
+        let since = self.out.since(&begin);
         self.queries.get(key, Waiter::new(begin.ticket, freshness));
         let operation = Operation::GetRecord(get);
         self.calls.insert(begin.ticket, Call { since, operation });
@@ -351,17 +340,17 @@ impl Engine {
     fn put_record(&mut self, begin: Begin, record: Record, reply: Reply<u32>) {
         if self.queries.puts() >= self.cx.config.limits.waiting_calls {
             let end = reply.send(Err(Error::busy("waiting_calls")));
-            return self.count(EndedCall(CallKind::PutRecord, end));
+            return self.out.count(EndedCall(CallKind::PutRecord, end));
         }
         // It was verified once, but maybe for another network or at another time.
         if let Err(refused) = self.cx.store.insert(&record.key(), &record.to_bytes()) {
-            let clock = refused.is_untimely().then(|| self.clock_at_fault()).flatten();
+            let clock = refused.is_untimely().then(|| self.cx.clock_at_fault()).flatten();
             let end = reply.send(Err(Error::from(refused).because(clock)));
-            return self.count(EndedCall(CallKind::PutRecord, end));
+            return self.out.count(EndedCall(CallKind::PutRecord, end));
         }
         self.learn_stored();
         self.reading.absences.remove(&record.key());
-        let since = self.since(&begin);
+        let since = self.out.since(&begin);
         self.queries.put(record, Some(begin.ticket));
         let operation = Operation::PutRecord { reply };
         self.calls.insert(begin.ticket, Call { since, operation });
@@ -369,70 +358,10 @@ impl Engine {
 
     fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
         self.dial_bootstrap_if_alone();
-        let since = self.since(&begin);
+        let since = self.out.since(&begin);
         self.queries.bootstrap(begin.ticket);
         let operation = Operation::Bootstrap { reply };
         self.calls.insert(begin.ticket, Call { since, operation });
-    }
-
-    fn subscribe(&mut self, topic: String) -> Result<bool> {
-        if topic == self.cx.config.announcements_topic {
-            let reason =
-                format!("`{topic}` is heard anyway; packages on it are events by themselves");
-            return Err(Error::invalid("topic", reason));
-        }
-        let new = self.publishing.topics.subscribe(&topic)?;
-        if new {
-            self.out.actions.push_back(Action::Subscribe { topic });
-        }
-        Ok(new)
-    }
-
-    fn unsubscribe(&mut self, topic: String) -> bool {
-        let known = self.publishing.topics.unsubscribe(&topic);
-        if known {
-            self.out.actions.push_back(Action::Unsubscribe { topic });
-        }
-        known
-    }
-
-    fn announce(&mut self, now: Now, topic: String, data: Vec<u8>, reply: Reply<Announcement>) {
-        if topic == self.cx.config.announcements_topic {
-            let reason = format!("`{topic}` carries packages only; `register` announces them");
-            let end = reply.send(Err(Error::invalid("topic", reason)));
-            return self.count(EndedCall(CallKind::Announce, end));
-        }
-        let mut nonce = [0; 8];
-        self.out.entropy.fill(&mut nonce);
-        let message = Message::new(
-            self.cx.config.network.clone(),
-            self.cx.local,
-            topic.clone(),
-            u64::from_le_bytes(nonce),
-            now.unix,
-            data,
-        );
-        match Signed::sign(&self.cx.keypair, message) {
-            Err(error) => {
-                let end = reply.send(Err(error));
-                self.count(EndedCall(CallKind::Announce, end));
-            }
-            Ok(message) => {
-                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
-                self.publishing.outbox.make_room(now.unix);
-                let expires = message.expires();
-                let data = message.bytes().to_vec();
-                match self.publishing.outbox.add_message(
-                    topic.clone(),
-                    data.clone(),
-                    expires,
-                    reply,
-                ) {
-                    Ok(id) => self.out.actions.push_back(Action::Publish { id, topic, data }),
-                    Err(end) => self.count(EndedCall(CallKind::Announce, end)),
-                }
-            }
-        }
     }
 
     fn pin(&mut self, name: PackageName, owner: Option<PeerId>) -> Result<Option<PeerId>> {
@@ -440,18 +369,8 @@ impl Engine {
             self.cx.store.want(owner, &name);
         }
         let before = self.reading.pins.set(name.clone(), owner)?;
-        self.repinned(&name, before, owner);
+        self.discovery.repinned(&name, before, owner);
         Ok(before)
-    }
-
-    fn search(&self, now: Now, query: &Query) -> Result<SearchResults> {
-        query.validate()?;
-        let found = self.find(now, query);
-        Ok(SearchResults {
-            truncated: found.is_cut(query),
-            total: found.total,
-            packages: found.hits.into_iter().map(|(_, package)| package).collect(),
-        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libp2p::{PeerId, identity::Keypair};
+use libp2p::{Multiaddr, PeerId, identity::Keypair, multiaddr::Protocol};
 
 use super::{
     Now,
@@ -11,7 +11,7 @@ use super::{
     peer_clocks::PeerClocks,
     store::SharedStore,
 };
-use crate::Config;
+use crate::{ClockOffset, Config, engine::signer::Signer, record::Record};
 
 /// Who this node is, what it was told to be, what time it is, and what it holds. Only the switchboard sets it.
 #[derive(Debug)]
@@ -63,5 +63,46 @@ impl Context {
     /// The time of the current poll.
     pub(in crate::engine) fn now(&self) -> Now {
         Now { mono: self.mono, unix: self.unix }
+    }
+}
+
+impl Context {
+    /// The address with this node's identity at its end.
+    pub(in crate::engine) fn dialable(&self, address: Multiaddr) -> Multiaddr {
+        match address.iter().last() {
+            Some(Protocol::P2p(_)) => address,
+            _ => address.with(Protocol::P2p(self.local)),
+        }
+    }
+
+    pub(in crate::engine) fn signer(&self, now: Now) -> Signer<'_> {
+        Signer {
+            keypair: &self.keypair,
+            authority: &self.authority,
+            network: &self.config.network,
+            unix: now.unix,
+            ttl: self.config.record_ttl.as_secs(),
+            floor: self.store.epoch(&self.owner),
+            clock: self.clock_at_fault(),
+        }
+    }
+
+    /// How this node's clock stands to its peers', where that is bad enough to explain what a caller is told.
+    pub(in crate::engine) fn clock_disagreement(&self) -> Option<ClockOffset> {
+        self.peer_clocks.disagreement(Now { mono: self.mono, unix: self.unix })
+    }
+
+    /// The same in words, for an error that may come of it.
+    pub(in crate::engine) fn clock_at_fault(&self) -> Option<String> {
+        self.clock_disagreement().map(|offset| format!("this node's clock is {offset}"))
+    }
+
+    /// Whether a newer head of the package has been seen since this one was heard or handed over, or its publisher has
+    /// been replaced: readers are not told.
+    pub(in crate::engine) fn is_outdated(&self, record: &Record) -> bool {
+        match record {
+            Record::Head(head) => self.store.is_overtaken(head) || self.store.is_revoked(head),
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
+        }
     }
 }

@@ -6,13 +6,11 @@
 
 use std::time::Duration;
 
-use libp2p::PeerId;
-
-use super::{Engine, Now, Verdict};
+use super::{Engine, Now};
 use crate::{
     Error, RegistryMetadata,
     command::Command,
-    counters::{Counters, EndedCall, LetGo},
+    counters::{Counters, EndedCall},
 };
 
 impl Counters {
@@ -25,31 +23,9 @@ impl Counters {
 }
 
 impl Engine {
-    /// A call has ended, if one has.
-    pub(super) fn count(&mut self, ended: impl Into<Option<EndedCall>>) {
-        self.out.counters.count(ended);
-    }
-
     /// Answers with an error whatever was asked.
     pub(crate) fn refuse(&mut self, command: Command, error: Error) {
-        self.count(command.refuse(error));
-    }
-
-    /// An announcement of a peer has been judged.
-    pub(super) fn count_heard(&mut self, verdict: Verdict) {
-        let announcements = &mut self.out.counters.announcements;
-        *match verdict {
-            Verdict::Accept => &mut announcements.accepted,
-            Verdict::Ignore => &mut announcements.ignored,
-            Verdict::Reject => &mut announcements.rejected,
-        } += 1;
-    }
-
-    /// A connected peer is let go. What is decided of it later, before it has gone, is no other reason.
-    pub(super) fn count_let_go(&mut self, peer: &PeerId, why: LetGo) {
-        if self.peers.peers.is_first_to_let_go(peer) {
-            self.out.counters.peers.let_go.count(why);
-        }
+        self.out.count(command.refuse(error));
     }
 
     /// Everything that is counted, wherever.

@@ -125,21 +125,23 @@ impl Engine {
             Deadline::Merge(name) => self.merge(now, *name),
             Deadline::Replicate => self.replicate(now),
             Deadline::Introduction(peer) => self.introduction_late(now, &peer),
-            Deadline::LetGo(peer) => self.end_visit(*peer),
+            Deadline::LetGo(peer) => self.peers.end_visit(&mut self.out, *peer),
             Deadline::Goodbye(peer) => self.goodbye_due(*peer),
-            Deadline::Pardon(peer) => self.pardon(&peer),
+            Deadline::Pardon(peer) => self.peers.pardon(&mut self.out, &peer),
             Deadline::Restore => self.restore_listed(now),
-            Deadline::Reconcile => self.reconcile_in_turn(now),
-            Deadline::Greet(peer) => self.greet_again(now, *peer),
-            Deadline::Session => self.session_timed_out(now),
+            Deadline::Reconcile => self.discovery.reconcile_in_turn(&self.cx, &mut self.out, now),
+            Deadline::Greet(peer) => {
+                self.discovery.greet_again(&self.cx, &mut self.out, now, *peer)
+            }
+            Deadline::Session => self.discovery.session_timed_out(&self.cx, &mut self.out, now),
             Deadline::Explained(ticket) => self.end_explaining(ticket),
             Deadline::Announce(id) => {
-                self.release(Some(id));
+                self.publishing.release(&mut self.out, Some(id));
             }
             Deadline::ClocksSettled => self.clocks_settled(now),
-            Deadline::Search(ticket) => self.end_search(ticket),
+            Deadline::Search(ticket) => self.discovery.end_search(&mut self.out, ticket),
             Deadline::Rejoin => self.rejoin(now),
-            Deadline::Trim => self.trim(),
+            Deadline::Trim => self.peers.trim(&self.cx, &mut self.out),
             Deadline::Sweep => {
                 self.sweep_clocks(now);
                 self.reading.cache.sweep(now.mono, SWEEP_BUDGET);
@@ -148,7 +150,7 @@ impl Engine {
                 self.note_uses(now);
                 let gone =
                     self.discovery.catalogue.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
-                self.unlisted(&gone);
+                self.discovery.unlisted(&gone);
                 self.replicate_others();
                 self.retell_reputations();
                 self.read_clocks_again(now);
@@ -160,10 +162,6 @@ impl Engine {
     /// When [`expire`](Self::expire) has something to do next, on the monotonic scale.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         self.out.wheel.next_deadline()
-    }
-
-    pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
-        jitter(duration, &mut *self.out.entropy)
     }
 }
 

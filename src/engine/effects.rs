@@ -1,11 +1,22 @@
 //! Where the effects of every room go: the one way out.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
+
+use libp2p::PeerId;
 
 use super::{
     Action, FIRST_INTERNAL_TICKET, deadlines::Deadline, questions::Questions, wheel::Wheel,
 };
-use crate::{Entropy, Event, counters::Counters};
+use crate::{
+    Entropy, Event,
+    command::Ticket,
+    counters::{Counters, EndedCall},
+    engine::{
+        Context, Verdict, calls::Since, commands::Begin, deadlines::jitter, questions::Purpose,
+        wheel,
+    },
+    exchange::Request,
+};
 
 /// What is to be done, told and remembered for later. Rooms put in, the switchboard takes out.
 pub(in crate::engine) struct Effects {
@@ -33,6 +44,60 @@ impl Effects {
             entropy,
             next_ticket: FIRST_INTERNAL_TICKET,
             answered: false,
+        }
+    }
+}
+
+impl Effects {
+    pub(super) fn since(&mut self, begin: &Begin) -> Since {
+        let timer = self.wheel.insert(begin.deadline, Deadline::Call(begin.ticket));
+        Since { asked: begin.asked, timer: Some(timer) }
+    }
+
+    /// Names something that the node does by itself.
+    pub(super) fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    pub(super) fn introduction_over(&mut self, awaited: Option<wheel::Key>) {
+        if let Some(deadline) = awaited {
+            self.wheel.cancel(deadline);
+        }
+    }
+    /// A call has ended, if one has.
+    pub(super) fn count(&mut self, ended: impl Into<Option<EndedCall>>) {
+        self.counters.count(ended);
+    }
+
+    /// An announcement of a peer has been judged.
+    pub(super) fn count_heard(&mut self, verdict: Verdict) {
+        let announcements = &mut self.counters.announcements;
+        *match verdict {
+            Verdict::Accept => &mut announcements.accepted,
+            Verdict::Ignore => &mut announcements.ignored,
+            Verdict::Reject => &mut announcements.rejected,
+        } += 1;
+    }
+    /// Asks a connected peer. What comes of it is learnt as a fact, in its time.
+    pub(super) fn ask(&mut self, cx: &Context, peer: PeerId, purpose: Purpose, request: &Request) {
+        let Ok(request) = request.encode() else { return };
+        if purpose == Purpose::Reconciling {
+            self.counters.reconciliation.bytes_out += request.len() as u64;
+        }
+        let question = self.questions.open(peer, cx.mono, purpose);
+        self.actions.push_back(Action::Ask { question, peer, request });
+    }
+
+    pub(super) fn jitter(&mut self, duration: Duration) -> Duration {
+        jitter(duration, &mut *self.entropy)
+    }
+
+    /// A call has been answered: its deadline goes.
+    pub(in crate::engine) fn finish(&mut self, since: Since) {
+        if let Some(timer) = since.timer {
+            self.wheel.cancel(timer);
         }
     }
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
-    gossip_budget::Intake, interface::Fact, keeping::Lacking, outbox::AnnouncementId,
-    peers::Introduction, read, store::StoreFact, wheel,
+    gossip_budget::Intake, interface::Fact, keeping::Lacking, peers::Introduction, read,
+    store::StoreFact,
 };
 use crate::{
     Direction, Event, PackageId, Source,
     counters::{CallKind, EndedCall, LetGo},
     keyspace::REPLICAS,
     place::Place,
-    record::{Head, Record, RecordKey, Rejected, Selection, Side, Signed, select},
+    record::{Head, Record, Rejected, Selection, Side, Signed, select},
 };
 
 /// How a head came that nobody has looked up by its name.
@@ -41,12 +41,12 @@ impl Engine {
         self.set_time(now);
         match fact {
             Fact::Listening { address } => {
-                let address = self.dialable(address);
+                let address = self.cx.dialable(address);
                 self.peers.addresses.push(address.clone());
                 self.out.events.push_back(Event::Listening { address });
             }
             Fact::ListeningEnded { address, reason } => {
-                let address = self.dialable(address);
+                let address = self.cx.dialable(address);
                 self.peers.addresses.retain(|known| *known != address);
                 self.out.events.push_back(Event::ListeningEnded { address, reason });
             }
@@ -69,18 +69,18 @@ impl Engine {
                 self.discovery.neighbours.connected(peer);
                 self.peers.rejoining.connected(now.mono, peer);
                 if direction == Direction::Outbound {
-                    self.greet(now, peer);
+                    self.discovery.greet(&self.cx, &mut self.out, now, peer);
                 }
                 self.out.events.push_back(Event::Connected { peer, address, direction });
                 if self.peers.peers.is_routable(&peer) {
-                    self.reached(now);
+                    self.publishing.reached(&mut self.out, now);
                 }
                 self.rejoin_later(now);
                 if self.cx.closed {
-                    self.drop_peer(peer, LetGo::GoingAway);
+                    self.peers.drop_peer(&mut self.out, peer, LetGo::GoingAway);
                 }
                 self.make_room(Lacking::Nothing);
-                self.trim_later(now);
+                self.peers.trim_later(&self.cx, &mut self.out, now);
             }
             Fact::Mesh { peers } => self.mesh_told(now, peers),
             Fact::Seen { mesh, traffic } => {
@@ -98,13 +98,13 @@ impl Engine {
                 let fault = introduction.as_ref().and_then(Introduction::fault);
                 let reason = fault.or_else(|| self.peers.goodbyes.reason(&peer)).or(reason);
                 self.out.counters.peers.disconnected += 1;
-                self.introduction_over(introduction.and_then(Introduction::deadline));
+                self.out.introduction_over(introduction.and_then(Introduction::deadline));
                 self.dialed_in_vain(&peer, reason.as_deref());
-                self.neighbour_lost(now, &peer);
+                self.discovery.neighbour_lost(&self.cx, &mut self.out, now, &peer);
                 self.cx.peer_clocks.forget(&peer);
                 self.out.events.push_back(Event::Disconnected { peer, reason });
                 self.left(now, peer);
-                self.forget_goodbyes(&peer);
+                self.peers.forget_goodbyes(&mut self.out, &peer);
             }
             Fact::Introduced { peer, agent, affiliation } => {
                 self.introduced(now, peer, agent, affiliation);
@@ -118,7 +118,7 @@ impl Engine {
                 // this node put its packages without a pause.
                 if self.peers.peers.routable(peer) {
                     self.rejoin_later(now);
-                    self.reached(now);
+                    self.publishing.reached(&mut self.out, now);
                 }
             }
             Fact::Unroutable { peer } => {
@@ -145,7 +145,7 @@ impl Engine {
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
             Fact::Published { id, outcome } => {
                 let end = self.publishing.outbox.published(id, outcome);
-                self.count(end.map(|end| EndedCall(CallKind::Announce, end)));
+                self.out.count(end.map(|end| EndedCall(CallKind::Announce, end)));
                 self.announced(id);
             }
             Fact::Asked { asked, peer, request } => self.asked(now, asked, peer, &request),
@@ -156,27 +156,12 @@ impl Engine {
             Fact::Hearer { topic } => {
                 self.publishing.outbox.sweep(self.cx.clocks.certain(now));
                 let waiting = self.publishing.outbox.take_heard(&topic, now.unix);
-                self.publish_waiting(waiting);
+                self.publishing.publish_waiting(&mut self.out, waiting);
             }
         }
-        self.unlist_revoked();
+        self.discovery.unlist_revoked(&self.cx);
         self.judge();
         self.admit();
-    }
-
-    /// The calendar has moved: somebody who could hear what seemed to have expired may still be there.
-    pub(super) fn outbox_moved(&mut self, now: Now) {
-        let waiting = self.publishing.outbox.take_held_back(now.unix);
-        self.publish_waiting(waiting);
-    }
-
-    fn publish_waiting(&mut self, waiting: Vec<AnnouncementId>) {
-        for id in waiting {
-            if let Some((topic, data)) = self.publishing.outbox.get(id) {
-                let (topic, data) = (topic.to_owned(), data.to_vec());
-                self.out.actions.push_back(Action::Publish { id, topic, data });
-            }
-        }
     }
 
     /// The address of a connected peer, as seen from here, and who has dialed.
@@ -195,36 +180,18 @@ impl Engine {
         self.peers.peers.is_connected(peer) && !self.peers.peers.is_unknown(peer)
     }
 
-    /// The address with this node's identity at its end.
-    fn dialable(&self, address: Multiaddr) -> Multiaddr {
-        match address.iter().last() {
-            Some(Protocol::P2p(_)) => address,
-            _ => address.with(Protocol::P2p(self.cx.local)),
-        }
-    }
-
-    pub(super) fn introduction_over(&mut self, awaited: Option<wheel::Key>) {
-        if let Some(deadline) = awaited {
-            self.out.wheel.cancel(deadline);
-        }
-    }
-
-    /// Somebody can be asked who could not be a moment ago: what waited for that begins anew.
-    fn reached(&mut self, now: Now) {
-        self.publishing.replication.backoff.reset();
-        self.replicate_soon(now);
-    }
-
     /// What the record store has taken in from peers meanwhile.
     pub(crate) fn learn_stored(&mut self) {
         let now = Now { mono: self.cx.mono, unix: self.cx.unix };
         while let Some(fact) = self.cx.store.next_fact() {
             match fact {
-                StoreFact::Head(head) if self.publishes(&head) => self.hear_own(now, &head),
+                StoreFact::Head(head) if self.publishing.publishes(&self.cx, &head) => {
+                    self.hear_own(now, &head)
+                }
                 StoreFact::Head(head) => {
                     self.standing.equivocations.supersede(&head);
                     self.reading.cache.outdate(&head, &head.key());
-                    self.appeared(&head);
+                    self.reading.appeared(&head);
                     self.replaced_elsewhere(now, &head);
                 }
                 StoreFact::Equivocation(proof) => {
@@ -240,22 +207,8 @@ impl Engine {
                 }
             }
         }
-        self.unlist_revoked();
+        self.discovery.unlist_revoked(&self.cx);
         self.judge();
-    }
-
-    /// A package is there, whether or not it was a moment ago.
-    pub(super) fn appeared(&mut self, head: &Head) {
-        let keys = [
-            RecordKey::head(&head.network, &head.owner, &head.name),
-            RecordKey::claims(&head.network, &head.name),
-        ];
-        keys.iter().for_each(|key| self.reading.absences.remove(key));
-    }
-
-    /// Whether this node publishes the package. The owner may have other publishers for others of its packages.
-    pub(super) fn publishes(&self, head: &Head) -> bool {
-        head.owner == self.cx.owner && self.publishing.own.contains_key(&head.name)
     }
 
     /// Judges a message, and takes in what it says.
@@ -279,12 +232,12 @@ impl Engine {
             None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),
             Some((_, Intake::Dropped)) => Verdict::Ignore,
             Some((by, Intake::Flood)) => {
-                self.end_flood(by);
+                self.peers.end_flood(&mut self.out, by);
                 Verdict::Ignore
             }
         };
-        self.unlist_revoked();
-        self.count_heard(verdict);
+        self.discovery.unlist_revoked(&self.cx);
+        self.out.count_heard(verdict);
         verdict
     }
 
@@ -303,14 +256,6 @@ impl Engine {
         })
     }
 
-    /// Ends the connections with a peer that forwards more than any honest one. Its budget is remembered.
-    fn end_flood(&mut self, peer: PeerId) {
-        if self.peers.peers.is_connected(&peer) {
-            tracing::debug!(%peer, "forwards too much");
-            self.drop_peer(peer, LetGo::Flood);
-        }
-    }
-
     fn hear_announcement(
         &mut self,
         now: Now,
@@ -323,7 +268,7 @@ impl Engine {
                 self.hear_older(now, data);
             }
         })?;
-        self.check_listed(&head)?;
+        self.discovery.check_listed(&self.cx, &head)?;
         // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
         let is_new = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_none();
         if from.is_some() && !self.standing.gossip_budget.said(now.mono, head.owner, is_new) {
@@ -340,7 +285,7 @@ impl Engine {
         self.confront_known(now, &key, head);
         self.standing.equivocations.supersede(head);
         let is_own = head.owner == self.cx.owner && head.signer() == self.cx.local;
-        if is_own || self.publishes(head) {
+        if is_own || self.publishing.publishes(&self.cx, head) {
             // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
             // replaced this one, nothing more is.
             self.cx.store.raise_high_water(head);
@@ -367,7 +312,7 @@ impl Engine {
 
     /// A head that is newer than what was known of its package.
     fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
-        self.appeared(head);
+        self.reading.appeared(head);
         let told = self.discovery.catalogue.get(&head.name, &head.owner, now.unix);
         let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank);
         let said = self.list_quietly(now, head, news.from(), Interest::Heard);

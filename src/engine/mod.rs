@@ -40,13 +40,26 @@
 //! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use crate::{
-    Config, Entropy, Event, Freshness, Source,
-    record::{ANNOUNCEMENTS, Record, RecordKey},
-    shelf::Shelf,
+use own::elsewhere::MAX_HEARD;
+
+use crate::{Config, Entropy, Event, record::ANNOUNCEMENTS, shelf::Shelf};
+
+use calls::{Calls, Operation};
+use context::Context;
+use deadlines::{Deadline, SWEEP_INTERVAL};
+use discovery::{Discovery, catalogue, greeting, listed, nearness, neighbours, reconciling};
+use effects::Effects;
+use peers::{Peering, Reach, goodbyes, keeping};
+use publishing::{
+    Publishing, confirming, earlier, explaining, look_alikes, outbox, own, publish, recalling,
+    signer, topics,
 };
+use queries::{Queries, Repair, Task};
+use reading::{Reading, lookups, read, resuming};
+use standing::{Standing, equivocations, gossip_budget, reputation};
+use wheel::Wheel;
 
 mod calls;
 mod clocks;
@@ -81,14 +94,6 @@ mod tests;
 pub(crate) mod tests;
 pub mod wheel;
 
-use discovery::{catalogue, greeting, listed, nearness, neighbours, reconciling};
-use peers::{goodbyes, keeping};
-use publishing::{
-    confirming, earlier, explaining, look_alikes, outbox, own, publish, recalling, signer, topics,
-};
-use reading::{lookups, read, resuming};
-use standing::{equivocations, gossip_budget, reputation};
-
 pub use discovery::index;
 pub use nearness::Provider;
 pub use peers::{ConnectedPeer, KeptConnections, KeptFor};
@@ -111,20 +116,6 @@ pub(crate) use store::{
     Hearing, MAX_OWNERS as REMEMBERED_EPOCHS, MAX_REFUSALS_KEPT as REMEMBERED_REFUSALS, SharedStore,
 };
 pub(crate) use topics::REMEMBERED_MESSAGES;
-
-use calls::{Calls, Operation};
-use context::Context;
-use deadlines::{Deadline, SWEEP_INTERVAL};
-use discovery::Discovery;
-use effects::Effects;
-use own::elsewhere::MAX_HEARD;
-use peers::{Peering, Reach};
-use publishing::Publishing;
-use queries::{Queries, Repair, Task};
-use reading::Reading;
-use signer::Signer;
-use standing::Standing;
-use wheel::Wheel;
 
 /// How long questions wait for a peer that has connected to introduce itself.
 const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
@@ -198,7 +189,7 @@ impl Engine {
         let topic = self.cx.config.announcements_topic.clone();
         self.out.actions.push_back(Action::Subscribe { topic });
         self.out.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
-        self.reconcile_later(now);
+        self.out.reconcile_later(&self.cx, now);
         self.restore_listed(now);
         self.dial_bootstrap();
     }
@@ -253,7 +244,7 @@ impl Engine {
         if self.cx.closed || self.peers.peers.reach() == Reach::Joining {
             return;
         }
-        let is_led_on = self.is_led_on();
+        let is_led_on = self.peers.is_led_on();
         while let Some((query, task)) = self.queries.admit(self.cx.mono, !is_led_on) {
             self.out.actions.push_back(match task {
                 Task::Get(key) => {
@@ -270,47 +261,6 @@ impl Engine {
                 }
                 Task::Bootstrap => Action::Bootstrap { query },
             });
-        }
-    }
-
-    /// A record that can be had without asking anybody: an own one, or one that was read a short while ago.
-    fn known(
-        &self,
-        now: Now,
-        key: &RecordKey,
-        freshness: Freshness,
-    ) -> Option<(Arc<Record>, Source)> {
-        if let Some(record) = self.cx.store.own(key) {
-            return Some((Arc::new(record), Source::Own));
-        }
-        if freshness != Freshness::First {
-            return None;
-        }
-        let record = self.reading.cache.get(key, now)?;
-        if record.expires().is_some_and(|expires| expires <= now.unix) {
-            return None;
-        }
-        let record = match &**record {
-            // Where a newer head has been seen since, by the store for example, this one is not believed.
-            Record::Head(head) if self.cx.store.is_overtaken(head) => return None,
-            // Some claims of a set may have expired before the others.
-            Record::Claims { set, dropped } => {
-                Arc::new(Record::Claims { set: set.merge(set, now.unix), dropped: *dropped })
-            }
-            Record::Head(_) | Record::Release(_) | Record::Page(_) => Arc::clone(record),
-        };
-        Some((record, Source::Cache))
-    }
-
-    fn signer(&self, now: Now) -> Signer<'_> {
-        Signer {
-            keypair: &self.cx.keypair,
-            authority: &self.cx.authority,
-            network: &self.cx.config.network,
-            unix: now.unix,
-            ttl: self.cx.config.record_ttl.as_secs(),
-            floor: self.cx.store.epoch(&self.cx.owner),
-            clock: self.clock_at_fault(),
         }
     }
 }

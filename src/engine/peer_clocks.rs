@@ -11,8 +11,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::PeerId;
 
-use crate::engine::{Deadline, Engine, Now, questions::Purpose};
-use crate::{ClockOffset, Event, exchange::Request};
+use crate::{
+    ClockOffset, Event,
+    engine::{Deadline, Engine, Now, questions::Purpose},
+    exchange::Request,
+};
 
 /// How long others have to say what time it is before anything is told: the first to connect may be the one that is
 /// wrong.
@@ -214,21 +217,11 @@ impl Engine {
     /// Has peers say again what time it is, where it is long ago or this node's own clock has been set since.
     pub(in crate::engine) fn read_clocks_again(&mut self, now: Now) {
         for peer in self.cx.peer_clocks.take_due(now) {
-            if let Some(hello) = self.own_hello(now) {
-                self.ask(peer, Purpose::ReadingClock, &Request::Hello(hello));
+            if let Some(hello) = self.discovery.own_hello(&self.cx, now) {
+                self.out.ask(&self.cx, peer, Purpose::ReadingClock, &Request::Hello(hello));
             }
         }
         self.settle_clocks(now);
-    }
-
-    /// How this node's clock stands to its peers', where that is bad enough to explain what a caller is told.
-    pub(in crate::engine) fn clock_disagreement(&self) -> Option<ClockOffset> {
-        self.cx.peer_clocks.disagreement(Now { mono: self.cx.mono, unix: self.cx.unix })
-    }
-
-    /// The same in words, for an error that may come of it.
-    pub(in crate::engine) fn clock_at_fault(&self) -> Option<String> {
-        self.clock_disagreement().map(|offset| format!("this node's clock is {offset}"))
     }
 }
 

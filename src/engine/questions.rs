@@ -4,11 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use libp2p::PeerId;
 
-use super::{Action, Engine, Now, QuestionId, Unanswered};
-use crate::{
-    command::Ticket,
-    exchange::{Request, Response},
-};
+use super::{Engine, Now, QuestionId, Unanswered};
+use crate::{command::Ticket, exchange::Response};
 
 /// A question on its way.
 #[derive(Debug)]
@@ -69,16 +66,6 @@ impl Questions {
 }
 
 impl Engine {
-    /// Asks a connected peer. What comes of it is learnt as a fact, in its time.
-    pub(super) fn ask(&mut self, peer: PeerId, purpose: Purpose, request: &Request) {
-        let Ok(request) = request.encode() else { return };
-        if purpose == Purpose::Reconciling {
-            self.out.counters.reconciliation.bytes_out += request.len() as u64;
-        }
-        let question = self.out.questions.open(peer, self.cx.mono, purpose);
-        self.out.actions.push_back(Action::Ask { question, peer, request });
-    }
-
     /// A question has been answered, or will not be.
     pub(super) fn question_ended(
         &mut self,

@@ -3,6 +3,7 @@
 //! The random calls and facts of [`random`] are the fuzz target `engine` as well, and what they need is compiled for it.
 #![cfg_attr(fuzzing, allow(dead_code, reason = "most helpers are for the tests alone"))]
 
+use crate::Freshness;
 use std::collections::BTreeSet;
 
 use futures::{

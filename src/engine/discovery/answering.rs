@@ -3,10 +3,13 @@
 
 use libp2p::PeerId;
 
-use crate::engine::{Action, AskedId, Engine, Hearing, Now, reconcile, reconcile::Answered};
 use crate::{
     Coverage, Digest, Query, Refusal,
     counters::LetGo,
+    engine::{
+        Action, AskedId, Context, Discovery, Effects, Engine, Hearing, Now,
+        reconcile::{self, Answered},
+    },
     exchange::{Request, Response},
 };
 
@@ -69,6 +72,71 @@ mod cost {
 /// When a peer that has asked too much may ask again, in seconds.
 const RETRY_AFTER_SECS: u32 = 5;
 
+impl Discovery {
+    fn compare(
+        &mut self,
+        cx: &Context,
+        now: Now,
+        peer: PeerId,
+        slice: &Coverage,
+        message: &[u8],
+    ) -> Response {
+        let held = self.held_list(now, slice);
+        let items = held.unwrap_or_else(|| {
+            // Whoever asks for slices that nobody else asks for pays for them, or could have one made each time. It is
+            // paid afterwards, so that who has spent nothing yet is answered however large the catalogue is.
+            cx.store.charge(peer, cost::of_listing(self.catalogue.len()));
+            self.make_list(now, slice)
+        });
+        match reconcile::answer(&items, message) {
+            // It is known only afterwards what a question takes: that depends on where its ranges end.
+            Ok(Answered { message, hashed }) => {
+                cx.store.charge(peer, cost::of_hashing(hashed));
+                Response::Compared { message }
+            }
+            Err(_) => {
+                cx.store.charge(peer, cost::NONSENSE);
+                Response::Declined { retry_after_secs: RETRY_AFTER_SECS }
+            }
+        }
+    }
+
+    fn offered(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+        digests: Vec<Digest>,
+    ) -> Response {
+        if cx.config.coverage != Coverage::None
+            && let Some(neighbour) = self.neighbours.get_mut(&peer)
+        {
+            let catalogue = &self.catalogue;
+            let is_new = |digest: &Digest| catalogue.by_digest(digest, now.unix).is_none();
+            neighbour.offer(digests.into_iter().filter(is_new));
+            if neighbour.has_offered() {
+                self.neighbours.enqueue(peer);
+                self.next_session(cx, out, now);
+            }
+        }
+        Response::Noted
+    }
+
+    /// What is found here, as signed heads, so that nobody need believe this node.
+    ///
+    /// What it takes depends on how many packages have the words, and how many words are like them: some ten milliseconds
+    /// where all of a hundred thousand match. It is paid afterwards.
+    fn search_for_peer(&self, cx: &Context, now: Now, peer: PeerId, query: &Query) -> Response {
+        let found = self.find(cx, now, query);
+        cx.store.charge(peer, cost::of_looking(found.looked));
+        let (heads, all) = Response::fitting(found.hits.iter().map(|(head, _)| head.bytes()));
+        let more = !all || found.is_cut(query);
+        let total = u64::try_from(found.total).unwrap_or(u64::MAX);
+        Response::Hits { heads, total, more }
+    }
+}
+
 impl Engine {
     /// A peer asks something: it is answered at once.
     pub(in crate::engine) fn asked(
@@ -94,7 +162,7 @@ impl Engine {
             Hearing::Served => {}
             Hearing::Unserved => return declined,
             Hearing::Closed => {
-                self.drop_peer(peer, LetGo::Flood);
+                self.peers.drop_peer(&mut self.out, peer, LetGo::Flood);
                 return declined;
             }
         }
@@ -120,23 +188,31 @@ impl Engine {
         }
         match request {
             Request::Hello(hello) => {
-                match self.own_hello(now).filter(|_| self.meet(now, peer, &hello, None)) {
+                match self
+                    .discovery
+                    .own_hello(&self.cx, now)
+                    .filter(|_| self.meet(now, peer, &hello, None))
+                {
                     Some(hello) => Response::Hello(hello),
                     None => declined,
                 }
             }
             // It would seem to lack what it is about to have.
             Request::Compare { .. } if !self.discovery.restoring.is_empty() => declined,
-            Request::Compare { slice, message } => self.compare(now, peer, &slice, &message),
+            Request::Compare { slice, message } => {
+                self.discovery.compare(&self.cx, now, peer, &slice, &message)
+            }
             Request::Fetch { digests } => {
                 let heads = digests
                     .iter()
                     .filter_map(|digest| self.discovery.catalogue.by_digest(digest, now.unix));
                 Response::Heads { heads: Response::fitting(heads).0 }
             }
-            Request::Offer { digests } => self.offered(now, peer, digests),
+            Request::Offer { digests } => {
+                self.discovery.offered(&self.cx, &mut self.out, now, peer, digests)
+            }
             Request::Search(search) => match Query::try_from(search) {
-                Ok(query) => self.search_for_peer(now, peer, &query),
+                Ok(query) => self.discovery.search_for_peer(&self.cx, now, peer, &query),
                 Err(_) => declined,
             },
             Request::Explain { keys } => {
@@ -146,54 +222,5 @@ impl Engine {
             }
             Request::Goodbye { reason, others } => self.hear_goodbye(now, peer, reason, others),
         }
-    }
-
-    fn compare(&mut self, now: Now, peer: PeerId, slice: &Coverage, message: &[u8]) -> Response {
-        let held = self.held_list(now, slice);
-        let items = held.unwrap_or_else(|| {
-            // Whoever asks for slices that nobody else asks for pays for them, or could have one made each time. It is
-            // paid afterwards, so that who has spent nothing yet is answered however large the catalogue is.
-            self.cx.store.charge(peer, cost::of_listing(self.discovery.catalogue.len()));
-            self.make_list(now, slice)
-        });
-        match reconcile::answer(&items, message) {
-            // It is known only afterwards what a question takes: that depends on where its ranges end.
-            Ok(Answered { message, hashed }) => {
-                self.cx.store.charge(peer, cost::of_hashing(hashed));
-                Response::Compared { message }
-            }
-            Err(_) => {
-                self.cx.store.charge(peer, cost::NONSENSE);
-                Response::Declined { retry_after_secs: RETRY_AFTER_SECS }
-            }
-        }
-    }
-
-    fn offered(&mut self, now: Now, peer: PeerId, digests: Vec<Digest>) -> Response {
-        if self.cx.config.coverage != Coverage::None
-            && let Some(neighbour) = self.discovery.neighbours.get_mut(&peer)
-        {
-            let catalogue = &self.discovery.catalogue;
-            let is_new = |digest: &Digest| catalogue.by_digest(digest, now.unix).is_none();
-            neighbour.offer(digests.into_iter().filter(is_new));
-            if neighbour.has_offered() {
-                self.discovery.neighbours.enqueue(peer);
-                self.next_session(now);
-            }
-        }
-        Response::Noted
-    }
-
-    /// What is found here, as signed heads, so that nobody need believe this node.
-    ///
-    /// What it takes depends on how many packages have the words, and how many words are like them: some ten milliseconds
-    /// where all of a hundred thousand match. It is paid afterwards.
-    fn search_for_peer(&self, now: Now, peer: PeerId, query: &Query) -> Response {
-        let found = self.find(now, query);
-        self.cx.store.charge(peer, cost::of_looking(found.looked));
-        let (heads, all) = Response::fitting(found.hits.iter().map(|(head, _)| head.bytes()));
-        let more = !all || found.is_cut(query);
-        let total = u64::try_from(found.total).unwrap_or(u64::MAX);
-        Response::Hits { heads, total, more }
     }
 }

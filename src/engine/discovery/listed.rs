@@ -9,14 +9,17 @@ use std::sync::Arc;
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Engine, Now,
-    lookups::Best,
-    read::{Progress, Read},
-};
 use crate::{
     PackageName, SimilarName, Source,
     command::Ticket,
+    engine::{
+        Context, Discovery, Engine, Now,
+        calls::Calls,
+        lookups::Best,
+        own::Change,
+        publish::Publish,
+        read::{Progress, Read},
+    },
     record::{ClaimSet, ClaimStatus, Record},
 };
 
@@ -33,15 +36,87 @@ pub(in crate::engine) enum Asked {
     TooFew,
 }
 
-impl Engine {
+impl Calls {
     /// The package whose head these calls wait for, if one of them reads it.
     pub(in crate::engine) fn subject(
         &self,
         waiting: impl Iterator<Item = Ticket>,
     ) -> Option<(PackageName, PeerId)> {
-        waiting.take(MAX_LOOKED_AT).find_map(|ticket| self.calls.reads_head(ticket))
+        waiting.take(MAX_LOOKED_AT).find_map(|ticket| self.reads_head(ticket))
+    }
+}
+
+impl Discovery {
+    fn is_listed_live(&self, now: Now, name: &PackageName, owner: &PeerId) -> bool {
+        let listed = self.catalogue.get(name, owner, now.unix);
+        listed.is_some_and(|listed| !listed.rank.withdrawn)
     }
 
+    /// Tells a read which names may have been meant, as its own is not there: of those that are claimed, and those that
+    /// are listed.
+    pub(in crate::engine) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
+        let (name, owner) = (read.name(), read.named_owner());
+        let is_meant = |by: &PeerId| owner.is_none_or(|owner| owner == *by);
+        let listed = self.index.named_like(name, MAX_SIMILAR).into_iter();
+        let listed = listed.filter(|(name, by)| is_meant(by) && self.is_listed_live(now, name, by));
+        let listed = listed.map(|(name, by)| (name, vec![by]));
+        let claimed = claims.map(|claims| claims.look_alikes(name)).unwrap_or_default();
+        let similar = SimilarName::union(claimed.into_iter().chain(listed));
+        read.suggest(similar);
+    }
+
+    /// The names of others' packages that are listed and that people confuse with this one.
+    pub(in crate::engine) fn look_alikes_listed(
+        &self,
+        cx: &Context,
+        now: Now,
+        name: &PackageName,
+    ) -> Vec<SimilarName> {
+        let folded = name.folded();
+        // Names that merely read alike are no look-alikes, and there may be very many: they do not count as looked at.
+        let alike = self.index.spelt_like(name, MAX_SIMILAR, |other| other.folded() == folded);
+        let others = alike.into_iter().filter(|(_, by)| *by != cx.owner);
+        let live = others.filter(|(name, by)| self.is_listed_live(now, name, by));
+        SimilarName::union(live.map(|(name, by)| (name, vec![by])))
+    }
+
+    /// The owners whose packages of this name are listed, those left out who say themselves, in their newest claim, that
+    /// they publish it no more.
+    pub(in crate::engine) fn owners_listed(
+        &self,
+        now: Now,
+        name: &PackageName,
+        claims: Option<&ClaimSet>,
+    ) -> Vec<PeerId> {
+        let mut owners = self.index.owners_of(name, ClaimSet::MAX_CLAIMS);
+        owners.retain(|owner| {
+            let Some(listed) = self.catalogue.get(name, owner, now.unix) else {
+                return false;
+            };
+            let claim = claims.and_then(|claims| claims.of(owner, name));
+            let has_left = claim.is_some_and(|claim| {
+                claim.status == ClaimStatus::Withdrawn && claim.revision >= listed.rank.revision()
+            });
+            !has_left && !listed.rank.withdrawn
+        });
+        owners
+    }
+
+    /// Adds those that are in the catalogue.
+    pub(in crate::engine) fn add_look_alikes_listed(
+        &self,
+        cx: &Context,
+        now: Now,
+        publish: &mut Publish,
+    ) {
+        if let Change::Register(manifest) = &publish.change {
+            let listed = self.look_alikes_listed(cx, now, &manifest.name).into_iter();
+            publish.alike.add(listed.map(|listed| (listed.name, listed.owners)));
+        }
+    }
+}
+
+impl Engine {
     /// The better of what is known of the head of a package and what is listed of it.
     pub(in crate::engine) fn with_listed(
         &self,
@@ -72,7 +147,7 @@ impl Engine {
         let head = self.discovery.catalogue.get(name, owner, now.unix)?.head()?;
         head.validity.check(now.unix).ok()?;
         let record = Record::Head(head);
-        (!self.is_outdated(&record)).then(|| Arc::new(record))
+        (!self.cx.is_outdated(&record)).then(|| Arc::new(record))
     }
 
     /// Goes on with what is listed, where the DHT has nothing. Gives the read back where nothing is.
@@ -91,7 +166,7 @@ impl Engine {
             return Ok(self.advance(now, read, &head, source));
         }
         let Some(name) = read.claims_wanted() else { return Err(read) };
-        let listed = self.owners_listed(now, name, None);
+        let listed = self.discovery.owners_listed(now, name, None);
         if listed.is_empty() {
             return Err(read);
         }
@@ -99,60 +174,5 @@ impl Engine {
             read.make_do();
         }
         Ok(read.take_claims(None, &listed, source))
-    }
-
-    fn is_listed_live(&self, now: Now, name: &PackageName, owner: &PeerId) -> bool {
-        let listed = self.discovery.catalogue.get(name, owner, now.unix);
-        listed.is_some_and(|listed| !listed.rank.withdrawn)
-    }
-
-    /// Tells a read which names may have been meant, as its own is not there: of those that are claimed, and those that
-    /// are listed.
-    pub(in crate::engine) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
-        let (name, owner) = (read.name(), read.named_owner());
-        let is_meant = |by: &PeerId| owner.is_none_or(|owner| owner == *by);
-        let listed = self.discovery.index.named_like(name, MAX_SIMILAR).into_iter();
-        let listed = listed.filter(|(name, by)| is_meant(by) && self.is_listed_live(now, name, by));
-        let listed = listed.map(|(name, by)| (name, vec![by]));
-        let claimed = claims.map(|claims| claims.look_alikes(name)).unwrap_or_default();
-        let similar = SimilarName::union(claimed.into_iter().chain(listed));
-        read.suggest(similar);
-    }
-
-    /// The names of others' packages that are listed and that people confuse with this one.
-    pub(in crate::engine) fn look_alikes_listed(
-        &self,
-        now: Now,
-        name: &PackageName,
-    ) -> Vec<SimilarName> {
-        let folded = name.folded();
-        // Names that merely read alike are no look-alikes, and there may be very many: they do not count as looked at.
-        let alike =
-            self.discovery.index.spelt_like(name, MAX_SIMILAR, |other| other.folded() == folded);
-        let others = alike.into_iter().filter(|(_, by)| *by != self.cx.owner);
-        let live = others.filter(|(name, by)| self.is_listed_live(now, name, by));
-        SimilarName::union(live.map(|(name, by)| (name, vec![by])))
-    }
-
-    /// The owners whose packages of this name are listed, those left out who say themselves, in their newest claim, that
-    /// they publish it no more.
-    pub(in crate::engine) fn owners_listed(
-        &self,
-        now: Now,
-        name: &PackageName,
-        claims: Option<&ClaimSet>,
-    ) -> Vec<PeerId> {
-        let mut owners = self.discovery.index.owners_of(name, ClaimSet::MAX_CLAIMS);
-        owners.retain(|owner| {
-            let Some(listed) = self.discovery.catalogue.get(name, owner, now.unix) else {
-                return false;
-            };
-            let claim = claims.and_then(|claims| claims.of(owner, name));
-            let has_left = claim.is_some_and(|claim| {
-                claim.status == ClaimStatus::Withdrawn && claim.revision >= listed.rank.revision()
-            });
-            !has_left && !listed.rank.withdrawn
-        });
-        owners
     }
 }

@@ -7,8 +7,12 @@ use std::{
 
 use libp2p::PeerId;
 
-use crate::engine::wheel;
-use crate::{Coverage, Digest, GeoLocation, exchange::MAX_OFFERED, record::Hello};
+use crate::{
+    Coverage, Digest, GeoLocation,
+    engine::{Discovery, greeting::FEATURE_EXPLAINS, wheel},
+    exchange::MAX_OFFERED,
+    record::Hello,
+};
 
 /// What is known of a connected peer.
 #[derive(Debug, Default)]
@@ -140,4 +144,12 @@ pub(in crate::engine) fn declared_distance(
 /// Whether a peer has a catalogue of which something matters for this coverage.
 pub(in crate::engine) fn shares_with(coverage: &Coverage, hello: &Hello) -> bool {
     coverage.intersection(&hello.coverage) != Coverage::None
+}
+
+impl Discovery {
+    /// Whether a peer says why it refuses records. One whose version does not would take the question for nonsense.
+    pub(in crate::engine) fn explains(&self, peer: &PeerId) -> bool {
+        let said = self.neighbours.get(peer).and_then(|neighbour| neighbour.said());
+        said.is_some_and(|hello| hello.features & FEATURE_EXPLAINS != 0)
+    }
 }

@@ -20,17 +20,17 @@ use std::{
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Deadline, Engine, Now, Unanswered,
-    facts::News,
-    neighbours::{Greeting, add_new, shares_with},
-    questions::{Purpose, Question},
-    reconcile::{Failure, Fetching, Item, Items, MAX_FOUND, Session, Step, Taken},
-    wheel,
-};
 use crate::{
     Coverage, Digest, Limits,
     buckets::Buckets,
+    engine::{
+        Context, Deadline, Discovery, Effects, Engine, Now, Unanswered,
+        facts::News,
+        neighbours::{Greeting, add_new, shares_with},
+        questions::{Purpose, Question},
+        reconcile::{Failure, Fetching, Item, Items, MAX_FOUND, Session, Step, Taken},
+        wheel,
+    },
     exchange::{MAX_OFFERED, Request, Response},
     record::{Head, Rejected, Signed},
 };
@@ -133,26 +133,32 @@ impl Listing {
     }
 }
 
-impl Engine {
+impl Effects {
     /// Sets the time for the next session that nobody has asked for.
-    pub(in crate::engine) fn reconcile_later(&mut self, now: Now) {
-        let pause = self.cx.config.reconcile_interval;
+    pub(in crate::engine) fn reconcile_later(&mut self, cx: &Context, now: Now) {
+        let pause = cx.config.reconcile_interval;
         let pause = self.jitter(pause);
-        self.out.wheel.insert(now.mono.saturating_add(pause), Deadline::Reconcile);
+        self.wheel.insert(now.mono.saturating_add(pause), Deadline::Reconcile);
     }
+}
 
+impl Discovery {
     /// It is time for a session: with the one of those connected with whom the last is the longest ago. Who has not said
     /// what it is, is asked first.
-    pub(in crate::engine) fn reconcile_in_turn(&mut self, now: Now) {
-        self.reconcile_later(now);
-        let coverage = &self.cx.config.coverage;
+    pub(in crate::engine) fn reconcile_in_turn(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+    ) {
+        out.reconcile_later(cx, now);
+        let coverage = &cx.config.coverage;
         let is_of_use = |greeting: &Greeting| match greeting {
             Greeting::Due | Greeting::Apart(_) => true,
             Greeting::Known(hello) => shares_with(coverage, hello),
             Greeting::Silent => false,
         };
         let next = self
-            .discovery
             .neighbours
             .iter()
             .filter(|(_, neighbour)| is_of_use(&neighbour.greeting))
@@ -162,30 +168,27 @@ impl Engine {
         if let Some(peer) = next {
             // That was its turn, whether or not it answers: else who never does would have everybody's.
             self.compared(now, &peer);
-            self.greet(now, peer);
+            self.greet(cx, out, now, peer);
         }
     }
 
     /// With whom a session is under way.
     pub(in crate::engine) fn session_peer(&self) -> Option<PeerId> {
-        Some(self.discovery.session.as_ref()?.peer)
+        Some(self.session.as_ref()?.peer)
     }
 
     /// Begins the next session, unless one is under way.
-    pub(in crate::engine) fn next_session(&mut self, now: Now) {
-        while self.discovery.session.is_none()
-            && self.discovery.restoring.is_empty()
-            && !self.cx.closed
-        {
-            let Some(peer) = self.discovery.neighbours.dequeue() else { return };
-            self.begin_session(now, peer);
+    pub(in crate::engine) fn next_session(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+        while self.session.is_none() && self.restoring.is_empty() && !cx.closed {
+            let Some(peer) = self.neighbours.dequeue() else { return };
+            self.begin_session(cx, out, now, peer);
         }
     }
 
-    fn begin_session(&mut self, now: Now, peer: PeerId) {
-        let coverage = self.cx.config.coverage.clone();
-        let Some(neighbour) = self.discovery.neighbours.get_mut(&peer) else { return };
-        if neighbour.not_before > now.mono || self.discovery.allowances.left(now.mono, &peer) == 0 {
+    fn begin_session(&mut self, cx: &Context, out: &mut Effects, now: Now, peer: PeerId) {
+        let coverage = cx.config.coverage.clone();
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
+        if neighbour.not_before > now.mono || self.allowances.left(now.mono, &peer) == 0 {
             return;
         }
         let offered = neighbour.take_offered();
@@ -194,8 +197,8 @@ impl Engine {
             let more = offered.len() >= MAX_OFFERED;
             let fetching = Fetching::new(offered);
             let course = Course::Fetching { fetching, have: VecDeque::new(), more };
-            self.run_session(now, peer, course);
-            return self.fetch_on(now);
+            self.run_session(out, now, peer, course);
+            return self.fetch_on(cx, out, now);
         }
         let Some(hello) = neighbour.hello() else { return };
         if !shares_with(&coverage, hello) {
@@ -204,7 +207,7 @@ impl Engine {
         let slice = coverage.intersection(&hello.coverage);
         let is_same = slice == coverage
             && slice == hello.coverage
-            && *hello.digest.as_bytes() == self.discovery.catalogue.digest_sum();
+            && *hello.digest.as_bytes() == self.catalogue.digest_sum();
         let theirs = hello.packages;
         if is_same {
             neighbour.doubts = 0;
@@ -212,23 +215,194 @@ impl Engine {
         }
         let items = self.listed(now, &slice);
         let mut salt = [0; 8];
-        self.out.entropy.fill(&mut salt);
+        out.entropy.fill(&mut salt);
         let (session, message) = Session::open(items, theirs, u64::from_le_bytes(salt));
-        self.run_session(now, peer, Course::Comparing(Box::new(session)));
-        self.ask(peer, Purpose::Reconciling, &Request::Compare { slice, message });
+        self.run_session(out, now, peer, Course::Comparing(Box::new(session)));
+        out.ask(cx, peer, Purpose::Reconciling, &Request::Compare { slice, message });
     }
 
-    fn run_session(&mut self, now: Now, peer: PeerId, course: Course) {
-        let timer = self.out.wheel.insert(now.mono.saturating_add(PATIENCE), Deadline::Session);
+    fn run_session(&mut self, out: &mut Effects, now: Now, peer: PeerId, course: Course) {
+        let timer = out.wheel.insert(now.mono.saturating_add(PATIENCE), Deadline::Session);
         let ends = now.mono.saturating_add(LONGEST);
-        self.out.counters.reconciliation.sessions += 1;
+        out.counters.reconciliation.sessions += 1;
         let outcome = match course {
             Course::Comparing(_) => Outcome::Same,
             Course::Fetching { .. } | Course::Offering { .. } => Outcome::Differs,
         };
-        self.discovery.session = Some(Running { peer, course, timer, ends, outcome });
+        self.session = Some(Running { peer, course, timer, ends, outcome });
     }
 
+    /// The head that is listed of a package, if it is newer than this one.
+    fn newer_than(&self, now: Now, head: &Head) -> Option<Digest> {
+        let listed = self.catalogue.get(&head.name, &head.owner, now.unix)?;
+        (listed.rank > head.rank()).then_some(listed.digest)
+    }
+
+    /// Takes note of those of the heads that this peer has sent which are not listed for that, and tells how many they
+    /// are.
+    fn note_vain(&mut self, now: Now, peer: &PeerId, digests: &[Digest]) -> usize {
+        let catalogue = &self.catalogue;
+        let vain = digests.iter().filter(|digest| catalogue.by_digest(digest, now.unix).is_none());
+        let mut count = 0;
+        for digest in vain {
+            self.vain.insert(vain_key(peer, digest), now.mono);
+            count += 1;
+        }
+        count
+    }
+
+    /// Asks for the next heads that are missing, or goes on to the offer.
+    fn fetch_on(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+        let (catalogue, vain) = (&self.catalogue, &self.vain);
+        let Some(Running { peer, course: Course::Fetching { fetching, .. }, .. }) =
+            &mut self.session
+        else {
+            return;
+        };
+        let peer = *peer;
+        let is_allowed = self.allowances.left(now.mono, &peer) > 0;
+        let is_wanted = |digest: &Digest| {
+            catalogue.by_digest(digest, now.unix).is_none()
+                && !vain.contains(&vain_key(&peer, digest), now.mono)
+        };
+        if is_allowed && let Some(digests) = fetching.batch(is_wanted) {
+            return out.ask(cx, peer, Purpose::Reconciling, &Request::Fetch { digests });
+        }
+        if let Some(running) = &mut self.session
+            && let Course::Fetching { have, more, .. } = &mut running.course
+        {
+            // Who has delivered too much has its turn again another time.
+            let (have, more) = (std::mem::take(have), *more && is_allowed);
+            running.course = Course::Offering { have, more };
+        }
+        self.offer_on(cx, out, now);
+    }
+
+    /// Tells the peer of the next heads that it lacks, or ends the session.
+    fn offer_on(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+        let Some(Running { peer, course: Course::Offering { have, more }, .. }) = &mut self.session
+        else {
+            return;
+        };
+        let (peer, more) = (*peer, *more);
+        // The first offer is enough for it to ask; a comparison of its own finds the rest.
+        let digests: Vec<Digest> = have.drain(..have.len().min(MAX_OFFERED)).collect();
+        if !digests.is_empty() {
+            have.clear();
+            return out.ask(cx, peer, Purpose::Reconciling, &Request::Offer { digests });
+        }
+        let Some(ended) = self.session.take() else { return };
+        out.wheel.cancel(ended.timer);
+        self.compared(now, &peer);
+        match ended.outcome {
+            Outcome::Same => self.doubt(out, now, peer),
+            // Another one at once would find the same.
+            Outcome::Differs => {}
+            Outcome::Learnt if more => self.neighbours.enqueue(peer),
+            Outcome::Learnt => {}
+        }
+        self.next_session(cx, out, now);
+    }
+
+    /// The session has waited in vain.
+    pub(in crate::engine) fn session_timed_out(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+    ) {
+        if let Some(running) = self.session.take() {
+            self.waited_for(now, &running.peer, running.ends, running.outcome);
+            self.session_failed(cx, out, now, &running.peer, "it does not answer in time");
+        }
+    }
+
+    /// A peer has gone, and with it a session that was under way.
+    pub(in crate::engine) fn neighbour_lost(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: &PeerId,
+    ) {
+        let gone = self.neighbours.disconnected(peer);
+        if let Some(doubt) = gone.and_then(|neighbour| neighbour.doubt) {
+            out.wheel.cancel(doubt);
+        }
+        if let Some(running) = self.session.take_if(|running| running.peer == *peer) {
+            out.wheel.cancel(running.timer);
+            self.session_failed(cx, out, now, peer, "it has gone");
+        }
+    }
+
+    /// A session has ended because its peer did not answer, or not soon enough.
+    fn waited_for(&mut self, now: Now, peer: &PeerId, ends: Duration, outcome: Outcome) {
+        if outcome == Outcome::Learnt {
+            return;
+        }
+        let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
+        let took = now.mono.saturating_sub(ends.saturating_sub(LONGEST));
+        let pause = took.saturating_mul(PAUSE_AFTER_WAITING).min(LONGEST_PAUSE);
+        neighbour.not_before = neighbour.not_before.max(now.mono.saturating_add(pause));
+    }
+
+    fn session_failed(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: &PeerId,
+        why: &str,
+    ) {
+        tracing::debug!(%peer, why, "catalogues not compared");
+        out.counters.reconciliation.failed += 1;
+        out.questions.drop_all(Purpose::Reconciling);
+        self.compared(now, peer);
+        self.next_session(cx, out, now);
+    }
+
+    fn compared(&mut self, now: Now, peer: &PeerId) {
+        if let Some(neighbour) = self.neighbours.get_mut(peer) {
+            neighbour.compared = Some(now.mono);
+        }
+    }
+
+    fn slice_with(&self, cx: &Context, peer: &PeerId) -> Coverage {
+        let theirs = self.neighbours.get(peer).and_then(|neighbour| neighbour.hello());
+        theirs.map_or(Coverage::None, |hello| cx.config.coverage.intersection(&hello.coverage))
+    }
+
+    /// The list of a slice that needs not be made anew.
+    pub(in crate::engine) fn held_list(&self, now: Now, slice: &Coverage) -> Option<Arc<Items>> {
+        let generation = self.catalogue.generation();
+        let listing = self.listings.iter().find(|listing| listing.slice == *slice)?;
+        let holds = listing.generation == generation
+            || now.mono < listing.made.saturating_add(listing.lasts());
+        holds.then(|| Arc::clone(&listing.items))
+    }
+
+    /// The catalogue's heads of a slice, in order. A list that is a moment old will do: what is no longer there is
+    /// absent when it is fetched, and what is new is found next time.
+    pub(in crate::engine) fn listed(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
+        self.held_list(now, slice).unwrap_or_else(|| self.make_list(now, slice))
+    }
+
+    /// Looks through the whole catalogue for the list of a slice, and keeps it in the place of the oldest.
+    pub(in crate::engine) fn make_list(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
+        let generation = self.catalogue.generation();
+        let items = self.catalogue.items(slice, now.unix);
+        let items: Arc<Items> =
+            Arc::new(items.map(|(issued, digest)| Item::new(issued, digest)).collect());
+        self.listings.retain(|listing| listing.slice != *slice);
+        self.listings.truncate(MAX_LISTINGS - 1);
+        let listing =
+            Listing { slice: slice.clone(), generation, made: now.mono, items: Arc::clone(&items) };
+        self.listings.insert(0, listing);
+        items
+    }
+}
+
+impl Engine {
     /// The peer has answered the session's question, or will not.
     pub(in crate::engine) fn session_answered(
         &mut self,
@@ -245,8 +419,14 @@ impl Engine {
         let peer = running.peer;
         let patience = now.mono.saturating_add(PATIENCE).min(running.ends);
         if patience <= now.mono {
-            self.waited_for(now, &peer, running.ends, running.outcome);
-            return self.session_failed(now, &peer, "it takes too long");
+            self.discovery.waited_for(now, &peer, running.ends, running.outcome);
+            return self.discovery.session_failed(
+                &self.cx,
+                &mut self.out,
+                now,
+                &peer,
+                "it takes too long",
+            );
         }
         match (running.course, answer) {
             (Course::Comparing(mut session), Ok(Response::Compared { message })) => {
@@ -254,9 +434,14 @@ impl Engine {
                     Step::Ask(message) => {
                         running.course = Course::Comparing(session);
                         running.timer = self.out.wheel.insert(patience, Deadline::Session);
-                        let slice = self.slice_with(&peer);
+                        let slice = self.discovery.slice_with(&self.cx, &peer);
                         self.discovery.session = Some(running);
-                        self.ask(peer, Purpose::Reconciling, &Request::Compare { slice, message });
+                        self.out.ask(
+                            &self.cx,
+                            peer,
+                            Purpose::Reconciling,
+                            &Request::Compare { slice, message },
+                        );
                     }
                     Step::Done { need, have, complete } => {
                         if !need.is_empty() || !have.is_empty() {
@@ -267,14 +452,20 @@ impl Engine {
                         running.course = Course::Fetching { fetching, have, more };
                         running.timer = self.out.wheel.insert(patience, Deadline::Session);
                         self.discovery.session = Some(running);
-                        self.fetch_on(now);
+                        self.discovery.fetch_on(&self.cx, &mut self.out, now);
                     }
                     Step::Failed(failure) => {
                         // A catalogue that changes all the time is nobody's fault.
                         if failure != Failure::Endless {
                             self.standing.reputations.invalid(peer);
                         }
-                        self.session_failed(now, &peer, &failure.to_string());
+                        self.discovery.session_failed(
+                            &self.cx,
+                            &mut self.out,
+                            now,
+                            &peer,
+                            &failure.to_string(),
+                        );
                     }
                 }
             }
@@ -285,7 +476,7 @@ impl Engine {
                 }
                 match fetching.take(digests) {
                     Taken::Delivered(digests) if sound => {
-                        if self.note_vain(now, &peer, &digests) < digests.len() {
+                        if self.discovery.note_vain(now, &peer, &digests) < digests.len() {
                             running.outcome = Outcome::Learnt;
                         }
                     }
@@ -294,7 +485,9 @@ impl Engine {
                         if let Taken::Unasked(_) = taken {
                             self.standing.reputations.invalid(peer);
                         }
-                        return self.session_failed(
+                        return self.discovery.session_failed(
+                            &self.cx,
+                            &mut self.out,
                             now,
                             &peer,
                             "it sends what it was not asked for",
@@ -304,28 +497,46 @@ impl Engine {
                 running.course = Course::Fetching { fetching, have, more };
                 running.timer = self.out.wheel.insert(patience, Deadline::Session);
                 self.discovery.session = Some(running);
-                self.fetch_on(now);
+                self.discovery.fetch_on(&self.cx, &mut self.out, now);
             }
             (Course::Offering { have, more }, Ok(Response::Noted)) => {
                 running.course = Course::Offering { have, more };
                 running.timer = self.out.wheel.insert(patience, Deadline::Session);
                 self.discovery.session = Some(running);
-                self.offer_on(now);
+                self.discovery.offer_on(&self.cx, &mut self.out, now);
             }
             (_, Ok(Response::Declined { retry_after_secs })) => {
                 if let Some(neighbour) = self.discovery.neighbours.get_mut(&peer) {
                     let pause = Duration::from_secs(retry_after_secs.into()).min(LONGEST_PAUSE);
                     neighbour.not_before = now.mono.saturating_add(pause);
                 }
-                self.session_failed(now, &peer, "it has no time");
+                self.discovery.session_failed(
+                    &self.cx,
+                    &mut self.out,
+                    now,
+                    &peer,
+                    "it has no time",
+                );
             }
             (_, Ok(_)) => {
                 self.standing.reputations.invalid(peer);
-                self.session_failed(now, &peer, "it answers something else");
+                self.discovery.session_failed(
+                    &self.cx,
+                    &mut self.out,
+                    now,
+                    &peer,
+                    "it answers something else",
+                );
             }
             (_, Err(_)) => {
-                self.waited_for(now, &peer, running.ends, running.outcome);
-                self.session_failed(now, &peer, "it does not answer");
+                self.discovery.waited_for(now, &peer, running.ends, running.outcome);
+                self.discovery.session_failed(
+                    &self.cx,
+                    &mut self.out,
+                    now,
+                    &peer,
+                    "it does not answer",
+                );
             }
         }
     }
@@ -344,7 +555,7 @@ impl Engine {
             match self.take_head(now, peer, bytes) {
                 Ok(head) => {
                     fetched.digests.push(head.digest());
-                    fetched.newer.extend(self.newer_than(now, &head));
+                    fetched.newer.extend(self.discovery.newer_than(now, &head));
                 }
                 // Something newer was seen, or its time has just come.
                 Err(rejected) if rejected.is_excusable() => {
@@ -352,31 +563,14 @@ impl Engine {
                     fetched.digests.push(digest);
                     // Whatever it is, nothing comes of it but what the peer is told of.
                     let claimed = Signed::<Head>::reopened(&Arc::from(bytes.as_slice()), digest);
-                    fetched.newer.extend(claimed.ok().and_then(|head| self.newer_than(now, &head)));
+                    fetched.newer.extend(
+                        claimed.ok().and_then(|head| self.discovery.newer_than(now, &head)),
+                    );
                 }
                 Err(_) => fetched.sound = false,
             }
         }
         fetched
-    }
-
-    /// The head that is listed of a package, if it is newer than this one.
-    fn newer_than(&self, now: Now, head: &Head) -> Option<Digest> {
-        let listed = self.discovery.catalogue.get(&head.name, &head.owner, now.unix)?;
-        (listed.rank > head.rank()).then_some(listed.digest)
-    }
-
-    /// Takes note of those of the heads that this peer has sent which are not listed for that, and tells how many they
-    /// are.
-    fn note_vain(&mut self, now: Now, peer: &PeerId, digests: &[Digest]) -> usize {
-        let catalogue = &self.discovery.catalogue;
-        let vain = digests.iter().filter(|digest| catalogue.by_digest(digest, now.unix).is_none());
-        let mut count = 0;
-        for digest in vain {
-            self.discovery.vain.insert(vain_key(peer, digest), now.mono);
-            count += 1;
-        }
-        count
     }
 
     /// Verifies a head that a peer has sent because it was asked for something, and takes it in.
@@ -394,142 +588,9 @@ impl Engine {
                 self.standing.reputations.invalid(peer);
             }
         })?;
-        self.check_listed(&head)?;
+        self.discovery.check_listed(&self.cx, &head)?;
         self.take_news(now, News::Fetched(peer), &head);
         Ok(head)
-    }
-
-    /// Asks for the next heads that are missing, or goes on to the offer.
-    fn fetch_on(&mut self, now: Now) {
-        let (catalogue, vain) = (&self.discovery.catalogue, &self.discovery.vain);
-        let Some(Running { peer, course: Course::Fetching { fetching, .. }, .. }) =
-            &mut self.discovery.session
-        else {
-            return;
-        };
-        let peer = *peer;
-        let is_allowed = self.discovery.allowances.left(now.mono, &peer) > 0;
-        let is_wanted = |digest: &Digest| {
-            catalogue.by_digest(digest, now.unix).is_none()
-                && !vain.contains(&vain_key(&peer, digest), now.mono)
-        };
-        if is_allowed && let Some(digests) = fetching.batch(is_wanted) {
-            return self.ask(peer, Purpose::Reconciling, &Request::Fetch { digests });
-        }
-        if let Some(running) = &mut self.discovery.session
-            && let Course::Fetching { have, more, .. } = &mut running.course
-        {
-            // Who has delivered too much has its turn again another time.
-            let (have, more) = (std::mem::take(have), *more && is_allowed);
-            running.course = Course::Offering { have, more };
-        }
-        self.offer_on(now);
-    }
-
-    /// Tells the peer of the next heads that it lacks, or ends the session.
-    fn offer_on(&mut self, now: Now) {
-        let Some(Running { peer, course: Course::Offering { have, more }, .. }) =
-            &mut self.discovery.session
-        else {
-            return;
-        };
-        let (peer, more) = (*peer, *more);
-        // The first offer is enough for it to ask; a comparison of its own finds the rest.
-        let digests: Vec<Digest> = have.drain(..have.len().min(MAX_OFFERED)).collect();
-        if !digests.is_empty() {
-            have.clear();
-            return self.ask(peer, Purpose::Reconciling, &Request::Offer { digests });
-        }
-        let Some(ended) = self.discovery.session.take() else { return };
-        self.out.wheel.cancel(ended.timer);
-        self.compared(now, &peer);
-        match ended.outcome {
-            Outcome::Same => self.doubt(now, peer),
-            // Another one at once would find the same.
-            Outcome::Differs => {}
-            Outcome::Learnt if more => self.discovery.neighbours.enqueue(peer),
-            Outcome::Learnt => {}
-        }
-        self.next_session(now);
-    }
-
-    /// The session has waited in vain.
-    pub(in crate::engine) fn session_timed_out(&mut self, now: Now) {
-        if let Some(running) = self.discovery.session.take() {
-            self.waited_for(now, &running.peer, running.ends, running.outcome);
-            self.session_failed(now, &running.peer, "it does not answer in time");
-        }
-    }
-
-    /// A peer has gone, and with it a session that was under way.
-    pub(in crate::engine) fn neighbour_lost(&mut self, now: Now, peer: &PeerId) {
-        let gone = self.discovery.neighbours.disconnected(peer);
-        if let Some(doubt) = gone.and_then(|neighbour| neighbour.doubt) {
-            self.out.wheel.cancel(doubt);
-        }
-        if let Some(running) = self.discovery.session.take_if(|running| running.peer == *peer) {
-            self.out.wheel.cancel(running.timer);
-            self.session_failed(now, peer, "it has gone");
-        }
-    }
-
-    /// A session has ended because its peer did not answer, or not soon enough.
-    fn waited_for(&mut self, now: Now, peer: &PeerId, ends: Duration, outcome: Outcome) {
-        if outcome == Outcome::Learnt {
-            return;
-        }
-        let Some(neighbour) = self.discovery.neighbours.get_mut(peer) else { return };
-        let took = now.mono.saturating_sub(ends.saturating_sub(LONGEST));
-        let pause = took.saturating_mul(PAUSE_AFTER_WAITING).min(LONGEST_PAUSE);
-        neighbour.not_before = neighbour.not_before.max(now.mono.saturating_add(pause));
-    }
-
-    fn session_failed(&mut self, now: Now, peer: &PeerId, why: &str) {
-        tracing::debug!(%peer, why, "catalogues not compared");
-        self.out.counters.reconciliation.failed += 1;
-        self.out.questions.drop_all(Purpose::Reconciling);
-        self.compared(now, peer);
-        self.next_session(now);
-    }
-
-    fn compared(&mut self, now: Now, peer: &PeerId) {
-        if let Some(neighbour) = self.discovery.neighbours.get_mut(peer) {
-            neighbour.compared = Some(now.mono);
-        }
-    }
-
-    fn slice_with(&self, peer: &PeerId) -> Coverage {
-        let theirs = self.discovery.neighbours.get(peer).and_then(|neighbour| neighbour.hello());
-        theirs.map_or(Coverage::None, |hello| self.cx.config.coverage.intersection(&hello.coverage))
-    }
-
-    /// The list of a slice that needs not be made anew.
-    pub(in crate::engine) fn held_list(&self, now: Now, slice: &Coverage) -> Option<Arc<Items>> {
-        let generation = self.discovery.catalogue.generation();
-        let listing = self.discovery.listings.iter().find(|listing| listing.slice == *slice)?;
-        let holds = listing.generation == generation
-            || now.mono < listing.made.saturating_add(listing.lasts());
-        holds.then(|| Arc::clone(&listing.items))
-    }
-
-    /// The catalogue's heads of a slice, in order. A list that is a moment old will do: what is no longer there is
-    /// absent when it is fetched, and what is new is found next time.
-    pub(in crate::engine) fn listed(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
-        self.held_list(now, slice).unwrap_or_else(|| self.make_list(now, slice))
-    }
-
-    /// Looks through the whole catalogue for the list of a slice, and keeps it in the place of the oldest.
-    pub(in crate::engine) fn make_list(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
-        let generation = self.discovery.catalogue.generation();
-        let items = self.discovery.catalogue.items(slice, now.unix);
-        let items: Arc<Items> =
-            Arc::new(items.map(|(issued, digest)| Item::new(issued, digest)).collect());
-        self.discovery.listings.retain(|listing| listing.slice != *slice);
-        self.discovery.listings.truncate(MAX_LISTINGS - 1);
-        let listing =
-            Listing { slice: slice.clone(), generation, made: now.mono, items: Arc::clone(&items) };
-        self.discovery.listings.insert(0, listing);
-        items
     }
 }
 

@@ -7,11 +7,26 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Deadline, Engine, Now, Snapshot, catalogue::Interest, earlier::Earlier};
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    engine::{
+        Context, Deadline, Discovery, Engine, Now, Snapshot, catalogue::Interest, earlier::Earlier,
+    },
+};
 
 /// How many heads of a snapshot are verified in one go: a few milliseconds' work.
 const RESTORED_AT_ONCE: usize = 64;
+
+impl Discovery {
+    /// What a snapshot has of the catalogue: the heads that are listed, hidden ones too, and those of an earlier life that
+    /// are still to be, as far as there is room for them.
+    pub(in crate::engine) fn heads_of_others(&self, cx: &Context, now: Now) -> Vec<Arc<[u8]>> {
+        let mut heads = self.catalogue.heads_of_others(cx.clocks.certain(now));
+        let room = cx.config.limits.catalogue_packages.saturating_sub(heads.len());
+        heads.extend(self.restoring.iter().take(room).cloned());
+        heads
+    }
+}
 
 impl Engine {
     /// Takes in what an earlier node knew. What is configured comes first.
@@ -24,32 +39,12 @@ impl Engine {
         self.show_time(now);
         let published = self.cx.store.restore(snapshot);
         self.reading.pins.restore(snapshot.pins());
-        self.restore_outbox(now, snapshot);
+        self.publishing.restore_outbox(&self.cx, now, snapshot);
         // What this node has published is listed as others' packages are, until it publishes it again.
         let heads = published.values().map(|head| head.bytes());
         self.discovery.restoring = heads.chain(snapshot.catalogue()).cloned().collect();
         self.publishing.resuming = Earlier::new(published.into_values());
         Ok(())
-    }
-
-    fn restore_outbox(&mut self, now: Now, snapshot: &Snapshot) {
-        for unheard in snapshot.outbox() {
-            let data = &unheard.data;
-            let verified = match unheard.package {
-                Some(_) => {
-                    let head = self.cx.store.verify_kept_head(data, now.unix);
-                    head.map(|head| head.validity.expires)
-                }
-                None => {
-                    let message = self.cx.store.verify_kept_message(data, now.unix);
-                    message.map(|message| message.expires())
-                }
-            };
-            match verified {
-                Ok(expires) => self.publishing.outbox.restore(unheard, expires),
-                Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
-            }
-        }
     }
 
     /// Verifies some more heads of an earlier life's catalogue, and lists them. Nobody is told of them again. Before that is
@@ -74,7 +69,7 @@ impl Engine {
             }
         }
         if self.discovery.restoring.is_empty() {
-            self.next_session(now);
+            self.discovery.next_session(&self.cx, &mut self.out, now);
         } else {
             let soon = now.mono.saturating_add(self.cx.config.sweep_granularity);
             self.out.wheel.insert(soon, Deadline::Restore);
@@ -87,15 +82,6 @@ impl Engine {
         snapshot
             .with_published(self.publishing.resuming.heads())
             .with_outbox(self.publishing.outbox.unheard())
-            .with_catalogue(self.heads_of_others(now))
-    }
-
-    /// What a snapshot has of the catalogue: the heads that are listed, hidden ones too, and those of an earlier life that
-    /// are still to be, as far as there is room for them.
-    pub(in crate::engine) fn heads_of_others(&self, now: Now) -> Vec<Arc<[u8]>> {
-        let mut heads = self.discovery.catalogue.heads_of_others(self.cx.clocks.certain(now));
-        let room = self.cx.config.limits.catalogue_packages.saturating_sub(heads.len());
-        heads.extend(self.discovery.restoring.iter().take(room).cloned());
-        heads
+            .with_catalogue(self.discovery.heads_of_others(&self.cx, now))
     }
 }

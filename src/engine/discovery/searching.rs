@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Deadline, Engine, Now, Unanswered,
-    commands::Begin,
-    index,
-    questions::{Purpose, Question},
-    read, wheel,
-};
 use crate::{
-    Error, Package, PackageName, Query, Source,
+    Error, Package, PackageName, Query, Result, SearchResults, Source,
     command::Ticket,
     counters::{CallKind, EndedCall},
+    engine::{
+        Context, Deadline, Discovery, Effects, Engine, Now, Unanswered,
+        commands::Begin,
+        index,
+        questions::{Purpose, Question},
+        read, wheel,
+    },
     exchange::{self, Request, Response},
     record::{Head, HeadState, Rank, Signed},
     search::{Findings, Hit, SearchReport},
@@ -120,34 +120,46 @@ enum Over {
     Failed,
 }
 
-impl Engine {
+impl Discovery {
+    pub(in crate::engine) fn search(
+        &self,
+        cx: &Context,
+        now: Now,
+        query: &Query,
+    ) -> Result<SearchResults> {
+        query.validate()?;
+        let found = self.find(cx, now, query);
+        Ok(SearchResults {
+            truncated: found.is_cut(query),
+            total: found.total,
+            packages: found.hits.into_iter().map(|(_, package)| package).collect(),
+        })
+    }
     /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
     /// left out, as whoever asks for it by name is not told of it either.
-    pub(in crate::engine) fn find(&self, now: Now, query: &Query) -> Known {
+    pub(in crate::engine) fn find(&self, cx: &Context, now: Now, query: &Query) -> Known {
         let index::Found { mut total, hits, truncated, looked } = self.indexed(now, query);
         let indexed = hits.len();
-        let hits = hits.into_iter().filter_map(|hit| self.shown(now, &hit));
+        let hits = hits.into_iter().filter_map(|hit| self.shown(cx, now, &hit));
         let hits: Vec<(Signed<Head>, Package)> = hits.collect();
         total -= indexed - hits.len();
         // Of what an earlier life knew, some may still be to be read.
-        let truncated = truncated || !self.discovery.restoring.is_empty();
+        let truncated = truncated || !self.restoring.is_empty();
         Known { hits, total, truncated, looked }
     }
 
     /// The packages of the index that a query wants. Hidden ones are in the index as well: they take nobody's place on a
     /// page, and are counted on none, so that pages follow each other as if they were not there.
     fn indexed(&self, now: Now, query: &Query) -> index::Found {
-        let hidden = self.discovery.catalogue.hidden();
+        let hidden = self.catalogue.hidden();
         if hidden == 0 {
-            return self.discovery.index.search(query);
+            return self.index.search(query);
         }
         let more = hidden.min(MAX_HIDDEN);
-        let mut found = self.discovery.index.search_from_first(query, more);
+        let mut found = self.index.search_from_first(query, more);
         let (seen, matching) = (found.hits.len(), found.total);
         found.looked += seen.saturating_mul(LOOKED_IF_HIDDEN);
-        found
-            .hits
-            .retain(|hit| self.discovery.catalogue.get(&hit.name, &hit.owner, now.unix).is_some());
+        found.hits.retain(|hit| self.catalogue.get(&hit.name, &hit.owner, now.unix).is_some());
         found.total -= seen - found.hits.len();
         found.hits.drain(..query.offset.min(found.hits.len()));
         // With so many hidden, some that are not may come after all that were seen.
@@ -157,17 +169,55 @@ impl Engine {
     }
 
     /// What a package that was found says, unless nobody is told of it.
-    fn shown(&self, now: Now, hit: &index::Hit) -> Option<(Signed<Head>, Package)> {
-        let listed = self.discovery.catalogue.get(&hit.name, &hit.owner, now.unix)?;
+    fn shown(&self, cx: &Context, now: Now, hit: &index::Hit) -> Option<(Signed<Head>, Package)> {
+        let listed = self.catalogue.get(&hit.name, &hit.owner, now.unix)?;
         let source = if listed.is_own { Source::Own } else { Source::Cache };
         let head = listed.head()?;
-        if self.cx.store.is_revoked(&head) || !listed.is_own && self.cx.store.is_overtaken(&head) {
+        if cx.store.is_revoked(&head) || !listed.is_own && cx.store.is_overtaken(&head) {
             return None;
         }
         let package = read::newest(&head, source)?;
         Some((head, package))
     }
 
+    fn end_search_if_over(&mut self, out: &mut Effects, ticket: Ticket) {
+        if self.searches.get(&ticket).is_some_and(|search| search.delivered.is_empty()) {
+            self.end_search(out, ticket);
+        }
+    }
+
+    /// Ends a search with what has come by now: all that was asked have answered, or its time is up.
+    pub(in crate::engine) fn end_search(&mut self, out: &mut Effects, ticket: Ticket) {
+        let Some(mut search) = self.drop_search(out, ticket) else { return };
+        let silent: Vec<PeerId> = search.delivered.keys().copied().collect();
+        silent.into_iter().for_each(|peer| search.over(peer, Over::TimedOut));
+        let end = search.findings.end(search.report);
+        out.count(EndedCall(CallKind::Search, end));
+        out.answered = true;
+    }
+
+    /// The caller has gone away, or is told something else.
+    pub(in crate::engine) fn drop_search(
+        &mut self,
+        out: &mut Effects,
+        ticket: Ticket,
+    ) -> Option<PeerSearch> {
+        let search = self.searches.remove(&ticket)?;
+        out.wheel.cancel(search.timer);
+        out.questions.drop_all(Purpose::Searching(ticket));
+        Some(search)
+    }
+
+    /// Answers everybody who searches with an error.
+    pub(in crate::engine) fn fail_searches(&mut self, out: &mut Effects, error: &Error) {
+        for (_, search) in std::mem::take(&mut self.searches) {
+            let end = search.findings.fail(error.clone());
+            out.count(EndedCall(CallKind::Search, end));
+        }
+    }
+}
+
+impl Engine {
     /// A caller searches what this node knows and what connected peers know.
     pub(in crate::engine) fn search_peers(
         &mut self,
@@ -176,7 +226,7 @@ impl Engine {
         findings: Findings,
     ) {
         let now = begin.now;
-        let known = self.find(now, &query);
+        let known = self.discovery.find(&self.cx, now, &query);
         let (targets, unasked) = self.search_targets(MAX_ASKED);
         let mut search = PeerSearch {
             findings,
@@ -197,9 +247,9 @@ impl Engine {
         let request = search.request(0);
         self.discovery.searches.insert(begin.ticket, search);
         for peer in targets {
-            self.ask(peer, Purpose::Searching(begin.ticket), &request);
+            self.out.ask(&self.cx, peer, Purpose::Searching(begin.ticket), &request);
         }
-        self.end_search_if_over(begin.ticket);
+        self.discovery.end_search_if_over(&mut self.out, begin.ticket);
     }
 
     /// A peer has answered a search, or will not.
@@ -238,14 +288,14 @@ impl Engine {
                 }
                 if !sound {
                     search.over(peer, Over::Failed);
-                    return self.end_search_if_over(ticket);
+                    return self.discovery.end_search_if_over(&mut self.out, ticket);
                 }
                 let delivered = search.delivered.entry(peer).or_default();
                 *delivered += heads.len();
                 let delivered = *delivered;
                 if more && delivered < search.query.limit && !heads.is_empty() {
                     let request = search.request(delivered);
-                    return self.ask(peer, Purpose::Searching(ticket), &request);
+                    return self.out.ask(&self.cx, peer, Purpose::Searching(ticket), &request);
                 }
                 search.report.truncated |= more || heads.len() > rest;
                 Over::Answered
@@ -257,38 +307,6 @@ impl Engine {
         if let Some(search) = self.discovery.searches.get_mut(&ticket) {
             search.over(peer, over);
         }
-        self.end_search_if_over(ticket);
-    }
-
-    fn end_search_if_over(&mut self, ticket: Ticket) {
-        if self.discovery.searches.get(&ticket).is_some_and(|search| search.delivered.is_empty()) {
-            self.end_search(ticket);
-        }
-    }
-
-    /// Ends a search with what has come by now: all that was asked have answered, or its time is up.
-    pub(in crate::engine) fn end_search(&mut self, ticket: Ticket) {
-        let Some(mut search) = self.drop_search(ticket) else { return };
-        let silent: Vec<PeerId> = search.delivered.keys().copied().collect();
-        silent.into_iter().for_each(|peer| search.over(peer, Over::TimedOut));
-        let end = search.findings.end(search.report);
-        self.count(EndedCall(CallKind::Search, end));
-        self.out.answered = true;
-    }
-
-    /// The caller has gone away, or is told something else.
-    pub(in crate::engine) fn drop_search(&mut self, ticket: Ticket) -> Option<PeerSearch> {
-        let search = self.discovery.searches.remove(&ticket)?;
-        self.out.wheel.cancel(search.timer);
-        self.out.questions.drop_all(Purpose::Searching(ticket));
-        Some(search)
-    }
-
-    /// Answers everybody who searches with an error.
-    pub(in crate::engine) fn fail_searches(&mut self, error: &Error) {
-        for (_, search) in std::mem::take(&mut self.discovery.searches) {
-            let end = search.findings.fail(error.clone());
-            self.count(EndedCall(CallKind::Search, end));
-        }
+        self.discovery.end_search_if_over(&mut self.out, ticket);
     }
 }

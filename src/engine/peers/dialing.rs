@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::engine::{
-    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Operation, calls::Call, commands::Begin,
-    interface::Affiliation, peers::Introduction,
-};
 use crate::{
     Direction, Error, Event,
     command::{Reply, Ticket},
     counters::{CallKind, EndedCall, LetGo},
+    engine::{
+        Action, Context, Deadline, Effects, Engine, INTRODUCTION_TIME, Now, Operation, Peering,
+        calls::{Call, Calls},
+        commands::Begin,
+        interface::Affiliation,
+        peers::Introduction,
+    },
 };
 
 /// Dials that have led to a connection, and whose callers wait until the peer has introduced itself. Each is a call that
@@ -51,6 +54,65 @@ impl Dials {
     }
 }
 
+impl Peering {
+    /// Ends the connection with a peer that belongs elsewhere, if this node has dialed. A visitor is left the time to do
+    /// so: were its connection closed first, it might never be told in which network it is.
+    fn dismiss(&mut self, out: &mut Effects, now: Now, peer: PeerId) {
+        match self.peers.connection(&peer) {
+            Some((_, Direction::Outbound)) => self.drop_peer(out, peer, LetGo::OtherNetwork),
+            Some((_, Direction::Inbound)) => {
+                let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
+                let deadline = out.wheel.insert(deadline, Deadline::LetGo(Box::new(peer)));
+                self.peers.may_stay_until(&peer, Some(deadline));
+            }
+            None => {}
+        }
+    }
+
+    /// A visitor has had its time. One that speaks for no network may know what it is here for.
+    pub(in crate::engine) fn end_visit(&mut self, out: &mut Effects, peer: PeerId) {
+        self.peers.may_stay_until(&peer, None);
+        if let Some(Introduction::Foreign { network: Some(_), .. }) = self.peers.introduction(&peer)
+        {
+            self.drop_peer(out, peer, LetGo::OtherNetwork);
+        }
+    }
+
+    /// What whoever dials this peer is answered. `None` if that is not known yet.
+    fn arrival(&self, cx: &Context, peer: &PeerId) -> Option<Result<(), Error>> {
+        match self.peers.introduction(peer)? {
+            // Whoever waits for it is answered when it has gone.
+            _ if self.goodbyes.is_going(peer) => None,
+            Introduction::Awaited(_) => None,
+            Introduction::Made => Some(Ok(())),
+            Introduction::Foreign { network: found, .. } => Some(Err(Error::OtherNetwork {
+                address: self.peers.connection(peer)?.0.clone(),
+                found: found.clone(),
+                own: cx.config.network.clone(),
+            })),
+            Introduction::Late => {
+                let reason = "the peer does not introduce itself".to_owned();
+                Some(Err(Error::Transport { reason }))
+            }
+        }
+    }
+}
+
+impl Calls {
+    fn answer_dial(&mut self, out: &mut Effects, ticket: Ticket, end: Result<(), Error>) {
+        let Some(call) = self.remove(ticket) else { return };
+        out.finish(call.since);
+        let ended = match (call.operation, end) {
+            (Operation::Dial { reply, .. }, end) => {
+                Some(EndedCall(CallKind::Dial, reply.send(end)))
+            }
+            // Only dials carry this ticket.
+            (operation, _) => operation.fail(Error::ShuttingDown),
+        };
+        out.count(ended);
+    }
+}
+
 impl Engine {
     pub(in crate::engine) fn dial(
         &mut self,
@@ -61,16 +123,16 @@ impl Engine {
     ) {
         if peer == self.cx.local {
             let end = reply.send(Err(Error::invalid("peer", "is this node itself")));
-            return self.count(EndedCall(CallKind::Dial, end));
+            return self.out.count(EndedCall(CallKind::Dial, end));
         }
         // Whoever wants it dialed knows better than this node.
-        self.pardon(&peer);
-        if let Some(end) = self.arrival(&peer) {
+        self.peers.pardon(&mut self.out, &peer);
+        if let Some(end) = self.peers.arrival(&self.cx, &peer) {
             self.peers.peers.wanted(&peer);
             let end = reply.send(end);
-            return self.count(EndedCall(CallKind::Dial, end));
+            return self.out.count(EndedCall(CallKind::Dial, end));
         }
-        let since = self.since(&begin);
+        let since = self.out.since(&begin);
         let operation = Operation::Dial { peer, reply };
         self.calls.insert(begin.ticket, Call { since, operation });
         if self.peers.peers.is_connected(&peer) {
@@ -86,9 +148,11 @@ impl Engine {
         let Some(peer) = self.calls.dialed(ticket) else { return };
         self.peers.peers.wanted(&peer);
         match failure {
-            Some(reason) => self.answer_dial(ticket, Err(Error::Transport { reason })),
-            None => match self.arrival(&peer) {
-                Some(end) => self.answer_dial(ticket, end),
+            Some(reason) => {
+                self.calls.answer_dial(&mut self.out, ticket, Err(Error::Transport { reason }))
+            }
+            None => match self.peers.arrival(&self.cx, &peer) {
+                Some(end) => self.calls.answer_dial(&mut self.out, ticket, end),
                 None => self.peers.dials.wait(peer, ticket),
             },
         }
@@ -110,44 +174,23 @@ impl Engine {
             |engine: &Self| engine.peers.peers.introduction(&peer).and_then(Introduction::fault);
         let before = fault(self);
         let deadline = self.peers.peers.introduced(&peer, agent, affiliation);
-        self.introduction_over(deadline);
+        self.out.introduction_over(deadline);
         self.answer_dialers(&peer);
         if let Some(reason) = fault(self) {
             if before.is_none() {
-                self.dismiss(now, peer);
+                self.peers.dismiss(&mut self.out, now, peer);
             }
-            for address in
-                self.peers.rejoining.misled(now.mono, &peer, self.members(), &mut *self.out.entropy)
-            {
+            for address in self.peers.rejoining.misled(
+                now.mono,
+                &peer,
+                self.peers.members(),
+                &mut *self.out.entropy,
+            ) {
                 let reason = reason.clone();
                 self.out.events.push_back(Event::BootstrapUnreachable { address, reason });
             }
         }
         self.rejoin_later(now);
-    }
-
-    /// Ends the connection with a peer that belongs elsewhere, if this node has dialed. A visitor is left the time to do
-    /// so: were its connection closed first, it might never be told in which network it is.
-    fn dismiss(&mut self, now: Now, peer: PeerId) {
-        match self.peers.peers.connection(&peer) {
-            Some((_, Direction::Outbound)) => self.drop_peer(peer, LetGo::OtherNetwork),
-            Some((_, Direction::Inbound)) => {
-                let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
-                let deadline = self.out.wheel.insert(deadline, Deadline::LetGo(Box::new(peer)));
-                self.peers.peers.may_stay_until(&peer, Some(deadline));
-            }
-            None => {}
-        }
-    }
-
-    /// A visitor has had its time. One that speaks for no network may know what it is here for.
-    pub(in crate::engine) fn end_visit(&mut self, peer: PeerId) {
-        self.peers.peers.may_stay_until(&peer, None);
-        if let Some(Introduction::Foreign { network: Some(_), .. }) =
-            self.peers.peers.introduction(&peer)
-        {
-            self.drop_peer(peer, LetGo::OtherNetwork);
-        }
     }
 
     /// A peer has said nothing of itself for as long as it is waited for.
@@ -161,48 +204,20 @@ impl Engine {
     pub(in crate::engine) fn dialed_in_vain(&mut self, peer: &PeerId, reason: Option<&str>) {
         let reason = reason.unwrap_or("the peer has closed the connection");
         for ticket in self.peers.dials.take(peer) {
-            self.answer_dial(ticket, Err(Error::Transport { reason: reason.to_owned() }));
+            self.calls.answer_dial(
+                &mut self.out,
+                ticket,
+                Err(Error::Transport { reason: reason.to_owned() }),
+            );
         }
     }
 
     fn answer_dialers(&mut self, peer: &PeerId) {
         for ticket in self.peers.dials.take(peer) {
-            match self.arrival(peer) {
-                Some(end) => self.answer_dial(ticket, end),
+            match self.peers.arrival(&self.cx, peer) {
+                Some(end) => self.calls.answer_dial(&mut self.out, ticket, end),
                 None => self.peers.dials.wait(*peer, ticket),
             }
         }
-    }
-
-    /// What whoever dials this peer is answered. `None` if that is not known yet.
-    fn arrival(&self, peer: &PeerId) -> Option<Result<(), Error>> {
-        match self.peers.peers.introduction(peer)? {
-            // Whoever waits for it is answered when it has gone.
-            _ if self.peers.goodbyes.is_going(peer) => None,
-            Introduction::Awaited(_) => None,
-            Introduction::Made => Some(Ok(())),
-            Introduction::Foreign { network: found, .. } => Some(Err(Error::OtherNetwork {
-                address: self.peers.peers.connection(peer)?.0.clone(),
-                found: found.clone(),
-                own: self.cx.config.network.clone(),
-            })),
-            Introduction::Late => {
-                let reason = "the peer does not introduce itself".to_owned();
-                Some(Err(Error::Transport { reason }))
-            }
-        }
-    }
-
-    fn answer_dial(&mut self, ticket: Ticket, end: Result<(), Error>) {
-        let Some(call) = self.calls.remove(ticket) else { return };
-        self.finish(call.since);
-        let ended = match (call.operation, end) {
-            (Operation::Dial { reply, .. }, end) => {
-                Some(EndedCall(CallKind::Dial, reply.send(end)))
-            }
-            // Only dials carry this ticket.
-            (operation, _) => operation.fail(Error::ShuttingDown),
-        };
-        self.count(ended);
     }
 }

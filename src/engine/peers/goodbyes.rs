@@ -7,12 +7,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Action, Deadline, Engine, Now, QuestionId, peers::Introduction, questions::Purpose, wheel::Key,
-};
 use crate::{
     Direction, Error, Farewell,
     counters::{CallKind, EndedCall, LetGo},
+    engine::{
+        Action, Context, Deadline, Effects, Engine, Now, Peering, QuestionId, peers::Introduction,
+        questions::Purpose, wheel::Key,
+    },
     exchange::{Other, Response},
 };
 
@@ -72,6 +73,58 @@ impl Goodbyes {
     }
 }
 
+impl Peering {
+    /// Ends the connections with a peer that forwards more than any honest one. Its budget is remembered.
+    pub(in crate::engine) fn end_flood(&mut self, out: &mut Effects, peer: PeerId) {
+        if self.peers.is_connected(&peer) {
+            tracing::debug!(%peer, "forwards too much");
+            self.drop_peer(out, peer, LetGo::Flood);
+        }
+    }
+
+    /// A connected peer is let go. What is decided of it later, before it has gone, is no other reason.
+    pub(in crate::engine) fn count_let_go(&mut self, out: &mut Effects, peer: &PeerId, why: LetGo) {
+        if self.peers.is_first_to_let_go(peer) {
+            out.counters.peers.let_go.count(why);
+        }
+    }
+
+    /// Ends the connections with a peer at once, without a goodbye.
+    pub(in crate::engine) fn drop_peer(&mut self, out: &mut Effects, peer: PeerId, why: LetGo) {
+        self.count_let_go(out, &peer, why);
+        out.actions.push_back(Action::Disconnect { peer });
+    }
+
+    /// The last connection with a peer has ended.
+    pub(in crate::engine) fn forget_goodbyes(&mut self, out: &mut Effects, peer: &PeerId) {
+        self.goodbyes.heard.remove(peer);
+        if let Some(said) = self.goodbyes.said.remove(peer) {
+            out.wheel.cancel(said.timer);
+        }
+    }
+
+    /// Whether somebody can be asked who is not about to go.
+    pub(in crate::engine) fn has_company(&self) -> bool {
+        self.peers
+            .any_member(|peer| !self.goodbyes.has_heard(peer) && !self.rejoining.is_in_doubt(peer))
+    }
+
+    /// Connections with this peer are possible again. How it stands is another matter.
+    pub(in crate::engine) fn pardon(&mut self, out: &mut Effects, peer: &PeerId) {
+        if let Some(until) = self.blocked.remove(peer) {
+            out.wheel.cancel(until);
+            out.actions.push_back(Action::Unblock { peer: *peer });
+        }
+    }
+}
+
+impl Effects {
+    fn goodbye_timer(&mut self, cx: &Context, peer: PeerId) -> Key {
+        let due = cx.mono.saturating_add(GOODBYE_TIME);
+        self.wheel.insert(due, Deadline::Goodbye(Box::new(peer)))
+    }
+}
+
 impl Engine {
     /// Tells a connected peer why it is let go, and then ends its connections. It is not asked anything meanwhile.
     ///
@@ -85,10 +138,10 @@ impl Engine {
         let understands = !matches!(introduction, Some(Introduction::Foreign { .. }));
         let question =
             understands.then(|| self.out.questions.open(peer, now.mono, Purpose::Goodbye));
-        let timer = self.goodbye_timer(peer);
+        let timer = self.out.goodbye_timer(&self.cx, peer);
         self.peers.goodbyes.said.insert(peer, Said { farewell, question, timer });
         self.peers.peers.set_aside(&peer);
-        self.neighbour_lost(now, &peer);
+        self.discovery.neighbour_lost(&self.cx, &mut self.out, now, &peer);
         self.cx.peer_clocks.forget(&peer);
         match question {
             Some(question) => {
@@ -97,11 +150,6 @@ impl Engine {
             None => self.part(peer),
         }
         self.rejoin_later(now);
-    }
-
-    fn goodbye_timer(&mut self, peer: PeerId) -> Key {
-        let due = self.cx.mono.saturating_add(GOODBYE_TIME);
-        self.out.wheel.insert(due, Deadline::Goodbye(Box::new(peer)))
     }
 
     /// The peer has heard the goodbye, or will not.
@@ -113,7 +161,7 @@ impl Engine {
 
     /// A goodbye has had its time. A connection that came up while the others were being closed is closed as well.
     pub(in crate::engine) fn goodbye_due(&mut self, peer: PeerId) {
-        let timer = self.goodbye_timer(peer);
+        let timer = self.out.goodbye_timer(&self.cx, peer);
         match self.peers.goodbyes.said.get_mut(&peer) {
             Some(said) => {
                 said.timer = timer;
@@ -131,12 +179,6 @@ impl Engine {
             true => Action::Block { peer },
             false => Action::Disconnect { peer },
         });
-    }
-
-    /// Ends the connections with a peer at once, without a goodbye.
-    pub(in crate::engine) fn drop_peer(&mut self, peer: PeerId, why: LetGo) {
-        self.count_let_go(&peer, why);
-        self.out.actions.push_back(Action::Disconnect { peer });
     }
 
     /// A peer says that it is about to end its connections.
@@ -168,21 +210,6 @@ impl Engine {
         Response::Noted
     }
 
-    /// The last connection with a peer has ended.
-    pub(in crate::engine) fn forget_goodbyes(&mut self, peer: &PeerId) {
-        self.peers.goodbyes.heard.remove(peer);
-        if let Some(said) = self.peers.goodbyes.said.remove(peer) {
-            self.out.wheel.cancel(said.timer);
-        }
-    }
-
-    /// Whether somebody can be asked who is not about to go.
-    pub(in crate::engine) fn has_company(&self) -> bool {
-        self.peers.peers.any_member(|peer| {
-            !self.peers.goodbyes.has_heard(peer) && !self.peers.rejoining.is_in_doubt(peer)
-        })
-    }
-
     /// Answers everybody with [`Error::ShuttingDown`], begins nothing more, and takes leave of all peers.
     pub(crate) fn shut_down(&mut self) {
         self.cx.closed = true;
@@ -190,9 +217,9 @@ impl Engine {
             let ended = call.operation.fail(Error::ShuttingDown);
             self.out.counters.count(ended);
         }
-        self.fail_searches(&Error::ShuttingDown);
+        self.discovery.fail_searches(&mut self.out, &Error::ShuttingDown);
         // What is signed is in force: others hear of it, though its puts end here.
-        self.release_all();
+        self.publishing.release_all(&mut self.out);
         for end in self.publishing.outbox.close() {
             self.out.counters.count(EndedCall(CallKind::Announce, end));
         }
@@ -206,7 +233,7 @@ impl Engine {
             _ => false,
         });
         for peer in self.peers.peers.ids() {
-            self.count_let_go(&peer, LetGo::GoingAway);
+            self.peers.count_let_go(&mut self.out, &peer, LetGo::GoingAway);
             self.let_go(peer, Farewell::GoingAway);
         }
     }

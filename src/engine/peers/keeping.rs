@@ -4,14 +4,17 @@ use std::{collections::HashSet, time::Duration};
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Action, Deadline, Engine, Now,
-    neighbours::{Neighbour, shares_with},
-    peers::{
-        Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
+use crate::{
+    Direction, Farewell,
+    counters::LetGo,
+    engine::{
+        Action, Context, Deadline, Effects, Engine, Now, Peering,
+        neighbours::{Neighbour, shares_with},
+        peers::{
+            Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
+        },
     },
 };
-use crate::{Direction, Farewell, counters::LetGo};
 
 /// Where some may go soon, or places get scarce, gossip is asked again after this time who is of use to it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -25,38 +28,71 @@ pub(crate) enum Lacking {
     Any,
 }
 
-impl Engine {
+impl Peering {
     /// Somebody has come, or something has changed. Once there are too many, some are let go when all of them have had
     /// their time.
-    pub(in crate::engine) fn trim_later(&mut self, now: Now) {
+    pub(in crate::engine) fn trim_later(&mut self, cx: &Context, out: &mut Effects, now: Now) {
         // Not before: who came a moment ago may be the one that is worth most.
-        self.trim_after(now, GRACE);
+        self.trim_after(cx, out, now, GRACE);
     }
 
-    fn trim_after(&mut self, now: Now, pause: Duration) {
-        if self.cx.closed || self.peers.peers.waits_to_trim() || !self.is_above_target() {
+    fn trim_after(&mut self, cx: &Context, out: &mut Effects, now: Now, pause: Duration) {
+        if cx.closed || self.peers.waits_to_trim() || !self.is_above_target(cx) {
             return;
         }
-        self.out.wheel.insert(now.mono.saturating_add(pause), Deadline::Trim);
-        self.peers.peers.set_waiting_to_trim(true);
+        out.wheel.insert(now.mono.saturating_add(pause), Deadline::Trim);
+        self.peers.set_waiting_to_trim(true);
     }
 
-    fn is_above_target(&self) -> bool {
-        self.peers.peers.staying_len() > self.connection_target()
-    }
-
-    pub(in crate::engine) fn connection_target(&self) -> usize {
-        self.cx.config.limits.granted_target() as usize
+    fn is_above_target(&self, cx: &Context) -> bool {
+        self.peers.staying_len() > cx.connection_target()
     }
 
     /// It is time to have fewer. Gossip is asked first who is of use to it.
-    pub(in crate::engine) fn trim(&mut self) {
-        self.peers.peers.set_waiting_to_trim(false);
-        if !self.cx.closed && self.is_above_target() {
-            self.out.actions.push_back(Action::TellMesh);
+    pub(in crate::engine) fn trim(&mut self, cx: &Context, out: &mut Effects) {
+        self.peers.set_waiting_to_trim(false);
+        if !cx.closed && self.is_above_target(cx) {
+            out.actions.push_back(Action::TellMesh);
         }
     }
 
+    /// Where newcomers come faster than goodbyes are heard, those that are being let go have no time to hear theirs.
+    fn hurry_goodbyes(&mut self, cx: &Context, out: &mut Effects) {
+        let (all, inbound) = (self.peers.len(), self.peers.inbound_len());
+        if !cx.has_places(all, inbound, 2) {
+            for peer in self.peers.going() {
+                out.actions.push_back(Action::Disconnect { peer });
+            }
+        }
+    }
+
+    /// Which places there are not, beside those that stay, for so many others.
+    fn lacking(&self, cx: &Context, others: u32) -> Lacking {
+        let (all, inbound) = (self.peers.staying_len(), self.peers.staying_inbound_len());
+        if !cx.has_places(all, 0, others) {
+            Lacking::Any
+        } else if !cx.has_places(all, inbound, others) {
+            Lacking::Inbound
+        } else {
+            Lacking::Nothing
+        }
+    }
+}
+
+impl Context {
+    pub(in crate::engine) fn connection_target(&self) -> usize {
+        self.config.limits.granted_target() as usize
+    }
+
+    /// Whether beside so many connections, and so many of them inbound, there is room for so many others of either kind.
+    fn has_places(&self, all: usize, inbound: usize, others: u32) -> bool {
+        let (limits, others) = (&self.config.limits, others as usize);
+        all + others <= limits.connections as usize
+            && inbound + others <= limits.incoming_connections() as usize
+    }
+}
+
+impl Engine {
     /// Gossip has said who is of use to it.
     pub(in crate::engine) fn mesh_told(&mut self, now: Now, mesh: HashSet<PeerId>) {
         self.peers.peers.in_mesh(now.mono, mesh);
@@ -64,25 +100,25 @@ impl Engine {
         // These may go once they have had their time, or the answer has come. All others stay until somebody comes.
         let may_go_later = |it: &Candidate| it.is_new() || it.kept_for == KeptFor::InUse;
         let is_over = !all.iter().any(may_go_later);
-        for peer in above_target(all, self.connection_target()) {
+        for peer in above_target(all, self.cx.connection_target()) {
             self.let_go_of(peer, LetGo::AboveTarget);
         }
         if !is_over {
-            self.trim_after(now, LOOK_AGAIN);
+            self.peers.trim_after(&self.cx, &mut self.out, now, LOOK_AGAIN);
         }
     }
 
     /// Somebody has come, or was turned away: lets the one go that is worth least, where nobody else could come otherwise.
     pub(in crate::engine) fn make_room(&mut self, lacking: Lacking) {
         let now = Now { mono: self.cx.mono, unix: self.cx.unix };
-        self.hurry_goodbyes();
+        self.peers.hurry_goodbyes(&self.cx, &mut self.out);
         let free = self.cx.config.limits.scarce_places();
-        if self.lacking(2 * free) != Lacking::Nothing
+        if self.peers.lacking(&self.cx, 2 * free) != Lacking::Nothing
             && self.peers.peers.asks_for_mesh(now.mono, LOOK_AGAIN)
         {
             self.out.actions.push_back(Action::TellMesh);
         }
-        let lacking = lacking.max(self.lacking(free));
+        let lacking = lacking.max(self.peers.lacking(&self.cx, free));
         if lacking == Lacking::Nothing || !self.peers.peers.may_make_room(now.mono) {
             return;
         }
@@ -93,43 +129,13 @@ impl Engine {
         }
         if let Some(peer) = for_newcomer(&all) {
             self.let_go_of(peer, LetGo::ForNewcomer);
-            self.hurry_goodbyes();
+            self.peers.hurry_goodbyes(&self.cx, &mut self.out);
         }
-    }
-
-    /// Where newcomers come faster than goodbyes are heard, those that are being let go have no time to hear theirs.
-    fn hurry_goodbyes(&mut self) {
-        let (all, inbound) = (self.peers.peers.len(), self.peers.peers.inbound_len());
-        if !self.has_places(all, inbound, 2) {
-            for peer in self.peers.peers.going() {
-                self.out.actions.push_back(Action::Disconnect { peer });
-            }
-        }
-    }
-
-    /// Which places there are not, beside those that stay, for so many others.
-    fn lacking(&self, others: u32) -> Lacking {
-        let (all, inbound) =
-            (self.peers.peers.staying_len(), self.peers.peers.staying_inbound_len());
-        if !self.has_places(all, 0, others) {
-            Lacking::Any
-        } else if !self.has_places(all, inbound, others) {
-            Lacking::Inbound
-        } else {
-            Lacking::Nothing
-        }
-    }
-
-    /// Whether beside so many connections, and so many of them inbound, there is room for so many others of either kind.
-    fn has_places(&self, all: usize, inbound: usize, others: u32) -> bool {
-        let (limits, others) = (&self.cx.config.limits, others as usize);
-        all + others <= limits.connections as usize
-            && inbound + others <= limits.incoming_connections() as usize
     }
 
     fn let_go_of(&mut self, peer: PeerId, why: LetGo) {
         tracing::debug!(%peer, ?why, "is let go: other connections are worth more");
-        self.count_let_go(&peer, why);
+        self.peers.count_let_go(&mut self.out, &peer, why);
         self.let_go(peer, Farewell::NoRoom);
     }
 
@@ -149,7 +155,7 @@ impl Engine {
             let hello = self.discovery.neighbours.get(peer).and_then(Neighbour::hello);
             hello.is_some_and(|hello| shares_with(&self.cx.config.coverage, hello))
         });
-        let session = self.session_peer();
+        let session = self.discovery.session_peer();
         for candidate in &mut all {
             let peer = &candidate.peer;
             let is_in_use = self.out.questions.is_asked(peer) || session == Some(*peer);

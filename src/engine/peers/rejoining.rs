@@ -9,21 +9,24 @@ use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::engine::{
-    Action, Deadline, Engine, Now,
-    deadlines::{Backoff, jitter},
-    peers::Company,
-    wheel,
+use crate::{
+    Config, Entropy, Error, Event,
+    engine::{
+        Action, Deadline, Engine, Now, Peering,
+        deadlines::{Backoff, jitter},
+        peers::Company,
+        wheel,
+    },
+    exchange::Other,
 };
-use crate::{Config, Entropy, Error, Event, exchange::Other};
-
-mod lost;
-mod pauses;
-mod told;
 
 use lost::Lost;
 use pauses::Pauses;
 use told::{Candidate, Told};
+
+mod lost;
+mod pauses;
+mod told;
 
 /// As many peers that have left as Kademlia keeps in a bucket. The ones closest to this node stay.
 pub(in crate::engine) const MOST_LOST: usize = 20;
@@ -272,6 +275,37 @@ impl Rejoining {
     }
 }
 
+impl Peering {
+    /// Whether bootstrap peers have no room, and somebody may be found yet by what they have told, or by asking again.
+    pub(in crate::engine) fn is_led_on(&self) -> bool {
+        let is_looking = self.rejoining.told.has_dialed() || self.rejoining.turning_away().0 > 0;
+        // A contact that was dialed anew has not said yet whether it has room now.
+        let is_open = self.peers.any_member(|peer| !self.goodbyes.has_heard(peer));
+        is_looking && (is_open || self.peers.is_expecting()) && !self.has_company()
+    }
+
+    /// Whether nobody is here who can be asked, and bootstrap peers have no room.
+    pub(in crate::engine) fn is_turned_away(&self) -> bool {
+        !self.has_company() && self.rejoining.turning_away().0 > 0
+    }
+
+    /// Why there is nobody to ask.
+    pub(in crate::engine) fn nobody(&self) -> Error {
+        match self.rejoining.turning_away() {
+            (0, _) => Error::NoPeers,
+            (full, of) => Error::NoRoom { full, of },
+        }
+    }
+
+    /// How many can be asked.
+    pub(in crate::engine) fn members(&self) -> usize {
+        match self.peers.company() {
+            Company::Members(members) => members,
+            Company::Expected | Company::Nobody => 0,
+        }
+    }
+}
+
 impl Engine {
     /// Dials every bootstrap address behind which nobody is connected.
     pub(in crate::engine) fn dial_bootstrap(&mut self) {
@@ -286,7 +320,7 @@ impl Engine {
     }
 
     fn dial_contacts(&mut self, by: [Duration; 2]) {
-        for address in self.ranked_bootstrap() {
+        for address in self.standing.ranked_bootstrap(&self.cx) {
             if self.peers.rejoining.begin(&address, by) {
                 self.peers.rejoining.told.begin_round();
                 self.peers.peers.dial_started();
@@ -310,7 +344,7 @@ impl Engine {
             self.peers.rejoining.membership = Membership::Joining;
         }
         self.dial_contacts([if is_alone { Duration::MAX } else { now.mono }, now.mono]);
-        let members = self.members();
+        let members = self.peers.members();
         let entropy = &mut *self.out.entropy;
         for (peer, addresses) in
             self.peers.rejoining.lost.take_due(now.mono, is_alone, members, entropy)
@@ -324,7 +358,7 @@ impl Engine {
 
     /// Dials peers of which those without room have told, for as long as nobody else is there.
     fn dial_told(&mut self) {
-        if self.has_company() {
+        if self.peers.has_company() {
             return self.peers.rejoining.told.clear();
         }
         while let Some(Candidate { peer, addresses, over }) = self.peers.rejoining.told.next() {
@@ -348,28 +382,6 @@ impl Engine {
         }
     }
 
-    /// Whether bootstrap peers have no room, and somebody may be found yet by what they have told, or by asking again.
-    pub(in crate::engine) fn is_led_on(&self) -> bool {
-        let is_looking =
-            self.peers.rejoining.told.has_dialed() || self.peers.rejoining.turning_away().0 > 0;
-        // A contact that was dialed anew has not said yet whether it has room now.
-        let is_open = self.peers.peers.any_member(|peer| !self.peers.goodbyes.has_heard(peer));
-        is_looking && (is_open || self.peers.peers.is_expecting()) && !self.has_company()
-    }
-
-    /// Whether nobody is here who can be asked, and bootstrap peers have no room.
-    pub(in crate::engine) fn is_turned_away(&self) -> bool {
-        !self.has_company() && self.peers.rejoining.turning_away().0 > 0
-    }
-
-    /// Why there is nobody to ask.
-    pub(in crate::engine) fn nobody(&self) -> Error {
-        match self.peers.rejoining.turning_away() {
-            (0, _) => Error::NoPeers,
-            (full, of) => Error::NoRoom { full, of },
-        }
-    }
-
     /// Sets the timer anew. To be called when somebody has come or gone, or a dial has ended.
     pub(in crate::engine) fn rejoin_later(&mut self, now: Now) {
         if self.cx.closed {
@@ -389,14 +401,6 @@ impl Engine {
             due.map(|due| (self.out.wheel.insert(due, Deadline::Rejoin), due));
     }
 
-    /// How many can be asked.
-    pub(in crate::engine) fn members(&self) -> usize {
-        match self.peers.peers.company() {
-            Company::Members(members) => members,
-            Company::Expected | Company::Nobody => 0,
-        }
-    }
-
     /// A peer of the routing table is about to be gone. It is looked for at these addresses.
     pub(in crate::engine) fn leaving(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
         let is_contact = self.peers.rejoining.is_contact(&peer);
@@ -405,9 +409,9 @@ impl Engine {
         if self.cx.closed || is_contact || addresses.is_empty() || is_unwanted {
             return;
         }
-        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.members());
+        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.peers.members());
         // It is there, and this node has others to ask: no two parts of a network would be joined by finding it.
-        if is_full && members >= self.connection_target() / 2 {
+        if is_full && members >= self.cx.connection_target() / 2 {
             return;
         }
         let entropy = &mut *self.out.entropy;
@@ -416,7 +420,7 @@ impl Engine {
 
     /// The last connection with a peer has ended.
     pub(in crate::engine) fn left(&mut self, now: Now, peer: PeerId) {
-        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.members());
+        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.peers.members());
         let entropy = &mut *self.out.entropy;
         for contact in self.peers.rejoining.of(peer) {
             if let State::Here { since } = contact.state {
@@ -441,7 +445,7 @@ impl Engine {
         end: Result<PeerId, String>,
     ) {
         self.peers.peers.dial_ended();
-        let members = self.members();
+        let members = self.peers.members();
         let mut failure = end.as_ref().err().cloned();
         if let Some(contact) = self.peers.rejoining.contacts.get_mut(&address) {
             contact.peer = end.ok().or(contact.peer);

@@ -11,14 +11,20 @@
 
 use std::time::Duration;
 
-use crate::engine::{
-    ANNOUNCEMENT_INTERVAL, Action, Deadline, Engine, Now, Operation,
-    calls::{Call, Since},
-    outbox::{AnnouncementId, Hold, Outbox, Released},
-    own::{self, Authorship, Standing},
-    publish::{Announced, Publish, Renewal, Stage},
+use crate::{
+    Announcement, Error, PackageName, Receipt, Result, Snapshot,
+    command::{Reply, Ticket},
+    counters::{CallKind, EndedCall},
+    engine::{
+        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Engine, Now, Operation,
+        Publishing,
+        calls::{Call, Since},
+        outbox::{AnnouncementId, Hold, Outbox, Released},
+        own::{self, Authorship, Standing},
+        publish::{Announced, Publish, Renewal, Stage},
+    },
+    record::{Message, Signed},
 };
-use crate::{Announcement, Error, PackageName, Receipt, command::Ticket};
 
 /// How long after a head was signed it is announced at the latest. Peers that are well take a change in a fraction of that;
 /// a put that needs longer waits for peers that are silent or must be dialed, while the others hold the change.
@@ -31,11 +37,124 @@ impl Publish {
     }
 }
 
-impl Engine {
+impl Publishing {
+    pub(in crate::engine) fn subscribe(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        topic: String,
+    ) -> Result<bool> {
+        if topic == cx.config.announcements_topic {
+            let reason =
+                format!("`{topic}` is heard anyway; packages on it are events by themselves");
+            return Err(Error::invalid("topic", reason));
+        }
+        let new = self.topics.subscribe(&topic)?;
+        if new {
+            out.actions.push_back(Action::Subscribe { topic });
+        }
+        Ok(new)
+    }
+
+    pub(in crate::engine) fn unsubscribe(&mut self, out: &mut Effects, topic: String) -> bool {
+        let known = self.topics.unsubscribe(&topic);
+        if known {
+            out.actions.push_back(Action::Unsubscribe { topic });
+        }
+        known
+    }
+
+    pub(in crate::engine) fn announce(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        topic: String,
+        data: Vec<u8>,
+        reply: Reply<Announcement>,
+    ) {
+        if topic == cx.config.announcements_topic {
+            let reason = format!("`{topic}` carries packages only; `register` announces them");
+            let end = reply.send(Err(Error::invalid("topic", reason)));
+            return out.count(EndedCall(CallKind::Announce, end));
+        }
+        let mut nonce = [0; 8];
+        out.entropy.fill(&mut nonce);
+        let message = Message::new(
+            cx.config.network.clone(),
+            cx.local,
+            topic.clone(),
+            u64::from_le_bytes(nonce),
+            now.unix,
+            data,
+        );
+        match Signed::sign(&cx.keypair, message) {
+            Err(error) => {
+                let end = reply.send(Err(error));
+                out.count(EndedCall(CallKind::Announce, end));
+            }
+            Ok(message) => {
+                self.outbox.sweep(cx.clocks.certain(now));
+                self.outbox.make_room(now.unix);
+                let expires = message.expires();
+                let data = message.bytes().to_vec();
+                match self.outbox.add_message(topic.clone(), data.clone(), expires, reply) {
+                    Ok(id) => out.actions.push_back(Action::Publish { id, topic, data }),
+                    Err(end) => out.count(EndedCall(CallKind::Announce, end)),
+                }
+            }
+        }
+    }
+
+    /// The calendar has moved: somebody who could hear what seemed to have expired may still be there.
+    pub(in crate::engine) fn outbox_moved(&mut self, out: &mut Effects, now: Now) {
+        let waiting = self.outbox.take_held_back(now.unix);
+        self.publish_waiting(out, waiting);
+    }
+
+    pub(in crate::engine) fn publish_waiting(
+        &mut self,
+        out: &mut Effects,
+        waiting: Vec<AnnouncementId>,
+    ) {
+        for id in waiting {
+            if let Some((topic, data)) = self.outbox.get(id) {
+                let (topic, data) = (topic.to_owned(), data.to_vec());
+                out.actions.push_back(Action::Publish { id, topic, data });
+            }
+        }
+    }
+
+    pub(in crate::engine) fn restore_outbox(
+        &mut self,
+        cx: &Context,
+        now: Now,
+        snapshot: &Snapshot,
+    ) {
+        for unheard in snapshot.outbox() {
+            let data = &unheard.data;
+            let verified = match unheard.package {
+                Some(_) => {
+                    let head = cx.store.verify_kept_head(data, now.unix);
+                    head.map(|head| head.validity.expires)
+                }
+                None => {
+                    let message = cx.store.verify_kept_message(data, now.unix);
+                    message.map(|message| message.expires())
+                }
+            };
+            match verified {
+                Ok(expires) => self.outbox.restore(unheard, expires),
+                Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
+            }
+        }
+    }
     /// Has the head of a change announced in its time, unless it was signed without having asked what the network holds:
     /// then it is announced once it has been [read back](Self::is_withheld).
     pub(in crate::engine) fn announce_change(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
         package: &own::OwnPackage,
         head: Authorship,
@@ -44,9 +163,9 @@ impl Engine {
         let name = &package.head.name;
         let is_heard = matches!(package.standing, Standing::Confirmed { .. });
         let is_signed = head == Authorship::Signed;
-        if is_signed && !is_heard && !self.release(self.publishing.outbox.on_hold_of(name)) {
+        if is_signed && !is_heard && !self.release(out, self.outbox.on_hold_of(name)) {
             // What waits to be heard is older. What was on hold leaves: this head may be withheld for long.
-            self.drop_announcement(name);
+            self.drop_announcement(out, name);
         }
         let is_withheld = match head {
             Authorship::Signed => !is_heard,
@@ -54,35 +173,37 @@ impl Engine {
             Authorship::Adopted => false,
         };
         let announced = if is_withheld {
-            let before = self.publishing.renewals.get(name).and_then(|renewal| renewal.announced);
+            let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
             before.filter(|_| !is_signed)
         } else {
-            Some(self.announce_head(now, package, is_signed || !is_upkeep))
+            Some(self.announce_head(cx, out, now, package, is_signed || !is_upkeep))
         };
-        let (timer, interval) = self.renewal_timer(now, name);
+        let (timer, interval) = out.renewal_timer(cx, now, name);
         let due = now.unix.saturating_add(interval.as_secs());
         let renewal = Renewal { timer, due, interval, announced };
-        if let Some(before) = self.publishing.renewals.insert(name.clone(), renewal) {
-            self.out.wheel.cancel(before.timer);
+        if let Some(before) = self.renewals.insert(name.clone(), renewal) {
+            out.wheel.cancel(before.timer);
         }
         announced.map(|announced| announced.id)
     }
 
     /// Whether the head of an own package has not been announced, since not everybody was heard when it was signed.
     pub(in crate::engine) fn is_withheld(&self, name: &PackageName) -> bool {
-        self.publishing.renewals.get(name).is_some_and(|renewal| renewal.announced.is_none())
+        self.renewals.get(name).is_some_and(|renewal| renewal.announced.is_none())
     }
 
     /// The head of an own package that was withheld has been read back: so many peers as were wanted serve it. Another one
     /// that was heard meanwhile is merged in its time.
     pub(in crate::engine) fn announce_withheld(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
         name: &PackageName,
     ) -> Option<AnnouncementId> {
-        let package = self.publishing.own.get(name).cloned()?;
-        let announced = self.announce_head(now, &package, true);
-        if let Some(renewal) = self.publishing.renewals.get_mut(name) {
+        let package = self.own.get(name).cloned()?;
+        let announced = self.announce_head(cx, out, now, &package, true);
+        if let Some(renewal) = self.renewals.get_mut(name) {
             renewal.announced = Some(announced);
         }
         Some(announced.id)
@@ -90,58 +211,84 @@ impl Engine {
 
     /// Puts the head of an own package on hold until it is to be announced, unless it is the one that was announced a short
     /// while ago.
-    fn announce_head(&mut self, now: Now, package: &own::OwnPackage, is_news: bool) -> Announced {
+    fn announce_head(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        package: &own::OwnPackage,
+        is_news: bool,
+    ) -> Announced {
         let name = &package.head.name;
-        let before = self.publishing.renewals.get(name).and_then(|renewal| renewal.announced);
+        let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
         if let Some(before) = before
             && !is_news
             && now.mono < before.at.saturating_add(ANNOUNCEMENT_INTERVAL)
         {
             return before;
         }
-        let topic = self.cx.config.announcements_topic.clone();
+        let topic = cx.config.announcements_topic.clone();
         let data = package.head.bytes().to_vec();
         let expires = package.head.validity.expires;
         let latest = now.mono.saturating_add(LONGEST_HOLD);
         // Where changes follow each other without a pause, something of them is heard all the same.
         let latest =
-            self.drop_announcement(name).map_or(latest, |before| before.latest.min(latest));
-        let timer =
-            self.out.wheel.insert(latest, Deadline::Announce(self.publishing.outbox.next()));
+            self.drop_announcement(out, name).map_or(latest, |before| before.latest.min(latest));
+        let timer = out.wheel.insert(latest, Deadline::Announce(self.outbox.next()));
         let hold = Hold { latest, timer };
-        let id = self.publishing.outbox.add_head(name.clone(), topic, data, expires, hold);
-        while let Some(crowding) = self.publishing.outbox.crowding() {
-            self.release(Some(crowding));
+        let id = self.outbox.add_head(name.clone(), topic, data, expires, hold);
+        while let Some(crowding) = self.outbox.crowding() {
+            self.release(out, Some(crowding));
         }
         Announced { at: now.mono, id }
     }
 
     /// The head of an own package is not to be announced any more. Tells for how long it would have been on hold, if it
     /// was.
-    fn drop_announcement(&mut self, name: &PackageName) -> Option<Hold> {
-        let hold = self.publishing.outbox.drop_head(name)?;
-        self.out.wheel.cancel(hold.timer);
+    fn drop_announcement(&mut self, out: &mut Effects, name: &PackageName) -> Option<Hold> {
+        let hold = self.outbox.drop_head(name)?;
+        out.wheel.cancel(hold.timer);
         Some(hold)
     }
 
     /// Has an announcement leave that is on hold. Tells whether one was.
-    pub(in crate::engine) fn release(&mut self, announcement: Option<AnnouncementId>) -> bool {
+    pub(in crate::engine) fn release(
+        &mut self,
+        out: &mut Effects,
+        announcement: Option<AnnouncementId>,
+    ) -> bool {
         let Some(id) = announcement else { return false };
-        let Some(released) = self.publishing.outbox.release(id) else { return false };
+        let Some(released) = self.outbox.release(id) else { return false };
         let Released { hold, topic, data } = released;
-        self.out.wheel.cancel(hold.timer);
-        self.out.actions.push_back(Action::Publish { id, topic, data });
+        out.wheel.cancel(hold.timer);
+        out.actions.push_back(Action::Publish { id, topic, data });
         true
     }
 
     /// Has everything leave that is on hold.
-    pub(in crate::engine) fn release_all(&mut self) {
-        let on_hold: Vec<AnnouncementId> = self.publishing.outbox.on_hold().collect();
+    pub(in crate::engine) fn release_all(&mut self, out: &mut Effects) {
+        let on_hold: Vec<AnnouncementId> = self.outbox.on_hold().collect();
         for id in on_hold {
-            self.release(Some(id));
+            self.release(out, Some(id));
         }
     }
 
+    /// A change fails of which an earlier round has signed a head.
+    pub(in crate::engine) fn fail_announced(
+        &mut self,
+        out: &mut Effects,
+        since: Since,
+        mut publish: Publish,
+        error: Error,
+    ) {
+        self.release(out, publish.announcement);
+        out.finish(since);
+        let ended = publish.answer(Err(error));
+        out.count(ended);
+    }
+}
+
+impl Engine {
     /// The part of the network in a change is over: it is announced, and the caller answered as soon as it is known whether
     /// somebody has heard it. One whose time is up is answered at once.
     pub(in crate::engine) fn answer_announced(
@@ -152,7 +299,7 @@ impl Engine {
         receipt: Receipt,
     ) {
         let may_wait = publish.reply.is_some() && since.timer.is_some();
-        if self.release(publish.announcement)
+        if self.publishing.release(&mut self.out, publish.announcement)
             && may_wait
             && let Some(id) = publish.announcement
         {
@@ -162,23 +309,10 @@ impl Engine {
             let operation = Operation::Publish(publish);
             return self.calls.insert(ticket, Call { since, operation });
         }
-        self.finish(since);
+        self.out.finish(since);
         let announcement = publish.announcement(&self.publishing.outbox);
         let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        self.count(ended);
-    }
-
-    /// A change fails of which an earlier round has signed a head.
-    pub(in crate::engine) fn fail_announced(
-        &mut self,
-        since: Since,
-        mut publish: Publish,
-        error: Error,
-    ) {
-        self.release(publish.announcement);
-        self.finish(since);
-        let ended = publish.answer(Err(error));
-        self.count(ended);
+        self.out.count(ended);
     }
 
     /// The network has said what became of an announcement: a caller who has waited for nothing else is answered.
@@ -188,10 +322,10 @@ impl Engine {
         let Some(Call { since, operation }) = self.calls.remove(ticket) else { return };
         let Operation::Publish(mut publish) = operation else { return };
         self.out.answered = true;
-        self.finish(since);
+        self.out.finish(since);
         let announcement = publish.announcement(&self.publishing.outbox);
         let Some(receipt) = publish.signed.take() else { return };
         let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        self.count(ended);
+        self.out.count(ended);
     }
 }

@@ -3,30 +3,142 @@
 
 use std::time::Duration;
 
-use crate::engine::{
-    Deadline, Engine, Now, Operation, REPLICATION_BUDGET, REPLICATION_DELAY,
-    calls::{Call, Outcome, Since},
-    commands::Begin,
-    explaining::Reasons,
-    own::{self, Authorship, Change, Changed, Recalled, Standing},
-    peers::Reach,
-    publish::{Publish, Put, Stage, Storing},
-    publishing::REPLICATION,
-    queries::{attesting, saying},
-    read,
-    recalling::Asked,
-    wheel,
-};
 use crate::{
-    Error, Event, PackageId, PackageName, Receipt, Result, Source,
+    Error, Event, PackageName, Receipt, Result,
     command::{Reply, Ticket},
-    record::{Kind, RecordKey},
+    engine::{
+        Context, Deadline, Effects, Engine, Now, Operation, Publishing, REPLICATION_BUDGET,
+        REPLICATION_DELAY,
+        calls::{Call, Outcome, Since},
+        clocks::LATE,
+        commands::Begin,
+        explaining::Reasons,
+        own::{self, Authorship, Change, Changed, Recalled, Standing},
+        peers::Reach,
+        publish::{Publish, Put, Stage, Storing},
+        publishing::REPLICATION,
+        queries::{attesting, saying},
+        recalling::Asked,
+        wheel,
+    },
+    record::{Head, Kind, RecordKey, Signed},
 };
 
 #[cfg(test)]
 mod pace_tests;
 #[cfg(test)]
 mod tests;
+
+impl Publishing {
+    /// The head of an own package, found by its name: its key need not be computed.
+    pub(in crate::engine) fn own_head(
+        &self,
+        now: Now,
+        name: &PackageName,
+    ) -> Option<&Signed<Head>> {
+        let head = &self.own.get(name)?.head;
+        (head.validity.expires > now.unix).then_some(head)
+    }
+
+    /// Somebody can be asked who could not be a moment ago: what waited for that begins anew.
+    pub(in crate::engine) fn reached(&mut self, out: &mut Effects, now: Now) {
+        self.replication.backoff.reset();
+        self.replicate_soon(out, now);
+    }
+
+    /// Whether this node publishes the package. The owner may have other publishers for others of its packages.
+    pub(in crate::engine) fn publishes(&self, cx: &Context, head: &Head) -> bool {
+        head.owner == cx.owner && self.own.contains_key(&head.name)
+    }
+
+    /// Whether an own package should have been put again a while ago, or nobody believes its head any more, or yet. One
+    /// that is due at this moment is not overdue: its own deadline puts it again, and takes no round.
+    pub(in crate::engine) fn is_overdue(&self, now: Now, name: &PackageName) -> bool {
+        let (Some(own), Some(renewal)) = (self.own.get(name), self.renewals.get(name)) else {
+            return false;
+        };
+        let validity = own.head.validity;
+        let is_late = renewal.due.saturating_add(LATE) <= now.unix;
+        let is_due = is_late || validity.is_expired(now.unix) || validity.is_early(now.unix);
+        is_due && !self.renewing.contains(name)
+    }
+
+    /// What a change comes to.
+    fn changed(
+        &self,
+        cx: &Context,
+        now: Now,
+        change: &Change,
+        recalled: &[Recalled],
+        asked: Asked,
+    ) -> Result<Changed> {
+        let name = change.name();
+        let own = self.own.get(name);
+        let seen = cx.store.high_water(Kind::Head, &cx.owner, name).unwrap_or_default();
+        let before = own.map(|own| own.standing);
+        let standing = match asked {
+            Asked::Yes => Standing::heard(before),
+            Asked::No => Standing::Unheard,
+        };
+        let signer = cx.signer(now);
+        let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
+        // Others may have taken the last places while the package was recalled.
+        if own.is_none() && self.own.len() >= cx.config.limits.own_packages {
+            return Err(Error::busy("own_packages"));
+        }
+        if let (Authorship::Kept, Asked::No, Some(before)) = (changed.head, asked, before) {
+            changed.package.standing = before;
+        }
+        Ok(changed)
+    }
+
+    /// Sets the time at which an own package is put again.
+    fn renew_later(&mut self, cx: &Context, out: &mut Effects, now: Now, name: &PackageName) {
+        let (timer, interval) = out.renewal_timer(cx, now, name);
+        if let Some(renewal) = self.renewals.get_mut(name) {
+            renewal.due = now.unix.saturating_add(interval.as_secs());
+            renewal.interval = interval;
+            let before = std::mem::replace(&mut renewal.timer, timer);
+            out.wheel.cancel(before);
+        }
+    }
+
+    /// A peer has appeared: own packages that nobody holds are put again, shortly, and those of an earlier life.
+    pub(in crate::engine) fn replicate_soon(&mut self, out: &mut Effects, now: Now) {
+        if !self.resuming.is_empty() || self.own.values().any(own::OwnPackage::lacks_replicas) {
+            self.replicate_after(out, now, REPLICATION_DELAY);
+        }
+    }
+
+    /// Puts own packages again that nobody holds, after a pause. An earlier time that is set already is kept,
+    /// a later one moved up.
+    fn replicate_after(&mut self, out: &mut Effects, now: Now, pause: Duration) {
+        let deadline = now.mono.saturating_add(pause);
+        if let Some((timer, due)) = self.replication.timer {
+            if due <= deadline {
+                return;
+            }
+            out.wheel.cancel(timer);
+        }
+        let timer = out.wheel.insert(deadline, Deadline::Replicate);
+        self.replication.timer = Some((timer, deadline));
+    }
+}
+
+impl Effects {
+    pub(in crate::engine) fn renewal_timer(
+        &mut self,
+        cx: &Context,
+        now: Now,
+        name: &PackageName,
+    ) -> (wheel::Key, Duration) {
+        // Often enough that a head is signed anew, which happens past half of its life, before it expires.
+        let interval = cx.config.republish_interval.min(cx.config.record_ttl / 3);
+        let after = self.jitter(interval);
+        let deadline = now.mono.saturating_add(after);
+        (self.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone()))), after)
+    }
+}
 
 impl Engine {
     /// A caller changes an own package.
@@ -41,14 +153,14 @@ impl Engine {
         let mut publish = Publish::new(change, Some(reply), confirmation);
         if full && !self.publishing.own.contains_key(publish.change.name()) {
             let ended = publish.answer(Err(Error::busy("own_packages")));
-            return self.count(ended);
+            return self.out.count(ended);
         }
         // What is signed is put even if its caller goes away, so the puts have a bound of their own.
         if self.queries.puts() >= self.cx.config.limits.waiting_calls {
             let ended = publish.answer(Err(Error::busy("waiting_calls")));
-            return self.count(ended);
+            return self.out.count(ended);
         }
-        let since = self.since(&begin);
+        let since = self.out.since(&begin);
         self.begin_change(begin.now, begin.ticket, since, Box::new(publish));
     }
 
@@ -66,7 +178,7 @@ impl Engine {
                 if let Outcome::Stored { key, replicas } = outcome {
                     storing.stored(&key, replicas);
                 }
-                storing.clock = self.clock_disagreement().or(storing.clock);
+                storing.clock = self.cx.clock_disagreement().or(storing.clock);
                 if storing.pending > 0 {
                     let operation = Operation::Publish(publish);
                     self.calls.insert(ticket, Call { since, operation });
@@ -99,7 +211,8 @@ impl Engine {
         asked: Asked,
     ) {
         let name = publish.change.name().clone();
-        let changed = match self.changed(now, &publish.change, recalled, asked) {
+        let changed = match self.publishing.changed(&self.cx, now, &publish.change, recalled, asked)
+        {
             Ok(changed) => changed,
             Err(error) => return self.abandon(now, ticket, since, publish, error),
         };
@@ -126,7 +239,14 @@ impl Engine {
             self.queries.put(record, Some(ticket));
         }
         let is_upkeep = publish.change.is_upkeep();
-        publish.announcement = self.announce_change(now, &changed.package, changed.head, is_upkeep);
+        publish.announcement = self.publishing.announce_change(
+            &self.cx,
+            &mut self.out,
+            now,
+            &changed.package,
+            changed.head,
+            is_upkeep,
+        );
         publish.stage = Stage::Storing(Storing {
             id: changed.id,
             sequence: changed.package.head.revision.sequence,
@@ -134,58 +254,20 @@ impl Engine {
             fewest: None,
             is_whole: changed.is_whole,
             put,
-            clock: self.clock_disagreement(),
+            clock: self.cx.clock_disagreement(),
             reasons: Reasons::default(),
         });
-        self.add_look_alikes_listed(now, &mut publish);
+        self.discovery.add_look_alikes_listed(&self.cx, now, &mut publish);
         let head = &changed.package.head;
-        self.shelve_own(&name, &changed.package);
-        self.list_own(now, head);
+        self.reading.shelve_own(&self.cx, &name, &changed.package);
+        self.discovery.list_own(now, head);
         self.publishing.resuming.remove(&name);
         self.standing.equivocations.supersede(head);
         self.publishing.elsewhere.spend(head.digest());
-        self.take_in(head, recalled, asked);
+        self.publishing.take_in(&self.cx, &mut self.out, head, recalled, asked);
         self.publishing.own.insert(name, changed.package);
         let operation = Operation::Publish(publish);
         self.calls.insert(ticket, Call { since, operation });
-    }
-
-    /// What a change comes to.
-    fn changed(
-        &self,
-        now: Now,
-        change: &Change,
-        recalled: &[Recalled],
-        asked: Asked,
-    ) -> Result<Changed> {
-        let name = change.name();
-        let own = self.publishing.own.get(name);
-        let seen = self.cx.store.high_water(Kind::Head, &self.cx.owner, name).unwrap_or_default();
-        let before = own.map(|own| own.standing);
-        let standing = match asked {
-            Asked::Yes => Standing::heard(before),
-            Asked::No => Standing::Unheard,
-        };
-        let signer = self.signer(now);
-        let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
-        // Others may have taken the last places while the package was recalled.
-        if own.is_none() && self.publishing.own.len() >= self.cx.config.limits.own_packages {
-            return Err(Error::busy("own_packages"));
-        }
-        if let (Authorship::Kept, Asked::No, Some(before)) = (changed.head, asked, before) {
-            changed.package.standing = before;
-        }
-        Ok(changed)
-    }
-
-    /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
-    fn shelve_own(&self, name: &PackageName, own: &own::OwnPackage) {
-        // To its own publisher, the bare name means its own.
-        let ids = [PackageId::owned(self.cx.owner, name.clone()), PackageId::named(name.clone())];
-        match read::newest(&own.head, Source::Own) {
-            Some(package) => self.reading.shelf.put(ids, package, None, own.head.validity.expires),
-            None => ids.iter().for_each(|id| self.reading.shelf.remove(id)),
-        }
     }
 
     /// Forgets what was read of an own package: from now on it is known better.
@@ -214,10 +296,10 @@ impl Engine {
         if publish.reply.is_some() {
             return match publish.settle(Err(error)) {
                 Ok(receipt) => self.answer_announced(ticket, since, publish, receipt),
-                Err(error) => self.fail_announced(since, *publish, error),
+                Err(error) => self.publishing.fail_announced(&mut self.out, since, *publish, error),
             };
         }
-        self.finish(since);
+        self.out.finish(since);
         let name = publish.change.name();
         tracing::debug!(%name, %error, "not put again");
         self.publishing.renewing.remove(name);
@@ -226,7 +308,7 @@ impl Engine {
                 if own.lacks_replicas() {
                     self.replicate_later(now);
                 }
-                self.renew_later(now, name);
+                self.publishing.renew_later(&self.cx, &mut self.out, now, name);
             }
             None if self.publishing.resuming.contains(name) => match error {
                 // Nobody holds it any more, and it is not for this life to invent it.
@@ -244,7 +326,7 @@ impl Engine {
     /// Every put of a change has ended.
     fn stored(&mut self, now: Now, ticket: Ticket, since: Since, mut publish: Box<Publish>) {
         self.end_look_alikes(now, ticket, &mut publish);
-        let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
+        let Stage::Storing(storing) = &publish.stage else { return self.out.finish(since) };
         let name = publish.change.name();
         let replicas = storing.replicas();
         let (mut is_taken, mut lacks) = (false, false);
@@ -265,7 +347,7 @@ impl Engine {
             // They take it, and some have not said what they hold: they are asked once more, soon. Where one never answers,
             // a pause that grows would keep new packages from being announced.
             let mut pauses = REPLICATION;
-            self.replicate_after(now, pauses.pause());
+            self.publishing.replicate_after(&mut self.out, now, pauses.pause());
         } else if lacks {
             self.replicate_later(now);
         }
@@ -282,29 +364,6 @@ impl Engine {
         }
     }
 
-    /// Sets the time at which an own package is put again.
-    fn renew_later(&mut self, now: Now, name: &PackageName) {
-        let (timer, interval) = self.renewal_timer(now, name);
-        if let Some(renewal) = self.publishing.renewals.get_mut(name) {
-            renewal.due = now.unix.saturating_add(interval.as_secs());
-            renewal.interval = interval;
-            let before = std::mem::replace(&mut renewal.timer, timer);
-            self.out.wheel.cancel(before);
-        }
-    }
-
-    pub(in crate::engine) fn renewal_timer(
-        &mut self,
-        now: Now,
-        name: &PackageName,
-    ) -> (wheel::Key, Duration) {
-        // Often enough that a head is signed anew, which happens past half of its life, before it expires.
-        let interval = self.cx.config.republish_interval.min(self.cx.config.record_ttl / 3);
-        let after = self.jitter(interval);
-        let deadline = now.mono.saturating_add(after);
-        (self.out.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone()))), after)
-    }
-
     /// Puts an own package again, signed anew where half of its life is over.
     pub(in crate::engine) fn renew(&mut self, now: Now, name: PackageName) {
         self.keep_up(now, Change::Renew { name });
@@ -315,19 +374,10 @@ impl Engine {
         if self.cx.closed || !self.publishing.renewing.insert(change.name().clone()) {
             return;
         }
-        let ticket = self.ticket();
+        let ticket = self.out.ticket();
         let since = Since { asked: now.mono, timer: None };
         let publish = Box::new(Publish::new(change, None, 0));
         self.begin_change(now, ticket, since, publish);
-    }
-
-    /// A peer has appeared: own packages that nobody holds are put again, shortly, and those of an earlier life.
-    pub(in crate::engine) fn replicate_soon(&mut self, now: Now) {
-        if !self.publishing.resuming.is_empty()
-            || self.publishing.own.values().any(own::OwnPackage::lacks_replicas)
-        {
-            self.replicate_after(now, REPLICATION_DELAY);
-        }
     }
 
     /// Peers were asked, and an own package still lacks replicas: tries again after a pause. One pause serves
@@ -336,22 +386,8 @@ impl Engine {
         if self.publishing.replication.timer.is_none() && self.peers.peers.reach() == Reach::Joined
         {
             let pause = self.publishing.replication.backoff.pause();
-            self.replicate_after(now, pause);
+            self.publishing.replicate_after(&mut self.out, now, pause);
         }
-    }
-
-    /// Puts own packages again that nobody holds, after a pause. An earlier time that is set already is kept,
-    /// a later one moved up.
-    fn replicate_after(&mut self, now: Now, pause: Duration) {
-        let deadline = now.mono.saturating_add(pause);
-        if let Some((timer, due)) = self.publishing.replication.timer {
-            if due <= deadline {
-                return;
-            }
-            self.out.wheel.cancel(timer);
-        }
-        let timer = self.out.wheel.insert(deadline, Deadline::Replicate);
-        self.publishing.replication.timer = Some((timer, deadline));
     }
 
     /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,

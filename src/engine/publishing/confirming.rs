@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Action, Engine, Now, Operation, QueryKey,
-    calls::{Call, Outcome, Since},
-    publish::{MAX_ROUNDS, Publish, Put, Stage, Storing},
-    queries::{Queries, Replies, Waiter, Wants},
-};
 use crate::{
     Announcement, Receipt,
     command::Ticket,
+    engine::{
+        Action, Effects, Engine, Now, Operation, QueryKey,
+        calls::{Call, Outcome, Since},
+        publish::{MAX_ROUNDS, Publish, Put, Stage, Storing},
+        queries::{Queries, Replies, Waiter, Wants},
+    },
     record::{Record, RecordKey},
 };
 
@@ -103,6 +103,34 @@ impl Confirming {
     }
 }
 
+impl Queries {
+    /// What has been read back so far.
+    fn receipt_of(&self, confirming: &Confirming, announcement: Announcement) -> Receipt {
+        let counts = confirming.read_backs.iter().map(|(key, read_back)| match read_back {
+            ReadBack::Ended(confirmed) => *confirmed,
+            ReadBack::Asked(_) | ReadBack::Joined(_) => {
+                let replies = self.heard(key);
+                replies.and_then(|replies| confirming.heard(key, replies)).unwrap_or(0)
+            }
+        });
+        confirming.receipt(announcement, counts.min().unwrap_or(0))
+    }
+
+    /// Nobody waits for these read-backs any more.
+    pub(in crate::engine) fn end_read_backs(
+        &mut self,
+        out: &mut Effects,
+        ticket: Ticket,
+        confirming: &Confirming,
+    ) {
+        for key in confirming.asked() {
+            if let Some(query) = self.leave(key, ticket) {
+                out.actions.push_back(Action::Finish { query });
+            }
+        }
+    }
+}
+
 impl Engine {
     /// These peers say that they have stored what a query put.
     pub(in crate::engine) fn acknowledged(&mut self, query: QueryKey, peers: Vec<PeerId>) {
@@ -122,7 +150,7 @@ impl Engine {
         mut publish: Box<Publish>,
     ) {
         let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
-        let Stage::Storing(mut storing) = before else { return self.finish(since) };
+        let Stage::Storing(mut storing) = before else { return self.out.finish(since) };
         if publish.reply.is_none() {
             // The node itself only wants to know whether anybody holds another head.
             let (network, name) = (&self.cx.config.network, publish.change.name());
@@ -146,7 +174,7 @@ impl Engine {
         since: Since,
         mut publish: Box<Publish>,
     ) {
-        let Stage::Confirming(confirming) = &publish.stage else { return self.finish(since) };
+        let Stage::Confirming(confirming) = &publish.stage else { return self.out.finish(since) };
         if confirming.asked().next().is_some() {
             let operation = Operation::Publish(publish);
             return self.calls.insert(ticket, Call { since, operation });
@@ -154,23 +182,12 @@ impl Engine {
         let has_another = self.publishing.elsewhere.is_awaited(publish.change.name());
         if has_another && publish.reply.is_some() && publish.rounds < MAX_ROUNDS {
             publish.rounds += 1;
-            publish.signed =
-                Some(self.receipt_of(confirming, publish.announcement(&self.publishing.outbox)));
+            publish.signed = Some(
+                self.queries.receipt_of(confirming, publish.announcement(&self.publishing.outbox)),
+            );
             return self.begin_change(now, ticket, since, publish);
         }
         self.confirmed(now, ticket, since, publish);
-    }
-
-    /// What has been read back so far.
-    fn receipt_of(&self, confirming: &Confirming, announcement: Announcement) -> Receipt {
-        let counts = confirming.read_backs.iter().map(|(key, read_back)| match read_back {
-            ReadBack::Ended(confirmed) => *confirmed,
-            ReadBack::Asked(_) | ReadBack::Joined(_) => {
-                let replies = self.queries.heard(key);
-                replies.and_then(|replies| confirming.heard(key, replies)).unwrap_or(0)
-            }
-        });
-        confirming.receipt(announcement, counts.min().unwrap_or(0))
     }
 
     /// Announces the change and answers with what has been read back so far, and ends what has not.
@@ -181,27 +198,20 @@ impl Engine {
         since: Since,
         mut publish: Box<Publish>,
     ) {
-        let Stage::Confirming(confirming) = &publish.stage else { return self.finish(since) };
-        let receipt = self.receipt_of(confirming, publish.announcement(&self.publishing.outbox));
-        self.end_read_backs(ticket, confirming);
+        let Stage::Confirming(confirming) = &publish.stage else { return self.out.finish(since) };
+        let receipt =
+            self.queries.receipt_of(confirming, publish.announcement(&self.publishing.outbox));
+        self.queries.end_read_backs(&mut self.out, ticket, confirming);
         let name = publish.change.name().clone();
-        if self.is_withheld(&name) {
+        if self.publishing.is_withheld(&name) {
             if receipt.confirmed > 0 {
-                publish.announcement = self.announce_withheld(now, &name);
+                publish.announcement =
+                    self.publishing.announce_withheld(&self.cx, &mut self.out, now, &name);
             } else {
                 self.doubt_own(now, &name);
             }
         }
         self.answer_announced(ticket, since, publish, receipt);
-    }
-
-    /// Nobody waits for these read-backs any more.
-    pub(in crate::engine) fn end_read_backs(&mut self, ticket: Ticket, confirming: &Confirming) {
-        for key in confirming.asked() {
-            if let Some(query) = self.queries.leave(key, ticket) {
-                self.out.actions.push_back(Action::Finish { query });
-            }
-        }
     }
 
     /// A peer has served a record. Where it is one of this node's own, it may have been read back often enough.

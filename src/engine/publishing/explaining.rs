@@ -11,17 +11,16 @@ use std::{
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Deadline, Engine, Now, Operation, Unanswered,
-    calls::{Call, Since},
-    greeting::FEATURE_EXPLAINS,
-    publish::{Publish, Stage, Storing},
-    questions::Purpose,
-    wheel,
-};
 use crate::{
     Refusal, RefusalCount,
     command::Ticket,
+    engine::{
+        Deadline, Effects, Engine, Now, Operation, Unanswered,
+        calls::{Call, Since},
+        publish::{Publish, Stage, Storing},
+        questions::Purpose,
+        wheel,
+    },
     exchange::{MAX_EXPLAINED, Request, Response},
     keyspace::REPLICAS,
     record::RecordKey,
@@ -67,6 +66,21 @@ impl Explaining {
     }
 }
 
+impl Effects {
+    /// Nobody waits for the answers any longer.
+    pub(in crate::engine) fn cut_explaining(&mut self, ticket: Ticket, publish: &mut Publish) {
+        if !matches!(publish.stage, Stage::Explaining(_)) {
+            return;
+        }
+        let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
+        if let Stage::Explaining(explaining) = before {
+            self.wheel.cancel(explaining.timer);
+            self.questions.drop_all(Purpose::Explaining(ticket));
+            publish.stage = Stage::Storing(explaining.end());
+        }
+    }
+}
+
 impl Engine {
     /// Every put of a change has ended. Asks those who should have acknowledged it and have not; gives the change back
     /// where nobody is to be asked.
@@ -84,7 +98,7 @@ impl Engine {
         let mut asked = BTreeMap::new();
         for (peer, keys) in self.unacknowledged(storing) {
             // One that has not answered the DHT would be waited for in vain.
-            if self.explains(&peer) && self.peers.peers.is_answering(&peer) {
+            if self.discovery.explains(&peer) && self.peers.peers.is_answering(&peer) {
                 asked.insert(peer, keys);
             } else {
                 storing.reasons.add(peer, Refusal::Unknown);
@@ -95,7 +109,7 @@ impl Engine {
         }
         let waiting = asked.keys().copied().collect();
         for (peer, keys) in asked {
-            self.ask(peer, Purpose::Explaining(ticket), &Request::Explain { keys });
+            self.out.ask(&self.cx, peer, Purpose::Explaining(ticket), &Request::Explain { keys });
         }
         let deadline = now.mono.saturating_add(PATIENCE);
         let timer = self.out.wheel.insert(deadline, Deadline::Explained(ticket));
@@ -134,12 +148,6 @@ impl Engine {
         peers
     }
 
-    /// Whether a peer says why it refuses records. One whose version does not would take the question for nonsense.
-    fn explains(&self, peer: &PeerId) -> bool {
-        let said = self.discovery.neighbours.get(peer).and_then(|neighbour| neighbour.said());
-        said.is_some_and(|hello| hello.features & FEATURE_EXPLAINS != 0)
-    }
-
     /// A peer has said why, or will not.
     pub(in crate::engine) fn explained(
         &mut self,
@@ -174,7 +182,7 @@ impl Engine {
         }
         let Some(Call { since, operation }) = self.calls.remove(ticket) else { return };
         let Operation::Publish(mut publish) = operation else { return };
-        self.cut_explaining(ticket, &mut publish);
+        self.out.cut_explaining(ticket, &mut publish);
         self.out.answered = true;
         let now = Now { mono: self.cx.mono, unix: self.cx.unix };
         self.report(now, ticket, since, publish);
@@ -191,31 +199,18 @@ impl Engine {
         if publish.reply.is_some() && publish.confirmation > 0 {
             return self.confirm(now, ticket, since, publish);
         }
-        let Stage::Storing(storing) = &publish.stage else { return self.finish(since) };
+        let Stage::Storing(storing) = &publish.stage else { return self.out.finish(since) };
         let receipt = storing.receipt(publish.announcement(&self.publishing.outbox), 0);
         let name = publish.change.name();
-        let is_to_be_announced = self.is_withheld(name)
+        let is_to_be_announced = self.publishing.is_withheld(name)
             && self.publishing.own.get(name).is_some_and(|own| !own.lacks_replicas());
         if !is_to_be_announced {
             return self.answer_announced(ticket, since, publish, receipt);
         }
-        self.finish(since);
+        self.out.finish(since);
         let ended = publish.answer(Ok(receipt));
-        self.count(ended);
+        self.out.count(ended);
         publish.confirmation = 1;
         self.confirm(now, ticket, Since { timer: None, ..since }, publish);
-    }
-
-    /// Nobody waits for the answers any longer.
-    pub(in crate::engine) fn cut_explaining(&mut self, ticket: Ticket, publish: &mut Publish) {
-        if !matches!(publish.stage, Stage::Explaining(_)) {
-            return;
-        }
-        let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
-        if let Stage::Explaining(explaining) = before {
-            self.out.wheel.cancel(explaining.timer);
-            self.out.questions.drop_all(Purpose::Explaining(ticket));
-            publish.stage = Stage::Storing(explaining.end());
-        }
     }
 }

@@ -9,20 +9,70 @@
 
 use std::time::Duration;
 
-use crate::engine::{
-    Deadline, Engine, Now, Reach,
-    deadlines::spread,
-    own::{Change, Recalled, Standing},
-    recalling::Asked,
-};
 use crate::{
     PackageName,
+    engine::{
+        Context, Deadline, Effects, Engine, Now, Publishing, Reach,
+        deadlines::spread,
+        own::{Change, Recalled, Standing},
+        recalling::Asked,
+    },
     record::{Head, Record, Signed},
 };
 
 /// The mean pause before what was heard is merged without being asked. It is as much as half more or less, so that of
 /// several devices that hear each other at the same time one is mostly first, and the others adopt what it signs.
 const MERGE_PAUSE: Duration = Duration::from_secs(2);
+
+impl Publishing {
+    /// Sets the time at which what was heard of a package is merged, unless it is set.
+    fn merge_later(&mut self, out: &mut Effects, now: Now, name: &PackageName) {
+        if self.elsewhere.has_timer(name) {
+            return;
+        }
+        let pause = spread(MERGE_PAUSE, [0.5, 1.5], &mut *out.entropy);
+        let due = now.mono.saturating_add(pause);
+        let timer = out.wheel.insert(due, Deadline::Merge(Box::new(name.clone())));
+        self.elsewhere.set_timer(name, timer);
+    }
+
+    /// What a change was built on, which has led to this head, is awaited no longer. Where nobody was asked for the rest of
+    /// a list, it is read another time.
+    pub(in crate::engine) fn take_in(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        head: &Signed<Head>,
+        recalled: &[Recalled],
+        asked: Asked,
+    ) {
+        let is_done = |recalled: &&Recalled| recalled.is_whole || asked == Asked::Yes;
+        let digests = recalled.iter().filter(is_done).map(|recalled| recalled.head.digest());
+        let mut digests: Vec<_> = digests.collect();
+        // Of the epochs before its own, this head has said what stays, if the network was asked for it.
+        let is_replaced = |heard: &Signed<Head>| {
+            let is_older = heard.revision.epoch < head.revision.epoch;
+            cx.store.is_revoked(heard) || (is_older && asked == Asked::Yes)
+        };
+        let heard = self.elsewhere.heads(&head.name).into_iter();
+        digests.extend(heard.filter(is_replaced).map(|heard| heard.digest()));
+        if let Some(timer) = self.elsewhere.take_in(&head.name, &digests) {
+            out.wheel.cancel(timer);
+        }
+    }
+
+    /// Whether nobody but this node is to be told of a record of its own: a head that was signed with nobody to ask
+    /// whether there is more to it, or of which peers may hold another by now. Both are to be read back first.
+    pub(in crate::engine) fn is_unheard(&self, cx: &Context, record: &Record) -> bool {
+        match record {
+            Record::Head(head) => {
+                let own = self.own.get(&head.name).filter(|_| head.owner == cx.owner);
+                own.is_some_and(|own| !matches!(own.standing, Standing::Confirmed { .. }))
+            }
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
+        }
+    }
+}
 
 impl Engine {
     /// A verified head of an own package has come, from wherever. Where it may have replaced the one known here, or says
@@ -40,7 +90,7 @@ impl Engine {
         }
         own.standing = own.standing.doubted();
         if self.publishing.elsewhere.hear(head) {
-            self.merge_later(now, &head.name);
+            self.publishing.merge_later(&mut self.out, now, &head.name);
         } else if !self.publishing.elsewhere.is_awaited(&head.name) {
             // There is no room for it. It is read from the network, where it came from.
             self.replicate_later(now);
@@ -55,21 +105,10 @@ impl Engine {
             return;
         }
         let Ok(head) = self.cx.store.verify_older(bytes, now.unix) else { return };
-        if self.publishes(&head) {
+        if self.publishing.publishes(&self.cx, &head) {
             self.confront_known(now, &head.key(), &head);
             self.hear_own(now, &head);
         }
-    }
-
-    /// Sets the time at which what was heard of a package is merged, unless it is set.
-    fn merge_later(&mut self, now: Now, name: &PackageName) {
-        if self.publishing.elsewhere.has_timer(name) {
-            return;
-        }
-        let pause = spread(MERGE_PAUSE, [0.5, 1.5], &mut *self.out.entropy);
-        let due = now.mono.saturating_add(pause);
-        let timer = self.out.wheel.insert(due, Deadline::Merge(Box::new(name.clone())));
-        self.publishing.elsewhere.set_timer(name, timer);
     }
 
     /// What was heard of a package is merged. Where nobody is there, it waits until somebody is, as everything does that
@@ -80,7 +119,7 @@ impl Engine {
             return;
         }
         if self.publishing.renewing.contains(&name) {
-            return self.merge_later(now, &name);
+            return self.publishing.merge_later(&mut self.out, now, &name);
         }
         // It may have been heard while a change was under way that knows nothing of it. Should nothing come of this
         // merge, what is in doubt is put again as soon as somebody is there.
@@ -100,41 +139,5 @@ impl Engine {
         own.standing = own.standing.doubted();
         own.is_held = false;
         self.replicate_later(now);
-    }
-
-    /// What a change was built on, which has led to this head, is awaited no longer. Where nobody was asked for the rest of
-    /// a list, it is read another time.
-    pub(in crate::engine) fn take_in(
-        &mut self,
-        head: &Signed<Head>,
-        recalled: &[Recalled],
-        asked: Asked,
-    ) {
-        let is_done = |recalled: &&Recalled| recalled.is_whole || asked == Asked::Yes;
-        let digests = recalled.iter().filter(is_done).map(|recalled| recalled.head.digest());
-        let mut digests: Vec<_> = digests.collect();
-        // Of the epochs before its own, this head has said what stays, if the network was asked for it.
-        let is_replaced = |heard: &Signed<Head>| {
-            let is_older = heard.revision.epoch < head.revision.epoch;
-            self.cx.store.is_revoked(heard) || (is_older && asked == Asked::Yes)
-        };
-        let heard = self.publishing.elsewhere.heads(&head.name).into_iter();
-        digests.extend(heard.filter(is_replaced).map(|heard| heard.digest()));
-        if let Some(timer) = self.publishing.elsewhere.take_in(&head.name, &digests) {
-            self.out.wheel.cancel(timer);
-        }
-    }
-
-    /// Whether nobody but this node is to be told of a record of its own: a head that was signed with nobody to ask
-    /// whether there is more to it, or of which peers may hold another by now. Both are to be read back first.
-    pub(in crate::engine) fn is_unheard(&self, record: &Record) -> bool {
-        match record {
-            Record::Head(head) => {
-                let own =
-                    self.publishing.own.get(&head.name).filter(|_| head.owner == self.cx.owner);
-                own.is_some_and(|own| !matches!(own.standing, Standing::Confirmed { .. }))
-            }
-            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
-        }
     }
 }

@@ -6,16 +6,17 @@
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Action, Engine, Now,
-    lookups::Best,
-    own::Change,
-    publish::Publish,
-    queries::{Replies, Waiter, Wants},
-};
 use crate::{
     PackageName, Receipt, SimilarName,
     command::Ticket,
+    engine::{
+        Action, Context, Engine, Now, Publishing,
+        calls::Calls,
+        lookups::Best,
+        own::Change,
+        publish::Publish,
+        queries::{Queries, Replies, Waiter, Wants},
+    },
     record::{ClaimSet, Record, RecordKey},
 };
 
@@ -33,7 +34,10 @@ impl LookAlikes {
         Receipt { look_alikes: std::mem::take(&mut self.names), ..receipt }
     }
 
-    fn add(&mut self, more: impl IntoIterator<Item = (PackageName, Vec<PeerId>)>) {
+    pub(in crate::engine) fn add(
+        &mut self,
+        more: impl IntoIterator<Item = (PackageName, Vec<PeerId>)>,
+    ) {
         let known = std::mem::take(&mut self.names);
         let known = known.into_iter().map(|known| (known.name, known.owners));
         self.names = SimilarName::union(known.chain(more));
@@ -64,29 +68,44 @@ impl Publish {
     }
 }
 
-impl Engine {
+impl Publishing {
     /// The claims that are to be looked up for a change: where a caller publishes a package that is new here.
-    pub(in crate::engine) fn claims_to_look_up(&self, publish: &mut Publish) -> Option<RecordKey> {
+    pub(in crate::engine) fn claims_to_look_up(
+        &self,
+        cx: &Context,
+        publish: &mut Publish,
+    ) -> Option<RecordKey> {
         let Change::Register(manifest) = &publish.change else { return None };
-        if publish.reply.is_none() || self.publishing.own.contains_key(&manifest.name) {
+        if publish.reply.is_none() || self.own.contains_key(&manifest.name) {
             return None;
         }
-        publish.alike.lookup = Some(RecordKey::claims(&self.cx.config.network, &manifest.name));
+        publish.alike.lookup = Some(RecordKey::claims(&cx.config.network, &manifest.name));
         publish.alike.lookup
     }
+}
 
+impl Queries {
     /// Puts a lookup of claims in line for a change.
     pub(in crate::engine) fn look_up_claims(&mut self, ticket: Ticket, key: RecordKey) {
-        self.queries.get(key, Waiter { ticket, wants: Wants::LookAlikes });
+        self.get(key, Waiter { ticket, wants: Wants::LookAlikes });
     }
+}
 
+impl Calls {
     /// The lookup of claims for a change has ended.
-    pub(in crate::engine) fn look_alikes_found(&mut self, ticket: Ticket, best: &Best) {
-        let Some(publish) = self.calls.publish(ticket) else { return };
+    pub(in crate::engine) fn look_alikes_found(
+        &mut self,
+        cx: &Context,
+        ticket: Ticket,
+        best: &Best,
+    ) {
+        let Some(publish) = self.publish(ticket) else { return };
         publish.alike.lookup = None;
-        publish.hear_looked_up(best.clone(), &self.cx.owner);
+        publish.hear_looked_up(best.clone(), &cx.owner);
     }
+}
 
+impl Engine {
     /// What the lookup of claims for a change has found by now is all that counts of it.
     pub(in crate::engine) fn end_look_alikes(
         &mut self,
@@ -97,17 +116,9 @@ impl Engine {
         let Some(key) = publish.alike.lookup.take() else { return };
         let nothing = Replies::default();
         let replies = self.queries.heard(&key).unwrap_or(&nothing);
-        publish.hear_looked_up(self.best(now, &key, replies), &self.cx.owner);
+        publish.hear_looked_up(self.reading.best(&self.cx, now, &key, replies), &self.cx.owner);
         if let Some(query) = self.queries.leave(&key, ticket) {
             self.out.actions.push_back(Action::Finish { query });
-        }
-    }
-
-    /// Adds those that are in the catalogue.
-    pub(in crate::engine) fn add_look_alikes_listed(&self, now: Now, publish: &mut Publish) {
-        if let Change::Register(manifest) = &publish.change {
-            let listed = self.look_alikes_listed(now, &manifest.name).into_iter();
-            publish.alike.add(listed.map(|listed| (listed.name, listed.owners)));
         }
     }
 }

@@ -4,16 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Action, Engine, Now, QueryEnd, QueryKey,
-    calls::{Heard, Outcome},
-    catalogue::Interest,
-    queries::{Ended, Extent, Replies, Waiter, Wants, newest, saying},
-};
 use crate::{
-    Freshness, Source,
+    Freshness, PackageId, PackageName, Source,
+    engine::{
+        Action, Context, Engine, Now, QueryEnd, QueryKey, Reading,
+        calls::{Heard, Outcome},
+        catalogue::Interest,
+        own,
+        queries::{Ended, Extent, Replies, Waiter, Wants, newest, saying},
+        read,
+    },
     keyspace::REPLICAS,
-    record::{Record, RecordKey, Rejected},
+    record::{Head, Record, RecordKey, Rejected},
 };
 
 /// For how long at the most nothing is asked again of which peers hold copies that do not hold by this node's clock.
@@ -75,6 +77,125 @@ impl Best {
     }
 }
 
+impl Reading {
+    /// A package is there, whether or not it was a moment ago.
+    pub(in crate::engine) fn appeared(&mut self, head: &Head) {
+        let keys = [
+            RecordKey::head(&head.network, &head.owner, &head.name),
+            RecordKey::claims(&head.network, &head.name),
+        ];
+        keys.iter().for_each(|key| self.absences.remove(key));
+    }
+
+    /// A record that can be had without asking anybody: an own one, or one that was read a short while ago.
+    pub(in crate::engine) fn known(
+        &self,
+        cx: &Context,
+        now: Now,
+        key: &RecordKey,
+        freshness: Freshness,
+    ) -> Option<(Arc<Record>, Source)> {
+        if let Some(record) = cx.store.own(key) {
+            return Some((Arc::new(record), Source::Own));
+        }
+        if freshness != Freshness::First {
+            return None;
+        }
+        let record = self.cache.get(key, now)?;
+        if record.expires().is_some_and(|expires| expires <= now.unix) {
+            return None;
+        }
+        let record = match &**record {
+            // Where a newer head has been seen since, by the store for example, this one is not believed.
+            Record::Head(head) if cx.store.is_overtaken(head) => return None,
+            // Some claims of a set may have expired before the others.
+            Record::Claims { set, dropped } => {
+                Arc::new(Record::Claims { set: set.merge(set, now.unix), dropped: *dropped })
+            }
+            Record::Head(_) | Record::Release(_) | Record::Page(_) => Arc::clone(record),
+        };
+        Some((record, Source::Cache))
+    }
+
+    /// The best of what a lookup has found, and of what is known of it here: an announcement, or a peer that has put a
+    /// record here meanwhile, may have brought something newer than any copy. What this node has signed itself is no
+    /// finding; of its own heads only what peers hold counts.
+    pub(in crate::engine) fn best(
+        &self,
+        cx: &Context,
+        now: Now,
+        key: &RecordKey,
+        replies: &Replies,
+    ) -> Best {
+        let known = match self.known(cx, now, key, Freshness::First) {
+            Some((_, Source::Own)) | None => None,
+            Some((record, _)) => Some(record).filter(|known| !cx.is_overtaken(known)),
+        };
+        let held = cx.store.held(key).filter(|held| !cx.is_overtaken(held)).map(Arc::new);
+        let known = match (known, held) {
+            (Some(known), Some(held)) => Some(newest(&known, &held, now.unix)),
+            (known, held) => known.or(held),
+        };
+        let is_found = replies.is_found();
+        let found = replies.best().filter(|found| !cx.is_overtaken(found));
+        match (found, known) {
+            (Some(found), Some(known)) => {
+                let record = newest(found, &known, now.unix);
+                // Of claims, those that were found are a part.
+                let is_same =
+                    matches!(*record, Record::Claims { .. }) || saying(&record) == saying(found);
+                if is_found && is_same { Best::Found(record) } else { Best::Known(record) }
+            }
+            (Some(found), None) if is_found => Best::Found(Arc::clone(found)),
+            (Some(found), None) => Best::Known(Arc::clone(found)),
+            (None, Some(known)) => Best::Known(known),
+            (None, None) => Best::Nothing,
+        }
+    }
+
+    pub(in crate::engine) fn interest(
+        &self,
+        name: &PackageName,
+        owner: &PeerId,
+        interest: Interest,
+    ) -> Interest {
+        if self.pins.owner(name) == Some(*owner) {
+            interest.max(Interest::Pinned)
+        } else {
+            interest
+        }
+    }
+
+    /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
+    pub(in crate::engine) fn shelve_own(
+        &self,
+        cx: &Context,
+        name: &PackageName,
+        own: &own::OwnPackage,
+    ) {
+        // To its own publisher, the bare name means its own.
+        let ids = [PackageId::owned(cx.owner, name.clone()), PackageId::named(name.clone())];
+        match read::newest(&own.head, Source::Own) {
+            Some(package) => self.shelf.put(ids, package, None, own.head.validity.expires),
+            None => ids.iter().for_each(|id| self.shelf.remove(id)),
+        }
+    }
+}
+
+impl Context {
+    /// Whether this is a head of somebody else's that nobody is told any more. Of its own owner's packages the node
+    /// goes on from what it finds, whatever has been seen of them.
+    fn is_overtaken(&self, record: &Record) -> bool {
+        !is_own_head(record, &self.owner) && self.is_outdated(record)
+    }
+
+    /// What a reader is told of the best that is known. For those who publish for its owner it may be too old.
+    pub(in crate::engine) fn readable(&self, best: Best) -> Option<Arc<Record>> {
+        let (record, _) = best.known()?;
+        (!self.is_outdated(&record)).then_some(record)
+    }
+}
+
 impl Engine {
     /// A copy of a record that is being looked up. What is written once is the same in every valid copy, so that
     /// the first one answers. Of a head, as many copies as each caller wants to hear. Two things wait for the end
@@ -93,7 +214,7 @@ impl Engine {
         let Some((key, _)) = self.queries.lookup(query) else { return };
         let verified = self.cx.store.verify(&key, bytes).and_then(|record| {
             if let Record::Head(head) = &record {
-                self.check_listed(head)?;
+                self.discovery.check_listed(&self.cx, head)?;
             }
             Ok(record)
         });
@@ -188,8 +309,8 @@ impl Engine {
     ) {
         let Some(key) = self.queries.wanted(query) else { return };
         let Some(replies) = self.queries.heard(&key) else { return };
-        let best = self.best(now, &key, replies);
-        let subject = self.subject(self.queries.waiting(&key));
+        let best = self.reading.best(&self.cx, now, &key, replies);
+        let subject = self.calls.subject(self.queries.waiting(&key));
         let best = self.with_listed(now, best, subject.clone());
         let Some((record, source)) = best.known() else { return };
         if source == Source::Catalogue
@@ -257,8 +378,8 @@ impl Engine {
             Hearing::Somebody(_) if !waiting.is_empty() => Extent::Whole,
             _ => Extent::Part,
         };
-        let found = self.best(now, key, replies);
-        let subject = self.subject(waiting.iter().map(|waiter| waiter.ticket));
+        let found = self.reading.best(&self.cx, now, key, replies);
+        let subject = self.calls.subject(waiting.iter().map(|waiter| waiter.ticket));
         let subject = subject.or_else(|| replies.listed());
         let best = self.with_listed(now, found.clone(), subject);
         self.repair(now, key, &best, replies, &without, extent);
@@ -289,7 +410,7 @@ impl Engine {
                     continue;
                 }
                 Wants::LookAlikes => {
-                    self.look_alikes_found(ticket, &best);
+                    self.calls.look_alikes_found(&self.cx, ticket, &best);
                     continue;
                 }
             };
@@ -341,59 +462,6 @@ impl Engine {
         }
     }
 
-    /// The best of what a lookup has found, and of what is known of it here: an announcement, or a peer that has put a
-    /// record here meanwhile, may have brought something newer than any copy. What this node has signed itself is no
-    /// finding; of its own heads only what peers hold counts.
-    pub(in crate::engine) fn best(&self, now: Now, key: &RecordKey, replies: &Replies) -> Best {
-        let known = match self.known(now, key, Freshness::First) {
-            Some((_, Source::Own)) | None => None,
-            Some((record, _)) => Some(record).filter(|known| !self.is_overtaken(known)),
-        };
-        let held = self.cx.store.held(key).filter(|held| !self.is_overtaken(held)).map(Arc::new);
-        let known = match (known, held) {
-            (Some(known), Some(held)) => Some(newest(&known, &held, now.unix)),
-            (known, held) => known.or(held),
-        };
-        let is_found = replies.is_found();
-        let found = replies.best().filter(|found| !self.is_overtaken(found));
-        match (found, known) {
-            (Some(found), Some(known)) => {
-                let record = newest(found, &known, now.unix);
-                // Of claims, those that were found are a part.
-                let is_same =
-                    matches!(*record, Record::Claims { .. }) || saying(&record) == saying(found);
-                if is_found && is_same { Best::Found(record) } else { Best::Known(record) }
-            }
-            (Some(found), None) if is_found => Best::Found(Arc::clone(found)),
-            (Some(found), None) => Best::Known(Arc::clone(found)),
-            (None, Some(known)) => Best::Known(known),
-            (None, None) => Best::Nothing,
-        }
-    }
-
-    /// Whether this is a head of somebody else's that nobody is told any more. Of its own owner's packages the node
-    /// goes on from what it finds, whatever has been seen of them.
-    fn is_overtaken(&self, record: &Record) -> bool {
-        !is_own_head(record, &self.cx.owner) && self.is_outdated(record)
-    }
-
-    /// Whether a newer head of the package has been seen since this one was heard or handed over, or its publisher has
-    /// been replaced: readers are not told.
-    pub(in crate::engine) fn is_outdated(&self, record: &Record) -> bool {
-        match record {
-            Record::Head(head) => {
-                self.cx.store.is_overtaken(head) || self.cx.store.is_revoked(head)
-            }
-            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
-        }
-    }
-
-    /// What a reader is told of the best that is known. For those who publish for its owner it may be too old.
-    pub(in crate::engine) fn readable(&self, best: Best) -> Option<Arc<Record>> {
-        let (record, _) = best.known()?;
-        (!self.is_outdated(&record)).then_some(record)
-    }
-
     /// Sends the best record that is known to the replicas that were found to lack it. An older one that this node
     /// holds for others itself is replaced. Replicas that still lack it a moment later do not want it.
     fn repair(
@@ -405,7 +473,12 @@ impl Engine {
         without: &[PeerId],
         extent: Extent,
     ) {
-        let own = self.cx.store.own(key).filter(|own| !self.is_unheard(own)).map(Arc::new);
+        let own = self
+            .cx
+            .store
+            .own(key)
+            .filter(|own| !self.publishing.is_unheard(&self.cx, own))
+            .map(Arc::new);
         let is_own = own.is_some();
         let best = match (best, own) {
             (Best::Found(best) | Best::Known(best) | Best::Listed(best), Some(own)) => {
@@ -438,7 +511,7 @@ impl Engine {
 
     /// Keeps what was read for a while, and the sequence for good.
     pub(in crate::engine) fn remember(&mut self, now: Now, record: &Arc<Record>) {
-        if self.is_outdated(record) {
+        if self.cx.is_outdated(record) {
             return;
         }
         self.cx.store.raise_epochs(record);

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use libp2p::PeerId;
 
-use crate::engine::{
-    Engine, Now, Operation,
-    calls::{Call, Heard, Outcome, Since},
-    catalogue::Interest,
-    listed::Asked,
-    lookups::is_head_of_other,
-    publish::{Publish, Stage},
-    queries::{Untimely, Waiter},
-    read::{Progress, Read},
-};
 use crate::{
     Error, Found, Freshness, Source,
     command::Ticket,
     counters::{CallKind, EndedCall},
+    engine::{
+        Context, Engine, Now, Operation, Reading,
+        calls::{Call, Heard, Outcome, Since},
+        catalogue::Interest,
+        listed::Asked,
+        lookups::is_head_of_other,
+        publish::{Publish, Stage},
+        queries::{Untimely, Waiter},
+        read::{Progress, Read},
+    },
     record::{Head, Record, RecordKey, Signed},
 };
 
@@ -30,6 +30,29 @@ pub(in crate::engine) enum Known {
     Lacks(RecordKey, Read),
 }
 
+impl Context {
+    /// Why nothing was found, where copies were refused for their time.
+    fn explain(&self, untimely: Untimely) -> Option<String> {
+        untimely.explain(self.clock_disagreement())
+    }
+
+    pub(in crate::engine) fn timeout(&self, now: Now, since: Since) -> Error {
+        Error::Timeout { after: now.mono.saturating_sub(since.asked) }
+    }
+}
+
+impl Reading {
+    /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
+    pub(in crate::engine) fn is_absent(
+        &self,
+        now: Now,
+        key: &RecordKey,
+        freshness: Freshness,
+    ) -> bool {
+        freshness == Freshness::First && self.absences.contains(key, now.mono)
+    }
+}
+
 impl Engine {
     /// The query that a call waits for has ended.
     pub(in crate::engine) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
@@ -38,7 +61,7 @@ impl Engine {
         let Call { since, operation } = call;
         let is_read = matches!(operation, Operation::Read(_) | Operation::GetRecord(_));
         let outcome = match outcome {
-            Outcome::Found { record, .. } if is_read && self.is_outdated(&record) => {
+            Outcome::Found { record, .. } if is_read && self.cx.is_outdated(&record) => {
                 Outcome::NotFound { untimely: Untimely::default(), heard: Heard::All }
             }
             outcome => outcome,
@@ -49,7 +72,7 @@ impl Engine {
                 self.resume_publish(now, ticket, since, publish, outcome);
             }
             (Operation::GetRecord(get), outcome) => {
-                self.finish(since);
+                self.out.finish(since);
                 let end = get.reply.send(match outcome {
                     Outcome::Found { record, source } => {
                         if let Record::Head(head) = &*record {
@@ -58,34 +81,34 @@ impl Engine {
                         }
                         Ok(Found { record: Arc::unwrap_or_clone(record), source })
                     }
-                    Outcome::NoPeers => Err(self.nobody()),
-                    Outcome::TimedOut => Err(self.timeout(now, since)),
+                    Outcome::NoPeers => Err(self.peers.nobody()),
+                    Outcome::TimedOut => Err(self.cx.timeout(now, since)),
                     Outcome::NotFound { untimely, .. } => {
                         let found = Error::not_found("record");
-                        Err(found.because(self.explain(untimely)))
+                        Err(found.because(self.cx.explain(untimely)))
                     }
                     Outcome::Stored { .. } | Outcome::ReadBack { .. } | Outcome::Bootstrapped => {
                         Err(Error::not_found("record"))
                     }
                 });
-                self.count(EndedCall(CallKind::GetRecord, end));
+                self.out.count(EndedCall(CallKind::GetRecord, end));
             }
             (Operation::PutRecord { reply }, outcome) => {
-                self.finish(since);
+                self.out.finish(since);
                 let end = reply.send(Ok(outcome.replicas()));
-                self.count(EndedCall(CallKind::PutRecord, end));
+                self.out.count(EndedCall(CallKind::PutRecord, end));
             }
-            (operation @ Operation::Bootstrap { .. }, _) if self.is_led_on() => {
+            (operation @ Operation::Bootstrap { .. }, _) if self.peers.is_led_on() => {
                 self.queries.bootstrap(ticket);
                 self.calls.insert(ticket, Call { since, operation });
             }
             (Operation::Bootstrap { reply }, _) => {
-                self.finish(since);
+                self.out.finish(since);
                 let known = self.peers.peers.routing_table_len();
                 // Seats of those who have no room are of no use to a node that has nobody else.
-                let has_nobody = known == 0 || self.is_turned_away();
-                let end = reply.send(if has_nobody { Err(self.nobody()) } else { Ok(known) });
-                self.count(EndedCall(CallKind::Bootstrap, end));
+                let has_nobody = known == 0 || self.peers.is_turned_away();
+                let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
+                self.out.count(EndedCall(CallKind::Bootstrap, end));
             }
             // A dial waits for no query.
             (operation @ Operation::Dial { .. }, _) => {
@@ -115,13 +138,13 @@ impl Engine {
                 };
                 self.read_listed(now, read, asked).unwrap_or_else(|mut read| {
                     if let Outcome::NotFound { .. } = outcome {
-                        self.suggest(now, &mut read, None);
+                        self.discovery.suggest(now, &mut read, None);
                     }
                     Progress::Answered(match outcome {
-                        Outcome::NoPeers => read.fail(self.nobody()),
-                        Outcome::TimedOut => read.fail(self.timeout(now, since)),
+                        Outcome::NoPeers => read.fail(self.peers.nobody()),
+                        Outcome::TimedOut => read.fail(self.cx.timeout(now, since)),
                         Outcome::NotFound { untimely, .. } => {
-                            read.not_found_because(self.explain(untimely))
+                            read.not_found_because(self.cx.explain(untimely))
                         }
                         Outcome::Found { .. }
                         | Outcome::Stored { .. }
@@ -134,21 +157,16 @@ impl Engine {
         match progress {
             Progress::More(read) => self.drive_read(now, ticket, since, read),
             Progress::Answered(ended) => {
-                self.finish(since);
-                self.count(ended);
+                self.out.finish(since);
+                self.out.count(ended);
             }
         }
-    }
-
-    /// Why nothing was found, where copies were refused for their time.
-    fn explain(&self, untimely: Untimely) -> Option<String> {
-        untimely.explain(self.clock_disagreement())
     }
 
     /// Takes a read as far as it goes with what is known here, then asks the DHT for what is missing.
     fn drive_read(&mut self, now: Now, ticket: Ticket, since: Since, read: Read) {
         match self.read_known(now, read) {
-            Known::Answered => self.finish(since),
+            Known::Answered => self.out.finish(since),
             Known::Lacks(key, read) => self.wait_read(ticket, since, key, read),
         }
     }
@@ -157,26 +175,28 @@ impl Engine {
     pub(in crate::engine) fn read_known(&mut self, now: Now, mut read: Read) -> Known {
         loop {
             let (key, freshness) = (read.wants(&self.cx.config.network), read.freshness());
-            let known =
-                self.known(now, &key, freshness).or_else(|| self.heard(now, &key, freshness));
+            let known = self
+                .reading
+                .known(&self.cx, now, &key, freshness)
+                .or_else(|| self.heard(now, &key, freshness));
             match known.filter(|(record, _)| read.accepts(record)) {
                 Some((record, source)) => match self.advance(now, read, &record, source) {
                     Progress::More(further) => read = further,
                     Progress::Answered(ended) => {
-                        self.count(ended);
+                        self.out.count(ended);
                         return Known::Answered;
                     }
                 },
-                None if !read.is_partial() && self.is_absent(now, &key, freshness) => {
+                None if !read.is_partial() && self.reading.is_absent(now, &key, freshness) => {
                     let progress = self.read_listed(now, read, Asked::Enough);
                     let progress = progress.unwrap_or_else(|mut read| {
-                        self.suggest(now, &mut read, None);
+                        self.discovery.suggest(now, &mut read, None);
                         Progress::Answered(read.not_found())
                     });
                     match progress {
                         Progress::More(further) => read = further,
                         Progress::Answered(ended) => {
-                            self.count(ended);
+                            self.out.count(ended);
                             return Known::Answered;
                         }
                     }
@@ -197,18 +217,8 @@ impl Engine {
         if !freshness.is_satisfied(replies.copies()) {
             return None;
         }
-        let heard = self.best(now, key, replies).known();
+        let heard = self.reading.best(&self.cx, now, key, replies).known();
         heard.filter(|(record, _)| is_head_of_other(record, &self.cx.owner))
-    }
-
-    /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
-    pub(in crate::engine) fn is_absent(
-        &self,
-        now: Now,
-        key: &RecordKey,
-        freshness: Freshness,
-    ) -> bool {
-        freshness == Freshness::First && self.reading.absences.contains(key, now.mono)
     }
 
     /// Asks the DHT for what a read lacks.
@@ -250,25 +260,14 @@ impl Engine {
         }
         match record {
             Record::Claims { set, .. } => {
-                let listed = self.owners_listed(now, read.name(), Some(set));
+                let listed = self.discovery.owners_listed(now, read.name(), Some(set));
                 if listed.is_empty() && set.active_owners(read.name()).is_empty() {
-                    self.suggest(now, &mut read, Some(set));
+                    self.discovery.suggest(now, &mut read, Some(set));
                 }
                 read.take_claims(Some(set), &listed, source)
             }
             Record::Head(_) | Record::Release(_) | Record::Page(_) => read.take(record, source),
         }
-    }
-
-    /// A call has been answered: its deadline goes.
-    pub(in crate::engine) fn finish(&mut self, since: Since) {
-        if let Some(timer) = since.timer {
-            self.out.wheel.cancel(timer);
-        }
-    }
-
-    pub(in crate::engine) fn timeout(&self, now: Now, since: Since) -> Error {
-        Error::Timeout { after: now.mono.saturating_sub(since.asked) }
     }
 
     /// Puts an own publish on the table while it waits for a lookup.

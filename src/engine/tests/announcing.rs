@@ -1,5 +1,6 @@
 //! When a change is announced: once peers hold it, and in any case soon.
 
+use crate::record::RecordKey;
 use super::*;
 use crate::{Announcement, Receipt};
 

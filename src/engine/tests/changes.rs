@@ -1,5 +1,8 @@
 //! Changes to own packages: signed once, whatever becomes of their callers.
 
+use crate::Freshness;
+use crate::record::RecordKey;
+use crate::Source;
 use super::*;
 
 #[test]

@@ -1,5 +1,6 @@
 //! Clocks that are wrong: this node's, and those of peers.
 
+use crate::record::Record;
 use super::*;
 use crate::{
     ClockOffset, Direction, Event, Receipt,
@@ -129,7 +130,10 @@ fn no_record_is_judged_by_what_peers_say_the_time_is() {
     let topic = lab.engine.cx.config.announcements_topic.clone();
     assert_eq!(lab.engine.hear(now, &topic, fresh.bytes()), Verdict::Accept);
     assert_eq!(lab.engine.hear(now, &topic, early.bytes()), Verdict::Ignore);
-    assert_eq!(lab.engine.own_hello(now).map(|hello| issued(&lab, &hello)), Some(UNIX));
+    assert_eq!(
+        lab.engine.discovery.own_hello(&lab.engine.cx, now).map(|hello| issued(&lab, &hello)),
+        Some(UNIX)
+    );
 }
 
 fn issued(lab: &Lab, hello: &[u8]) -> u64 {
@@ -143,7 +147,7 @@ fn a_hello_says_when_it_was_sent_however_long_the_node_has_been_running() {
     for later in [0, 3600, 100_000] {
         let now = Now { mono: lab.mono + Duration::from_secs(later), unix: UNIX + later };
         lab.engine.begin(now);
-        let hello = lab.engine.own_hello(now).unwrap();
+        let hello = lab.engine.discovery.own_hello(&lab.engine.cx, now).unwrap();
         assert_eq!(issued(&lab, &hello), UNIX + later);
     }
 }

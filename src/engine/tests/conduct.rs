@@ -1,5 +1,6 @@
 //! What follows from the conduct of peers: who is asked first, who is told to go, and what praise is worth.
 
+use crate::Freshness;
 use super::*;
 use crate::Limits;
 
@@ -146,7 +147,7 @@ fn bootstrap_peers_of_a_good_name_are_dialed_first() {
     let (id, head) = published("tool", 1);
     serve(&mut lab, &id, &head, peers[2]);
     assert_eq!(
-        lab.engine.ranked_bootstrap(),
+        lab.engine.standing.ranked_bootstrap(&lab.engine.cx),
         [addresses[2].clone(), addresses[1].clone(), addresses[0].clone()]
     );
 }

@@ -1,5 +1,8 @@
 //! Changes that are read back: who counts, and when the caller is answered.
 
+use crate::record::Record;
+use crate::record::RecordKey;
+use crate::Source;
 use std::collections::BTreeMap;
 
 use super::*;

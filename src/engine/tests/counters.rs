@@ -1,5 +1,6 @@
 //! What is counted, one call at a time.
 
+use crate::Freshness;
 use std::collections::HashSet;
 
 use super::{
@@ -170,8 +171,8 @@ fn a_peer_that_is_let_go_is_counted_once_and_by_the_first_reason() {
     let expected = LetGoCounters { blocked: 1, ..LetGoCounters::default() };
     assert_eq!(counted(&lab), expected);
     // Whoever goes on while it is told is not let go again.
-    lab.engine.drop_peer(liar, LetGo::Flood);
-    lab.engine.drop_peer(loud, LetGo::Flood);
+    lab.engine.peers.drop_peer(&mut lab.engine.out, liar, LetGo::Flood);
+    lab.engine.peers.drop_peer(&mut lab.engine.out, loud, LetGo::Flood);
     let expected = LetGoCounters { flood: 1, ..expected };
     assert_eq!(counted(&lab), expected);
 
@@ -197,9 +198,9 @@ fn a_peer_that_is_let_go_is_counted_once_and_by_the_first_reason() {
 fn each_time_that_a_peer_is_connected_counts_for_itself() {
     let (mut lab, [peer]) = lab_with();
     for times in 1..=3 {
-        lab.engine.drop_peer(peer, LetGo::Flood);
+        lab.engine.peers.drop_peer(&mut lab.engine.out, peer, LetGo::Flood);
         goes(&mut lab, peer);
-        lab.engine.drop_peer(peer, LetGo::Flood);
+        lab.engine.peers.drop_peer(&mut lab.engine.out, peer, LetGo::Flood);
         assert_eq!(lab.engine.counters().peers.let_go.flood, times);
         come(&mut lab, peer, Direction::Inbound);
     }

@@ -1,5 +1,6 @@
 //! Many callers at once: shared lookups, the window, the line, and the bounds.
 
+use crate::record::Record;
 use super::*;
 
 #[test]

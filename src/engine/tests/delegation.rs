@@ -1,5 +1,9 @@
 //! Publishing for an owner whose key is elsewhere, and what becomes of it when keys are rotated.
 
+use crate::Freshness;
+use crate::record::Record;
+use crate::record::RecordKey;
+use crate::Source;
 use super::*;
 use crate::{
     Error, Receipt,
@@ -118,7 +122,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
     assert_eq!(told_now(&mut reader, &PackageId::owned(owner_id, head.name.clone())), Some(UNIX));
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.publishing.own.get(&head.name).cloned();
-    let signer = lab.engine.signer(lab.now());
+    let signer = lab.engine.cx.signer(lab.now());
     let standing = own::Standing::Unheard;
     let changed = own::apply(own.as_ref(), &[], &change, standing, head.rank(), &signer);
     for record in changed.unwrap().records {
@@ -153,7 +157,7 @@ fn a_head_is_not_signed_again_where_that_makes_it_last_no_longer() {
     let own = lab.engine.publishing.own.get(&head.name);
     let late = Now { mono: lab.mono, unix: UNIX + 3000 };
     let standing = own::Standing::Unheard;
-    let signer = lab.engine.signer(late);
+    let signer = lab.engine.cx.signer(late);
     let changed = own::apply(own, &[], &change, standing, head.rank(), &signer).unwrap();
     assert_eq!(changed.package.head, head);
 }

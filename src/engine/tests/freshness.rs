@@ -1,5 +1,8 @@
 //! How many replicas a read waits for, and what it is told when they do not all answer.
 
+use crate::Freshness;
+use crate::record::Record;
+use crate::Source;
 use super::*;
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {

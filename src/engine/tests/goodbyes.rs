@@ -156,7 +156,7 @@ fn a_peer_that_is_let_go_is_not_asked_meanwhile() {
     assert_eq!(lab.engine.search_targets(10).0.len(), 2);
     lab.engine.let_go(peer, Farewell::NoRoom);
     assert_eq!(lab.engine.search_targets(10).0, [other]);
-    assert_eq!(lab.engine.members(), 1);
+    assert_eq!(lab.engine.peers.members(), 1);
     let (_, mut waiting) = lab.ask(|reply| {
         let addresses = vec![WHEREABOUTS.parse().unwrap()];
         Command::Dial { peer, addresses, reply }

@@ -1,5 +1,7 @@
 //! What is in the catalogue can be read, though no peer holds it.
 
+use crate::Freshness;
+use crate::Source;
 use super::*;
 use crate::engine::catalogue::Interest;
 

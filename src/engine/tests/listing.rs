@@ -1,5 +1,7 @@
 //! What comes into the catalogue, and what the application makes of it.
 
+use crate::Freshness;
+use crate::Source;
 use super::*;
 use crate::{Coverage, Query, engine::catalogue::Interest};
 

@@ -1,5 +1,6 @@
 //! What a lookup that finds something, or nothing, is answered with.
 
+use crate::Source;
 use super::*;
 
 #[test]

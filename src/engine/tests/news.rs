@@ -1,5 +1,7 @@
 //! What this node has once seen is not undone by older copies, partial answers or its own memory.
 
+use crate::Freshness;
+use crate::Source;
 use super::*;
 
 #[test]

@@ -3,6 +3,9 @@
 //!
 //! What they do is decided by dice: thrown from a seed in the test, and by the bytes of an input under the fuzzer.
 
+use crate::Freshness;
+use crate::record::Record;
+use crate::record::RecordKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
 #[cfg(test)]
 use std::panic::{AssertUnwindSafe, catch_unwind};

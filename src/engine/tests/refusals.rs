@@ -1,5 +1,6 @@
 //! Records that are refused: what the one who refuses says of it, and what the one who has put them makes of that.
 
+use crate::record::RecordKey;
 use super::*;
 use crate::{
     Event, Receipt, Refusal, RefusalCount,

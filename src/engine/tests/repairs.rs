@@ -1,5 +1,6 @@
 //! Replicas that lack the newest record are sent it, and nobody else is.
 
+use crate::Freshness;
 use super::*;
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {

@@ -1,5 +1,6 @@
 //! Which release a requirement comes to, and what it costs to find it.
 
+use crate::Freshness;
 use semver::Version;
 
 use super::*;

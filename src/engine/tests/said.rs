@@ -1,5 +1,6 @@
 //! The application is told once what is said of packages that it knows, whichever way the head comes that says so.
 
+use crate::Freshness;
 use super::{equivocations::noted, *};
 
 /// A head of two releases, of which the older one is yanked or is not.

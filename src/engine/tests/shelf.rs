@@ -1,5 +1,6 @@
 //! What callers read without the node, and what they no longer do.
 
+use crate::Source;
 use super::*;
 
 #[test]

@@ -1,5 +1,7 @@
 //! Peers that sleep while something ends, and wake up with what was there before.
 
+use crate::Freshness;
+use crate::record::Record;
 use std::{sync::LazyLock, thread};
 
 use super::*;
@@ -302,7 +304,8 @@ fn history(seed: u64) {
                 let (peer, now) = (&peers[place], Now { mono: STARTED, unix });
                 let kept = (random.below(2) == 0).then(|| {
                     let snapshot = peer.engine.cx.store.snapshot(Vec::new());
-                    snapshot.with_catalogue(peer.engine.heads_of_others(now))
+                    snapshot
+                        .with_catalogue(peer.engine.discovery.heads_of_others(&peer.engine.cx, now))
                 });
                 let (shown, ended) =
                     kept.as_ref().map_or((None, false), |_| (peer.shown, peer.ended));

@@ -1,5 +1,6 @@
 //! Machines without a clock of their own: what an earlier life knew is there once the calendar is right.
 
+use crate::record::RecordKey;
 use super::{
     sleep::{HOUR, YEAR, hear, hold, is_held, is_listed, lasting, own_head, pass, register},
     *,

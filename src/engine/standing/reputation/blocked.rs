@@ -35,7 +35,7 @@ impl Blocked {
     }
 
     /// The deadline of a block that ends now.
-    pub(super) fn remove(&mut self, peer: &PeerId) -> Option<wheel::Key> {
+    pub(in crate::engine) fn remove(&mut self, peer: &PeerId) -> Option<wheel::Key> {
         let until = self.peers.remove(peer)?;
         // Nearly always the first: all are blocked for the same time.
         self.order.retain(|blocked| blocked != peer);

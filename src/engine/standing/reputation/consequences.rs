@@ -8,9 +8,27 @@ use super::{Reputation, conduct::Nearness, remembered::Judgement};
 use crate::{
     Event, Farewell,
     counters::LetGo,
-    engine::{Action, Deadline, Engine},
+    engine::{Action, Context, Deadline, Engine, Standing},
     record::Record,
 };
+
+impl Context {
+    fn is_bootstrap(&self, peer: &PeerId) -> bool {
+        self.config.bootstrap.iter().any(|address| named(address) == Some(*peer))
+    }
+}
+
+impl Standing {
+    /// The bootstrap addresses, those of peers in the best standing first.
+    pub(in crate::engine) fn ranked_bootstrap(&self, cx: &Context) -> Vec<Multiaddr> {
+        let mut addresses = cx.config.bootstrap.clone();
+        addresses.sort_by_cached_key(|address| {
+            let known = named(address).map(|peer| self.reputations.get(&peer));
+            std::cmp::Reverse(known.unwrap_or_default().score())
+        });
+        addresses
+    }
+}
 
 impl Engine {
     /// A peer has answered a lookup with a valid copy, so long after the lookup began.
@@ -53,14 +71,14 @@ impl Engine {
         if self.cx.closed
             || most == 0
             || self.peers.blocked.contains(&peer)
-            || self.is_bootstrap(&peer)
+            || self.cx.is_bootstrap(&peer)
         {
             return;
         }
         if self.peers.blocked.len() >= most
             && let Some(first) = self.peers.blocked.first()
         {
-            self.pardon(&first);
+            self.peers.pardon(&mut self.out, &first);
         }
         let until = self.standing.reputations.time().saturating_add(Reputation::BLOCK_TIME);
         let until = self.out.wheel.insert(until, Deadline::Pardon(Box::new(peer)));
@@ -70,7 +88,7 @@ impl Engine {
         if self.peers.peers.is_connected(&peer) {
             // Nothing that it says is heard from now on, while it is told why.
             self.out.actions.push_back(Action::Mute { peer });
-            self.count_let_go(&peer, LetGo::Blocked);
+            self.peers.count_let_go(&mut self.out, &peer, LetGo::Blocked);
             self.let_go(peer, Farewell::Blocked);
         } else {
             self.out.actions.push_back(Action::Block { peer });
@@ -78,31 +96,9 @@ impl Engine {
         self.out.events.push_back(Event::PeerBlocked { peer, score });
     }
 
-    /// Connections with this peer are possible again. How it stands is another matter.
-    pub(in crate::engine) fn pardon(&mut self, peer: &PeerId) {
-        if let Some(until) = self.peers.blocked.remove(peer) {
-            self.out.wheel.cancel(until);
-            self.out.actions.push_back(Action::Unblock { peer: *peer });
-        }
-    }
-
     /// Whether connections with this peer are refused at present.
     pub(crate) fn is_blocked(&self, peer: &PeerId) -> bool {
         self.peers.blocked.contains(peer)
-    }
-
-    fn is_bootstrap(&self, peer: &PeerId) -> bool {
-        self.cx.config.bootstrap.iter().any(|address| named(address) == Some(*peer))
-    }
-
-    /// The bootstrap addresses, those of peers in the best standing first.
-    pub(in crate::engine) fn ranked_bootstrap(&self) -> Vec<Multiaddr> {
-        let mut addresses = self.cx.config.bootstrap.clone();
-        addresses.sort_by_cached_key(|address| {
-            let known = named(address).map(|peer| self.standing.reputations.get(&peer));
-            std::cmp::Reverse(known.unwrap_or_default().score())
-        });
-        addresses
     }
 }
 

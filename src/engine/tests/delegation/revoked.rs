@@ -1,5 +1,8 @@
 //! What a key that has been replaced signed before is believed by nobody who knows, wherever it lies.
 
+use crate::Freshness;
+use crate::record::RecordKey;
+use crate::Source;
 use super::*;
 
 /// What whoever has stolen the first publisher's key signs in its epoch, 1.

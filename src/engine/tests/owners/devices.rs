@@ -1,5 +1,7 @@
 //! Devices that publish with one key, and the peers that hold what they publish.
 
+use crate::record::Record;
+use crate::record::RecordKey;
 use super::super::*;
 use crate::{
     Event, Receipt,

@@ -1,5 +1,6 @@
 //! Calls as their callers know them.
 
+use crate::Source;
 use super::*;
 use crate::{Announcement, Found, Receipt, SearchReport, Versions, search::Finding};
 

@@ -1,5 +1,7 @@
 //! What the network may hold.
 
+use crate::record::Record;
+use crate::record::RecordKey;
 use std::sync::LazyLock;
 
 use super::*;
