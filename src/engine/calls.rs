@@ -4,20 +4,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
-use super::{
-    confirming::Confirming,
-    explaining::Explaining,
-    outbox::Outbox,
-    publish::{Publish, Recall, Stage, Storing},
-    queries::Untimely,
-    read::Read,
-    wheel,
-};
+use super::{queries::Untimely, read::Read, wheel};
 use crate::{
     Error, Found, Freshness, PackageName, Source,
     command::{Reply, Ticket},
     counters::{CallKind, EndedCall},
-    record::{Head, Record, RecordKey, Signed},
+    record::{Record, RecordKey},
 };
 
 /// A call that waits.
@@ -39,7 +31,6 @@ pub(super) struct Since {
 #[derive(Debug)]
 pub(super) enum Operation {
     Read(Read),
-    Publish(Box<Publish>),
     GetRecord(GetRecord),
     PutRecord { reply: Reply<u32> },
     Bootstrap { reply: Reply<usize> },
@@ -102,40 +93,28 @@ impl Outcome {
 }
 
 impl Operation {
-    /// What its caller has asked for, if one waits.
-    pub(super) fn kind(&self) -> Option<CallKind> {
+    /// What its caller has asked for.
+    pub(super) fn kind(&self) -> CallKind {
         match self {
-            Self::Read(read) => Some(read.kind()),
-            Self::Publish(publish) => publish.reply.as_ref().and(publish.change.kind()),
-            Self::GetRecord(_) => Some(CallKind::GetRecord),
-            Self::PutRecord { .. } => Some(CallKind::PutRecord),
-            Self::Bootstrap { .. } => Some(CallKind::Bootstrap),
-            Self::Dial { .. } => Some(CallKind::Dial),
+            Self::Read(read) => read.kind(),
+            Self::GetRecord(_) => CallKind::GetRecord,
+            Self::PutRecord { .. } => CallKind::PutRecord,
+            Self::Bootstrap { .. } => CallKind::Bootstrap,
+            Self::Dial { .. } => CallKind::Dial,
         }
     }
 
-    /// Answers its caller, if one waits, with an error.
-    pub(super) fn fail(self, error: Error) -> Option<EndedCall> {
-        let kind = self.kind()?;
+    /// Answers its caller with an error.
+    pub(super) fn fail(self, error: Error) -> EndedCall {
+        let kind = self.kind();
         let end = match self {
-            Self::Read(read) => return Some(read.fail(error)),
-            Self::Publish(mut publish) => return publish.answer(Err(error)),
+            Self::Read(read) => return read.fail(error),
             Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
             Self::Dial { reply, .. } => reply.send(Err(error)),
         };
-        Some(EndedCall(kind, end))
-    }
-}
-
-impl Publish {
-    /// Answers the caller, if one waits, with what has been achieved, if the change is signed. What is still under
-    /// way goes on without a caller.
-    pub(super) fn answer_early(&mut self, outbox: &Outbox) -> Option<EndedCall> {
-        let Stage::Storing(storing) = &self.stage else { return None };
-        let receipt = storing.receipt(self.announcement(outbox), self.confirmation);
-        self.answer(Ok(receipt))
+        EndedCall(kind, end)
     }
 }
 
@@ -173,83 +152,8 @@ impl Calls {
         }
     }
 
-    /// The change that a call publishes.
-    pub(super) fn publish(&mut self, ticket: Ticket) -> Option<&mut Publish> {
-        match &mut self.0.get_mut(&ticket)?.operation {
-            Operation::Publish(publish) => Some(publish),
-            _ => None,
-        }
-    }
-
-    /// The change of which a call awaits the read-backs.
-    pub(super) fn confirming(&mut self, ticket: Ticket) -> Option<&mut Confirming> {
-        match &mut self.0.get_mut(&ticket)?.operation {
-            Operation::Publish(publish) => match &mut publish.stage {
-                Stage::Confirming(confirming) => Some(confirming),
-                Stage::Recalling(_)
-                | Stage::Storing(_)
-                | Stage::Explaining(_)
-                | Stage::Announcing => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// Which other heads than the newest peers hold of the package that a call is about to change.
-    pub(super) fn recalling(&mut self, ticket: Ticket) -> Option<&mut Vec<Signed<Head>>> {
-        match &mut self.0.get_mut(&ticket)?.operation {
-            Operation::Publish(publish) => match &mut publish.stage {
-                Stage::Recalling(Recall::Head { others }) => Some(others),
-                Stage::Recalling(_)
-                | Stage::Storing(_)
-                | Stage::Explaining(_)
-                | Stage::Confirming(_)
-                | Stage::Announcing => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// The change that peers are storing for a call, if a caller waits for it.
-    pub(super) fn storing(&mut self, ticket: Ticket) -> Option<&mut Storing> {
-        match &mut self.0.get_mut(&ticket)?.operation {
-            Operation::Publish(publish) if publish.reply.is_some() => match &mut publish.stage {
-                Stage::Storing(storing) => Some(storing),
-                Stage::Recalling(_)
-                | Stage::Explaining(_)
-                | Stage::Confirming(_)
-                | Stage::Announcing => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// The change of which peers are asked why they have not stored it.
-    pub(super) fn explaining(&mut self, ticket: Ticket) -> Option<&mut Explaining> {
-        match &mut self.0.get_mut(&ticket)?.operation {
-            Operation::Publish(publish) => match &mut publish.stage {
-                Stage::Explaining(explaining) => Some(explaining),
-                Stage::Recalling(_)
-                | Stage::Storing(_)
-                | Stage::Confirming(_)
-                | Stage::Announcing => None,
-            },
-            _ => None,
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.0.len()
-    }
-
-    /// How many changes wait to be told why peers have refused them.
-    #[cfg(any(test, fuzzing))]
-    pub(super) fn explained(&self) -> usize {
-        let explained = self.0.values().filter(|call| match &call.operation {
-            Operation::Publish(publish) => matches!(publish.stage, Stage::Explaining(_)),
-            _ => false,
-        });
-        explained.count()
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Call> {

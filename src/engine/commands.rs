@@ -1,5 +1,7 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
+use crate::engine::calls::Since;
+use crate::engine::publish::Publish;
 use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
@@ -74,7 +76,7 @@ impl Engine {
                 self.publishing.announce(&self.cx, &mut self.out, now, topic, data, reply)
             }
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
-            waiting if self.calls.len() >= self.cx.config.limits.waiting_calls => {
+            waiting if self.waiting_calls() >= self.cx.config.limits.waiting_calls => {
                 self.refuse(waiting, Error::busy("waiting_calls"));
             }
             Command::GetPackage { package, freshness, reply } => {
@@ -130,43 +132,45 @@ impl Engine {
         if self.discovery.drop_search(&mut self.out, ticket).is_some() {
             return self.out.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
         }
-        let Some(mut call) = self.calls.remove(ticket) else { return };
-        if let Some(timer) = call.since.timer.take() {
-            self.out.wheel.cancel(timer);
-        }
-        self.out.count(call.operation.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
-        let awaited = self.awaited(&call.operation);
-        self.leave(ticket, &mut call.operation, awaited);
-        if let Operation::Publish(mut publish) = call.operation {
-            let is_stored = matches!(publish.stage, Stage::Explaining(_));
-            self.out.cut_explaining(ticket, &mut publish);
-            // What is signed stands, and the node sees to it that it is stored.
-            publish.reply = None;
-            self.publishing.release(&mut self.out, publish.announcement);
-            match publish.stage {
-                Stage::Storing(_) if !is_stored => {
-                    let operation = Operation::Publish(publish);
-                    self.calls.insert(ticket, Call { operation, ..call });
-                }
-                Stage::Confirming(_) => {
-                    let now = Now { mono: self.cx.mono, unix: self.cx.unix };
-                    self.confirmed(now, ticket, call.since, publish);
-                }
-                Stage::Recalling(_)
-                | Stage::Storing(_)
-                | Stage::Explaining(_)
-                | Stage::Announcing => {}
-            }
+        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
+            self.cancel_change(ticket, since, publish);
+        } else if let Some(mut call) = self.calls.remove(ticket) {
+            self.out.finish(call.since);
+            self.out.count(EndedCall(call.operation.kind(), CallEnd::Cancelled));
+            self.leave(ticket, &mut call.operation);
+        } else {
+            return;
         }
         self.admit();
     }
 
+    /// The caller of a change has gone away.
+    fn cancel_change(&mut self, ticket: Ticket, mut since: Since, mut publish: Box<Publish>) {
+        self.out.finish(since);
+        since.timer = None;
+        self.out.count(publish.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
+        self.leave_change(ticket, &mut publish);
+        let is_stored = matches!(publish.stage, Stage::Explaining(_));
+        self.out.cut_explaining(ticket, &mut publish);
+        // What is signed stands, and the node sees to it that it is stored.
+        publish.reply = None;
+        self.publishing.release(&mut self.out, publish.announcement);
+        match publish.stage {
+            Stage::Storing(_) if !is_stored => {
+                self.publishing.changes.insert(ticket, since, publish);
+            }
+            Stage::Confirming(_) => self.confirmed(self.cx.now(), ticket, since, publish),
+            Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) | Stage::Announcing => {}
+        }
+    }
+
     /// The caller's time is up.
     pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
+        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
+            return self.time_out_change(now, ticket, since, publish);
+        }
         let Some(mut call) = self.calls.remove(ticket) else { return };
-        call.since.timer = None;
-        let awaited = self.awaited(&call.operation);
-        let best = awaited.and_then(|key| {
+        let best = self.awaited(&call.operation).and_then(|key| {
             let nothing = Replies::default();
             let replies = self.queries.heard(&key).unwrap_or(&nothing);
             let subject = match &call.operation {
@@ -179,28 +183,9 @@ impl Engine {
                 subject,
             ))
         });
-        self.leave(ticket, &mut call.operation, awaited);
-        if let Operation::Publish(publish) = &call.operation {
-            self.publishing.release(&mut self.out, publish.announcement);
-        }
+        self.leave(ticket, &mut call.operation);
         let after = now.mono.saturating_sub(call.since.asked);
         match (call.operation, best) {
-            (Operation::Publish(publish), _) if matches!(publish.stage, Stage::Confirming(_)) => {
-                self.confirmed(now, ticket, call.since, publish);
-            }
-            (Operation::Publish(mut publish), _)
-                if matches!(publish.stage, Stage::Explaining(_)) =>
-            {
-                self.out.cut_explaining(ticket, &mut publish);
-                let ended = publish.answer_early(&self.publishing.outbox);
-                self.out.count(ended);
-            }
-            (Operation::Publish(mut publish), _) if matches!(publish.stage, Stage::Storing(_)) => {
-                let ended = publish.answer_early(&self.publishing.outbox);
-                self.out.count(ended);
-                let operation = Operation::Publish(publish);
-                self.calls.insert(ticket, Call { operation, ..call });
-            }
             // Better what was found so far than nothing.
             (Operation::GetRecord(get), Some(best)) => {
                 let record = Arc::unwrap_or_clone(best);
@@ -220,6 +205,36 @@ impl Engine {
             }
             (operation, _) => self.out.count(operation.fail(Error::Timeout { after })),
         }
+    }
+
+    /// The time of a change's caller is up.
+    fn time_out_change(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        mut since: Since,
+        mut publish: Box<Publish>,
+    ) {
+        since.timer = None;
+        self.leave_change(ticket, &mut publish);
+        self.publishing.release(&mut self.out, publish.announcement);
+        let ended = match publish.stage {
+            Stage::Confirming(_) => return self.confirmed(now, ticket, since, publish),
+            Stage::Explaining(_) => {
+                self.out.cut_explaining(ticket, &mut publish);
+                publish.answer_early(&self.publishing.outbox)
+            }
+            Stage::Storing(_) => {
+                let ended = publish.answer_early(&self.publishing.outbox);
+                self.publishing.changes.insert(ticket, since, publish);
+                ended
+            }
+            Stage::Recalling(_) | Stage::Announcing => {
+                let after = now.mono.saturating_sub(since.asked);
+                publish.answer(Err(Error::Timeout { after }))
+            }
+        };
+        self.out.count(ended);
     }
 
     /// A read whose time is up goes on with what is known here, and no further.
@@ -243,35 +258,40 @@ impl Engine {
         match operation {
             Operation::Read(read) => Some(read.wants(network)),
             Operation::GetRecord(get) => Some(get.key),
-            Operation::Publish(publish) => match &publish.stage {
-                Stage::Recalling(recall) => {
-                    Some(recall.wants(network, &self.cx.owner, publish.change.name()))
-                }
-                Stage::Storing(_)
-                | Stage::Explaining(_)
-                | Stage::Confirming(_)
-                | Stage::Announcing => None,
-            },
             Operation::PutRecord { .. } | Operation::Bootstrap { .. } | Operation::Dial { .. } => {
                 None
             }
         }
     }
 
-    fn leave(&mut self, ticket: Ticket, operation: &mut Operation, awaited: Option<RecordKey>) {
-        if let Operation::Publish(publish) = operation {
-            let now = Now { mono: self.cx.mono, unix: self.cx.unix };
-            self.end_look_alikes(now, ticket, publish);
-        }
+    /// The call waits for its query no longer.
+    fn leave(&mut self, ticket: Ticket, operation: &mut Operation) {
         if let Operation::Bootstrap { .. } = operation {
             self.queries.leave_bootstrap(ticket);
         } else if let Operation::Dial { peer, .. } = operation {
             self.peers.dials.leave(peer, ticket);
-        } else if let Some(key) = awaited
+        } else if let Some(key) = self.awaited(operation)
             && let Some(query) = self.queries.leave(&key, ticket)
         {
             self.out.actions.push_back(Action::Finish { query });
         }
+    }
+
+    /// The change waits for its lookups no longer.
+    fn leave_change(&mut self, ticket: Ticket, publish: &mut Publish) {
+        self.end_look_alikes(self.cx.now(), ticket, publish);
+        if let Stage::Recalling(recall) = &publish.stage
+            && let key =
+                recall.wants(&self.cx.config.network, &self.cx.owner, publish.change.name())
+            && let Some(query) = self.queries.leave(&key, ticket)
+        {
+            self.out.actions.push_back(Action::Finish { query });
+        }
+    }
+
+    /// How many calls wait for the network.
+    fn waiting_calls(&self) -> usize {
+        self.calls.len() + self.publishing.changes.len()
     }
 
     fn read(

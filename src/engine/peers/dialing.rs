@@ -103,9 +103,7 @@ impl Calls {
         let Some(call) = self.remove(ticket) else { return };
         out.finish(call.since);
         let ended = match (call.operation, end) {
-            (Operation::Dial { reply, .. }, end) => {
-                Some(EndedCall(CallKind::Dial, reply.send(end)))
-            }
+            (Operation::Dial { reply, .. }, end) => EndedCall(CallKind::Dial, reply.send(end)),
             // Only dials carry this ticket.
             (operation, _) => operation.fail(Error::ShuttingDown),
         };

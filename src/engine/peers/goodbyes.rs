@@ -213,6 +213,10 @@ impl Engine {
     /// Answers everybody with [`Error::ShuttingDown`], begins nothing more, and takes leave of all peers.
     pub(crate) fn shut_down(&mut self) {
         self.cx.closed = true;
+        for mut publish in self.publishing.changes.drain() {
+            let ended = publish.answer(Err(Error::ShuttingDown));
+            self.out.counters.count(ended);
+        }
         for call in self.calls.drain() {
             let ended = call.operation.fail(Error::ShuttingDown);
             self.out.counters.count(ended);

@@ -16,9 +16,8 @@ use crate::{
     command::{Reply, Ticket},
     counters::{CallKind, EndedCall},
     engine::{
-        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Engine, Now, Operation,
-        Publishing,
-        calls::{Call, Since},
+        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Engine, Now, Publishing,
+        calls::Since,
         outbox::{AnnouncementId, Hold, Outbox, Released},
         own::{self, Authorship, Standing},
         publish::{Announced, Publish, Renewal, Stage},
@@ -306,8 +305,7 @@ impl Engine {
             self.publishing.outbox.wait(id, ticket);
             publish.signed = Some(receipt);
             publish.stage = Stage::Announcing;
-            let operation = Operation::Publish(publish);
-            return self.calls.insert(ticket, Call { since, operation });
+            return self.publishing.changes.insert(ticket, since, publish);
         }
         self.out.finish(since);
         let announcement = publish.announcement(&self.publishing.outbox);
@@ -319,8 +317,7 @@ impl Engine {
     pub(in crate::engine) fn announced(&mut self, id: AnnouncementId) {
         let Some(ticket) = self.publishing.outbox.take_waiting(id) else { return };
         // It may have been answered meanwhile.
-        let Some(Call { since, operation }) = self.calls.remove(ticket) else { return };
-        let Operation::Publish(mut publish) = operation else { return };
+        let Some((since, mut publish)) = self.publishing.changes.remove(ticket) else { return };
         self.out.answered = true;
         self.out.finish(since);
         let announcement = publish.announcement(&self.publishing.outbox);

@@ -7,9 +7,8 @@ use crate::{
     Error, Event, PackageName, Receipt, Result,
     command::{Reply, Ticket},
     engine::{
-        Context, Deadline, Effects, Engine, Now, Operation, Publishing, REPLICATION_BUDGET,
-        REPLICATION_DELAY,
-        calls::{Call, Outcome, Since},
+        Context, Deadline, Effects, Engine, Now, Publishing, REPLICATION_BUDGET, REPLICATION_DELAY,
+        calls::{Outcome, Since},
         clocks::LATE,
         commands::Begin,
         explaining::Reasons,
@@ -180,8 +179,7 @@ impl Engine {
                 }
                 storing.clock = self.cx.clock_disagreement().or(storing.clock);
                 if storing.pending > 0 {
-                    let operation = Operation::Publish(publish);
-                    self.calls.insert(ticket, Call { since, operation });
+                    self.publishing.changes.insert(ticket, since, publish);
                 } else {
                     self.stored(now, ticket, since, publish);
                 }
@@ -194,7 +192,7 @@ impl Engine {
             }
             // They wait for no query.
             Stage::Explaining(_) | Stage::Announcing => {
-                self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
+                self.publishing.changes.insert(ticket, since, publish);
             }
             Stage::Recalling(_) => self.resume_recall(now, ticket, since, publish, outcome),
         }
@@ -266,8 +264,7 @@ impl Engine {
         self.publishing.elsewhere.spend(head.digest());
         self.publishing.take_in(&self.cx, &mut self.out, head, recalled, asked);
         self.publishing.own.insert(name, changed.package);
-        let operation = Operation::Publish(publish);
-        self.calls.insert(ticket, Call { since, operation });
+        self.publishing.changes.insert(ticket, since, publish);
     }
 
     /// Forgets what was read of an own package: from now on it is known better.

@@ -12,8 +12,8 @@ use crate::{
     Announcement, Receipt,
     command::Ticket,
     engine::{
-        Action, Effects, Engine, Now, Operation, QueryKey,
-        calls::{Call, Outcome, Since},
+        Action, Effects, Engine, Now, QueryKey,
+        calls::{Outcome, Since},
         publish::{MAX_ROUNDS, Publish, Put, Stage, Storing},
         queries::{Queries, Replies, Waiter, Wants},
     },
@@ -135,7 +135,7 @@ impl Engine {
     /// These peers say that they have stored what a query put.
     pub(in crate::engine) fn acknowledged(&mut self, query: QueryKey, peers: Vec<PeerId>) {
         let Some((key, ticket)) = self.queries.put_for(query) else { return };
-        let Some(storing) = self.calls.storing(ticket) else { return };
+        let Some(storing) = self.publishing.changes.storing(ticket) else { return };
         if let Some(put) = storing.put.iter_mut().find(|put| put.key == key) {
             put.acknowledged = peers;
         }
@@ -176,8 +176,7 @@ impl Engine {
     ) {
         let Stage::Confirming(confirming) = &publish.stage else { return self.out.finish(since) };
         if confirming.asked().next().is_some() {
-            let operation = Operation::Publish(publish);
-            return self.calls.insert(ticket, Call { since, operation });
+            return self.publishing.changes.insert(ticket, since, publish);
         }
         let has_another = self.publishing.elsewhere.is_awaited(publish.change.name());
         if has_another && publish.reply.is_some() && publish.rounds < MAX_ROUNDS {
@@ -222,11 +221,11 @@ impl Engine {
         let Some(key) = self.queries.wanted(query) else { return };
         for ticket in self.queries.read_backs(&key) {
             if let Record::Claims { set, .. } = record
-                && let Some(publish) = self.calls.publish(ticket)
+                && let Some(publish) = self.publishing.changes.publish(ticket)
             {
                 publish.hear_claims(set, &self.cx.owner);
             }
-            let Some(confirming) = self.calls.confirming(ticket) else { continue };
+            let Some(confirming) = self.publishing.changes.confirming(ticket) else { continue };
             let replies = self.queries.heard(&key);
             let heard = replies.and_then(|replies| confirming.heard(&key, replies));
             let Some(confirmed) = heard.filter(|heard| *heard >= u32::from(confirming.wanted))
@@ -249,7 +248,7 @@ impl Engine {
         replies: &Replies,
         without: &[PeerId],
     ) {
-        let Some(confirming) = self.calls.confirming(ticket) else { return };
+        let Some(confirming) = self.publishing.changes.confirming(ticket) else { return };
         if confirming.asks_again(key) {
             return self.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
         }

@@ -15,8 +15,8 @@ use crate::{
     Refusal, RefusalCount,
     command::Ticket,
     engine::{
-        Deadline, Effects, Engine, Now, Operation, Unanswered,
-        calls::{Call, Since},
+        Deadline, Effects, Engine, Now, Unanswered,
+        calls::Since,
         publish::{Publish, Stage, Storing},
         questions::Purpose,
         wheel,
@@ -116,7 +116,7 @@ impl Engine {
         let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
         let Stage::Storing(storing) = before else { return Some(publish) };
         publish.stage = Stage::Explaining(Box::new(Explaining { storing, waiting, timer }));
-        self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
+        self.publishing.changes.insert(ticket, since, publish);
         None
     }
 
@@ -155,7 +155,7 @@ impl Engine {
         peer: PeerId,
         answer: Result<Response, Unanswered>,
     ) {
-        let Some(explaining) = self.calls.explaining(ticket) else { return };
+        let Some(explaining) = self.publishing.changes.explaining(ticket) else { return };
         if !explaining.waiting.remove(&peer) {
             return;
         }
@@ -177,11 +177,10 @@ impl Engine {
 
     /// All have answered, or have had the time to.
     pub(in crate::engine) fn end_explaining(&mut self, ticket: Ticket) {
-        if self.calls.explaining(ticket).is_none() {
+        if self.publishing.changes.explaining(ticket).is_none() {
             return;
         }
-        let Some(Call { since, operation }) = self.calls.remove(ticket) else { return };
-        let Operation::Publish(mut publish) = operation else { return };
+        let Some((since, mut publish)) = self.publishing.changes.remove(ticket) else { return };
         self.out.cut_explaining(ticket, &mut publish);
         self.out.answered = true;
         let now = Now { mono: self.cx.mono, unix: self.cx.unix };

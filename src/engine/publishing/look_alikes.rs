@@ -11,10 +11,10 @@ use crate::{
     command::Ticket,
     engine::{
         Action, Context, Engine, Now, Publishing,
-        calls::Calls,
         lookups::Best,
         own::Change,
         publish::Publish,
+        publishing::changes::Changes,
         queries::{Queries, Replies, Waiter, Wants},
     },
     record::{ClaimSet, Record, RecordKey},
@@ -91,7 +91,7 @@ impl Queries {
     }
 }
 
-impl Calls {
+impl Changes {
     /// The lookup of claims for a change has ended.
     pub(in crate::engine) fn look_alikes_found(
         &mut self,

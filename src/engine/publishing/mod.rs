@@ -9,6 +9,7 @@ use super::deadlines::{Backoff, Retry};
 use crate::{Limits, PackageName};
 
 pub(in crate::engine) mod announcing;
+pub(in crate::engine) mod changes;
 pub(in crate::engine) mod changing;
 pub(in crate::engine) mod confirming;
 pub(in crate::engine) mod earlier;
@@ -22,6 +23,7 @@ pub(in crate::engine) mod recalling;
 pub(in crate::engine) mod signer;
 pub(in crate::engine) mod topics;
 
+use changes::Changes;
 use earlier::Earlier;
 use outbox::Outbox;
 use own::{OwnPackage, elsewhere::Elsewhere};
@@ -35,6 +37,8 @@ const REPLICATION: Backoff = Backoff::new(Duration::from_secs(30), Duration::fro
 #[derive(Debug)]
 pub(in crate::engine) struct Publishing {
     pub(in crate::engine) own: BTreeMap<PackageName, OwnPackage>,
+    /// Changes to them that are under way.
+    pub(in crate::engine) changes: Changes,
     pub(in crate::engine) renewals: HashMap<PackageName, Renewal>,
     /// Own packages that the node is putting again by itself.
     pub(in crate::engine) renewing: BTreeSet<PackageName>,
@@ -50,6 +54,7 @@ impl Publishing {
     pub(in crate::engine) fn new(limits: &Limits) -> Self {
         Self {
             own: BTreeMap::new(),
+            changes: Changes::default(),
             renewals: HashMap::new(),
             renewing: BTreeSet::new(),
             resuming: Earlier::default(),

@@ -19,6 +19,8 @@
 //! Confirming ends when so many peers have served each record as were wanted, or all that there are were asked, or
 //! the caller's time is up.
 
+use crate::counters::CallKind;
+use crate::engine::outbox::Outbox;
 use std::time::Duration;
 
 use libp2p::PeerId;
@@ -346,4 +348,19 @@ pub(in crate::engine) struct Renewal {
 pub(in crate::engine) struct Announced {
     pub(in crate::engine) at: Duration,
     pub(in crate::engine) id: AnnouncementId,
+}
+
+impl Publish {
+    /// What the caller has asked for, if one waits.
+    pub(in crate::engine) fn kind(&self) -> Option<CallKind> {
+        self.reply.as_ref().and(self.change.kind())
+    }
+
+    /// Answers the caller, if one waits, with what has been achieved, if the change is signed. What is still under
+    /// way goes on without a caller.
+    pub(in crate::engine) fn answer_early(&mut self, outbox: &Outbox) -> Option<EndedCall> {
+        let Stage::Storing(storing) = &self.stage else { return None };
+        let receipt = storing.receipt(self.announcement(outbox), self.confirmation);
+        self.answer(Ok(receipt))
+    }
 }

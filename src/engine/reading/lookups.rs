@@ -410,7 +410,7 @@ impl Engine {
                     continue;
                 }
                 Wants::LookAlikes => {
-                    self.calls.look_alikes_found(&self.cx, ticket, &best);
+                    self.publishing.changes.look_alikes_found(&self.cx, ticket, &best);
                     continue;
                 }
             };
@@ -421,7 +421,7 @@ impl Engine {
                 Hearing::Nobody | Hearing::CutShort => false,
             };
             // A change goes on from what peers hold, and from nothing else that readers are told.
-            let best = match self.calls.recalling(ticket) {
+            let best = match self.publishing.changes.recalling(ticket) {
                 Some(others) => {
                     *others = replies.own_heads().to_vec();
                     &found
@@ -451,7 +451,9 @@ impl Engine {
                 (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
                 (Best::Nothing, Hearing::CutShort) => {
                     // Whoever joined it late has time left for another.
-                    if self.calls.has_deadline(ticket) {
+                    if self.calls.has_deadline(ticket)
+                        || self.publishing.changes.has_deadline(ticket)
+                    {
                         self.queries.get(*key, Waiter::new(ticket, freshness));
                         continue;
                     }

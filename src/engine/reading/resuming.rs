@@ -56,6 +56,10 @@ impl Reading {
 impl Engine {
     /// The query that a call waits for has ended.
     pub(in crate::engine) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
+        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
+            self.out.answered = true;
+            return self.resume_publish(now, ticket, since, publish, outcome);
+        }
         let Some(call) = self.calls.remove(ticket) else { return };
         self.out.answered = true;
         let Call { since, operation } = call;
@@ -68,9 +72,6 @@ impl Engine {
         };
         match (operation, outcome) {
             (Operation::Read(read), outcome) => self.resume_read(now, ticket, since, read, outcome),
-            (Operation::Publish(publish), outcome) => {
-                self.resume_publish(now, ticket, since, publish, outcome);
-            }
             (Operation::GetRecord(get), outcome) => {
                 self.out.finish(since);
                 let end = get.reply.send(match outcome {
@@ -281,7 +282,7 @@ impl Engine {
         let name = publish.change.name();
         let key = recall.wants(&self.cx.config.network, &self.cx.owner, name);
         self.queries.get(key, Waiter::new(ticket, Freshness::First));
-        self.calls.insert(ticket, Call { since, operation: Operation::Publish(publish) });
+        self.publishing.changes.insert(ticket, since, publish);
     }
 }
 

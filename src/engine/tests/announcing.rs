@@ -1,7 +1,7 @@
 //! When a change is announced: once peers hold it, and in any case soon.
 
-use crate::record::RecordKey;
 use super::*;
+use crate::record::RecordKey;
 use crate::{Announcement, Receipt};
 
 type Waiting = oneshot::Receiver<Result<Receipt>>;

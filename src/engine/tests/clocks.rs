@@ -1,7 +1,7 @@
 //! Clocks that are wrong: this node's, and those of peers.
 
-use crate::record::Record;
 use super::*;
+use crate::record::Record;
 use crate::{
     ClockOffset, Direction, Event, Receipt,
     exchange::{self, Response},

@@ -1,7 +1,7 @@
 //! What follows from the conduct of peers: who is asked first, who is told to go, and what praise is worth.
 
-use crate::Freshness;
 use super::*;
+use crate::Freshness;
 use crate::Limits;
 
 fn copy_of(query: QueryKey, bytes: &[u8], from: PeerId) -> Fact {

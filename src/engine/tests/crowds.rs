@@ -1,7 +1,7 @@
 //! Many callers at once: shared lookups, the window, the line, and the bounds.
 
-use crate::record::Record;
 use super::*;
+use crate::record::Record;
 
 #[test]
 fn callers_who_want_the_same_share_one_lookup_and_each_has_its_own_deadline() {

@@ -1,10 +1,10 @@
 //! Publishing for an owner whose key is elsewhere, and what becomes of it when keys are rotated.
 
+use super::*;
 use crate::Freshness;
+use crate::Source;
 use crate::record::Record;
 use crate::record::RecordKey;
-use crate::Source;
-use super::*;
 use crate::{
     Error, Receipt,
     engine::catalogue::Interest,

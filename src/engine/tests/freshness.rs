@@ -1,9 +1,9 @@
 //! How many replicas a read waits for, and what it is told when they do not all answer.
 
-use crate::Freshness;
-use crate::record::Record;
-use crate::Source;
 use super::*;
+use crate::Freshness;
+use crate::Source;
+use crate::record::Record;
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {
     Fact::Copy { query, from: Some(from), bytes: head.bytes().to_vec() }

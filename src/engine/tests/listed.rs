@@ -1,8 +1,8 @@
 //! What is in the catalogue can be read, though no peer holds it.
 
+use super::*;
 use crate::Freshness;
 use crate::Source;
-use super::*;
 use crate::engine::catalogue::Interest;
 
 fn listing(heads: &[&Signed<Head>]) -> Lab {

@@ -1,8 +1,8 @@
 //! What comes into the catalogue, and what the application makes of it.
 
+use super::*;
 use crate::Freshness;
 use crate::Source;
-use super::*;
 use crate::{Coverage, Query, engine::catalogue::Interest};
 
 fn light() -> Lab {

@@ -1,7 +1,7 @@
 //! Names that people confuse: what a reader is told who has missed one, and an owner who publishes one.
 
-use crate::record::RecordKey;
 use super::*;
+use crate::record::RecordKey;
 use crate::{Error, SimilarName, engine::catalogue::Interest};
 
 fn named(text: &str) -> PackageId {

@@ -1,7 +1,7 @@
 //! What a lookup that finds something, or nothing, is answered with.
 
-use crate::Source;
 use super::*;
+use crate::Source;
 
 #[test]
 fn the_first_valid_copy_answers_and_the_lookup_is_finished() {

@@ -510,7 +510,7 @@ impl Chaos {
             + engine.peers.blocked.len()
             + engine.peers.goodbyes.timers()
             + engine.calls.len()
-            + engine.calls.explained()
+            + engine.publishing.changes.explained()
             + engine.publishing.outbox.on_hold().count()
             + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(

@@ -1,7 +1,7 @@
 //! Records that are refused: what the one who refuses says of it, and what the one who has put them makes of that.
 
-use crate::record::RecordKey;
 use super::*;
+use crate::record::RecordKey;
 use crate::{
     Event, Receipt, Refusal, RefusalCount,
     engine::publish::{Put, Storing},

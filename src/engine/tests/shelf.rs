@@ -1,7 +1,7 @@
 //! What callers read without the node, and what they no longer do.
 
-use crate::Source;
 use super::*;
+use crate::Source;
 
 #[test]
 fn what_is_read_or_announced_can_be_read_without_the_node_until_it_lapses() {

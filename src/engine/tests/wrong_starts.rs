@@ -1,10 +1,10 @@
 //! Machines without a clock of their own: what an earlier life knew is there once the calendar is right.
 
-use crate::record::RecordKey;
 use super::{
     sleep::{HOUR, YEAR, hear, hold, is_held, is_listed, lasting, own_head, pass, register},
     *,
 };
+use crate::record::RecordKey;
 
 /// How many heads of others are listed: more than are verified in one go.
 const LISTED: usize = 150;

@@ -1,9 +1,9 @@
 //! What a key that has been replaced signed before is believed by nobody who knows, wherever it lies.
 
-use crate::Freshness;
-use crate::record::RecordKey;
-use crate::Source;
 use super::*;
+use crate::Freshness;
+use crate::Source;
+use crate::record::RecordKey;
 
 /// What whoever has stolen the first publisher's key signs in its epoch, 1.
 fn stolen(name: &str) -> Signed<Head> {

@@ -1,8 +1,8 @@
 //! Devices that publish with one key, and the peers that hold what they publish.
 
+use super::super::*;
 use crate::record::Record;
 use crate::record::RecordKey;
-use super::super::*;
 use crate::{
     Event, Receipt,
     record::{EquivocationProof, ReleaseList},

@@ -1,7 +1,7 @@
 //! Devices that some peers do not answer, or that have heard what they do not hold: what was not heard is not lost.
 
-use crate::record::RecordKey;
 use super::*;
+use crate::record::RecordKey;
 use crate::{Error, record::Release};
 
 #[test]

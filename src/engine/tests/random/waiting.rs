@@ -1,7 +1,7 @@
 //! Calls as their callers know them.
 
-use crate::Source;
 use super::*;
+use crate::Source;
 use crate::{Announcement, Found, Receipt, SearchReport, Versions, search::Finding};
 
 /// A call that has not been answered as far as its caller knows.
