@@ -120,6 +120,7 @@ mod freshness;
 pub mod fuzzing;
 mod handle;
 mod keyspace;
+mod memory_ceiling;
 #[cfg(feature = "prometheus")]
 pub mod metrics;
 pub mod net;
@@ -132,13 +133,14 @@ mod refusal;
 mod registry;
 mod search;
 mod shelf;
+mod ticket;
 
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use clock_offset::ClockOffset;
-pub use config::{Config, DhtMode, Limits, MemoryCeiling};
+pub use config::{Config, DhtMode, Limits, TransportConfig};
 pub use counters::{
     AnnouncementCounters, CallCounters, Counters, GoodbyeCounters, LetGoCounters, OutcomeCounters,
     PeerCounters, ProtocolCounters, QueryCounters, ReadCounters, ReconciliationCounters,
@@ -151,10 +153,8 @@ pub use event::{Direction, Event};
 pub use farewell::Farewell;
 pub use freshness::{Found, Freshness};
 pub use handle::Handle;
-pub use net::{
-    ConnectionTask,
-    transport::{BoxedTransport, TransportConfig},
-};
+pub use memory_ceiling::MemoryCeiling;
+pub use net::{ConnectionTask, transport::BoxedTransport};
 pub use node::{Node, NodeBuilder};
 pub use package::{
     Announcement, Artifact, Dependency, Deprecation, Digest, GeoLocation, Manifest, Match, Package,
