@@ -33,7 +33,7 @@
 //! [`Node::new`] gives a [`Node`] and a [`Handle`]. The handle asks, from any thread and under any executor;
 //! the node does the work, and only while it is polled. It is a `Stream` of [`Event`]s and a `Future` that
 //! ends when the node has shut down, both over one loop: hand it to an executor's spawn, or have it as one
-//! arm of a `select!`. It spawns no task and needs no runtime. The README's section on threads and clocks
+//! arm of a `select!`. It spawns no task and needs no runtime. [Threads and clocks](guide::threads)
 //! says exactly what that means.
 //!
 //! ```
@@ -100,6 +100,7 @@
 //! | [`Event`], [`Error`] | what a node tells unasked; why a call failed, and what to do about it |
 //! | [`Clock`], [`Entropy`] | how time and randomness enter, for tests and simulations |
 //! | [`package`], [`record`], [`net`] | the parts, for those who build on them |
+//! | [`guide`] | what all of this does and promises, in chapters: names and owners, freshness, search, limits, security, performance, … |
 #![forbid(unsafe_code)]
 
 mod bell;
@@ -118,6 +119,7 @@ mod farewell;
 mod freshness;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod guide;
 mod handle;
 mod keyspace;
 #[cfg(feature = "prometheus")]
