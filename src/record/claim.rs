@@ -37,6 +37,7 @@ pub struct Claim {
 
 /// What a claim says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ClaimStatus {
     /// The owner publishes under the name.
     Active,

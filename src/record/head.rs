@@ -39,6 +39,7 @@ pub struct Head {
 
 /// What a head says about its package.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeadState {
     /// There are releases.
     Live {

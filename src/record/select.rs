@@ -4,6 +4,7 @@ use super::{Head, ReleaseEntry, Signed};
 
 /// Which of two heads of a package is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Selection {
     /// The left one is newer.
     Left,
