@@ -94,7 +94,7 @@ impl Wire for Message {
     }
 
     fn to_fields(&self) -> Result<MessageFields<'_>> {
-        let (topic, data) = (Text::of(&self.topic), Bytes(&*self.data));
+        let (topic, data) = (Text::of(&self.topic), Bytes(&self.data));
         Ok(MessageFields { topic, nonce: self.nonce, issued: self.issued, data })
     }
 
