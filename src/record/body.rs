@@ -58,6 +58,17 @@ pub(super) mod sealed {
         pub ext: &'a [u8],
     }
 
+    /// Where one that expires and is replaced stands among its owner's records.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Succession<'a> {
+        /// What it is about.
+        pub name: &'a PackageName,
+        /// What orders it among those of its name.
+        pub rank: Rank,
+        /// When it holds.
+        pub validity: Validity,
+    }
+
     /// A kind of body: how it is written, and what must hold of it.
     ///
     /// To sign one, its `ext`, the signer, [`validate`](Self::validate), [`check_written`](Self::check_written),
@@ -95,19 +106,14 @@ pub(super) mod sealed {
             Ok(())
         }
 
-        /// When it holds, for those that expire.
-        fn validity(&self) -> Option<Validity> {
+        /// Where it stands among its owner's records, for those that expire and are replaced.
+        fn succession(&self) -> Option<Succession<'_>> {
             None
         }
 
         /// Checks that it holds at this time.
         fn check_time(&self, now: u64) -> Result<(), Rejected> {
-            self.validity().map_or(Ok(()), |validity| validity.check(now))
-        }
-
-        /// What orders it among its owner's records, for those that replace each other.
-        fn rank(&self) -> Option<(Rank, &PackageName)> {
-            None
+            self.succession().map_or(Ok(()), |this| this.validity.check(now))
         }
 
         /// Writes it.

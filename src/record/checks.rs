@@ -3,7 +3,11 @@
 use libp2p::PeerId;
 
 use super::{
-    body::Body, grant::Grant, limits::MAX_EXT_BYTES, network::NetworkName, rejected::Rejected,
+    body::{Body, sealed::Succession},
+    grant::Grant,
+    limits::MAX_EXT_BYTES,
+    network::NetworkName,
+    rejected::Rejected,
     seen::Seen,
 };
 use crate::{
@@ -56,7 +60,7 @@ pub(super) fn authority<T: Body>(signer: &PeerId, body: &T) -> Result<()> {
 
 /// What a delegation allows, whatever the time.
 pub(super) fn allowed<T: Body>(body: &T, grant: &Grant) -> Result<(), Rejected> {
-    grant.check_record(body.rank().map(|(rank, _)| rank.revision()), body.validity())
+    body.succession().map_or(Ok(()), |this| grant.check_record(this.rank.epoch, this.validity))
 }
 
 pub(super) fn network<T: Body>(body: &T, network: &NetworkName) -> Result<(), Rejected> {
@@ -70,7 +74,7 @@ pub(super) fn network<T: Body>(body: &T, network: &NetworkName) -> Result<(), Re
 pub(super) fn time<T: Body>(body: &T, grant: Option<&Grant>, now: u64) -> Result<(), Rejected> {
     body.check_time(now)?;
     match grant {
-        Some(grant) if body.validity().is_some() => grant.check_time(now),
+        Some(grant) if body.succession().is_some() => grant.check_time(now),
         _ => Ok(()),
     }
 }
@@ -80,7 +84,7 @@ pub(super) fn revision<T: Body>(
     grant: Option<&Grant>,
     seen: &impl Seen,
 ) -> Result<(), Rejected> {
-    let Some((found, name)) = body.rank() else { return Ok(()) };
+    let Some(Succession { name, rank: found, .. }) = body.succession() else { return Ok(()) };
     if let Some(known) = seen.rank(T::KIND, body.common().owner, name)
         && found < known
     {

@@ -2,7 +2,7 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    body::sealed::{Common, Placed, Wire},
+    body::sealed::{Common, Placed, Succession, Wire},
     key::RecordKey,
     kind::Kind,
     limits::SizeLimit,
@@ -10,7 +10,7 @@ use super::{
     rejected::Rejected,
     revision::{Rank, Revision},
     validity::Validity,
-    wire::{NameText, RevisionWire, ValidityWire},
+    wire::StartWire,
 };
 use crate::{
     error::Result,
@@ -79,11 +79,7 @@ impl Claim {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ClaimFields<'a> {
     #[serde(borrow)]
-    name: NameText<'a>,
-    #[serde(with = "RevisionWire")]
-    revision: Revision,
-    #[serde(with = "ValidityWire")]
-    validity: Validity,
+    start: StartWire<'a>,
     #[serde(with = "StatusWire")]
     status: ClaimStatus,
 }
@@ -106,12 +102,12 @@ impl Wire for Claim {
     }
 
     fn to_fields(&self) -> Result<ClaimFields<'_>> {
-        let Self { revision, validity, status, .. } = *self;
-        Ok(ClaimFields { name: NameText::of(self.name.as_str()), revision, validity, status })
+        let start = StartWire::of(&self.name, self.revision, self.validity);
+        Ok(ClaimFields { start, status: self.status })
     }
 
     fn from_fields(common: Common<'_>, fields: ClaimFields<'_>) -> Result<Self, Rejected> {
-        let ClaimFields { name, revision, validity, status } = fields;
+        let ClaimFields { start: StartWire { name, revision, validity }, status } = fields;
         let (name, (network, owner, ext)) = (name.0.parse()?, common.owned());
         Ok(Self { network, owner, name, revision, validity, status, ext })
     }
@@ -121,12 +117,8 @@ impl Wire for Claim {
         Ok(())
     }
 
-    fn validity(&self) -> Option<Validity> {
-        Some(self.validity)
-    }
-
-    fn rank(&self) -> Option<(Rank, &PackageName)> {
-        Some((Claim::rank(self), &self.name))
+    fn succession(&self) -> Option<Succession<'_>> {
+        Some(Succession { name: &self.name, rank: self.rank(), validity: self.validity })
     }
 }
 

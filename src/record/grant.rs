@@ -9,7 +9,6 @@ use super::{
     network::NetworkName,
     proven::{self, Proven},
     rejected::Rejected,
-    revision::Revision,
     signature::{self, domain},
     validity::Validity,
     wire::ValidityWire,
@@ -67,16 +66,12 @@ impl Grant {
         [&[TAG], &*codec::encode(&GrantWire::of(&self)).unwrap_or_default()].concat()
     }
 
-    /// Checks what a record of this revision and validity may be signed with, whatever the time.
-    pub(super) fn check_record(
-        &self,
-        revision: Option<Revision>,
-        validity: Option<Validity>,
-    ) -> Result<(), Rejected> {
-        if revision.is_some_and(|revision| revision.epoch != self.epoch) {
+    /// Whether a record of this epoch and validity may be signed with it, whatever the time.
+    pub(super) fn check_record(&self, epoch: u32, validity: Validity) -> Result<(), Rejected> {
+        if epoch != self.epoch {
             return Err(Rejected::delegation("the record's epoch is not the delegation's"));
         }
-        if validity.is_some_and(|validity| validity.expires > self.validity.expires) {
+        if validity.expires > self.validity.expires {
             return Err(Rejected::delegation("the record outlives the delegation"));
         }
         Ok(())

@@ -2,7 +2,7 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    body::sealed::{Common, Placed, Wire},
+    body::sealed::{Common, Placed, Succession, Wire},
     codec::Text,
     entry::{ListWire, PageLink, ReleaseEntry, check_releases},
     key::RecordKey,
@@ -13,7 +13,7 @@ use super::{
     rejected::Rejected,
     revision::{Rank, Revision},
     validity::Validity,
-    wire::{NameText, RevisionWire, ValidityWire},
+    wire::StartWire,
 };
 use crate::{
     error::{Error, Result},
@@ -180,11 +180,7 @@ impl HeadState {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HeadFields<'a> {
     #[serde(borrow)]
-    name: NameText<'a>,
-    #[serde(with = "RevisionWire")]
-    revision: Revision,
-    #[serde(with = "ValidityWire")]
-    validity: Validity,
+    start: StartWire<'a>,
     #[serde(borrow)]
     state: StateWire<'a>,
 }
@@ -214,9 +210,7 @@ impl Wire for Head {
 
     fn to_fields(&self) -> Result<HeadFields<'_>> {
         Ok(HeadFields {
-            name: NameText::of(self.name.as_str()),
-            revision: self.revision,
-            validity: self.validity,
+            start: StartWire::of(&self.name, self.revision, self.validity),
             state: match &self.state {
                 HeadState::Live { latest, releases, older } => StateWire::Live {
                     latest: Box::new(ManifestWire::of(latest)?),
@@ -230,8 +224,9 @@ impl Wire for Head {
     }
 
     fn from_fields(common: Common<'_>, fields: HeadFields<'_>) -> Result<Self, Rejected> {
-        let name: PackageName = fields.name.0.parse()?;
-        let state = match fields.state {
+        let HeadFields { start: StartWire { name, revision, validity }, state } = fields;
+        let name: PackageName = name.0.parse()?;
+        let state = match state {
             StateWire::Live { latest, list } => {
                 let latest = Box::new(latest.into_manifest(name.clone())?);
                 let (releases, older) = list.into_list()?;
@@ -241,7 +236,6 @@ impl Wire for Head {
                 HeadState::Withdrawn { reason: reason.into_string() }
             }
         };
-        let HeadFields { revision, validity, .. } = fields;
         let (network, owner, ext) = common.owned();
         Ok(Self { network, owner, name, revision, validity, state, ext })
     }
@@ -257,12 +251,8 @@ impl Wire for Head {
         }
     }
 
-    fn validity(&self) -> Option<Validity> {
-        Some(self.validity)
-    }
-
-    fn rank(&self) -> Option<(Rank, &PackageName)> {
-        Some((Head::rank(self), &self.name))
+    fn succession(&self) -> Option<Succession<'_>> {
+        Some(Succession { name: &self.name, rank: self.rank(), validity: self.validity })
     }
 }
 

@@ -44,8 +44,8 @@ impl<T: Body> Signed<T> {
         let encoded = body.common().encode(&fields)?;
         T::check_written(&fields, encoded.len())?;
         drop(fields);
-        if let Some(validity) = body.validity() {
-            validity.validate()?;
+        if let Some(this) = body.succession() {
+            this.validity.validate()?;
         }
         T::SIZE.check(encoded.len().saturating_add(envelope::OVERHEAD))?;
         let bytes = envelope::seal(keypair, body.common().network, T::KIND, &encoded)?;

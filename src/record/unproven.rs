@@ -102,8 +102,8 @@ impl<'a, T: Body> Unproven<'a, T> {
 
     /// The lifetime is one that a record may have, whatever the time.
     pub(super) fn check_lifetime(self) -> Result<Self, Rejected> {
-        if let Some(validity) = self.body.validity() {
-            validity.check_lifetime()?;
+        if let Some(this) = self.body.succession() {
+            this.validity.check_lifetime()?;
         }
         Ok(self)
     }

@@ -27,6 +27,23 @@ pub(super) type VersionText<'a> = Text<'a, { Manifest::MAX_VERSION_BYTES }>;
 pub(super) type KeywordText<'a> = Text<'a, { Manifest::MAX_KEYWORD_BYTES }>;
 pub(super) type Ext<'a> = Bytes<'a, MAX_EXT_BYTES>;
 
+/// How a head and a claim begin.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct StartWire<'a> {
+    #[serde(borrow)]
+    pub(super) name: NameText<'a>,
+    #[serde(with = "RevisionWire")]
+    pub(super) revision: Revision,
+    #[serde(with = "ValidityWire")]
+    pub(super) validity: Validity,
+}
+
+impl<'a> StartWire<'a> {
+    pub(super) fn of(name: &'a PackageName, revision: Revision, validity: Validity) -> Self {
+        Self { name: NameText::of(name.as_str()), revision, validity }
+    }
+}
+
 /// How a [`Revision`] is written.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Revision")]
