@@ -49,7 +49,7 @@ use crate::{Config, Entropy, Event, record::ANNOUNCEMENTS, shelf::Shelf};
 use calls::{Calls, Operation};
 use context::Context;
 use deadlines::{Deadline, SWEEP_INTERVAL};
-use discovery::{Discovery, catalogue, greeting, listed, nearness, neighbours, reconciling};
+use discovery::{Discovery, catalogue, greeting, nearness, neighbours, reconciling};
 use effects::Effects;
 use peers::{Peering, Reach, goodbyes, keeping};
 use publishing::{
@@ -73,6 +73,7 @@ mod discovery;
 mod effects;
 mod facts;
 pub mod filled;
+mod flows;
 mod identity;
 mod interface;
 mod pages;
@@ -207,7 +208,7 @@ impl Engine {
     fn show_time(&mut self, now: Now) {
         self.cx.unix = now.unix;
         self.cx.store.set_doubted_time(now.unix, self.cx.clocks.certain(now));
-        self.discovery.catalogue.set_time(now.unix);
+        self.discovery.set_time(now);
     }
 
     /// Begins a turn of the network: from here on, peers earn their requests to the store by this time.
@@ -280,6 +281,6 @@ impl Engine {
             && self.publishing.changes.len() == 0
             && self.peers.dials.is_empty()
             && self.queries.is_empty()
-            && self.discovery.searches.is_empty()
+            && self.discovery.searches_len() == 0
     }
 }

@@ -9,7 +9,7 @@ use libp2p::PeerId;
 
 use crate::{
     Coverage, Digest, GeoLocation,
-    engine::{Discovery, greeting::FEATURE_EXPLAINS, wheel},
+    engine::{Context, Discovery, greeting::FEATURE_EXPLAINS, wheel},
     exchange::MAX_OFFERED,
     record::Hello,
 };
@@ -147,6 +147,17 @@ pub(in crate::engine) fn shares_with(coverage: &Coverage, hello: &Hello) -> bool
 }
 
 impl Discovery {
+    /// A connection with a peer stands.
+    pub(in crate::engine) fn neighbour_connected(&mut self, peer: PeerId) {
+        self.neighbours.connected(peer);
+    }
+
+    /// Whether a peer has said that it has a catalogue of which something matters here.
+    pub(in crate::engine) fn is_of_use(&self, cx: &Context, peer: &PeerId) -> bool {
+        let hello = self.neighbours.get(peer).and_then(Neighbour::hello);
+        hello.is_some_and(|hello| shares_with(&cx.config.coverage, hello))
+    }
+
     /// Whether a peer says why it refuses records. One whose version does not would take the question for nonsense.
     pub(in crate::engine) fn explains(&self, peer: &PeerId) -> bool {
         let said = self.neighbours.get(peer).and_then(|neighbour| neighbour.said());
