@@ -93,7 +93,11 @@ impl Discovery {
 /// For tests, which look into the room and make up what is in it.
 #[cfg(any(test, fuzzing))]
 impl Discovery {
-    pub(in crate::engine) fn catalogue(&mut self) -> &mut Catalogue {
+    pub(in crate::engine) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    pub(in crate::engine) fn catalogue_mut(&mut self) -> &mut Catalogue {
         &mut self.catalogue
     }
 
@@ -107,5 +111,11 @@ impl Discovery {
 
     pub(in crate::engine) fn vain(&mut self) -> &mut Recent<Digest> {
         &mut self.vain
+    }
+
+    /// How many deadlines it has set that end with what they are for.
+    pub(in crate::engine) fn timers(&self) -> usize {
+        let doubted = self.neighbours.iter().filter(|(_, neighbour)| neighbour.doubt.is_some());
+        usize::from(self.session.is_some()) + self.searches.len() + doubted.count()
     }
 }
