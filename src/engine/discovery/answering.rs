@@ -22,22 +22,22 @@ mod cost {
     const READ: usize = 256;
 
     /// Reading what is asked, and what its length makes it cost.
-    pub(in crate::engine) fn of_reading(request: &[u8]) -> u32 {
+    pub(super) fn of_reading(request: &[u8]) -> u32 {
         requests(request.len() / READ).saturating_add(1)
     }
 
     /// Making a list of a slice of so many heads.
-    pub(in crate::engine) fn of_listing(heads: usize) -> u32 {
+    pub(super) fn of_listing(heads: usize) -> u32 {
         requests(heads / LISTED)
     }
 
     /// Hashing so much for a comparison.
-    pub(in crate::engine) fn of_hashing(hashed: Blocks) -> u32 {
+    pub(super) fn of_hashing(hashed: Blocks) -> u32 {
         requests(hashed.0 / HASHED)
     }
 
     /// Looking at so many entries of the index.
-    pub(in crate::engine) fn of_looking(entries: usize) -> u32 {
+    pub(super) fn of_looking(entries: usize) -> u32 {
         requests(entries / LOOKED)
     }
 
@@ -66,10 +66,10 @@ mod cost {
     /// So many entries of the index are looked at for the price of a request.
     const LOOKED: usize = 128;
     /// What cannot be read.
-    pub(in crate::engine) const NONSENSE: u32 = 64;
+    pub(super) const NONSENSE: u32 = 64;
 
     /// What a question costs before it is known what the answer takes.
-    pub(in crate::engine) fn of(request: &Request) -> u32 {
+    pub(super) fn of(request: &Request) -> u32 {
         match request {
             Request::Hello(_) => HELLO,
             Request::Compare { .. } => COMPARE,

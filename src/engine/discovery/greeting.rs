@@ -21,7 +21,7 @@ const MAX_DOUBTS: u8 = 3;
 
 /// What a node can do, in its hello: it answers searches, and says why it has refused records.
 const FEATURE_SEARCH: u64 = 1;
-pub(in crate::engine) const FEATURE_EXPLAINS: u64 = 1 << 1;
+pub(super) const FEATURE_EXPLAINS: u64 = 1 << 1;
 
 /// What a peer's clock has shown, and how long the word of it has been on its way.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +129,7 @@ impl Discovery {
     }
 
     /// Nothing was found that differs, and yet a session was held because something does.
-    pub(in crate::engine) fn doubt(&mut self, out: &mut Effects, now: Now, peer: PeerId) {
+    pub(super) fn doubt(&mut self, out: &mut Effects, now: Now, peer: PeerId) {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
         if neighbour.doubts < MAX_DOUBTS && neighbour.doubt.is_none() {
             neighbour.doubts += 1;

@@ -9,14 +9,14 @@ pub(in crate::engine) mod answering;
 pub(in crate::engine) mod catalogue;
 pub(in crate::engine) mod greeting;
 pub mod index;
-pub(in crate::engine) mod listed;
-pub(in crate::engine) mod listing;
+mod listed;
+mod listing;
 pub(in crate::engine) mod nearness;
 pub(in crate::engine) mod neighbours;
 pub(crate) mod reconcile;
 pub(in crate::engine) mod reconciling;
 pub(in crate::engine) mod restoring;
-pub(in crate::engine) mod said_since;
+mod said_since;
 pub(in crate::engine) mod searching;
 mod slices;
 

@@ -51,19 +51,19 @@ const PAUSE_AFTER_WAITING: u32 = 10;
 /// What a peer offers costs it nothing to make up under names of its own, and this node a signature to verify. Whoever
 /// joins late takes a whole catalogue from one peer at once, which is within this; who offers new heads without an
 /// end comes to as many in an hour.
-pub(in crate::engine) fn allowances(limits: &Limits) -> Buckets<PeerId> {
+pub(super) fn allowances(limits: &Limits) -> Buckets<PeerId> {
     let heads = u32::try_from(limits.catalogue_packages.max(1)).unwrap_or(u32::MAX);
     let each = Duration::from_secs(3600) / heads;
     Buckets::new(heads, each, limits.recent_peers())
 }
 
 /// For how long a head is not fetched again from a peer that has sent it in vain, and how many are remembered.
-pub(in crate::engine) const VAIN: Duration = Duration::from_secs(3600);
+pub(super) const VAIN: Duration = Duration::from_secs(3600);
 pub(crate) const REMEMBERED_IN_VAIN: usize = MAX_FOUND;
 
 /// The session that is under way.
 #[derive(Debug)]
-pub(in crate::engine) struct Running {
+pub(super) struct Running {
     talk: Talk,
     course: Course,
     /// When it is given up.
@@ -165,7 +165,7 @@ impl Discovery {
     }
 
     /// Begins the next session, unless one is under way.
-    pub(in crate::engine) fn next_session(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+    pub(super) fn next_session(&mut self, cx: &Context, out: &mut Effects, now: Now) {
         while self.session.is_none() && self.restoring.is_empty() && !cx.closed {
             let Some(peer) = self.neighbours.dequeue() else { return };
             self.begin_session(cx, out, now, peer);

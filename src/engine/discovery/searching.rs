@@ -9,8 +9,8 @@ use crate::{
     command::Ticket,
     counters::{CallKind, EndedCall},
     engine::{
-        Context, Deadline, Discovery, Effects, Now, Unanswered, commands::Begin, index,
-        questions::Purpose, read, wheel,
+        Context, Deadline, Discovery, Effects, Now, Unanswered, commands::Begin, index, packages,
+        questions::Purpose, wheel,
     },
     exchange::{self, Request, Response},
     record::{Head, HeadState, Rank, Rejected, Signed},
@@ -43,20 +43,20 @@ pub(in crate::engine) struct PeerSearch {
 }
 
 /// What this node knows itself.
-pub(in crate::engine) struct Known {
+pub(super) struct Known {
     /// As far as they are wanted, in the order that is wanted.
-    pub(in crate::engine) hits: Vec<(Signed<Head>, Package)>,
+    pub(super) hits: Vec<(Signed<Head>, Package)>,
     /// How many match.
-    pub(in crate::engine) total: usize,
+    pub(super) total: usize,
     /// Not everything was looked at that might match.
-    pub(in crate::engine) truncated: bool,
+    pub(super) truncated: bool,
     /// What it took: entries of the index that were looked at.
-    pub(in crate::engine) looked: usize,
+    pub(super) looked: usize,
 }
 
 impl Known {
     /// Whether anything that may match is neither here nor on the pages before.
-    pub(in crate::engine) fn is_cut(&self, query: &Query) -> bool {
+    pub(super) fn is_cut(&self, query: &Query) -> bool {
         self.truncated || self.total > query.offset.saturating_add(self.hits.len())
     }
 }
@@ -154,7 +154,7 @@ impl Discovery {
 
     /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
     /// left out, as whoever asks for it by name is not told of it either.
-    pub(in crate::engine) fn find(&self, cx: &Context, now: Now, query: &Query) -> Known {
+    pub(super) fn find(&self, cx: &Context, now: Now, query: &Query) -> Known {
         let index::Found { mut total, hits, truncated, looked } = self.indexed(now, query);
         let indexed = hits.len();
         let hits = hits.into_iter().filter_map(|hit| self.shown(cx, now, &hit));
@@ -193,7 +193,7 @@ impl Discovery {
         if cx.store.is_revoked(&head) || !listed.is_own && cx.store.is_overtaken(&head) {
             return None;
         }
-        let package = read::newest(&head, source)?;
+        let package = packages::newest(&head, source)?;
         Some((head, package))
     }
 
@@ -273,7 +273,7 @@ impl Discovery {
             taken.iter().filter_map(|taken| taken.as_ref().err()).all(Rejected::is_excusable);
         for head in taken.into_iter().flatten() {
             // What does not match was not asked for.
-            if let Some(package) = read::newest(&head, Source::Network)
+            if let Some(package) = packages::newest(&head, Source::Network)
                 && search.wants(&head, &package)
             {
                 search.tell(&head, package);

@@ -19,7 +19,7 @@ const MAX_LISTINGS: usize = 3;
 
 /// A sorted list of a slice of the catalogue, which a few questions in a row can share.
 #[derive(Debug)]
-pub(in crate::engine) struct Listing {
+pub(super) struct Listing {
     slice: Coverage,
     generation: u64,
     made: Duration,
@@ -34,7 +34,7 @@ impl Listing {
 
 impl Discovery {
     /// The list of a slice that needs not be made anew.
-    pub(in crate::engine) fn held_list(&self, now: Now, slice: &Coverage) -> Option<Arc<Items>> {
+    pub(super) fn held_list(&self, now: Now, slice: &Coverage) -> Option<Arc<Items>> {
         let generation = self.catalogue.generation();
         let listing = self.listings.iter().find(|listing| listing.slice == *slice)?;
         let holds = listing.generation == generation
@@ -44,12 +44,12 @@ impl Discovery {
 
     /// The catalogue's heads of a slice, in order. A list that is a moment old will do: what is no longer there is
     /// absent when it is fetched, and what is new is found next time.
-    pub(in crate::engine) fn listed(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
+    pub(super) fn listed(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
         self.held_list(now, slice).unwrap_or_else(|| self.make_list(now, slice))
     }
 
     /// Looks through the whole catalogue for the list of a slice, and keeps it in the place of the oldest.
-    pub(in crate::engine) fn make_list(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
+    pub(super) fn make_list(&mut self, now: Now, slice: &Coverage) -> Arc<Items> {
         let generation = self.catalogue.generation();
         let items = self.catalogue.items(slice, now.unix);
         let items: Arc<Items> =

@@ -11,7 +11,7 @@ use crate::{
         Context, Deadline, Discovery, Effects, Now, Unanswered,
         neighbours::add_new,
         questions::Purpose,
-        reconcile::{Failure, Fetching, Step, Taken},
+        reconcile::{Failure, Fetching, Session, Step, Taken},
     },
     exchange::{MAX_OFFERED, Request, Response},
     record::{Head, Rejected, Signed},
@@ -65,24 +65,8 @@ impl Discovery {
             return Ok(None);
         }
         match (course, answer) {
-            (Course::Comparing(mut session), Ok(Response::Compared { message })) => {
-                match session.take(&message) {
-                    Step::Ask(message) => {
-                        self.resume(out, now, talk, Course::Comparing(session));
-                        self.compare_on(cx, out, &peer, message);
-                    }
-                    Step::Done { need, have, complete } => {
-                        let offer = Offer { have: have.into(), more: !complete };
-                        self.fetch_first(cx, out, now, talk, need, offer);
-                    }
-                    Step::Failed(failure) => {
-                        self.session_failed(cx, out, now, &peer, &failure.to_string());
-                        // A catalogue that changes all the time is nobody's fault.
-                        if failure != Failure::Endless {
-                            return Err(Misconduct);
-                        }
-                    }
-                }
+            (Course::Comparing(session), Ok(Response::Compared { message })) => {
+                self.comparison_answered(cx, out, now, talk, session, &message)?;
             }
             (Course::Fetching(fetch), Ok(Response::Heads { heads })) => {
                 return Ok(Some(self.delivery(out, now, talk, fetch, heads)));
@@ -105,6 +89,35 @@ impl Discovery {
             }
         }
         Ok(None)
+    }
+
+    fn comparison_answered(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        talk: Talk,
+        mut session: Box<Session>,
+        message: &[u8],
+    ) -> Result<(), Misconduct> {
+        match session.take(message) {
+            Step::Ask(message) => {
+                self.resume(out, now, talk, Course::Comparing(session));
+                self.compare_on(cx, out, &talk.peer, message);
+            }
+            Step::Done { need, have, complete } => {
+                let offer = Offer { have: have.into(), more: !complete };
+                self.fetch_first(cx, out, now, talk, need, offer);
+            }
+            Step::Failed(failure) => {
+                self.session_failed(cx, out, now, &talk.peer, &failure.to_string());
+                // A catalogue that changes all the time is nobody's fault.
+                if failure != Failure::Endless {
+                    return Err(Misconduct);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The session goes on, and waits for the next answer.
