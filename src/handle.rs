@@ -18,7 +18,7 @@ use self::calls::Shared;
 use crate::{
     Announcement, Clock, ConnectedPeer, Error, Found, Freshness, NetworkName, PackageName,
     Provider, Query, Reputation, Result, Snapshot,
-    command::{Cancels, Command, Request, Ticket},
+    command::{Command, Request},
     config::validate_topic,
     counters::CallKind,
     keyspace::REPLICAS,
@@ -26,12 +26,13 @@ use crate::{
     record::{EquivocationProof, Record, RecordKey},
     search::{CancelSearch, Findings, Search},
     shelf::Shelf,
+    ticket::{Cancels, Ticket},
 };
 
 /// Asks a [`Node`](crate::Node). Cheap to clone, usable from any thread and under any executor.
 ///
 /// Each method sends one command and waits for its one answer. The answer comes at the latest one tick after
-/// the deadline, which runs from the call itself: waiting for room in a full command queue counts. It comes
+/// the deadline, which runs from the first poll of the method's future: waiting for room in a full command queue counts. It comes
 /// only while somebody polls the node; when the node is dropped, everyone who waits hears
 /// [`Error::ShuttingDown`].
 ///

@@ -7,7 +7,6 @@ use libp2p::PeerId;
 
 use crate::{
     Event, PackageName, Source,
-    command::Ticket,
     engine::{
         Engine, Now,
         calls::Calls,
@@ -18,6 +17,7 @@ use crate::{
         read::{Progress, Read},
     },
     record::{ClaimSet, Head, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 /// Among so many of the calls that wait for one lookup a reader is looked for.

@@ -7,7 +7,6 @@ use libp2p::PeerId;
 
 use crate::{
     PackageName, Query,
-    command::Ticket,
     engine::{
         ConnectedPeer, Engine, KeptFor, Now, Provider, Unanswered,
         commands::Begin,
@@ -18,6 +17,7 @@ use crate::{
     },
     exchange::Response,
     search::Findings,
+    ticket::Ticket,
 };
 
 impl Engine {
