@@ -9,7 +9,7 @@ use libp2p::PeerId;
 use super::{
     Action, Engine, Now, Operation,
     calls::{Call, GetRecord},
-    listed::Asked,
+    flows::listing::Asked,
     own::Change,
     publish::Stage,
     queries::{Replies, Waiter},
@@ -46,7 +46,7 @@ impl Engine {
                 self.out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { findings, .. }
-                if self.discovery.searches.len() >= self.cx.config.limits.waiting_calls =>
+                if self.discovery.searches_len() >= self.cx.config.limits.waiting_calls =>
             {
                 let end = findings.fail(Error::busy("waiting_calls"));
                 self.out.count(EndedCall(CallKind::Search, end));

@@ -58,9 +58,9 @@ impl Engine {
             own_packages: count(
                 self.publishing.own.values().filter(|own| !own.is_withdrawn()).count(),
             ),
-            known_packages: count(self.discovery.catalogue.known()),
-            catalogue_bytes: u64::try_from(self.discovery.catalogue.bytes()).unwrap_or(u64::MAX),
-            coverage: self.discovery.catalogue.coverage().clone(),
+            known_packages: count(self.discovery.known_packages()),
+            catalogue_bytes: u64::try_from(self.discovery.bytes()).unwrap_or(u64::MAX),
+            coverage: self.discovery.coverage().clone(),
             records: count(self.cx.store.len()),
             record_bytes: self.cx.store.bytes_held(),
             counters: self.counters(),

@@ -256,7 +256,7 @@ impl Engine {
             clock: self.cx.clock_disagreement(),
             reasons: Reasons::default(),
         });
-        self.discovery.add_look_alikes_listed(&self.cx, now, &mut publish);
+        self.add_look_alikes_listed(now, &mut publish);
         let head = &changed.package.head;
         self.reading.shelve_own(&self.cx, &name, &changed.package);
         self.discovery.list_own(now, head);

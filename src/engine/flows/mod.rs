@@ -1,0 +1,6 @@
+//! What takes more than one room, a family in each file: which room decides what, in which order, and what of it the others
+//! are told.
+
+mod catching_up;
+pub(in crate::engine) mod listing;
+mod searches;
