@@ -53,8 +53,8 @@ use discovery::{Discovery, catalogue, greeting, listed, nearness, neighbours, re
 use effects::Effects;
 use peers::{Peering, Reach, goodbyes, keeping};
 use publishing::{
-    Publishing, confirming, earlier, explaining, look_alikes, outbox, own, publish, recalling,
-    signer, topics,
+    Publishing, changes, confirming, earlier, explaining, look_alikes, next, outbox, own, publish,
+    recalling, signer, topics,
 };
 use queries::{Queries, Repair, Task};
 use reading::{Reading, lookups, read, resuming};
@@ -73,6 +73,7 @@ mod discovery;
 mod effects;
 mod facts;
 pub mod filled;
+mod flows;
 mod identity;
 mod interface;
 mod pages;

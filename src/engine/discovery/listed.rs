@@ -16,8 +16,6 @@ use crate::{
         Context, Discovery, Engine, Now,
         calls::Calls,
         lookups::Best,
-        own::Change,
-        publish::Publish,
         read::{Progress, Read},
     },
     record::{ClaimSet, ClaimStatus, Record},
@@ -100,19 +98,6 @@ impl Discovery {
             !has_left && !listed.rank.withdrawn
         });
         owners
-    }
-
-    /// Adds those that are in the catalogue.
-    pub(in crate::engine) fn add_look_alikes_listed(
-        &self,
-        cx: &Context,
-        now: Now,
-        publish: &mut Publish,
-    ) {
-        if let Change::Register(manifest) = &publish.change {
-            let listed = self.look_alikes_listed(cx, now, &manifest.name).into_iter();
-            publish.alike.add(listed.map(|listed| (listed.name, listed.owners)));
-        }
     }
 }
 

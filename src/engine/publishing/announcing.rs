@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use crate::{
     Announcement, Error, PackageName, Receipt, Result, Snapshot,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
-        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Engine, Now, Publishing,
-        calls::Since,
+        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Now, Published, Publishing,
+        changes::Underway,
         outbox::{AnnouncementId, Hold, Outbox, Released},
         own::{self, Authorship, Standing},
         publish::{Announced, Publish, Renewal, Stage},
@@ -105,17 +105,7 @@ impl Publishing {
         }
     }
 
-    /// The calendar has moved: somebody who could hear what seemed to have expired may still be there.
-    pub(in crate::engine) fn outbox_moved(&mut self, out: &mut Effects, now: Now) {
-        let waiting = self.outbox.take_held_back(now.unix);
-        self.publish_waiting(out, waiting);
-    }
-
-    pub(in crate::engine) fn publish_waiting(
-        &mut self,
-        out: &mut Effects,
-        waiting: Vec<AnnouncementId>,
-    ) {
+    pub(super) fn publish_waiting(&mut self, out: &mut Effects, waiting: Vec<AnnouncementId>) {
         for id in waiting {
             if let Some((topic, data)) = self.outbox.get(id) {
                 let (topic, data) = (topic.to_owned(), data.to_vec());
@@ -273,56 +263,70 @@ impl Publishing {
     }
 
     /// A change fails of which an earlier round has signed a head.
-    pub(in crate::engine) fn fail_announced(
-        &mut self,
-        out: &mut Effects,
-        since: Since,
-        mut publish: Publish,
-        error: Error,
-    ) {
+    pub(super) fn fail_announced(&mut self, out: &mut Effects, change: Underway, error: Error) {
+        let Underway { since, mut publish, .. } = change;
         self.release(out, publish.announcement);
         out.finish(since);
         let ended = publish.answer(Err(error));
         out.count(ended);
     }
-}
 
-impl Engine {
     /// The part of the network in a change is over: it is announced, and the caller answered as soon as it is known whether
     /// somebody has heard it. One whose time is up is answered at once.
-    pub(in crate::engine) fn answer_announced(
+    pub(super) fn answer_announced(
         &mut self,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
+        out: &mut Effects,
+        mut change: Underway,
         receipt: Receipt,
     ) {
+        let Underway { ticket, since, publish } = &mut change;
         let may_wait = publish.reply.is_some() && since.timer.is_some();
-        if self.publishing.release(&mut self.out, publish.announcement)
+        if self.release(out, publish.announcement)
             && may_wait
             && let Some(id) = publish.announcement
         {
-            self.publishing.outbox.wait(id, ticket);
+            self.outbox.wait(id, *ticket);
             publish.signed = Some(receipt);
             publish.stage = Stage::Announcing;
-            return self.publishing.changes.insert(ticket, since, publish);
+            return self.changes.insert(change);
         }
-        self.out.finish(since);
-        let announcement = publish.announcement(&self.publishing.outbox);
+        out.finish(*since);
+        let announcement = publish.announcement(&self.outbox);
         let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        self.out.count(ended);
+        out.count(ended);
     }
 
     /// The network has said what became of an announcement: a caller who has waited for nothing else is answered.
-    pub(in crate::engine) fn announced(&mut self, id: AnnouncementId) {
-        let Some(ticket) = self.publishing.outbox.take_waiting(id) else { return };
+    pub(in crate::engine) fn published(
+        &mut self,
+        out: &mut Effects,
+        id: AnnouncementId,
+        outcome: Published,
+    ) {
+        let end = self.outbox.published(id, outcome);
+        out.count(end.map(|end| EndedCall(CallKind::Announce, end)));
+        let Some(ticket) = self.outbox.take_waiting(id) else { return };
         // It may have been answered meanwhile.
-        let Some((since, mut publish)) = self.publishing.changes.remove(ticket) else { return };
-        self.out.answered = true;
-        self.out.finish(since);
-        let announcement = publish.announcement(&self.publishing.outbox);
+        let Some(change) = self.changes.remove(ticket) else { return };
+        let Underway { since, mut publish, .. } = change;
+        out.answered = true;
+        out.finish(since);
+        let announcement = publish.announcement(&self.outbox);
         let Some(receipt) = publish.signed.take() else { return };
         let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        self.out.count(ended);
+        out.count(ended);
+    }
+
+    /// Somebody hears this topic from now on: what has waited for that leaves.
+    pub(in crate::engine) fn heard_on(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        topic: &str,
+    ) {
+        self.outbox.sweep(cx.clocks.certain(now));
+        let waiting = self.outbox.take_heard(topic, now.unix);
+        self.publish_waiting(out, waiting);
     }
 }

@@ -13,15 +13,18 @@ pub(in crate::engine) mod changes;
 pub(in crate::engine) mod changing;
 pub(in crate::engine) mod confirming;
 pub(in crate::engine) mod earlier;
+mod ending;
 pub(in crate::engine) mod explaining;
 pub(in crate::engine) mod listening;
 pub(in crate::engine) mod look_alikes;
+pub(in crate::engine) mod next;
 pub(in crate::engine) mod outbox;
 pub(in crate::engine) mod own;
 pub(in crate::engine) mod publish;
 pub(in crate::engine) mod recalling;
 pub(in crate::engine) mod signer;
 pub(in crate::engine) mod topics;
+pub(in crate::engine) mod upkeep;
 
 use changes::Changes;
 use earlier::Earlier;

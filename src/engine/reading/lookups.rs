@@ -410,7 +410,8 @@ impl Engine {
                     continue;
                 }
                 Wants::LookAlikes => {
-                    self.publishing.changes.look_alikes_found(&self.cx, ticket, &best);
+                    let found = best.clone().known().map(|(record, _)| record);
+                    self.publishing.claims_found(&self.cx, ticket, found.as_deref());
                     continue;
                 }
             };

@@ -5,9 +5,9 @@ use libp2p::{PeerId, identity::Keypair};
 
 use super::*;
 use crate::{
-    Config, Entropy, Freshness, Manifest, Result,
-    command::{Command, Request},
-    engine::{Action, Fact, Published, QueryEnd, QueryKey, SharedStore},
+    Config, Entropy, Freshness, Manifest, Receipt, Result,
+    command::{Command, Reply, Request},
+    engine::{Action, Engine, Fact, Published, QueryEnd, QueryKey, SharedStore},
     record::{Head, Kind, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };

@@ -5,9 +5,9 @@ use libp2p::{PeerId, identity::Keypair};
 
 use super::*;
 use crate::{
-    Config, Manifest, Result, SystemEntropy,
-    command::{Command, Request},
-    engine::{Action, Fact, Published, QueryEnd, QueryKey, SharedStore},
+    Config, Manifest, Receipt, Result, SystemEntropy,
+    command::{Command, Reply, Request},
+    engine::{Action, Engine, Fact, Published, QueryEnd, QueryKey, SharedStore},
     record::{Head, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };

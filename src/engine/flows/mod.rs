@@ -1,0 +1,3 @@
+//! What touches several rooms: sequences in which each room does its part.
+
+mod changes;
