@@ -7,9 +7,10 @@ use libp2p::PeerId;
 use super::{queries::Untimely, read::Read, wheel};
 use crate::{
     Error, Found, Freshness, PackageName, Source,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::{CallKind, EndedCall},
     record::{Record, RecordKey},
+    ticket::Ticket,
 };
 
 /// A call that waits.

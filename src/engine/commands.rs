@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     Error, Found, Freshness, Package, PackageId, PackageName, Result, Source,
-    command::{Command, Reply, Request, Ticket},
+    command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
     record::{Record, RecordKey},
+    ticket::Ticket,
 };
 
 impl Engine {

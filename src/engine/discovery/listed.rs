@@ -11,7 +11,6 @@ use libp2p::PeerId;
 
 use crate::{
     PackageName, SimilarName, Source,
-    command::Ticket,
     engine::{
         Context, Discovery, Engine, Now,
         calls::Calls,
@@ -19,6 +18,7 @@ use crate::{
         read::{Progress, Read},
     },
     record::{ClaimSet, ClaimStatus, Record},
+    ticket::Ticket,
 };
 
 /// So many packages with similar names are looked at, of which a few names are told.

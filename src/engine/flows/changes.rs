@@ -13,7 +13,7 @@ use libp2p::PeerId;
 
 use crate::{
     Freshness, PackageName, Receipt,
-    command::{Reply, Ticket},
+    command::Reply,
     engine::{
         Action, Engine, Now, QueryKey, REPLICATION_BUDGET, Reach, Unanswered,
         calls::Outcome,
@@ -30,6 +30,7 @@ use crate::{
     exchange::Response,
     keyspace::REPLICAS,
     record::{Head, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 impl Engine {

@@ -2,7 +2,6 @@
 
 use crate::{
     Error, Event, PackageName, Result,
-    command::Ticket,
     engine::{
         Context, Effects, Now, Publishing, Reach,
         calls::{Outcome, Since},
@@ -17,6 +16,7 @@ use crate::{
         recalling::Asked,
     },
     record::{Head, Kind, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 #[cfg(test)]

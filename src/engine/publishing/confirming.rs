@@ -10,7 +10,6 @@ use libp2p::PeerId;
 
 use crate::{
     Announcement, Receipt,
-    command::Ticket,
     engine::{
         Context, Effects, Now, Publishing, Reach,
         changes::Underway,
@@ -18,6 +17,7 @@ use crate::{
         publish::{MAX_ROUNDS, Put, Stage, Storing},
     },
     record::{Record, RecordKey},
+    ticket::Ticket,
 };
 
 /// What peers are to serve, and what has come of it.

@@ -2,7 +2,6 @@
 
 use crate::{
     Error,
-    command::Ticket,
     counters::{CallEnd, EndedCall},
     engine::{
         Context, Effects, Now, Publishing, Reach,
@@ -10,6 +9,7 @@ use crate::{
         next::{Failure, Next},
         publish::Stage,
     },
+    ticket::Ticket,
 };
 
 impl Publishing {

@@ -13,7 +13,6 @@ use libp2p::PeerId;
 
 use crate::{
     Refusal, RefusalCount,
-    command::Ticket,
     engine::{
         Context, Deadline, Effects, Now, Publishing, Unanswered,
         changes::Underway,
@@ -25,6 +24,7 @@ use crate::{
     exchange::{MAX_EXPLAINED, Request, Response},
     keyspace::REPLICAS,
     record::RecordKey,
+    ticket::Ticket,
 };
 
 /// How long the answers are waited for. A receipt is worth no more to its caller: a peer on the other side of the world

@@ -8,9 +8,9 @@ use libp2p::PeerId;
 
 use crate::{
     PackageName, Receipt, SimilarName,
-    command::Ticket,
     engine::{Context, Publishing, own::Change, publish::Publish},
     record::{ClaimSet, Record, RecordKey},
+    ticket::Ticket,
 };
 
 /// What is known of them while a change is published.

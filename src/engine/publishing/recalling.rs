@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::{
     PackageName, Source,
-    command::Ticket,
     engine::{
         Action, Context, Effects, Now, Publishing, Reach,
         calls::{Heard, Outcome},
@@ -14,6 +13,7 @@ use crate::{
         publish::{Recall, Recalling, Stage},
     },
     record::{Head, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 /// Whether the network was asked what it holds before a change was signed.

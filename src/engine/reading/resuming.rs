@@ -6,7 +6,6 @@ use libp2p::PeerId;
 
 use crate::{
     Error, Found, Freshness, Source,
-    command::Ticket,
     counters::{CallKind, EndedCall},
     engine::{
         Context, Engine, Now, Operation, Reading,
@@ -18,6 +17,7 @@ use crate::{
         read::{Progress, Read},
     },
     record::{Head, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 /// How far a read comes with what is known here.
