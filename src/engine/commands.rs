@@ -227,7 +227,7 @@ impl Engine {
 
     /// How many calls wait for the network.
     fn waiting_calls(&self) -> usize {
-        self.calls.len() + self.publishing.changes.len()
+        self.calls.len() + self.publishing.changes_len()
     }
 
     fn read(
@@ -240,14 +240,7 @@ impl Engine {
     ) {
         let owner = match package.owner() {
             Some(owner) => Some(*owner),
-            None if self
-                .publishing
-                .own
-                .get(package.name())
-                .is_some_and(|own| !own.is_withdrawn()) =>
-            {
-                Some(self.cx.owner)
-            }
+            None if self.publishing.is_live(package.name()) => Some(self.cx.owner),
             None => self.reading.pins.owner(package.name()),
         };
         let own = if owner == Some(self.cx.owner) {

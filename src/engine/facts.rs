@@ -240,7 +240,7 @@ impl Engine {
     fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
         let verdict = if topic == self.cx.config.announcements_topic {
             self.hear_announcement(now, from, data)
-        } else if self.publishing.topics.contains(topic) {
+        } else if self.publishing.is_subscribed(topic) {
             self.hear_message(now, from, topic, data)
         } else {
             return Verdict::Ignore;
@@ -355,7 +355,7 @@ impl Engine {
             // Signed for another topic: somebody has carried it over.
             return Ok(Verdict::Reject);
         }
-        if !self.publishing.topics.hear(message.digest()) {
+        if !self.publishing.is_news(message.digest()) {
             // Gossipsub has forgotten it; whoever wants it has it.
             return Ok(Verdict::Ignore);
         }

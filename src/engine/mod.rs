@@ -278,7 +278,7 @@ impl Engine {
     /// Whether nothing is retained on behalf of any caller.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.calls.len() == 0
-            && self.publishing.changes.len() == 0
+            && self.publishing.changes_len() == 0
             && self.peers.dials.is_empty()
             && self.queries.is_empty()
             && self.discovery.searches.is_empty()

@@ -126,7 +126,7 @@ impl Engine {
     /// The head that is listed of a package, if it is one that is believed. What this node publishes itself it does not
     /// read from there. Other devices of its owner may publish more.
     fn listed_head(&self, now: Now, name: &PackageName, owner: &PeerId) -> Option<Arc<Record>> {
-        if *owner == self.cx.owner && self.publishing.own.contains_key(name) {
+        if *owner == self.cx.owner && self.publishing.is_own(name) {
             return None;
         }
         let head = self.discovery.catalogue.get(name, owner, now.unix)?.head()?;

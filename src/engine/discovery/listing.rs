@@ -122,7 +122,7 @@ impl Engine {
         interest: Interest,
     ) -> Vec<Event> {
         let interest = match head.owner == self.cx.owner {
-            true if self.publishing.own.contains_key(&head.name) => return Vec::new(),
+            true if self.publishing.is_own(&head.name) => return Vec::new(),
             true => Interest::Pinned,
             false => interest,
         };

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use crate::{
     Error, Result,
-    engine::{
-        Context, Deadline, Discovery, Engine, Now, Snapshot, catalogue::Interest, earlier::Earlier,
-    },
+    engine::{Context, Deadline, Discovery, Engine, Now, Snapshot, catalogue::Interest},
 };
 
 /// How many heads of a snapshot are verified in one go: a few milliseconds' work.
@@ -39,11 +37,10 @@ impl Engine {
         self.show_time(now);
         let published = self.cx.store.restore(snapshot);
         self.reading.pins.restore(snapshot.pins());
-        self.publishing.restore_outbox(&self.cx, now, snapshot);
         // What this node has published is listed as others' packages are, until it publishes it again.
         let heads = published.values().map(|head| head.bytes());
         self.discovery.restoring = heads.chain(snapshot.catalogue()).cloned().collect();
-        self.publishing.resuming = Earlier::new(published.into_values());
+        self.publishing.restore(&self.cx, now, snapshot, published.into_values());
         Ok(())
     }
 
@@ -80,8 +77,8 @@ impl Engine {
     pub(in crate::engine) fn snapshot(&self, now: Now) -> Snapshot {
         let snapshot = self.cx.store.snapshot(self.reading.pins.all());
         snapshot
-            .with_published(self.publishing.resuming.heads())
-            .with_outbox(self.publishing.outbox.unheard())
+            .with_published(self.publishing.earlier_heads())
+            .with_outbox(self.publishing.unheard())
             .with_catalogue(self.discovery.heads_of_others(&self.cx, now))
     }
 }

@@ -19,7 +19,6 @@ use crate::{
         calls::Outcome,
         changes::Underway,
         commands::Begin,
-        confirming::is_of,
         next::{
             AwaitedBack, BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged, Witness,
         },
@@ -108,10 +107,10 @@ impl Engine {
             let listed = self.discovery.look_alikes_listed(&self.cx, now, &name);
             self.publishing.hear_listed(ticket, listed);
         }
-        let Some(own) = self.publishing.own.get(&name) else { return };
-        self.reading.shelve_own(&self.cx, &name, own);
-        self.discovery.list_own(now, &own.head);
-        self.standing.equivocations.supersede(&own.head);
+        let Some(head) = self.publishing.head_in_force(&name) else { return };
+        self.reading.shelve_own(&self.cx, &name, head);
+        self.discovery.list_own(now, head);
+        self.standing.equivocations.supersede(head);
     }
 
     /// All puts of a change have ended. What was looked up beside them is as good as it gets.
@@ -347,4 +346,14 @@ impl Engine {
 
 fn attesting(replies: &Replies, awaited: &AwaitedBack) -> u32 {
     u32::try_from(replies.attesting(&awaited.attests)).unwrap_or(u32::MAX)
+}
+
+/// Whether a record is this owner's, or has a claim of his in it.
+fn is_of(record: &Record, owner: &PeerId) -> bool {
+    match record {
+        Record::Head(head) => head.owner == *owner,
+        Record::Release(release) => release.owner == *owner,
+        Record::Page(page) => page.owner == *owner,
+        Record::Claims { set, .. } => set.iter().any(|claim| claim.owner == *owner),
+    }
 }

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use crate::{
-    Announcement, Error, PackageName, Receipt, Result, Snapshot,
+    Announcement, Digest, Error, PackageName, Receipt, Result, Snapshot,
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
@@ -114,12 +114,7 @@ impl Publishing {
         }
     }
 
-    pub(in crate::engine) fn restore_outbox(
-        &mut self,
-        cx: &Context,
-        now: Now,
-        snapshot: &Snapshot,
-    ) {
+    pub(super) fn restore_outbox(&mut self, cx: &Context, now: Now, snapshot: &Snapshot) {
         for unheard in snapshot.outbox() {
             let data = &unheard.data;
             let verified = match unheard.package {
@@ -255,7 +250,7 @@ impl Publishing {
     }
 
     /// Has everything leave that is on hold.
-    pub(in crate::engine) fn release_all(&mut self, out: &mut Effects) {
+    fn release_all(&mut self, out: &mut Effects) {
         let on_hold: Vec<AnnouncementId> = self.outbox.on_hold().collect();
         for id in on_hold {
             self.release(out, Some(id));
@@ -315,6 +310,30 @@ impl Publishing {
         let Some(receipt) = publish.signed.take() else { return };
         let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
         out.count(ended);
+    }
+
+    /// Whether the application wants to hear what is said on a topic.
+    pub(in crate::engine) fn is_subscribed(&self, topic: &str) -> bool {
+        self.topics.contains(topic)
+    }
+
+    /// Whether a message has not been heard before.
+    pub(in crate::engine) fn is_news(&mut self, message: Digest) -> bool {
+        self.topics.hear(message)
+    }
+
+    /// Forgets announcements that nobody has heard in time, where that is over for certain.
+    pub(in crate::engine) fn sweep(&mut self, cx: &Context, now: Now) {
+        self.outbox.sweep(cx.clocks.certain(now));
+    }
+
+    /// Drops what waits to be heard, and tells those who are owed an answer that the node stops. What is on hold leaves
+    /// before: what is signed is in force, and others hear of it, though its puts end here.
+    pub(in crate::engine) fn close(&mut self, out: &mut Effects) {
+        self.release_all(out);
+        for end in self.outbox.close() {
+            out.count(EndedCall(CallKind::Announce, end));
+        }
     }
 
     /// Somebody hears this topic from now on: what has waited for that leaves.

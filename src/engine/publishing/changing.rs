@@ -40,11 +40,6 @@ impl Publishing {
         head.owner == cx.owner && self.own.contains_key(&head.name)
     }
 
-    /// Whether a call waits for a change.
-    pub(in crate::engine) fn is_changing(&self, ticket: Ticket) -> bool {
-        self.changes.contains(ticket)
-    }
-
     /// A caller changes an own package. So many records stand in line to be put already.
     pub(in crate::engine) fn accept(
         &mut self,

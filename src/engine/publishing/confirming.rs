@@ -16,7 +16,7 @@ use crate::{
         next::{AwaitedBack, BackAtEnd, Next},
         publish::{MAX_ROUNDS, Put, Stage, Storing},
     },
-    record::{Record, RecordKey},
+    record::RecordKey,
     ticket::Ticket,
 };
 
@@ -276,15 +276,5 @@ impl Publishing {
         }
         let forgetful = confirming.forgetful(key, without);
         Some(BackAtEnd::Over { awaited: confirming.awaited(key)?, forgetful })
-    }
-}
-
-/// Whether a record is this owner's, or has a claim of his in it.
-pub(in crate::engine) fn is_of(record: &Record, owner: &PeerId) -> bool {
-    match record {
-        Record::Head(head) => head.owner == *owner,
-        Record::Release(release) => release.owner == *owner,
-        Record::Page(page) => page.owner == *owner,
-        Record::Claims { set, .. } => set.iter().any(|claim| claim.owner == *owner),
     }
 }

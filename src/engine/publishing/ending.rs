@@ -60,6 +60,14 @@ impl Publishing {
         }
     }
 
+    /// Answers everybody who waits for a change with an error.
+    pub(in crate::engine) fn fail_changes(&mut self, out: &mut Effects, error: &Error) {
+        for mut publish in self.changes.drain() {
+            let ended = publish.answer(Err(error.clone()));
+            out.count(ended);
+        }
+    }
+
     /// The caller of a change has gone away. What is signed stands, and the node sees to it that it is stored.
     pub(in crate::engine) fn cancel(&mut self, out: &mut Effects, ticket: Ticket) -> Next {
         let Some(mut change) = self.changes.remove(ticket) else { return Next::Wait };

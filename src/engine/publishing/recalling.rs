@@ -151,6 +151,17 @@ impl Publishing {
         Next::LookUp { key, claims }
     }
 
+    /// A lookup has found these heads of own packages. True if a change waits for it that goes on from what peers hold.
+    pub(in crate::engine) fn hears_heads(
+        &mut self,
+        ticket: Ticket,
+        heads: &[Signed<Head>],
+    ) -> bool {
+        let Some(others) = self.changes.recalling(ticket) else { return false };
+        *others = heads.to_vec();
+        true
+    }
+
     /// What a change is waiting for that recalls what the network holds.
     pub(in crate::engine) fn recall_lookup(
         &self,

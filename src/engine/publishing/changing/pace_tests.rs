@@ -216,7 +216,7 @@ fn a_package_is_signed_anew_in_time_however_seldom_it_is_to_be_put_again() {
     for _ in 0..100 {
         lab.serve(1);
         lab.advance(ttl / 20);
-        let own = &lab.engine.publishing.own[&name];
+        let own = &lab.engine.publishing.own()[&name];
         assert!(own.head.validity.expires > lab.now().unix, "expired before it was put again");
     }
 }
