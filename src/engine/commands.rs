@@ -1,7 +1,5 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
-use crate::engine::calls::Since;
-use crate::engine::publish::Publish;
 use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
@@ -11,7 +9,6 @@ use super::{
     calls::{Call, GetRecord},
     flows::listing::Asked,
     own::Change,
-    publish::Stage,
     queries::{Replies, Waiter},
     read::{Goal, Progress, Read, Which},
     resuming::Known,
@@ -133,8 +130,8 @@ impl Engine {
         if self.discovery.drop_search(&mut self.out, ticket).is_some() {
             return self.out.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
         }
-        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
-            self.cancel_change(ticket, since, publish);
+        if self.publishing.is_changing(ticket) {
+            self.cancel_change(ticket);
         } else if let Some(mut call) = self.calls.remove(ticket) {
             self.out.finish(call.since);
             self.out.count(EndedCall(call.operation.kind(), CallEnd::Cancelled));
@@ -145,30 +142,10 @@ impl Engine {
         self.admit();
     }
 
-    /// The caller of a change has gone away.
-    fn cancel_change(&mut self, ticket: Ticket, mut since: Since, mut publish: Box<Publish>) {
-        self.out.finish(since);
-        since.timer = None;
-        self.out.count(publish.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
-        self.leave_change(ticket, &mut publish);
-        let is_stored = matches!(publish.stage, Stage::Explaining(_));
-        self.out.cut_explaining(ticket, &mut publish);
-        // What is signed stands, and the node sees to it that it is stored.
-        publish.reply = None;
-        self.publishing.release(&mut self.out, publish.announcement);
-        match publish.stage {
-            Stage::Storing(_) if !is_stored => {
-                self.publishing.changes.insert(ticket, since, publish);
-            }
-            Stage::Confirming(_) => self.confirmed(self.cx.now(), ticket, since, publish),
-            Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) | Stage::Announcing => {}
-        }
-    }
-
     /// The caller's time is up.
     pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
-        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
-            return self.time_out_change(now, ticket, since, publish);
+        if self.publishing.is_changing(ticket) {
+            return self.time_out_change(now, ticket);
         }
         let Some(mut call) = self.calls.remove(ticket) else { return };
         let best = self.awaited(&call.operation).and_then(|key| {
@@ -206,36 +183,6 @@ impl Engine {
             }
             (operation, _) => self.out.count(operation.fail(Error::Timeout { after })),
         }
-    }
-
-    /// The time of a change's caller is up.
-    fn time_out_change(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        mut since: Since,
-        mut publish: Box<Publish>,
-    ) {
-        since.timer = None;
-        self.leave_change(ticket, &mut publish);
-        self.publishing.release(&mut self.out, publish.announcement);
-        let ended = match publish.stage {
-            Stage::Confirming(_) => return self.confirmed(now, ticket, since, publish),
-            Stage::Explaining(_) => {
-                self.out.cut_explaining(ticket, &mut publish);
-                publish.answer_early(&self.publishing.outbox)
-            }
-            Stage::Storing(_) => {
-                let ended = publish.answer_early(&self.publishing.outbox);
-                self.publishing.changes.insert(ticket, since, publish);
-                ended
-            }
-            Stage::Recalling(_) | Stage::Announcing => {
-                let after = now.mono.saturating_sub(since.asked);
-                publish.answer(Err(Error::Timeout { after }))
-            }
-        };
-        self.out.count(ended);
     }
 
     /// A read whose time is up goes on with what is known here, and no further.
@@ -278,21 +225,9 @@ impl Engine {
         }
     }
 
-    /// The change waits for its lookups no longer.
-    fn leave_change(&mut self, ticket: Ticket, publish: &mut Publish) {
-        self.end_look_alikes(self.cx.now(), ticket, publish);
-        if let Stage::Recalling(recall) = &publish.stage
-            && let key =
-                recall.wants(&self.cx.config.network, &self.cx.owner, publish.change.name())
-            && let Some(query) = self.queries.leave(&key, ticket)
-        {
-            self.out.actions.push_back(Action::Finish { query });
-        }
-    }
-
     /// How many calls wait for the network.
     fn waiting_calls(&self) -> usize {
-        self.calls.len() + self.publishing.changes.len()
+        self.calls.len() + self.publishing.changes_len()
     }
 
     fn read(
@@ -305,14 +240,7 @@ impl Engine {
     ) {
         let owner = match package.owner() {
             Some(owner) => Some(*owner),
-            None if self
-                .publishing
-                .own
-                .get(package.name())
-                .is_some_and(|own| !own.is_withdrawn()) =>
-            {
-                Some(self.cx.owner)
-            }
+            None if self.publishing.is_live(package.name()) => Some(self.cx.owner),
             None => self.reading.pins.owner(package.name()),
         };
         let own = if owner == Some(self.cx.owner) {

@@ -34,7 +34,7 @@ impl Engine {
         self.reading.shelf.counted().add_to(&mut counters.calls);
         counters.queries = self.queries.counters();
         let announcements = &mut counters.announcements;
-        (announcements.sent, announcements.queued) = self.publishing.outbox.counted();
+        (announcements.sent, announcements.queued) = self.publishing.announcements_counted();
         counters.records = self.cx.store.counters();
         counters
     }
@@ -55,9 +55,7 @@ impl Engine {
             connections: self.kept_connections(now),
             connection_target: self.cx.config.limits.granted_target(),
             routing_table: count(self.peers.peers.routing_table_len()),
-            own_packages: count(
-                self.publishing.own.values().filter(|own| !own.is_withdrawn()).count(),
-            ),
+            own_packages: count(self.publishing.live_len()),
             known_packages: count(self.discovery.known_packages()),
             catalogue_bytes: u64::try_from(self.discovery.bytes()).unwrap_or(u64::MAX),
             coverage: self.discovery.coverage().clone(),

@@ -146,7 +146,7 @@ impl Engine {
                 self.sweep_clocks(now);
                 self.reading.cache.sweep(now.mono, SWEEP_BUDGET);
                 self.cx.store.sweep(SWEEP_BUDGET);
-                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
+                self.publishing.sweep(&self.cx, now);
                 self.note_uses(now);
                 self.discovery.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
                 self.replicate_others();

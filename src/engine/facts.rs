@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Direction, Event, PackageId, Source,
-    counters::{CallKind, EndedCall, LetGo},
+    counters::LetGo,
     keyspace::REPLICAS,
     place::Place,
     record::{Head, Record, Rejected, Selection, Side, Signed, select},
@@ -144,9 +144,7 @@ impl Engine {
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
             Fact::Published { id, outcome } => {
-                let end = self.publishing.outbox.published(id, outcome);
-                self.out.count(end.map(|end| EndedCall(CallKind::Announce, end)));
-                self.announced(id);
+                self.publishing.published(&mut self.out, id, outcome);
             }
             Fact::Asked { asked, peer, request } => self.asked(now, asked, peer, &request),
             Fact::Answered { question, response } => {
@@ -154,9 +152,7 @@ impl Engine {
             }
             Fact::Unanswered { question, why } => self.question_ended(now, question, Err(why)),
             Fact::Hearer { topic } => {
-                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
-                let waiting = self.publishing.outbox.take_heard(&topic, now.unix);
-                self.publishing.publish_waiting(&mut self.out, waiting);
+                self.publishing.heard_on(&self.cx, &mut self.out, now, &topic);
             }
         }
         self.discovery.unlist_revoked(&self.cx);
@@ -244,7 +240,7 @@ impl Engine {
     fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
         let verdict = if topic == self.cx.config.announcements_topic {
             self.hear_announcement(now, from, data)
-        } else if self.publishing.topics.contains(topic) {
+        } else if self.publishing.is_subscribed(topic) {
             self.hear_message(now, from, topic, data)
         } else {
             return Verdict::Ignore;
@@ -358,7 +354,7 @@ impl Engine {
             // Signed for another topic: somebody has carried it over.
             return Ok(Verdict::Reject);
         }
-        if !self.publishing.topics.hear(message.digest()) {
+        if !self.publishing.is_news(message.digest()) {
             // Gossipsub has forgotten it; whoever wants it has it.
             return Ok(Verdict::Ignore);
         }

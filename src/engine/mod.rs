@@ -54,8 +54,8 @@ use discovery::{Discovery, catalogue, greeting, nearness, neighbours, reconcilin
 use effects::Effects;
 use peers::{Peering, Reach, goodbyes, keeping};
 use publishing::{
-    Publishing, confirming, earlier, explaining, look_alikes, outbox, own, publish, recalling,
-    signer, topics,
+    Publishing, changes, confirming, explaining, look_alikes, next, outbox, own, publish,
+    recalling, signer, topics,
 };
 use queries::{Queries, Repair, Task};
 use reading::{Reading, lookups, read, resuming};
@@ -281,7 +281,7 @@ impl Engine {
     /// Whether nothing is retained on behalf of any caller.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.calls.len() == 0
-            && self.publishing.changes.len() == 0
+            && self.publishing.changes_len() == 0
             && self.peers.dials.is_empty()
             && self.queries.is_empty()
             && self.discovery.searches_len() == 0

@@ -16,7 +16,6 @@ use crate::{
             reconciling::{Delivery, Misconduct},
             restoring::Restored,
         },
-        earlier::Earlier,
         facts::News,
         questions::{Purpose, Question},
     },
@@ -158,11 +157,10 @@ impl Engine {
         self.show_time(now);
         let published = self.cx.store.restore(snapshot);
         self.reading.pins.restore(snapshot.pins());
-        self.publishing.restore_outbox(&self.cx, now, snapshot);
         // What this node has published is listed as others' packages are, until it publishes it again.
         let heads = published.values().map(|head| head.bytes());
         self.discovery.set_restoring(heads.chain(snapshot.catalogue()).map(Arc::clone));
-        self.publishing.resuming = Earlier::new(published.into_values());
+        self.publishing.restore(&self.cx, now, snapshot, published.into_values());
         Ok(())
     }
 
@@ -182,8 +180,8 @@ impl Engine {
     pub(in crate::engine) fn snapshot(&self, now: Now) -> Snapshot {
         let snapshot = self.cx.store.snapshot(self.reading.pins.all());
         snapshot
-            .with_published(self.publishing.resuming.heads())
-            .with_outbox(self.publishing.outbox.unheard())
+            .with_published(self.publishing.earlier_heads())
+            .with_outbox(self.publishing.unheard())
             .with_catalogue(self.discovery.heads_of_others(&self.cx, now))
     }
 }

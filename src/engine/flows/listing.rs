@@ -12,8 +12,6 @@ use crate::{
         calls::Calls,
         catalogue::Interest,
         lookups::Best,
-        own::Change,
-        publish::Publish,
         read::{Progress, Read},
     },
     record::{ClaimSet, Head, Record, RecordKey, Signed},
@@ -98,7 +96,7 @@ impl Engine {
 
     /// Whether this node publishes the package itself. Other devices of its owner may publish more.
     fn is_published_here(&self, name: &PackageName, owner: &PeerId) -> bool {
-        *owner == self.cx.owner && self.publishing.own.contains_key(name)
+        *owner == self.cx.owner && self.publishing.is_own(name)
     }
 
     /// The better of what is known of the head of a package and what is listed of it.
@@ -157,13 +155,5 @@ impl Engine {
     pub(in crate::engine) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
         let (name, owner) = (read.name(), read.named_owner());
         read.suggest(self.discovery.similar_to(now, name, owner, claims));
-    }
-
-    /// Adds those that are in the catalogue.
-    pub(in crate::engine) fn add_look_alikes_listed(&self, now: Now, publish: &mut Publish) {
-        if let Change::Register(manifest) = &publish.change {
-            let listed = self.discovery.look_alikes_listed(&self.cx, now, &manifest.name);
-            publish.alike.add(listed.into_iter().map(|listed| (listed.name, listed.owners)));
-        }
     }
 }

@@ -2,5 +2,6 @@
 //! are told.
 
 mod catching_up;
+mod changes;
 pub(in crate::engine) mod listing;
 mod searches;

@@ -10,7 +10,6 @@ use crate::{
         Action, Context, Engine, Now, QueryEnd, QueryKey, Reading,
         calls::{Heard, Outcome},
         catalogue::Interest,
-        own,
         queries::{Ended, Extent, Replies, Waiter, Wants, newest, saying},
         read,
     },
@@ -167,16 +166,11 @@ impl Reading {
     }
 
     /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
-    pub(in crate::engine) fn shelve_own(
-        &self,
-        cx: &Context,
-        name: &PackageName,
-        own: &own::OwnPackage,
-    ) {
+    pub(in crate::engine) fn shelve_own(&self, cx: &Context, name: &PackageName, head: &Head) {
         // To its own publisher, the bare name means its own.
         let ids = [PackageId::owned(cx.owner, name.clone()), PackageId::named(name.clone())];
-        match read::newest(&own.head, Source::Own) {
-            Some(package) => self.shelf.put(ids, package, None, own.head.validity.expires),
+        match read::newest(head, Source::Own) {
+            Some(package) => self.shelf.put(ids, package, None, head.validity.expires),
             None => ids.iter().for_each(|id| self.shelf.remove(id)),
         }
     }
@@ -253,7 +247,7 @@ impl Engine {
             Record::Claims { .. } => Enough::Whole,
             Record::Head(head) if head.owner != self.cx.owner => Enough::AsWanted,
             Record::Head(head) => {
-                if from.is_none() && self.publishing.own.contains_key(&head.name) {
+                if from.is_none() && self.publishing.is_own(&head.name) {
                     // What this node has signed itself says nothing of what peers hold.
                     return;
                 }
@@ -410,7 +404,8 @@ impl Engine {
                     continue;
                 }
                 Wants::LookAlikes => {
-                    self.publishing.changes.look_alikes_found(&self.cx, ticket, &best);
+                    let found = best.clone().known().map(|(record, _)| record);
+                    self.publishing.claims_found(&self.cx, ticket, found.as_deref());
                     continue;
                 }
             };
@@ -421,13 +416,8 @@ impl Engine {
                 Hearing::Nobody | Hearing::CutShort => false,
             };
             // A change goes on from what peers hold, and from nothing else that readers are told.
-            let best = match self.publishing.changes.recalling(ticket) {
-                Some(others) => {
-                    *others = replies.own_heads().to_vec();
-                    &found
-                }
-                None => &best,
-            };
+            let is_change = self.publishing.hears_heads(ticket, replies.own_heads());
+            let best = if is_change { &found } else { &best };
             let outcome = match (best, hearing) {
                 (Best::Found(record), _) => {
                     let source = if is_heard { Source::Network } else { Source::Partial };
@@ -451,9 +441,7 @@ impl Engine {
                 (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
                 (Best::Nothing, Hearing::CutShort) => {
                     // Whoever joined it late has time left for another.
-                    if self.calls.has_deadline(ticket)
-                        || self.publishing.changes.has_deadline(ticket)
-                    {
+                    if self.calls.has_deadline(ticket) || self.publishing.has_deadline(ticket) {
                         self.queries.get(*key, Waiter::new(ticket, freshness));
                         continue;
                     }

@@ -13,7 +13,6 @@ use crate::{
         catalogue::Interest,
         flows::listing::Asked,
         lookups::is_head_of_other,
-        publish::{Publish, Stage},
         queries::{Untimely, Waiter},
         read::{Progress, Read},
     },
@@ -56,9 +55,9 @@ impl Reading {
 impl Engine {
     /// The query that a call waits for has ended.
     pub(in crate::engine) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
-        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
+        if self.publishing.is_changing(ticket) {
             self.out.answered = true;
-            return self.resume_publish(now, ticket, since, publish, outcome);
+            return self.resume_change(now, ticket, outcome);
         }
         let Some(call) = self.calls.remove(ticket) else { return };
         self.out.answered = true;
@@ -269,20 +268,6 @@ impl Engine {
             }
             Record::Head(_) | Record::Release(_) | Record::Page(_) => read.take(record, source),
         }
-    }
-
-    /// Puts an own publish on the table while it waits for a lookup.
-    pub(in crate::engine) fn wait_publish(
-        &mut self,
-        ticket: Ticket,
-        since: Since,
-        publish: Box<Publish>,
-    ) {
-        let Stage::Recalling(recall) = &publish.stage else { return };
-        let name = publish.change.name();
-        let key = recall.wants(&self.cx.config.network, &self.cx.owner, name);
-        self.queries.get(key, Waiter::new(ticket, Freshness::First));
-        self.publishing.changes.insert(ticket, since, publish);
     }
 }
 

@@ -168,12 +168,12 @@ fn own_packages_are_searched_and_told_to_others_and_so_is_their_end() {
             let items = lab.engine.discovery.catalogue().items(&Coverage::All, UNIX);
             items.map(|(_, digest)| digest).collect()
         };
-        assert_eq!(told(&lab), [lab.engine.publishing.own[&name].head.digest()]);
+        assert_eq!(told(&lab), [lab.engine.publishing.own()[&name].head.digest()]);
         assert_eq!(lab.engine.metadata().known_packages, 0);
         let (_, _receipt) =
             lab.ask(|reply| Command::Unregister { name: name.clone(), confirmation: 0, reply });
-        assert!(lab.engine.publishing.own[&name].is_withdrawn());
-        assert_eq!(told(&lab), [lab.engine.publishing.own[&name].head.digest()]);
+        assert!(lab.engine.publishing.own()[&name].is_withdrawn());
+        assert_eq!(told(&lab), [lab.engine.publishing.own()[&name].head.digest()]);
         assert_eq!(search(&mut lab, Query::new()), []);
     }
 }
@@ -192,7 +192,7 @@ fn what_an_earlier_life_has_published_is_listed_until_the_node_publishes_it_agai
     assert_eq!(search(&mut lab, Query::new()), [("mine".to_owned(), Source::Own)]);
     // The copies of others come late.
     hear(&mut lab, PeerId::random(), &published_by(&keypair, "mine", UNIX + 9).1);
-    let own = lab.engine.publishing.own[id.name()].head.clone();
+    let own = lab.engine.publishing.own()[id.name()].head.clone();
     assert!(lists(&lab, &own) && !lists(&lab, &head));
     assert_eq!(lab.engine.discovery.catalogue().len(), 1);
 }

@@ -494,17 +494,13 @@ impl Chaos {
         // The sweep and the next session are always due some time.
         let own = 2
             + engine.discovery.timers()
-            + engine.publishing.renewals.len()
-            + engine.publishing.elsewhere.timers()
-            + usize::from(engine.publishing.replication.timer.is_some())
+            + engine.publishing.timers()
             + usize::from(engine.peers.rejoining.is_waiting())
             + usize::from(engine.peers.peers.waits_to_trim())
             + engine.peers.peers.len()
             + engine.peers.blocked.len()
             + engine.peers.goodbyes.timers()
             + engine.calls.len()
-            + engine.publishing.changes.explained()
-            + engine.publishing.outbox.on_hold().count()
             + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(
             engine.out.wheel.len() <= own,

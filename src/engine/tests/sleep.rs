@@ -65,7 +65,7 @@ pub(super) fn register(lab: &mut Lab, name: &str) {
 }
 
 pub(super) fn own_head(lab: &Lab) -> &Signed<Head> {
-    &lab.engine.publishing.own.values().next().expect("published").head
+    &lab.engine.publishing.own().values().next().expect("published").head
 }
 
 /// Lets time pass, in which peers answer, and gives back the heads that they were sent.
@@ -150,7 +150,7 @@ fn ordinary_renewals_do_not_delay_what_a_long_sleep_makes_overdue() {
     for _ in 0..12 {
         // The deadline is a moment later than what the calendar shows in whole seconds, and the sweep comes in between.
         let now = lab.now().unix;
-        lab.engine.publishing.renewals.values_mut().for_each(|renewal| renewal.due = now);
+        lab.engine.publishing.due().for_each(|due| *due = now);
         pass(&mut lab, 40);
     }
     lab.set_calendar(hours(60));
@@ -174,7 +174,7 @@ fn a_machine_that_is_awake_for_ten_minutes_a_day_puts_its_packages_again_each_da
 fn queue_message(lab: &mut Lab) {
     let (_, said) =
         lab.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
-    for id in lab.engine.publishing.outbox.waiting_on("news") {
+    for id in lab.engine.publishing.outbox().waiting_on("news") {
         lab.learn(Fact::Published { id, outcome: Published::Unheard });
     }
     assert_eq!(answer(said), Some(Ok(crate::Announcement::Queued)));
