@@ -119,6 +119,10 @@ mod tests;
 #[cfg(all(fuzzing, not(test)))]
 pub(crate) mod tests;
 mod topics;
+#[allow(
+    rustdoc::private_intra_doc_links,
+    reason = "it leads those who read the sources to this module"
+)]
 pub(crate) mod wheel;
 
 pub use nearness::Provider;
