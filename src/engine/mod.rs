@@ -65,7 +65,7 @@ use wheel::Wheel;
 mod calls;
 mod clocks;
 mod commands;
-pub mod compared;
+pub(crate) mod compared;
 mod context;
 mod counters;
 mod deadlines;
@@ -73,7 +73,7 @@ pub(crate) mod dht;
 mod discovery;
 mod effects;
 mod facts;
-pub mod filled;
+pub(crate) mod filled;
 mod flows;
 mod identity;
 mod interest;
@@ -96,9 +96,13 @@ mod store;
 mod tests;
 #[cfg(all(fuzzing, not(test)))]
 pub(crate) mod tests;
-pub mod wheel;
+#[allow(
+    rustdoc::private_intra_doc_links,
+    reason = "it leads those who read the sources to this module"
+)]
+pub(crate) mod wheel;
 
-pub use discovery::index;
+pub(crate) use discovery::index;
 pub use nearness::Provider;
 pub use peers::{ConnectedPeer, KeptConnections, KeptFor};
 pub use reputation::Reputation;

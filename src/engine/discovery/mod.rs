@@ -8,7 +8,7 @@ use crate::{Config, Coverage, Digest, PeerId, buckets::Buckets};
 pub(in crate::engine) mod answering;
 pub(in crate::engine) mod catalogue;
 pub(in crate::engine) mod greeting;
-pub mod index;
+pub(crate) mod index;
 mod listed;
 mod listing;
 pub(in crate::engine) mod nearness;
