@@ -43,7 +43,6 @@ pub(super) enum Operation {
     GetRecord(GetRecord),
     PutRecord { reply: Reply<u32> },
     Bootstrap { reply: Reply<usize> },
-    Dial { peer: PeerId, reply: Reply<()> },
 }
 
 /// A record that is asked for by its key.
@@ -110,7 +109,6 @@ impl Operation {
             Self::GetRecord(_) => Some(CallKind::GetRecord),
             Self::PutRecord { .. } => Some(CallKind::PutRecord),
             Self::Bootstrap { .. } => Some(CallKind::Bootstrap),
-            Self::Dial { .. } => Some(CallKind::Dial),
         }
     }
 
@@ -123,7 +121,6 @@ impl Operation {
             Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
-            Self::Dial { reply, .. } => reply.send(Err(error)),
         };
         Some(EndedCall(kind, end))
     }
@@ -161,14 +158,6 @@ impl Calls {
     pub(super) fn reads_head(&self, ticket: Ticket) -> Option<(PackageName, PeerId)> {
         match &self.0.get(&ticket)?.operation {
             Operation::Read(read) => read.subject(),
-            _ => None,
-        }
-    }
-
-    /// Whom a call dials, if it is one that does.
-    pub(super) fn dialed(&self, ticket: Ticket) -> Option<PeerId> {
-        match self.0.get(&ticket)?.operation {
-            Operation::Dial { peer, .. } => Some(peer),
             _ => None,
         }
     }

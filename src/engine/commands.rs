@@ -55,10 +55,10 @@ impl Engine {
                 uncounted(reply.send(Ok(self.providers(now, &owner, &name))));
             }
             Command::Equivocations { reply } => {
-                uncounted(reply.send(Ok(self.standing.equivocations.list())));
+                uncounted(reply.send(Ok(self.standing.proofs())));
             }
             Command::Reputation { peer, reply } => {
-                uncounted(reply.send(Ok(self.standing.reputations.get(&peer))));
+                uncounted(reply.send(Ok(self.standing.reputation(&peer))));
             }
             Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
             Command::Snapshot { reply } => {
@@ -74,7 +74,10 @@ impl Engine {
                 self.publishing.announce(&self.cx, &mut self.out, now, topic, data, reply)
             }
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
-            waiting if self.calls.len() >= self.cx.config.limits.waiting_calls => {
+            waiting
+                if self.calls.len() + self.peers.callers()
+                    >= self.cx.config.limits.waiting_calls =>
+            {
                 self.refuse(waiting, Error::busy("waiting_calls"));
             }
             Command::GetPackage { package, freshness, reply } => {
@@ -120,7 +123,10 @@ impl Engine {
             }
             Command::PutRecord { record, reply } => self.put_record(begin, *record, reply),
             Command::Bootstrap { reply } => self.bootstrap(begin, reply),
-            Command::Dial { peer, addresses, reply } => self.dial(begin, peer, addresses, reply),
+            Command::Dial { peer, addresses, reply } => {
+                let (cx, out) = (&self.cx, &mut self.out);
+                self.peers.dial(cx, out, begin, peer, addresses, reply);
+            }
         }
         self.admit();
     }
@@ -129,6 +135,9 @@ impl Engine {
     pub(crate) fn cancel(&mut self, ticket: Ticket) {
         if self.discovery.drop_search(&mut self.out, ticket).is_some() {
             return self.out.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
+        }
+        if self.peers.cancel_dial(&mut self.out, ticket) {
+            return self.admit();
         }
         let Some(mut call) = self.calls.remove(ticket) else { return };
         if let Some(timer) = call.since.timer.take() {
@@ -252,9 +261,7 @@ impl Engine {
                 | Stage::Confirming(_)
                 | Stage::Announcing => None,
             },
-            Operation::PutRecord { .. } | Operation::Bootstrap { .. } | Operation::Dial { .. } => {
-                None
-            }
+            Operation::PutRecord { .. } | Operation::Bootstrap { .. } => None,
         }
     }
 
@@ -265,8 +272,6 @@ impl Engine {
         }
         if let Operation::Bootstrap { .. } = operation {
             self.queries.leave_bootstrap(ticket);
-        } else if let Operation::Dial { peer, .. } = operation {
-            self.peers.dials.leave(peer, ticket);
         } else if let Some(key) = awaited
             && let Some(query) = self.queries.leave(&key, ticket)
         {

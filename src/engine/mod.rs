@@ -73,8 +73,10 @@ mod discovery;
 mod effects;
 mod facts;
 pub mod filled;
+mod flows;
 mod identity;
 mod interface;
+mod named;
 mod pages;
 mod peer_clocks;
 mod peers;
@@ -218,7 +220,7 @@ impl Engine {
     /// The monotonic time, for what is measured and for what fades.
     fn set_time(&mut self, now: Now) {
         self.cx.mono = now.mono;
-        self.standing.reputations.set_time(now.mono);
+        self.standing.set_time(now.mono);
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {
@@ -241,7 +243,7 @@ impl Engine {
     /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a
     /// question asked a moment too early would be answered by nobody.
     fn admit(&mut self) {
-        if self.cx.closed || self.peers.peers.reach() == Reach::Joining {
+        if self.cx.closed || self.peers.reach() == Reach::Joining {
             return;
         }
         let is_led_on = self.peers.is_led_on();
@@ -277,7 +279,7 @@ impl Engine {
     /// Whether nothing is retained on behalf of any caller.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.calls.len() == 0
-            && self.peers.dials.is_empty()
+            && self.peers.callers() == 0
             && self.queries.is_empty()
             && self.discovery.searches.is_empty()
     }

@@ -220,7 +220,9 @@ impl Engine {
                 let codes = refusals.map(|refusal| refusal.map_or(0, Refusal::code)).collect();
                 Response::Refusals { codes }
             }
-            Request::Goodbye { reason, others } => self.hear_goodbye(now, peer, reason, others),
+            Request::Goodbye { reason, others } => {
+                self.peers.hear_goodbye(&self.cx, &mut self.out, now, peer, reason, others)
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ impl Engine {
         let mut asked = BTreeMap::new();
         for (peer, keys) in self.unacknowledged(storing) {
             // One that has not answered the DHT would be waited for in vain.
-            if self.discovery.explains(&peer) && self.peers.peers.is_answering(&peer) {
+            if self.discovery.explains(&peer) && self.peers.is_answering(&peer) {
                 asked.insert(peer, keys);
             } else {
                 storing.reasons.add(peer, Refusal::Unknown);
@@ -135,10 +135,10 @@ impl Engine {
             if !is_told || put.acknowledged.len() >= REPLICAS {
                 continue;
             }
-            for peer in self.peers.peers.closest(&put.key, &put.acknowledged, REPLICAS) {
+            for peer in self.peers.closest(&put.key, &put.acknowledged, REPLICAS) {
                 let is_wanted = !put.acknowledged.contains(&peer)
-                    && self.peers.peers.is_connected(&peer)
-                    && !self.peers.goodbyes.is_going(&peer)
+                    && self.peers.is_connected(&peer)
+                    && !self.peers.is_going(&peer)
                     && !self.is_blocked(&peer);
                 if is_wanted && (peers.contains_key(&peer) || peers.len() < REPLICAS) {
                     peers.entry(peer).or_default().push(put.key);

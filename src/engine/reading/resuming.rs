@@ -110,10 +110,6 @@ impl Engine {
                 let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
                 self.out.count(EndedCall(CallKind::Bootstrap, end));
             }
-            // A dial waits for no query.
-            (operation @ Operation::Dial { .. }, _) => {
-                self.calls.insert(ticket, Call { since, operation });
-            }
         }
     }
 
