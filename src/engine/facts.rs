@@ -5,8 +5,8 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use super::{
-    Action, Engine, Now, Verdict, catalogue::Interest, gossip_budget::Intake, interface::Fact,
-    read, store::StoreFact,
+    Engine, Now, Verdict, catalogue::Interest, gossip_budget::Intake, interface::Fact, read,
+    store::StoreFact,
 };
 use crate::{
     Event, PackageId, Source,
@@ -64,10 +64,6 @@ impl Engine {
             Fact::Introduced { peer, agent, affiliation } => {
                 let (cx, out) = (&self.cx, &mut self.out);
                 self.peers.introduced(cx, out, now, peer, agent, affiliation);
-            }
-            // It introduced itself before it was told to go: it is taken out of the routing table again.
-            Fact::Routable { peer } if self.is_blocked(&peer) => {
-                self.out.actions.push_back(Action::Block { peer });
             }
             Fact::Routable { peer } => self.routable(now, peer),
             Fact::Unroutable { peer } => {

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use libp2p::Multiaddr;
 
 use crate::{
-    Config, Direction, Event, PeerId,
+    Config, Direction, Error, Event, PeerId,
     engine::{Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now},
     place::Place,
     record::RecordKey,
@@ -106,7 +106,7 @@ impl Peering {
         self.rejoining.connected(now.mono, peer);
     }
 
-    /// The peer stands in the routing table. True if that is new.
+    /// The peer has entered the routing table. True if it may stay there, and that is new.
     pub(in crate::engine) fn routable(
         &mut self,
         cx: &Context,
@@ -114,6 +114,11 @@ impl Peering {
         now: Now,
         peer: PeerId,
     ) -> bool {
+        if self.is_blocked(&peer) {
+            // It introduced itself before it was told to go: it is taken out of the routing table again.
+            out.actions.push_back(Action::Block { peer });
+            return false;
+        }
         let is_new = self.peers.routable(peer);
         if is_new {
             self.rejoin_later(cx, out, now);
@@ -167,6 +172,22 @@ impl Peering {
     /// How far the DHT can be asked.
     pub(in crate::engine) fn reach(&self) -> Reach {
         self.peers.reach()
+    }
+
+    /// Why there is nobody to ask.
+    pub(in crate::engine) fn nobody(&self) -> Error {
+        match self.rejoining.turning_away() {
+            (0, _) => Error::NoPeers,
+            (full, of) => Error::NoRoom { full, of },
+        }
+    }
+
+    /// How many can be asked.
+    pub(in crate::engine) fn members(&self) -> usize {
+        match self.peers.company() {
+            Company::Members(members) => members,
+            Company::Expected | Company::Nobody => 0,
+        }
     }
 
     /// How many are connected.
@@ -256,3 +277,6 @@ impl Peering {
             + self.dials.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::Company;
 use crate::{
-    Config, Entropy, Error, Event,
+    Config, Entropy, Event,
     engine::{
         Action, Context, Deadline, Effects, Now, Peering,
         deadlines::{Backoff, jitter},
@@ -188,7 +188,7 @@ impl Rejoining {
 
     /// How many of the bootstrap peers have no room, and how many there are. An address counts for a peer where it is not
     /// known who is behind it, and this node's own for none.
-    fn turning_away(&self) -> (usize, usize) {
+    pub(super) fn turning_away(&self) -> (usize, usize) {
         let mut peers: BTreeMap<Result<PeerId, &Multiaddr>, bool> = BTreeMap::new();
         for (address, contact) in &self.contacts {
             if contact.state != State::Itself {
@@ -284,22 +284,6 @@ impl Peering {
     /// Whether nobody is here who can be asked, and bootstrap peers have no room.
     pub(in crate::engine) fn is_turned_away(&self) -> bool {
         !self.has_company() && self.rejoining.turning_away().0 > 0
-    }
-
-    /// Why there is nobody to ask.
-    pub(in crate::engine) fn nobody(&self) -> Error {
-        match self.rejoining.turning_away() {
-            (0, _) => Error::NoPeers,
-            (full, of) => Error::NoRoom { full, of },
-        }
-    }
-
-    /// How many can be asked.
-    pub(in crate::engine) fn members(&self) -> usize {
-        match self.peers.company() {
-            Company::Members(members) => members,
-            Company::Expected | Company::Nobody => 0,
-        }
     }
 
     /// Dials every bootstrap address behind which nobody is connected, in this order.
