@@ -35,7 +35,6 @@ pub(super) enum Operation {
     GetRecord(GetRecord),
     PutRecord { reply: Reply<u32> },
     Bootstrap { reply: Reply<usize> },
-    Dial { peer: PeerId, reply: Reply<()> },
 }
 
 /// A record that is asked for by its key.
@@ -101,7 +100,6 @@ impl Operation {
             Self::GetRecord(_) => CallKind::GetRecord,
             Self::PutRecord { .. } => CallKind::PutRecord,
             Self::Bootstrap { .. } => CallKind::Bootstrap,
-            Self::Dial { .. } => CallKind::Dial,
         }
     }
 
@@ -113,7 +111,6 @@ impl Operation {
             Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
-            Self::Dial { reply, .. } => reply.send(Err(error)),
         };
         EndedCall(kind, end)
     }
@@ -141,14 +138,6 @@ impl Calls {
     pub(super) fn reads_head(&self, ticket: Ticket) -> Option<(PackageName, PeerId)> {
         match &self.0.get(&ticket)?.operation {
             Operation::Read(read) => read.subject(),
-            _ => None,
-        }
-    }
-
-    /// Whom a call dials, if it is one that does.
-    pub(super) fn dialed(&self, ticket: Ticket) -> Option<PeerId> {
-        match self.0.get(&ticket)?.operation {
-            Operation::Dial { peer, .. } => Some(peer),
             _ => None,
         }
     }

@@ -78,6 +78,7 @@ mod flows;
 mod identity;
 mod interest;
 mod interface;
+mod named;
 mod packages;
 mod pages;
 mod peer_clocks;
@@ -226,7 +227,7 @@ impl Engine {
     /// The monotonic time, for what is measured and for what fades.
     fn set_time(&mut self, now: Now) {
         self.cx.mono = now.mono;
-        self.standing.reputations.set_time(now.mono);
+        self.standing.set_time(now.mono);
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {
@@ -249,7 +250,7 @@ impl Engine {
     /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a
     /// question asked a moment too early would be answered by nobody.
     fn admit(&mut self) {
-        if self.cx.closed || self.peers.peers.reach() == Reach::Joining {
+        if self.cx.closed || self.peers.reach() == Reach::Joining {
             return;
         }
         let is_led_on = self.peers.is_led_on();
@@ -286,7 +287,7 @@ impl Engine {
     pub(crate) fn is_at_rest(&self) -> bool {
         self.calls.len() == 0
             && self.publishing.changes_len() == 0
-            && self.peers.dials.is_empty()
+            && self.peers.callers() == 0
             && self.queries.is_empty()
             && self.discovery.searches_len() == 0
     }

@@ -3,5 +3,7 @@
 
 mod catching_up;
 mod changes;
+mod conduct;
+mod connections;
 pub(in crate::engine) mod listing;
 mod searches;

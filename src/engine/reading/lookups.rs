@@ -488,7 +488,7 @@ impl Engine {
         let without = if replies.is_found() || !is_own { without } else { &[] };
         let mut lacking = replies.lacking(&best, without, extent);
         lacking.retain(|peer| !self.is_blocked(peer));
-        self.standing.reputations.rank(&mut lacking);
+        self.standing.rank(&mut lacking);
         if lacking.is_empty() || self.cx.closed || self.reading.repairs.contains(&repair, now.mono)
         {
             return;

@@ -104,15 +104,11 @@ impl Engine {
             }
             (Operation::Bootstrap { reply }, _) => {
                 self.out.finish(since);
-                let known = self.peers.peers.routing_table_len();
+                let known = self.peers.routing_table_len();
                 // Seats of those who have no room are of no use to a node that has nobody else.
                 let has_nobody = known == 0 || self.peers.is_turned_away();
                 let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
                 self.out.count(EndedCall(CallKind::Bootstrap, end));
-            }
-            // A dial waits for no query.
-            (operation @ Operation::Dial { .. }, _) => {
-                self.calls.insert(ticket, Call { since, operation });
             }
         }
     }
