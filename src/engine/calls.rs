@@ -1,23 +1,12 @@
-//! Calls that wait for the network, each with its deadline and the place for its one answer.
+//! What rooms tell each other of a call: since when it waits, and how what it waits for has ended.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use libp2p::PeerId;
-
-use super::{queries::Untimely, read::Read, wheel};
+use super::{Context, Now, queries::Untimely, wheel};
 use crate::{
-    Error, Found, Freshness, PackageName, Source,
-    command::{Reply, Ticket},
-    counters::{CallKind, EndedCall},
+    Error, Source,
     record::{Record, RecordKey},
 };
-
-/// A call that waits.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) since: Since,
-    pub(super) operation: Operation,
-}
 
 /// When a call was made, and its deadline in the wheel.
 #[derive(Debug, Clone, Copy)]
@@ -25,24 +14,6 @@ pub(super) struct Since {
     pub(super) asked: Duration,
     /// None for what the node does by itself, which has no caller to disappoint.
     pub(super) timer: Option<wheel::Key>,
-}
-
-/// What a call is doing.
-#[derive(Debug)]
-pub(super) enum Operation {
-    Read(Read),
-    GetRecord(GetRecord),
-    PutRecord { reply: Reply<u32> },
-    Bootstrap { reply: Reply<usize> },
-    Dial { peer: PeerId, reply: Reply<()> },
-}
-
-/// A record that is asked for by its key.
-#[derive(Debug)]
-pub(super) struct GetRecord {
-    pub(super) key: RecordKey,
-    pub(super) freshness: Freshness,
-    pub(super) reply: Reply<Found>,
 }
 
 /// Which of the peers that should hold a record have answered a lookup.
@@ -92,71 +63,9 @@ impl Outcome {
     }
 }
 
-impl Operation {
-    /// What its caller has asked for.
-    pub(super) fn kind(&self) -> CallKind {
-        match self {
-            Self::Read(read) => read.kind(),
-            Self::GetRecord(_) => CallKind::GetRecord,
-            Self::PutRecord { .. } => CallKind::PutRecord,
-            Self::Bootstrap { .. } => CallKind::Bootstrap,
-            Self::Dial { .. } => CallKind::Dial,
-        }
-    }
-
-    /// Answers its caller with an error.
-    pub(super) fn fail(self, error: Error) -> EndedCall {
-        let kind = self.kind();
-        let end = match self {
-            Self::Read(read) => return read.fail(error),
-            Self::GetRecord(get) => get.reply.send(Err(error)),
-            Self::PutRecord { reply } => reply.send(Err(error)),
-            Self::Bootstrap { reply } => reply.send(Err(error)),
-            Self::Dial { reply, .. } => reply.send(Err(error)),
-        };
-        EndedCall(kind, end)
-    }
-}
-
-/// Waiting calls by ticket. Boxed, so that what the table keeps free for others costs little.
-#[derive(Debug, Default)]
-pub(super) struct Calls(HashMap<Ticket, Box<Call>>);
-
-impl Calls {
-    pub(super) fn insert(&mut self, ticket: Ticket, call: Call) {
-        self.0.insert(ticket, Box::new(call));
-    }
-
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Call> {
-        self.0.remove(&ticket).map(|call| *call)
-    }
-
-    /// Whether a call waits that has a deadline to end it.
-    pub(super) fn has_deadline(&self, ticket: Ticket) -> bool {
-        self.0.get(&ticket).is_some_and(|call| call.since.timer.is_some())
-    }
-
-    /// The package whose head a call reads, if it waits for one.
-    pub(super) fn reads_head(&self, ticket: Ticket) -> Option<(PackageName, PeerId)> {
-        match &self.0.get(&ticket)?.operation {
-            Operation::Read(read) => read.subject(),
-            _ => None,
-        }
-    }
-
-    /// Whom a call dials, if it is one that does.
-    pub(super) fn dialed(&self, ticket: Ticket) -> Option<PeerId> {
-        match self.0.get(&ticket)?.operation {
-            Operation::Dial { peer, .. } => Some(peer),
-            _ => None,
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Call> {
-        self.0.drain().map(|(_, call)| *call)
+impl Context {
+    /// What a caller is told whose time is up.
+    pub(super) fn timeout(&self, now: Now, since: Since) -> Error {
+        Error::Timeout { after: now.mono.saturating_sub(since.asked) }
     }
 }

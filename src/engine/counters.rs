@@ -32,7 +32,7 @@ impl Engine {
     pub(crate) fn counters(&self) -> Counters {
         let mut counters = self.out.counters;
         self.reading.shelf.counted().add_to(&mut counters.calls);
-        counters.queries = self.queries.counters();
+        counters.queries = self.reading.queries.counters();
         let announcements = &mut counters.announcements;
         (announcements.sent, announcements.queued) = self.publishing.outbox.counted();
         counters.records = self.cx.store.counters();

@@ -127,7 +127,7 @@ impl Engine {
             }
             Fact::Left { peer } => {
                 let peers = &self.peers.peers;
-                self.queries.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
+                self.reading.queries.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
             }
             Fact::Silent { peer } => self.peers.peers.set_silent(&peer, true),
             Fact::Awake { peer } => self.peers.peers.set_silent(&peer, false),

@@ -11,10 +11,8 @@ use libp2p::PeerId;
 
 use crate::{
     PackageName, SimilarName, Source,
-    command::Ticket,
     engine::{
         Context, Discovery, Engine, Now,
-        calls::Calls,
         lookups::Best,
         own::Change,
         publish::Publish,
@@ -26,24 +24,11 @@ use crate::{
 /// So many packages with similar names are looked at, of which a few names are told.
 const MAX_SIMILAR: usize = 64;
 
-/// Among so many of the calls that wait for one lookup a reader is looked for.
-const MAX_LOOKED_AT: usize = 16;
-
 /// Whether those who were asked are as many as the reader wants to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Asked {
     Enough,
     TooFew,
-}
-
-impl Calls {
-    /// The package whose head these calls wait for, if one of them reads it.
-    pub(in crate::engine) fn subject(
-        &self,
-        waiting: impl Iterator<Item = Ticket>,
-    ) -> Option<(PackageName, PeerId)> {
-        waiting.take(MAX_LOOKED_AT).find_map(|ticket| self.reads_head(ticket))
-    }
 }
 
 impl Discovery {

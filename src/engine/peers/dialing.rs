@@ -10,11 +10,11 @@ use crate::{
     command::{Reply, Ticket},
     counters::{CallKind, EndedCall, LetGo},
     engine::{
-        Action, Context, Deadline, Effects, Engine, INTRODUCTION_TIME, Now, Operation, Peering,
-        calls::{Call, Calls},
+        Action, Context, Deadline, Effects, Engine, INTRODUCTION_TIME, Now, Peering,
         commands::Begin,
         interface::Affiliation,
         peers::Introduction,
+        reading::waiting::{Call, Calls, Operation},
     },
 };
 
@@ -132,7 +132,7 @@ impl Engine {
         }
         let since = self.out.since(&begin);
         let operation = Operation::Dial { peer, reply };
-        self.calls.insert(begin.ticket, Call { since, operation });
+        self.reading.calls.insert(begin.ticket, Call { since, operation });
         if self.peers.peers.is_connected(&peer) {
             self.peers.peers.wanted(&peer);
             self.peers.dials.wait(peer, begin.ticket);
@@ -143,14 +143,16 @@ impl Engine {
 
     /// A dial has ended: with a connection, or with the reason why there is none.
     pub(in crate::engine) fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
-        let Some(peer) = self.calls.dialed(ticket) else { return };
+        let Some(peer) = self.reading.calls.dialed(ticket) else { return };
         self.peers.peers.wanted(&peer);
         match failure {
-            Some(reason) => {
-                self.calls.answer_dial(&mut self.out, ticket, Err(Error::Transport { reason }))
-            }
+            Some(reason) => self.reading.calls.answer_dial(
+                &mut self.out,
+                ticket,
+                Err(Error::Transport { reason }),
+            ),
             None => match self.peers.arrival(&self.cx, &peer) {
-                Some(end) => self.calls.answer_dial(&mut self.out, ticket, end),
+                Some(end) => self.reading.calls.answer_dial(&mut self.out, ticket, end),
                 None => self.peers.dials.wait(peer, ticket),
             },
         }
@@ -202,7 +204,7 @@ impl Engine {
     pub(in crate::engine) fn dialed_in_vain(&mut self, peer: &PeerId, reason: Option<&str>) {
         let reason = reason.unwrap_or("the peer has closed the connection");
         for ticket in self.peers.dials.take(peer) {
-            self.calls.answer_dial(
+            self.reading.calls.answer_dial(
                 &mut self.out,
                 ticket,
                 Err(Error::Transport { reason: reason.to_owned() }),
@@ -213,7 +215,7 @@ impl Engine {
     fn answer_dialers(&mut self, peer: &PeerId) {
         for ticket in self.peers.dials.take(peer) {
             match self.peers.arrival(&self.cx, peer) {
-                Some(end) => self.calls.answer_dial(&mut self.out, ticket, end),
+                Some(end) => self.reading.calls.answer_dial(&mut self.out, ticket, end),
                 None => self.peers.dials.wait(*peer, ticket),
             }
         }

@@ -217,7 +217,7 @@ impl Engine {
             let ended = publish.answer(Err(Error::ShuttingDown));
             self.out.counters.count(ended);
         }
-        for call in self.calls.drain() {
+        for call in self.reading.calls.drain() {
             let ended = call.operation.fail(Error::ShuttingDown);
             self.out.counters.count(ended);
         }

@@ -155,7 +155,7 @@ impl Engine {
             return self.out.count(ended);
         }
         // What is signed is put even if its caller goes away, so the puts have a bound of their own.
-        if self.queries.puts() >= self.cx.config.limits.waiting_calls {
+        if self.reading.has_enough_puts(self.cx.config.limits.waiting_calls) {
             let ended = publish.answer(Err(Error::busy("waiting_calls")));
             return self.out.count(ended);
         }
@@ -219,8 +219,8 @@ impl Engine {
             if let Err(refused) = self.cx.store.insert_own(record.clone()) {
                 tracing::warn!(%name, %refused, "own record not stored");
             }
-            self.reading.cache.remove(&record.key());
-            self.reading.absences.remove(&record.key());
+            self.reading.forget(&record.key());
+            self.reading.forget_absence(&record.key());
         }
         let pending = changed.records.len();
         let put = changed.records.iter().map(|record| Put {
@@ -234,7 +234,7 @@ impl Engine {
         });
         let put = put.collect();
         for record in changed.records {
-            self.queries.put(record, Some(ticket));
+            self.reading.queries.put(record, Some(ticket));
         }
         let is_upkeep = publish.change.is_upkeep();
         publish.announcement = self.publishing.announce_change(
@@ -257,7 +257,7 @@ impl Engine {
         });
         self.discovery.add_look_alikes_listed(&self.cx, now, &mut publish);
         let head = &changed.package.head;
-        self.reading.shelve_own(&self.cx, &name, &changed.package);
+        self.reading.shelve_own(&self.cx, &name, head);
         self.discovery.list_own(now, head);
         self.publishing.resuming.remove(&name);
         self.standing.equivocations.supersede(head);
@@ -270,11 +270,11 @@ impl Engine {
     /// Forgets what was read of an own package: from now on it is known better.
     fn forget_cached(&mut self, name: &PackageName) {
         let network = &self.cx.config.network;
-        self.reading.cache.remove(&RecordKey::head(network, &self.cx.owner, name));
-        self.reading.cache.remove(&RecordKey::claims(network, name));
+        self.reading.forget(&RecordKey::head(network, &self.cx.owner, name));
+        self.reading.forget(&RecordKey::claims(network, name));
         if let Some(own) = self.publishing.own.get(name) {
             for key in own.keys() {
-                self.reading.cache.remove(&key);
+                self.reading.forget(&key);
             }
         }
     }
@@ -390,12 +390,12 @@ impl Engine {
     /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
     /// these wait.
     pub(in crate::engine) fn replicate_others(&mut self) {
-        let room = REPLICATION_BUDGET.saturating_sub(self.queries.puts());
+        let room = REPLICATION_BUDGET.saturating_sub(self.reading.queries.puts());
         if self.cx.closed || self.peers.peers.reach() != Reach::Joined {
             return;
         }
         for record in self.cx.store.take_due(room) {
-            self.queries.put(record, None);
+            self.reading.queries.put(record, None);
         }
     }
 

@@ -134,7 +134,7 @@ impl Queries {
 impl Engine {
     /// These peers say that they have stored what a query put.
     pub(in crate::engine) fn acknowledged(&mut self, query: QueryKey, peers: Vec<PeerId>) {
-        let Some((key, ticket)) = self.queries.put_for(query) else { return };
+        let Some((key, ticket)) = self.reading.queries.put_for(query) else { return };
         let Some(storing) = self.publishing.changes.storing(ticket) else { return };
         if let Some(put) = storing.put.iter_mut().find(|put| put.key == key) {
             put.acknowledged = peers;
@@ -157,9 +157,9 @@ impl Engine {
             let head = RecordKey::head(network, &self.cx.owner, name);
             storing.put.retain(|put| put.key == head);
         }
-        let confirming = Confirming::new(storing, publish.confirmation, &self.queries);
+        let confirming = Confirming::new(storing, publish.confirmation, &self.reading.queries);
         for key in confirming.asked() {
-            self.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
+            self.reading.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
         }
         publish.stage = Stage::Confirming(Box::new(confirming));
         self.go_on_confirming(now, ticket, since, publish);
@@ -182,7 +182,9 @@ impl Engine {
         if has_another && publish.reply.is_some() && publish.rounds < MAX_ROUNDS {
             publish.rounds += 1;
             publish.signed = Some(
-                self.queries.receipt_of(confirming, publish.announcement(&self.publishing.outbox)),
+                self.reading
+                    .queries
+                    .receipt_of(confirming, publish.announcement(&self.publishing.outbox)),
             );
             return self.begin_change(now, ticket, since, publish);
         }
@@ -198,9 +200,11 @@ impl Engine {
         mut publish: Box<Publish>,
     ) {
         let Stage::Confirming(confirming) = &publish.stage else { return self.out.finish(since) };
-        let receipt =
-            self.queries.receipt_of(confirming, publish.announcement(&self.publishing.outbox));
-        self.queries.end_read_backs(&mut self.out, ticket, confirming);
+        let receipt = self
+            .reading
+            .queries
+            .receipt_of(confirming, publish.announcement(&self.publishing.outbox));
+        self.reading.queries.end_read_backs(&mut self.out, ticket, confirming);
         let name = publish.change.name().clone();
         if self.publishing.is_withheld(&name) {
             if receipt.confirmed > 0 {
@@ -218,21 +222,21 @@ impl Engine {
         if !is_of(record, &self.cx.owner) {
             return;
         }
-        let Some(key) = self.queries.wanted(query) else { return };
-        for ticket in self.queries.read_backs(&key) {
+        let Some(key) = self.reading.queries.wanted(query) else { return };
+        for ticket in self.reading.queries.read_backs(&key) {
             if let Record::Claims { set, .. } = record
                 && let Some(publish) = self.publishing.changes.publish(ticket)
             {
                 publish.hear_claims(set, &self.cx.owner);
             }
             let Some(confirming) = self.publishing.changes.confirming(ticket) else { continue };
-            let replies = self.queries.heard(&key);
+            let replies = self.reading.queries.heard(&key);
             let heard = replies.and_then(|replies| confirming.heard(&key, replies));
             let Some(confirmed) = heard.filter(|heard| *heard >= u32::from(confirming.wanted))
             else {
                 continue;
             };
-            if let Some(query) = self.queries.leave(&key, ticket) {
+            if let Some(query) = self.reading.queries.leave(&key, ticket) {
                 self.out.actions.push_back(Action::Finish { query });
             }
             self.resume(now, ticket, Outcome::ReadBack { key, confirmed });
@@ -250,7 +254,7 @@ impl Engine {
     ) {
         let Some(confirming) = self.publishing.changes.confirming(ticket) else { return };
         if confirming.asks_again(key) {
-            return self.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
+            return self.reading.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
         }
         let confirmed = confirming.heard(key, replies).unwrap_or(0);
         for peer in confirming.forgetful(key, without) {

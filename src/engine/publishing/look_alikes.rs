@@ -115,9 +115,9 @@ impl Engine {
     ) {
         let Some(key) = publish.alike.lookup.take() else { return };
         let nothing = Replies::default();
-        let replies = self.queries.heard(&key).unwrap_or(&nothing);
+        let replies = self.reading.queries.heard(&key).unwrap_or(&nothing);
         publish.hear_looked_up(self.reading.best(&self.cx, now, &key, replies), &self.cx.owner);
-        if let Some(query) = self.queries.leave(&key, ticket) {
+        if let Some(query) = self.reading.queries.leave(&key, ticket) {
             self.out.actions.push_back(Action::Finish { query });
         }
     }

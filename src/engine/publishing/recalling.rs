@@ -132,7 +132,7 @@ impl Engine {
                 self.wait_publish(ticket, since, publish);
                 // Behind the head in line, which the change waits for.
                 if let Some(key) = claims {
-                    self.queries.look_up_claims(ticket, key);
+                    self.reading.queries.look_up_claims(ticket, key);
                 }
             }
         }

@@ -104,6 +104,16 @@ pub(in crate::engine) enum Progress {
     Answered(EndedCall),
 }
 
+impl Progress {
+    /// Goes on with this node's own head of the package, where it has one.
+    pub(in crate::engine) fn with_own(self, own: Option<&Signed<Head>>) -> Self {
+        match (self, own) {
+            (Self::More(read), Some(head)) => read.take_head(head, Source::Own),
+            (progress, _) => progress,
+        }
+    }
+}
+
 impl Read {
     /// A read of a package, and what a bare name is known to mean. Answers at once where the owner's identity is
     /// none that can own packages.
@@ -170,6 +180,11 @@ impl Read {
     /// What may have been meant, should it not be found.
     pub(in crate::engine) fn suggest(&mut self, similar: Vec<SimilarName>) {
         self.wanted.similar = (!similar.is_empty()).then(|| Box::new(similar));
+    }
+
+    /// Whether these claims name nobody whose package of that name there is, and nobody's is listed either.
+    pub(in crate::engine) fn is_in_vain(&self, claims: &ClaimSet, listed: &[PeerId]) -> bool {
+        listed.is_empty() && claims.active_owners(&self.wanted.name).is_empty()
     }
 
     /// Whether the answer will be no more than a part.

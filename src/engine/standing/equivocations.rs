@@ -116,10 +116,7 @@ impl Engine {
         head: &Signed<Head>,
     ) {
         let own = self.publishing.own.get(&head.name).map(|own| own.head.clone());
-        let cached = self.reading.cache.get(key, now).and_then(|record| match &**record {
-            Record::Head(known) => Some(known.clone()),
-            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
-        });
+        let cached = self.reading.cached_head(now, key).cloned();
         let held = match self.cx.store.held(key) {
             Some(Record::Head(held)) => Some(held),
             _ => None,

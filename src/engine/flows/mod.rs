@@ -1,0 +1,4 @@
+//! What takes more than one room, a family in each file: which room decides what, in which order, and what of it the others
+//! are told.
+
+mod reads;
