@@ -1,16 +1,9 @@
 //! What travels from a handle to its node: the command, its deadline, where the answer goes, and the word
 //! that nobody waits for it any longer.
 
-use std::{
-    fmt, mem,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
-use futures::{channel::oneshot, task::AtomicWaker};
+use futures::channel::oneshot;
 use libp2p::{Multiaddr, PeerId};
 use semver::Version;
 
@@ -21,6 +14,7 @@ use crate::{
     counters::{Answer, CallEnd, CallKind, EndedCall},
     record::{EquivocationProof, Record, RecordKey},
     search::Findings,
+    ticket::Ticket,
 };
 
 /// A call on its way into the node.
@@ -33,10 +27,6 @@ pub(crate) struct Request {
     pub(crate) deadline: Duration,
     pub(crate) command: Command,
 }
-
-/// Names one call for as long as it lives. Never reused within a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Ticket(pub(crate) u64);
 
 /// What is said of a package that is deprecated. `None` takes it back.
 pub(crate) type Said = Option<Box<Deprecation>>;
@@ -281,48 +271,6 @@ impl<T> Reply<T> {
 impl<T> fmt::Debug for Reply<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reply")
-    }
-}
-
-/// Calls whose callers went away, on the way to the node.
-///
-/// Bounded by the calls that are under way: each is cancelled at most once.
-#[derive(Debug, Clone)]
-pub(crate) struct Cancels(Arc<CancelsInner>);
-
-#[derive(Debug)]
-struct CancelsInner {
-    /// Whether there are any: the node looks at every poll, and mostly in vain.
-    any: AtomicBool,
-    tickets: Mutex<Vec<Ticket>>,
-    node: Arc<AtomicWaker>,
-}
-
-impl Cancels {
-    /// Cancellations that wake this task, which the node keeps up to date.
-    pub(crate) fn new(node: Arc<AtomicWaker>) -> Self {
-        let (any, tickets) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(CancelsInner { any, tickets, node }))
-    }
-
-    pub(crate) fn push(&self, ticket: Ticket) {
-        self.tickets().push(ticket);
-        self.0.any.store(true, Ordering::Release);
-        self.0.node.wake();
-    }
-
-    /// Takes what has been cancelled so far. One that comes after this look wakes the node again.
-    pub(crate) fn take(&self) -> Vec<Ticket> {
-        if !self.0.any.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        let mut tickets = self.tickets();
-        self.0.any.store(false, Ordering::Release);
-        mem::take(&mut *tickets)
-    }
-
-    fn tickets(&self) -> MutexGuard<'_, Vec<Ticket>> {
-        self.0.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

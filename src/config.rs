@@ -21,16 +21,15 @@ macro_rules! setters {
 
 mod gossip;
 mod limits;
-mod memory;
+pub(crate) mod tcp;
+mod transport;
 
 pub(crate) use gossip::Budget;
 
 pub use limits::Limits;
-pub use memory::MemoryCeiling;
+pub use transport::TransportConfig;
 
-use crate::{
-    Coverage, Error, GeoLocation, NetworkName, PackageName, Result, net::transport::TransportConfig,
-};
+use crate::{Coverage, Error, GeoLocation, NetworkName, PackageName, Result};
 
 /// How a node is set up. Every field has a default; [`Config::new`] is a node of the network `main` that
 /// listens on every interface and knows nobody.

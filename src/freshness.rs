@@ -97,6 +97,12 @@ pub struct Found {
     pub source: Source,
 }
 
+impl crate::counters::Answer for Found {
+    fn end(&self) -> crate::counters::CallEnd {
+        crate::counters::CallEnd::Read(self.source)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

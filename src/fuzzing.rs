@@ -9,7 +9,7 @@ use libp2p::{PeerId, identity::Keypair};
 
 use crate::{
     Config, Entropy, Event,
-    command::{Command, Reply, Request, Ticket},
+    command::{Command, Reply, Request},
     engine::{
         Engine, Now, SharedStore, Verdict,
         dht::{Records as _, message::Value},
@@ -18,6 +18,7 @@ use crate::{
     },
     node::dht::Kept,
     shelf::Shelf,
+    ticket::Ticket,
 };
 
 /// Lets the bytes decide what callers, peers and clocks do to an engine, and panics where it breaks a promise: every

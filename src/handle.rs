@@ -18,7 +18,7 @@ use self::calls::Shared;
 use crate::{
     Announcement, Clock, ConnectedPeer, Error, Found, Freshness, NetworkName, PackageName,
     Provider, Query, Reputation, Result, Snapshot,
-    command::{Cancels, Command, Request, Ticket},
+    command::{Command, Request},
     config::validate_topic,
     counters::CallKind,
     keyspace::REPLICAS,
@@ -26,6 +26,7 @@ use crate::{
     record::{EquivocationProof, Record, RecordKey},
     search::{CancelSearch, Findings, Search},
     shelf::Shelf,
+    ticket::{Cancels, Ticket},
 };
 
 /// Asks a [`Node`](crate::Node). Cheap to clone, usable from any thread and under any executor.

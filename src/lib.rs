@@ -1,23 +1,24 @@
 //! A peer-to-peer package registry that any Rust program can embed: no server, no runtime.
 //!
-//! Programs that embed this crate find each other with libp2p and keep, between them, a registry of packages:
-//! who publishes what, in which versions, with which content. There is nothing to run beside them. Every
-//! entry is signed by its owner and checked by whoever reads it, so that nobody has to trust the peer that it
-//! came from.
+//! Programs that embed this crate find each other with libp2p and keep a registry of packages together: who
+//! publishes what, in which versions, with which content. There is no server to run. Every entry is signed by
+//! its owner and checked by every reader, so nobody has to trust the peer that it came from.
+//!
+//! The [`guide`] explains all of it in chapters.
 //!
 //! # The picture
 //!
 //! - A **package** ([`Manifest`], [`PackageId`]) is what people publish. Its identity is its owner and its
-//!   name, `owner/name`; a bare name is a question that the network answers. See [`package`].
-//! - A **record** is a package written down: a signed head that lists the releases, a release for each of
+//!   name, `owner/name`. A bare name is a question that the network answers. See [`package`].
+//! - **Records** are how a package is written down: a signed head that lists the releases, a release for each of
 //!   them, claims to the name. See [`record`].
 //! - The **engine** knows what is published here, held for others, cached, announced and awaited. It has no
-//!   sockets and reads no clock, and it is not part of the interface.
+//!   sockets, reads no clock, and is not public.
 //! - A **node** ([`Node`]) joins the engine to the network: a Kademlia DHT that holds the records, gossipsub
 //!   that announces them, TCP, noise and yamux below. See [`net`].
 //!
 //! ```text
-//!            your tasks                                 whoever polls
+//!            your tasks                                 your executor
 //!   ┌──────────────────────────┐              ┌──────────────────────────────┐
 //!   │ Handle: register, get, … │              │ spawn(node), or node.next()  │
 //!   └────────────┬─────────────┘              └──────────────┬───────────────┘
@@ -30,11 +31,10 @@
 //!
 //! # Who polls
 //!
-//! [`Node::new`] gives a [`Node`] and a [`Handle`]. The handle asks, from any thread and under any executor;
-//! the node does the work, and only while it is polled. It is a `Stream` of [`Event`]s and a `Future` that
-//! ends when the node has shut down, both over one loop: hand it to an executor's spawn, or have it as one
-//! arm of a `select!`. It spawns no task and needs no runtime. The README's section on threads and clocks
-//! says exactly what that means.
+//! [`Node::new`] returns a [`Node`] and a [`Handle`]. The handle sends requests, from any thread and under any
+//! executor. The node does the work, and only while it is polled. It is a `Stream` of [`Event`]s, and a
+//! `Future` that ends when the node has shut down. Spawn it on an executor, or make it one arm of a `select!`.
+//! It spawns no task and needs no runtime. [Threads and clocks](guide::threads) says exactly what that means.
 //!
 //! ```
 //! use std::thread;
@@ -45,7 +45,7 @@
 //! // A free port on this machine only; the default is every interface.
 //! let config = Config::new().with_listen(["/ip4/127.0.0.1/tcp/0".parse()?]);
 //!
-//! // A first node, as a stream: until it has told where it listens.
+//! // The first node is a stream until it says where it listens.
 //! let (mut node, publisher) = Node::new(Keypair::generate_ed25519(), config.clone())?;
 //! let address = block_on(async {
 //!     loop {
@@ -56,10 +56,10 @@
 //!         }
 //!     }
 //! });
-//! // From here on it is a future, which a thread of its own polls. Any executor would do.
+//! // Then it is a future, polled on its own thread. Any executor would do.
 //! let first = thread::spawn(move || block_on(node));
 //!
-//! // A second node, which knows the first one's address.
+//! // The second node knows the address of the first.
 //! let (node, reader) =
 //!     Node::new(Keypair::generate_ed25519(), config.with_bootstrap(address))?;
 //! let second = thread::spawn(move || block_on(node));
@@ -67,7 +67,7 @@
 //! block_on(async {
 //!     reader.bootstrap().await?;
 //!
-//!     // What one publishes, the other finds by its name.
+//!     // What one node publishes, the other finds by name.
 //!     let manifest = Manifest::new("tiny-http".parse()?, "1.0.0".parse()?)
 //!         .with_description("A small HTTP server");
 //!     publisher.register(manifest.clone()).await?;
@@ -76,7 +76,7 @@
 //!     assert_eq!(package.owner, publisher.peer_id());
 //!     assert_eq!(package.manifest, manifest);
 //!
-//!     // Or the newest release that will do, as its dependents require it.
+//!     // Or the newest release that meets a requirement.
 //!     let package = reader.resolve("tiny-http".parse()?, "^1".parse()?).await?;
 //!     assert_eq!(package.manifest.version, manifest.version);
 //!
@@ -94,12 +94,13 @@
 //!
 //! | | |
 //! |--|--|
-//! | [`Node`], [`NodeBuilder`] | what is polled, and what it can be built of |
-//! | [`Handle`], [`Registry`] | what can be asked; the trait that an application can hold as `Arc<dyn Registry>` |
-//! | [`Config`], [`Coverage`], [`Limits`] | what can be chosen, with its defaults |
-//! | [`Event`], [`Error`] | what a node tells unasked; why a call failed, and what to do about it |
-//! | [`Clock`], [`Entropy`] | how time and randomness enter, for tests and simulations |
-//! | [`package`], [`record`], [`net`] | the parts, for those who build on them |
+//! | [`guide`] | chapters: [names and owners](guide::names), [releases](guide::releases), [freshness and receipts](guide::freshness), [discovery and search](guide::discovery), [limits and memory](guide::limits), [security](guide::security), [performance](guide::performance) and more |
+//! | [`Node`], [`NodeBuilder`] | what is polled, and how it is built |
+//! | [`Handle`], [`Registry`] | all requests, and the trait that an application can hold as `Arc<dyn Registry>` |
+//! | [`Config`], [`Coverage`], [`Limits`] | what can be configured, with the defaults |
+//! | [`Event`], [`Error`] | what a node reports by itself; why a call failed, and what to do about it |
+//! | [`Clock`], [`Entropy`] | how time and randomness are replaced, for tests and simulations |
+//! | [`package`], [`record`], [`net`] | the parts, for code that builds on them |
 #![forbid(unsafe_code)]
 
 mod bell;
@@ -118,8 +119,10 @@ mod farewell;
 mod freshness;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod guide;
 mod handle;
 mod keyspace;
+mod memory_ceiling;
 #[cfg(feature = "prometheus")]
 pub mod metrics;
 pub mod net;
@@ -132,13 +135,14 @@ mod refusal;
 mod registry;
 mod search;
 mod shelf;
+mod ticket;
 
 pub use libp2p::{Multiaddr, PeerId, identity};
 pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use clock_offset::ClockOffset;
-pub use config::{Config, DhtMode, Limits, MemoryCeiling};
+pub use config::{Config, DhtMode, Limits, TransportConfig};
 pub use counters::{
     AnnouncementCounters, CallCounters, Counters, GoodbyeCounters, LetGoCounters, OutcomeCounters,
     PeerCounters, ProtocolCounters, QueryCounters, ReadCounters, ReconciliationCounters,
@@ -151,10 +155,8 @@ pub use event::{Direction, Event};
 pub use farewell::Farewell;
 pub use freshness::{Found, Freshness};
 pub use handle::Handle;
-pub use net::{
-    ConnectionTask,
-    transport::{BoxedTransport, TransportConfig},
-};
+pub use memory_ceiling::MemoryCeiling;
+pub use net::{ConnectionTask, transport::BoxedTransport};
 pub use node::{Node, NodeBuilder};
 pub use package::{
     Announcement, Artifact, Dependency, Deprecation, Digest, GeoLocation, Manifest, Match, Package,
@@ -173,7 +175,7 @@ pub mod bench_support {
     pub use crate::engine::{compared, filled, index, wheel};
 }
 
-/// The examples of the README are compiled and run with the other documentation tests.
+/// The examples in the README are compiled and run with the other documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

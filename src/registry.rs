@@ -228,3 +228,5 @@ pub struct RegistryMetadata {
     /// What it has done since it started.
     pub counters: Counters,
 }
+
+impl crate::counters::Answer for RegistryMetadata {}

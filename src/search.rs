@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, Package, Query, Result, Sort,
-    command::{Cancels, Ticket},
     counters::CallEnd,
     engine::index::relevance,
+    ticket::{Cancels, Ticket},
 };
 
 /// A search among peers, under way: what is found, as it comes.

@@ -1,4 +1,4 @@
-//! What the README says of the configuration is so, and what cannot be meant is refused by its name.
+//! What the guide says of the configuration is so, and what cannot be meant is refused by its name.
 #![allow(clippy::expect_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use std::{collections::BTreeMap, time::Duration};
@@ -6,13 +6,14 @@ use std::{collections::BTreeMap, time::Duration};
 use peerage::{Config, Error};
 use serde_json::{Map, Value, json};
 
-const README: &str = include_str!("../README.md");
+const CONFIGURATION: &str = include_str!("../src/guide/configuration.md");
+const LIMITS: &str = include_str!("../src/guide/limits.md");
 
-/// The tables of the README that document a field in each row: field to default.
+/// The tables of the guide that document a field in each row: field to default.
 fn documented() -> BTreeMap<String, Value> {
     let mut defaults = BTreeMap::new();
     let mut inside = false;
-    for line in README.lines() {
+    for line in CONFIGURATION.lines().chain(LIMITS.lines()) {
         if line.starts_with("| field | default |") {
             inside = true;
         } else if !line.starts_with('|') {
@@ -77,7 +78,7 @@ fn refused_for(config: &Config) -> String {
 }
 
 #[test]
-fn the_readme_documents_every_field_and_no_other() {
+fn the_guide_documents_every_field_and_no_other() {
     let default = serde_json::to_value(Config::default()).expect("written");
     let real: Vec<String> = fields(&default).into_keys().collect();
     let documented: Vec<String> = documented().into_keys().collect();
@@ -85,7 +86,7 @@ fn the_readme_documents_every_field_and_no_other() {
 }
 
 #[test]
-fn each_default_is_as_the_readme_says() {
+fn each_default_is_as_the_guide_says() {
     for (field, value) in documented() {
         let config = read(with(&field, value.clone())).expect(&field);
         assert_eq!(config, Config::default(), "the default of `{field}` is not {value}");

@@ -96,6 +96,18 @@ impl Plan {
     }
 
     fn run(&self, size: usize, program: &Program, report: &mut Report) -> Outcome<()> {
+        if self.registers || self.newcomers || self.reach || self.frozen {
+            self.run_in_one(size, program, report)?;
+        }
+        if self.packages {
+            let measured = packages_held::measure(program, size, report);
+            report.part(size, "packages", measured);
+        }
+        Ok(())
+    }
+
+    /// The parts that share one network.
+    fn run_in_one(&self, size: usize, program: &Program, report: &mut Report) -> Outcome<()> {
         let mut network = Network::start(program, size, report)?;
         let rest = rest::measure(&mut network, report)?;
         // A part that cannot be carried out is short, and keeps none of the others from being measured.
@@ -117,10 +129,6 @@ impl Plan {
         if self.frozen {
             let measured = frozen::measure(&mut network, report);
             report.part(size, "frozen", measured);
-        }
-        if self.packages {
-            let measured = packages_held::measure(&mut network, report);
-            report.part(size, "packages", measured);
         }
         if self.reach {
             let measured = reach::killed(&mut network, report);

@@ -77,6 +77,28 @@ impl<'a> Network<'a> {
         Ok(network)
     }
 
+    /// So many processes that know nobody.
+    pub(crate) fn of_strangers(program: &'a Program, size: usize) -> Outcome<Self> {
+        let mut network = Self { program, nodes: Vec::new(), bootstrap: Vec::new() };
+        network.grow(size)?;
+        for node in network.nodes.iter_mut().take(BOOTSTRAP_NODES) {
+            network.bootstrap.push(node.address()?);
+        }
+        Ok(network)
+    }
+
+    /// Has strangers dial the first ones.
+    pub(crate) fn meet(&mut self) -> Outcome<()> {
+        let bootstrap = &self.bootstrap;
+        let nodes = self.nodes.iter_mut().enumerate();
+        let dials = nodes.flat_map(|(number, node)| {
+            let others = bootstrap.iter().enumerate().filter(move |(other, _)| *other != number);
+            let dial = |address| node.send(json!({"op": "dial", "addresses": [address]}));
+            others.map(|(_, address)| address).map(dial).collect::<Vec<_>>()
+        });
+        dials.map(|asked| asked.map(drop)).collect()
+    }
+
     /// The first ones.
     fn bootstrapping(program: &'a Program) -> Outcome<Self> {
         let mut network = Self { program, nodes: Vec::new(), bootstrap: Vec::new() };

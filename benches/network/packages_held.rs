@@ -1,10 +1,6 @@
-//! What a node holds for others: its memory in a network with a hundred packages of each.
+//! What a node holds for others: its memory in a network to which each brings a hundred packages.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use peerage::Manifest;
 use serde_json::json;
@@ -12,75 +8,53 @@ use serde_json::json;
 use crate::{
     Outcome,
     network::{Network, of_each},
-    node::{Node, PATIENCE},
+    node::{Node, PATIENCE, Program},
     packages::packages,
     report::{Report, Target, least, median, most},
 };
 
 const PACKAGES_EACH: usize = 100;
-/// Nodes that publish at one time, one package after the other.
-const AT_ONCE: usize = 16;
-/// When no further package is published.
-const GIVEN_UP: Duration = Duration::from_secs(4 * 3600);
 /// For how long it is waited until everybody has heard of everything.
-const SETTLED: Duration = Duration::from_secs(900);
-const PROGRESS_EVERY: usize = 500;
+const SETTLED: Duration = Duration::from_secs(3600);
 
-pub(crate) fn measure(network: &mut Network<'_>, report: &mut Report) -> Outcome<()> {
-    let size = network.size();
+/// Has so many nodes publish while they are alone, which costs next to nothing, and then meet: what they have to tell each
+/// other is the same as if they had met before.
+pub(crate) fn measure(program: &Program, size: usize, report: &mut Report) -> Outcome<()> {
     let all = size * PACKAGES_EACH;
+    let mut network = Network::of_strangers(program, size)?;
+    let published = publish(&mut network.nodes, &packages(all)?)?;
+    report.target(
+        size,
+        "packages-published",
+        published as f64,
+        "packages",
+        Target::AtLeast(all as f64),
+    );
     let before = network.memory()?;
     let begun = Instant::now();
-    let published = publish(&mut network.nodes, &packages(all)?)?;
-    let target = Target::AtLeast(all as f64);
-    report.target(size, "packages-published", published as f64, "packages", target);
-    report.figure(size, "packages-published-after", begun.elapsed().as_secs_f64(), "s");
-    if network.settle(SETTLED)?.is_none() {
-        eprintln!("      the network has not settled after {SETTLED:?}");
+    network.meet()?;
+    match network.settle(SETTLED)? {
+        Some(at) => report.figure(size, "packages-settled", (at - begun).as_secs_f64(), "s"),
+        None => eprintln!("      the network has not settled after {SETTLED:?}"),
     }
-    print(network, &before, report)
+    print(&mut network, &before, report)
 }
 
 /// Has each node publish its part. Tells how many packages were.
 fn publish(nodes: &mut [Node], packages: &[Manifest]) -> Outcome<usize> {
-    let (done, until) = (&AtomicUsize::new(0), Instant::now() + GIVEN_UP);
-    let nodes_each = nodes.len().div_ceil(AT_ONCE);
-    let parts = nodes.chunks_mut(nodes_each);
-    let parts = parts.zip(packages.chunks(nodes_each * PACKAGES_EACH));
-    thread::scope(|scope| {
-        let publishing =
-            |(nodes, packages)| scope.spawn(move || part(nodes, packages, done, until));
-        let threads: Vec<_> = parts.map(publishing).collect();
-        for thread in threads {
-            thread.join().map_err(|_| "a thread that publishes has panicked")??;
-        }
-        Ok(done.load(Relaxed))
-    })
-}
-
-fn part(
-    nodes: &mut [Node],
-    packages: &[Manifest],
-    done: &AtomicUsize,
-    until: Instant,
-) -> Outcome<()> {
+    let mut published = 0;
     for (node, packages) in nodes.iter_mut().zip(packages.chunks(PACKAGES_EACH)) {
-        for manifest in packages {
-            if Instant::now() > until {
-                return Ok(());
-            }
-            if let Err(error) = node.ask(json!({"op": "register", "manifest": manifest}), PATIENCE)
-            {
-                eprintln!("      {}: {error}", manifest.name);
-                continue;
-            }
-            let done = done.fetch_add(1, Relaxed) + 1;
-            if done.is_multiple_of(PROGRESS_EVERY) {
-                eprintln!("      {done} packages are published");
+        let asked = packages
+            .iter()
+            .map(|manifest| node.send(json!({"op": "register", "manifest": manifest})));
+        for asked in asked.collect::<Outcome<Vec<_>>>()? {
+            match node.receive(asked, PATIENCE) {
+                Ok(_) => published += 1,
+                Err(error) => eprintln!("      not published: {error}"),
             }
         }
     }
-    Ok(())
+    Ok(published)
 }
 
 /// Each node on standard error, and what they come to as figures.

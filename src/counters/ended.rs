@@ -1,9 +1,6 @@
 //! How a call ended, for the counters.
 
-use crate::{
-    Announcement, Error, Found, Package, Receipt, RegistryMetadata, Reputation, SearchResults,
-    Snapshot, Source, Versions,
-};
+use crate::{Announcement, Error, Package, Receipt, SearchResults, Source, Versions};
 
 /// What a call that is counted asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,12 +79,6 @@ impl Answer for Versions {
     }
 }
 
-impl Answer for Found {
-    fn end(&self) -> CallEnd {
-        CallEnd::Read(self.source)
-    }
-}
-
 impl<T: Answer> Answer for Box<T> {
     fn end(&self) -> CallEnd {
         T::end(self)
@@ -103,6 +94,3 @@ impl Answer for usize {}
 impl Answer for Announcement {}
 impl Answer for Receipt {}
 impl Answer for SearchResults {}
-impl Answer for RegistryMetadata {}
-impl Answer for Reputation {}
-impl Answer for Snapshot {}

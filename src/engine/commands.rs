@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     Error, Freshness, Package,
-    command::{Command, Request, Ticket},
+    command::{Command, Request},
     counters::{CallEnd, CallKind, EndedCall},
+    ticket::Ticket,
 };
 
 impl Engine {
@@ -73,11 +74,8 @@ impl Engine {
                 self.refuse(waiting, Error::busy("waiting_calls"));
             }
             Command::GetPackage { package, freshness, reply } => {
-                // It may have been put there while the command was on its way: a crowd that asks for one package is
-                // mostly answered from here.
                 if freshness == Freshness::First
-                    && let Some(known) =
-                        self.reading.shelf.get_at(&package, || (now.mono, now.unix))
+                    && let Some(known) = self.reading.shelved(now, &package)
                 {
                     let end = reply.send(Ok(Box::new(Package::clone(&known))));
                     return self.out.count(EndedCall(CallKind::Get, end));
@@ -205,7 +203,7 @@ impl Engine {
 
     /// How many calls wait for the network.
     fn waiting_calls(&self) -> usize {
-        self.reading.calls.len() + self.publishing.changes.len()
+        self.reading.waiting_calls() + self.publishing.changes.len()
     }
 }
 

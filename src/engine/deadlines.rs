@@ -9,7 +9,7 @@ use super::{
     outbox::AnnouncementId,
     wheel::{self, Expiry},
 };
-use crate::{Entropy, PackageName, command::Ticket};
+use crate::{Entropy, PackageName, ticket::Ticket};
 
 /// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
 /// served: this frees memory. It is also how late the calendar's due dates are noticed at the most.
@@ -144,7 +144,7 @@ impl Engine {
             Deadline::Trim => self.peers.trim(&self.cx, &mut self.out),
             Deadline::Sweep => {
                 self.sweep_clocks(now);
-                self.reading.cache.sweep(now.mono, SWEEP_BUDGET);
+                self.reading.sweep(now, SWEEP_BUDGET);
                 self.cx.store.sweep(SWEEP_BUDGET);
                 self.publishing.outbox.sweep(self.cx.clocks.certain(now));
                 self.note_uses(now);

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     Entropy, Event,
-    command::Ticket,
     counters::{Counters, EndedCall},
     engine::{
         Context, Verdict, calls::Since, commands::Begin, deadlines::jitter, questions::Purpose,
         wheel,
     },
     exchange::Request,
+    ticket::Ticket,
 };
 
 /// What is to be done, told and remembered for later. Rooms put in, the switchboard takes out.

@@ -127,7 +127,7 @@ impl Engine {
             }
             Fact::Left { peer } => {
                 let peers = &self.peers.peers;
-                self.reading.queries.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
+                self.reading.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
             }
             Fact::Silent { peer } => self.peers.peers.set_silent(&peer, true),
             Fact::Awake { peer } => self.peers.peers.set_silent(&peer, false),
@@ -190,7 +190,7 @@ impl Engine {
                 }
                 StoreFact::Head(head) => {
                     self.standing.equivocations.supersede(&head);
-                    self.reading.cache.outdate(&head, &head.key());
+                    self.reading.outdate(&head, &head.key());
                     self.reading.appeared(&head);
                     self.replaced_elsewhere(now, &head);
                 }
@@ -294,10 +294,7 @@ impl Engine {
             return;
         }
         self.cx.store.raise_high_water(head);
-        let known = self.reading.cache.get(&key, now).and_then(|record| match &**record {
-            Record::Head(known) => Some(select(known, head)),
-            _ => None,
-        });
+        let known = self.reading.cached_head(now, &key).map(|known| select(known, head));
         let is_news = match known {
             None | Some(Selection::Right) => true,
             Some(Selection::Left | Selection::Same) => false,
@@ -319,10 +316,10 @@ impl Engine {
         self.discovery.catalogue.tell(&head.name, &head.owner);
         match news {
             News::Announced(_) => {
-                self.reading.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now);
+                self.reading.keep(now, &Arc::new(Record::Head(head.clone())));
             }
             // What is fetched by the thousand would wash out what is being used.
-            News::Fetched(_) => self.reading.cache.outdate(head, &head.key()),
+            News::Fetched(_) => self.reading.outdate(head, &head.key()),
         }
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
         let is_listed = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_some();

@@ -9,9 +9,7 @@ use super::{
     outbox::{AnnouncementId, Published},
     queries::QueryKey,
 };
-use crate::{
-    Direction, Farewell, NetworkName, TrafficCounters, command::Ticket, record::RecordKey,
-};
+use crate::{Direction, Farewell, NetworkName, TrafficCounters, record::RecordKey, ticket::Ticket};
 
 /// The time of the current poll, on both scales.
 #[derive(Debug, Clone, Copy)]

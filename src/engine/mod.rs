@@ -240,10 +240,10 @@ impl Engine {
             return;
         }
         let is_led_on = self.peers.is_led_on();
-        while let Some((query, task)) = self.reading.queries.admit(self.cx.mono, !is_led_on) {
+        while let Some((query, task)) = self.reading.next_query(self.cx.mono, !is_led_on) {
             self.out.actions.push_back(match task {
                 Task::Get(key) => {
-                    let breadth = self.reading.queries.breadth(&key);
+                    let breadth = self.reading.breadth(&key);
                     Action::Get { query, key, breadth }
                 }
                 Task::Put(record) => {
@@ -262,8 +262,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Handles outlive the node, and must not answer for it.
-        self.reading.shelf.clear();
+        self.reading.close();
     }
 }
 

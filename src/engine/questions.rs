@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use libp2p::PeerId;
 
 use super::{Engine, Now, QuestionId, Unanswered};
-use crate::{command::Ticket, exchange::Response};
+use crate::{exchange::Response, ticket::Ticket};
 
 /// A question on its way.
 #[derive(Debug)]

@@ -21,11 +21,12 @@ use super::{
 use crate::Error;
 use crate::{
     Clock, Digest, Limits, Manifest, NetworkName, Package, PackageId, PackageName, Result, Timer,
-    command::{Command, Reply, Request, Ticket},
+    command::{Command, Reply, Request},
     counters::Counters,
     record::{
         Claim, ClaimSet, ClaimStatus, Head, Release, ReleaseEntry, Revision, Signed, Validity,
     },
+    ticket::Ticket,
 };
 
 #[cfg(test)]

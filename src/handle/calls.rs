@@ -13,10 +13,11 @@ use futures::FutureExt;
 use super::{Facts, Handle};
 use crate::{
     Clock, Error, Result,
-    command::{Cancels, Command, Reply, Request, Ticket},
+    command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
     queue,
     shelf::Shelf,
+    ticket::{Cancels, Ticket},
 };
 
 /// What the clones of a handle have in common.

@@ -50,8 +50,6 @@ mod muxer;
 mod tests;
 mod turns;
 
-use std::time::Duration;
-
 use futures::io::{AsyncRead, AsyncWrite};
 use libp2p::{
     PeerId, Transport,
@@ -63,154 +61,15 @@ use libp2p::{
     identity::Keypair,
     noise,
 };
-use serde::{Deserialize, Serialize};
 
 use self::{authentication::Authentication, turns::Turns};
 use super::tcp;
 use crate::{Error, Limits, Result};
 
+pub use crate::config::TransportConfig;
+
 /// What a `Swarm` runs on: connections with a known peer, divided into streams.
 pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
-
-/// No limit is longer than a day: a connection that takes longer is not one, and the clock can still add
-/// it to the current time.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How connections are set up.
-///
-/// ```
-/// use std::time::Duration;
-/// use peerage::net::transport::TransportConfig;
-///
-/// let config = TransportConfig::new().with_dial_timeout(Duration::from_secs(3));
-/// assert_eq!(config.dial_timeout(), Duration::from_secs(3));
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TransportConfig {
-    #[serde(with = "humantime_serde")]
-    dial_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    upgrade_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    ping_interval: Duration,
-    #[serde(with = "humantime_serde")]
-    ping_timeout: Duration,
-    tcp: tcp::Config,
-}
-
-impl Default for TransportConfig {
-    fn default() -> Self {
-        Self {
-            dial_timeout: Duration::from_secs(10),
-            upgrade_timeout: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(4),
-            tcp: tcp::Config::default(),
-        }
-    }
-}
-
-impl TransportConfig {
-    /// The defaults, as each setter documents them.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How long a dial may wait for the peer's host to answer. Default: 10 s; at most one day.
-    #[must_use]
-    pub fn with_dial_timeout(mut self, timeout: Duration) -> Self {
-        self.dial_timeout = timeout.min(MAX_TIMEOUT);
-        self
-    }
-
-    /// How long authenticating and multiplexing a connection may take, from when the peer's host has
-    /// answered or dialed. For a dial it is added to the [dial timeout](Self::with_dial_timeout), and
-    /// what that leaves over counts as well. Default: 10 s; at most one day.
-    #[must_use]
-    pub fn with_upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.upgrade_timeout = timeout.min(MAX_TIMEOUT);
-        self
-    }
-
-    /// How long nothing may come from a peer before it is asked whether it lives. Whatever it sends counts, so that a
-    /// connection with traffic is never asked. The end that has dialed asks up to a fifth of this earlier, several peers
-    /// at a time. The one that was dialed waits an eighth of the [timeout](Self::with_ping_timeout) longer: it will have
-    /// been asked itself by then. Default: 25 s; at most one day.
-    #[must_use]
-    pub fn with_ping_interval(mut self, interval: Duration) -> Self {
-        self.ping_interval = interval.min(MAX_TIMEOUT);
-        self
-    }
-
-    /// How long a peer that was asked may take to send something, be it the answer. Its connection is ended otherwise.
-    /// Default: 4 s; at most one day.
-    #[must_use]
-    pub fn with_ping_timeout(mut self, timeout: Duration) -> Self {
-        self.ping_timeout = timeout.min(MAX_TIMEOUT);
-        self
-    }
-
-    /// The options of TCP sockets.
-    #[must_use]
-    pub fn with_tcp(mut self, tcp: tcp::Config) -> Self {
-        self.tcp = tcp;
-        self
-    }
-
-    /// Short for [`tcp::Config::with_nodelay`]. Default: `true`.
-    #[must_use]
-    pub fn with_nodelay(mut self, nodelay: bool) -> Self {
-        self.tcp = self.tcp.with_nodelay(nodelay);
-        self
-    }
-
-    /// See [`with_dial_timeout`](Self::with_dial_timeout).
-    #[must_use]
-    pub fn dial_timeout(&self) -> Duration {
-        self.dial_timeout
-    }
-
-    /// See [`with_upgrade_timeout`](Self::with_upgrade_timeout).
-    #[must_use]
-    pub fn upgrade_timeout(&self) -> Duration {
-        self.upgrade_timeout
-    }
-
-    /// See [`with_ping_interval`](Self::with_ping_interval).
-    #[must_use]
-    pub fn ping_interval(&self) -> Duration {
-        self.ping_interval
-    }
-
-    /// See [`with_ping_timeout`](Self::with_ping_timeout).
-    #[must_use]
-    pub fn ping_timeout(&self) -> Duration {
-        self.ping_timeout
-    }
-
-    /// Checks what was read from a file; the setters keep to the bounds by themselves.
-    pub(crate) fn validate(&self) -> Result<()> {
-        for (field, timeout) in [
-            ("transport.dial_timeout", self.dial_timeout),
-            ("transport.upgrade_timeout", self.upgrade_timeout),
-            ("transport.ping_interval", self.ping_interval),
-            ("transport.ping_timeout", self.ping_timeout),
-        ] {
-            if timeout.is_zero() || timeout > MAX_TIMEOUT {
-                return Err(Error::invalid(field, "must be more than nothing and at most a day"));
-            }
-        }
-        self.tcp.validate()
-    }
-
-    /// See [`with_tcp`](Self::with_tcp).
-    #[must_use]
-    pub fn tcp(&self) -> &tcp::Config {
-        &self.tcp
-    }
-}
 
 /// The stack over TCP. Of the limits, those on streams hold here: [`Limits::streams_per_connection`] and
 /// [`Limits::receive_window`].
@@ -219,7 +78,7 @@ impl TransportConfig {
 ///
 /// [`Error::Transport`] if the key cannot sign, which no key that has its private half does.
 pub fn tcp(keypair: &Keypair, config: &TransportConfig, limits: &Limits) -> Result<BoxedTransport> {
-    upgraded(tcp::Transport::new(config.tcp.clone()), keypair, config, limits)
+    upgraded(tcp::Transport::new(config.tcp().clone()), keypair, config, limits)
 }
 
 /// The stack over channels within the process (`/memory/<port>`), for tests and simulations: the
@@ -259,16 +118,16 @@ where
 {
     // Two limits for a dial, because waiting for a host that is not there and waiting for one that is
     // slow are different things: the inner one ends the first early, the outer one bounds the whole.
-    let setup_timeout = config.dial_timeout.saturating_add(config.upgrade_timeout);
+    let setup_timeout = config.dial_timeout().saturating_add(config.upgrade_timeout());
     let authentication = noise::Config::new(keypair)
         .map_err(|error| Error::Transport { reason: error.to_string() })?;
-    let transport = TransportTimeout::with_outgoing_timeout(transport, config.dial_timeout);
+    let transport = TransportTimeout::with_outgoing_timeout(transport, config.dial_timeout());
     Ok(transport
         .map(|socket, _| Turns::new(socket))
         .upgrade(Version::V1Lazy)
         .authenticate(Authentication::new(authentication))
         .multiplex(muxer::Upgrade::new(config, limits))
         .outbound_timeout(setup_timeout)
-        .inbound_timeout(config.upgrade_timeout)
+        .inbound_timeout(config.upgrade_timeout())
         .boxed())
 }

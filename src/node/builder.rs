@@ -18,13 +18,13 @@ use crate::{
     BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
     SystemEntropy,
     bell::Bell,
-    command::Cancels,
     engine::{Authority, Engine, Identity, SharedStore, dht::Dht},
     handle::Facts,
     net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions, Traffic},
     queue,
     record::Delegation,
     shelf::Shelf,
+    ticket::Cancels,
 };
 
 /// As many as the DHT serves at a time.

@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     Config, Direction, NetworkName, Result,
-    command::Ticket,
     engine::{Fact, Lacking, Now, Verdict},
     net::{
         Behaviour, BehaviourEvent, Counted, Subscriptions, counted, dht_protocol, lacks_room,
         topic_name,
     },
+    ticket::Ticket,
 };
 
 #[cfg(test)]

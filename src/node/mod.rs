@@ -29,10 +29,11 @@ use libp2p::{PeerId, Swarm, identity::Keypair};
 use crate::{
     Config, Error, Event, Handle, NetworkName, Result, Timer,
     bell::Bell,
-    command::{Cancels, Command, Reply, Request},
+    command::{Command, Reply, Request},
     engine::{Engine, GOODBYE_TIME, Now, SharedStore, dht::Dht},
     net::{Behaviour, ConnectionTasks, Traffic},
     queue,
+    ticket::Cancels,
 };
 
 mod actions;

@@ -9,7 +9,7 @@ use crate::{
         catalogue::{Arrival, Insertion, Interest, Outcome},
         discovery::said_since::said_since,
     },
-    record::{Head, HeadState, Record, RecordKey, Rejected, Signed},
+    record::{Head, HeadState, RecordKey, Rejected, Signed},
 };
 
 impl Discovery {
@@ -173,7 +173,7 @@ impl Engine {
 
     /// Takes note of the packages that callers have read without the node.
     pub(in crate::engine) fn note_uses(&mut self, now: Now) {
-        for id in self.reading.shelf.take_used() {
+        for id in self.reading.take_used() {
             let Some(owner) = id.owner() else { continue };
             if self.discovery.catalogue.get(id.name(), owner, now.unix).is_some() {
                 let interest = self.reading.interest(id.name(), owner, Interest::Used);
@@ -183,9 +183,8 @@ impl Engine {
             }
             // It was merely heard of, and not covered.
             let key = RecordKey::head(&self.cx.config.network, owner, id.name());
-            let record = self.reading.cache.get(&key, now).cloned();
-            if let Some(Record::Head(head)) = record.as_deref() {
-                self.list_as(now, head, None, Interest::Used);
+            if let Some(head) = self.reading.cached_head(now, &key).cloned() {
+                self.list_as(now, &head, None, Interest::Used);
             }
         }
     }

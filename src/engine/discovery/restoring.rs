@@ -38,7 +38,7 @@ impl Engine {
         self.cx.clocks.restored(now);
         self.show_time(now);
         let published = self.cx.store.restore(snapshot);
-        self.reading.pins.restore(snapshot.pins());
+        self.reading.restore_pins(snapshot.pins());
         self.publishing.restore_outbox(&self.cx, now, snapshot);
         // What this node has published is listed as others' packages are, until it publishes it again.
         let heads = published.values().map(|head| head.bytes());
@@ -78,7 +78,7 @@ impl Engine {
 
     /// What the next life is to know.
     pub(in crate::engine) fn snapshot(&self, now: Now) -> Snapshot {
-        let snapshot = self.cx.store.snapshot(self.reading.pins.all());
+        let snapshot = self.cx.store.snapshot(self.reading.pinned());
         snapshot
             .with_published(self.publishing.resuming.heads())
             .with_outbox(self.publishing.outbox.unheard())

@@ -6,7 +6,6 @@ use libp2p::PeerId;
 
 use crate::{
     Error, Package, PackageName, Query, Result, SearchResults, Source,
-    command::Ticket,
     counters::{CallKind, EndedCall},
     engine::{
         Context, Deadline, Discovery, Effects, Engine, Now, Unanswered,
@@ -18,6 +17,7 @@ use crate::{
     exchange::{self, Request, Response},
     record::{Head, HeadState, Rank, Signed},
     search::{Findings, Hit, SearchReport},
+    ticket::Ticket,
 };
 
 /// The most peers that one search asks.

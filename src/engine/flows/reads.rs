@@ -9,7 +9,7 @@ use libp2p::PeerId;
 
 use crate::{
     Error, Freshness, PackageId, PackageName, Result, Source,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::{CallEnd, CallKind, EndedCall},
     engine::{
         Engine, Now, QueryEnd, QueryKey,
@@ -27,6 +27,7 @@ use crate::{
         },
     },
     record::{Record, RecordKey, Rejected},
+    ticket::Ticket,
 };
 
 /// How far a read comes with what is known here.

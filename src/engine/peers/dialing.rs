@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::{
     Direction, Error, Event,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::{CallKind, EndedCall, LetGo},
     engine::{
         Action, Context, Deadline, Effects, Engine, INTRODUCTION_TIME, Now, Peering,
@@ -16,6 +16,7 @@ use crate::{
         peers::Introduction,
         reading::waiting::{Call, Calls, Operation},
     },
+    ticket::Ticket,
 };
 
 /// Dials that have led to a connection, and whose callers wait until the peer has introduced itself. Each is a call that

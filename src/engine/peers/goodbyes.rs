@@ -217,17 +217,14 @@ impl Engine {
             let ended = publish.answer(Err(Error::ShuttingDown));
             self.out.counters.count(ended);
         }
-        for call in self.reading.calls.drain() {
-            let ended = call.operation.fail(Error::ShuttingDown);
-            self.out.counters.count(ended);
-        }
+        self.reading.fail_all(&mut self.out, &Error::ShuttingDown);
         self.discovery.fail_searches(&mut self.out, &Error::ShuttingDown);
         // What is signed is in force: others hear of it, though its puts end here.
         self.publishing.release_all(&mut self.out);
         for end in self.publishing.outbox.close() {
             self.out.counters.count(EndedCall(CallKind::Announce, end));
         }
-        self.reading.shelf.clear();
+        self.reading.close();
         self.out.actions.retain(|action| match action {
             Action::Goodbye { .. }
             | Action::Disconnect { .. }

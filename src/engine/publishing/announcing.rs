@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::{
     Announcement, Error, PackageName, Receipt, Result, Snapshot,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
         ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Engine, Now, Publishing,
@@ -23,6 +23,7 @@ use crate::{
         publish::{Announced, Publish, Renewal, Stage},
     },
     record::{Message, Signed},
+    ticket::Ticket,
 };
 
 /// How long after a head was signed it is announced at the latest. Peers that are well take a change in a fraction of that;

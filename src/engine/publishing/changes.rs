@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use crate::{
-    command::Ticket,
     engine::{
         calls::Since,
         confirming::Confirming,
@@ -11,6 +10,7 @@ use crate::{
         publish::{Publish, Recall, Stage, Storing},
     },
     record::{Head, Signed},
+    ticket::Ticket,
 };
 
 /// A change that waits for something, and since when.

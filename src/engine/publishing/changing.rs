@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     Error, Event, PackageName, Receipt, Result,
-    command::{Reply, Ticket},
+    command::Reply,
     engine::{
         Context, Deadline, Effects, Engine, Now, Publishing, REPLICATION_BUDGET, REPLICATION_DELAY,
         calls::{Outcome, Since},
@@ -21,6 +21,7 @@ use crate::{
         wheel,
     },
     record::{Head, Kind, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 #[cfg(test)]

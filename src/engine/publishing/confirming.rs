@@ -10,7 +10,6 @@ use libp2p::PeerId;
 
 use crate::{
     Announcement, Receipt,
-    command::Ticket,
     engine::{
         Action, Effects, Engine, Now, QueryKey,
         calls::{Outcome, Since},
@@ -18,6 +17,7 @@ use crate::{
         queries::{Queries, Replies, Waiter, Wants},
     },
     record::{Record, RecordKey},
+    ticket::Ticket,
 };
 
 /// What peers are to serve, and what has come of it.

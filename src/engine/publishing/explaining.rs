@@ -13,7 +13,6 @@ use libp2p::PeerId;
 
 use crate::{
     Refusal, RefusalCount,
-    command::Ticket,
     engine::{
         Deadline, Effects, Engine, Now, Unanswered,
         calls::Since,
@@ -24,6 +23,7 @@ use crate::{
     exchange::{MAX_EXPLAINED, Request, Response},
     keyspace::REPLICAS,
     record::RecordKey,
+    ticket::Ticket,
 };
 
 /// How long the answers are waited for. A receipt is worth no more to its caller: a peer on the other side of the world

@@ -8,7 +8,6 @@ use libp2p::PeerId;
 
 use crate::{
     PackageName, Receipt, SimilarName,
-    command::Ticket,
     engine::{
         Action, Context, Engine, Now, Publishing,
         lookups::Best,
@@ -18,6 +17,7 @@ use crate::{
         queries::{Queries, Replies, Waiter, Wants},
     },
     record::{ClaimSet, Record, RecordKey},
+    ticket::Ticket,
 };
 
 /// What is known of them while a change is published.

@@ -6,11 +6,7 @@ use std::{
 };
 
 use crate::engine::{store::Unheard, wheel};
-use crate::{
-    Announcement, Error, PackageName,
-    command::{Reply, Ticket},
-    counters::CallEnd,
-};
+use crate::{Announcement, Error, PackageName, command::Reply, counters::CallEnd, ticket::Ticket};
 
 /// Announcements whose success is remembered: more than are under way at any time.
 const REMEMBERED_SENT: usize = 1024;

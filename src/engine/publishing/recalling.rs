@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::{
     Error, PackageName, Source,
-    command::Ticket,
     engine::{
         Action, Context, Effects, Engine, Now, Publishing, Reach,
         calls::{Heard, Outcome, Since},
@@ -12,6 +11,7 @@ use crate::{
         publish::{Publish, Recall, Recalling, Stage},
     },
     record::{Head, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 /// Whether the network was asked what it holds before a change was signed.

@@ -7,15 +7,16 @@ use libp2p::PeerId;
 use super::{
     Reading,
     queries::Waiter,
-    read::Read,
+    read::{Progress, Read},
     waiting::{Call, GetRecord, Operation},
 };
 use crate::{
     Error, Found, PackageId, PackageName, Result, Source,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::{CallKind, EndedCall},
     engine::{Action, Context, Effects, calls::Since, commands::Begin},
-    record::{Record, RecordKey},
+    record::{Head, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 impl Reading {
@@ -155,6 +156,16 @@ impl Reading {
     ) {
         if let Some(query) = self.queries.leave(key, ticket) {
             out.actions.push_back(Action::Finish { query });
+        }
+    }
+}
+
+impl Progress {
+    /// Goes on with this node's own head of the package, where it has one.
+    pub(in crate::engine) fn with_own(self, own: Option<&Signed<Head>>) -> Self {
+        match (self, own) {
+            (Self::More(read), Some(head)) => read.take_head(head, Source::Own),
+            (progress, _) => progress,
         }
     }
 }

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     Freshness, PackageName, Source,
-    command::Ticket,
     engine::{Action, Context, Effects, Now},
     record::{Record, RecordKey, Rejected},
+    ticket::Ticket,
 };
 
 /// Whom a copy that was found is enough to answer.

@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{
     Freshness, PackageName, Source,
-    command::Ticket,
     engine::{
         Context, Now, QueryEnd,
         calls::{Heard, Outcome},
     },
     keyspace::REPLICAS,
     record::{Record, RecordKey},
+    ticket::Ticket,
 };
 
 /// For how long at the most nothing is asked again of which peers hold copies that do not hold by this node's clock.

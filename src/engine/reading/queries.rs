@@ -14,10 +14,10 @@ use libp2p::PeerId;
 
 use crate::{
     Freshness,
-    command::Ticket,
     counters::{QueryCounters, TaskCounters},
     engine::interface::Breadth,
     record::{Record, RecordKey},
+    ticket::Ticket,
 };
 
 mod replies;

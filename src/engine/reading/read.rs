@@ -104,16 +104,6 @@ pub(in crate::engine) enum Progress {
     Answered(EndedCall),
 }
 
-impl Progress {
-    /// Goes on with this node's own head of the package, where it has one.
-    pub(in crate::engine) fn with_own(self, own: Option<&Signed<Head>>) -> Self {
-        match (self, own) {
-            (Self::More(read), Some(head)) => read.take_head(head, Source::Own),
-            (progress, _) => progress,
-        }
-    }
-}
-
 impl Read {
     /// A read of a package, and what a bare name is known to mean. Answers at once where the owner's identity is
     /// none that can own packages.

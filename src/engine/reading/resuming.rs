@@ -8,13 +8,14 @@ use super::{
 };
 use crate::{
     Error, Freshness,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::EndedCall,
     engine::{
         Context, Now,
         calls::{Heard, Outcome, Since},
     },
     record::Record,
+    ticket::Ticket,
 };
 
 impl Context {

@@ -7,10 +7,11 @@ use libp2p::PeerId;
 use super::read::Read;
 use crate::{
     Error, Found, Freshness, NetworkName, PackageName,
-    command::{Reply, Ticket},
+    command::Reply,
     counters::{CallKind, EndedCall},
     engine::calls::Since,
     record::RecordKey,
+    ticket::Ticket,
 };
 
 /// Among so many of the calls that wait for one lookup a reader is looked for.

@@ -13,6 +13,8 @@ mod blocked;
 mod conduct;
 mod consequences;
 mod remembered;
+impl crate::counters::Answer for Reputation {}
+
 #[cfg(test)]
 mod tests;
 

@@ -490,3 +490,5 @@ fn malformed() -> Error {
 fn invalid(reason: &str) -> Error {
     Error::invalid("snapshot", reason)
 }
+
+impl crate::counters::Answer for Snapshot {}

@@ -9,7 +9,7 @@ use std::{
 use async_io::Async;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use super::{config::Config, stream::TcpStream};
+use super::{Config, stream::TcpStream};
 
 /// Lets later sockets of this user bind to the port of `socket`, if they allow the same.
 #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))))]

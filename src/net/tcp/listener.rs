@@ -15,7 +15,7 @@ use libp2p::core::transport::ListenerId;
 use socket2::SockRef;
 
 use super::{
-    config::Config,
+    Config,
     dial::{new_socket, set_options, share_port},
     interfaces::{InterfaceEvent, Interfaces},
     stream::TcpStream,

@@ -34,7 +34,6 @@
 //! [RFC 9293 section 3.5]: https://www.rfc-editor.org/rfc/rfc9293#section-3.5
 
 mod address;
-mod config;
 mod dial;
 mod interfaces;
 mod listener;
@@ -58,11 +57,12 @@ use libp2p::{
     core::transport::{self, DialOpts, ListenerId, PortUse, TransportError, TransportEvent},
 };
 
+pub use self::stream::TcpStream;
 use self::{
     address::{to_multiaddr, to_remote_addr, to_socket_addr},
     listener::{Listener, ListenerEvent},
 };
-pub use self::{config::Config, stream::TcpStream};
+pub use crate::config::tcp::Config;
 
 /// A connection that was accepted, which is all there is to do at this level.
 type Accepted = future::Ready<io::Result<TcpStream>>;

@@ -8,6 +8,7 @@ use std::{
     io,
     pin::Pin,
     task::{Poll, ready},
+    time::Duration,
     time::Instant,
 };
 

@@ -14,12 +14,12 @@ use hashbrown::HashTable;
 use super::QueryKey;
 use crate::{
     Freshness,
-    command::Ticket,
     engine::{
         interface::Breadth,
         pages::{Links, NIL, Pages},
     },
     record::RecordKey,
+    ticket::Ticket,
 };
 
 /// A caller that waits for a lookup.

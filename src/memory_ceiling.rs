@@ -1,7 +1,10 @@
 //! How much memory a node takes at the most, by its configuration.
 
-use super::{Config, Limits, gossip::Budget};
-use crate::record::{MAX_RECORD_BYTES, Verifier};
+use crate::{
+    Config, Limits,
+    config::Budget,
+    record::{MAX_RECORD_BYTES, Verifier},
+};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 const HOST_TIMEOUTS: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(5)..=Duration::from_secs(24 * 60 * 60);
 
-/// Options for every socket of a [`Transport`](super::Transport).
+/// Options for every socket of a [`Transport`](crate::net::tcp::Transport).
 ///
 /// ```
 /// use peerage::net::tcp;
