@@ -78,10 +78,10 @@ pub struct Config {
     /// How many calls may stand between the handles and the node before further callers wait for
     /// room. Their deadlines run meanwhile. At most 1,000,000. Default: 100.
     pub command_capacity: usize,
-    /// How long a call may take, counted from the call itself. Default: 30 s.
+    /// How long a call may take, counted from the first poll of its future. Default: 30 s.
     #[serde(with = "humantime_serde")]
     pub query_timeout: Duration,
-    /// How long an [`announce`](crate::Handle::announce) may take, counted from the call itself.
+    /// How long an [`announce`](crate::Handle::announce) may take, counted from the first poll of its future.
     /// Default: 5 s.
     #[serde(with = "humantime_serde")]
     pub announce_timeout: Duration,
@@ -301,6 +301,7 @@ pub(crate) fn validate_topic(field: &'static str, topic: &str) -> Result<()> {
 /// Whether a node serves the DHT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DhtMode {
     /// Holds records for others and answers their lookups: for a node that others can dial.
     #[default]

@@ -35,6 +35,7 @@ use crate::{Error, Manifest, Result, package::validate::check_keyword};
 /// # Ok::<(), peerage::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Coverage {
     /// Every package.
     #[default]

@@ -17,6 +17,7 @@ pub enum Error {
     /// The lookup was carried to its end, and no reachable peer holds it. Where peers hold copies that were refused as
     /// issued in the future or as expired, the text says so, and whether this node's own clock seems to be at fault.
     #[error("not found: {what}{}", did_you_mean(similar))]
+    #[non_exhaustive]
     NotFound {
         /// What was looked for, as the caller named it.
         what: String,
@@ -27,6 +28,7 @@ pub enum Error {
 
     /// The package is there, and none of its releases is what was required: ask for one of those that there are.
     #[error("`{what}` matches none of {total} releases: {}", list_versions(versions, *total))]
+    #[non_exhaustive]
     NoMatch {
         /// The package and the requirement, as the caller named them.
         what: String,
@@ -43,6 +45,7 @@ pub enum Error {
         how_many(claimants),
         list(claimants)
     )]
+    #[non_exhaustive]
     Ambiguous {
         /// The bare name that was asked for.
         name: PackageName,
@@ -53,6 +56,7 @@ pub enum Error {
 
     /// The owner has withdrawn the package for good.
     #[error("`{id}` was withdrawn by its owner")]
+    #[non_exhaustive]
     Withdrawn {
         /// The package, with its owner.
         id: PackageId,
@@ -60,6 +64,7 @@ pub enum Error {
 
     /// The deadline passed first. The answer is unknown, which is not the same as "not found".
     #[error("no answer within {}", humantime(after))]
+    #[non_exhaustive]
     Timeout {
         /// How long the call had been waiting.
         after: Duration,
@@ -72,6 +77,7 @@ pub enum Error {
     /// There is nobody to ask: bootstrap peers could be reached, and have no room for one more. The node has dialed those
     /// that they have told of, in vain, and dials them all again later by itself.
     #[error("{full} of {of} bootstrap peers have no room")]
+    #[non_exhaustive]
     NoRoom {
         /// How many of the bootstrap peers have said that they have no room.
         full: usize,
@@ -81,6 +87,7 @@ pub enum Error {
 
     /// A bound was reached; the call was not started. Try again later, or raise the limit.
     #[error("busy: {what} is full")]
+    #[non_exhaustive]
     Busy {
         /// The bound that was reached, by its name in [`Limits`](crate::Limits).
         what: Cow<'static, str>,
@@ -92,6 +99,7 @@ pub enum Error {
 
     /// The input cannot be used as it is; nothing was changed.
     #[error("invalid {field}: {reason}")]
+    #[non_exhaustive]
     Invalid {
         /// The field at fault, as a path (`artifacts[2].media_type`).
         field: Cow<'static, str>,
@@ -101,6 +109,7 @@ pub enum Error {
 
     /// The input is larger than a record can hold; nothing was changed.
     #[error("{what} is too large: {size} of at most {max} bytes")]
+    #[non_exhaustive]
     TooLarge {
         /// What is too large.
         what: Cow<'static, str>,
@@ -113,6 +122,7 @@ pub enum Error {
     /// The input contradicts what is already published. Nothing was changed; or another device of the owner's has published
     /// otherwise at the same time, and what it has published is kept.
     #[error("conflict: {reason}")]
+    #[non_exhaustive]
     Conflict {
         /// What it contradicts.
         reason: String,
@@ -120,6 +130,7 @@ pub enum Error {
 
     /// Somebody answers there, and belongs to another network than this node. The connection is let go.
     #[error("{address}: {}, not of `{own}`", of_network(found.as_ref()))]
+    #[non_exhaustive]
     OtherNetwork {
         /// The address of the connection.
         address: Multiaddr,
@@ -131,6 +142,7 @@ pub enum Error {
 
     /// A connection or a listener failed.
     #[error("transport: {reason}")]
+    #[non_exhaustive]
     Transport {
         /// The reason that the network stack gave.
         reason: String,
@@ -163,7 +175,10 @@ impl Error {
         }
     }
 
-    pub(crate) fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
+    /// The input cannot be used as it is: which field is at fault, and what is wrong with it. For those who write a
+    /// [`Registry`](crate::Registry) of their own, as the other constructors are.
+    #[must_use]
+    pub fn invalid(field: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), reason: reason.into() }
     }
 
@@ -180,12 +195,86 @@ impl Error {
         }
     }
 
-    pub(crate) fn not_found(what: impl Into<String>) -> Self {
+    /// Nobody holds what was looked for, and nothing is known that may have been meant.
+    ///
+    /// ```
+    /// # use peerage::Error;
+    /// assert_eq!(Error::not_found("tiny").to_string(), "not found: tiny");
+    /// ```
+    #[must_use]
+    pub fn not_found(what: impl Into<String>) -> Self {
         Self::NotFound { what: what.into(), similar: Vec::new() }
     }
 
-    pub(crate) fn busy(what: &'static str) -> Self {
-        Self::Busy { what: Cow::Borrowed(what) }
+    /// [`Self::NotFound`] with names that may have been meant. Another error stays what it is.
+    #[must_use]
+    pub fn with_similar(self, similar: Vec<SimilarName>) -> Self {
+        match self {
+            Self::NotFound { what, .. } => Self::NotFound { what, similar },
+            error => error,
+        }
+    }
+
+    /// Several owners claim the name. They are sorted here.
+    #[must_use]
+    pub fn ambiguous(name: PackageName, mut claimants: Vec<PeerId>) -> Self {
+        claimants.sort_unstable();
+        Self::Ambiguous { name, claimants }
+    }
+
+    /// None of so many releases is what was required. Of those that are named, the first 16 are kept.
+    #[must_use]
+    pub fn no_match(what: impl Into<String>, mut versions: Vec<VersionInfo>, total: usize) -> Self {
+        versions.truncate(16);
+        Self::NoMatch { what: what.into(), versions, total }
+    }
+
+    /// The owner has withdrawn this package, which is named with its owner.
+    #[must_use]
+    pub fn withdrawn(id: PackageId) -> Self {
+        Self::Withdrawn { id }
+    }
+
+    /// The call has waited for so long.
+    #[must_use]
+    pub fn timeout(after: Duration) -> Self {
+        Self::Timeout { after }
+    }
+
+    /// So many `of` the bootstrap peers have no room.
+    #[must_use]
+    pub fn no_room(full: usize, of: usize) -> Self {
+        Self::NoRoom { full, of }
+    }
+
+    /// The input has `size` bytes, and may have `max`.
+    #[must_use]
+    pub fn too_large(what: impl Into<Cow<'static, str>>, size: usize, max: usize) -> Self {
+        Self::TooLarge { what: what.into(), size, max }
+    }
+
+    /// What the input contradicts.
+    #[must_use]
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Self::Conflict { reason: reason.into() }
+    }
+
+    /// The peer at an address belongs to the network `found`, or to none, and this node to `own`.
+    #[must_use]
+    pub fn other_network(address: Multiaddr, found: Option<NetworkName>, own: NetworkName) -> Self {
+        Self::OtherNetwork { address, found, own }
+    }
+
+    /// Why a connection or a listener failed.
+    #[must_use]
+    pub fn transport(reason: impl Into<String>) -> Self {
+        Self::Transport { reason: reason.into() }
+    }
+
+    /// A bound was reached, by its name in [`Limits`](crate::Limits).
+    #[must_use]
+    pub fn busy(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::Busy { what: what.into() }
     }
 }
 

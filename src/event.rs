@@ -157,6 +157,7 @@ pub enum Event {
 /// Who dialed a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Direction {
     /// This node.
     Outbound,

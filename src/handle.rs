@@ -32,7 +32,7 @@ use crate::{
 /// Asks a [`Node`](crate::Node). Cheap to clone, usable from any thread and under any executor.
 ///
 /// Each method sends one command and waits for its one answer. The answer comes at the latest one tick after
-/// the deadline, which runs from the call itself: waiting for room in a full command queue counts. It comes
+/// the deadline, which runs from the first poll of the method's future: waiting for room in a full command queue counts. It comes
 /// only while somebody polls the node; when the node is dropped, everyone who waits hears
 /// [`Error::ShuttingDown`].
 ///

@@ -14,10 +14,12 @@ use crate::{
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
-/// holds it as `Arc<dyn Registry>` and may put its own in its place (a mirror, a fake for tests).
+/// holds it as `Arc<dyn Registry>` and may put its own in its place (a mirror, a fake for tests). A method that is added
+/// later comes with a default, so that such a registry goes on compiling.
 ///
 /// Every method answers exactly once, at the latest one tick after the query deadline
-/// ([`Config::query_timeout`](crate::Config::query_timeout)), counted from the call. Dropping a future
+/// ([`Config::query_timeout`](crate::Config::query_timeout)), counted from the first time that the future is polled:
+/// a future does nothing before. Dropping it
 /// cancels the call: its place is freed, and a lookup that nobody else waits for ends. A publishing call
 /// that has already signed its change is not undone by that.
 ///

@@ -188,7 +188,7 @@ fn a_name_with_several_owners_is_ambiguous_until_one_is_named_or_pinned() {
         let mut owners = [peers[0].id(), peers[1].id()];
         owners.sort_unstable();
         match reader.get_package(bare("contested")).await {
-            Err(Error::Ambiguous { name: claimed, claimants }) => {
+            Err(Error::Ambiguous { name: claimed, claimants, .. }) => {
                 assert_eq!(claimed, name("contested"));
                 assert_eq!(claimants, owners);
             }
@@ -280,17 +280,17 @@ fn above_its_bounds_a_node_says_busy() {
         let handle = &peer.handle;
         handle.register(manifest("one", "1.0.0")).await.expect("registered");
         let error = handle.register(manifest("two", "1.0.0")).await.expect_err("one too many");
-        assert_eq!(error, Error::Busy { what: "own_packages".into() });
+        assert_eq!(error, Error::busy("own_packages"));
         handle.register(manifest("one", "1.1.0")).await.expect("the same package");
         assert_eq!(handle.subscribe("chat").await, Ok(true));
         assert_eq!(handle.subscribe("chat").await, Ok(false));
         let error = handle.subscribe("news").await.expect_err("one too many");
-        assert_eq!(error, Error::Busy { what: "topics".into() });
+        assert_eq!(error, Error::busy("topics"));
         // A head that was signed with nobody to ask is not announced yet.
         assert_eq!(handle.announce("chat", vec![1]).await, Ok(Announcement::Queued));
         assert_eq!(handle.announce("chat", vec![2]).await, Ok(Announcement::Queued));
         let error = handle.announce("chat", vec![3]).await.expect_err("one too many");
-        assert_eq!(error, Error::Busy { what: "queued_announcements".into() });
+        assert_eq!(error, Error::busy("queued_announcements"));
     });
 }
 
@@ -324,7 +324,7 @@ fn the_deadline_of_a_call_runs_while_it_waits_for_the_node() {
         assert_eq!(answers.len(), 20);
         for answer in answers {
             assert!(
-                matches!(answer, Err(Error::Timeout { after }) if after >= timeout),
+                matches!(answer, Err(Error::Timeout { after, .. }) if after >= timeout),
                 "{answer:?}"
             );
         }
@@ -390,7 +390,7 @@ fn a_dial_succeeds_or_says_why_not() {
         let error =
             one.handle.dial(stranger, vec![bare_address.clone()]).await.expect_err("not it");
         match error {
-            Error::Transport { reason } => {
+            Error::Transport { reason, .. } => {
                 assert!(reason.contains(&other.id().to_string()), "{reason}")
             }
             other => panic!("{other:?}"),

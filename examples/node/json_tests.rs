@@ -237,8 +237,7 @@ fn answers_and_errors_carry_the_id_and_say_one_thing() {
     assert_eq!(read(&ok), json!({"id": 7, "ok": {"subscribed": true}}));
     let ok = answer(&json!("a"), &Ok(Answer::Stopped {}));
     assert_eq!(read(&ok), json!({"id": "a", "ok": {}}));
-    let error =
-        answer(&json!(8), &Err(Error::NotFound { what: "tiny\nhttp".to_owned(), similar: vec![] }));
+    let error = answer(&json!(8), &Err(Error::not_found("tiny\nhttp")));
     assert_eq!(
         read(&error),
         json!({"id": 8, "error": {"kind": "not_found", "message": "not found: tiny\nhttp"}})
@@ -250,11 +249,11 @@ fn errors_name_the_field_or_the_claimants_where_there_are_any() {
     let error = answer(&Value::Null, &Err(invalid("limit", "must be a whole number")));
     assert_eq!(read(&error)["error"]["field"], "limit");
     let claimants = vec![PEER.parse().unwrap()];
-    let error = answer(&json!(1), &Err(Error::Ambiguous { name: name("tiny"), claimants }));
+    let error = answer(&json!(1), &Err(Error::ambiguous(name("tiny"), claimants)));
     assert_eq!(read(&error)["error"]["kind"], "ambiguous");
     assert_eq!(read(&error)["error"]["claimants"], json!([PEER]));
     let what = "tiny@^9".to_owned();
-    let error = answer(&json!(2), &Err(Error::NoMatch { what, versions: vec![], total: 40 }));
+    let error = answer(&json!(2), &Err(Error::no_match(what, vec![], 40)));
     let error = &read(&error)["error"];
     assert_eq!((&error["versions"], &error["total"]), (&json!([]), &json!(40)));
 }

@@ -192,14 +192,16 @@ fn own(handle: &Handle, package: PackageId) -> Result<PackageName> {
 
 /// The error for input that cannot be used.
 pub(crate) fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Error {
-    Error::Invalid { field: field.into().into(), reason: reason.into() }
+    Error::invalid(field.into(), reason)
 }
 
 /// Reads a package, and puts the library's word about a part of it under the name of the field that was
 /// given.
 pub(crate) fn parse_package(field: &str, text: &str) -> Result<PackageId> {
     text.parse().map_err(|error| match error {
-        Error::Invalid { field: part, reason } => invalid(field, format!("the {part} {reason}")),
+        Error::Invalid { field: part, reason, .. } => {
+            invalid(field, format!("the {part} {reason}"))
+        }
         other => other,
     })
 }
@@ -207,7 +209,9 @@ pub(crate) fn parse_package(field: &str, text: &str) -> Result<PackageId> {
 /// Reads a package and, after an `@`, what is required of its release.
 pub(crate) fn parse_required(field: &str, text: &str) -> Result<(PackageId, Option<Requirement>)> {
     PackageId::split_requirement(text).map_err(|error| match error {
-        Error::Invalid { field: part, reason } => invalid(field, format!("the {part} {reason}")),
+        Error::Invalid { field: part, reason, .. } => {
+            invalid(field, format!("the {part} {reason}"))
+        }
         other => other,
     })
 }

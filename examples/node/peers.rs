@@ -39,6 +39,7 @@ pub(crate) fn direction(direction: Direction) -> &'static str {
     match direction {
         Direction::Outbound => "->",
         Direction::Inbound => "<-",
+        _ => "--",
     }
 }
 

@@ -137,7 +137,7 @@ fn an_error_says_what_it_is_about() {
     let similar = serde_json::json!({"name": "yt_dlp", "owners": [PEER]});
     let similar = vec![serde_json::from_value(similar).unwrap()];
     let what = "`yt-dlp`".to_owned();
-    let text = answer(&id, &Err(Error::NotFound { what, similar }));
+    let text = answer(&id, &Err(Error::not_found(what).with_similar(similar)));
     assert!(text.contains("not found: `yt-dlp`; did you mean `yt_dlp`?"), "{text}");
 }
 

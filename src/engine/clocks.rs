@@ -18,11 +18,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{
-    Deadline, Engine, Now,
-    deadlines::{Backoff, spread},
-};
-use crate::{Event, PackageName};
+use super::{Engine, Now, deadlines::Backoff};
+use crate::Event;
 
 /// Differences below this, in seconds, are no change: the clocks are read apart, and are put right a little at a time.
 const TOLERANCE: u64 = 10;
@@ -36,10 +33,6 @@ const APART: Duration = Duration::from_secs(GRACE.as_secs() / 16);
 
 /// A renewal that is late by no more than this, in seconds, needs no round: its deadline is about to come by itself.
 pub(in crate::engine) const LATE: u64 = 60;
-
-/// Own packages that are overdue are put again within this time, spread over it: after a sleep, connections have to be
-/// made anew first.
-const CATCHING_UP: Duration = Duration::from_secs(30);
 
 /// Pauses between rounds in which overdue packages are put again, so that a calendar that goes back and forth, or a
 /// network that is not there yet, costs few signatures.
@@ -182,13 +175,9 @@ impl Engine {
         tracing::info!(seconds = by, "the calendar has moved against the monotonic clock");
         self.out.events.push_back(Event::ClockChanged { by, unix: now.unix });
         self.reading.forget_absences();
-        self.discovery.vain.clear();
+        self.discovery.forgive_vain();
         self.cx.store.calendar_moved(by);
-        self.publishing.outbox_moved(&mut self.out, now);
-        for renewal in self.publishing.renewals.values_mut() {
-            // Where it was set back, what is due then would be due much later.
-            renewal.due = renewal.due.min(now.unix.saturating_add(renewal.interval.as_secs()));
-        }
+        self.publishing.calendar_moved(&mut self.out, now);
         self.catch_up(now);
     }
 
@@ -206,27 +195,9 @@ impl Engine {
         if self.cx.closed || !self.cx.clocks.may_catch_up(now, interval.as_secs()) {
             return;
         }
-        let overdue: Vec<PackageName> = self
-            .publishing
-            .own
-            .keys()
-            .filter(|name| self.publishing.is_overdue(now, name))
-            .cloned()
-            .collect();
-        let resumed = self.publishing.resuming.take_up(self.cx.clocks.moves());
-        self.cx.clocks.caught_up(now, resumed || !overdue.is_empty());
-        if resumed {
-            self.publishing.replicate_soon(&mut self.out, now);
-        }
-        for name in overdue {
-            let after = spread(CATCHING_UP, [0.0, 1.0], &mut *self.out.entropy);
-            let deadline = now.mono.saturating_add(after);
-            let timer = self.out.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone())));
-            if let Some(renewal) = self.publishing.renewals.get_mut(&name) {
-                let before = std::mem::replace(&mut renewal.timer, timer);
-                self.out.wheel.cancel(before);
-            }
-        }
+        let missed = self.publishing.missed(now, self.cx.clocks.moves());
+        self.cx.clocks.caught_up(now, !missed.is_none());
+        self.publishing.catch_up(&mut self.out, now, missed);
     }
 }
 

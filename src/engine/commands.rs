@@ -1,12 +1,8 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
-use crate::engine::calls::Since;
-use crate::engine::publish::Publish;
-
 use super::{
     Engine, Now,
     own::Change,
-    publish::Stage,
     read::{Goal, Which},
     reading::waiting::GetRecord,
 };
@@ -39,7 +35,7 @@ impl Engine {
                 self.out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { findings, .. }
-                if self.discovery.searches.len() >= self.cx.config.limits.waiting_calls =>
+                if self.discovery.searches_len() >= self.cx.config.limits.waiting_calls =>
             {
                 let end = findings.fail(Error::busy("waiting_calls"));
                 self.out.count(EndedCall(CallKind::Search, end));
@@ -124,86 +120,25 @@ impl Engine {
         if self.discovery.drop_search(&mut self.out, ticket).is_some() {
             return self.out.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
         }
-        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
-            self.cancel_change(ticket, since, publish);
+        if self.publishing.is_changing(ticket) {
+            self.cancel_change(ticket);
         } else if !self.cancel_call(ticket) {
             return;
         }
         self.admit();
     }
 
-    /// The caller of a change has gone away.
-    fn cancel_change(&mut self, ticket: Ticket, mut since: Since, mut publish: Box<Publish>) {
-        self.out.finish(since);
-        since.timer = None;
-        self.out.count(publish.kind().map(|kind| EndedCall(kind, CallEnd::Cancelled)));
-        self.leave_change(ticket, &mut publish);
-        let is_stored = matches!(publish.stage, Stage::Explaining(_));
-        self.out.cut_explaining(ticket, &mut publish);
-        // What is signed stands, and the node sees to it that it is stored.
-        publish.reply = None;
-        self.publishing.release(&mut self.out, publish.announcement);
-        match publish.stage {
-            Stage::Storing(_) if !is_stored => {
-                self.publishing.changes.insert(ticket, since, publish);
-            }
-            Stage::Confirming(_) => self.confirmed(self.cx.now(), ticket, since, publish),
-            Stage::Recalling(_) | Stage::Storing(_) | Stage::Explaining(_) | Stage::Announcing => {}
-        }
-    }
-
     /// The caller's time is up.
     pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
-        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
-            return self.time_out_change(now, ticket, since, publish);
+        if self.publishing.is_changing(ticket) {
+            return self.time_out_change(now, ticket);
         }
         self.time_out_call(now, ticket);
     }
 
-    /// The time of a change's caller is up.
-    fn time_out_change(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        mut since: Since,
-        mut publish: Box<Publish>,
-    ) {
-        since.timer = None;
-        self.leave_change(ticket, &mut publish);
-        self.publishing.release(&mut self.out, publish.announcement);
-        let ended = match publish.stage {
-            Stage::Confirming(_) => return self.confirmed(now, ticket, since, publish),
-            Stage::Explaining(_) => {
-                self.out.cut_explaining(ticket, &mut publish);
-                publish.answer_early(&self.publishing.outbox)
-            }
-            Stage::Storing(_) => {
-                let ended = publish.answer_early(&self.publishing.outbox);
-                self.publishing.changes.insert(ticket, since, publish);
-                ended
-            }
-            Stage::Recalling(_) | Stage::Announcing => {
-                let after = now.mono.saturating_sub(since.asked);
-                publish.answer(Err(Error::Timeout { after }))
-            }
-        };
-        self.out.count(ended);
-    }
-
-    /// The change waits for its lookups no longer.
-    fn leave_change(&mut self, ticket: Ticket, publish: &mut Publish) {
-        self.end_look_alikes(self.cx.now(), ticket, publish);
-        if let Stage::Recalling(recall) = &publish.stage
-            && let key =
-                recall.wants(&self.cx.config.network, &self.cx.owner, publish.change.name())
-        {
-            self.reading.leave_lookup(&mut self.out, &key, ticket);
-        }
-    }
-
     /// How many calls wait for the network.
     fn waiting_calls(&self) -> usize {
-        self.reading.waiting_calls() + self.publishing.changes.len()
+        self.reading.waiting_calls() + self.publishing.changes_len()
     }
 }
 

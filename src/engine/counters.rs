@@ -33,7 +33,7 @@ impl Engine {
         let mut counters = self.out.counters;
         self.reading.count_in(&mut counters);
         let announcements = &mut counters.announcements;
-        (announcements.sent, announcements.queued) = self.publishing.outbox.counted();
+        (announcements.sent, announcements.queued) = self.publishing.announcements_counted();
         counters.records = self.cx.store.counters();
         counters
     }
@@ -54,12 +54,10 @@ impl Engine {
             connections: self.kept_connections(now),
             connection_target: self.cx.config.limits.granted_target(),
             routing_table: count(self.peers.peers.routing_table_len()),
-            own_packages: count(
-                self.publishing.own.values().filter(|own| !own.is_withdrawn()).count(),
-            ),
-            known_packages: count(self.discovery.catalogue.known()),
-            catalogue_bytes: u64::try_from(self.discovery.catalogue.bytes()).unwrap_or(u64::MAX),
-            coverage: self.discovery.catalogue.coverage().clone(),
+            own_packages: count(self.publishing.live_len()),
+            known_packages: count(self.discovery.known_packages()),
+            catalogue_bytes: u64::try_from(self.discovery.bytes()).unwrap_or(u64::MAX),
+            coverage: self.discovery.coverage().clone(),
             records: count(self.cx.store.len()),
             record_bytes: self.cx.store.bytes_held(),
             counters: self.counters(),

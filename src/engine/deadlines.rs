@@ -146,11 +146,9 @@ impl Engine {
                 self.sweep_clocks(now);
                 self.reading.sweep(now, SWEEP_BUDGET);
                 self.cx.store.sweep(SWEEP_BUDGET);
-                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
+                self.publishing.sweep(&self.cx, now);
                 self.note_uses(now);
-                let gone =
-                    self.discovery.catalogue.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
-                self.discovery.unlisted(&gone);
+                self.discovery.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
                 self.replicate_others();
                 self.retell_reputations();
                 self.read_clocks_again(now);

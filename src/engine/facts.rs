@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Direction, Event, PackageId, Source,
-    counters::{CallKind, EndedCall, LetGo},
+    counters::LetGo,
     keyspace::REPLICAS,
     place::Place,
     record::{Head, Record, Rejected, Selection, Side, Signed, select},
@@ -66,7 +66,7 @@ impl Engine {
                 );
                 self.out.counters.peers.connected += 1;
                 self.standing.reputations.retell(&peer, true);
-                self.discovery.neighbours.connected(peer);
+                self.discovery.neighbour_connected(peer);
                 self.peers.rejoining.connected(now.mono, peer);
                 if direction == Direction::Outbound {
                     self.discovery.greet(&self.cx, &mut self.out, now, peer);
@@ -144,9 +144,7 @@ impl Engine {
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
             Fact::Published { id, outcome } => {
-                let end = self.publishing.outbox.published(id, outcome);
-                self.out.count(end.map(|end| EndedCall(CallKind::Announce, end)));
-                self.announced(id);
+                self.publishing.published(&mut self.out, id, outcome);
             }
             Fact::Asked { asked, peer, request } => self.asked(now, asked, peer, &request),
             Fact::Answered { question, response } => {
@@ -154,9 +152,7 @@ impl Engine {
             }
             Fact::Unanswered { question, why } => self.question_ended(now, question, Err(why)),
             Fact::Hearer { topic } => {
-                self.publishing.outbox.sweep(self.cx.clocks.certain(now));
-                let waiting = self.publishing.outbox.take_heard(&topic, now.unix);
-                self.publishing.publish_waiting(&mut self.out, waiting);
+                self.publishing.heard_on(&self.cx, &mut self.out, now, &topic);
             }
         }
         self.discovery.unlist_revoked(&self.cx);
@@ -244,7 +240,7 @@ impl Engine {
     fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
         let verdict = if topic == self.cx.config.announcements_topic {
             self.hear_announcement(now, from, data)
-        } else if self.publishing.topics.contains(topic) {
+        } else if self.publishing.is_subscribed(topic) {
             self.hear_message(now, from, topic, data)
         } else {
             return Verdict::Ignore;
@@ -270,7 +266,7 @@ impl Engine {
         })?;
         self.discovery.check_listed(&self.cx, &head)?;
         // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
-        let is_new = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_none();
+        let is_new = !self.discovery.is_listed(now, &head.digest());
         if from.is_some() && !self.standing.gossip_budget.said(now.mono, head.owner, is_new) {
             return Ok(Verdict::Ignore);
         }
@@ -310,10 +306,9 @@ impl Engine {
     /// A head that is newer than what was known of its package.
     fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
         self.reading.appeared(head);
-        let told = self.discovery.catalogue.get(&head.name, &head.owner, now.unix);
-        let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank);
+        let told = self.discovery.told_rank(now, head);
         let said = self.list_quietly(now, head, news.from(), Interest::Heard);
-        self.discovery.catalogue.tell(&head.name, &head.owner);
+        self.discovery.tell(head);
         match news {
             News::Announced(_) => {
                 self.reading.keep(now, &Arc::new(Record::Head(head.clone())));
@@ -322,7 +317,7 @@ impl Engine {
             News::Fetched(_) => self.reading.outdate(head, &head.key()),
         }
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
-        let is_listed = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_some();
+        let is_listed = self.discovery.is_listed(now, &head.digest());
         let is_worth_telling = is_listed || matches!(news, News::Announced(_));
         // A head that was merely heard anew after the cache had forgotten it is no discovery.
         let is_new = is_worth_telling && told.is_none_or(|told| told < head.rank());
@@ -356,7 +351,7 @@ impl Engine {
             // Signed for another topic: somebody has carried it over.
             return Ok(Verdict::Reject);
         }
-        if !self.publishing.topics.hear(message.digest()) {
+        if !self.publishing.is_news(message.digest()) {
             // Gossipsub has forgotten it; whoever wants it has it.
             return Ok(Verdict::Ignore);
         }

@@ -1,20 +1,25 @@
 use libp2p::PeerId;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    ClaimSet, Kind, NetworkName, Rank, RecordKey, Rejected, Revision, Validity,
-    codec::{self, Bytes},
-    envelope,
-    signed::sealed::{Placed, Wire},
-    wire::{self, ClaimWire, NameText, NetworkText, StatusWire},
+    body::sealed::{Common, Placed, Succession, Wire},
+    key::RecordKey,
+    kind::Kind,
+    limits::SizeLimit,
+    network::NetworkName,
+    rejected::Rejected,
+    revision::{Rank, Revision},
+    validity::Validity,
+    wire::StartWire,
 };
 use crate::{
-    Error, Result,
+    error::Result,
     package::{Digest, Origin, PackageName},
 };
 
 /// One owner's word that it publishes a package of a name, so that a bare name can be resolved.
 ///
-/// It travels in the [`ClaimSet`] of its name.
+/// It travels in the [`ClaimSet`](super::ClaimSet) of its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Claim {
@@ -37,6 +42,7 @@ pub struct Claim {
 
 /// What a claim says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ClaimStatus {
     /// The owner publishes under the name.
     Active,
@@ -70,80 +76,51 @@ impl Claim {
     }
 }
 
+/// What a claim has of its own, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ClaimFields<'a> {
+    #[serde(borrow)]
+    start: StartWire<'a>,
+    #[serde(with = "StatusWire")]
+    status: ClaimStatus,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ClaimStatus")]
+enum StatusWire {
+    Active,
+    Withdrawn,
+}
+
 impl Wire for Claim {
     const KIND: Kind = Kind::Claim;
+    const SIZE: SizeLimit = SizeLimit { what: "claim", max: Self::MAX_BYTES };
 
-    fn network(&self) -> &NetworkName {
-        &self.network
+    type Fields<'a> = ClaimFields<'a>;
+
+    fn common(&self) -> Common<'_> {
+        Common { network: &self.network, owner: &self.owner, ext: &self.ext }
     }
 
-    fn owner(&self) -> &PeerId {
-        &self.owner
+    fn to_fields(&self) -> Result<ClaimFields<'_>> {
+        let start = StartWire::of(&self.name, self.revision, self.validity);
+        Ok(ClaimFields { start, status: self.status })
     }
 
-    fn ext(&self) -> &[u8] {
-        &self.ext
+    fn from_fields(common: Common<'_>, fields: ClaimFields<'_>) -> Result<Self, Rejected> {
+        let ClaimFields { start: StartWire { name, revision, validity }, status } = fields;
+        let (name, (network, owner, ext)) = (name.0.parse()?, common.owned());
+        Ok(Self { network, owner, name, revision, validity, status, ext })
     }
 
-    /// Names and numbers are in bounds by themselves, and the size is looked at before and after.
+    /// Names and numbers are in bounds by themselves.
     fn validate(&self, _origin: Origin) -> Result<()> {
         Ok(())
     }
 
-    fn validate_size(&self) -> Result<()> {
-        check_size(self.encode()?.len())
+    fn succession(&self) -> Option<Succession<'_>> {
+        Some(Succession { name: &self.name, rank: self.rank(), validity: self.validity })
     }
-
-    fn validity(&self) -> Option<Validity> {
-        Some(self.validity)
-    }
-
-    fn rank(&self) -> Option<(Rank, &PackageName)> {
-        Some((Claim::rank(self), &self.name))
-    }
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        codec::encode(&ClaimWire {
-            network: NetworkText::of(self.network.as_str()),
-            owner: wire::key_of(&self.owner)?,
-            name: NameText::of(self.name.as_str()),
-            epoch: self.revision.epoch,
-            sequence: self.revision.sequence,
-            issued: self.validity.issued,
-            expires: self.validity.expires,
-            status: match self.status {
-                ClaimStatus::Active => StatusWire::Active,
-                ClaimStatus::Withdrawn => StatusWire::Withdrawn,
-            },
-            ext: Bytes(&self.ext),
-        })
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        check_size(bytes.len())?;
-        let wire: ClaimWire<'_> = codec::decode_strict(bytes)?;
-        Ok(Self {
-            network: wire.network.0.parse()?,
-            owner: wire::owner_of(&wire.owner)?,
-            name: wire.name.0.parse()?,
-            revision: Revision::new(wire.epoch, wire.sequence),
-            validity: Validity { issued: wire.issued, expires: wire.expires },
-            status: match wire.status {
-                StatusWire::Active => ClaimStatus::Active,
-                StatusWire::Withdrawn => ClaimStatus::Withdrawn,
-            },
-            ext: wire.ext.0.to_vec(),
-        })
-    }
-}
-
-/// The bound on a claim of so many bytes, to which the envelope adds.
-fn check_size(body: usize) -> Result<()> {
-    let (size, max) = (body.saturating_add(envelope::OVERHEAD), Claim::MAX_BYTES);
-    if size > max {
-        return Err(Error::TooLarge { what: "claim".into(), size, max });
-    }
-    Ok(())
 }
 
 /// The key of a claim is that of the set it belongs to.
@@ -152,9 +129,3 @@ impl Placed for Claim {
         RecordKey::claims(&self.network, &self.name)
     }
 }
-
-// What makes the merging of sets independent of their order: no set is too large to be written.
-const _: () = assert!(
-    3 + ClaimSet::MAX_CLAIMS * (2 + Claim::MAX_BYTES) <= envelope::MAX_RECORD_BYTES,
-    "a full set of the largest claims must fit into a record"
-);

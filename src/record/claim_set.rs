@@ -7,11 +7,19 @@ use libp2p::PeerId;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Claim, ClaimStatus, FORMAT, Kind, NetworkName, RecordKey, Rejected, Seen, Signed,
+    checks::Against,
+    claim::{Claim, ClaimStatus},
     codec::{self, Bytes, List},
     envelope::Envelope,
+    key::RecordKey,
+    kind::{Kind, framed},
+    limits::MAX_RECORD_BYTES,
+    network::NetworkName,
     proven::Proven,
-    signed::Unproven,
+    rejected::Rejected,
+    seen::Seen,
+    signed::Signed,
+    unproven::{Unproven, found},
 };
 use crate::package::{PackageName, owner_key};
 
@@ -128,22 +136,16 @@ impl ClaimSet {
     /// The frame is strict, and so is the order. A claim that is bad or expired is dropped, lest one
     /// of them take the others away; what is stored again has only good ones.
     pub(super) fn verify(
-        network: &NetworkName,
         asked: &RecordKey,
         bytes: &[u8],
-        now: u64,
-        seen: &impl Seen,
+        against: &Against<'_, impl Seen>,
         mut proven: Option<&mut Proven>,
     ) -> Result<(Self, usize), Rejected> {
         let mut claims = Vec::new();
         let mut dropped = 0;
         let mut reason = Rejected::encoding("a set of no claims");
         for envelope in Self::envelopes(bytes)? {
-            let claim = Unproven::<Claim>::open(envelope)
-                .and_then(|claim| claim.check_network(network)?.check_key(asked))
-                .and_then(|claim| claim.check_signer()?.check_time(now)?.check_revision(seen))
-                .and_then(|claim| claim.prove(proven.as_deref_mut()));
-            match claim {
+            match found::<Claim>(asked, envelope, against, proven.as_deref_mut()) {
                 Ok(claim) => claims.push(claim),
                 Err(rejected) => {
                     dropped += 1;
@@ -155,7 +157,7 @@ impl ClaimSet {
         if !claims.is_sorted_by_key(|claim| place_of(claim)) {
             return Err(Rejected::encoding("the claims are not in order"));
         }
-        let mut set = Self::empty(network.clone(), first.name.clone());
+        let mut set = Self::empty(against.network.clone(), first.name.clone());
         let count = claims.len();
         for claim in claims {
             set.insert(claim);
@@ -217,7 +219,7 @@ impl ClaimSet {
         let kind = Kind::of(bytes)?;
         let Some((_, list)) = bytes.split_first_chunk::<2>().filter(|_| kind == Kind::ClaimSet)
         else {
-            return Err(Rejected::kind(kind));
+            return Err(kind.misplaced());
         };
         let wire: ClaimsWire<'_> = codec::decode(list)?;
         if !codec::is_encoding_of(&wire, list) {
@@ -231,9 +233,7 @@ impl ClaimSet {
     pub fn to_bytes(&self) -> Vec<u8> {
         let claims = self.claims.values().map(|claim| Bytes(claim.bytes())).collect();
         let list: ClaimsWire<'_> = List(claims);
-        // Lists of bytes always encode; were one not to, the frame alone would be refused by all.
-        let list = codec::encode(&list).unwrap_or_default();
-        [&[FORMAT, Kind::ClaimSet as u8], &*list].concat()
+        framed(Kind::ClaimSet as u8, Some(list))
     }
 
     /// The key of the DHT that it belongs under.
@@ -322,3 +322,9 @@ fn beyond(places: &[&Place], most: usize) -> Vec<Place> {
 fn preference(claim: &Signed<Claim>) -> impl Ord {
     (claim.rank(), Reverse(claim.digest()), Reverse(claim.bytes().clone()))
 }
+
+// What makes the merging of sets independent of their order: no set is too large to be written.
+const _: () = assert!(
+    3 + ClaimSet::MAX_CLAIMS * (2 + Claim::MAX_BYTES) <= MAX_RECORD_BYTES,
+    "a full set of the largest claims must fit into a record"
+);

@@ -12,8 +12,8 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor},
 };
 
-use super::Rejected;
-use crate::{Error, Result};
+use super::rejected::Rejected;
+use crate::error::{Error, Result};
 
 pub(crate) fn encode(wire: &impl Serialize) -> Result<Vec<u8>> {
     // Wire types have no sequences of unknown length, nor anything else that postcard cannot write.

@@ -7,10 +7,16 @@ use libp2p::PeerId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{
-    FORMAT, Head, MAX_RECORD_BYTES, NetworkName, Rejected, Revision, Signed,
     codec::{self, Bytes},
+    head::Head,
+    kind::{framed, unframed},
+    limits::MAX_RECORD_BYTES,
+    network::NetworkName,
+    rejected::Rejected,
+    revision::Revision,
     select::kept,
-    signed::Unproven,
+    signed::Signed,
+    unproven::Unproven,
 };
 use crate::package::PackageName;
 
@@ -86,12 +92,7 @@ impl EquivocationProof {
         if bytes.len() > Self::MAX_BYTES {
             return Err(Rejected::TooLarge { size: bytes.len() });
         }
-        let body = match bytes {
-            [FORMAT, KIND, body @ ..] => body,
-            [FORMAT, found, ..] => return Err(Rejected::Kind { found: *found }),
-            [found, _, ..] => return Err(Rejected::Format { found: *found }),
-            _ => return Err(Rejected::encoding("too few bytes for a proof")),
-        };
+        let body = unframed(KIND, bytes, "too few bytes for a proof")?;
         let wire: ProofWire<'_> = codec::decode_strict(body)?;
         Ok([Unproven::open(wire.lower.0)?, Unproven::open(wire.higher.0)?])
     }
@@ -108,9 +109,7 @@ impl EquivocationProof {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (lower, higher) = (Bytes(self.lower.bytes()), Bytes(self.higher.bytes()));
-        // Lists of bytes always encode; were one not to, the frame alone would be refused by all.
-        let body = codec::encode(&ProofWire { lower, higher }).unwrap_or_default();
-        [&[FORMAT, KIND], &*body].concat()
+        framed(KIND, Some(ProofWire { lower, higher }))
     }
 
     /// Whose package it is.

@@ -1,16 +1,22 @@
 use libp2p::PeerId;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, NetworkName, Notes, PageLink, Rank, RecordKey, Rejected, ReleaseEntry, Revision,
-    Validity,
-    codec::{self, Bytes, List, Text},
-    page::check_releases,
-    release::{check_manifest_size, check_owned_manifest, manifest_bytes},
-    signed::sealed::{Placed, Wire},
-    wire::{self, EntryWire, HeadWire, LinkWire, ManifestWire, NameText, NetworkText, StateWire},
+    body::sealed::{Common, Placed, Succession, Wire},
+    codec::Text,
+    entry::{ListWire, PageLink, ReleaseEntry, check_releases},
+    key::RecordKey,
+    kind::Kind,
+    manifest::{ManifestWire, check_owned_manifest},
+    network::NetworkName,
+    notes::Notes,
+    rejected::Rejected,
+    revision::{Rank, Revision},
+    validity::Validity,
+    wire::StartWire,
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     package::{Digest, Manifest, Origin, PackageName, text::check_lines},
 };
 
@@ -39,6 +45,7 @@ pub struct Head {
 
 /// What a head says about its package.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeadState {
     /// There are releases.
     Live {
@@ -170,84 +177,83 @@ impl HeadState {
     }
 }
 
+/// What a head has of its own, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HeadFields<'a> {
+    #[serde(borrow)]
+    start: StartWire<'a>,
+    #[serde(borrow)]
+    state: StateWire<'a>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum StateWire<'a> {
+    Live {
+        #[serde(borrow)]
+        latest: Box<ManifestWire<'a>>,
+        #[serde(borrow)]
+        list: ListWire<'a, { Head::MAX_INLINE_RELEASES }>,
+    },
+    Withdrawn {
+        #[serde(borrow)]
+        reason: Text<'a, { Head::MAX_REASON_BYTES }>,
+    },
+}
+
 impl Wire for Head {
     const KIND: Kind = Kind::Head;
 
-    fn network(&self) -> &NetworkName {
-        &self.network
+    type Fields<'a> = HeadFields<'a>;
+
+    fn common(&self) -> Common<'_> {
+        Common { network: &self.network, owner: &self.owner, ext: &self.ext }
     }
 
-    fn owner(&self) -> &PeerId {
-        &self.owner
+    fn to_fields(&self) -> Result<HeadFields<'_>> {
+        Ok(HeadFields {
+            start: StartWire::of(&self.name, self.revision, self.validity),
+            state: match &self.state {
+                HeadState::Live { latest, releases, older } => StateWire::Live {
+                    latest: Box::new(ManifestWire::of(latest)?),
+                    list: ListWire::of(releases, older.as_ref()),
+                },
+                HeadState::Withdrawn { reason } => {
+                    StateWire::Withdrawn { reason: Text::of(reason) }
+                }
+            },
+        })
     }
 
-    fn ext(&self) -> &[u8] {
-        &self.ext
+    fn from_fields(common: Common<'_>, fields: HeadFields<'_>) -> Result<Self, Rejected> {
+        let HeadFields { start: StartWire { name, revision, validity }, state } = fields;
+        let name: PackageName = name.0.parse()?;
+        let state = match state {
+            StateWire::Live { latest, list } => {
+                let latest = Box::new(latest.into_manifest(name.clone())?);
+                let (releases, older) = list.into_list()?;
+                HeadState::Live { latest, releases, older }
+            }
+            StateWire::Withdrawn { reason } => {
+                HeadState::Withdrawn { reason: reason.into_string() }
+            }
+        };
+        let (network, owner, ext) = common.owned();
+        Ok(Self { network, owner, name, revision, validity, state, ext })
     }
 
     fn validate(&self, origin: Origin) -> Result<()> {
         self.state.validate(&self.owner, &self.name, origin)
     }
 
-    fn validate_size(&self) -> Result<()> {
-        self.latest().map_or(Ok(()), |latest| check_manifest_size(manifest_bytes(latest)?))
-    }
-
-    fn validity(&self) -> Option<Validity> {
-        Some(self.validity)
-    }
-
-    fn rank(&self) -> Option<(Rank, &PackageName)> {
-        Some((Head::rank(self), &self.name))
-    }
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        codec::encode(&HeadWire {
-            network: NetworkText::of(self.network.as_str()),
-            owner: wire::key_of(&self.owner)?,
-            name: NameText::of(self.name.as_str()),
-            epoch: self.revision.epoch,
-            sequence: self.revision.sequence,
-            issued: self.validity.issued,
-            expires: self.validity.expires,
-            state: match &self.state {
-                HeadState::Live { latest, releases, older } => StateWire::Live {
-                    latest: Box::new(ManifestWire::of(latest)?),
-                    releases: List(releases.iter().map(EntryWire::of).collect()),
-                    older: older.as_ref().map(LinkWire::of),
-                },
-                HeadState::Withdrawn { reason } => {
-                    StateWire::Withdrawn { reason: Text::of(reason) }
-                }
-            },
-            ext: Bytes(&self.ext),
-        })
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: HeadWire<'_> = codec::decode_strict(bytes)?;
-        let name: PackageName = wire.name.0.parse()?;
-        if let StateWire::Live { latest, .. } = &wire.state {
-            latest.check_size(bytes.len())?;
+    fn check_written(fields: &HeadFields<'_>, body: usize) -> Result<()> {
+        match &fields.state {
+            StateWire::Live { latest, .. } => latest.check_size(body),
+            StateWire::Withdrawn { .. } => Ok(()),
         }
-        Ok(Self {
-            network: wire.network.0.parse()?,
-            owner: wire::owner_of(&wire.owner)?,
-            revision: Revision::new(wire.epoch, wire.sequence),
-            validity: Validity { issued: wire.issued, expires: wire.expires },
-            state: match wire.state {
-                StateWire::Live { latest, releases, older } => HeadState::Live {
-                    latest: Box::new(latest.into_manifest(name.clone())?),
-                    releases: wire::entries(releases)?,
-                    older: older.map(LinkWire::into_link),
-                },
-                StateWire::Withdrawn { reason } => {
-                    HeadState::Withdrawn { reason: reason.into_string() }
-                }
-            },
-            name,
-            ext: wire.ext.0.to_vec(),
-        })
+    }
+
+    fn succession(&self) -> Option<Succession<'_>> {
+        Some(Succession { name: &self.name, rank: self.rank(), validity: self.validity })
     }
 }
 

@@ -1,14 +1,18 @@
 use libp2p::PeerId;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, NetworkName, Rejected,
-    codec::{self, Bytes},
-    revision::{MAX_CLOCK_SKEW_SECS, check_issued},
-    signed::sealed::Wire,
-    wire::{self, CoverageWire, HelloWire, NetworkText},
+    body::sealed::{Common, Wire},
+    kind::Kind,
+    limits::MAX_CLOCK_SKEW_SECS,
+    network::NetworkName,
+    rejected::Rejected,
+    validity::Validity,
+    wire::CoverageWire,
 };
 use crate::{
-    Coverage, Error, Result,
+    coverage::Coverage,
+    error::{Error, Result},
     package::{Digest, GeoLocation, Origin},
 };
 
@@ -120,22 +124,48 @@ impl TryFrom<Location> for GeoLocation {
     }
 }
 
+/// What a hello has of its own, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HelloFields<'a> {
+    issued: u64,
+    /// Latitude and longitude.
+    location: Option<(i32, i32)>,
+    #[serde(borrow)]
+    coverage: CoverageWire<'a>,
+    packages: u64,
+    digest: [u8; 32],
+    features: u64,
+}
+
 impl Wire for Hello {
     const KIND: Kind = Kind::Hello;
 
     /// What a peer says of itself it signs itself.
     const DELEGABLE: bool = false;
 
-    fn network(&self) -> &NetworkName {
-        &self.network
+    type Fields<'a> = HelloFields<'a>;
+
+    fn common(&self) -> Common<'_> {
+        Common { network: &self.network, owner: &self.peer, ext: &self.ext }
     }
 
-    fn owner(&self) -> &PeerId {
-        &self.peer
+    fn to_fields(&self) -> Result<HelloFields<'_>> {
+        Ok(HelloFields {
+            issued: self.issued,
+            location: self.location.map(|location| (location.latitude, location.longitude)),
+            coverage: CoverageWire::of(&self.coverage),
+            packages: self.packages,
+            digest: *self.digest.as_bytes(),
+            features: self.features,
+        })
     }
 
-    fn ext(&self) -> &[u8] {
-        &self.ext
+    fn from_fields(common: Common<'_>, fields: HelloFields<'_>) -> Result<Self, Rejected> {
+        let HelloFields { issued, location, coverage, packages, digest, features } = fields;
+        let (network, peer, ext) = common.owned();
+        let location = location.map(|(latitude, longitude)| Location { latitude, longitude });
+        let (coverage, digest) = (coverage.into_coverage()?, Digest::from_bytes(digest));
+        Ok(Self { network, peer, issued, location, coverage, packages, digest, features, ext })
     }
 
     fn validate(&self, _origin: Origin) -> Result<()> {
@@ -144,41 +174,6 @@ impl Wire for Hello {
     }
 
     fn check_time(&self, now: u64) -> Result<(), Rejected> {
-        check_issued(self.issued, now)?;
-        let expires = self.issued.saturating_add(Self::MAX_AGE_SECS);
-        if now >= expires {
-            return Err(Rejected::Expired { expires, now });
-        }
-        Ok(())
-    }
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        codec::encode(&HelloWire {
-            network: NetworkText::of(self.network.as_str()),
-            peer: wire::key_of(&self.peer)?,
-            issued: self.issued,
-            location: self.location.map(|location| (location.latitude, location.longitude)),
-            coverage: CoverageWire::of(&self.coverage),
-            packages: self.packages,
-            digest: *self.digest.as_bytes(),
-            features: self.features,
-            ext: Bytes(&self.ext),
-        })
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: HelloWire<'_> = codec::decode_strict(bytes)?;
-        let location = |(latitude, longitude)| Location { latitude, longitude };
-        Ok(Self {
-            network: wire.network.0.parse()?,
-            peer: wire::owner_of(&wire.peer)?,
-            issued: wire.issued,
-            location: wire.location.map(location),
-            coverage: wire.coverage.into_coverage()?,
-            packages: wire.packages,
-            digest: Digest::from_bytes(wire.digest),
-            features: wire.features,
-            ext: wire.ext.0.to_vec(),
-        })
+        Validity::starting(self.issued, Self::MAX_AGE_SECS).check_now(now)
     }
 }

@@ -5,9 +5,9 @@ use libp2p::PeerId;
 use semver::Version;
 use sha2::{Digest as _, Sha256};
 
-use super::{Kind, NetworkName, Rejected};
+use super::{kind::Kind, network::NetworkName, rejected::Rejected};
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     package::{Digest, PackageName, serde_as_string},
 };
 

@@ -1,14 +1,17 @@
 use libp2p::PeerId;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, NetworkName, Rejected,
-    codec::{self, Bytes, Text},
-    revision::{MAX_CLOCK_SKEW_SECS, check_issued},
-    signed::sealed::Wire,
-    wire::{self, MessageWire, NetworkText},
+    body::sealed::{Common, Wire},
+    codec::{Bytes, Text},
+    kind::Kind,
+    limits::{MAX_CLOCK_SKEW_SECS, SizeLimit},
+    network::NetworkName,
+    rejected::Rejected,
+    validity::Validity,
 };
 use crate::{
-    Error, Result,
+    error::Result,
     package::{Origin, text::check_some_line},
 };
 
@@ -57,69 +60,57 @@ impl Message {
 
     /// Unix seconds from which on everybody refuses it.
     pub(crate) fn expires(&self) -> u64 {
-        self.issued.saturating_add(Self::MAX_AGE_SECS)
+        self.age().expires
     }
+
+    /// While it is believed.
+    fn age(&self) -> Validity {
+        const { assert!(Self::MAX_AGE_SECS > MAX_CLOCK_SKEW_SECS) };
+        Validity::starting(self.issued, Self::MAX_AGE_SECS)
+    }
+}
+
+/// What a message has of its own, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MessageFields<'a> {
+    #[serde(borrow)]
+    topic: Text<'a, { Message::MAX_TOPIC_BYTES }>,
+    nonce: u64,
+    issued: u64,
+    #[serde(borrow)]
+    data: Bytes<'a, { Message::MAX_DATA_BYTES }>,
 }
 
 impl Wire for Message {
     const KIND: Kind = Kind::Message;
 
-    fn network(&self) -> &NetworkName {
-        &self.network
-    }
-
     /// What an author says it signs itself: nobody speaks for another.
     const DELEGABLE: bool = false;
 
-    fn owner(&self) -> &PeerId {
-        &self.author
+    type Fields<'a> = MessageFields<'a>;
+
+    fn common(&self) -> Common<'_> {
+        Common { network: &self.network, owner: &self.author, ext: &self.ext }
     }
 
-    fn ext(&self) -> &[u8] {
-        &self.ext
+    fn to_fields(&self) -> Result<MessageFields<'_>> {
+        let (topic, data) = (Text::of(&self.topic), Bytes(&self.data));
+        Ok(MessageFields { topic, nonce: self.nonce, issued: self.issued, data })
+    }
+
+    fn from_fields(common: Common<'_>, fields: MessageFields<'_>) -> Result<Self, Rejected> {
+        let MessageFields { topic, nonce, issued, data } = fields;
+        let (network, author, ext) = common.owned();
+        let (topic, data) = (topic.into_string(), data.0.to_vec());
+        Ok(Self { network, author, topic, nonce, issued, data, ext })
     }
 
     fn validate(&self, _origin: Origin) -> Result<()> {
         check_some_line(|| "topic".into(), &self.topic, Self::MAX_TOPIC_BYTES)?;
-        let (size, max) = (self.data.len(), Self::MAX_DATA_BYTES);
-        if size > max {
-            return Err(Error::TooLarge { what: "data".into(), size, max });
-        }
-        Ok(())
+        SizeLimit { what: "data", max: Self::MAX_DATA_BYTES }.check(self.data.len())
     }
 
     fn check_time(&self, now: u64) -> Result<(), Rejected> {
-        const { assert!(Self::MAX_AGE_SECS > MAX_CLOCK_SKEW_SECS) };
-        check_issued(self.issued, now)?;
-        let expires = self.expires();
-        if now >= expires {
-            return Err(Rejected::Expired { expires, now });
-        }
-        Ok(())
-    }
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        codec::encode(&MessageWire {
-            network: NetworkText::of(self.network.as_str()),
-            author: wire::key_of(&self.author)?,
-            topic: Text::of(&self.topic),
-            nonce: self.nonce,
-            issued: self.issued,
-            data: Bytes(&self.data),
-            ext: Bytes(&self.ext),
-        })
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: MessageWire<'_> = codec::decode_strict(bytes)?;
-        Ok(Self {
-            network: wire.network.0.parse()?,
-            author: wire::owner_of(&wire.author)?,
-            topic: wire.topic.into_string(),
-            nonce: wire.nonce,
-            issued: wire.issued,
-            data: wire.data.0.to_vec(),
-            ext: wire.ext.0.to_vec(),
-        })
+        self.age().check_now(now)
     }
 }

@@ -52,27 +52,59 @@
 //!
 //! A key in the DHT is `/pg/` and the unpadded base64url of a SHA-256, 47 bytes in all: see
 //! [`RecordKey`].
+//!
+//! # Where things are
+//!
+//! A module imports from those before it in this table, and from no other module of this one.
+//!
+//! | modules | what they know |
+//! |--|--|
+//! | `limits` `network` `revision` `rejected` `validity` | bounds, the network's name, what orders records, when one holds, why one is refused |
+//! | `codec` `wire` `manifest` | postcard, read strictly; the parts that several kinds are written with |
+//! | `kind` `key` | the two bytes that everything begins with, the place in the DHT |
+//! | `signature` `recent` `proven` `envelope` | signatures, those that were verified before, what is signed |
+//! | `grant` `delegation` `notes` | what an `ext` carries |
+//! | `body` | what a signed record is: what each kind says of itself, and what is the same for all |
+//! | `seen` `checks` `signed` `unproven` | the checks in their order, and the value that has passed them |
+//! | `release` `entry` `page` `head` `claim` `message` `hello` | the kinds, each with its fields, how they are written, and their bounds |
+//! | `claim_set` `select` `equivocation` `paginate` | what several records are together |
+//! | `verify` `verifier` | the ways in |
+//!
+//! A new kind is a module with a body that implements `Wire`, and `Placed` where the DHT holds it; a number in [`Kind`];
+//! and a way in.
 
+mod body;
+mod checks;
 mod claim;
 mod claim_set;
 pub(crate) mod codec;
 mod delegation;
+mod entry;
 mod envelope;
 mod equivocation;
+mod grant;
 mod head;
 mod hello;
 mod key;
+mod kind;
+mod limits;
+mod manifest;
 mod message;
 mod network;
 mod notes;
 mod page;
 mod paginate;
 mod proven;
+mod recent;
 mod rejected;
 mod release;
 mod revision;
+mod seen;
 mod select;
+mod signature;
 mod signed;
+mod unproven;
+mod validity;
 mod verifier;
 mod verify;
 pub(crate) mod wire;
@@ -80,32 +112,35 @@ pub(crate) mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use body::{Body, Stored};
 pub use claim::{Claim, ClaimStatus};
 pub use claim_set::ClaimSet;
-pub use delegation::{Delegation, MAX_DELEGATION_SECS};
-pub use envelope::{FORMAT, Kind, MAX_RECORD_BYTES};
+pub use delegation::Delegation;
+pub use entry::{PageLink, ReleaseEntry};
 pub use equivocation::EquivocationProof;
 pub use head::{Head, HeadState};
 pub use hello::{Hello, Location};
 pub use key::RecordKey;
+pub use kind::{FORMAT, Kind};
+pub use limits::{
+    END_MARGIN_SECS, MAX_CLOCK_SKEW_SECS, MAX_DELEGATION_SECS, MAX_EXT_BYTES, MAX_LIFETIME_SECS,
+    MAX_MANIFEST_BYTES, MAX_RECORD_BYTES, MAX_RELEASES,
+};
+pub use manifest::{check_manifest, manifest_bytes};
 pub use message::Message;
 pub use network::NetworkName;
 pub use notes::{DeprecationNote, Notes, ReleaseNote};
 pub(crate) use notes::{check_reason, check_successor};
-pub use page::{MAX_RELEASES, Page, PageLink, ReleaseEntry};
+pub use page::Page;
 pub use paginate::{Pagination, ReleaseList, paginate, paginate_delegated};
 pub use rejected::Rejected;
-pub use release::{MAX_MANIFEST_BYTES, Release, check_manifest, manifest_bytes};
-pub use revision::{
-    END_MARGIN_SECS, MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, Rank, Revision, Validity,
-};
+pub use release::Release;
+pub use revision::{Rank, Revision};
+pub use seen::Seen;
 pub(crate) use select::kept;
 pub use select::{Selection, Side, latest, select};
-pub use signed::{Body, Signed, Stored};
+pub use signed::Signed;
+pub use validity::Validity;
 pub(crate) use verifier::ANNOUNCEMENTS;
 pub use verifier::Verifier;
-pub use verify::{Record, Seen};
-
-/// The most bytes of a body's `ext`: room for a delegation, and for what later versions sign without changing the
-/// format.
-pub const MAX_EXT_BYTES: usize = 512;
+pub use verify::Record;

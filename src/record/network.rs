@@ -1,6 +1,9 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::{Error, Result, package::serde_as_string};
+use crate::{
+    error::{Error, Result},
+    package::serde_as_string,
+};
 
 /// The name of a network: 1 to 32 bytes out of `a-z 0-9 -`, `main` by default.
 ///

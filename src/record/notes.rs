@@ -6,13 +6,15 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Delegation, MAX_EXT_BYTES, MAX_LIFETIME_SECS, Revision,
     codec::{self, List, Text},
-    delegation::behind,
-    wire::{self, NameText, VersionText},
+    delegation::Delegation,
+    grant::behind,
+    limits::{MAX_EXT_BYTES, MAX_LIFETIME_SECS},
+    revision::Revision,
+    wire::{self, NameText, RevisionWire, VersionText},
 };
 use crate::{
-    Result,
+    error::{Error, Result},
     package::{Deprecation, PackageId, text::check_line},
 };
 
@@ -81,7 +83,7 @@ impl Notes {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for a text or a successor out of its bounds. Whether it all fits into an
+    /// [`Error::Invalid`](Error::Invalid) for a text or a successor out of its bounds. Whether it all fits into an
     /// `ext` is checked when the head is signed: see [`fitted`](Self::fitted).
     pub fn to_ext(&self) -> Result<Vec<u8>> {
         if self.is_empty() {
@@ -188,8 +190,8 @@ struct NotesWire<'a> {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct DeprecationWire<'a> {
-    epoch: u32,
-    sequence: u64,
+    #[serde(with = "RevisionWire")]
+    changed: Revision,
     #[serde(borrow)]
     said: Option<SaidWire<'a>>,
 }
@@ -206,8 +208,8 @@ struct SaidWire<'a> {
 struct ReleaseNoteWire<'a> {
     #[serde(borrow)]
     version: VersionText<'a>,
-    epoch: u32,
-    sequence: u64,
+    #[serde(with = "RevisionWire")]
+    changed: Revision,
     #[serde(borrow)]
     reason: Text<'a, { Notes::MAX_REASON_BYTES }>,
 }
@@ -218,20 +220,18 @@ impl<'a> NotesWire<'a> {
             let successor = deprecation.successor.as_ref();
             let successor = successor.and_then(|id| Some((id.owner()?, id.name())));
             let successor = successor.map(|(owner, name)| {
-                Ok::<_, crate::Error>((wire::key_of(owner)?, NameText::of(name.as_str())))
+                Ok::<_, Error>((wire::key_of(owner)?, NameText::of(name.as_str())))
             });
             let text = Text::of(&deprecation.text);
-            Ok::<_, crate::Error>(SaidWire { text, successor: successor.transpose()? })
+            Ok::<_, Error>(SaidWire { text, successor: successor.transpose()? })
         };
         let deprecation = notes.deprecation.as_ref().map(|note| {
-            let Revision { epoch, sequence } = note.changed;
             let said = note.deprecation.as_ref().map(said).transpose()?;
-            Ok::<_, crate::Error>(DeprecationWire { epoch, sequence, said })
+            Ok::<_, Error>(DeprecationWire { changed: note.changed, said })
         });
         let release = |note: &'a ReleaseNote| ReleaseNoteWire {
             version: Text(note.version.to_string().into()),
-            epoch: note.changed.epoch,
-            sequence: note.changed.sequence,
+            changed: note.changed,
             reason: Text::of(&note.reason),
         };
         let releases = List(notes.releases.iter().map(release).collect());
@@ -250,20 +250,20 @@ impl<'a> NotesWire<'a> {
             })
         };
         let deprecation = match self.deprecation {
-            Some(DeprecationWire { epoch, sequence, said: None }) => {
-                let changed = Revision::new(epoch, sequence);
-                Some(DeprecationNote { changed, deprecation: None })
-            }
-            Some(DeprecationWire { epoch, sequence, said: Some(wire) }) => {
-                let (changed, deprecation) = (Revision::new(epoch, sequence), said(wire)?);
-                Some(DeprecationNote { changed, deprecation: Some(deprecation) })
+            Some(wire) => {
+                let changed = wire.changed;
+                let deprecation = match wire.said {
+                    Some(wire) => Some(said(wire)?),
+                    None => None,
+                };
+                Some(DeprecationNote { changed, deprecation })
             }
             None => None,
         };
         let release = |wire: ReleaseNoteWire<'_>| {
             Some(ReleaseNote {
                 version: wire.version.0.parse().ok()?,
-                changed: Revision::new(wire.epoch, wire.sequence),
+                changed: wire.changed,
                 reason: wire.reason.into_string(),
             })
         };
@@ -276,7 +276,7 @@ impl<'a> NotesWire<'a> {
 pub(crate) fn check_successor(deprecation: &Deprecation, package: &PackageId) -> Result<()> {
     if deprecation.successor.as_ref() == Some(package) {
         let reason = "is the package itself; another one is accepted";
-        return Err(crate::Error::invalid("successor", reason));
+        return Err(Error::invalid("successor", reason));
     }
     Ok(())
 }

@@ -1,12 +1,23 @@
 use libp2p::{PeerId, identity::Keypair};
 
 use super::{
-    Delegation, Head, HeadState, MAX_RELEASES, NetworkName, Page, PageLink, RecordKey, Rejected,
-    ReleaseEntry, Revision, Signed, Validity, codec, envelope::MAX_BODY_BYTES,
-    signed::sealed::Wire, wire::EntryWire,
+    body::sealed::Wire,
+    codec,
+    delegation::Delegation,
+    entry::{EntryWire, PageLink, ReleaseEntry},
+    envelope::MAX_BODY_BYTES,
+    head::{Head, HeadState},
+    key::RecordKey,
+    limits::MAX_RELEASES,
+    network::NetworkName,
+    page::Page,
+    rejected::Rejected,
+    revision::Revision,
+    signed::Signed,
+    validity::Validity,
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     package::{Digest, Manifest, PackageName},
 };
 

@@ -1,5 +1,8 @@
-use super::{Kind, MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, MAX_RECORD_BYTES, Rank};
-use crate::Error;
+use super::{
+    limits::{MAX_CLOCK_SKEW_SECS, MAX_LIFETIME_SECS, MAX_RECORD_BYTES},
+    revision::Rank,
+};
+use crate::error::Error;
 
 /// Why bytes from the network are not a record.
 ///
@@ -160,10 +163,6 @@ impl Rejected {
 
     pub(super) const fn delegation(reason: &'static str) -> Self {
         Self::Delegation { reason }
-    }
-
-    pub(super) const fn kind(found: Kind) -> Self {
-        Self::Kind { found: found as u8 }
     }
 }
 

@@ -1,19 +1,20 @@
 use libp2p::PeerId;
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, NetworkName, RecordKey, Rejected,
-    codec::{self, Bytes},
-    signed::sealed::{Placed, Wire},
-    wire::{self, ManifestWire, NameText, NetworkText, ReleaseWire},
+    body::sealed::{Common, Placed, Wire},
+    key::RecordKey,
+    kind::Kind,
+    manifest::{ManifestWire, check_owned_manifest},
+    network::NetworkName,
+    rejected::Rejected,
+    wire::NameText,
 };
 use crate::{
-    Error, Result,
+    error::Result,
     package::{Digest, Manifest, Origin, PackageName},
 };
-
-/// The most bytes that a manifest takes in a record.
-pub const MAX_MANIFEST_BYTES: usize = 5120;
 
 /// A release of a package: written once, it says what a version is.
 ///
@@ -53,48 +54,41 @@ impl Release {
     }
 }
 
+/// What a release has of its own, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReleaseFields<'a> {
+    #[serde(borrow)]
+    name: NameText<'a>,
+    #[serde(borrow)]
+    manifest: ManifestWire<'a>,
+}
+
 impl Wire for Release {
     const KIND: Kind = Kind::Release;
 
-    fn network(&self) -> &NetworkName {
-        &self.network
+    type Fields<'a> = ReleaseFields<'a>;
+
+    fn common(&self) -> Common<'_> {
+        Common { network: &self.network, owner: &self.owner, ext: &self.ext }
     }
 
-    fn owner(&self) -> &PeerId {
-        &self.owner
+    fn to_fields(&self) -> Result<ReleaseFields<'_>> {
+        let name = NameText::of(self.name().as_str());
+        Ok(ReleaseFields { name, manifest: ManifestWire::of(&self.manifest)? })
     }
 
-    fn ext(&self) -> &[u8] {
-        &self.ext
+    fn from_fields(common: Common<'_>, fields: ReleaseFields<'_>) -> Result<Self, Rejected> {
+        let manifest = fields.manifest.into_manifest(fields.name.0.parse()?)?;
+        let (network, owner, ext) = common.owned();
+        Ok(Self { network, owner, manifest, ext })
     }
 
     fn validate(&self, origin: Origin) -> Result<()> {
         check_owned_manifest(&self.manifest, &self.owner, origin)
     }
 
-    fn validate_size(&self) -> Result<()> {
-        check_manifest_size(manifest_bytes(&self.manifest)?)
-    }
-
-    fn encode(&self) -> Result<Vec<u8>> {
-        codec::encode(&ReleaseWire {
-            network: NetworkText::of(self.network.as_str()),
-            owner: wire::key_of(&self.owner)?,
-            name: NameText::of(self.name().as_str()),
-            manifest: ManifestWire::of(&self.manifest)?,
-            ext: Bytes(&self.ext),
-        })
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        let wire: ReleaseWire<'_> = codec::decode_strict(bytes)?;
-        wire.manifest.check_size(bytes.len())?;
-        Ok(Self {
-            network: wire.network.0.parse()?,
-            owner: wire::owner_of(&wire.owner)?,
-            manifest: wire.manifest.into_manifest(wire.name.0.parse()?)?,
-            ext: wire.ext.0.to_vec(),
-        })
+    fn check_written(fields: &ReleaseFields<'_>, body: usize) -> Result<()> {
+        fields.manifest.check_size(body)
     }
 }
 
@@ -102,58 +96,4 @@ impl Placed for Release {
     fn key(&self, _digest: impl FnOnce() -> Digest) -> RecordKey {
         RecordKey::release(&self.network, &self.owner, self.name(), self.version())
     }
-}
-
-/// The bytes that a manifest takes in a record: at most [`MAX_MANIFEST_BYTES`] do.
-///
-/// # Errors
-///
-/// [`Error::Invalid`] when it cannot be written, for an owner without an Ed25519 key.
-pub fn manifest_bytes(manifest: &Manifest) -> Result<usize> {
-    codec::size(&ManifestWire::of(manifest)?)
-}
-
-/// Checks everything that a manifest must be to be published: its bounds and its size.
-///
-/// # Errors
-///
-/// [`Error::Invalid`] as [`Manifest::validate`] gives it, [`Error::TooLarge`] when it takes more than
-/// [`MAX_MANIFEST_BYTES`].
-pub fn check_manifest(manifest: &Manifest) -> Result<()> {
-    manifest.validate()?;
-    check_manifest_size(manifest_bytes(manifest)?)
-}
-
-pub(super) fn check_manifest_size(size: usize) -> Result<()> {
-    if size > MAX_MANIFEST_BYTES {
-        return Err(Error::TooLarge { what: "manifest".into(), size, max: MAX_MANIFEST_BYTES });
-    }
-    Ok(())
-}
-
-/// As [`check_manifest`] but for its size, and that the package does not depend on itself, now that
-/// its owner is known.
-pub(super) fn check_owned_manifest(
-    manifest: &Manifest,
-    owner: &PeerId,
-    origin: Origin,
-) -> Result<()> {
-    manifest.validate_from(origin)?;
-    let itself = |dependency: &crate::package::Dependency| {
-        dependency.name == manifest.name && dependency.owner.as_ref() == Some(owner)
-    };
-    if let Some(i) = manifest.dependencies.iter().position(itself) {
-        let reason = "is the package itself; another package is accepted";
-        return Err(Error::invalid(format!("dependencies[{i}]"), reason));
-    }
-    Ok(())
-}
-
-/// The bounds of an `ext`; what it carries is read apart from that.
-pub(super) fn check_ext(ext: &[u8]) -> Result<()> {
-    if ext.len() > super::MAX_EXT_BYTES {
-        let max = super::MAX_EXT_BYTES;
-        return Err(Error::invalid("ext", format!("is {} of at most {max} bytes", ext.len())));
-    }
-    Ok(())
 }

@@ -1,9 +1,10 @@
 use std::cmp::Ordering;
 
-use super::{Head, ReleaseEntry, Signed};
+use super::{entry::ReleaseEntry, head::Head, signed::Signed};
 
 /// Which of two heads of a package is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Selection {
     /// The left one is newer.
     Left,

@@ -1,10 +1,9 @@
 //! Verification with a memory.
 
-use std::collections::{HashMap, VecDeque};
-
 use super::{
-    Claim, Head, Message, NetworkName, Record, RecordKey, Rejected, Seen, Signed, proven::Proven,
-    verify::unasked,
+    checks::Against, claim::Claim, head::Head, key::RecordKey, message::Message,
+    network::NetworkName, proven::Proven, recent::Recent, rejected::Rejected, seen::Seen,
+    signed::Signed, unproven::unasked, verify::Record,
 };
 
 /// Announcements that are remembered whole: as many as are on their way through a mesh at one time.
@@ -44,7 +43,9 @@ pub(crate) const ANNOUNCEMENTS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Verifier {
     proven: Proven,
-    announcements: Announcements,
+    /// The last heads that were announced, by their signatures, which are found without hashing the whole. A signature
+    /// fits one body only; they are the same only if all of their bytes are.
+    announcements: Recent<[u8; 64], Signed<Head>>,
 }
 
 impl Default for Verifier {
@@ -61,7 +62,7 @@ impl Verifier {
     /// A verifier that remembers so many signatures. With 0 it remembers nothing, announcements included.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        let announcements = Announcements::new(capacity.min(ANNOUNCEMENTS));
+        let announcements = Recent::new(capacity.min(ANNOUNCEMENTS));
         Self { proven: Proven::new(capacity), announcements }
     }
 
@@ -78,7 +79,8 @@ impl Verifier {
         now: u64,
         seen: impl Seen,
     ) -> Result<Record, Rejected> {
-        Record::verify_knowing(network, asked, bytes, now, &seen, Some(&mut self.proven))
+        let against = Against { network, now, seen: &seen };
+        Record::verify_knowing(asked, bytes, &against, Some(&mut self.proven))
     }
 
     /// As [`Signed::verify_announcement`]. One that has arrived a moment ago is not decoded again either.
@@ -93,12 +95,17 @@ impl Verifier {
         now: u64,
         seen: impl Seen,
     ) -> Result<Signed<Head>, Rejected> {
-        if let Some(head) = self.announcements.get(bytes) {
-            head.check_again(network, now, &seen)?;
+        let against = Against { network, now, seen: &seen };
+        let signature = bytes.last_chunk::<64>();
+        let known = signature.and_then(|signature| self.announcements.get(signature));
+        if let Some(head) = known.filter(|head| **head.bytes() == *bytes) {
+            head.check_again(&against)?;
             return Ok(head.clone());
         }
-        let head = unasked::<Head>(network, bytes, now, &seen, Some(&mut self.proven))?;
-        self.announcements.insert(&head);
+        let head = unasked::<Head>(bytes, &against, Some(&mut self.proven))?;
+        if let Some(signature) = signature {
+            self.announcements.insert(*signature, head.clone());
+        }
         Ok(head)
     }
 
@@ -114,7 +121,7 @@ impl Verifier {
         now: u64,
         seen: impl Seen,
     ) -> Result<Signed<Claim>, Rejected> {
-        unasked(network, bytes, now, &seen, Some(&mut self.proven))
+        unasked(bytes, &Against { network, now, seen: &seen }, Some(&mut self.proven))
     }
 
     /// As [`Signed::verify_message`].
@@ -128,7 +135,7 @@ impl Verifier {
         bytes: &[u8],
         now: u64,
     ) -> Result<Signed<Message>, Rejected> {
-        unasked(network, bytes, now, &(), Some(&mut self.proven))
+        unasked(bytes, &Against { network, now, seen: &() }, Some(&mut self.proven))
     }
 
     /// How many signatures are remembered.
@@ -147,40 +154,5 @@ impl Verifier {
     #[must_use]
     pub fn signatures_verified(&self) -> u64 {
         self.proven.verified()
-    }
-}
-
-/// The last heads that were announced, by their signatures, which are found without hashing the whole. They are the
-/// same only if all of their bytes are.
-#[derive(Debug, Clone)]
-struct Announcements {
-    heads: HashMap<[u8; 64], Signed<Head>>,
-    /// Oldest first.
-    order: VecDeque<[u8; 64]>,
-    capacity: usize,
-}
-
-impl Announcements {
-    fn new(capacity: usize) -> Self {
-        Self { heads: HashMap::new(), order: VecDeque::new(), capacity }
-    }
-
-    fn get(&self, bytes: &[u8]) -> Option<&Signed<Head>> {
-        let head = self.heads.get(bytes.last_chunk::<64>()?)?;
-        (**head.bytes() == *bytes).then_some(head)
-    }
-
-    fn insert(&mut self, head: &Signed<Head>) {
-        let Some(signature) = head.bytes().last_chunk::<64>().filter(|_| self.capacity > 0) else {
-            return;
-        };
-        // A signature fits one body only; were there another, the newer one takes its place.
-        if self.heads.insert(*signature, head.clone()).is_none() {
-            self.order.push_back(*signature);
-        }
-        while self.heads.len() > self.capacity {
-            let Some(oldest) = self.order.pop_front() else { return };
-            self.heads.remove(&oldest);
-        }
     }
 }

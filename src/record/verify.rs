@@ -3,46 +3,26 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use super::{
-    Body, Claim, ClaimSet, Head, Hello, Kind, Message, NetworkName, Page, Rank, RecordKey,
-    Rejected, Release, Signed, Stored, envelope::Envelope, proven::Proven, signed::Unproven,
+    body::Stored,
+    checks::Against,
+    claim::Claim,
+    claim_set::ClaimSet,
+    envelope::Envelope,
+    head::Head,
+    hello::Hello,
+    key::RecordKey,
+    kind::Kind,
+    message::Message,
+    network::NetworkName,
+    page::Page,
+    proven::Proven,
+    rejected::Rejected,
+    release::Release,
+    seen::Seen,
+    signed::Signed,
+    unproven::{Unproven, found, unasked},
 };
-use crate::{
-    Digest,
-    package::{PackageName, owner_key},
-};
-
-/// What has been seen of owners and their packages before, so that nothing older is believed.
-///
-/// It should outlive the records that it was learned from, or an old one can be played again. `()` has seen nothing.
-pub trait Seen {
-    /// The highest rank ever seen of an owner's head ([`Kind::Head`]) or claim ([`Kind::Claim`]), by the
-    /// package's name: none below is taken.
-    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank>;
-
-    /// The highest epoch ever seen of an owner, in any of its heads and claims, or 0: no
-    /// [delegated](super::Delegation) head or claim below is taken.
-    fn epoch(&self, owner: &PeerId) -> u32;
-}
-
-impl Seen for () {
-    fn rank(&self, _: Kind, _: &PeerId, _: &PackageName) -> Option<Rank> {
-        None
-    }
-
-    fn epoch(&self, _: &PeerId) -> u32 {
-        0
-    }
-}
-
-impl<S: Seen + ?Sized> Seen for &S {
-    fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {
-        (**self).rank(kind, owner, name)
-    }
-
-    fn epoch(&self, owner: &PeerId) -> u32 {
-        (**self).epoch(owner)
-    }
-}
+use crate::package::{Digest, owner_key};
 
 /// What the DHT holds under a key, verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,44 +61,26 @@ impl Record {
         now: u64,
         seen: impl Seen,
     ) -> Result<Self, Rejected> {
-        Self::verify_knowing(network, asked, bytes, now, &seen, None)
+        Self::verify_knowing(asked, bytes, &Against { network, now, seen: &seen }, None)
     }
 
     /// As [`verify`](Self::verify), but for signatures that are known to be good.
     pub(super) fn verify_knowing(
-        network: &NetworkName,
         asked: &RecordKey,
         bytes: &[u8],
-        now: u64,
-        seen: &impl Seen,
+        against: &Against<'_, impl Seen>,
         proven: Option<&mut Proven>,
     ) -> Result<Self, Rejected> {
-        fn verify<T: Stored>(
-            network: &NetworkName,
-            asked: &RecordKey,
-            bytes: &[u8],
-            now: u64,
-            seen: &impl Seen,
-            proven: Option<&mut Proven>,
-        ) -> Result<Signed<T>, Rejected> {
-            Unproven::open(bytes)?
-                .check_network(network)?
-                .check_key(asked)?
-                .check_signer()?
-                .check_time(now)?
-                .check_revision(seen)?
-                .prove(proven)
-        }
         match Kind::of(bytes)? {
-            Kind::Head => verify(network, asked, bytes, now, seen, proven).map(Self::Head),
-            Kind::Release => verify(network, asked, bytes, now, seen, proven).map(Self::Release),
-            Kind::Page => verify(network, asked, bytes, now, seen, proven).map(Self::Page),
+            Kind::Head => found(asked, bytes, against, proven).map(Self::Head),
+            Kind::Release => found(asked, bytes, against, proven).map(Self::Release),
+            Kind::Page => found(asked, bytes, against, proven).map(Self::Page),
             Kind::ClaimSet => {
-                let (set, dropped) = ClaimSet::verify(network, asked, bytes, now, seen, proven)?;
+                let (set, dropped) = ClaimSet::verify(asked, bytes, against, proven)?;
                 Ok(Self::Claims { set, dropped })
             }
             // A claim travels in a set, a message over gossip, and a hello from peer to peer.
-            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(Rejected::kind(kind)),
+            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(kind.misplaced()),
         }
     }
 
@@ -137,7 +99,7 @@ impl Record {
             Kind::Release => key::<Release>(bytes),
             Kind::Page => key::<Page>(bytes),
             Kind::ClaimSet => ClaimSet::claimed_key(bytes),
-            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(Rejected::kind(kind)),
+            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(kind.misplaced()),
         }
     }
 
@@ -159,7 +121,7 @@ impl Record {
             Kind::Release => Signed::reopened_alone(bytes).map(Self::Release),
             Kind::Page => Signed::reopened_alone(bytes).map(Self::Page),
             Kind::ClaimSet => ClaimSet::reopened(bytes).map(|set| Self::Claims { set, dropped: 0 }),
-            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(Rejected::kind(kind)),
+            kind @ (Kind::Claim | Kind::Message | Kind::Hello) => Err(kind.misplaced()),
         }
     }
 
@@ -226,7 +188,7 @@ impl Signed<Head> {
         now: u64,
         seen: impl Seen,
     ) -> Result<Self, Rejected> {
-        unasked(network, bytes, now, &seen, None)
+        unasked(bytes, &Against { network, now, seen: &seen }, None)
     }
 }
 
@@ -242,7 +204,7 @@ impl Signed<Claim> {
         now: u64,
         seen: impl Seen,
     ) -> Result<Self, Rejected> {
-        unasked(network, bytes, now, &seen, None)
+        unasked(bytes, &Against { network, now, seen: &seen }, None)
     }
 }
 
@@ -254,7 +216,7 @@ impl Signed<Message> {
     ///
     /// [`Rejected`] says which check failed.
     pub fn verify_message(network: &NetworkName, bytes: &[u8], now: u64) -> Result<Self, Rejected> {
-        unasked(network, bytes, now, &(), None)
+        unasked(bytes, &Against { network, now, seen: &() }, None)
     }
 }
 
@@ -294,20 +256,4 @@ impl Signed<Hello> {
         }
         hello.check_signer()
     }
-}
-
-/// Verifies what was not asked for under any key.
-pub(super) fn unasked<T: Body>(
-    network: &NetworkName,
-    bytes: &[u8],
-    now: u64,
-    seen: &impl Seen,
-    proven: Option<&mut Proven>,
-) -> Result<Signed<T>, Rejected> {
-    Unproven::open(bytes)?
-        .check_network(network)?
-        .check_signer()?
-        .check_time(now)?
-        .check_revision(seen)?
-        .prove(proven)
 }

@@ -1,4 +1,8 @@
 //! What takes more than one room, a family in each file: which room decides what, in which order, and what of it the others
 //! are told.
 
+mod catching_up;
+mod changes;
+mod listing;
 mod reads;
+mod searches;

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
+use super::listing::Asked;
 use crate::{
     Error, Freshness, PackageId, PackageName, Result, Source,
     command::Reply,
@@ -14,11 +15,9 @@ use crate::{
     engine::{
         Engine, Now, QueryEnd, QueryKey,
         calls::{Outcome, Since},
-        catalogue::Interest,
         commands::Begin,
-        listed::Asked,
+        interest::Interest,
         lookups::Best,
-        publish::{Publish, Stage},
         queries::{Waiter, Wants},
         read::{Goal, Progress, Read, Which},
         reading::{
@@ -50,8 +49,7 @@ impl Engine {
         freshness: Freshness,
         goal: Goal,
     ) {
-        let own = self.publishing.own.get(package.name());
-        let publishes = own.is_some_and(|own| !own.is_withdrawn());
+        let publishes = self.publishing.is_live(package.name());
         let owner = self.reading.whose(&self.cx, &package, publishes);
         let own = match owner == Some(self.cx.owner) {
             true => self.publishing.own_head(begin.now, package.name()),
@@ -135,7 +133,7 @@ impl Engine {
             Record::Claims { set, .. } => {
                 let listed = self.discovery.owners_listed(now, read.name(), Some(set));
                 if read.is_in_vain(set, &listed) {
-                    self.discovery.suggest(now, &mut read, Some(set));
+                    self.suggest(now, &mut read, Some(set));
                 }
                 read.take_claims(Some(set), &listed, source)
             }
@@ -150,7 +148,7 @@ impl Engine {
     /// Nobody had what a read needs a moment ago.
     fn read_absent(&mut self, now: Now, read: Read) -> Progress {
         self.read_listed(now, read, Asked::Enough).unwrap_or_else(|mut read| {
-            self.discovery.suggest(now, &mut read, None);
+            self.suggest(now, &mut read, None);
             Progress::Answered(read.not_found())
         })
     }
@@ -189,7 +187,7 @@ impl Engine {
         };
         self.read_listed(now, read, asked).unwrap_or_else(|mut read| {
             if let Outcome::NotFound { .. } = outcome {
-                self.discovery.suggest(now, &mut read, None);
+                self.suggest(now, &mut read, None);
             }
             let nobody = self.peers.nobody();
             Progress::Answered(read.ended_in_vain(&self.cx, now, since, outcome, nobody))
@@ -335,12 +333,9 @@ impl Engine {
                 Wants::Record(freshness) => {
                     self.lookup_over(now, ticket, freshness, &lookup, &found, &best);
                 }
-                Wants::ReadBack => {
-                    let EndedLookup { key, replies, without, .. } = &lookup;
-                    self.read_back_ended(now, ticket, key, replies, without);
-                }
+                Wants::ReadBack => self.read_back_ended(now, ticket, &lookup),
                 Wants::LookAlikes => {
-                    self.publishing.changes.look_alikes_found(&self.cx, ticket, &best);
+                    self.publishing.claims_found(&self.cx, ticket, best.record());
                 }
             }
         }
@@ -368,13 +363,8 @@ impl Engine {
         found: &Best,
         best: &Best,
     ) {
-        let best = match self.publishing.changes.recalling(ticket) {
-            Some(others) => {
-                *others = lookup.replies.own_heads().to_vec();
-                found
-            }
-            None => best,
-        };
+        let is_change = self.publishing.hears_heads(ticket, lookup.replies.own_heads());
+        let best = if is_change { found } else { best };
         match lookup.outcome(&self.cx, best, freshness) {
             Some(outcome) => self.resume(now, ticket, outcome),
             // Whoever joined it late has time left for another.
@@ -386,14 +376,14 @@ impl Engine {
     }
 
     fn has_deadline(&self, ticket: Ticket) -> bool {
-        self.reading.calls.has_deadline(ticket) || self.publishing.changes.has_deadline(ticket)
+        self.reading.calls.has_deadline(ticket) || self.publishing.has_deadline(ticket)
     }
 
     /// The query that a call waits for has ended.
     pub(in crate::engine) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
-        if let Some((since, publish)) = self.publishing.changes.remove(ticket) {
+        if self.publishing.is_changing(ticket) {
             self.out.answered = true;
-            return self.resume_publish(now, ticket, since, publish, outcome);
+            return self.resume_change(now, ticket, outcome);
         }
         let Some(Call { since, operation }) = self.reading.calls.remove(ticket) else { return };
         self.out.answered = true;
@@ -430,20 +420,6 @@ impl Engine {
         let has_nobody = known == 0 || self.peers.is_turned_away();
         let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
         self.out.count(EndedCall(CallKind::Bootstrap, end));
-    }
-
-    /// Puts an own publish on the table while it waits for a lookup.
-    pub(in crate::engine) fn wait_publish(
-        &mut self,
-        ticket: Ticket,
-        since: Since,
-        publish: Box<Publish>,
-    ) {
-        let Stage::Recalling(recall) = &publish.stage else { return };
-        let name = publish.change.name();
-        let key = recall.wants(&self.cx.config.network, &self.cx.owner, name);
-        self.reading.look_up(key, ticket, Freshness::First);
-        self.publishing.changes.insert(ticket, since, publish);
     }
 }
 

@@ -9,7 +9,7 @@ use libp2p::PeerId;
 
 use crate::{
     Direction, Error, Farewell,
-    counters::{CallKind, EndedCall, LetGo},
+    counters::LetGo,
     engine::{
         Action, Context, Deadline, Effects, Engine, Now, Peering, QuestionId, peers::Introduction,
         questions::Purpose, wheel::Key,
@@ -213,17 +213,10 @@ impl Engine {
     /// Answers everybody with [`Error::ShuttingDown`], begins nothing more, and takes leave of all peers.
     pub(crate) fn shut_down(&mut self) {
         self.cx.closed = true;
-        for mut publish in self.publishing.changes.drain() {
-            let ended = publish.answer(Err(Error::ShuttingDown));
-            self.out.counters.count(ended);
-        }
+        self.publishing.fail_changes(&mut self.out, &Error::ShuttingDown);
         self.reading.fail_all(&mut self.out, &Error::ShuttingDown);
         self.discovery.fail_searches(&mut self.out, &Error::ShuttingDown);
-        // What is signed is in force: others hear of it, though its puts end here.
-        self.publishing.release_all(&mut self.out);
-        for end in self.publishing.outbox.close() {
-            self.out.counters.count(EndedCall(CallKind::Announce, end));
-        }
+        self.publishing.close(&mut self.out);
         self.reading.close();
         self.out.actions.retain(|action| match action {
             Action::Goodbye { .. }

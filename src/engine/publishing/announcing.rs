@@ -12,18 +12,17 @@
 use std::time::Duration;
 
 use crate::{
-    Announcement, Error, PackageName, Receipt, Result, Snapshot,
+    Announcement, Digest, Error, PackageName, Receipt, Result, Snapshot,
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
-        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Engine, Now, Publishing,
-        calls::Since,
+        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Now, Published, Publishing,
+        changes::Underway,
         outbox::{AnnouncementId, Hold, Outbox, Released},
         own::{self, Authorship, Standing},
         publish::{Announced, Publish, Renewal, Stage},
     },
     record::{Message, Signed},
-    ticket::Ticket,
 };
 
 /// How long after a head was signed it is announced at the latest. Peers that are well take a change in a fraction of that;
@@ -106,17 +105,7 @@ impl Publishing {
         }
     }
 
-    /// The calendar has moved: somebody who could hear what seemed to have expired may still be there.
-    pub(in crate::engine) fn outbox_moved(&mut self, out: &mut Effects, now: Now) {
-        let waiting = self.outbox.take_held_back(now.unix);
-        self.publish_waiting(out, waiting);
-    }
-
-    pub(in crate::engine) fn publish_waiting(
-        &mut self,
-        out: &mut Effects,
-        waiting: Vec<AnnouncementId>,
-    ) {
+    pub(super) fn publish_waiting(&mut self, out: &mut Effects, waiting: Vec<AnnouncementId>) {
         for id in waiting {
             if let Some((topic, data)) = self.outbox.get(id) {
                 let (topic, data) = (topic.to_owned(), data.to_vec());
@@ -125,12 +114,7 @@ impl Publishing {
         }
     }
 
-    pub(in crate::engine) fn restore_outbox(
-        &mut self,
-        cx: &Context,
-        now: Now,
-        snapshot: &Snapshot,
-    ) {
+    pub(super) fn restore_outbox(&mut self, cx: &Context, now: Now, snapshot: &Snapshot) {
         for unheard in snapshot.outbox() {
             let data = &unheard.data;
             let verified = match unheard.package {
@@ -266,7 +250,7 @@ impl Publishing {
     }
 
     /// Has everything leave that is on hold.
-    pub(in crate::engine) fn release_all(&mut self, out: &mut Effects) {
+    fn release_all(&mut self, out: &mut Effects) {
         let on_hold: Vec<AnnouncementId> = self.outbox.on_hold().collect();
         for id in on_hold {
             self.release(out, Some(id));
@@ -274,56 +258,94 @@ impl Publishing {
     }
 
     /// A change fails of which an earlier round has signed a head.
-    pub(in crate::engine) fn fail_announced(
-        &mut self,
-        out: &mut Effects,
-        since: Since,
-        mut publish: Publish,
-        error: Error,
-    ) {
+    pub(super) fn fail_announced(&mut self, out: &mut Effects, change: Underway, error: Error) {
+        let Underway { since, mut publish, .. } = change;
         self.release(out, publish.announcement);
         out.finish(since);
         let ended = publish.answer(Err(error));
         out.count(ended);
     }
-}
 
-impl Engine {
     /// The part of the network in a change is over: it is announced, and the caller answered as soon as it is known whether
     /// somebody has heard it. One whose time is up is answered at once.
-    pub(in crate::engine) fn answer_announced(
+    pub(super) fn answer_announced(
         &mut self,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
+        out: &mut Effects,
+        mut change: Underway,
         receipt: Receipt,
     ) {
+        let Underway { ticket, since, publish } = &mut change;
         let may_wait = publish.reply.is_some() && since.timer.is_some();
-        if self.publishing.release(&mut self.out, publish.announcement)
+        if self.release(out, publish.announcement)
             && may_wait
             && let Some(id) = publish.announcement
         {
-            self.publishing.outbox.wait(id, ticket);
+            self.outbox.wait(id, *ticket);
             publish.signed = Some(receipt);
             publish.stage = Stage::Announcing;
-            return self.publishing.changes.insert(ticket, since, publish);
+            return self.changes.insert(change);
         }
-        self.out.finish(since);
-        let announcement = publish.announcement(&self.publishing.outbox);
+        out.finish(*since);
+        let announcement = publish.announcement(&self.outbox);
         let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        self.out.count(ended);
+        out.count(ended);
     }
 
     /// The network has said what became of an announcement: a caller who has waited for nothing else is answered.
-    pub(in crate::engine) fn announced(&mut self, id: AnnouncementId) {
-        let Some(ticket) = self.publishing.outbox.take_waiting(id) else { return };
+    pub(in crate::engine) fn published(
+        &mut self,
+        out: &mut Effects,
+        id: AnnouncementId,
+        outcome: Published,
+    ) {
+        let end = self.outbox.published(id, outcome);
+        out.count(end.map(|end| EndedCall(CallKind::Announce, end)));
+        let Some(ticket) = self.outbox.take_waiting(id) else { return };
         // It may have been answered meanwhile.
-        let Some((since, mut publish)) = self.publishing.changes.remove(ticket) else { return };
-        self.out.answered = true;
-        self.out.finish(since);
-        let announcement = publish.announcement(&self.publishing.outbox);
+        let Some(change) = self.changes.remove(ticket) else { return };
+        let Underway { since, mut publish, .. } = change;
+        out.answered = true;
+        out.finish(since);
+        let announcement = publish.announcement(&self.outbox);
         let Some(receipt) = publish.signed.take() else { return };
         let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        self.out.count(ended);
+        out.count(ended);
+    }
+
+    /// Whether the application wants to hear what is said on a topic.
+    pub(in crate::engine) fn is_subscribed(&self, topic: &str) -> bool {
+        self.topics.contains(topic)
+    }
+
+    /// Whether a message has not been heard before.
+    pub(in crate::engine) fn is_news(&mut self, message: Digest) -> bool {
+        self.topics.hear(message)
+    }
+
+    /// Forgets announcements that nobody has heard in time, where that is over for certain.
+    pub(in crate::engine) fn sweep(&mut self, cx: &Context, now: Now) {
+        self.outbox.sweep(cx.clocks.certain(now));
+    }
+
+    /// Drops what waits to be heard, and tells those who are owed an answer that the node stops. What is on hold leaves
+    /// before: what is signed is in force, and others hear of it, though its puts end here.
+    pub(in crate::engine) fn close(&mut self, out: &mut Effects) {
+        self.release_all(out);
+        for end in self.outbox.close() {
+            out.count(EndedCall(CallKind::Announce, end));
+        }
+    }
+
+    /// Somebody hears this topic from now on: what has waited for that leaves.
+    pub(in crate::engine) fn heard_on(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        topic: &str,
+    ) {
+        self.outbox.sweep(cx.clocks.certain(now));
+        let waiting = self.outbox.take_heard(topic, now.unix);
+        self.publish_waiting(out, waiting);
     }
 }

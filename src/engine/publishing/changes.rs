@@ -13,38 +13,43 @@ use crate::{
     ticket::Ticket,
 };
 
-/// A change that waits for something, and since when.
+/// A change under way: how what it waits for finds it again, since when its caller waits, and how far it is. Boxed, so
+/// that what the table keeps free for others costs little.
 #[derive(Debug)]
-struct Waiting {
-    since: Since,
-    publish: Box<Publish>,
+pub(in crate::engine) struct Underway {
+    pub(in crate::engine) ticket: Ticket,
+    pub(in crate::engine) since: Since,
+    pub(in crate::engine) publish: Box<Publish>,
 }
 
-/// Changes that wait, by ticket. Boxed, so that what the table keeps free for others costs little.
+/// Changes that wait, by ticket.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Changes(HashMap<Ticket, Waiting>);
+pub(in crate::engine) struct Changes(HashMap<Ticket, Underway>);
 
 impl Changes {
-    pub(in crate::engine) fn insert(
-        &mut self,
-        ticket: Ticket,
-        since: Since,
-        publish: Box<Publish>,
-    ) {
-        self.0.insert(ticket, Waiting { since, publish });
+    pub(in crate::engine) fn insert(&mut self, change: Underway) {
+        self.0.insert(change.ticket, change);
     }
 
-    pub(in crate::engine) fn remove(&mut self, ticket: Ticket) -> Option<(Since, Box<Publish>)> {
-        self.0.remove(&ticket).map(|Waiting { since, publish }| (since, publish))
+    pub(in crate::engine) fn remove(&mut self, ticket: Ticket) -> Option<Underway> {
+        self.0.remove(&ticket)
     }
 
     pub(in crate::engine) fn len(&self) -> usize {
         self.0.len()
     }
 
+    pub(in crate::engine) fn contains(&self, ticket: Ticket) -> bool {
+        self.0.contains_key(&ticket)
+    }
+
     /// Whether a change waits that has a deadline to end it.
     pub(in crate::engine) fn has_deadline(&self, ticket: Ticket) -> bool {
         self.0.get(&ticket).is_some_and(|waiting| waiting.since.timer.is_some())
+    }
+
+    pub(in crate::engine) fn get(&self, ticket: Ticket) -> Option<&Publish> {
+        self.0.get(&ticket).map(|waiting| &*waiting.publish)
     }
 
     pub(in crate::engine) fn publish(&mut self, ticket: Ticket) -> Option<&mut Publish> {
@@ -102,7 +107,7 @@ impl Changes {
     /// How many changes wait to be told why peers have refused them.
     #[cfg(any(test, fuzzing))]
     pub(in crate::engine) fn explained(&self) -> usize {
-        let explains = |waiting: &&Waiting| matches!(waiting.publish.stage, Stage::Explaining(_));
+        let explains = |waiting: &&Underway| matches!(waiting.publish.stage, Stage::Explaining(_));
         self.0.values().filter(explains).count()
     }
 

@@ -11,12 +11,12 @@ use libp2p::PeerId;
 use crate::{
     Announcement, Receipt,
     engine::{
-        Action, Effects, Engine, Now, QueryKey,
-        calls::{Outcome, Since},
-        publish::{MAX_ROUNDS, Publish, Put, Stage, Storing},
-        queries::{Queries, Replies, Waiter, Wants},
+        Context, Effects, Now, Publishing, Reach,
+        changes::Underway,
+        next::{AwaitedBack, BackAtEnd, Next},
+        publish::{MAX_ROUNDS, Put, Stage, Storing},
     },
-    record::{Record, RecordKey},
+    record::RecordKey,
     ticket::Ticket,
 };
 
@@ -41,15 +41,19 @@ enum ReadBack {
 }
 
 impl Confirming {
-    /// `queries` tells which of the records are being looked up already.
-    fn new(mut storing: Storing, wanted: u8, queries: &Queries) -> Self {
+    fn new(mut storing: Storing, wanted: u8) -> Self {
         let put = std::mem::take(&mut storing.put).into_iter();
-        let read_back = |put: Put| match queries.heard(&put.key) {
-            Some(_) => ReadBack::Joined(put),
-            None => ReadBack::Asked(put),
-        };
-        let read_backs = put.map(|put| (put.key, read_back(put))).collect();
+        let read_backs = put.map(|put| (put.key, ReadBack::Asked(put))).collect();
         Self { storing, wanted, read_backs }
+    }
+
+    /// The lookup of a record had begun before.
+    fn join(&mut self, key: &RecordKey) {
+        let Some(read_back) = self.read_backs.get_mut(key) else { return };
+        *read_back = match std::mem::replace(read_back, ReadBack::Ended(0)) {
+            ReadBack::Asked(put) => ReadBack::Joined(put),
+            as_before => as_before,
+        };
     }
 
     /// Whether a lookup that has ended is to be followed by one of its own, in which everybody is asked again.
@@ -70,20 +74,23 @@ impl Confirming {
         }
     }
 
-    /// The keys that are still being asked for.
-    fn asked(&self) -> impl Iterator<Item = &RecordKey> {
-        let asked = self.read_backs.iter();
-        asked.filter(|(_, read_back)| !matches!(read_back, ReadBack::Ended(_))).map(|(key, _)| key)
-    }
-
-    /// How many peers have served a record that is still being asked for.
-    fn heard(&self, key: &RecordKey, replies: &Replies) -> Option<u32> {
+    /// A record that is still being asked for, and what copies of it have to attest.
+    fn awaited(&self, key: &RecordKey) -> Option<AwaitedBack> {
         match self.read_backs.get(key)? {
             ReadBack::Asked(put) | ReadBack::Joined(put) => {
-                Some(u32::try_from(replies.attesting(&put.attests)).unwrap_or(u32::MAX))
+                Some(AwaitedBack { key: *key, attests: put.attests })
             }
             ReadBack::Ended(_) => None,
         }
+    }
+
+    /// All of those that are still being asked for.
+    pub(super) fn all_awaited(&self) -> Vec<AwaitedBack> {
+        self.read_backs.keys().filter_map(|key| self.awaited(key)).collect()
+    }
+
+    fn is_over(&self) -> bool {
+        self.read_backs.values().all(|read_back| matches!(read_back, ReadBack::Ended(_)))
     }
 
     /// Those who acknowledged a record that is being asked for, of the ones that have answered that they have none.
@@ -97,179 +104,177 @@ impl Confirming {
         }
     }
 
-    /// What the caller is told.
-    fn receipt(&self, announcement: Announcement, confirmed: u32) -> Receipt {
+    /// What the caller is told, once nothing is awaited any more.
+    fn receipt(&self, announcement: Announcement) -> Receipt {
+        let counts = self.read_backs.values().map(|read_back| match read_back {
+            ReadBack::Ended(confirmed) => *confirmed,
+            ReadBack::Asked(_) | ReadBack::Joined(_) => 0,
+        });
+        let confirmed = counts.min().unwrap_or(0);
         Receipt { confirmed, ..self.storing.receipt(announcement, self.wanted) }
     }
 }
 
-impl Queries {
-    /// What has been read back so far.
-    fn receipt_of(&self, confirming: &Confirming, announcement: Announcement) -> Receipt {
-        let counts = confirming.read_backs.iter().map(|(key, read_back)| match read_back {
-            ReadBack::Ended(confirmed) => *confirmed,
-            ReadBack::Asked(_) | ReadBack::Joined(_) => {
-                let replies = self.heard(key);
-                replies.and_then(|replies| confirming.heard(key, replies)).unwrap_or(0)
-            }
-        });
-        confirming.receipt(announcement, counts.min().unwrap_or(0))
-    }
-
-    /// Nobody waits for these read-backs any more.
-    pub(in crate::engine) fn end_read_backs(
+impl Publishing {
+    /// These peers say that they have stored what a change has put under a key.
+    pub(in crate::engine) fn acknowledged(
         &mut self,
-        out: &mut Effects,
         ticket: Ticket,
-        confirming: &Confirming,
+        key: &RecordKey,
+        peers: Vec<PeerId>,
     ) {
-        for key in confirming.asked() {
-            if let Some(query) = self.leave(key, ticket) {
-                out.actions.push_back(Action::Finish { query });
-            }
-        }
-    }
-}
-
-impl Engine {
-    /// These peers say that they have stored what a query put.
-    pub(in crate::engine) fn acknowledged(&mut self, query: QueryKey, peers: Vec<PeerId>) {
-        let Some((key, ticket)) = self.reading.queries.put_for(query) else { return };
-        let Some(storing) = self.publishing.changes.storing(ticket) else { return };
-        if let Some(put) = storing.put.iter_mut().find(|put| put.key == key) {
+        let Some(storing) = self.changes.storing(ticket) else { return };
+        if let Some(put) = storing.put.iter_mut().find(|put| put.key == *key) {
             put.acknowledged = peers;
         }
     }
 
-    /// Every put of a change has ended: its records are looked up.
-    pub(in crate::engine) fn confirm(
+    /// Every put of a change has ended: its records are to be read back.
+    pub(super) fn confirm(
         &mut self,
-        now: Now,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
-    ) {
+        cx: &Context,
+        out: &mut Effects,
+        mut change: Underway,
+    ) -> Next {
+        let publish = &mut change.publish;
         let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
-        let Stage::Storing(mut storing) = before else { return self.out.finish(since) };
+        let Stage::Storing(mut storing) = before else {
+            out.finish(change.since);
+            return Next::Wait;
+        };
         if publish.reply.is_none() {
             // The node itself only wants to know whether anybody holds another head.
-            let (network, name) = (&self.cx.config.network, publish.change.name());
-            let head = RecordKey::head(network, &self.cx.owner, name);
+            let head = RecordKey::head(&cx.config.network, &cx.owner, publish.change.name());
             storing.put.retain(|put| put.key == head);
         }
-        let confirming = Confirming::new(storing, publish.confirmation, &self.reading.queries);
-        for key in confirming.asked() {
-            self.reading.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
-        }
+        let confirming = Confirming::new(storing, publish.confirmation);
+        let keys = confirming.read_backs.keys().copied().collect();
         publish.stage = Stage::Confirming(Box::new(confirming));
-        self.go_on_confirming(now, ticket, since, publish);
+        self.changes.insert(change);
+        Next::ReadBack(keys)
+    }
+
+    /// The records of a change are being looked up: these go along with lookups that had begun before, which may have asked
+    /// peers before they were to hold them.
+    pub(in crate::engine) fn read_backs_begun(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        reach: Reach,
+        ticket: Ticket,
+        joined: &[RecordKey],
+    ) -> Next {
+        let Some(confirming) = self.changes.confirming(ticket) else { return Next::Wait };
+        joined.iter().for_each(|key| confirming.join(key));
+        match self.changes.remove(ticket) {
+            Some(change) => self.go_on_confirming(cx, out, now, reach, change),
+            None => Next::Wait,
+        }
     }
 
     /// Waits for what is still being read back, or answers. Where another head has shown, there is to be one above both
     /// first.
-    pub(in crate::engine) fn go_on_confirming(
+    pub(super) fn go_on_confirming(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
-    ) {
-        let Stage::Confirming(confirming) = &publish.stage else { return self.out.finish(since) };
-        if confirming.asked().next().is_some() {
-            return self.publishing.changes.insert(ticket, since, publish);
+        reach: Reach,
+        mut change: Underway,
+    ) -> Next {
+        let publish = &mut change.publish;
+        let Stage::Confirming(confirming) = &publish.stage else {
+            out.finish(change.since);
+            return Next::Wait;
+        };
+        if !confirming.is_over() {
+            self.changes.insert(change);
+            return Next::Wait;
         }
-        let has_another = self.publishing.elsewhere.is_awaited(publish.change.name());
+        let has_another = self.elsewhere.is_awaited(publish.change.name());
         if has_another && publish.reply.is_some() && publish.rounds < MAX_ROUNDS {
+            let receipt = confirming.receipt(publish.announcement(&self.outbox));
             publish.rounds += 1;
-            publish.signed = Some(
-                self.reading
-                    .queries
-                    .receipt_of(confirming, publish.announcement(&self.publishing.outbox)),
-            );
-            return self.begin_change(now, ticket, since, publish);
+            publish.signed = Some(receipt);
+            return self.begin(cx, out, now, reach, change);
         }
-        self.confirmed(now, ticket, since, publish);
+        self.confirmed(cx, out, now, reach, change)
     }
 
-    /// Announces the change and answers with what has been read back so far, and ends what has not.
-    pub(in crate::engine) fn confirmed(
+    /// What has been read back so far is what counts: of the records that were still awaited, so many peers have served
+    /// each.
+    pub(in crate::engine) fn end_read_backs(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
+        reach: Reach,
         ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
-    ) {
-        let Stage::Confirming(confirming) = &publish.stage else { return self.out.finish(since) };
-        let receipt = self
-            .reading
-            .queries
-            .receipt_of(confirming, publish.announcement(&self.publishing.outbox));
-        self.reading.queries.end_read_backs(&mut self.out, ticket, confirming);
-        let name = publish.change.name().clone();
-        if self.publishing.is_withheld(&name) {
-            if receipt.confirmed > 0 {
-                publish.announcement =
-                    self.publishing.announce_withheld(&self.cx, &mut self.out, now, &name);
-            } else {
-                self.doubt_own(now, &name);
-            }
-        }
-        self.answer_announced(ticket, since, publish, receipt);
-    }
-
-    /// A peer has served a record. Where it is one of this node's own, it may have been read back often enough.
-    pub(in crate::engine) fn read_back(&mut self, now: Now, query: QueryKey, record: &Record) {
-        if !is_of(record, &self.cx.owner) {
-            return;
-        }
-        let Some(key) = self.reading.queries.wanted(query) else { return };
-        for ticket in self.reading.queries.read_backs(&key) {
-            if let Record::Claims { set, .. } = record
-                && let Some(publish) = self.publishing.changes.publish(ticket)
-            {
-                publish.hear_claims(set, &self.cx.owner);
-            }
-            let Some(confirming) = self.publishing.changes.confirming(ticket) else { continue };
-            let replies = self.reading.queries.heard(&key);
-            let heard = replies.and_then(|replies| confirming.heard(&key, replies));
-            let Some(confirmed) = heard.filter(|heard| *heard >= u32::from(confirming.wanted))
-            else {
-                continue;
-            };
-            if let Some(query) = self.reading.queries.leave(&key, ticket) {
-                self.out.actions.push_back(Action::Finish { query });
-            }
-            self.resume(now, ticket, Outcome::ReadBack { key, confirmed });
+        served: &[(RecordKey, u32)],
+    ) -> Next {
+        let Some(confirming) = self.changes.confirming(ticket) else { return Next::Wait };
+        served.iter().for_each(|(key, confirmed)| confirming.ended(key, *confirmed));
+        match self.changes.remove(ticket) {
+            Some(change) => self.confirmed(cx, out, now, reach, change),
+            None => Next::Wait,
         }
     }
 
-    /// All that there are have been asked for a record of this node's.
-    pub(in crate::engine) fn read_back_ended(
+    /// Announces the change and answers with what has been read back.
+    fn confirmed(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
+        reach: Reach,
+        mut change: Underway,
+    ) -> Next {
+        let publish = &mut change.publish;
+        let Stage::Confirming(confirming) = &publish.stage else {
+            out.finish(change.since);
+            return Next::Wait;
+        };
+        let receipt = confirming.receipt(publish.announcement(&self.outbox));
+        let name = publish.change.name().clone();
+        if self.is_withheld(&name) {
+            if receipt.confirmed > 0 {
+                publish.announcement = self.announce_withheld(cx, out, now, &name);
+            } else {
+                self.doubt_own(out, now, reach, &name);
+            }
+        }
+        self.answer_announced(out, change, receipt);
+        Next::Wait
+    }
+
+    /// What a record has to attest that a change awaits back.
+    pub(in crate::engine) fn awaited_back(
+        &mut self,
         ticket: Ticket,
         key: &RecordKey,
-        replies: &Replies,
-        without: &[PeerId],
-    ) {
-        let Some(confirming) = self.publishing.changes.confirming(ticket) else { return };
-        if confirming.asks_again(key) {
-            return self.reading.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
-        }
-        let confirmed = confirming.heard(key, replies).unwrap_or(0);
-        for peer in confirming.forgetful(key, without) {
-            self.standing.reputations.failed(peer);
-        }
-        self.resume(now, ticket, Outcome::ReadBack { key: *key, confirmed });
+    ) -> Option<AwaitedBack> {
+        self.changes.confirming(ticket)?.awaited(key)
     }
-}
 
-/// Whether a record is this owner's, or has a claim of his in it.
-fn is_of(record: &Record, owner: &PeerId) -> bool {
-    match record {
-        Record::Head(head) => head.owner == *owner,
-        Record::Release(release) => release.owner == *owner,
-        Record::Page(page) => page.owner == *owner,
-        Record::Claims { set, .. } => set.iter().any(|claim| claim.owner == *owner),
+    /// Whether so many peers have served a record as its change wants.
+    pub(in crate::engine) fn is_read_back(&mut self, ticket: Ticket, served: u32) -> bool {
+        let confirming = self.changes.confirming(ticket);
+        confirming.is_some_and(|confirming| served >= u32::from(confirming.wanted))
+    }
+
+    /// All that there are have been asked for a record of a change. These have answered that they have none.
+    pub(in crate::engine) fn back_at_end(
+        &mut self,
+        ticket: Ticket,
+        key: &RecordKey,
+        without: &[PeerId],
+    ) -> Option<BackAtEnd> {
+        let confirming = self.changes.confirming(ticket)?;
+        if confirming.asks_again(key) {
+            return Some(BackAtEnd::AskAgain);
+        }
+        let forgetful = confirming.forgetful(key, without);
+        Some(BackAtEnd::Over { awaited: confirming.awaited(key)?, forgetful })
     }
 }

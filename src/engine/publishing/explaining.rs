@@ -14,8 +14,9 @@ use libp2p::PeerId;
 use crate::{
     Refusal, RefusalCount,
     engine::{
-        Deadline, Effects, Engine, Now, Unanswered,
-        calls::Since,
+        Context, Deadline, Effects, Now, Publishing, Unanswered,
+        changes::Underway,
+        next::{Missing, Next, Unacknowledged, Witness},
         publish::{Publish, Stage, Storing},
         questions::Purpose,
         wheel,
@@ -81,83 +82,98 @@ impl Effects {
     }
 }
 
-impl Engine {
-    /// Every put of a change has ended. Asks those who should have acknowledged it and have not; gives the change back
-    /// where nobody is to be asked.
-    pub(in crate::engine) fn ask_why(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
-    ) -> Option<Box<Publish>> {
-        if publish.reply.is_none() {
-            return Some(publish);
-        }
-        let Stage::Storing(storing) = &mut publish.stage else { return Some(publish) };
-        let mut asked = BTreeMap::new();
-        for (peer, keys) in self.unacknowledged(storing) {
-            // One that has not answered the DHT would be waited for in vain.
-            if self.discovery.explains(&peer) && self.peers.peers.is_answering(&peer) {
-                asked.insert(peer, keys);
-            } else {
-                storing.reasons.add(peer, Refusal::Unknown);
-            }
-        }
-        if asked.is_empty() {
-            return Some(publish);
-        }
-        let waiting = asked.keys().copied().collect();
-        for (peer, keys) in asked {
-            self.out.ask(&self.cx, peer, Purpose::Explaining(ticket), &Request::Explain { keys });
-        }
-        let deadline = now.mono.saturating_add(PATIENCE);
-        let timer = self.out.wheel.insert(deadline, Deadline::Explained(ticket));
-        let before = std::mem::replace(&mut publish.stage, Stage::BEGINNING);
-        let Stage::Storing(storing) = before else { return Some(publish) };
-        publish.stage = Stage::Explaining(Box::new(Explaining { storing, waiting, timer }));
-        self.publishing.changes.insert(ticket, since, publish);
-        None
-    }
-
-    /// The connected peers that should hold some records of a change and have not acknowledged them: of those closest to
-    /// each, as far as this node knows. As many as a record has replicas.
-    pub(in crate::engine) fn unacknowledged(
-        &self,
-        storing: &Storing,
-    ) -> BTreeMap<PeerId, Vec<RecordKey>> {
-        let mut peers: BTreeMap<PeerId, Vec<RecordKey>> = BTreeMap::new();
+impl Storing {
+    /// The records that fewer have acknowledged than should hold them, as many as a peer may be asked about.
+    pub(in crate::engine) fn unacknowledged(&self) -> Vec<Unacknowledged> {
         // Head and claims are put last, and matter most: nobody finds the others without them.
-        for put in storing.put.iter().rev().take(MAX_EXPLAINED) {
+        let put = self.put.iter().rev().take(MAX_EXPLAINED);
+        let lacking = put.filter(|put| {
             // Where all have acknowledged it, it is not told who. Where as many have as there are to be, others took the
             // places of those who have not.
             let is_told = !put.acknowledged.is_empty() || put.replicas == 0;
-            if !is_told || put.acknowledged.len() >= REPLICAS {
-                continue;
-            }
-            for peer in self.peers.peers.closest(&put.key, &put.acknowledged, REPLICAS) {
-                let is_wanted = !put.acknowledged.contains(&peer)
-                    && self.peers.peers.is_connected(&peer)
-                    && !self.peers.goodbyes.is_going(&peer)
-                    && !self.is_blocked(&peer);
-                if is_wanted && (peers.contains_key(&peer) || peers.len() < REPLICAS) {
-                    peers.entry(peer).or_default().push(put.key);
-                }
+            is_told && put.acknowledged.len() < REPLICAS
+        });
+        lacking.map(|put| Unacknowledged { key: put.key, by: put.acknowledged.clone() }).collect()
+    }
+}
+
+/// Who is asked about which records, and who is not worth asking. As many peers as a record has replicas.
+#[derive(Debug, Default)]
+struct Witnesses {
+    asked: BTreeMap<PeerId, Vec<RecordKey>>,
+    silent: BTreeSet<PeerId>,
+}
+
+impl Witnesses {
+    fn of(missing: Vec<Missing>) -> Self {
+        let mut witnesses = Self::default();
+        for Missing { key, peers } in missing {
+            for Witness { peer, explains } in peers {
+                witnesses.add(peer, explains, key);
             }
         }
-        peers
+        witnesses
     }
 
-    /// A peer has said why, or will not.
-    pub(in crate::engine) fn explained(
+    fn add(&mut self, peer: PeerId, explains: bool, key: RecordKey) {
+        let is_known = self.asked.contains_key(&peer) || self.silent.contains(&peer);
+        if !is_known && self.asked.len() + self.silent.len() >= REPLICAS {
+            return;
+        }
+        if explains {
+            self.asked.entry(peer).or_default().push(key);
+        } else {
+            self.silent.insert(peer);
+        }
+    }
+}
+
+impl Publishing {
+    /// Peers that should hold a change have not acknowledged it: asks them why, and reports at once where nobody is to be
+    /// asked.
+    pub(in crate::engine) fn ask_why(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        ticket: Ticket,
+        missing: Vec<Missing>,
+    ) -> Next {
+        let Some(mut change) = self.changes.remove(ticket) else { return Next::Wait };
+        let Witnesses { asked, silent } = Witnesses::of(missing);
+        let before = std::mem::replace(&mut change.publish.stage, Stage::BEGINNING);
+        let Stage::Storing(mut storing) = before else {
+            out.finish(change.since);
+            return Next::Wait;
+        };
+        for peer in silent {
+            storing.reasons.add(peer, Refusal::Unknown);
+        }
+        if asked.is_empty() {
+            change.publish.stage = Stage::Storing(storing);
+            return self.report(cx, out, change);
+        }
+        let waiting = asked.keys().copied().collect();
+        for (peer, keys) in asked {
+            out.ask(cx, peer, Purpose::Explaining(ticket), &Request::Explain { keys });
+        }
+        let deadline = now.mono.saturating_add(PATIENCE);
+        let timer = out.wheel.insert(deadline, Deadline::Explained(ticket));
+        change.publish.stage = Stage::Explaining(Box::new(Explaining { storing, waiting, timer }));
+        self.changes.insert(change);
+        Next::Wait
+    }
+
+    /// A peer has said why, or will not. Tells whether it was the last one.
+    pub(in crate::engine) fn hear_why(
         &mut self,
         ticket: Ticket,
         peer: PeerId,
         answer: Result<Response, Unanswered>,
-    ) {
-        let Some(explaining) = self.publishing.changes.explaining(ticket) else { return };
+    ) -> bool {
+        let Some(explaining) = self.changes.explaining(ticket) else { return false };
         if !explaining.waiting.remove(&peer) {
-            return;
+            return false;
         }
         let reasons = &mut explaining.storing.reasons;
         match answer {
@@ -170,46 +186,48 @@ impl Engine {
             Ok(Response::Declined { .. }) => reasons.add(peer, Refusal::Rate),
             Ok(_) | Err(_) => reasons.add(peer, Refusal::Unknown),
         }
-        if explaining.waiting.is_empty() {
-            self.end_explaining(ticket);
-        }
+        explaining.waiting.is_empty()
     }
 
     /// All have answered, or have had the time to.
-    pub(in crate::engine) fn end_explaining(&mut self, ticket: Ticket) {
-        if self.publishing.changes.explaining(ticket).is_none() {
-            return;
+    pub(in crate::engine) fn end_explaining(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        ticket: Ticket,
+    ) -> Next {
+        if self.changes.explaining(ticket).is_none() {
+            return Next::Wait;
         }
-        let Some((since, mut publish)) = self.publishing.changes.remove(ticket) else { return };
-        self.out.cut_explaining(ticket, &mut publish);
-        self.out.answered = true;
-        let now = Now { mono: self.cx.mono, unix: self.cx.unix };
-        self.report(now, ticket, since, publish);
+        let Some(mut change) = self.changes.remove(ticket) else { return Next::Wait };
+        out.cut_explaining(ticket, &mut change.publish);
+        out.answered = true;
+        self.report(cx, out, change)
     }
 
     /// Announces a change and tells the caller what has come of it; if it is to be read back, once it was.
-    pub(in crate::engine) fn report(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
-    ) {
+    pub(super) fn report(&mut self, cx: &Context, out: &mut Effects, mut change: Underway) -> Next {
+        let publish = &mut change.publish;
         if publish.reply.is_some() && publish.confirmation > 0 {
-            return self.confirm(now, ticket, since, publish);
+            return self.confirm(cx, out, change);
         }
-        let Stage::Storing(storing) = &publish.stage else { return self.out.finish(since) };
-        let receipt = storing.receipt(publish.announcement(&self.publishing.outbox), 0);
+        let Stage::Storing(storing) = &publish.stage else {
+            out.finish(change.since);
+            return Next::Wait;
+        };
+        let receipt = storing.receipt(publish.announcement(&self.outbox), 0);
         let name = publish.change.name();
-        let is_to_be_announced = self.publishing.is_withheld(name)
-            && self.publishing.own.get(name).is_some_and(|own| !own.lacks_replicas());
+        let is_to_be_announced =
+            self.is_withheld(name) && self.own.get(name).is_some_and(|own| !own.lacks_replicas());
         if !is_to_be_announced {
-            return self.answer_announced(ticket, since, publish, receipt);
+            self.answer_announced(out, change, receipt);
+            return Next::Wait;
         }
-        self.out.finish(since);
+        out.finish(change.since);
         let ended = publish.answer(Ok(receipt));
-        self.out.count(ended);
+        out.count(ended);
         publish.confirmation = 1;
-        self.confirm(now, ticket, Since { timer: None, ..since }, publish);
+        change.since.timer = None;
+        self.confirm(cx, out, change)
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::{
     PackageName,
     engine::{
-        Context, Deadline, Effects, Engine, Now, Publishing, Reach,
+        Context, Deadline, Effects, Now, Publishing, Reach,
         deadlines::spread,
         own::{Change, Recalled, Standing},
         recalling::Asked,
@@ -74,70 +74,79 @@ impl Publishing {
     }
 }
 
-impl Engine {
+impl Publishing {
     /// A verified head of an own package has come, from wherever. Where it may have replaced the one known here, or says
     /// what is not known here, it is taken in.
-    pub(in crate::engine) fn hear_own(&mut self, now: Now, head: &Signed<Head>) {
-        if head.owner != self.cx.owner || self.cx.store.is_revoked(head) {
+    pub(in crate::engine) fn hear_own(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        reach: Reach,
+        head: &Signed<Head>,
+    ) {
+        if head.owner != cx.owner || cx.store.is_revoked(head) {
             return;
         }
-        let Some(own) = self.publishing.own.get_mut(&head.name) else { return };
-        if self.publishing.elsewhere.is_spent(&head.digest()) {
+        let Some(own) = self.own.get_mut(&head.name) else { return };
+        if self.elsewhere.is_spent(&head.digest()) {
             return;
         }
         if !own.is_behind(head) {
-            return self.publishing.elsewhere.spend(head.digest());
+            return self.elsewhere.spend(head.digest());
         }
         own.standing = own.standing.doubted();
-        if self.publishing.elsewhere.hear(head) {
-            self.publishing.merge_later(&mut self.out, now, &head.name);
-        } else if !self.publishing.elsewhere.is_awaited(&head.name) {
+        if self.elsewhere.hear(head) {
+            self.merge_later(out, now, &head.name);
+        } else if !self.elsewhere.is_awaited(&head.name) {
             // There is no room for it. It is read from the network, where it came from.
-            self.replicate_later(now);
+            self.replicate_later(out, now, reach);
         }
     }
 
-    /// A head was refused for being older than another that was seen. One of this node's own packages may say what the
-    /// newer one does not.
-    pub(in crate::engine) fn hear_older(&mut self, now: Now, bytes: &[u8]) {
-        let Some(digest) = Signed::<Head>::claimed_digest(bytes) else { return };
-        if self.publishing.elsewhere.is_spent(&digest) {
-            return;
-        }
-        let Ok(head) = self.cx.store.verify_older(bytes, now.unix) else { return };
-        if self.publishing.publishes(&self.cx, &head) {
-            self.confront_known(now, &head.key(), &head);
-            self.hear_own(now, &head);
-        }
+    /// Whether a head that somebody has sent, in these bytes, is known to say nothing new, or cannot be told to be one.
+    pub(in crate::engine) fn is_nothing_new(&self, bytes: &[u8]) -> bool {
+        let digest = Signed::<Head>::claimed_digest(bytes);
+        digest.is_none_or(|digest| self.elsewhere.is_spent(&digest))
     }
 
-    /// What was heard of a package is merged. Where nobody is there, it waits until somebody is, as everything does that
-    /// is to be put.
-    pub(in crate::engine) fn merge(&mut self, now: Now, name: PackageName) {
-        self.publishing.elsewhere.timer_fired(&name);
-        if !self.publishing.elsewhere.is_awaited(&name) {
-            return;
+    /// The time has come at which what was heard of a package is merged. Where nobody is there, it waits until somebody is,
+    /// as everything does that is to be put.
+    pub(in crate::engine) fn merge_due(
+        &mut self,
+        out: &mut Effects,
+        now: Now,
+        reach: Reach,
+        name: PackageName,
+    ) -> Option<Change> {
+        self.elsewhere.timer_fired(&name);
+        if !self.elsewhere.is_awaited(&name) {
+            return None;
         }
-        if self.publishing.renewing.contains(&name) {
-            return self.publishing.merge_later(&mut self.out, now, &name);
+        if self.renewing.contains(&name) {
+            self.merge_later(out, now, &name);
+            return None;
         }
         // It may have been heard while a change was under way that knows nothing of it. Should nothing come of this
         // merge, what is in doubt is put again as soon as somebody is there.
-        if let Some(own) = self.publishing.own.get_mut(&name) {
+        if let Some(own) = self.own.get_mut(&name) {
             own.standing = own.standing.doubted();
         }
-        if self.peers.peers.reach() != Reach::Joined {
-            return;
-        }
-        self.keep_up(now, Change::Merge { name });
+        (reach == Reach::Joined).then_some(Change::Merge { name })
     }
 
     /// Nobody serves the head of an own package, though it was acknowledged: it is put again, once it has been read what
     /// they hold instead.
-    pub(in crate::engine) fn doubt_own(&mut self, now: Now, name: &PackageName) {
-        let Some(own) = self.publishing.own.get_mut(name) else { return };
+    pub(super) fn doubt_own(
+        &mut self,
+        out: &mut Effects,
+        now: Now,
+        reach: Reach,
+        name: &PackageName,
+    ) {
+        let Some(own) = self.own.get_mut(name) else { return };
         own.standing = own.standing.doubted();
         own.is_held = false;
-        self.replicate_later(now);
+        self.replicate_later(out, now, reach);
     }
 }

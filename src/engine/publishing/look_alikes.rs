@@ -8,14 +8,7 @@ use libp2p::PeerId;
 
 use crate::{
     PackageName, Receipt, SimilarName,
-    engine::{
-        Action, Context, Engine, Now, Publishing,
-        lookups::Best,
-        own::Change,
-        publish::Publish,
-        publishing::changes::Changes,
-        queries::{Queries, Replies, Waiter, Wants},
-    },
+    engine::{Context, Publishing, own::Change, publish::Publish},
     record::{ClaimSet, Record, RecordKey},
     ticket::Ticket,
 };
@@ -34,10 +27,7 @@ impl LookAlikes {
         Receipt { look_alikes: std::mem::take(&mut self.names), ..receipt }
     }
 
-    pub(in crate::engine) fn add(
-        &mut self,
-        more: impl IntoIterator<Item = (PackageName, Vec<PeerId>)>,
-    ) {
+    fn add(&mut self, more: impl IntoIterator<Item = (PackageName, Vec<PeerId>)>) {
         let known = std::mem::take(&mut self.names);
         let known = known.into_iter().map(|known| (known.name, known.owners));
         self.names = SimilarName::union(known.chain(more));
@@ -45,17 +35,8 @@ impl LookAlikes {
 }
 
 impl Publish {
-    /// What a lookup of claims has come to.
-    fn hear_looked_up(&mut self, best: Best, owner: &PeerId) {
-        if let Some((record, _)) = best.known()
-            && let Record::Claims { set, .. } = &*record
-        {
-            self.hear_claims(set, owner);
-        }
-    }
-
     /// Others than this owner claim these, as was found where the change belongs.
-    pub(in crate::engine) fn hear_claims(&mut self, claims: &ClaimSet, owner: &PeerId) {
+    fn hear_claims(&mut self, claims: &ClaimSet, owner: &PeerId) {
         let Change::Register(manifest) = &self.change else { return };
         if manifest.name.folded() != *claims.folded_name() {
             return;
@@ -70,7 +51,7 @@ impl Publish {
 
 impl Publishing {
     /// The claims that are to be looked up for a change: where a caller publishes a package that is new here.
-    pub(in crate::engine) fn claims_to_look_up(
+    pub(super) fn claims_to_look_up(
         &self,
         cx: &Context,
         publish: &mut Publish,
@@ -82,43 +63,40 @@ impl Publishing {
         publish.alike.lookup = Some(RecordKey::claims(&cx.config.network, &manifest.name));
         publish.alike.lookup
     }
-}
 
-impl Queries {
-    /// Puts a lookup of claims in line for a change.
-    pub(in crate::engine) fn look_up_claims(&mut self, ticket: Ticket, key: RecordKey) {
-        self.get(key, Waiter { ticket, wants: Wants::LookAlikes });
+    /// The claims that are being looked up for a change.
+    pub(in crate::engine) fn claims_lookup(&self, ticket: Ticket) -> Option<RecordKey> {
+        self.changes.get(ticket)?.alike.lookup
     }
-}
 
-impl Changes {
-    /// The lookup of claims for a change has ended.
-    pub(in crate::engine) fn look_alikes_found(
+    /// The lookup of claims for a change is over, and this is what it has found.
+    pub(in crate::engine) fn claims_found(
         &mut self,
         cx: &Context,
         ticket: Ticket,
-        best: &Best,
+        found: Option<&Record>,
     ) {
-        let Some(publish) = self.publish(ticket) else { return };
-        publish.alike.lookup = None;
-        publish.hear_looked_up(best.clone(), &cx.owner);
+        if let Some(publish) = self.changes.publish(ticket) {
+            publish.alike.lookup = None;
+        }
+        if let Some(found) = found {
+            self.hear_claims(cx, ticket, found);
+        }
     }
-}
 
-impl Engine {
-    /// What the lookup of claims for a change has found by now is all that counts of it.
-    pub(in crate::engine) fn end_look_alikes(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        publish: &mut Publish,
-    ) {
-        let Some(key) = publish.alike.lookup.take() else { return };
-        let nothing = Replies::default();
-        let replies = self.reading.queries.heard(&key).unwrap_or(&nothing);
-        publish.hear_looked_up(self.reading.best(&self.cx, now, &key, replies), &self.cx.owner);
-        if let Some(query) = self.reading.queries.leave(&key, ticket) {
-            self.out.actions.push_back(Action::Finish { query });
+    /// A record has come that may tell of claims to the name that a change belongs to.
+    pub(in crate::engine) fn hear_claims(&mut self, cx: &Context, ticket: Ticket, found: &Record) {
+        if let Record::Claims { set, .. } = found
+            && let Some(publish) = self.changes.publish(ticket)
+        {
+            publish.hear_claims(set, &cx.owner);
+        }
+    }
+
+    /// Others publish these, as the catalogue has it.
+    pub(in crate::engine) fn hear_listed(&mut self, ticket: Ticket, listed: Vec<SimilarName>) {
+        if let Some(publish) = self.changes.publish(ticket) {
+            publish.alike.add(listed.into_iter().map(|listed| (listed.name, listed.owners)));
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, PackageName, Source,
+    PackageName, Source,
     engine::{
-        Action, Context, Effects, Engine, Now, Publishing, Reach,
-        calls::{Heard, Outcome, Since},
+        Action, Context, Effects, Now, Publishing, Reach,
+        calls::{Heard, Outcome},
+        changes::Underway,
+        next::{Failure, Next},
         own::{self, Change, Recalled, Standing},
-        publish::{Publish, Recall, Recalling, Stage},
+        publish::{Recall, Recalling, Stage},
     },
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
@@ -29,7 +31,7 @@ enum Found {
     /// Nobody could tell. The change is signed all the same, on what is known here.
     Unknown,
     /// It cannot be signed without.
-    Needed(Error),
+    Needed(Failure),
 }
 
 impl Effects {
@@ -111,91 +113,138 @@ impl Publishing {
     }
 }
 
-impl Engine {
-    /// Reads what the network holds, where somebody can be asked.
-    pub(in crate::engine) fn begin_change(
+impl Publishing {
+    /// A change begins, or begins anew: reads what the network holds, where somebody can be asked.
+    pub(in crate::engine) fn begin(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
-    ) {
-        match self.peers.peers.reach() {
+        reach: Reach,
+        mut change: Underway,
+    ) -> Next {
+        match reach {
             // Nobody to ask: what others may have published is recalled later.
-            Reach::Isolated => self.commit_unheard(now, ticket, since, publish),
+            Reach::Isolated => self.commit_unheard(cx, out, now, change),
             Reach::Joined | Reach::Joining => {
-                if !publish.change.is_upkeep() {
-                    self.out.approach(&self.cx, &publish.change);
+                if !change.publish.change.is_upkeep() {
+                    out.approach(cx, &change.publish.change);
                 }
-                publish.stage = Stage::BEGINNING;
-                let claims = self.publishing.claims_to_look_up(&self.cx, &mut publish);
-                self.wait_publish(ticket, since, publish);
                 // Behind the head in line, which the change waits for.
-                if let Some(key) = claims {
-                    self.reading.queries.look_up_claims(ticket, key);
-                }
+                let claims = self.claims_to_look_up(cx, &mut change.publish);
+                self.look_up(cx, change, Recall::Head { others: Vec::new() }, claims)
             }
         }
     }
 
-    fn commit_unheard(&mut self, now: Now, ticket: Ticket, since: Since, publish: Box<Publish>) {
-        let recalled = self.publishing.recall_here(&self.cx, now, &publish.change);
-        self.commit(now, ticket, since, publish, &recalled, Asked::No);
+    /// The change waits for a lookup of what its recall needs next.
+    fn look_up(
+        &mut self,
+        cx: &Context,
+        mut change: Underway,
+        recall: Recall,
+        claims: Option<RecordKey>,
+    ) -> Next {
+        let key = recall.wants(&cx.config.network, &cx.owner, change.publish.change.name());
+        change.publish.stage = Stage::Recalling(recall);
+        self.changes.insert(change);
+        Next::LookUp { key, claims }
+    }
+
+    /// A lookup has found these heads of own packages. True if a change waits for it that goes on from what peers hold.
+    pub(in crate::engine) fn hears_heads(
+        &mut self,
+        ticket: Ticket,
+        heads: &[Signed<Head>],
+    ) -> bool {
+        let Some(others) = self.changes.recalling(ticket) else { return false };
+        *others = heads.to_vec();
+        true
+    }
+
+    /// What a change is waiting for that recalls what the network holds.
+    pub(in crate::engine) fn recall_lookup(
+        &self,
+        cx: &Context,
+        ticket: Ticket,
+    ) -> Option<RecordKey> {
+        let publish = self.changes.get(ticket)?;
+        match &publish.stage {
+            Stage::Recalling(recall) => {
+                Some(recall.wants(&cx.config.network, &cx.owner, publish.change.name()))
+            }
+            Stage::Storing(_) | Stage::Explaining(_) | Stage::Confirming(_) | Stage::Announcing => {
+                None
+            }
+        }
+    }
+
+    /// Signs with nobody having been heard, on what is known here.
+    fn commit_unheard(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        change: Underway,
+    ) -> Next {
+        let recalled = self.recall_here(cx, now, &change.publish.change);
+        self.commit(cx, out, now, change, &recalled, Asked::No)
     }
 
     /// A lookup of a recall has ended.
-    pub(in crate::engine) fn resume_recall(
+    pub(super) fn resume_recall(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
-        ticket: Ticket,
-        since: Since,
-        mut publish: Box<Publish>,
+        mut change: Underway,
         outcome: Outcome,
-    ) {
-        let Stage::Recalling(recall) = std::mem::replace(&mut publish.stage, Stage::BEGINNING)
-        else {
-            return self.out.finish(since);
+    ) -> Next {
+        let before = std::mem::replace(&mut change.publish.stage, Stage::BEGINNING);
+        let Stage::Recalling(recall) = before else {
+            out.finish(change.since);
+            return Next::Wait;
         };
-        let found = match self.found(now, since, &publish.change, &recall, outcome) {
+        let found = match self.found(cx, now, &change, &recall, outcome) {
             Found::Record(record) => record.map(|record| *record),
-            Found::Unknown => return self.commit_unheard(now, ticket, since, publish),
-            Found::Needed(error) => return self.abandon(now, ticket, since, publish, error),
+            Found::Unknown => return self.commit_unheard(cx, out, now, change),
+            Found::Needed(failure) => return self.give_up(change, failure),
         };
-        let recall =
-            match self.publishing.take_found(&self.cx, publish.change.name(), recall, found) {
-                Recalling::More(recall) => recall,
-                Recalling::Listed(recalled) => {
-                    let own = self.publishing.own.get(publish.change.name());
-                    let signer = self.cx.signer(now);
-                    match own::missing_newest(own, &recalled, &publish.change, &signer) {
-                        Some(entry) => Recall::newest(recalled, own, entry),
-                        None => {
-                            return self.commit(now, ticket, since, publish, &recalled, Asked::Yes);
-                        }
+        let publish = &change.publish;
+        let recalled = match self.take_found(cx, publish.change.name(), recall, found) {
+            Recalling::More(recall) => return self.look_up(cx, change, recall, None),
+            Recalling::Listed(recalled) => {
+                let own = self.own.get(publish.change.name());
+                match own::missing_newest(own, &recalled, &publish.change, &cx.signer(now)) {
+                    Some(entry) => {
+                        let recall = Recall::newest(recalled, own, entry);
+                        return self.look_up(cx, change, recall, None);
                     }
+                    None => recalled,
                 }
-                Recalling::Complete(recalled) => {
-                    return self.commit(now, ticket, since, publish, &recalled, Asked::Yes);
-                }
-            };
-        publish.stage = Stage::Recalling(recall);
-        self.wait_publish(ticket, since, publish);
+            }
+            Recalling::Complete(recalled) => recalled,
+        };
+        self.commit(cx, out, now, change, &recalled, Asked::Yes)
     }
 
     fn found(
         &self,
+        cx: &Context,
         now: Now,
-        since: Since,
-        change: &Change,
+        change: &Underway,
         recall: &Recall,
         outcome: Outcome,
     ) -> Found {
-        let own = self.publishing.own.get(change.name());
+        let Underway { since, publish, .. } = change;
+        let own = self.own.get(publish.change.name());
         let is_head = matches!(recall, Recall::Head { .. });
+        let is_page = matches!(recall, Recall::Pages(_));
         let is_known = own.is_some_and(|own| matches!(own.standing, Standing::Confirmed { .. }));
         // An earlier life's, which nobody has asked to be changed. What is held here of it may be as old as the snapshot
         // that it comes from: what this node has signed since is not signed again.
-        let is_resumed = change.is_upkeep() && own.is_none();
+        let is_resumed = publish.change.is_upkeep() && own.is_none();
+        let timeout = || Found::Needed(Failure::Other(cx.timeout(now, *since)));
         match outcome {
             // A part of the replicas may not hold the newest: to go on from it would sign a sequence twice, unless the
             // network has been heard before.
@@ -204,31 +253,21 @@ impl Engine {
             {
                 Found::Unknown
             }
-            Outcome::Found { source: Source::Partial, .. } if is_head => {
-                Found::Needed(self.cx.timeout(now, since))
-            }
+            Outcome::Found { source: Source::Partial, .. } if is_head => timeout(),
             Outcome::Found { record, .. } => {
                 Found::Record(Some(Box::new(Arc::unwrap_or_clone(record))))
             }
-            Outcome::TimedOut => Found::Needed(self.cx.timeout(now, since)),
-            Outcome::NoPeers if is_resumed => Found::Needed(self.peers.nobody()),
-            Outcome::NotFound { heard: Heard::Most | Heard::Few, .. } if is_resumed => {
-                Found::Needed(self.cx.timeout(now, since))
-            }
+            Outcome::TimedOut => timeout(),
+            Outcome::NoPeers if is_resumed => Found::Needed(Failure::NobodyToAsk),
+            Outcome::NotFound { heard: Heard::Most | Heard::Few, .. } if is_resumed => timeout(),
             // Those who hold it may be the ones that have not answered.
             Outcome::NoPeers | Outcome::NotFound { heard: Heard::Few, .. } if is_head => {
                 Found::Unknown
             }
             // That somebody cannot be asked does not mean that nobody holds the rest of the list.
-            Outcome::NoPeers if matches!(recall, Recall::Pages(_)) => {
-                Found::Needed(self.peers.nobody())
-            }
+            Outcome::NoPeers if is_page => Found::Needed(Failure::NobodyToAsk),
             // Nor is a page given up while one peer could still have it: the list is shorter for good without it.
-            Outcome::NotFound { heard: Heard::Most | Heard::Few, .. }
-                if matches!(recall, Recall::Pages(_)) =>
-            {
-                Found::Needed(self.cx.timeout(now, since))
-            }
+            Outcome::NotFound { heard: Heard::Most | Heard::Few, .. } if is_page => timeout(),
             Outcome::NotFound { .. }
             | Outcome::NoPeers
             | Outcome::Stored { .. }

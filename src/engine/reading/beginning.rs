@@ -78,7 +78,7 @@ impl Reading {
         record: Record,
         reply: Reply<u32>,
     ) -> Option<(Record, Reply<u32>)> {
-        let refused = if self.has_enough_puts(cx.config.limits.waiting_calls) {
+        let refused = if self.puts() >= cx.config.limits.waiting_calls {
             Error::busy("waiting_calls")
         } else {
             // It was verified once, but maybe for another network or at another time.

@@ -10,7 +10,7 @@ use super::{
     queries::{Ended, Extent, QueryKey, Replies, Waiter},
 };
 use crate::{
-    Freshness, PackageName, Source,
+    Digest, Freshness, PackageName, Source,
     engine::{
         Context, Now, QueryEnd,
         calls::{Heard, Outcome},
@@ -116,6 +116,11 @@ impl EndedLookup {
             (Best::Nothing, Hearing::Nobody) => Outcome::NoPeers,
             (Best::Nothing, Hearing::CutShort) => return None,
         })
+    }
+
+    /// How many peers have served what this node has put, and attests this.
+    pub(in crate::engine) fn served(&self, attests: &Digest) -> u32 {
+        u32::try_from(self.replies.attesting(attests)).unwrap_or(u32::MAX)
     }
 
     fn is_heard(&self, freshness: Freshness) -> bool {

@@ -7,13 +7,14 @@ use libp2p::PeerId;
 
 use super::{
     Reading,
-    queries::{QueryKey, Task},
+    queries::{QueryKey, Task, Waiter, Wants},
 };
 use crate::{
-    Error, Package, PackageId, PackageName,
+    Digest, Error, Package, PackageId, PackageName,
     counters::Counters,
     engine::{Effects, Now, interface::Breadth},
     record::{Head, Record, RecordKey, Signed},
+    ticket::Ticket,
 };
 
 /// What was read.
@@ -85,17 +86,59 @@ impl Reading {
     }
 }
 
+/// What changes to own packages ask of the DHT, and what is put for others.
+impl Reading {
+    /// Looks up who claims a name, beside the change that is to be told of its look-alikes and does not wait for that.
+    pub(in crate::engine) fn look_up_claims(&mut self, key: RecordKey, ticket: Ticket) {
+        self.queries.get(key, Waiter { ticket, wants: Wants::LookAlikes });
+    }
+
+    /// Looks up which peers serve what a change has put under a key.
+    pub(in crate::engine) fn read_back(&mut self, key: RecordKey, ticket: Ticket) {
+        self.queries.get(key, Waiter { ticket, wants: Wants::ReadBack });
+    }
+
+    /// What a lookup asks for that somebody waits for, and who reads back by it.
+    pub(in crate::engine) fn read_backs(
+        &self,
+        query: QueryKey,
+    ) -> Option<(RecordKey, Vec<Ticket>)> {
+        let key = self.queries.wanted(query)?;
+        Some((key, self.queries.read_backs(&key)))
+    }
+
+    /// Whether the lookup of this key is under way.
+    pub(in crate::engine) fn is_looked_up(&self, key: &RecordKey) -> bool {
+        self.queries.heard(key).is_some()
+    }
+
+    /// How many peers have served what this node has put, and attests this, in the lookup that is under way.
+    pub(in crate::engine) fn served(&self, key: &RecordKey, attests: &Digest) -> u32 {
+        let served = self.queries.heard(key).map_or(0, |replies| replies.attesting(attests));
+        u32::try_from(served).unwrap_or(u32::MAX)
+    }
+
+    /// Puts a record in line to be stored. It is carried out even if the change that waits for it ends.
+    pub(in crate::engine) fn put(&mut self, record: Record, ticket: Option<Ticket>) {
+        self.queries.put(record, ticket);
+    }
+
+    /// The key under which a query puts a record, and who waits for that.
+    pub(in crate::engine) fn put_for(&self, query: QueryKey) -> Option<(RecordKey, Ticket)> {
+        self.queries.put_for(query)
+    }
+
+    /// How many puts have not ended, without repairs.
+    pub(in crate::engine) fn puts(&self) -> usize {
+        self.queries.puts()
+    }
+}
+
 /// Who waits, and what is asked.
 impl Reading {
     /// How many calls wait.
     pub(in crate::engine) fn waiting_calls(&self) -> usize {
         self.calls.len()
-    }
-
-    /// Whether so many puts have not ended that no more is to be put by callers. What is put is carried out even if its
-    /// caller goes away, so that it has a bound of its own.
-    pub(in crate::engine) fn has_enough_puts(&self, most: usize) -> bool {
-        self.queries.puts() >= most
     }
 
     /// The next query to start while there is room. A bootstrap waits unless `joins`.

@@ -7,12 +7,12 @@ use libp2p::PeerId;
 use super::{
     Reading,
     queries::{Replies, newest, saying},
-    read::{self, Read},
+    read::Read,
     waiting::Operation,
 };
 use crate::{
     Freshness, PackageId, PackageName, Source,
-    engine::{Context, Now, catalogue::Interest},
+    engine::{Context, Now, interest::Interest, packages::newest as newest_release},
     record::{Head, Record, RecordKey, Signed},
 };
 
@@ -29,6 +29,13 @@ pub(in crate::engine) enum Best {
 }
 
 impl Best {
+    pub(in crate::engine) fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Found(record) | Self::Known(record) | Self::Listed(record) => Some(record),
+            Self::Nothing => None,
+        }
+    }
+
     /// The record, and where it came from if enough was heard.
     pub(in crate::engine) fn known(self) -> Option<(Arc<Record>, Source)> {
         match self {
@@ -106,13 +113,7 @@ impl Reading {
     /// The best of what a lookup has found, and of what is known of it here: an announcement, or a peer that has put a
     /// record here meanwhile, may have brought something newer than any copy. What this node has signed itself is no
     /// finding; of its own heads only what peers hold counts.
-    pub(in crate::engine) fn best(
-        &self,
-        cx: &Context,
-        now: Now,
-        key: &RecordKey,
-        replies: &Replies,
-    ) -> Best {
+    pub(super) fn best(&self, cx: &Context, now: Now, key: &RecordKey, replies: &Replies) -> Best {
         let known = match self.known(cx, now, key, Freshness::First) {
             Some((_, Source::Own)) | None => None,
             Some((record, _)) => Some(record).filter(|known| !cx.is_overtaken(known)),
@@ -139,7 +140,14 @@ impl Reading {
         }
     }
 
-    /// The best that is known so far of the record that a call waits for, whose time is up.
+    /// The best that is known so far of a record, which may be under way.
+    pub(in crate::engine) fn best_by_now(&self, cx: &Context, now: Now, key: &RecordKey) -> Best {
+        let nothing = Replies::default();
+        self.best(cx, now, key, self.queries.heard(key).unwrap_or(&nothing))
+    }
+
+    /// The best that is known so far of the record that a call waits for, whose time is up, and the package whose head it
+    /// is, if the call reads one.
     pub(in crate::engine) fn best_awaited(
         &self,
         cx: &Context,
@@ -147,9 +155,7 @@ impl Reading {
         operation: &Operation,
     ) -> Option<(Best, Option<(PackageName, PeerId)>)> {
         let key = operation.awaits(&cx.config.network)?;
-        let nothing = Replies::default();
-        let replies = self.queries.heard(&key).unwrap_or(&nothing);
-        Some((self.best(cx, now, &key, replies), operation.subject()))
+        Some((self.best_by_now(cx, now, &key), operation.subject()))
     }
 
     /// What a lookup that goes on has found already, if it is enough.
@@ -210,15 +216,10 @@ impl Reading {
     }
 
     /// Puts an own package where callers read it without asking, or takes it away once it is withdrawn.
-    pub(in crate::engine) fn shelve_own(
-        &self,
-        cx: &Context,
-        name: &PackageName,
-        head: &Signed<Head>,
-    ) {
+    pub(in crate::engine) fn shelve_own(&self, cx: &Context, name: &PackageName, head: &Head) {
         // To its own publisher, the bare name means its own.
         let ids = [PackageId::owned(cx.owner, name.clone()), PackageId::named(name.clone())];
-        match read::newest(head, Source::Own) {
+        match newest_release(head, Source::Own) {
             Some(package) => self.shelf.put(ids, package, None, head.validity.expires),
             None => ids.iter().for_each(|id| self.shelf.remove(id)),
         }

@@ -89,8 +89,8 @@ fn list(head: &Head) -> Option<(&[ReleaseEntry], Option<&PageLink>)> {
 impl Engine {
     /// Tells of a proof, unless it is known, or this node's owner has said since what became of it.
     pub(in crate::engine) fn expose(&mut self, proof: EquivocationProof) {
-        let own = self.publishing.own.get(proof.name());
-        if own.is_some_and(|own| heals(&own.head, &proof)) {
+        let own = self.publishing.head_in_force(proof.name());
+        if own.is_some_and(|own| heals(own, &proof)) {
             return;
         }
         if self.standing.equivocations.insert(proof.clone()) {
@@ -115,7 +115,7 @@ impl Engine {
         key: &RecordKey,
         head: &Signed<Head>,
     ) {
-        let own = self.publishing.own.get(&head.name).map(|own| own.head.clone());
+        let own = self.publishing.head_in_force(&head.name).cloned();
         let cached = self.reading.cached_head(now, key).cloned();
         let held = match self.cx.store.held(key) {
             Some(Record::Head(held)) => Some(held),

@@ -51,12 +51,12 @@ fn subscribed(lab: &mut Lab) {
 }
 
 fn own_head(lab: &Lab, name: &str) -> Vec<u8> {
-    lab.engine.publishing.own[name].head.bytes().to_vec()
+    lab.engine.publishing.own()[name].head.bytes().to_vec()
 }
 
 /// What another device with the same key has published.
 fn another_head(lab: &Lab) -> Signed<Head> {
-    let (owner, own) = (lab.engine.cx.owner, &lab.engine.publishing.own["tool"].head);
+    let (owner, own) = (lab.engine.cx.owner, &lab.engine.publishing.own()["tool"].head);
     let manifest = Manifest::new("tool".parse().unwrap(), "1.0.5".parse().unwrap());
     let release = Release::new(NetworkName::default(), owner, manifest.clone());
     let release = Signed::sign(&lab.engine.cx.keypair, release).unwrap();

@@ -148,7 +148,7 @@ fn the_deadline_holds_and_the_receipt_says_what_was_confirmed_by_then() {
     assert_eq!(finished(&mut lab), 2);
     read_backs[1..].iter().for_each(|(query, _)| lab.end(*query, 2));
     lab.actions();
-    assert_eq!(lab.engine.publishing.changes.len(), 0);
+    assert_eq!(lab.engine.publishing.changes_len(), 0);
 }
 
 #[test]

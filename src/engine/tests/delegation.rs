@@ -62,7 +62,7 @@ fn register(lab: &mut Lab, name: &str, version: &str) -> oneshot::Receiver<Resul
 fn head_of(lab: &Lab, name: &str) -> Signed<Head> {
     lab.engine
         .publishing
-        .own
+        .own()
         .get(&name.parse::<PackageName>().unwrap())
         .expect("signed")
         .head
@@ -121,7 +121,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
     assert_eq!(hear(&mut reader, &head), Verdict::Accept);
     assert_eq!(told_now(&mut reader, &PackageId::owned(owner_id, head.name.clone())), Some(UNIX));
     let change = own::Change::Renew { name: head.name.clone() };
-    let own = lab.engine.publishing.own.get(&head.name).cloned();
+    let own = lab.engine.publishing.own().get(&head.name).cloned();
     let signer = lab.engine.cx.signer(lab.now());
     let standing = own::Standing::Unheard;
     let changed = own::apply(own.as_ref(), &[], &change, standing, head.rank(), &signer);
@@ -154,7 +154,7 @@ fn a_head_is_not_signed_again_where_that_makes_it_last_no_longer() {
     let mut lab = publisher(1, 0, 3600);
     let head = signed(&mut lab, "tool", "1.0.0");
     let change = own::Change::Renew { name: head.name.clone() };
-    let own = lab.engine.publishing.own.get(&head.name);
+    let own = lab.engine.publishing.own().get(&head.name);
     let late = Now { mono: lab.mono, unix: UNIX + 3000 };
     let standing = own::Standing::Unheard;
     let signer = lab.engine.cx.signer(late);

@@ -79,7 +79,7 @@ fn a_peer_that_forwards_without_end_is_dropped_unread_and_then_loses_its_connect
 #[test]
 fn messages_of_applications_are_rationed_as_announcements_are() {
     let mut lab = lab();
-    lab.engine.publishing.topics.subscribe("news").unwrap();
+    lab.engine.publishing.topics().subscribe("news").unwrap();
     let author = Keypair::generate_ed25519();
     let now = lab.now();
     let heard = (0..100_u64)

@@ -165,7 +165,7 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     lab.learn(copy(query, &old));
     // The others, who hold sequence 2, are too slow.
     lab.learn(Fact::QueryEnded { query, end: QueryEnd::LookupCutShort });
-    let own = lab.engine.publishing.own.get("tool");
+    let own = lab.engine.publishing.own().get("tool");
     let standing = own.map(|own| own.standing);
     assert!(
         !matches!(standing, Some(own::Standing::Confirmed { .. })),

@@ -493,25 +493,14 @@ impl Chaos {
         let engine = &self.lab.engine;
         // The sweep and the next session are always due some time.
         let own = 2
-            + usize::from(engine.discovery.session.is_some())
-            + engine.discovery.searches.len()
-            + engine
-                .discovery
-                .neighbours
-                .iter()
-                .filter(|(_, neighbour)| neighbour.doubt.is_some())
-                .count()
-            + engine.publishing.renewals.len()
-            + engine.publishing.elsewhere.timers()
-            + usize::from(engine.publishing.replication.timer.is_some())
+            + engine.discovery.timers()
+            + engine.publishing.timers()
             + usize::from(engine.peers.rejoining.is_waiting())
             + usize::from(engine.peers.peers.waits_to_trim())
             + engine.peers.peers.len()
             + engine.peers.blocked.len()
             + engine.peers.goodbyes.timers()
             + engine.reading.calls.len()
-            + engine.publishing.changes.explained()
-            + engine.publishing.outbox.on_hold().count()
             + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(
             engine.out.wheel.len() <= own,

@@ -64,11 +64,11 @@ fn a_snapshot_that_is_taken_while_the_catalogue_is_still_read_back_has_all_of_it
     }
     let first = snapshot(&mut before);
     let mut between = start_from(Keypair::generate_ed25519(), Config::new(), &first);
-    assert!(between.engine.discovery.catalogue.len() < 300, "it is being read");
+    assert!(between.engine.discovery.catalogue().len() < 300, "it is being read");
     let second = snapshot(&mut between);
     let mut after = start_from(Keypair::generate_ed25519(), Config::new(), &second);
     (0..5).for_each(|_| after.advance(Duration::from_secs(1)));
-    assert_eq!(after.engine.discovery.catalogue.len(), 300);
+    assert_eq!(after.engine.discovery.catalogue().len(), 300);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn own_packages_are_put_again_after_a_restart_though_the_store_was_full() {
     }
     let snapshot = snapshot(&mut before);
     let after = start_from(keypair, config(), &snapshot);
-    assert_eq!(after.engine.publishing.resuming.names().count(), 5);
+    assert_eq!(after.engine.publishing.resuming().names().count(), 5);
 }
 
 #[test]
@@ -130,19 +130,19 @@ fn an_earlier_life_is_not_resumed_from_memory_where_nobody_says_what_has_come_si
         after.advance(Duration::from_secs(3600));
         let query = only_lookup(&mut after);
         after.end(query, 0);
-        assert!(after.engine.publishing.own.is_empty(), "signed a sequence for the second time");
+        assert!(after.engine.publishing.own().is_empty(), "signed a sequence for the second time");
         assert_eq!(published_on(&mut after, "announcements"), []);
     }
     after.advance(Duration::from_secs(3600));
     let query = only_lookup(&mut after);
-    let head = before.engine.publishing.own.values().next().unwrap().head.clone();
+    let head = before.engine.publishing.own().values().next().unwrap().head.clone();
     after.learn(copy(query, &head));
     after.end(query, 1);
     // The newest release is looked up next: it is in force and need not be signed again.
     for query in after.lookups() {
         after.end(query, 1);
     }
-    let own = after.engine.publishing.own.values().next().expect("resumed");
+    let own = after.engine.publishing.own().values().next().expect("resumed");
     assert!(head.revision < own.head.revision);
 }
 
@@ -170,10 +170,10 @@ fn what_the_application_has_used_is_still_in_use_after_a_restart() {
         );
     }
     let stays = |head: &Signed<Head>| {
-        after.engine.discovery.catalogue.by_digest(&head.digest(), UNIX).is_some()
+        after.engine.discovery.catalogue().by_digest(&head.digest(), UNIX).is_some()
     };
     assert!(used.iter().all(stays));
-    assert_eq!(after.engine.discovery.catalogue.len(), 32);
+    assert_eq!(after.engine.discovery.catalogue().len(), 32);
 }
 
 #[test]
@@ -187,14 +187,14 @@ fn what_nobody_had_heard_is_announced_once_to_whoever_subscribes_after_a_restart
     let (_, said) =
         before.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
     for (topic, count) in [("announcements", 1), ("news", 1)] {
-        let queued = before.engine.publishing.outbox.waiting_on(topic);
+        let queued = before.engine.publishing.outbox().waiting_on(topic);
         assert_eq!(queued.len(), count, "{topic}");
         for id in queued {
             before.learn(Fact::Published { id, outcome: Published::Unheard });
         }
     }
     assert_eq!(answer(said), Some(Ok(crate::Announcement::Queued)));
-    let own = before.engine.publishing.own.values().next().unwrap().head.clone();
+    let own = before.engine.publishing.own().values().next().unwrap().head.clone();
 
     let snapshot = snapshot(&mut before);
     let mut after = start_from(keypair, Config::new(), &snapshot);

@@ -65,7 +65,7 @@ pub(super) fn register(lab: &mut Lab, name: &str) {
 }
 
 pub(super) fn own_head(lab: &Lab) -> &Signed<Head> {
-    &lab.engine.publishing.own.values().next().expect("published").head
+    &lab.engine.publishing.own().values().next().expect("published").head
 }
 
 /// Lets time pass, in which peers answer, and gives back the heads that they were sent.
@@ -96,7 +96,7 @@ pub(super) fn found(lab: &mut Lab, name: &str) -> bool {
 }
 
 pub(super) fn is_listed(lab: &Lab, head: &Signed<Head>) -> bool {
-    lab.engine.discovery.catalogue.by_digest(&head.digest(), lab.now().unix).is_some()
+    lab.engine.discovery.catalogue().by_digest(&head.digest(), lab.now().unix).is_some()
 }
 
 pub(super) fn hold(lab: &Lab, head: &Signed<Head>) {
@@ -150,7 +150,7 @@ fn ordinary_renewals_do_not_delay_what_a_long_sleep_makes_overdue() {
     for _ in 0..12 {
         // The deadline is a moment later than what the calendar shows in whole seconds, and the sweep comes in between.
         let now = lab.now().unix;
-        lab.engine.publishing.renewals.values_mut().for_each(|renewal| renewal.due = now);
+        lab.engine.publishing.due().for_each(|due| *due = now);
         pass(&mut lab, 40);
     }
     lab.set_calendar(hours(60));
@@ -174,7 +174,7 @@ fn a_machine_that_is_awake_for_ten_minutes_a_day_puts_its_packages_again_each_da
 fn queue_message(lab: &mut Lab) {
     let (_, said) =
         lab.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
-    for id in lab.engine.publishing.outbox.waiting_on("news") {
+    for id in lab.engine.publishing.outbox().waiting_on("news") {
         lab.learn(Fact::Published { id, outcome: Published::Unheard });
     }
     assert_eq!(answer(said), Some(Ok(crate::Announcement::Queued)));
@@ -233,14 +233,14 @@ fn what_has_expired_in_a_sleep_is_told_to_nobody_as_known() {
     }
     // Both list the same, and need compare nothing.
     assert_eq!(
-        lab.engine.discovery.catalogue.digest_sum(),
-        other.engine.discovery.catalogue.digest_sum()
+        lab.engine.discovery.catalogue().digest_sum(),
+        other.engine.discovery.catalogue().digest_sum()
     );
     lab.set_calendar(-hours(60));
     assert_eq!(lab.engine.metadata().known_packages, 2);
     assert_ne!(
-        lab.engine.discovery.catalogue.digest_sum(),
-        other.engine.discovery.catalogue.digest_sum()
+        lab.engine.discovery.catalogue().digest_sum(),
+        other.engine.discovery.catalogue().digest_sum()
     );
 }
 
@@ -314,9 +314,9 @@ fn what_has_expired_in_a_sleep_is_neither_found_nor_compared_nor_served_and_gone
     lab.set_calendar(hours(60));
     assert!(!found(&mut lab, "tool") && !is_listed(&lab, &head) && !is_held(&lab, &head));
     let unix = lab.now().unix;
-    assert_eq!(lab.engine.discovery.catalogue.items(&crate::Coverage::All, unix).count(), 0);
+    assert_eq!(lab.engine.discovery.catalogue().items(&crate::Coverage::All, unix).count(), 0);
     pass(&mut lab, 2 * HOUR);
-    assert_eq!((lab.engine.discovery.catalogue.len(), lab.engine.cx.store.len()), (0, 0));
+    assert_eq!((lab.engine.discovery.catalogue().len(), lab.engine.cx.store.len()), (0, 0));
 }
 
 #[test]
@@ -397,9 +397,9 @@ fn what_was_refused_for_its_date_is_fetched_once_the_calendar_is_right() {
     let (_, head) = lasting("tool");
     lab.set_calendar(-10 * YEAR);
     assert_eq!(hear(&mut lab, &head), Verdict::Ignore);
-    lab.engine.discovery.vain.insert(head.digest(), lab.mono);
+    lab.engine.discovery.vain().insert(head.digest(), lab.mono);
     lab.set_calendar(10 * YEAR);
-    assert!(!lab.engine.discovery.vain.contains(&head.digest(), lab.mono));
+    assert!(!lab.engine.discovery.vain().contains(&head.digest(), lab.mono));
     assert_eq!(hear(&mut lab, &head), Verdict::Accept);
     assert!(is_listed(&lab, &head));
 }

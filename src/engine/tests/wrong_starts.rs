@@ -90,7 +90,7 @@ fn check(lab: &Lab, known: &Known) {
     assert!(lab.engine.cx.store.held(&claims).is_some());
     let listed = known.listed.iter().filter(|head| is_listed(lab, head)).count();
     assert_eq!(listed, LISTED);
-    assert_eq!(lab.engine.publishing.outbox.waiting_on("news").len(), 1);
+    assert_eq!(lab.engine.publishing.outbox().waiting_on("news").len(), 1);
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn an_own_package_that_the_store_has_no_room_for_is_resumed_once_the_calendar_is
         let meanwhile = snapshot(&mut lab);
         let kept = start_at(known.keypair.clone(), config(), &meanwhile, 0);
         let is_published = |lab: &Lab| {
-            lab.engine.publishing.resuming.contains(&known.own.name)
-                || !lab.engine.publishing.own.is_empty()
+            lab.engine.publishing.resuming().contains(&known.own.name)
+                || !lab.engine.publishing.own().is_empty()
         };
         assert!(is_published(&lab) && is_published(&kept), "{by}");
         lab.set_calendar(-by);
@@ -163,5 +163,5 @@ fn what_has_expired_while_the_machine_was_off_is_hidden_at_once_and_gone_after_a
     assert!(!is_held(&lab, &known.held) && !is_listed(&lab, &known.listed[0]));
     assert_eq!(lab.engine.metadata().known_packages, 0);
     pass(&mut lab, HOUR + 60);
-    assert_eq!((lab.engine.discovery.catalogue.len(), lab.engine.cx.store.len()), (0, 0));
+    assert_eq!((lab.engine.discovery.catalogue().len(), lab.engine.cx.store.len()), (0, 0));
 }

@@ -283,7 +283,7 @@ fn no_bit_of_a_delegated_record_or_of_a_delegation_can_be_changed() {
 fn an_owner_s_key_that_anybody_can_sign_with_delegates_nothing() {
     let mut bytes = delegation(0).to_bytes();
     let owner = 2 + 1 + main_net().as_str().len();
-    for y in envelope::WEAK_Y {
+    for y in signature::WEAK_Y {
         bytes[owner..owner + 32].copy_from_slice(&y);
         let weak = Delegation::from_bytes(&bytes).unwrap();
         assert_eq!(weak.verify(), Err(Rejected::Signer));

@@ -13,7 +13,7 @@ use libp2p::{PeerId, identity::Keypair};
 use proptest::prelude::*;
 use semver::Version;
 
-use super::{signed::sealed::Wire, *};
+use super::{body::sealed::Wire, *};
 use crate::package::{Artifact, Dependency, Digest, Manifest, PackageName};
 
 /// The time of all tests, in Unix seconds.
@@ -125,7 +125,7 @@ fn verify(asked: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
 
 /// What somebody signs who does not look at what it is.
 fn forge<T: Wire>(keypair: &Keypair, body: &T) -> Vec<u8> {
-    envelope::seal(keypair, body.network(), T::KIND, &body.encode().unwrap()).unwrap()
+    envelope::seal(keypair, body.common().network, T::KIND, &body.encode().unwrap()).unwrap()
 }
 
 /// Signs these bytes as a body of the kind.

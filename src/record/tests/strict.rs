@@ -141,7 +141,7 @@ fn a_key_that_anybody_can_sign_with_is_refused() {
     // whose hash is a multiple of the order: of one in eight at least.
     let mut signature = [0; 64];
     signature[0] = 1;
-    for y in envelope::WEAK_Y {
+    for y in signature::WEAK_Y {
         let key = ed25519::PublicKey::try_from_bytes(&y).unwrap();
         let messages = (0..500_u16).map(u16::to_be_bytes);
         assert!(

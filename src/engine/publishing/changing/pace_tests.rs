@@ -5,9 +5,9 @@ use libp2p::{PeerId, identity::Keypair};
 
 use super::*;
 use crate::{
-    Config, Entropy, Freshness, Manifest, Result,
-    command::{Command, Request},
-    engine::{Action, Fact, Published, QueryEnd, QueryKey, SharedStore},
+    Config, Entropy, Freshness, Manifest, Receipt, Result,
+    command::{Command, Reply, Request},
+    engine::{Action, Engine, Fact, Published, QueryEnd, QueryKey, SharedStore},
     record::{Head, Kind, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };
@@ -216,7 +216,7 @@ fn a_package_is_signed_anew_in_time_however_seldom_it_is_to_be_put_again() {
     for _ in 0..100 {
         lab.serve(1);
         lab.advance(ttl / 20);
-        let own = &lab.engine.publishing.own[&name];
+        let own = &lab.engine.publishing.own()[&name];
         assert!(own.head.validity.expires > lab.now().unix, "expired before it was put again");
     }
 }

@@ -5,9 +5,9 @@ use libp2p::{PeerId, identity::Keypair};
 
 use super::*;
 use crate::{
-    Config, Manifest, Result, SystemEntropy,
-    command::{Command, Request},
-    engine::{Action, Fact, Published, QueryEnd, QueryKey, SharedStore},
+    Config, Manifest, Receipt, Result, SystemEntropy,
+    command::{Command, Reply, Request},
+    engine::{Action, Engine, Fact, Published, QueryEnd, QueryKey, SharedStore},
     record::{Head, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };
@@ -159,7 +159,7 @@ fn what_nobody_stored_is_recalled_before_it_is_put_again() {
 
     let heads = played.heads_put(1);
     assert_eq!(heads[0].revision, Revision::new(0, later + 1));
-    assert_eq!(played.engine.publishing.own["tool"].head, heads[0]);
+    assert_eq!(played.engine.publishing.own()["tool"].head, heads[0]);
 }
 
 #[test]
@@ -200,5 +200,5 @@ fn changes_in_flight_keep_to_the_number_of_own_packages_too() {
     assert!(first.try_recv().unwrap().unwrap().is_ok());
     let error = second.try_recv().unwrap().unwrap().unwrap_err();
     assert!(matches!(error, Error::Busy { .. }), "{error:?}");
-    assert_eq!(played.engine.publishing.own.len(), 1);
+    assert_eq!(played.engine.publishing.own().len(), 1);
 }

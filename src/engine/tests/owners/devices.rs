@@ -296,7 +296,7 @@ impl Device {
 
     /// The head that it would serve now.
     pub(super) fn own_head(&self) -> Signed<Head> {
-        self.engine.publishing.own.get(&name()).expect("published").head.clone()
+        self.engine.publishing.own().get(&name()).expect("published").head.clone()
     }
 
     pub(super) fn own_versions(&self) -> Vec<String> {

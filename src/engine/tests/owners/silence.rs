@@ -35,7 +35,7 @@ fn where_one_peer_never_answers_a_new_package_is_announced_within_a_minute() {
     owner.silent = 1;
     // However often it has put something in vain before.
     for _ in 0..10 {
-        owner.engine.publishing.replication.backoff.pause();
+        owner.engine.publishing.tried_once_more();
     }
     let receipt = owner.register("1.0.0", 0);
     owner.exchange(&replicas);
@@ -95,7 +95,7 @@ fn what_there_was_no_room_to_keep_is_read_from_the_network() {
     for number in 0..16 {
         for sequence in 1..=4 {
             let (_, head) = published_by(&key, &format!("other-{number}"), sequence);
-            assert!(first.engine.publishing.elsewhere.hear(&head));
+            assert!(first.engine.publishing.elsewhere().hear(&head));
         }
     }
     first.hear_all(&second.take_announced());
