@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, Now, queries::Untimely, wheel};
+use super::{Context, Now, wheel};
 use crate::{
-    Error, Source,
-    record::{Record, RecordKey},
+    ClockOffset, Error, Source,
+    record::{Record, RecordKey, Rejected},
 };
 
 /// When a call was made, and its deadline in the wheel.
@@ -26,6 +26,43 @@ pub(super) enum Heard {
     Most,
     /// As many have fallen silent as have answered, or more.
     Few,
+}
+
+/// Copies of peers that were refused for their time alone, as this node's clock has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Untimely {
+    future: u32,
+    expired: u32,
+}
+
+impl Untimely {
+    pub(crate) fn note(&mut self, rejected: &Rejected) {
+        match rejected {
+            Rejected::Future { .. } => self.future = self.future.saturating_add(1),
+            Rejected::Expired { .. } => self.expired = self.expired.saturating_add(1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What a person is told who looks for the record.
+    pub(crate) fn explain(self, clock: Option<ClockOffset>) -> Option<String> {
+        let (copies, what) = match self {
+            Self { future: 0, expired: 0 } => return None,
+            Self { future: 0, expired } => (expired, "expired"),
+            Self { future, .. } => (future, "issued in the future"),
+        };
+        let copies = match copies {
+            1 => "1 copy was refused as".to_owned(),
+            copies => format!("{copies} copies were refused as"),
+        };
+        let clock =
+            clock.map_or_else(String::new, |offset| format!(": this node's clock is {offset}"));
+        Some(format!("{copies} {what}{clock}"))
+    }
 }
 
 /// How a query ended, as the calls that wait for it hear it.

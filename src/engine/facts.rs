@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::{
     Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
-    gossip_budget::Intake, interface::Fact, keeping::Lacking, peers::Introduction, read,
+    gossip_budget::Intake, interface::Fact, keeping::Lacking, packages, peers::Introduction,
     store::StoreFact,
 };
 use crate::{
@@ -332,7 +332,7 @@ impl Engine {
             }
             return;
         }
-        let Some(package) = read::newest(head, Source::Cache) else { return };
+        let Some(package) = packages::newest(head, Source::Cache) else { return };
         if is_new {
             self.out.events.push_back(Event::Discovered { package: Box::new(package) });
         }

@@ -35,7 +35,7 @@
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
-//! | `interest.rs`, `packages.rs` | values and words that several rooms have in common |
+//! | `interest.rs`, `packages.rs`, `saying.rs` | values and words that several rooms have in common |
 //! | `dht/` | Kademlia: who is where, who holds what |
 //! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
 //! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
@@ -85,6 +85,7 @@ mod publishing;
 mod questions;
 mod reading;
 mod recent;
+mod saying;
 #[cfg(test)]
 mod seeded;
 mod standing;

@@ -376,7 +376,7 @@ impl Engine {
     }
 
     fn has_deadline(&self, ticket: Ticket) -> bool {
-        self.reading.calls.has_deadline(ticket) || self.publishing.has_deadline(ticket)
+        self.reading.has_deadline(ticket) || self.publishing.has_deadline(ticket)
     }
 
     /// The query that a call waits for has ended.
@@ -385,7 +385,7 @@ impl Engine {
             self.out.answered = true;
             return self.resume_change(now, ticket, outcome);
         }
-        let Some(Call { since, operation }) = self.reading.calls.remove(ticket) else { return };
+        let Some(Call { since, operation }) = self.reading.take_call(ticket) else { return };
         self.out.answered = true;
         match operation {
             Operation::Read(read) => {
@@ -427,7 +427,7 @@ impl Engine {
 impl Engine {
     /// A caller has gone away. False if it is not one of those who wait here.
     pub(in crate::engine) fn cancel_call(&mut self, ticket: Ticket) -> bool {
-        let Some(Call { since, operation }) = self.reading.calls.remove(ticket) else {
+        let Some(Call { since, operation }) = self.reading.take_call(ticket) else {
             return false;
         };
         self.out.finish(since);
@@ -438,7 +438,7 @@ impl Engine {
 
     /// A caller's time is up. Better what was found so far than nothing.
     pub(in crate::engine) fn time_out_call(&mut self, now: Now, ticket: Ticket) {
-        let Some(Call { since, operation }) = self.reading.calls.remove(ticket) else { return };
+        let Some(Call { since, operation }) = self.reading.take_call(ticket) else { return };
         let best = self.reading.best_awaited(&self.cx, now, &operation);
         let best =
             best.and_then(|(best, subject)| self.cx.readable(self.with_listed(now, best, subject)));

@@ -8,6 +8,7 @@ use libp2p::PeerId;
 use super::{
     Reading,
     queries::{QueryKey, Task, Waiter, Wants},
+    waiting::Call,
 };
 use crate::{
     Digest, Error, Package, PackageId, PackageName,
@@ -136,6 +137,16 @@ impl Reading {
 
 /// Who waits, and what is asked.
 impl Reading {
+    /// A call waits no longer, for now or for ever.
+    pub(in crate::engine) fn take_call(&mut self, ticket: Ticket) -> Option<Call> {
+        self.calls.remove(ticket)
+    }
+
+    /// Whether a call waits that has a deadline to end it.
+    pub(in crate::engine) fn has_deadline(&self, ticket: Ticket) -> bool {
+        self.calls.has_deadline(ticket)
+    }
+
     /// How many calls wait.
     pub(in crate::engine) fn waiting_calls(&self) -> usize {
         self.calls.len()
@@ -182,6 +193,11 @@ impl Reading {
     #[cfg(test)]
     pub(in crate::engine) fn pinned_owner(&self, name: &PackageName) -> Option<PeerId> {
         self.pins.owner(name)
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::engine) fn queries(&self) -> &super::queries::Queries {
+        &self.queries
     }
 
     /// Whether nothing is retained on behalf of any caller.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use libp2p::PeerId;
 
-use super::{
-    Reading,
-    queries::{Replies, newest, saying},
-    read::Read,
-    waiting::Operation,
-};
+use super::{Reading, queries::Replies, read::Read, waiting::Operation};
 use crate::{
     Freshness, PackageId, PackageName, Source,
-    engine::{Context, Now, interest::Interest, packages::newest as newest_release},
+    engine::{
+        Context, Now,
+        interest::Interest,
+        packages,
+        saying::{newest, saying},
+    },
     record::{Head, Record, RecordKey, Signed},
 };
 
@@ -219,7 +219,7 @@ impl Reading {
     pub(in crate::engine) fn shelve_own(&self, cx: &Context, name: &PackageName, head: &Head) {
         // To its own publisher, the bare name means its own.
         let ids = [PackageId::owned(cx.owner, name.clone()), PackageId::named(name.clone())];
-        match newest_release(head, Source::Own) {
+        match packages::newest(head, Source::Own) {
             Some(package) => self.shelf.put(ids, package, None, head.validity.expires),
             None => ids.iter().for_each(|id| self.shelf.remove(id)),
         }

@@ -53,7 +53,7 @@ pub(in crate::engine) struct Reading {
     /// Who waits.
     pub(in crate::engine) calls: Calls,
     /// What the DHT is asked, on behalf of callers and of changes to own packages.
-    pub(in crate::engine) queries: Queries,
+    queries: Queries,
     cache: Cache,
     absences: Recent<RecordKey>,
     /// Records that replicas were sent a moment ago, because they lacked them. What they say is part of it, so that a

@@ -25,7 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use replies::{Extent, Replies, Untimely, attesting, newest, saying};
+pub(crate) use replies::{Extent, Replies};
 #[cfg(test)]
 pub(crate) use table::BYTES_IN_LINE;
 use table::Lookups;

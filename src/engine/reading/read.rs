@@ -13,7 +13,6 @@ use self::{
     claimants::only_owner,
     which::{Choice, no_match},
 };
-pub(in crate::engine) use crate::engine::packages::newest;
 use crate::{
     Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, SimilarName, Source,
     Versions,

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use libp2p::PeerId;
 
-use super::{
-    EndedLookup, Reading,
-    lookups::Best,
-    queries::{newest, saying},
-};
+use super::{EndedLookup, Reading, lookups::Best};
 use crate::{
-    engine::{Context, Now},
+    engine::{
+        Context, Now,
+        saying::{newest, saying},
+    },
     record::Record,
 };
 

@@ -2,7 +2,6 @@
 
 use super::{
     Reading,
-    queries::Untimely,
     read::Read,
     waiting::{Call, GetRecord, Operation},
 };
@@ -12,7 +11,7 @@ use crate::{
     counters::EndedCall,
     engine::{
         Context, Now,
-        calls::{Heard, Outcome, Since},
+        calls::{Heard, Outcome, Since, Untimely},
     },
     record::Record,
     ticket::Ticket,

@@ -448,7 +448,7 @@ impl Chaos {
         if !self.lab.engine.cx.closed {
             self.check_wheel();
         }
-        let queries = self.lab.engine.reading.queries.counters();
+        let queries = self.lab.engine.reading.queries().counters();
         assert_eq!(queries.running, self.running.len() as u64, "{queries:?}");
         let now = self.lab.mono;
         self.waiting.retain(|_, Asked { deadline, waiting, seen }| {
@@ -500,7 +500,7 @@ impl Chaos {
             + engine.peers.peers.len()
             + engine.peers.blocked.len()
             + engine.peers.goodbyes.timers()
-            + engine.reading.calls.len()
+            + engine.reading.waiting_calls()
             + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(
             engine.out.wheel.len() <= own,
@@ -538,7 +538,7 @@ impl Chaos {
         self.check_counters();
         for _ in 0..100_000 {
             if self.lab.engine.is_at_rest() {
-                let queries = self.lab.engine.reading.queries.counters();
+                let queries = self.lab.engine.reading.queries().counters();
                 assert_eq!(queries.waiting, 0);
                 for (kind, tasks) in queries.each() {
                     assert_eq!(tasks.started, tasks.finished, "{kind}");
@@ -556,7 +556,7 @@ impl Chaos {
             }
             self.settle();
         }
-        panic!("something is retained: {:?}", self.lab.engine.reading.queries);
+        panic!("something is retained: {:?}", self.lab.engine.reading.queries());
     }
 }
 
