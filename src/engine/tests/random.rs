@@ -501,6 +501,7 @@ impl Chaos {
             + engine.peers.blocked.len()
             + engine.peers.goodbyes.timers()
             + engine.reading.waiting_calls()
+            + engine.publishing.changes_len()
             + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(
             engine.out.wheel.len() <= own,
