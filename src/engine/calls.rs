@@ -1,24 +1,12 @@
-//! Calls that wait for the network, each with its deadline and the place for its one answer.
+//! What rooms tell each other of a call: since when it waits, and how what it waits for has ended.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use libp2p::PeerId;
-
-use super::{queries::Untimely, read::Read, wheel};
+use super::{Context, Now, wheel};
 use crate::{
-    Error, Found, Freshness, PackageName, Source,
-    command::Reply,
-    counters::{CallKind, EndedCall},
-    record::{Record, RecordKey},
-    ticket::Ticket,
+    ClockOffset, Error, Source,
+    record::{Record, RecordKey, Rejected},
 };
-
-/// A call that waits.
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) since: Since,
-    pub(super) operation: Operation,
-}
 
 /// When a call was made, and its deadline in the wheel.
 #[derive(Debug, Clone, Copy)]
@@ -26,23 +14,6 @@ pub(super) struct Since {
     pub(super) asked: Duration,
     /// None for what the node does by itself, which has no caller to disappoint.
     pub(super) timer: Option<wheel::Key>,
-}
-
-/// What a call is doing.
-#[derive(Debug)]
-pub(super) enum Operation {
-    Read(Read),
-    GetRecord(GetRecord),
-    PutRecord { reply: Reply<u32> },
-    Bootstrap { reply: Reply<usize> },
-}
-
-/// A record that is asked for by its key.
-#[derive(Debug)]
-pub(super) struct GetRecord {
-    pub(super) key: RecordKey,
-    pub(super) freshness: Freshness,
-    pub(super) reply: Reply<Found>,
 }
 
 /// Which of the peers that should hold a record have answered a lookup.
@@ -55,6 +26,43 @@ pub(super) enum Heard {
     Most,
     /// As many have fallen silent as have answered, or more.
     Few,
+}
+
+/// Copies of peers that were refused for their time alone, as this node's clock has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Untimely {
+    future: u32,
+    expired: u32,
+}
+
+impl Untimely {
+    pub(crate) fn note(&mut self, rejected: &Rejected) {
+        match rejected {
+            Rejected::Future { .. } => self.future = self.future.saturating_add(1),
+            Rejected::Expired { .. } => self.expired = self.expired.saturating_add(1),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What a person is told who looks for the record.
+    pub(crate) fn explain(self, clock: Option<ClockOffset>) -> Option<String> {
+        let (copies, what) = match self {
+            Self { future: 0, expired: 0 } => return None,
+            Self { future: 0, expired } => (expired, "expired"),
+            Self { future, .. } => (future, "issued in the future"),
+        };
+        let copies = match copies {
+            1 => "1 copy was refused as".to_owned(),
+            copies => format!("{copies} copies were refused as"),
+        };
+        let clock =
+            clock.map_or_else(String::new, |offset| format!(": this node's clock is {offset}"));
+        Some(format!("{copies} {what}{clock}"))
+    }
 }
 
 /// How a query ended, as the calls that wait for it hear it.
@@ -92,61 +100,9 @@ impl Outcome {
     }
 }
 
-impl Operation {
-    /// What its caller has asked for.
-    pub(super) fn kind(&self) -> CallKind {
-        match self {
-            Self::Read(read) => read.kind(),
-            Self::GetRecord(_) => CallKind::GetRecord,
-            Self::PutRecord { .. } => CallKind::PutRecord,
-            Self::Bootstrap { .. } => CallKind::Bootstrap,
-        }
-    }
-
-    /// Answers its caller with an error.
-    pub(super) fn fail(self, error: Error) -> EndedCall {
-        let kind = self.kind();
-        let end = match self {
-            Self::Read(read) => return read.fail(error),
-            Self::GetRecord(get) => get.reply.send(Err(error)),
-            Self::PutRecord { reply } => reply.send(Err(error)),
-            Self::Bootstrap { reply } => reply.send(Err(error)),
-        };
-        EndedCall(kind, end)
-    }
-}
-
-/// Waiting calls by ticket. Boxed, so that what the table keeps free for others costs little.
-#[derive(Debug, Default)]
-pub(super) struct Calls(HashMap<Ticket, Box<Call>>);
-
-impl Calls {
-    pub(super) fn insert(&mut self, ticket: Ticket, call: Call) {
-        self.0.insert(ticket, Box::new(call));
-    }
-
-    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Call> {
-        self.0.remove(&ticket).map(|call| *call)
-    }
-
-    /// Whether a call waits that has a deadline to end it.
-    pub(super) fn has_deadline(&self, ticket: Ticket) -> bool {
-        self.0.get(&ticket).is_some_and(|call| call.since.timer.is_some())
-    }
-
-    /// The package whose head a call reads, if it waits for one.
-    pub(super) fn reads_head(&self, ticket: Ticket) -> Option<(PackageName, PeerId)> {
-        match &self.0.get(&ticket)?.operation {
-            Operation::Read(read) => read.subject(),
-            _ => None,
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Call> {
-        self.0.drain().map(|(_, call)| *call)
+impl Context {
+    /// What a caller is told whose time is up.
+    pub(super) fn timeout(&self, now: Now, since: Since) -> Error {
+        Error::Timeout { after: now.mono.saturating_sub(since.asked) }
     }
 }

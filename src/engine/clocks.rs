@@ -174,7 +174,7 @@ impl Engine {
         let Some(by) = self.cx.clocks.look(now).filter(|_| !self.cx.closed) else { return };
         tracing::info!(seconds = by, "the calendar has moved against the monotonic clock");
         self.out.events.push_back(Event::ClockChanged { by, unix: now.unix });
-        self.reading.absences.clear();
+        self.reading.forget_absences();
         self.discovery.forgive_vain();
         self.cx.store.calendar_moved(by);
         self.publishing.calendar_moved(&mut self.out, now);

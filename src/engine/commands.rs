@@ -1,23 +1,15 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
-use std::{sync::Arc, time::Duration};
-
-use libp2p::PeerId;
-
 use super::{
-    Action, Engine, Now, Operation,
-    calls::{Call, GetRecord},
-    flows::listing::Asked,
+    Engine, Now,
     own::Change,
-    queries::{Replies, Waiter},
-    read::{Goal, Progress, Read, Which},
-    resuming::Known,
+    read::{Goal, Which},
+    reading::waiting::GetRecord,
 };
 use crate::{
-    Error, Found, Freshness, Package, PackageId, PackageName, Result, Source,
-    command::{Command, Reply, Request},
+    Error, Freshness, Package,
+    command::{Command, Request},
     counters::{CallEnd, CallKind, EndedCall},
-    record::{Record, RecordKey},
     ticket::Ticket,
 };
 
@@ -78,11 +70,8 @@ impl Engine {
                 self.refuse(waiting, Error::busy("waiting_calls"));
             }
             Command::GetPackage { package, freshness, reply } => {
-                // It may have been put there while the command was on its way: a crowd that asks for one package is
-                // mostly answered from here.
                 if freshness == Freshness::First
-                    && let Some(known) =
-                        self.reading.shelf.get_at(&package, || (now.mono, now.unix))
+                    && let Some(known) = self.reading.shelved(now, &package)
                 {
                     let end = reply.send(Ok(Box::new(Package::clone(&known))));
                     return self.out.count(EndedCall(CallKind::Get, end));
@@ -116,7 +105,8 @@ impl Engine {
                 self.change(begin, Change::Unregister { name }, confirmation, reply);
             }
             Command::GetRecord { key, freshness, reply } => {
-                self.get_record(begin, GetRecord { key, freshness, reply });
+                let get = GetRecord { key, freshness, reply };
+                self.reading.get_record(&self.cx, &mut self.out, begin, get);
             }
             Command::PutRecord { record, reply } => self.put_record(begin, *record, reply),
             Command::Bootstrap { reply } => self.bootstrap(begin, reply),
@@ -138,11 +128,7 @@ impl Engine {
         }
         if self.publishing.is_changing(ticket) {
             self.cancel_change(ticket);
-        } else if let Some(mut call) = self.calls.remove(ticket) {
-            self.out.finish(call.since);
-            self.out.count(EndedCall(call.operation.kind(), CallEnd::Cancelled));
-            self.leave(ticket, &mut call.operation);
-        } else {
+        } else if !self.cancel_call(ticket) {
             return;
         }
         self.admit();
@@ -153,175 +139,12 @@ impl Engine {
         if self.publishing.is_changing(ticket) {
             return self.time_out_change(now, ticket);
         }
-        let Some(mut call) = self.calls.remove(ticket) else { return };
-        let best = self.awaited(&call.operation).and_then(|key| {
-            let nothing = Replies::default();
-            let replies = self.queries.heard(&key).unwrap_or(&nothing);
-            let subject = match &call.operation {
-                Operation::Read(read) => read.subject(),
-                _ => None,
-            };
-            self.cx.readable(self.with_listed(
-                now,
-                self.reading.best(&self.cx, now, &key, replies),
-                subject,
-            ))
-        });
-        self.leave(ticket, &mut call.operation);
-        let after = now.mono.saturating_sub(call.since.asked);
-        match (call.operation, best) {
-            // Better what was found so far than nothing.
-            (Operation::GetRecord(get), Some(best)) => {
-                let record = Arc::unwrap_or_clone(best);
-                let end = get.reply.send(Ok(Found { record, source: Source::Partial }));
-                self.out.count(EndedCall(CallKind::GetRecord, end));
-            }
-            (Operation::Read(mut read), best) => {
-                read.make_do();
-                let progress = match best {
-                    Some(best) => Ok(self.advance(now, read, &best, Source::Partial)),
-                    None => self.read_listed(now, read, Asked::TooFew),
-                };
-                match progress {
-                    Ok(progress) => self.make_do(now, progress, after),
-                    Err(read) => self.out.count(read.fail(Error::Timeout { after })),
-                }
-            }
-            (operation, _) => self.out.count(operation.fail(Error::Timeout { after })),
-        }
-    }
-
-    /// A read whose time is up goes on with what is known here, and no further.
-    fn make_do(&mut self, now: Now, mut progress: Progress, after: Duration) {
-        loop {
-            let read = match progress {
-                Progress::Answered(ended) => return self.out.count(ended),
-                Progress::More(read) => read,
-            };
-            let Known::Lacks(_, read) = self.read_known(now, read) else { return };
-            progress = match self.read_listed(now, read, Asked::TooFew) {
-                Ok(progress) => progress,
-                Err(read) => return self.out.count(read.fail(Error::Timeout { after })),
-            };
-        }
-    }
-
-    /// The record that a call waits for.
-    fn awaited(&self, operation: &Operation) -> Option<RecordKey> {
-        let network = &self.cx.config.network;
-        match operation {
-            Operation::Read(read) => Some(read.wants(network)),
-            Operation::GetRecord(get) => Some(get.key),
-            Operation::PutRecord { .. } | Operation::Bootstrap { .. } => None,
-        }
-    }
-
-    /// The call waits for its query no longer.
-    fn leave(&mut self, ticket: Ticket, operation: &mut Operation) {
-        if let Operation::Bootstrap { .. } = operation {
-            self.queries.leave_bootstrap(ticket);
-        } else if let Some(key) = self.awaited(operation)
-            && let Some(query) = self.queries.leave(&key, ticket)
-        {
-            self.out.actions.push_back(Action::Finish { query });
-        }
+        self.time_out_call(now, ticket);
     }
 
     /// How many calls wait for the network.
     fn waiting_calls(&self) -> usize {
-        self.calls.len() + self.publishing.changes_len() + self.peers.callers()
-    }
-
-    fn read(
-        &mut self,
-        begin: Begin,
-        package: PackageId,
-        which: Which,
-        freshness: Freshness,
-        goal: Goal,
-    ) {
-        let owner = match package.owner() {
-            Some(owner) => Some(*owner),
-            None if self.publishing.is_live(package.name()) => Some(self.cx.owner),
-            None => self.reading.pins.owner(package.name()),
-        };
-        let own = if owner == Some(self.cx.owner) {
-            self.publishing.own_head(begin.now, package.name())
-        } else {
-            None
-        };
-        let mut progress = Read::begin(package, which, owner, freshness, goal);
-        if let Some(head) = own
-            && let Progress::More(read) = progress
-        {
-            progress = read.take_head(head, Source::Own);
-        }
-        let read = match progress {
-            Progress::More(read) => read,
-            Progress::Answered(ended) => return self.out.count(ended),
-        };
-        match self.read_known(begin.now, read) {
-            Known::Answered => {}
-            // Only what has to wait takes a place among the deadlines.
-            Known::Lacks(key, read) => {
-                let since = self.out.since(&begin);
-                self.wait_read(begin.ticket, since, key, read);
-            }
-        }
-    }
-
-    fn get_record(&mut self, begin: Begin, get: GetRecord) {
-        let GetRecord { key, freshness, .. } = get;
-        let known = self.reading.known(&self.cx, begin.now, &key, freshness);
-        if let Some((record, source)) = known.or_else(|| self.heard(begin.now, &key, freshness)) {
-            let record = Arc::unwrap_or_clone(record);
-            let end = get.reply.send(Ok(Found { record, source }));
-            return self.out.count(EndedCall(CallKind::GetRecord, end));
-        }
-        if self.reading.is_absent(begin.now, &key, freshness) {
-            let end = get.reply.send(Err(Error::not_found("record")));
-            return self.out.count(EndedCall(CallKind::GetRecord, end));
-        }
-        let since = self.out.since(&begin);
-        self.queries.get(key, Waiter::new(begin.ticket, freshness));
-        let operation = Operation::GetRecord(get);
-        self.calls.insert(begin.ticket, Call { since, operation });
-    }
-
-    fn put_record(&mut self, begin: Begin, record: Record, reply: Reply<u32>) {
-        if self.queries.puts() >= self.cx.config.limits.waiting_calls {
-            let end = reply.send(Err(Error::busy("waiting_calls")));
-            return self.out.count(EndedCall(CallKind::PutRecord, end));
-        }
-        // It was verified once, but maybe for another network or at another time.
-        if let Err(refused) = self.cx.store.insert(&record.key(), &record.to_bytes()) {
-            let clock = refused.is_untimely().then(|| self.cx.clock_at_fault()).flatten();
-            let end = reply.send(Err(Error::from(refused).because(clock)));
-            return self.out.count(EndedCall(CallKind::PutRecord, end));
-        }
-        self.learn_stored();
-        self.reading.absences.remove(&record.key());
-        let since = self.out.since(&begin);
-        self.queries.put(record, Some(begin.ticket));
-        let operation = Operation::PutRecord { reply };
-        self.calls.insert(begin.ticket, Call { since, operation });
-    }
-
-    fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
-        self.dial_bootstrap_if_alone();
-        let since = self.out.since(&begin);
-        self.queries.bootstrap(begin.ticket);
-        let operation = Operation::Bootstrap { reply };
-        self.calls.insert(begin.ticket, Call { since, operation });
-    }
-
-    fn pin(&mut self, name: PackageName, owner: Option<PeerId>) -> Result<Option<PeerId>> {
-        if let Some(owner) = &owner {
-            self.cx.store.want(owner, &name);
-        }
-        let before = self.reading.pins.set(name.clone(), owner)?;
-        self.discovery.repinned(&name, before, owner);
-        Ok(before)
+        self.reading.waiting_calls() + self.publishing.changes_len() + self.peers.callers()
     }
 }
 

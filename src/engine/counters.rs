@@ -31,8 +31,7 @@ impl Engine {
     /// Everything that is counted, wherever.
     pub(crate) fn counters(&self) -> Counters {
         let mut counters = self.out.counters;
-        self.reading.shelf.counted().add_to(&mut counters.calls);
-        counters.queries = self.queries.counters();
+        self.reading.count_in(&mut counters);
         let announcements = &mut counters.announcements;
         (announcements.sent, announcements.queued) = self.publishing.announcements_counted();
         counters.records = self.cx.store.counters();

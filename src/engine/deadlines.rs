@@ -149,7 +149,7 @@ impl Engine {
             Deadline::Trim => self.peers.trim(&self.cx, &mut self.out),
             Deadline::Sweep => {
                 self.sweep_clocks(now);
-                self.reading.cache.sweep(now.mono, SWEEP_BUDGET);
+                self.reading.sweep(now, SWEEP_BUDGET);
                 self.cx.store.sweep(SWEEP_BUDGET);
                 self.publishing.sweep(&self.cx, now);
                 self.note_uses(now);

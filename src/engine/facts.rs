@@ -5,7 +5,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use super::{
-    Engine, Now, Verdict, catalogue::Interest, gossip_budget::Intake, interface::Fact, read,
+    Engine, Now, Verdict, catalogue::Interest, gossip_budget::Intake, interface::Fact, packages,
     store::StoreFact,
 };
 use crate::{
@@ -70,7 +70,7 @@ impl Engine {
             }
             Fact::Left { peer } => {
                 let peers = &self.peers;
-                self.queries.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
+                self.reading.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
             }
             Fact::Silent { peer } => self.peers.set_silent(&peer, true),
             Fact::Awake { peer } => self.peers.set_silent(&peer, false),
@@ -119,7 +119,7 @@ impl Engine {
                 }
                 StoreFact::Head(head) => {
                     self.standing.supersede(&head);
-                    self.reading.cache.outdate(&head, &head.key());
+                    self.reading.outdate(&head, &head.key());
                     self.reading.appeared(&head);
                     self.replaced_elsewhere(now, &head);
                 }
@@ -223,10 +223,7 @@ impl Engine {
             return;
         }
         self.cx.store.raise_high_water(head);
-        let known = self.reading.cache.get(&key, now).and_then(|record| match &**record {
-            Record::Head(known) => Some(select(known, head)),
-            _ => None,
-        });
+        let known = self.reading.cached_head(now, &key).map(|known| select(known, head));
         let is_news = match known {
             None | Some(Selection::Right) => true,
             Some(Selection::Left | Selection::Same) => false,
@@ -247,10 +244,10 @@ impl Engine {
         self.discovery.tell(head);
         match news {
             News::Announced(_) => {
-                self.reading.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now);
+                self.reading.keep(now, &Arc::new(Record::Head(head.clone())));
             }
             // What is fetched by the thousand would wash out what is being used.
-            News::Fetched(_) => self.reading.cache.outdate(head, &head.key()),
+            News::Fetched(_) => self.reading.outdate(head, &head.key()),
         }
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
         let is_listed = self.discovery.is_listed(now, &head.digest());
@@ -268,7 +265,7 @@ impl Engine {
             }
             return;
         }
-        let Some(package) = read::newest(head, Source::Cache) else { return };
+        let Some(package) = packages::newest(head, Source::Cache) else { return };
         if is_new {
             self.out.events.push_back(Event::Discovered { package: Box::new(package) });
         }

@@ -5,9 +5,9 @@ use std::{collections::HashSet, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 
 use super::{
+    QueryKey,
     keeping::Lacking,
     outbox::{AnnouncementId, Published},
-    queries::QueryKey,
 };
 use crate::{Direction, Farewell, NetworkName, TrafficCounters, record::RecordKey, ticket::Ticket};
 

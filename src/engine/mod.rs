@@ -8,19 +8,19 @@
 //! | file | what it knows |
 //! |--|--|
 //! | `interface.rs` | actions and facts, the words between engine and network |
-//! | `calls.rs` | calls that wait for an answer |
+//! | `calls.rs` | how what a call waits for has ended |
+//! | `flows/` | what takes more than one room |
 //! | `commands.rs` | how each command begins |
 //! | `counters.rs` | what has been done so far, and what the node says of itself |
 //! | `facts.rs` | what each fact changes |
-//! | `lookups.rs`, `resuming.rs` | what answers of the DHT are worth; how the calls that wait go on with them |
+//! | `reading/` | callers who wait for records, and the DHT queries that they wait for |
 //! | `publishing.rs`, `announcing.rs` | how a change to an own package takes its course; when it is announced |
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
 //! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `recalling.rs` | how it is built on what the network holds |
 //! | `explaining.rs`, `confirming.rs` | why peers do not hold it; how it is read back from those who said that they do |
 //! | `listening.rs` | what is heard of own packages from elsewhere |
-//! | `read.rs`, `publish.rs` | the two machines with several steps |
-//! | `queries.rs` | DHT queries: a window of them runs, the others wait in line |
+//! | `publish.rs` | the machine with several steps that changes a package |
 //! | `own.rs` | own packages, and what a change to one signs |
 //! | `identity.rs`, `signer.rs` | who this node is, whose packages it publishes, and by what right |
 //! | `store.rs` | records held for the network |
@@ -35,7 +35,7 @@
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
-//! | `interest.rs`, `packages.rs` | values and words that several rooms have in common |
+//! | `interest.rs`, `packages.rs`, `saying.rs` | values and words that several rooms have in common |
 //! | `dht/` | Kademlia: who is where, who holds what |
 //! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
 //! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
@@ -47,7 +47,6 @@ use own::elsewhere::MAX_HEARD;
 
 use crate::{Config, Entropy, Event, record::ANNOUNCEMENTS, shelf::Shelf};
 
-use calls::{Calls, Operation};
 use context::Context;
 use deadlines::{Deadline, SWEEP_INTERVAL};
 use discovery::{Discovery, catalogue, greeting, nearness, neighbours, reconciling};
@@ -57,8 +56,8 @@ use publishing::{
     Publishing, changes, confirming, explaining, look_alikes, next, outbox, own, publish,
     recalling, signer, topics,
 };
-use queries::{Queries, Repair, Task};
-use reading::{Reading, lookups, read, resuming};
+use queries::{Repair, Task};
+use reading::{Reading, lookups, queries, read};
 use standing::{Standing, equivocations, gossip_budget, reputation};
 use wheel::Wheel;
 
@@ -84,10 +83,10 @@ mod pages;
 mod peer_clocks;
 mod peers;
 mod publishing;
-mod queries;
 mod questions;
 mod reading;
 mod recent;
+mod saying;
 #[cfg(test)]
 mod seeded;
 mod standing;
@@ -157,8 +156,6 @@ const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
 pub(crate) struct Engine {
     cx: Context,
     out: Effects,
-    calls: Calls,
-    queries: Queries,
     reading: Reading,
     publishing: Publishing,
     discovery: Discovery,
@@ -178,8 +175,6 @@ impl Engine {
         let (config, limits) = (&cx.config, &cx.config.limits);
         Self {
             out: Effects::new(Wheel::new(config.sweep_granularity), entropy),
-            calls: Calls::default(),
-            queries: Queries::new(limits.running_queries),
             reading: Reading::new(cx.owner, config, shelf),
             publishing: Publishing::new(limits),
             discovery: Discovery::new(config),
@@ -254,10 +249,10 @@ impl Engine {
             return;
         }
         let is_led_on = self.peers.is_led_on();
-        while let Some((query, task)) = self.queries.admit(self.cx.mono, !is_led_on) {
+        while let Some((query, task)) = self.reading.next_query(self.cx.mono, !is_led_on) {
             self.out.actions.push_back(match task {
                 Task::Get(key) => {
-                    let breadth = self.queries.breadth(&key);
+                    let breadth = self.reading.breadth(&key);
                     Action::Get { query, key, breadth }
                 }
                 Task::Put(record) => {
@@ -276,8 +271,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Handles outlive the node, and must not answer for it.
-        self.reading.shelf.clear();
+        self.reading.close();
     }
 }
 
@@ -285,10 +279,9 @@ impl Drop for Engine {
 impl Engine {
     /// Whether nothing is retained on behalf of any caller.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.calls.len() == 0
+        self.reading.is_at_rest()
             && self.publishing.changes_len() == 0
             && self.peers.callers() == 0
-            && self.queries.is_empty()
             && self.discovery.searches_len() == 0
     }
 }

@@ -45,8 +45,8 @@ use self::{
     work::{Put, Work},
 };
 use super::{
+    QueryKey,
     interface::{Breadth, Fact, QueryEnd},
-    queries::QueryKey,
     wheel::{self, Expiry, Wheel},
 };
 use crate::{

@@ -158,7 +158,7 @@ impl Engine {
         self.cx.clocks.restored(now);
         self.show_time(now);
         let published = self.cx.store.restore(snapshot);
-        self.reading.pins.restore(snapshot.pins());
+        self.reading.restore_pins(snapshot.pins());
         // What this node has published is listed as others' packages are, until it publishes it again.
         let heads = published.values().map(|head| head.bytes());
         self.discovery.set_restoring(heads.chain(snapshot.catalogue()).map(Arc::clone));
@@ -180,7 +180,7 @@ impl Engine {
 
     /// What the next life is to know.
     pub(in crate::engine) fn snapshot(&self, now: Now) -> Snapshot {
-        let snapshot = self.cx.store.snapshot(self.reading.pins.all());
+        let snapshot = self.cx.store.snapshot(self.reading.pinned());
         snapshot
             .with_published(self.publishing.earlier_heads())
             .with_outbox(self.publishing.unheard())

@@ -15,7 +15,7 @@ use crate::{
     Freshness, PackageName, Receipt,
     command::Reply,
     engine::{
-        Action, Engine, Now, QueryKey, REPLICATION_BUDGET, Reach, Unanswered,
+        Engine, Now, QueryKey, REPLICATION_BUDGET, Reach, Unanswered,
         calls::Outcome,
         changes::Underway,
         commands::Begin,
@@ -24,7 +24,7 @@ use crate::{
         },
         own::Change,
         publish::Publish,
-        queries::{Replies, Waiter, Wants},
+        reading::EndedLookup,
     },
     exchange::Response,
     keyspace::REPLICAS,
@@ -42,7 +42,7 @@ impl Engine {
         reply: Reply<Receipt>,
     ) {
         let publish = Publish::new(change, Some(reply), confirmation);
-        let puts = self.queries.puts();
+        let puts = self.reading.puts();
         let accepted = self.publishing.accept(&self.cx, &mut self.out, &begin, puts, publish);
         if let Some(change) = accepted {
             self.begin_change(begin.now, change);
@@ -87,9 +87,9 @@ impl Engine {
 
     /// Asks what the network holds of a package, and beside it who claims its name.
     fn look_up_own(&mut self, ticket: Ticket, key: RecordKey, claims: Option<RecordKey>) {
-        self.queries.get(key, Waiter::new(ticket, Freshness::First));
+        self.reading.look_up(key, ticket, Freshness::First);
         if let Some(claims) = claims {
-            self.queries.get(claims, Waiter { ticket, wants: Wants::LookAlikes });
+            self.reading.look_up_claims(claims, ticket);
         }
     }
 
@@ -97,11 +97,11 @@ impl Engine {
     fn put_change(&mut self, now: Now, ticket: Ticket, committed: Committed) {
         let Committed { name, published, outdated, records } = committed;
         for key in &outdated {
-            self.reading.cache.remove(key);
+            self.reading.forget(key);
         }
         for record in records {
-            self.reading.absences.remove(&record.key());
-            self.queries.put(record, Some(ticket));
+            self.reading.forget_absence(&record.key());
+            self.reading.put(record, Some(ticket));
         }
         if let Some(name) = published {
             let listed = self.discovery.look_alikes_listed(&self.cx, now, &name);
@@ -123,19 +123,14 @@ impl Engine {
     /// What the lookup of claims for a change has found by now is all that counts of it.
     fn end_look_alikes(&mut self, now: Now, ticket: Ticket) {
         let Some(key) = self.publishing.claims_lookup(ticket) else { return };
-        let nothing = Replies::default();
-        let replies = self.queries.heard(&key).unwrap_or(&nothing);
-        let found = self.reading.best(&self.cx, now, &key, replies).known();
-        let found = found.as_ref().map(|(record, _)| &**record);
-        self.publishing.claims_found(&self.cx, ticket, found);
+        let found = self.reading.best_by_now(&self.cx, now, &key);
+        self.publishing.claims_found(&self.cx, ticket, found.record());
         self.leave_lookup(ticket, &key);
     }
 
     /// A change does not wait for this lookup any more.
     fn leave_lookup(&mut self, ticket: Ticket, key: &RecordKey) {
-        if let Some(query) = self.queries.leave(key, ticket) {
-            self.out.actions.push_back(Action::Finish { query });
-        }
+        self.reading.leave_lookup(&mut self.out, key, ticket);
     }
 
     /// Asks those who should hold records of a change, and have not acknowledged them, why not.
@@ -182,7 +177,7 @@ impl Engine {
 
     /// These peers say that they have stored what a query put.
     pub(in crate::engine) fn acknowledged(&mut self, query: QueryKey, peers: Vec<PeerId>) {
-        if let Some((key, ticket)) = self.queries.put_for(query) {
+        if let Some((key, ticket)) = self.reading.put_for(query) {
             self.publishing.acknowledged(ticket, &key, peers);
         }
     }
@@ -190,9 +185,9 @@ impl Engine {
     /// Looks the records of a change up, as any reader would.
     fn read_change_back(&mut self, now: Now, ticket: Ticket, mut keys: Vec<RecordKey>) -> Next {
         let joined: Vec<RecordKey> =
-            keys.iter().filter(|key| self.queries.heard(key).is_some()).copied().collect();
+            keys.iter().filter(|key| self.reading.is_looked_up(key)).copied().collect();
         for key in keys.drain(..) {
-            self.queries.get(key, Waiter { ticket, wants: Wants::ReadBack });
+            self.reading.read_back(key, ticket);
         }
         let reach = self.peers.reach();
         self.publishing.read_backs_begun(&self.cx, &mut self.out, now, reach, ticket, &joined)
@@ -203,8 +198,8 @@ impl Engine {
         if !is_of(record, &self.cx.owner) {
             return;
         }
-        let Some(key) = self.queries.wanted(query) else { return };
-        for ticket in self.queries.read_backs(&key) {
+        let Some((key, tickets)) = self.reading.read_backs(query) else { return };
+        for ticket in tickets {
             self.publishing.hear_claims(&self.cx, ticket, record);
             let Some(awaited) = self.publishing.awaited_back(ticket, &key) else { continue };
             let confirmed = self.served(&awaited);
@@ -217,7 +212,7 @@ impl Engine {
 
     /// How many peers have served what is read back, in the lookup that is under way.
     fn served(&self, awaited: &AwaitedBack) -> u32 {
-        self.queries.heard(&awaited.key).map_or(0, |replies| attesting(replies, awaited))
+        self.reading.served(&awaited.key, &awaited.attests)
     }
 
     /// All that there are have been asked for a record of this node's.
@@ -225,21 +220,18 @@ impl Engine {
         &mut self,
         now: Now,
         ticket: Ticket,
-        key: &RecordKey,
-        replies: &Replies,
-        without: &[PeerId],
+        lookup: &EndedLookup,
     ) {
-        match self.publishing.back_at_end(ticket, key, without) {
+        let key = lookup.key;
+        match self.publishing.back_at_end(ticket, &key, &lookup.without) {
             None => {}
-            Some(BackAtEnd::AskAgain) => {
-                self.queries.get(*key, Waiter { ticket, wants: Wants::ReadBack });
-            }
+            Some(BackAtEnd::AskAgain) => self.reading.read_back(key, ticket),
             Some(BackAtEnd::Over { awaited, forgetful }) => {
                 for peer in forgetful {
                     self.standing.reputations.failed(peer);
                 }
-                let confirmed = attesting(replies, &awaited);
-                self.resume(now, ticket, Outcome::ReadBack { key: *key, confirmed });
+                let confirmed = lookup.served(&awaited.attests);
+                self.resume(now, ticket, Outcome::ReadBack { key, confirmed });
             }
         }
     }
@@ -334,18 +326,14 @@ impl Engine {
     /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
     /// these wait.
     pub(in crate::engine) fn replicate_others(&mut self) {
-        let room = REPLICATION_BUDGET.saturating_sub(self.queries.puts());
+        let room = REPLICATION_BUDGET.saturating_sub(self.reading.puts());
         if self.cx.closed || self.peers.reach() != Reach::Joined {
             return;
         }
         for record in self.cx.store.take_due(room) {
-            self.queries.put(record, None);
+            self.reading.put(record, None);
         }
     }
-}
-
-fn attesting(replies: &Replies, awaited: &AwaitedBack) -> u32 {
-    u32::try_from(replies.attesting(&awaited.attests)).unwrap_or(u32::MAX)
 }
 
 /// Whether a record is this owner's, or has a claim of his in it.

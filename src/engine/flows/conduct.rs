@@ -64,10 +64,7 @@ impl Engine {
         head: &Signed<Head>,
     ) {
         let own = self.publishing.head_in_force(&head.name);
-        let cached = match self.reading.cache.get(key, now).map(|record| &**record) {
-            Some(Record::Head(known)) => Some(known),
-            _ => None,
-        };
+        let cached = self.reading.cached_head(now, key);
         self.standing.confront_known(&self.cx, &mut self.out, key, head, own, cached);
     }
 }

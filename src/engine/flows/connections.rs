@@ -179,15 +179,12 @@ impl Engine {
     pub(crate) fn shut_down(&mut self) {
         self.cx.closed = true;
         self.publishing.fail_changes(&mut self.out, &Error::ShuttingDown);
-        for call in self.calls.drain() {
-            let ended = call.operation.fail(Error::ShuttingDown);
-            self.out.counters.count(ended);
-        }
+        self.reading.fail_all(&mut self.out, &Error::ShuttingDown);
         self.peers.fail_dials(&mut self.out, &Error::ShuttingDown);
         self.discovery.fail_searches(&mut self.out, &Error::ShuttingDown);
         // What is signed is in force: others hear of it, though its puts end here.
         self.publishing.close(&mut self.out);
-        self.reading.shelf.clear();
+        self.reading.close();
         self.out.keep_farewells(&self.cx.config.announcements_topic);
         for peer in self.peers.ids() {
             self.peers.count_let_go(&mut self.out, &peer, LetGo::GoingAway);

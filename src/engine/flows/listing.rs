@@ -9,33 +9,18 @@ use crate::{
     Event, PackageName, Source,
     engine::{
         Engine, Now,
-        calls::Calls,
         catalogue::Interest,
         lookups::Best,
         read::{Progress, Read},
     },
     record::{ClaimSet, Head, Record, RecordKey, Signed},
-    ticket::Ticket,
 };
-
-/// Among so many of the calls that wait for one lookup a reader is looked for.
-const MAX_LOOKED_AT: usize = 16;
 
 /// Whether those who were asked are as many as the reader wants to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Asked {
+pub(super) enum Asked {
     Enough,
     TooFew,
-}
-
-impl Calls {
-    /// The package whose head these calls wait for, if one of them reads it.
-    pub(in crate::engine) fn subject(
-        &self,
-        waiting: impl Iterator<Item = Ticket>,
-    ) -> Option<(PackageName, PeerId)> {
-        waiting.take(MAX_LOOKED_AT).find_map(|ticket| self.reads_head(ticket))
-    }
 }
 
 impl Engine {
@@ -79,7 +64,7 @@ impl Engine {
 
     /// Takes note of the packages that callers have read without the node.
     pub(in crate::engine) fn note_uses(&mut self, now: Now) {
-        for id in self.reading.shelf.take_used() {
+        for id in self.reading.take_used() {
             let Some(owner) = id.owner() else { continue };
             let interest = self.reading.interest(id.name(), owner, Interest::Used);
             if self.discovery.note_use(now, id.name(), owner, interest) {
@@ -87,9 +72,8 @@ impl Engine {
             }
             // It was merely heard of, and not covered.
             let key = RecordKey::head(&self.cx.config.network, owner, id.name());
-            let record = self.reading.cache.get(&key, now).cloned();
-            if let Some(Record::Head(head)) = record.as_deref() {
-                self.discovery.enter(now, head, None, interest);
+            if let Some(head) = self.reading.cached_head(now, &key).cloned() {
+                self.discovery.enter(now, &head, None, interest);
             }
         }
     }
@@ -126,7 +110,7 @@ impl Engine {
     }
 
     /// Goes on with what is listed, where the DHT has nothing. Gives the read back where nothing is.
-    pub(in crate::engine) fn read_listed(
+    pub(super) fn read_listed(
         &mut self,
         now: Now,
         mut read: Read,
@@ -152,7 +136,7 @@ impl Engine {
     }
 
     /// Tells a read which names may have been meant, as its own is not there.
-    pub(in crate::engine) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
+    pub(super) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
         let (name, owner) = (read.name(), read.named_owner());
         read.suggest(self.discovery.similar_to(now, name, owner, claims));
     }

@@ -5,5 +5,6 @@ mod catching_up;
 mod changes;
 mod conduct;
 mod connections;
-pub(in crate::engine) mod listing;
+mod listing;
+mod reads;
 mod searches;

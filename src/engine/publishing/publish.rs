@@ -289,7 +289,7 @@ pub(in crate::engine) struct Storing {
 #[derive(Debug)]
 pub(in crate::engine) struct Put {
     pub(in crate::engine) key: RecordKey,
-    /// What a copy from there has to [attest](crate::engine::queries::attesting).
+    /// What a copy from there has to [attest](crate::engine::saying::attesting).
     pub(in crate::engine) attests: Digest,
     /// Who has acknowledged it, as far as that is told.
     pub(in crate::engine) acknowledged: Vec<PeerId>,

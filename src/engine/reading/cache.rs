@@ -8,7 +8,7 @@ use std::{
 
 use libp2p::PeerId;
 
-use crate::engine::{Now, read};
+use crate::engine::{Now, packages};
 use crate::{
     PackageId, Source,
     record::{Head, Record, RecordKey},
@@ -59,7 +59,7 @@ impl Cache {
         let until = now.mono.saturating_add(self.ttl);
         let until_unix = now.unix.saturating_add(self.ttl.as_secs()).saturating_add(CALENDAR_STEP);
         if let Some((head, id)) = self.shelved(&record)
-            && let Some(package) = read::newest(head, Source::Cache)
+            && let Some(package) = packages::newest(head, Source::Cache)
         {
             let expires = head.validity.expires.min(until_unix);
             self.shelf.put([id], package, Some(until), expires);

@@ -1,18 +1,47 @@
 //! Callers who wait for records: freshness, what was read before, what is absent, who owns a name.
+//!
+//! The life of a get, from top to bottom. The [flow](crate::engine::flows) of reads carries it from one to the next, and
+//! asks the other rooms what this one does not know.
+//!
+//! | step | file |
+//! |--|--|
+//! | a caller asks for a package or a record | `beginning.rs` |
+//! | a read of a package needs one record after the other | `read.rs` |
+//! | is it known here, or absent? | `lookups.rs` |
+//! | if not, the call waits, and its lookup stands in line | `waiting.rs`, `queries.rs` |
+//! | copies arrive, until there are enough for somebody | `copies.rs` |
+//! | the lookup ends: what was the best, and was enough heard? | `ended.rs` |
+//! | who lacks the best is sent it | `repairs.rs` |
+//! | the call goes on, or is answered | `resuming.rs` |
 
 use std::time::Duration;
 
 use super::recent::Recent;
 use crate::{Config, Digest, PeerId, record::RecordKey, shelf::Shelf};
 
-pub(in crate::engine) mod cache;
+mod beginning;
+mod cache;
+mod copies;
+mod ended;
+mod lending;
 pub(in crate::engine) mod lookups;
-pub(in crate::engine) mod pins;
+mod pins;
+pub(in crate::engine) mod queries;
 pub(in crate::engine) mod read;
-pub(in crate::engine) mod resuming;
+mod repairs;
+mod resuming;
+#[cfg(test)]
+mod tests;
+pub(in crate::engine) mod waiting;
+
+pub(in crate::engine) use copies::{AfterCopy, Answered, Enough, Refusal, ValidCopy};
+pub(in crate::engine) use ended::{EndedLookup, Over};
+pub(in crate::engine) use lookups::Here;
 
 use cache::Cache;
 use pins::Pins;
+use queries::Queries;
+use waiting::Calls;
 
 /// Replicas of one record are repaired once in this time, of so many records at the most.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
@@ -21,20 +50,26 @@ pub(crate) const REMEMBERED_REPAIRS: usize = 4096;
 /// The room of readers.
 #[derive(Debug)]
 pub(in crate::engine) struct Reading {
-    pub(in crate::engine) cache: Cache,
-    pub(in crate::engine) absences: Recent<RecordKey>,
+    /// Who waits.
+    pub(in crate::engine) calls: Calls,
+    /// What the DHT is asked, on behalf of callers and of changes to own packages.
+    queries: Queries,
+    cache: Cache,
+    absences: Recent<RecordKey>,
     /// Records that replicas were sent a moment ago, because they lacked them. What they say is part of it, so that a
     /// newer one need not wait.
-    pub(in crate::engine) repairs: Recent<(RecordKey, Digest)>,
-    pub(in crate::engine) pins: Pins,
+    repairs: Recent<(RecordKey, Digest)>,
+    pins: Pins,
     /// What callers may read without asking.
-    pub(in crate::engine) shelf: Shelf,
+    shelf: Shelf,
 }
 
 impl Reading {
     pub(in crate::engine) fn new(owner: PeerId, config: &Config, shelf: Shelf) -> Self {
         let limits = &config.limits;
         Self {
+            calls: Calls::default(),
+            queries: Queries::new(limits.running_queries),
             cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
             absences: Recent::new(config.absence_ttl, limits.cache_records),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),

@@ -13,7 +13,6 @@ use self::{
     claimants::only_owner,
     which::{Choice, no_match},
 };
-pub(in crate::engine) use crate::engine::packages::newest;
 use crate::{
     Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, SimilarName, Source,
     Versions,
@@ -171,6 +170,11 @@ impl Read {
     /// What may have been meant, should it not be found.
     pub(in crate::engine) fn suggest(&mut self, similar: Vec<SimilarName>) {
         self.wanted.similar = (!similar.is_empty()).then(|| Box::new(similar));
+    }
+
+    /// Whether these claims name nobody whose package of that name there is, and nobody's is listed either.
+    pub(in crate::engine) fn is_in_vain(&self, claims: &ClaimSet, listed: &[PeerId]) -> bool {
+        listed.is_empty() && claims.active_owners(&self.wanted.name).is_empty()
     }
 
     /// Whether the answer will be no more than a part.

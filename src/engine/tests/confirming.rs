@@ -191,7 +191,8 @@ fn two_changes_of_one_package_are_each_confirmed_by_their_own_records() {
     let (_, first, old) = registered(&mut lab, "1.0.0", 1);
     let manifest = Manifest::new("tool".parse().unwrap(), "1.1.0".parse().unwrap());
     let head = RecordKey::head(&NetworkName::default(), &lab.engine.cx.owner, &manifest.name);
-    let is_of_head = |(query, _): &ReadBack| lab.engine.queries.wanted(*query) == Some(head);
+    let is_of_head =
+        |(query, _): &ReadBack| lab.engine.reading.queries().wanted(*query) == Some(head);
     let (of_head, old): (Vec<ReadBack>, Vec<ReadBack>) = old.into_iter().partition(is_of_head);
     let manifest = Box::new(manifest);
     let (_, mut second) = lab.ask(|reply| Command::Register { manifest, confirmation: 1, reply });

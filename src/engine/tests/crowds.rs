@@ -1,7 +1,7 @@
 //! Many callers at once: shared lookups, the window, the line, and the bounds.
 
 use super::*;
-use crate::record::Record;
+use crate::{engine::reading::waiting::Call, record::Record};
 
 #[test]
 fn callers_who_want_the_same_share_one_lookup_and_each_has_its_own_deadline() {
@@ -172,7 +172,7 @@ fn a_hundred_thousand_callers_wait_and_each_is_answered_on_time_a_few_a_poll() {
 #[test]
 fn a_lookup_that_waits_takes_no_more_than_three_hundred_bytes() {
     // The call and its place in the table of calls, its lookup, its deadline.
-    let call = size_of::<calls::Call>() + size_of::<(Ticket, Box<calls::Call>)>() + 1;
+    let call = size_of::<Call>() + size_of::<(Ticket, Box<Call>)>() + 1;
     let deadline = size_of::<Deadline>() + 24;
     let bytes = call + queries::BYTES_IN_LINE + deadline;
     assert!(bytes <= 300, "{bytes} bytes");

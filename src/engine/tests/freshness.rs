@@ -210,7 +210,7 @@ fn records_on_their_way_out_to_a_silent_network_are_bounded() {
         lab.advance(Duration::from_secs(31));
     }
     assert!(busy > 90, "{busy}");
-    assert!(lab.engine.queries.puts() < 8 + 4, "{}", lab.engine.queries.puts());
+    assert!(lab.engine.reading.queries().puts() < 8 + 4, "{}", lab.engine.reading.queries().puts());
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn a_bare_name_that_nobody_claims_means_the_only_owner_whose_package_is_listed()
     let package = read(&mut lab, &bare, Freshness::First, nothing()).unwrap();
     assert_eq!((Some(&package.owner), package.source), (id.owner(), Source::Catalogue));
     assert_eq!(
-        lab.engine.reading.pins.owner(id.name()),
+        lab.engine.reading.pinned_owner(id.name()),
         None,
         "what is merely listed decides once"
     );
@@ -218,7 +218,7 @@ fn an_owner_that_is_listed_counts_beside_those_who_claim_a_name_unless_it_has_le
     let query = only_lookup(&mut lab);
     lab.end(query, 3);
     assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Catalogue);
-    assert_eq!(lab.engine.reading.pins.owner(id.name()), Some(owner.public().to_peer_id()));
+    assert_eq!(lab.engine.reading.pinned_owner(id.name()), Some(owner.public().to_peer_id()));
 }
 
 #[test]

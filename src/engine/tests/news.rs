@@ -150,7 +150,7 @@ fn a_name_is_not_pinned_by_a_part_of_its_claims() {
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &head));
     assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Partial);
-    assert_eq!(lab.engine.reading.pins.owner(bare.name()), None);
+    assert_eq!(lab.engine.reading.pinned_owner(bare.name()), None);
 }
 
 #[test]

@@ -448,7 +448,7 @@ impl Chaos {
         if !self.lab.engine.cx.closed {
             self.check_wheel();
         }
-        let queries = self.lab.engine.queries.counters();
+        let queries = self.lab.engine.reading.queries().counters();
         assert_eq!(queries.running, self.running.len() as u64, "{queries:?}");
         let now = self.lab.mono;
         self.waiting.retain(|_, Asked { deadline, waiting, seen }| {
@@ -496,7 +496,8 @@ impl Chaos {
             + engine.discovery.timers()
             + engine.publishing.timers()
             + engine.peers.timers()
-            + engine.calls.len()
+            + engine.reading.waiting_calls()
+            + engine.publishing.changes_len()
             + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(
             engine.out.wheel.len() <= own,
@@ -534,7 +535,7 @@ impl Chaos {
         self.check_counters();
         for _ in 0..100_000 {
             if self.lab.engine.is_at_rest() {
-                let queries = self.lab.engine.queries.counters();
+                let queries = self.lab.engine.reading.queries().counters();
                 assert_eq!(queries.waiting, 0);
                 for (kind, tasks) in queries.each() {
                     assert_eq!(tasks.started, tasks.finished, "{kind}");
@@ -552,7 +553,7 @@ impl Chaos {
             }
             self.settle();
         }
-        panic!("something is retained: {:?}", self.lab.engine.queries);
+        panic!("something is retained: {:?}", self.lab.engine.reading.queries());
     }
 }
 

@@ -165,7 +165,7 @@ fn repairs_of_others_do_not_stand_in_the_way_of_publishing() {
     let recall = only_recall(&mut lab);
     lab.end(recall, 20);
     let puts = lab.actions().iter().filter(|action| matches!(action, Action::Put { .. })).count();
-    assert_eq!(puts, 3, "{} puts are before it", lab.engine.queries.puts() - 3);
+    assert_eq!(puts, 3, "{} puts are before it", lab.engine.reading.queries().puts() - 3);
     drop(waiting);
 }
 
@@ -232,7 +232,7 @@ fn repairs_of_what_was_read_do_not_stop_the_replication_of_what_is_held() {
     let release = Signed::sign(&keypair, release).unwrap();
     lab.engine.cx.store.insert(&release.key(), release.bytes()).unwrap();
     lab.engine.cx.store.set_time(UNIX + 7201);
-    let before = lab.engine.queries.puts();
+    let before = lab.engine.reading.queries().puts();
     lab.engine.replicate_others();
-    assert_eq!(lab.engine.queries.puts(), before + 1, "{before} repairs leave no room");
+    assert_eq!(lab.engine.reading.queries().puts(), before + 1, "{before} repairs leave no room");
 }

@@ -368,7 +368,7 @@ fn a_calendar_that_goes_forth_by_years_and_back_loses_nothing_and_brings_nothing
     assert!(is_listed(&lab, &head) && is_held(&lab, &head) && is_listed(&lab, &end));
     assert_eq!(hear(&mut lab, &live), Verdict::Ignore, "what is withdrawn stays so");
     assert!(!found(&mut lab, "gone") && found(&mut lab, "tool"));
-    assert_eq!(lab.engine.reading.pins.owner(&"pinned".parse().unwrap()), Some(pinned));
+    assert_eq!(lab.engine.reading.pinned_owner(&"pinned".parse().unwrap()), Some(pinned));
     let before = own_head(&lab).clone();
     let sent = pass(&mut lab, 180);
     let [own] = &sent[..] else { panic!("{} heads were put", sent.len()) };

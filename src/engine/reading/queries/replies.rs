@@ -5,9 +5,13 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    ClockOffset, Digest, PackageName,
+    Digest, PackageName,
+    engine::{
+        calls::Untimely,
+        saying::{attesting, newest, saying},
+    },
     keyspace::{Key, REPLICAS},
-    record::{Head, Record, Rejected, Signed, kept},
+    record::{Head, Record, Rejected, Signed},
 };
 
 /// Peers whose replies are remembered, for each lookup: it asks the twenty closest ones, and some on the way there.
@@ -32,43 +36,6 @@ pub(crate) struct Replies {
     left: Vec<PeerId>,
     /// The package whose head the catalogue has answered with before the lookup was over.
     listed: Option<Box<(PackageName, PeerId)>>,
-}
-
-/// Copies of peers that were refused for their time alone, as this node's clock has it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Untimely {
-    future: u32,
-    expired: u32,
-}
-
-impl Untimely {
-    pub(crate) fn note(&mut self, rejected: &Rejected) {
-        match rejected {
-            Rejected::Future { .. } => self.future = self.future.saturating_add(1),
-            Rejected::Expired { .. } => self.expired = self.expired.saturating_add(1),
-            _ => {}
-        }
-    }
-
-    pub(crate) fn is_none(self) -> bool {
-        self == Self::default()
-    }
-
-    /// What a person is told who looks for the record.
-    pub(crate) fn explain(self, clock: Option<ClockOffset>) -> Option<String> {
-        let (copies, what) = match self {
-            Self { future: 0, expired: 0 } => return None,
-            Self { future: 0, expired } => (expired, "expired"),
-            Self { future, .. } => (future, "issued in the future"),
-        };
-        let copies = match copies {
-            1 => "1 copy was refused as".to_owned(),
-            copies => format!("{copies} copies were refused as"),
-        };
-        let clock =
-            clock.map_or_else(String::new, |offset| format!(": this node's clock is {offset}"));
-        Some(format!("{copies} {what}{clock}"))
-    }
 }
 
 /// A peer that holds a valid copy.
@@ -243,40 +210,5 @@ impl Replies {
         lacking.sort_unstable_by_key(|&(distance, _)| distance);
         lacking.truncate(REPLICAS);
         lacking.into_iter().map(|(_, peer)| peer).collect()
-    }
-}
-
-/// The one of two records under one key that everybody keeps: of heads the newer, of claims the union. The owner who
-/// signs two releases of one version is at fault, and all keep the lesser of them.
-pub(crate) fn newest(left: &Arc<Record>, right: &Arc<Record>, unix: u64) -> Arc<Record> {
-    let is_left = match (&**left, &**right) {
-        (Record::Claims { set: known, .. }, Record::Claims { set, dropped }) => {
-            return Arc::new(Record::Claims { set: known.merge(set, unix), dropped: *dropped });
-        }
-        (Record::Head(known), Record::Head(head)) => kept(known, head) == known,
-        (known, record) => known.to_bytes() <= record.to_bytes(),
-    };
-    Arc::clone(if is_left { left } else { right })
-}
-
-/// What tells whether two copies say the same: the digest of what is signed, which a second signature over it does
-/// not change.
-pub(crate) fn saying(record: &Record) -> Digest {
-    match record {
-        Record::Head(head) => head.digest(),
-        Record::Release(release) => release.digest(),
-        Record::Page(page) => page.digest(),
-        Record::Claims { set, .. } => Digest::of(set.to_bytes()),
-    }
-}
-
-/// What a copy says for an owner who wants to know whether it is there: of a set of claims, what each of its own says.
-pub(crate) fn attesting(record: &Record, owner: &PeerId) -> Vec<Digest> {
-    match record {
-        Record::Claims { set, .. } => {
-            let own = set.iter().filter(|claim| claim.owner == *owner);
-            own.map(|claim| claim.digest()).collect()
-        }
-        Record::Head(_) | Record::Release(_) | Record::Page(_) => vec![saying(record)],
     }
 }

@@ -25,7 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use replies::{Extent, Replies, Untimely, attesting, newest, saying};
+pub(crate) use replies::{Extent, Replies};
 #[cfg(test)]
 pub(crate) use table::BYTES_IN_LINE;
 use table::Lookups;
@@ -69,7 +69,7 @@ const BOOTSTRAP: usize = 2;
 const REPAIR: usize = 3;
 
 /// Repairs in line. Every node that reads repairs, and what nobody repairs now the next reader does.
-pub(super) const MAX_REPAIRS: usize = 256;
+pub(in crate::engine) const MAX_REPAIRS: usize = 256;
 
 /// A record on its way out, in line, and who waits for it.
 #[derive(Debug)]

@@ -1,0 +1,208 @@
+//! What the switchboard asks of this room that is no step of a read: what was read, who is waited for, and lookups and
+//! puts on behalf of others.
+
+use std::{sync::Arc, time::Duration};
+
+use libp2p::PeerId;
+
+use super::{
+    Reading,
+    queries::{QueryKey, Task, Waiter, Wants},
+    waiting::Call,
+};
+use crate::{
+    Digest, Error, Package, PackageId, PackageName,
+    counters::Counters,
+    engine::{Effects, Now, interface::Breadth},
+    record::{Head, Record, RecordKey, Signed},
+    ticket::Ticket,
+};
+
+/// What was read.
+impl Reading {
+    /// What callers may read without asking. It may have been put there while a command was on its way: a crowd that asks
+    /// for one package is mostly answered from here.
+    pub(in crate::engine) fn shelved(&self, now: Now, package: &PackageId) -> Option<Arc<Package>> {
+        self.shelf.get_at(package, || (now.mono, now.unix))
+    }
+
+    /// The packages that callers have read without the node since the last time.
+    pub(in crate::engine) fn take_used(&self) -> Vec<PackageId> {
+        self.shelf.take_used()
+    }
+
+    /// Keeps what was read for a while.
+    pub(in crate::engine) fn keep(&mut self, now: Now, record: &Arc<Record>) {
+        self.cache.insert(record.key(), Arc::clone(record), now);
+    }
+
+    /// The head of a package that was read a short while ago.
+    pub(in crate::engine) fn cached_head(
+        &self,
+        now: Now,
+        key: &RecordKey,
+    ) -> Option<&Signed<Head>> {
+        match &**self.cache.get(key, now)? {
+            Record::Head(head) => Some(head),
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
+        }
+    }
+
+    /// A newer head of a package is there than the one that may have been read.
+    pub(in crate::engine) fn outdate(&mut self, head: &Head, key: &RecordKey) {
+        self.cache.outdate(head, key);
+    }
+
+    /// What was read under this key is known better from now on.
+    pub(in crate::engine) fn forget(&mut self, key: &RecordKey) {
+        self.cache.remove(key);
+    }
+
+    /// This node has put a record under this key, whether or not it was there a moment ago.
+    pub(in crate::engine) fn forget_absence(&mut self, key: &RecordKey) {
+        self.absences.remove(key);
+    }
+
+    /// What was refused for its date may hold now.
+    pub(in crate::engine) fn forget_absences(&mut self) {
+        self.absences.clear();
+    }
+
+    /// Drops what was read too long ago, and looks through no more than so much at once.
+    pub(in crate::engine) fn sweep(&mut self, now: Now, budget: usize) {
+        self.cache.sweep(now.mono, budget);
+    }
+
+    /// Which owners bare names mean.
+    pub(in crate::engine) fn pinned(&self) -> Vec<(PackageName, PeerId)> {
+        self.pins.all()
+    }
+
+    /// What bare names meant in an earlier life holds where nothing else is decided.
+    pub(in crate::engine) fn restore_pins<'a>(
+        &mut self,
+        pins: impl Iterator<Item = (&'a PackageName, &'a PeerId)>,
+    ) {
+        self.pins.restore(pins);
+    }
+}
+
+/// What changes to own packages ask of the DHT, and what is put for others.
+impl Reading {
+    /// Looks up who claims a name, beside the change that is to be told of its look-alikes and does not wait for that.
+    pub(in crate::engine) fn look_up_claims(&mut self, key: RecordKey, ticket: Ticket) {
+        self.queries.get(key, Waiter { ticket, wants: Wants::LookAlikes });
+    }
+
+    /// Looks up which peers serve what a change has put under a key.
+    pub(in crate::engine) fn read_back(&mut self, key: RecordKey, ticket: Ticket) {
+        self.queries.get(key, Waiter { ticket, wants: Wants::ReadBack });
+    }
+
+    /// What a lookup asks for that somebody waits for, and who reads back by it.
+    pub(in crate::engine) fn read_backs(
+        &self,
+        query: QueryKey,
+    ) -> Option<(RecordKey, Vec<Ticket>)> {
+        let key = self.queries.wanted(query)?;
+        Some((key, self.queries.read_backs(&key)))
+    }
+
+    /// Whether the lookup of this key is under way.
+    pub(in crate::engine) fn is_looked_up(&self, key: &RecordKey) -> bool {
+        self.queries.heard(key).is_some()
+    }
+
+    /// How many peers have served what this node has put, and attests this, in the lookup that is under way.
+    pub(in crate::engine) fn served(&self, key: &RecordKey, attests: &Digest) -> u32 {
+        let served = self.queries.heard(key).map_or(0, |replies| replies.attesting(attests));
+        u32::try_from(served).unwrap_or(u32::MAX)
+    }
+
+    /// Puts a record in line to be stored. It is carried out even if the change that waits for it ends.
+    pub(in crate::engine) fn put(&mut self, record: Record, ticket: Option<Ticket>) {
+        self.queries.put(record, ticket);
+    }
+
+    /// The key under which a query puts a record, and who waits for that.
+    pub(in crate::engine) fn put_for(&self, query: QueryKey) -> Option<(RecordKey, Ticket)> {
+        self.queries.put_for(query)
+    }
+
+    /// How many puts have not ended, without repairs.
+    pub(in crate::engine) fn puts(&self) -> usize {
+        self.queries.puts()
+    }
+}
+
+/// Who waits, and what is asked.
+impl Reading {
+    /// A call waits no longer, for now or for ever.
+    pub(in crate::engine) fn take_call(&mut self, ticket: Ticket) -> Option<Call> {
+        self.calls.remove(ticket)
+    }
+
+    /// Whether a call waits that has a deadline to end it.
+    pub(in crate::engine) fn has_deadline(&self, ticket: Ticket) -> bool {
+        self.calls.has_deadline(ticket)
+    }
+
+    /// How many calls wait.
+    pub(in crate::engine) fn waiting_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The next query to start while there is room. A bootstrap waits unless `joins`.
+    pub(in crate::engine) fn next_query(
+        &mut self,
+        now: Duration,
+        joins: bool,
+    ) -> Option<(QueryKey, Task)> {
+        self.queries.admit(now, joins)
+    }
+
+    /// How many peers those who wait for this key are likely to need.
+    pub(in crate::engine) fn breadth(&self, key: &RecordKey) -> Breadth {
+        self.queries.breadth(key)
+    }
+
+    /// A peer has left. Nobody tells which lookups wanted it: those of keys to which it `is_close`.
+    pub(in crate::engine) fn left(&mut self, peer: PeerId, is_close: impl Fn(&RecordKey) -> bool) {
+        self.queries.left(peer, is_close);
+    }
+
+    /// What was done here.
+    pub(in crate::engine) fn count_in(&self, counters: &mut Counters) {
+        self.shelf.counted().add_to(&mut counters.calls);
+        counters.queries = self.queries.counters();
+    }
+
+    /// Answers everybody with an error.
+    pub(in crate::engine) fn fail_all(&mut self, out: &mut Effects, error: &Error) {
+        for call in self.calls.drain() {
+            out.count(call.operation.fail(error.clone()));
+        }
+    }
+
+    /// Handles outlive the node, and must not answer for it.
+    pub(in crate::engine) fn close(&self) {
+        self.shelf.clear();
+    }
+
+    /// Whose package a bare name means.
+    #[cfg(test)]
+    pub(in crate::engine) fn pinned_owner(&self, name: &PackageName) -> Option<PeerId> {
+        self.pins.owner(name)
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::engine) fn queries(&self) -> &super::queries::Queries {
+        &self.queries
+    }
+
+    /// Whether nothing is retained on behalf of any caller.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::engine) fn is_at_rest(&self) -> bool {
+        self.calls.len() == 0 && self.queries.is_empty()
+    }
+}
