@@ -105,7 +105,7 @@ impl Engine {
             Err(misconduct) => Err(misconduct),
         };
         if let Err(Misconduct) = settled {
-            self.standing.reputations.invalid(peer);
+            self.standing.invalid(peer);
         }
     }
 
@@ -145,7 +145,7 @@ impl Engine {
     /// A peer has sent what is refused. Where an honest one may send it, too, it says nothing of its conduct.
     fn hold_against(&mut self, peer: PeerId, rejected: &Rejected) {
         if !rejected.is_excusable() {
-            self.standing.reputations.invalid(peer);
+            self.standing.invalid(peer);
         }
     }
 

@@ -110,7 +110,7 @@ impl Engine {
         let Some(head) = self.publishing.head_in_force(&name) else { return };
         self.reading.shelve_own(&self.cx, &name, head);
         self.discovery.list_own(now, head);
-        self.standing.equivocations.supersede(head);
+        self.standing.supersede(head);
     }
 
     /// All puts of a change have ended. What was looked up beside them is as good as it gets.
@@ -228,7 +228,7 @@ impl Engine {
             Some(BackAtEnd::AskAgain) => self.reading.read_back(key, ticket),
             Some(BackAtEnd::Over { awaited, forgetful }) => {
                 for peer in forgetful {
-                    self.standing.reputations.failed(peer);
+                    self.standing.failed(peer);
                 }
                 let confirmed = lookup.served(&awaited.attests);
                 self.resume(now, ticket, Outcome::ReadBack { key, confirmed });

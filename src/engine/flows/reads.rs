@@ -236,7 +236,7 @@ impl Engine {
     ) {
         match self.reading.refuse_copy(query, from, rejected) {
             Refusal::Outdated => self.answer(now, query, Enough::AsWanted),
-            Refusal::FaultOf(peer) => self.standing.reputations.invalid(peer),
+            Refusal::FaultOf(peer) => self.standing.invalid(peer),
             Refusal::Excused => {}
         }
     }
@@ -348,7 +348,7 @@ impl Engine {
         let lacking = self.reading.lacking(&self.cx, now, lookup, best, own);
         let Some((best, mut peers)) = lacking else { return };
         peers.retain(|peer| !self.is_blocked(peer));
-        self.standing.reputations.rank(&mut peers);
+        self.standing.rank(&mut peers);
         self.reading.repair(&self.cx, now, best, peers);
     }
 
@@ -412,7 +412,7 @@ impl Engine {
             return self.reading.bootstrap_again(ticket, since, reply);
         }
         self.out.finish(since);
-        let known = self.peers.peers.routing_table_len();
+        let known = self.peers.routing_table_len();
         let has_nobody = known == 0 || self.peers.is_turned_away();
         let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
         self.out.count(EndedCall(CallKind::Bootstrap, end));

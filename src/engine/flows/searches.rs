@@ -64,7 +64,7 @@ impl Engine {
     }
 
     fn nearness(&self, peer: &PeerId) -> Nearness {
-        let score = self.standing.reputations.score(peer);
+        let score = self.standing.score(peer);
         self.discovery.nearness(&self.cx, peer, score)
     }
 

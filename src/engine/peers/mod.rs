@@ -41,7 +41,7 @@ use rejoining::Rejoining;
 /// The room of connections.
 #[derive(Debug)]
 pub(in crate::engine) struct Peering {
-    pub(in crate::engine) peers: Peers,
+    peers: Peers,
     /// Where this node listens.
     addresses: Vec<Multiaddr>,
     goodbyes: Goodbyes,
@@ -285,3 +285,14 @@ impl Peering {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+impl Peering {
+    pub(in crate::engine) fn connections(&self) -> &Peers {
+        &self.peers
+    }
+
+    pub(in crate::engine) fn connections_mut(&mut self) -> &mut Peers {
+        &mut self.peers
+    }
+}

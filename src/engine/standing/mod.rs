@@ -23,9 +23,9 @@ use reputation::Reputations;
 /// The room of conduct.
 #[derive(Debug)]
 pub(in crate::engine) struct Standing {
-    pub(in crate::engine) reputations: Reputations,
-    pub(in crate::engine) equivocations: Equivocations,
-    pub(in crate::engine) gossip_budget: GossipBudget,
+    reputations: Reputations,
+    equivocations: Equivocations,
+    gossip_budget: GossipBudget,
 }
 
 impl Standing {
@@ -89,5 +89,20 @@ impl Standing {
     /// The proofs that stand.
     pub(in crate::engine) fn proofs(&self) -> Vec<EquivocationProof> {
         self.equivocations.list()
+    }
+}
+
+#[cfg(test)]
+impl Standing {
+    pub(in crate::engine) fn reputations(&self) -> &Reputations {
+        &self.reputations
+    }
+
+    pub(in crate::engine) fn reputations_mut(&mut self) -> &mut Reputations {
+        &mut self.reputations
+    }
+
+    pub(in crate::engine) fn equivocations(&self) -> &Equivocations {
+        &self.equivocations
     }
 }

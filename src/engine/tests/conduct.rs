@@ -81,20 +81,20 @@ fn what_a_blocked_peer_answers_is_not_listened_to() {
     let liar = PeerId::random();
     lie(&mut lab, liar, 5);
     lab.actions();
-    let before = lab.engine.standing.reputations.get(&liar);
+    let before = lab.engine.standing.reputations().get(&liar);
     let (id, head) = published("tool", 1);
     let (_, waiting) = lab.get(&id);
     let query = only_lookup(&mut lab);
     lab.learn(copy_of(query, head.bytes(), liar));
     lab.learn(copy_of(query, b"\x01garbage", liar));
-    assert_eq!(lab.engine.standing.reputations.get(&liar), before);
+    assert_eq!(lab.engine.standing.reputations().get(&liar), before);
     lab.learn(copy_of(query, head.bytes(), PeerId::random()));
     assert_eq!(answer(waiting).unwrap().unwrap().sequence, 1);
     // Nor is it taken into the routing table by what it had said before.
     lab.actions();
     lab.learn(Fact::Routable { peer: liar });
     assert_eq!(blocks(&mut lab), [('-', liar)]);
-    assert!(!lab.engine.peers.peers.is_routable(&liar));
+    assert!(!lab.engine.peers.connections().is_routable(&liar));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn peers_that_somebody_has_decided_for_are_not_refused() {
     let mut lab = Lab::new(Config::new().with_bootstrap([bootstrap]));
     lie(&mut lab, named, 50);
     assert_eq!(blocks(&mut lab), []);
-    assert!(lab.engine.standing.reputations.score(&named) < Reputation::FLOOR);
+    assert!(lab.engine.standing.reputations().score(&named) < Reputation::FLOOR);
 
     let liar = PeerId::random();
     lie(&mut lab, liar, 5);
@@ -163,8 +163,8 @@ fn a_thousand_identities_that_praise_themselves_change_nobodys_rank() {
     lie(&mut lab, liar, 2);
     let ranked = |lab: &Lab| {
         let mut peers = [liar, stranger, honest];
-        lab.engine.standing.reputations.rank(&mut peers);
-        (peers, peers.map(|peer| lab.engine.standing.reputations.get(&peer)))
+        lab.engine.standing.reputations().rank(&mut peers);
+        (peers, peers.map(|peer| lab.engine.standing.reputations().get(&peer)))
     };
     let before = ranked(&lab);
     let worst = before.1[0].score();
@@ -189,13 +189,13 @@ fn a_thousand_identities_that_praise_themselves_change_nobodys_rank() {
         lab.actions();
     }
     let sybils = keypairs.iter().map(|keypair| keypair.public().to_peer_id());
-    let best = sybils.map(|sybil| lab.engine.standing.reputations.score(&sybil)).max().unwrap();
+    let best = sybils.map(|sybil| lab.engine.standing.reputations().score(&sybil)).max().unwrap();
     assert_eq!(best, 50, "they stand where strangers stand");
     let after = ranked(&lab);
     assert_eq!(after.0, before.0);
     assert!(after.1[0].score() > best && worst > best, "{after:?}");
-    assert_eq!(lab.engine.standing.reputations.get(&honest).valid, 3, "nobody was flushed");
-    assert_eq!(lab.engine.standing.reputations.get(&liar).invalid, 2);
+    assert_eq!(lab.engine.standing.reputations().get(&honest).valid, 3, "nobody was flushed");
+    assert_eq!(lab.engine.standing.reputations().get(&liar).invalid, 2);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn who_forwards_or_writes_announcements_is_neither_credited_nor_blamed() {
     let now = lab.now();
     assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
     assert_eq!(lab.engine.hear(now, "announcements", b"\x01garbage"), Verdict::Reject);
-    assert_eq!(lab.engine.standing.reputations.get(&author), Reputation::default());
+    assert_eq!(lab.engine.standing.reputations().get(&author), Reputation::default());
 }
 
 #[test]
@@ -221,11 +221,12 @@ fn who_answers_sooner_stands_higher() {
     lab.learn(copy_of(query, head.bytes(), soon));
     lab.advance(Duration::from_secs(5));
     lab.learn(copy_of(query, head.bytes(), late));
-    let response = |peer| lab.engine.standing.reputations.get(&peer).response_time;
+    let response = |peer| lab.engine.standing.reputations().get(&peer).response_time;
     assert!((response(soon) - 1.0 / 1.05).abs() < 1e-3, "{}", response(soon));
     assert!((response(late) - 1.0 / 6.05).abs() < 1e-3, "{}", response(late));
     assert!(
-        lab.engine.standing.reputations.score(&soon) > lab.engine.standing.reputations.score(&late)
+        lab.engine.standing.reputations().score(&soon)
+            > lab.engine.standing.reputations().score(&late)
     );
 }
 
@@ -237,8 +238,8 @@ fn only_peers_that_told_where_they_are_can_fail_to_be_there() {
     for peer in [known, rumoured] {
         lab.learn(Fact::Unreachable { peer });
     }
-    assert!(lab.engine.standing.reputations.get(&known).availability < 0.5);
-    assert_eq!(lab.engine.standing.reputations.get(&rumoured), Reputation::default());
+    assert!(lab.engine.standing.reputations().get(&known).availability < 0.5);
+    assert_eq!(lab.engine.standing.reputations().get(&rumoured), Reputation::default());
     // However often, that is no reason to refuse it.
     (0..1_000).for_each(|_| lab.learn(Fact::Unreachable { peer: known }));
     assert_eq!(blocks(&mut lab), []);

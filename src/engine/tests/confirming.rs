@@ -245,9 +245,9 @@ fn who_acknowledges_and_has_nothing_a_moment_later_was_not_there_when_it_should_
         lab.learn(Fact::QueryEnded { query: read_back.0, end });
     }
     assert_eq!(answer(waiting).unwrap().unwrap().confirmed, 1);
-    let failed = |peer| lab.engine.standing.reputations.get(&peer).failed;
+    let failed = |peer| lab.engine.standing.reputations().get(&peer).failed;
     assert_eq!([honest, forgetful, silent, other].map(failed), [0, 3, 0, 0]);
-    assert!(lab.engine.standing.reputations.score(&forgetful) < 50);
+    assert!(lab.engine.standing.reputations().score(&forgetful) < 50);
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn who_was_asked_before_a_record_was_put_is_asked_again_and_not_blamed() {
     // It had answered that lookup before it was handed the claim.
     let end = QueryEnd::Lookup { answered: 1, unheard: 0, without: vec![honest] };
     lab.learn(Fact::QueryEnded { query: early, end });
-    assert_eq!(lab.engine.standing.reputations.get(&honest).failed, 0);
+    assert_eq!(lab.engine.standing.reputations().get(&honest).failed, 0);
     assert_eq!((&mut waiting).now_or_never(), None);
     let key = RecordKey::claims(&NetworkName::default(), &"tool".parse().unwrap());
     let (bytes, _) = lab.engine.cx.store.bytes(&key).unwrap();

@@ -166,7 +166,7 @@ fn peers_are_counted_as_they_come_and_go() {
 fn a_peer_that_is_let_go_is_counted_once_and_by_the_first_reason() {
     let counted = |lab: &Lab| lab.engine.counters().peers.let_go;
     let (mut lab, [liar, loud, stranger, visitor, last]) = lab_with();
-    (0..5).for_each(|_| lab.engine.standing.reputations.invalid(liar));
+    (0..5).for_each(|_| lab.engine.standing.reputations_mut().invalid(liar));
     lab.engine.judge();
     let expected = LetGoCounters { blocked: 1, ..LetGoCounters::default() };
     assert_eq!(counted(&lab), expected);

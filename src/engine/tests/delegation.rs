@@ -475,7 +475,7 @@ fn the_last_proofs_are_kept_and_no_more() {
         }
     }
     assert_eq!(proofs(&mut lab).len(), 70);
-    let kept = lab.engine.standing.equivocations.list();
+    let kept = lab.engine.standing.equivocations().list();
     assert_eq!(kept.len(), 64);
     assert_eq!(kept.last().unwrap().name().as_str(), "tool-69");
 }

@@ -79,7 +79,7 @@ fn whoever_dials_a_peer_is_answered_when_it_has_introduced_itself_and_can_be_ask
     assert_eq!(waiting.try_recv(), Ok(None));
     lab.learn(introduced(peer));
     assert_eq!(answer(waiting), Some(Ok(())));
-    assert!(lab.engine.peers.peers.is_routable(&peer) && lab.engine.is_at_rest());
+    assert!(lab.engine.peers.connections().is_routable(&peer) && lab.engine.is_at_rest());
     // Whom this node knows already, it need not dial.
     assert_eq!(answer(dial(&mut lab, peer).1), Some(Ok(())));
 }

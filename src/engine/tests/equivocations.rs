@@ -50,7 +50,7 @@ pub(super) fn noted(
 fn standing(lab: &mut Lab, head: &Signed<Head>) -> usize {
     let now = lab.now();
     assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
-    lab.engine.standing.equivocations.list().len()
+    lab.engine.standing.equivocations().list().len()
 }
 
 #[test]

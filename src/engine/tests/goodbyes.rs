@@ -210,7 +210,7 @@ fn who_is_not_connected_says_no_goodbye() {
 fn a_blocked_peer_hears_that_it_is_and_is_not_listened_to_meanwhile() {
     let (mut lab, [liar]) = lab_with();
     for _ in 0..5 {
-        lab.engine.standing.reputations.invalid(liar);
+        lab.engine.standing.reputations_mut().invalid(liar);
     }
     lab.engine.judge();
     let (did, questions) = done(&mut lab);
@@ -226,7 +226,7 @@ fn a_blocked_peer_hears_that_it_is_and_is_not_listened_to_meanwhile() {
     // One that is let go already is blocked at the end.
     let (mut lab, [liar]) = lab_with();
     lab.engine.let_go(liar, Farewell::NoRoom);
-    (0..5).for_each(|_| lab.engine.standing.reputations.invalid(liar));
+    (0..5).for_each(|_| lab.engine.standing.reputations_mut().invalid(liar));
     lab.engine.judge();
     assert_eq!(done(&mut lab).0, [Done::Told(liar, Farewell::NoRoom), Done::Muted(liar)]);
     lab.advance(SECOND + Duration::from_millis(10));

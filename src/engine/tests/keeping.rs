@@ -100,7 +100,7 @@ fn above_the_target_those_of_no_use_go_once_they_have_had_their_time() {
     // It is at rest now.
     pass(&mut lab, 600);
     assert!(let_go(&mut lab, &[]).is_empty());
-    assert_eq!(lab.engine.peers.peers.len(), 42);
+    assert_eq!(lab.engine.peers.connections().len(), 42);
     let expected = LetGoCounters { above_target: 18, ..LetGoCounters::default() };
     assert_eq!(lab.engine.counters().peers.let_go, expected);
 }
@@ -169,7 +169,7 @@ fn at_a_full_node_there_is_room_for_a_newcomer_at_once() {
     let gone = let_go(&mut lab, &[]);
     assert_eq!(gone.len(), 51 - 43);
     assert!(gone.iter().all(|peer| first.contains(peer)), "who has had most time goes first");
-    assert!(lab.engine.peers.peers.is_connected(newcomers.last().unwrap()));
+    assert!(lab.engine.peers.connections().is_connected(newcomers.last().unwrap()));
     let expected = LetGoCounters { for_newcomer: 8, ..LetGoCounters::default() };
     assert_eq!(lab.engine.counters().peers.let_go, expected);
     // No more at once than that.
@@ -188,7 +188,7 @@ fn whoever_comes_faster_than_room_is_made_pushes_out_only_those_who_came_like_th
     // Nobody of them says what it is. A full node takes no more of them than it has places.
     for _ in 0..10 {
         lab.advance(Duration::from_secs(1));
-        while lab.engine.peers.peers.inbound_len() < 48 {
+        while lab.engine.peers.connections().inbound_len() < 48 {
             lab.advance(Duration::from_millis(1));
             let (peer, direction) = (PeerId::random(), Direction::Inbound);
             let address = "/ip4/127.0.0.1/tcp/4001".parse().unwrap();
@@ -218,7 +218,9 @@ fn a_crowd_from_one_network_pushes_out_nobody_but_itself() {
     }
     assert!(gone.len() > 250);
     assert!(gone.is_subset(&crowd));
-    assert!(useful.iter().chain(&dialed).all(|peer| lab.engine.peers.peers.is_connected(peer)));
+    assert!(
+        useful.iter().chain(&dialed).all(|peer| lab.engine.peers.connections().is_connected(peer))
+    );
     // An honest newcomer is not taken for one of them.
     let honest = come(&mut lab, 60, Direction::Inbound);
     for _ in 0..10 {
@@ -275,7 +277,7 @@ fn a_target_that_leaves_no_room_for_newcomers_counts_as_one_that_does() {
     visitors(&mut lab, 24);
     pass(&mut lab, 30);
     let_go(&mut lab, &[]);
-    assert!(lab.engine.peers.peers.len() <= 21, "{}", lab.engine.peers.peers.len());
+    assert!(lab.engine.peers.connections().len() <= 21, "{}", lab.engine.peers.connections().len());
 }
 
 #[test]
@@ -286,9 +288,9 @@ fn a_peer_of_another_network_that_is_let_go_takes_no_place() {
     lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
     let affiliation = Affiliation::Other("other".parse().unwrap());
     lab.learn(Fact::Introduced { peer, agent: None, affiliation });
-    assert_eq!(lab.engine.peers.peers.staying_len(), 1);
+    assert_eq!(lab.engine.peers.connections().staying_len(), 1);
     lab.engine.let_go(peer, crate::Farewell::NoRoom);
-    assert_eq!(lab.engine.peers.peers.staying_len(), 0);
+    assert_eq!(lab.engine.peers.connections().staying_len(), 0);
     // Nor does it keep one by connecting once more while the first connection is being closed.
     for _ in 0..3 {
         let ended = |action| matches!(action, Action::Disconnect { peer: ended } if ended == peer);
@@ -324,7 +326,7 @@ fn however_many_the_application_dials_the_mesh_stays_and_the_node_comes_to_rest(
     let mut lab = lab(Limits::new().with_connection_target(48));
     for _ in 0..60 {
         let peer = come(&mut lab, 1, Direction::Outbound);
-        lab.engine.peers.peers.wanted(&peer);
+        lab.engine.peers.connections_mut().wanted(&peer);
     }
     let mesh = visitors(&mut lab, 8);
     let mut asked = 0;

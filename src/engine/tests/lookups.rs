@@ -34,7 +34,7 @@ fn who_serves_what_is_not_valid_loses_its_good_name_and_answers_nobody() {
     for bytes in [forged, other.bytes().to_vec(), b"\x01nonsense".to_vec(), Vec::new()] {
         lab.learn(Fact::Copy { query, from: Some(liar), bytes });
     }
-    assert_eq!(lab.engine.standing.reputations.get(&liar).invalid, 4);
+    assert_eq!(lab.engine.standing.reputations().get(&liar).invalid, 4);
     lab.end(query, 1);
     assert!(matches!(answer(waiting), Some(Err(crate::Error::NotFound { .. }))));
 }

@@ -50,7 +50,7 @@ fn conduct_comes_before_round_trip_and_that_before_declared_distance() {
         .map(|(millis, place)| peer(&mut lab, Some(millis), place));
     let unmeasured = peer(&mut lab, None, Some(PARIS));
     let bad = peer(&mut lab, Some(1), Some(PARIS));
-    lab.engine.standing.reputations.invalid(bad);
+    lab.engine.standing.reputations_mut().invalid(bad);
 
     let expected = [proven, quick, close, far, nowhere, unmeasured, bad];
     let mut ranked = expected;

@@ -312,10 +312,10 @@ fn who_brings_what_may_be_its_own_under_other_names_gains_no_standing_by_it() {
     let mut pair = Pair::of(Config::new(), Config::new());
     heads(40).iter().for_each(|head| hear(&mut pair.there, head));
     let there = pair.there.engine.cx.local;
-    let before = pair.here.engine.standing.reputations.score(&there);
+    let before = pair.here.engine.standing.reputations().score(&there);
     pair.connect();
     assert_eq!(pair.heads, 40);
-    assert_eq!(pair.here.engine.standing.reputations.score(&there), before);
+    assert_eq!(pair.here.engine.standing.reputations().score(&there), before);
 }
 
 #[test]

@@ -322,6 +322,6 @@ impl Device {
 
     /// The contradictions that stand.
     pub(super) fn standing(&self) -> usize {
-        self.engine.standing.equivocations.list().len()
+        self.engine.standing.equivocations().list().len()
     }
 }
