@@ -53,7 +53,7 @@ use discovery::{Discovery, catalogue, greeting, listed, nearness, neighbours, re
 use effects::Effects;
 use peers::{Peering, Reach, goodbyes, keeping};
 use publishing::{
-    Publishing, changes, confirming, earlier, explaining, look_alikes, next, outbox, own, publish,
+    Publishing, changes, confirming, explaining, look_alikes, next, outbox, own, publish,
     recalling, signer, topics,
 };
 use queries::{Queries, Repair, Task};

@@ -9,7 +9,7 @@ use libp2p::PeerId;
 
 use crate::{
     Direction, Error, Farewell,
-    counters::{CallKind, EndedCall, LetGo},
+    counters::LetGo,
     engine::{
         Action, Context, Deadline, Effects, Engine, Now, Peering, QuestionId, peers::Introduction,
         questions::Purpose, wheel::Key,

@@ -62,7 +62,7 @@ fn register(lab: &mut Lab, name: &str, version: &str) -> oneshot::Receiver<Resul
 fn head_of(lab: &Lab, name: &str) -> Signed<Head> {
     lab.engine
         .publishing
-        .own
+        .own()
         .get(&name.parse::<PackageName>().unwrap())
         .expect("signed")
         .head
