@@ -229,6 +229,48 @@ impl Error {
         Self::NoMatch { what: what.into(), versions, total }
     }
 
+    /// The owner has withdrawn this package, which is named with its owner.
+    #[must_use]
+    pub fn withdrawn(id: PackageId) -> Self {
+        Self::Withdrawn { id }
+    }
+
+    /// The call has waited for so long.
+    #[must_use]
+    pub fn timeout(after: Duration) -> Self {
+        Self::Timeout { after }
+    }
+
+    /// So many `of` the bootstrap peers have no room.
+    #[must_use]
+    pub fn no_room(full: usize, of: usize) -> Self {
+        Self::NoRoom { full, of }
+    }
+
+    /// The input has `size` bytes, and may have `max`.
+    #[must_use]
+    pub fn too_large(what: impl Into<Cow<'static, str>>, size: usize, max: usize) -> Self {
+        Self::TooLarge { what: what.into(), size, max }
+    }
+
+    /// What the input contradicts.
+    #[must_use]
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Self::Conflict { reason: reason.into() }
+    }
+
+    /// The peer at an address belongs to the network `found`, or to none, and this node to `own`.
+    #[must_use]
+    pub fn other_network(address: Multiaddr, found: Option<NetworkName>, own: NetworkName) -> Self {
+        Self::OtherNetwork { address, found, own }
+    }
+
+    /// Why a connection or a listener failed.
+    #[must_use]
+    pub fn transport(reason: impl Into<String>) -> Self {
+        Self::Transport { reason: reason.into() }
+    }
+
     /// A bound was reached, by its name in [`Limits`](crate::Limits).
     #[must_use]
     pub fn busy(what: impl Into<Cow<'static, str>>) -> Self {

@@ -69,7 +69,7 @@ fn read(value: Value) -> serde_json::Result<Config> {
 /// The field that a configuration is refused for.
 fn refused_for(config: &Config) -> String {
     match config.validate() {
-        Err(Error::Invalid { field, reason }) => {
+        Err(Error::Invalid { field, reason, .. }) => {
             assert!(!reason.is_empty());
             field.into_owned()
         }

@@ -327,7 +327,7 @@ fn lines_that_are_no_requests_are_answered_and_the_node_goes_on() {
 
 #[test]
 fn requests_that_were_made_before_the_input_ended_are_answered() {
-    let mut node = Node::start(&["--executor", "async-std"]);
+    let mut node = Node::start(&["--executor", "smol"]);
     started_and_listening(&mut node);
     // More than the node takes at once, and than it keeps for a reader that is slow.
     let mut input = node.input.take().unwrap();

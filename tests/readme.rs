@@ -55,26 +55,22 @@ fn first_column<'a>(page: &'a str, heading: &str) -> BTreeSet<&'a str> {
 fn errors() -> Vec<Error> {
     let name: peerage::PackageName = "name".parse().expect("a name");
     let id = PackageId::named(name.clone());
-    let reason = String::new();
+    let address = "/memory/1".parse().expect("an address");
     vec![
-        Error::NotFound { what: String::new(), similar: Vec::new() },
-        Error::NoMatch { what: String::new(), versions: Vec::new(), total: 0 },
-        Error::Ambiguous { name, claimants: Vec::new() },
-        Error::Withdrawn { id },
-        Error::Timeout { after: Duration::ZERO },
+        Error::not_found(""),
+        Error::no_match("", Vec::new(), 0),
+        Error::ambiguous(name, Vec::new()),
+        Error::withdrawn(id),
+        Error::timeout(Duration::ZERO),
         Error::NoPeers,
-        Error::NoRoom { full: 3, of: 3 },
-        Error::Busy { what: "pins".into() },
+        Error::no_room(3, 3),
+        Error::busy("pins"),
         Error::ShuttingDown,
-        Error::Invalid { field: "field".into(), reason: reason.clone() },
-        Error::TooLarge { what: "what".into(), size: 2, max: 1 },
-        Error::Conflict { reason: reason.clone() },
-        Error::OtherNetwork {
-            address: "/memory/1".parse().expect("an address"),
-            found: None,
-            own: NetworkName::default(),
-        },
-        Error::Transport { reason },
+        Error::invalid("field", ""),
+        Error::too_large("what", 2, 1),
+        Error::conflict(""),
+        Error::other_network(address, None, NetworkName::default()),
+        Error::transport(""),
     ]
 }
 

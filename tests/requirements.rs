@@ -86,7 +86,9 @@ fn versions_that_differ_in_build_metadata_are_one_release() {
         owner.register(manifest("tool", "1.0.0+linux")).await.expect("registered");
         for other in ["1.0.0+mac", "1.0.0"] {
             let refused = owner.register(manifest("tool", other)).await;
-            let Err(Error::Conflict { reason }) = refused else { panic!("{other}: {refused:?}") };
+            let Err(Error::Conflict { reason, .. }) = refused else {
+                panic!("{other}: {refused:?}")
+            };
             assert!(reason.contains("1.0.0+linux"), "{reason}");
         }
         owner.register(manifest("tool", "1.0.0+linux")).await.expect("the same again");

@@ -40,7 +40,7 @@ impl Program {
         let this = env::current_exe()?;
         let target = this.ancestors().nth(3).ok_or("the benchmark is in no target directory")?;
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
         let mut build = Command::new(cargo);
         // Cargo tells a benchmark about its package by these, and a dependency (ring) is built again when they change.
         let is_about_package = |name: &str| {

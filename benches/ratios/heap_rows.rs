@@ -12,7 +12,7 @@ pub(crate) fn rows(report: &mut Report) -> Outcome<()> {
     }
     // Cargo tells those that it runs where it is, and builds only the benchmark that it was asked for.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let status = Command::new(cargo)
         .args(["bench", "--quiet", "--locked", "--manifest-path", manifest, "--bench", "heap"])
         .arg("--")

@@ -28,7 +28,6 @@ use libp2p::{
     },
     noise,
     swarm::{self, NetworkBehaviour, SwarmEvent},
-    yamux,
 };
 use libp2p::{Transport as _, core::upgrade::Version};
 use peerage::{
@@ -63,7 +62,7 @@ impl Over {
             Self::Tcp(_) => libp2p_tcp::tokio::Transport::new(libp2p_tcp::Config::default())
                 .upgrade(Version::V1Lazy)
                 .authenticate(noise::Config::new(keypair)?)
-                .multiplex(yamux::Config::default())
+                .multiplex(libp2p_yamux::Config::default())
                 .boxed(),
         })
     }

@@ -232,7 +232,7 @@ pub(crate) fn revive<'a>(peer: &'a Peer, listing: &'a Listing) -> Job<'a> {
 
 fn expect_withdrawn<T>(listing: &Listing, answer: Result<T>) -> Result<Option<Source>, String> {
     match answer {
-        Err(Error::Withdrawn { id }) if id.clone().without_version() == listing.id => Ok(None),
+        Err(Error::Withdrawn { id, .. }) if id.clone().without_version() == listing.id => Ok(None),
         Err(error) => Err(format!("it should be withdrawn, but: {error}")),
         Ok(_) => Err("it should be withdrawn, but an answer came".to_owned()),
     }

@@ -23,28 +23,29 @@ pub(crate) type Told = (Instant, Event);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Executor {
     Smol,
-    Tokio,
-    AsyncStd,
+    TokioWorker,
+    TokioHere,
     Futures,
     ByHand,
 }
 
 impl Executor {
     pub(crate) const ALL: [Self; 5] =
-        [Self::Smol, Self::Tokio, Self::AsyncStd, Self::Futures, Self::ByHand];
+        [Self::Smol, Self::TokioWorker, Self::TokioHere, Self::Futures, Self::ByHand];
 
     /// Polls the node until it has shut down.
     fn run(self, node: Node, told: mpsc::UnboundedSender<Told>) -> io::Result<()> {
         match self {
             Self::Smol => smol::block_on(smol::spawn(relay(node, told))),
-            Self::Tokio => {
-                // Neither tokio's timers nor its sockets are enabled.
+            // Of neither runtime are tokio's timers and sockets enabled.
+            Self::TokioWorker => {
                 let runtime =
                     tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
                 runtime.block_on(runtime.spawn(relay(node, told))).map_err(io::Error::other)?;
             }
-            Self::AsyncStd => {
-                async_std::task::block_on(async_std::task::spawn(relay(node, told)));
+            Self::TokioHere => {
+                let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+                runtime.block_on(relay(node, told));
             }
             Self::Futures => futures::executor::block_on(relay(node, told)),
             Self::ByHand => by_hand(node, &told),
@@ -57,8 +58,8 @@ impl fmt::Display for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Smol => "smol",
-            Self::Tokio => "tokio",
-            Self::AsyncStd => "async-std",
+            Self::TokioWorker => "tokio",
+            Self::TokioHere => "tokio, one thread",
             Self::Futures => "futures::executor",
             Self::ByHand => "a loop by hand",
         })

@@ -56,7 +56,7 @@ impl Found {
 /// The crates in the lock file of the project that this program belongs to, as far as the local cargo
 /// registry has them.
 pub(crate) fn of_this_build() -> io::Result<Found> {
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
     let lock = read(&lock).map_err(|error| {
         let file = lock.display();
         io::Error::new(error.kind(), format!("{file}: {error}; name a folder of manifests instead"))

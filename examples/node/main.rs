@@ -89,7 +89,6 @@ struct Options {
 enum Executor {
     Smol,
     Tokio,
-    AsyncStd,
     Futures,
 }
 
@@ -100,7 +99,6 @@ impl Executor {
         match self {
             Self::Smol => smol::block_on(future),
             Self::Tokio => tokio::runtime::Builder::new_current_thread().build()?.block_on(future),
-            Self::AsyncStd => async_std::task::block_on(future),
             Self::Futures => futures::executor::block_on(future),
         }
         Ok(())

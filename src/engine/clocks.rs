@@ -175,7 +175,7 @@ impl Engine {
         tracing::info!(seconds = by, "the calendar has moved against the monotonic clock");
         self.out.events.push_back(Event::ClockChanged { by, unix: now.unix });
         self.reading.absences.clear();
-        self.discovery.vain.clear();
+        self.discovery.forgive_vain();
         self.cx.store.calendar_moved(by);
         self.publishing.calendar_moved(&mut self.out, now);
         self.catch_up(now);

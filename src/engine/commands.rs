@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use super::{
     Action, Engine, Now, Operation,
     calls::{Call, GetRecord},
-    listed::Asked,
+    flows::listing::Asked,
     own::Change,
     queries::{Replies, Waiter},
     read::{Goal, Progress, Read, Which},
@@ -43,7 +43,7 @@ impl Engine {
                 self.out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { findings, .. }
-                if self.discovery.searches.len() >= self.cx.config.limits.waiting_calls =>
+                if self.discovery.searches_len() >= self.cx.config.limits.waiting_calls =>
             {
                 let end = findings.fail(Error::busy("waiting_calls"));
                 self.out.count(EndedCall(CallKind::Search, end));

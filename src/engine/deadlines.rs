@@ -148,9 +148,7 @@ impl Engine {
                 self.cx.store.sweep(SWEEP_BUDGET);
                 self.publishing.sweep(&self.cx, now);
                 self.note_uses(now);
-                let gone =
-                    self.discovery.catalogue.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
-                self.discovery.unlisted(&gone);
+                self.discovery.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
                 self.replicate_others();
                 self.retell_reputations();
                 self.read_clocks_again(now);

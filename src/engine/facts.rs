@@ -66,7 +66,7 @@ impl Engine {
                 );
                 self.out.counters.peers.connected += 1;
                 self.standing.reputations.retell(&peer, true);
-                self.discovery.neighbours.connected(peer);
+                self.discovery.neighbour_connected(peer);
                 self.peers.rejoining.connected(now.mono, peer);
                 if direction == Direction::Outbound {
                     self.discovery.greet(&self.cx, &mut self.out, now, peer);
@@ -266,7 +266,7 @@ impl Engine {
         })?;
         self.discovery.check_listed(&self.cx, &head)?;
         // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
-        let is_new = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_none();
+        let is_new = !self.discovery.is_listed(now, &head.digest());
         if from.is_some() && !self.standing.gossip_budget.said(now.mono, head.owner, is_new) {
             return Ok(Verdict::Ignore);
         }
@@ -309,10 +309,9 @@ impl Engine {
     /// A head that is newer than what was known of its package.
     fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
         self.reading.appeared(head);
-        let told = self.discovery.catalogue.get(&head.name, &head.owner, now.unix);
-        let told = told.filter(|listed| listed.is_told).map(|listed| listed.rank);
+        let told = self.discovery.told_rank(now, head);
         let said = self.list_quietly(now, head, news.from(), Interest::Heard);
-        self.discovery.catalogue.tell(&head.name, &head.owner);
+        self.discovery.tell(head);
         match news {
             News::Announced(_) => {
                 self.reading.cache.insert(head.key(), Arc::new(Record::Head(head.clone())), now);
@@ -321,7 +320,7 @@ impl Engine {
             News::Fetched(_) => self.reading.cache.outdate(head, &head.key()),
         }
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
-        let is_listed = self.discovery.catalogue.by_digest(&head.digest(), now.unix).is_some();
+        let is_listed = self.discovery.is_listed(now, &head.digest());
         let is_worth_telling = is_listed || matches!(news, News::Announced(_));
         // A head that was merely heard anew after the cache had forgotten it is no discovery.
         let is_new = is_worth_telling && told.is_none_or(|told| told < head.rank());

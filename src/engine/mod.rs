@@ -35,6 +35,7 @@
 //! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `reputation.rs` | the conduct of peers, and what follows from it |
+//! | `interest.rs`, `packages.rs` | values and words that several rooms have in common |
 //! | `dht/` | Kademlia: who is where, who holds what |
 //! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
 //! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
@@ -49,7 +50,7 @@ use crate::{Config, Entropy, Event, record::ANNOUNCEMENTS, shelf::Shelf};
 use calls::{Calls, Operation};
 use context::Context;
 use deadlines::{Deadline, SWEEP_INTERVAL};
-use discovery::{Discovery, catalogue, greeting, listed, nearness, neighbours, reconciling};
+use discovery::{Discovery, catalogue, greeting, nearness, neighbours, reconciling};
 use effects::Effects;
 use peers::{Peering, Reach, goodbyes, keeping};
 use publishing::{
@@ -64,7 +65,7 @@ use wheel::Wheel;
 mod calls;
 mod clocks;
 mod commands;
-pub mod compared;
+pub(crate) mod compared;
 mod context;
 mod counters;
 mod deadlines;
@@ -72,10 +73,12 @@ pub(crate) mod dht;
 mod discovery;
 mod effects;
 mod facts;
-pub mod filled;
+pub(crate) mod filled;
 mod flows;
 mod identity;
+mod interest;
 mod interface;
+mod packages;
 mod pages;
 mod peer_clocks;
 mod peers;
@@ -93,9 +96,13 @@ mod store;
 mod tests;
 #[cfg(all(fuzzing, not(test)))]
 pub(crate) mod tests;
-pub mod wheel;
+#[allow(
+    rustdoc::private_intra_doc_links,
+    reason = "it leads those who read the sources to this module"
+)]
+pub(crate) mod wheel;
 
-pub use discovery::index;
+pub(crate) use discovery::index;
 pub use nearness::Provider;
 pub use peers::{ConnectedPeer, KeptConnections, KeptFor};
 pub use reputation::Reputation;
@@ -208,7 +215,7 @@ impl Engine {
     fn show_time(&mut self, now: Now) {
         self.cx.unix = now.unix;
         self.cx.store.set_doubted_time(now.unix, self.cx.clocks.certain(now));
-        self.discovery.catalogue.set_time(now.unix);
+        self.discovery.set_time(now);
     }
 
     /// Begins a turn of the network: from here on, peers earn their requests to the store by this time.
@@ -281,6 +288,6 @@ impl Engine {
             && self.publishing.changes_len() == 0
             && self.peers.dials.is_empty()
             && self.queries.is_empty()
-            && self.discovery.searches.is_empty()
+            && self.discovery.searches_len() == 0
     }
 }

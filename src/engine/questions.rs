@@ -87,9 +87,9 @@ impl Engine {
         match question.purpose {
             Purpose::Greeting | Purpose::ReadingClock => self.greeted(now, question, answer),
             Purpose::Goodbye => self.goodbye_ended(id, question.peer),
-            Purpose::Reconciling => self.session_answered(now, question, answer),
+            Purpose::Reconciling => self.session_answered(now, question.peer, answer),
             Purpose::Explaining(ticket) => self.explained(ticket, question.peer, answer),
-            Purpose::Searching(ticket) => self.search_answered(now, ticket, question, answer),
+            Purpose::Searching(ticket) => self.search_answered(now, ticket, question.peer, answer),
         }
     }
 }

@@ -5,39 +5,39 @@ use libp2p::PeerId;
 
 use crate::{
     Coverage, Digest, Query, Refusal,
-    counters::LetGo,
     engine::{
-        Action, AskedId, Context, Discovery, Effects, Engine, Hearing, Now,
+        Context, Discovery, Effects, Hearing, Now,
         reconcile::{self, Answered},
     },
-    exchange::{Request, Response},
+    exchange::{Other, Request, Response},
+    record::RecordKey,
 };
 
 /// What an answer costs, in requests, beside what the length of the question does.
 mod cost {
-    use crate::engine::reconcile::Blocks;
+    use crate::{engine::reconcile::Blocks, exchange::Request};
 
     /// So many bytes are read for the price of a request: of digests to look up, or of fingerprints to check against
     /// what lies in their ranges.
     const READ: usize = 256;
 
     /// Reading what is asked, and what its length makes it cost.
-    pub(in crate::engine) fn of_reading(request: &[u8]) -> u32 {
+    pub(super) fn of_reading(request: &[u8]) -> u32 {
         requests(request.len() / READ).saturating_add(1)
     }
 
     /// Making a list of a slice of so many heads.
-    pub(in crate::engine) fn of_listing(heads: usize) -> u32 {
+    pub(super) fn of_listing(heads: usize) -> u32 {
         requests(heads / LISTED)
     }
 
     /// Hashing so much for a comparison.
-    pub(in crate::engine) fn of_hashing(hashed: Blocks) -> u32 {
+    pub(super) fn of_hashing(hashed: Blocks) -> u32 {
         requests(hashed.0 / HASHED)
     }
 
     /// Looking at so many entries of the index.
-    pub(in crate::engine) fn of_looking(entries: usize) -> u32 {
+    pub(super) fn of_looking(entries: usize) -> u32 {
         requests(entries / LOOKED)
     }
 
@@ -46,33 +46,118 @@ mod cost {
     }
 
     /// Signatures, one verified and one made.
-    pub(in crate::engine) const HELLO: u32 = 8;
+    const HELLO: u32 = 8;
     /// Finding ranges of the catalogue, before anything is hashed.
-    pub(in crate::engine) const COMPARE: u32 = 16;
+    const COMPARE: u32 = 16;
     /// So many blocks of the catalogue's digests are hashed for the price of a request.
     const HASHED: usize = 64;
     /// So many heads of the catalogue are looked through and sorted for the price of a request, where a list of a slice
     /// has to be made first.
     const LISTED: usize = 64;
     /// The bytes of up to a quarter of a megabyte.
-    pub(in crate::engine) const FETCH: u32 = 16;
-    pub(in crate::engine) const OFFER: u32 = 4;
+    const FETCH: u32 = 16;
+    const OFFER: u32 = 4;
     /// A few keys looked up.
-    pub(in crate::engine) const EXPLAIN: u32 = 1;
+    const EXPLAIN: u32 = 1;
     /// Taking note of it, and of others.
-    pub(in crate::engine) const GOODBYE: u32 = 4;
+    const GOODBYE: u32 = 4;
     /// The bytes of what a search finds.
-    pub(in crate::engine) const SEARCH: u32 = 32;
+    const SEARCH: u32 = 32;
     /// So many entries of the index are looked at for the price of a request.
     const LOOKED: usize = 128;
     /// What cannot be read.
-    pub(in crate::engine) const NONSENSE: u32 = 64;
+    pub(super) const NONSENSE: u32 = 64;
+
+    /// What a question costs before it is known what the answer takes.
+    pub(super) fn of(request: &Request) -> u32 {
+        match request {
+            Request::Hello(_) => HELLO,
+            Request::Compare { .. } => COMPARE,
+            Request::Fetch { .. } => FETCH,
+            Request::Offer { .. } => OFFER,
+            Request::Search(_) => SEARCH,
+            Request::Explain { .. } => EXPLAIN,
+            Request::Goodbye { .. } => GOODBYE,
+        }
+    }
 }
 
 /// When a peer that has asked too much may ask again, in seconds.
 const RETRY_AFTER_SECS: u32 = 5;
 
+/// What a peer's question comes to.
+#[derive(Debug)]
+pub(in crate::engine) enum Inquiry {
+    Answered(Response),
+    /// It goes on asking, though it has spent all and was told so.
+    Flood,
+    /// It says what it is. So does this node, in the answer, if it has said that as it should.
+    Hello {
+        theirs: Vec<u8>,
+        own: Vec<u8>,
+    },
+    Goodbye {
+        reason: u8,
+        others: Vec<Other>,
+    },
+}
+
+/// This node has no time for the question.
+pub(in crate::engine) fn declined() -> Response {
+    Response::Declined { retry_after_secs: RETRY_AFTER_SECS }
+}
+
 impl Discovery {
+    /// A peer that is not blocked asks something.
+    pub(in crate::engine) fn inquire(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+        request: &[u8],
+    ) -> Inquiry {
+        // Who has spent all is not even read, and who goes on all the same is listened to no longer.
+        match cx.store.charge(peer, cost::of_reading(request)) {
+            Hearing::Served => {}
+            Hearing::Unserved => return Inquiry::Answered(declined()),
+            Hearing::Closed => return Inquiry::Flood,
+        }
+        let request = match Request::decode(request) {
+            Ok(request) => request,
+            Err(rejected) => {
+                tracing::debug!(%peer, %rejected, "a question that cannot be read");
+                cx.store.charge(peer, cost::NONSENSE);
+                return Inquiry::Answered(declined());
+            }
+        };
+        if cx.store.charge(peer, cost::of(&request)) != Hearing::Served {
+            return Inquiry::Answered(declined());
+        }
+        Inquiry::Answered(match request {
+            Request::Hello(theirs) => match self.own_hello(cx, now) {
+                Some(own) => return Inquiry::Hello { theirs, own },
+                None => declined(),
+            },
+            // It would seem to lack what it is about to have.
+            Request::Compare { .. } if !self.restoring.is_empty() => declined(),
+            Request::Compare { slice, message } => self.compare(cx, now, peer, &slice, &message),
+            Request::Fetch { digests } => self.fetched(now, &digests),
+            Request::Offer { digests } => self.offered(cx, out, now, peer, digests),
+            Request::Search(search) => match Query::try_from(search) {
+                Ok(query) => self.search_for_peer(cx, now, peer, &query),
+                Err(_) => declined(),
+            },
+            Request::Explain { keys } => explained(cx, &peer, &keys),
+            Request::Goodbye { reason, others } => return Inquiry::Goodbye { reason, others },
+        })
+    }
+
+    fn fetched(&self, now: Now, digests: &[Digest]) -> Response {
+        let heads = digests.iter().filter_map(|digest| self.catalogue.by_digest(digest, now.unix));
+        Response::Heads { heads: Response::fitting(heads).0 }
+    }
+
     fn compare(
         &mut self,
         cx: &Context,
@@ -96,7 +181,7 @@ impl Discovery {
             }
             Err(_) => {
                 cx.store.charge(peer, cost::NONSENSE);
-                Response::Declined { retry_after_secs: RETRY_AFTER_SECS }
+                declined()
             }
         }
     }
@@ -137,90 +222,9 @@ impl Discovery {
     }
 }
 
-impl Engine {
-    /// A peer asks something: it is answered at once.
-    pub(in crate::engine) fn asked(
-        &mut self,
-        now: Now,
-        asked: AskedId,
-        peer: PeerId,
-        request: &[u8],
-    ) {
-        let response = self.respond(now, peer, request);
-        if let Ok(response) = response.encode() {
-            self.out.actions.push_back(Action::Answer { asked, response });
-        }
-    }
-
-    fn respond(&mut self, now: Now, peer: PeerId, request: &[u8]) -> Response {
-        let declined = Response::Declined { retry_after_secs: RETRY_AFTER_SECS };
-        if self.cx.closed || self.is_blocked(&peer) {
-            return declined;
-        }
-        // Who has spent all is not even read, and who goes on all the same is listened to no longer.
-        match self.cx.store.charge(peer, cost::of_reading(request)) {
-            Hearing::Served => {}
-            Hearing::Unserved => return declined,
-            Hearing::Closed => {
-                self.peers.drop_peer(&mut self.out, peer, LetGo::Flood);
-                return declined;
-            }
-        }
-        let request = match Request::decode(request) {
-            Ok(request) => request,
-            Err(rejected) => {
-                tracing::debug!(%peer, %rejected, "a question that cannot be read");
-                self.cx.store.charge(peer, cost::NONSENSE);
-                return declined;
-            }
-        };
-        let cost = match &request {
-            Request::Hello(_) => cost::HELLO,
-            Request::Compare { .. } => cost::COMPARE,
-            Request::Fetch { .. } => cost::FETCH,
-            Request::Offer { .. } => cost::OFFER,
-            Request::Search(_) => cost::SEARCH,
-            Request::Explain { .. } => cost::EXPLAIN,
-            Request::Goodbye { .. } => cost::GOODBYE,
-        };
-        if self.cx.store.charge(peer, cost) != Hearing::Served {
-            return declined;
-        }
-        match request {
-            Request::Hello(hello) => {
-                match self
-                    .discovery
-                    .own_hello(&self.cx, now)
-                    .filter(|_| self.meet(now, peer, &hello, None))
-                {
-                    Some(hello) => Response::Hello(hello),
-                    None => declined,
-                }
-            }
-            // It would seem to lack what it is about to have.
-            Request::Compare { .. } if !self.discovery.restoring.is_empty() => declined,
-            Request::Compare { slice, message } => {
-                self.discovery.compare(&self.cx, now, peer, &slice, &message)
-            }
-            Request::Fetch { digests } => {
-                let heads = digests
-                    .iter()
-                    .filter_map(|digest| self.discovery.catalogue.by_digest(digest, now.unix));
-                Response::Heads { heads: Response::fitting(heads).0 }
-            }
-            Request::Offer { digests } => {
-                self.discovery.offered(&self.cx, &mut self.out, now, peer, digests)
-            }
-            Request::Search(search) => match Query::try_from(search) {
-                Ok(query) => self.discovery.search_for_peer(&self.cx, now, peer, &query),
-                Err(_) => declined,
-            },
-            Request::Explain { keys } => {
-                let refusals = keys.iter().map(|key| self.cx.store.refusal(&peer, key));
-                let codes = refusals.map(|refusal| refusal.map_or(0, Refusal::code)).collect();
-                Response::Refusals { codes }
-            }
-            Request::Goodbye { reason, others } => self.hear_goodbye(now, peer, reason, others),
-        }
-    }
+/// Why the store has refused what this peer has put under these keys.
+fn explained(cx: &Context, peer: &PeerId, keys: &[RecordKey]) -> Response {
+    let refusals = keys.iter().map(|key| cx.store.refusal(peer, key));
+    let codes = refusals.map(|refusal| refusal.map_or(0, Refusal::code)).collect();
+    Response::Refusals { codes }
 }

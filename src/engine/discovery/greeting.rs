@@ -7,12 +7,11 @@ use libp2p::PeerId;
 use crate::{
     Digest,
     engine::{
-        Context, Deadline, Discovery, Effects, Engine, Now, Unanswered,
-        neighbours::Greeting,
-        questions::{Purpose, Question},
+        Context, Deadline, Discovery, Effects, Now, Unanswered, neighbours::Greeting,
+        questions::Purpose,
     },
     exchange::{Request, Response},
-    record::{Hello, Location, Signed},
+    record::{Hello, Location, Rejected, Signed},
 };
 
 /// Catalogues that seemed to be the same although the peer had said that they are not are compared again after this
@@ -22,7 +21,14 @@ const MAX_DOUBTS: u8 = 3;
 
 /// What a node can do, in its hello: it answers searches, and says why it has refused records.
 const FEATURE_SEARCH: u64 = 1;
-pub(in crate::engine) const FEATURE_EXPLAINS: u64 = 1 << 1;
+pub(super) const FEATURE_EXPLAINS: u64 = 1 << 1;
+
+/// What a peer's clock has shown, and how long the word of it has been on its way.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct ClockReading {
+    pub(in crate::engine) sent: u64,
+    pub(in crate::engine) took: Duration,
+}
 
 impl Discovery {
     /// Asks a peer what it is, and tells it what this node is.
@@ -51,12 +57,79 @@ impl Discovery {
     }
 
     /// Whether a connected peer has said what it is, and its clock is near enough to compare catalogues with it.
-    fn is_known(&self, peer: &PeerId) -> bool {
+    pub(in crate::engine) fn is_known(&self, peer: &PeerId) -> bool {
         self.neighbours.get(peer).is_some_and(|neighbour| neighbour.hello().is_some())
     }
 
+    /// A peer has said what it is: asked for it, or asking. What its clock shows is no fault: whoever has a wrong one is
+    /// to hear of it, here or there. Nothing is read off the clock of one that has gone.
+    ///
+    /// `took` is how long it has been on its way; where that is not known, half of the shortest round trip so far.
+    pub(in crate::engine) fn meet(
+        &mut self,
+        cx: &Context,
+        now: Now,
+        peer: PeerId,
+        bytes: &[u8],
+        took: Option<Duration>,
+    ) -> Result<Option<ClockReading>, Rejected> {
+        let verified = Signed::verify_hello_of_any_time(&cx.config.network, &peer, bytes);
+        let hello = verified.inspect_err(|rejected| {
+            tracing::debug!(%peer, %rejected, "a hello that is none");
+        })?;
+        let Some(neighbour) = self.neighbours.get_mut(&peer) else { return Ok(None) };
+        let hello = Box::new(Hello::clone(&hello));
+        let sent = hello.issued;
+        neighbour.greeting = match hello.is_of(now.unix) {
+            true => Greeting::Known(hello),
+            false => Greeting::Apart(hello),
+        };
+        let took = took.or(neighbour.round_trip.map(|time| time / 2));
+        Ok(Some(ClockReading { sent, took: took.unwrap_or_default() }))
+    }
+
+    /// The hello in the answer to a greeting, if it has one.
+    pub(in crate::engine) fn hello_in(
+        &mut self,
+        peer: &PeerId,
+        answer: Result<Response, Unanswered>,
+    ) -> Option<Vec<u8>> {
+        match answer {
+            Ok(Response::Hello(bytes)) => return Some(bytes),
+            Err(Unanswered::Unsupported) => {
+                if let Some(neighbour) = self.neighbours.get_mut(peer) {
+                    neighbour.greeting = Greeting::Silent;
+                }
+            }
+            Ok(_) | Err(Unanswered::Gone | Unanswered::TimedOut | Unanswered::Failed) => {}
+        }
+        None
+    }
+
+    /// A greeting and its answer have taken so long.
+    pub(in crate::engine) fn measured(&mut self, peer: &PeerId, took: Duration) {
+        if let Some(neighbour) = self.neighbours.get_mut(peer) {
+            let shortest = neighbour.round_trip.map_or(took, |before| before.min(took));
+            neighbour.round_trip = Some(shortest);
+        }
+    }
+
+    /// A peer has answered a greeting: the catalogue is compared with it, unless their clocks are too far apart.
+    pub(in crate::engine) fn compare_with(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+    ) {
+        if self.is_known(&peer) {
+            self.neighbours.enqueue(peer);
+            self.next_session(cx, out, now);
+        }
+    }
+
     /// Nothing was found that differs, and yet a session was held because something does.
-    pub(in crate::engine) fn doubt(&mut self, out: &mut Effects, now: Now, peer: PeerId) {
+    pub(super) fn doubt(&mut self, out: &mut Effects, now: Now, peer: PeerId) {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
         if neighbour.doubts < MAX_DOUBTS && neighbour.doubt.is_none() {
             neighbour.doubts += 1;
@@ -78,77 +151,6 @@ impl Discovery {
             if !cx.closed {
                 self.greet(cx, out, now, peer);
             }
-        }
-    }
-}
-
-impl Engine {
-    /// A peer has said what it is: asked for it, or asking. False if it has not said it as it should. What its clock
-    /// shows is no fault: whoever has a wrong one is to hear of it, here or there.
-    ///
-    /// `took` is how long it has been on its way; where that is not known, half of the shortest round trip so far.
-    pub(in crate::engine) fn meet(
-        &mut self,
-        now: Now,
-        peer: PeerId,
-        bytes: &[u8],
-        took: Option<Duration>,
-    ) -> bool {
-        let network = &self.cx.config.network;
-        match Signed::verify_hello_of_any_time(network, &peer, bytes) {
-            Ok(hello) => {
-                let Some(neighbour) = self.discovery.neighbours.get_mut(&peer) else { return true };
-                let hello = Box::new(Hello::clone(&hello));
-                let sent = hello.issued;
-                neighbour.greeting = match hello.is_of(now.unix) {
-                    true => Greeting::Known(hello),
-                    false => Greeting::Apart(hello),
-                };
-                let took = took.or(neighbour.round_trip.map(|time| time / 2));
-                self.read_clock(now, peer, sent, took.unwrap_or_default());
-                true
-            }
-            Err(rejected) => {
-                tracing::debug!(%peer, %rejected, "a hello that is none");
-                if !rejected.is_excusable() {
-                    self.standing.reputations.invalid(peer);
-                }
-                false
-            }
-        }
-    }
-
-    /// The answer to a greeting.
-    pub(in crate::engine) fn greeted(
-        &mut self,
-        now: Now,
-        question: Question,
-        answer: Result<Response, Unanswered>,
-    ) {
-        let peer = question.peer;
-        match answer {
-            Ok(Response::Hello(bytes)) => {
-                let took = now.mono.saturating_sub(question.asked);
-                let was_known = self.discovery.is_known(&peer);
-                if !self.meet(now, peer, &bytes, Some(took / 2)) {
-                    return;
-                }
-                let Some(neighbour) = self.discovery.neighbours.get_mut(&peer) else { return };
-                neighbour.round_trip =
-                    Some(neighbour.round_trip.map_or(took, |before| before.min(took)));
-                let is_greeted = question.purpose == Purpose::Greeting || !was_known;
-                if !is_greeted || !self.discovery.is_known(&peer) {
-                    return;
-                }
-                self.discovery.neighbours.enqueue(peer);
-                self.discovery.next_session(&self.cx, &mut self.out, now);
-            }
-            Err(Unanswered::Unsupported) => {
-                if let Some(neighbour) = self.discovery.neighbours.get_mut(&peer) {
-                    neighbour.greeting = Greeting::Silent;
-                }
-            }
-            Ok(_) | Err(Unanswered::Gone | Unanswered::TimedOut | Unanswered::Failed) => {}
         }
     }
 }

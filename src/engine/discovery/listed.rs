@@ -10,39 +10,13 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    PackageName, SimilarName, Source,
-    engine::{
-        Context, Discovery, Engine, Now,
-        calls::Calls,
-        lookups::Best,
-        read::{Progress, Read},
-    },
-    record::{ClaimSet, ClaimStatus, Record},
-    ticket::Ticket,
+    PackageName, SimilarName,
+    engine::{Context, Discovery, Now},
+    record::{ClaimSet, ClaimStatus, Rank, Record},
 };
 
 /// So many packages with similar names are looked at, of which a few names are told.
 const MAX_SIMILAR: usize = 64;
-
-/// Among so many of the calls that wait for one lookup a reader is looked for.
-const MAX_LOOKED_AT: usize = 16;
-
-/// Whether those who were asked are as many as the reader wants to hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Asked {
-    Enough,
-    TooFew,
-}
-
-impl Calls {
-    /// The package whose head these calls wait for, if one of them reads it.
-    pub(in crate::engine) fn subject(
-        &self,
-        waiting: impl Iterator<Item = Ticket>,
-    ) -> Option<(PackageName, PeerId)> {
-        waiting.take(MAX_LOOKED_AT).find_map(|ticket| self.reads_head(ticket))
-    }
-}
 
 impl Discovery {
     fn is_listed_live(&self, now: Now, name: &PackageName, owner: &PeerId) -> bool {
@@ -50,17 +24,20 @@ impl Discovery {
         listed.is_some_and(|listed| !listed.rank.withdrawn)
     }
 
-    /// Tells a read which names may have been meant, as its own is not there: of those that are claimed, and those that
-    /// are listed.
-    pub(in crate::engine) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
-        let (name, owner) = (read.name(), read.named_owner());
+    /// Which names may have been meant by one that is not there: of those that are claimed, and those that are listed.
+    pub(in crate::engine) fn similar_to(
+        &self,
+        now: Now,
+        name: &PackageName,
+        owner: Option<PeerId>,
+        claims: Option<&ClaimSet>,
+    ) -> Vec<SimilarName> {
         let is_meant = |by: &PeerId| owner.is_none_or(|owner| owner == *by);
         let listed = self.index.named_like(name, MAX_SIMILAR).into_iter();
         let listed = listed.filter(|(name, by)| is_meant(by) && self.is_listed_live(now, name, by));
         let listed = listed.map(|(name, by)| (name, vec![by]));
         let claimed = claims.map(|claims| claims.look_alikes(name)).unwrap_or_default();
-        let similar = SimilarName::union(claimed.into_iter().chain(listed));
-        read.suggest(similar);
+        SimilarName::union(claimed.into_iter().chain(listed))
     }
 
     /// The names of others' packages that are listed and that people confuse with this one.
@@ -99,65 +76,28 @@ impl Discovery {
         });
         owners
     }
-}
 
-impl Engine {
-    /// The better of what is known of the head of a package and what is listed of it.
-    pub(in crate::engine) fn with_listed(
+    /// Whether nothing is listed of a package that is newer than this.
+    pub(in crate::engine) fn is_newest(
         &self,
-        now: Now,
-        best: Best,
-        subject: Option<(PackageName, PeerId)>,
-    ) -> Best {
-        let Some((name, owner)) = subject else { return best };
-        if let Best::Found(known) | Best::Known(known) | Best::Listed(known) = &best
-            && let Record::Head(known) = &**known
-            && self
-                .discovery
-                .catalogue
-                .rank(&name, &owner)
-                .is_none_or(|listed| listed <= known.rank())
-        {
-            return best;
-        }
-        self.listed_head(now, &name, &owner).map_or(best, Best::Listed)
+        name: &PackageName,
+        owner: &PeerId,
+        known: Rank,
+    ) -> bool {
+        self.catalogue.rank(name, owner).is_none_or(|listed| listed <= known)
     }
 
-    /// The head that is listed of a package, if it is one that is believed. What this node publishes itself it does not
-    /// read from there. Other devices of its owner may publish more.
-    fn listed_head(&self, now: Now, name: &PackageName, owner: &PeerId) -> Option<Arc<Record>> {
-        if *owner == self.cx.owner && self.publishing.is_own(name) {
-            return None;
-        }
-        let head = self.discovery.catalogue.get(name, owner, now.unix)?.head()?;
+    /// The head that is listed of a package, if it is one that is believed.
+    pub(in crate::engine) fn believed_head(
+        &self,
+        cx: &Context,
+        now: Now,
+        name: &PackageName,
+        owner: &PeerId,
+    ) -> Option<Arc<Record>> {
+        let head = self.catalogue.get(name, owner, now.unix)?.head()?;
         head.validity.check(now.unix).ok()?;
         let record = Record::Head(head);
-        (!self.cx.is_outdated(&record)).then(|| Arc::new(record))
-    }
-
-    /// Goes on with what is listed, where the DHT has nothing. Gives the read back where nothing is.
-    pub(in crate::engine) fn read_listed(
-        &mut self,
-        now: Now,
-        mut read: Read,
-        asked: Asked,
-    ) -> Result<Progress, Read> {
-        let source = match asked {
-            Asked::Enough => Source::Catalogue,
-            Asked::TooFew => Source::Partial,
-        };
-        if let Some((name, owner)) = read.subject() {
-            let Some(head) = self.listed_head(now, &name, &owner) else { return Err(read) };
-            return Ok(self.advance(now, read, &head, source));
-        }
-        let Some(name) = read.claims_wanted() else { return Err(read) };
-        let listed = self.discovery.owners_listed(now, name, None);
-        if listed.is_empty() {
-            return Err(read);
-        }
-        if asked == Asked::TooFew {
-            read.make_do();
-        }
-        Ok(read.take_claims(None, &listed, source))
+        (!cx.is_outdated(&record)).then(|| Arc::new(record))
     }
 }

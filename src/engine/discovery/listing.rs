@@ -3,16 +3,105 @@
 use libp2p::PeerId;
 
 use crate::{
-    Event, PackageName,
+    Digest, Event, PackageName,
     engine::{
-        Context, Discovery, Engine, Now,
+        Context, Discovery, Now,
         catalogue::{Arrival, Insertion, Interest, Outcome},
         discovery::said_since::said_since,
     },
-    record::{Head, HeadState, Record, RecordKey, Rejected, Signed},
+    record::{Head, HeadState, Rank, Rejected, Signed},
 };
 
 impl Discovery {
+    /// Lists a verified head, which this peer has delivered. What the application is to be told of it comes back: what it
+    /// says anew of a package that the application follows.
+    pub(in crate::engine) fn list(
+        &mut self,
+        now: Now,
+        head: &Signed<Head>,
+        from: Option<PeerId>,
+        interest: Interest,
+    ) -> Vec<Event> {
+        let before = self.followed_before(now, head);
+        let outcome = self.enter(now, head, from, interest);
+        match (before, outcome) {
+            (None, _) | (_, Outcome::Older | Outcome::Same | Outcome::Expired) => Vec::new(),
+            (
+                Some(before),
+                Outcome::New | Outcome::Replaced | Outcome::Uncovered | Outcome::Full,
+            ) => said_since(&before, head),
+        }
+    }
+
+    /// As [`list`](Self::list), where nothing of it is news.
+    pub(in crate::engine) fn enter(
+        &mut self,
+        now: Now,
+        head: &Signed<Head>,
+        from: Option<PeerId>,
+        interest: Interest,
+    ) -> Outcome {
+        let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
+        tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
+        let outcome = inserted.outcome;
+        self.index(head, inserted);
+        outcome
+    }
+
+    /// A caller has read a package. False if it is not listed.
+    pub(in crate::engine) fn note_use(
+        &mut self,
+        now: Now,
+        name: &PackageName,
+        owner: &PeerId,
+        interest: Interest,
+    ) -> bool {
+        let is_listed = self.catalogue.get(name, owner, now.unix).is_some();
+        if is_listed {
+            let gone = self.catalogue.promote(name, owner, interest);
+            self.unlisted(&gone);
+        }
+        is_listed
+    }
+
+    /// The store has taken in a head. True if an older one is listed, whose place it is to take: who has put it there
+    /// need not have told of it. Where a newer one is listed, the store is given that.
+    pub(in crate::engine) fn is_behind(&self, cx: &Context, now: Now, head: &Signed<Head>) -> bool {
+        let Some(listed) = self.catalogue.get(&head.name, &head.owner, now.unix) else {
+            return false;
+        };
+        let (rank, digest) = (listed.rank, listed.digest);
+        if rank > head.rank()
+            && let Some(newer) = self.catalogue.by_digest(&digest, now.unix)
+            && let Err(refused) = cx.store.insert(&head.key(), newer)
+        {
+            tracing::debug!(%refused, "older replica not replaced by what is listed");
+        }
+        rank < head.rank()
+    }
+
+    /// Whether this very head is listed.
+    pub(in crate::engine) fn is_listed(&self, now: Now, digest: &Digest) -> bool {
+        self.catalogue.by_digest(digest, now.unix).is_some()
+    }
+
+    /// The rank of the newest head of a package that the application was told of.
+    pub(in crate::engine) fn told_rank(&self, now: Now, head: &Head) -> Option<Rank> {
+        let listed = self.catalogue.get(&head.name, &head.owner, now.unix);
+        listed.filter(|listed| listed.is_told).map(|listed| listed.rank)
+    }
+
+    /// The application is told of the package, or knows of it.
+    pub(in crate::engine) fn tell(&mut self, head: &Head) {
+        self.catalogue.tell(&head.name, &head.owner);
+    }
+
+    /// Lists no more what has certainly expired, and looks through no more than so much at once.
+    pub(in crate::engine) fn sweep(&mut self, certain: u64, budget: usize) {
+        let gone = self.catalogue.sweep(certain, budget);
+        self.unlisted(&gone);
+    }
+
     /// The head that is listed of a package which the application has been told of, if this one may replace it. A
     /// withdrawal is told of as such.
     fn followed_before(&self, now: Now, head: &Signed<Head>) -> Option<Signed<Head>> {
@@ -51,7 +140,7 @@ impl Discovery {
     }
 
     /// These packages are listed no more.
-    pub(in crate::engine) fn unlisted(&mut self, gone: &[(PackageName, PeerId)]) {
+    fn unlisted(&mut self, gone: &[(PackageName, PeerId)]) {
         for (name, owner) in gone {
             self.index.remove(name, owner);
         }
@@ -94,99 +183,6 @@ impl Discovery {
         if let Some(owner) = owner {
             let gone = self.catalogue.promote(name, &owner, Interest::Pinned);
             self.unlisted(&gone);
-        }
-    }
-}
-
-impl Engine {
-    /// Lists a verified head, which this peer has delivered, and tells the application what it says anew. Of this
-    /// node's own packages it has the heads itself; what it does not know of, an earlier life or another publisher of
-    /// the same owner has published, and that stays as if it were pinned.
-    pub(in crate::engine) fn list(
-        &mut self,
-        now: Now,
-        head: &Signed<Head>,
-        from: Option<PeerId>,
-        interest: Interest,
-    ) {
-        let said = self.list_quietly(now, head, from, interest);
-        self.out.events.extend(said);
-    }
-
-    /// As [`list`](Self::list). What the application is to be told comes back.
-    pub(in crate::engine) fn list_quietly(
-        &mut self,
-        now: Now,
-        head: &Signed<Head>,
-        from: Option<PeerId>,
-        interest: Interest,
-    ) -> Vec<Event> {
-        let interest = match head.owner == self.cx.owner {
-            true if self.publishing.is_own(&head.name) => return Vec::new(),
-            true => Interest::Pinned,
-            false => interest,
-        };
-        self.note_uses(now);
-        let before = self.discovery.followed_before(now, head);
-        let outcome = self.list_as(now, head, from, interest);
-        match (before, outcome) {
-            (None, _) | (_, Outcome::Older | Outcome::Same | Outcome::Expired) => Vec::new(),
-            (
-                Some(before),
-                Outcome::New | Outcome::Replaced | Outcome::Uncovered | Outcome::Full,
-            ) => said_since(&before, head),
-        }
-    }
-
-    fn list_as(
-        &mut self,
-        now: Now,
-        head: &Signed<Head>,
-        from: Option<PeerId>,
-        interest: Interest,
-    ) -> Outcome {
-        let interest = self.reading.interest(&head.name, &head.owner, interest);
-        let inserted =
-            self.discovery.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
-        tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
-        let outcome = inserted.outcome;
-        self.discovery.index(head, inserted);
-        outcome
-    }
-
-    /// The store has taken in a head. Where an older one is listed, it takes its place: who has put it there need not
-    /// have told of it.
-    pub(in crate::engine) fn replaced_elsewhere(&mut self, now: Now, head: &Signed<Head>) {
-        let listed = self.discovery.catalogue.get(&head.name, &head.owner, now.unix);
-        let Some((rank, digest)) = listed.map(|listed| (listed.rank, listed.digest)) else {
-            return;
-        };
-        if rank < head.rank() {
-            self.list(now, head, None, Interest::Heard);
-        } else if rank > head.rank()
-            && let Some(newer) = self.discovery.catalogue.by_digest(&digest, now.unix)
-            && let Err(refused) = self.cx.store.insert(&head.key(), newer)
-        {
-            tracing::debug!(%refused, "older replica not replaced by what is listed");
-        }
-    }
-
-    /// Takes note of the packages that callers have read without the node.
-    pub(in crate::engine) fn note_uses(&mut self, now: Now) {
-        for id in self.reading.shelf.take_used() {
-            let Some(owner) = id.owner() else { continue };
-            if self.discovery.catalogue.get(id.name(), owner, now.unix).is_some() {
-                let interest = self.reading.interest(id.name(), owner, Interest::Used);
-                let gone = self.discovery.catalogue.promote(id.name(), owner, interest);
-                self.discovery.unlisted(&gone);
-                continue;
-            }
-            // It was merely heard of, and not covered.
-            let key = RecordKey::head(&self.cx.config.network, owner, id.name());
-            let record = self.reading.cache.get(&key, now).cloned();
-            if let Some(Record::Head(head)) = record.as_deref() {
-                self.list_as(now, head, None, Interest::Used);
-            }
         }
     }
 }

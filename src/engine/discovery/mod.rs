@@ -2,47 +2,49 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::recent::Recent;
-use crate::{Config, Digest, PeerId, buckets::Buckets};
+use super::{Now, recent::Recent};
+use crate::{Config, Coverage, Digest, PeerId, buckets::Buckets};
 
 pub(in crate::engine) mod answering;
 pub(in crate::engine) mod catalogue;
 pub(in crate::engine) mod greeting;
-pub mod index;
-pub(in crate::engine) mod listed;
-pub(in crate::engine) mod listing;
+pub(crate) mod index;
+mod listed;
+mod listing;
 pub(in crate::engine) mod nearness;
 pub(in crate::engine) mod neighbours;
 pub(crate) mod reconcile;
 pub(in crate::engine) mod reconciling;
 pub(in crate::engine) mod restoring;
-pub(in crate::engine) mod said_since;
+mod said_since;
 pub(in crate::engine) mod searching;
+mod slices;
 
 use catalogue::{Catalogue, Load};
 use index::Index;
 use neighbours::Neighbours;
-use reconciling::{Listing, REMEMBERED_IN_VAIN, Running};
+use reconciling::{REMEMBERED_IN_VAIN, Running};
 use searching::Searches;
+use slices::Listing;
 
 /// The room of what there is.
 #[derive(Debug)]
 pub(in crate::engine) struct Discovery {
-    pub(in crate::engine) catalogue: Catalogue,
+    catalogue: Catalogue,
     /// What is in the catalogue, by its words.
-    pub(in crate::engine) index: Index,
+    index: Index,
     /// Heads of an earlier life's catalogue that have not been verified yet.
-    pub(in crate::engine) restoring: VecDeque<Arc<[u8]>>,
+    restoring: VecDeque<Arc<[u8]>>,
     /// Connected peers as those with whom the catalogue is compared, and the session that is under way with one.
-    pub(in crate::engine) neighbours: Neighbours,
-    pub(in crate::engine) session: Option<Running>,
+    neighbours: Neighbours,
+    session: Option<Running>,
     /// The catalogue as it was compared last.
-    pub(in crate::engine) listings: Vec<Listing>,
+    listings: Vec<Listing>,
     /// Heads that peers have sent in vain.
-    pub(in crate::engine) vain: Recent<Digest>,
+    vain: Recent<Digest>,
     /// How many more peers may have this node fetch.
-    pub(in crate::engine) allowances: Buckets<PeerId>,
-    pub(in crate::engine) searches: Searches,
+    allowances: Buckets<PeerId>,
+    searches: Searches,
 }
 
 impl Discovery {
@@ -62,5 +64,58 @@ impl Discovery {
             allowances: reconciling::allowances(limits),
             searches: Searches::default(),
         }
+    }
+    /// From here on, what has a date is judged by this time.
+    pub(in crate::engine) fn set_time(&mut self, now: Now) {
+        self.catalogue.set_time(now.unix);
+    }
+
+    /// What peers have sent in vain may be of use now.
+    pub(in crate::engine) fn forgive_vain(&mut self) {
+        self.vain.clear();
+    }
+
+    /// How many packages have been heard of.
+    pub(in crate::engine) fn known_packages(&self) -> usize {
+        self.catalogue.known()
+    }
+
+    /// How many bytes the bounds of the catalogue count, and those of this node's own heads.
+    pub(in crate::engine) fn bytes(&self) -> usize {
+        self.catalogue.bytes()
+    }
+
+    pub(in crate::engine) fn coverage(&self) -> &Coverage {
+        self.catalogue.coverage()
+    }
+}
+
+/// For tests, which look into the room and make up what is in it.
+#[cfg(any(test, fuzzing))]
+impl Discovery {
+    pub(in crate::engine) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    pub(in crate::engine) fn catalogue_mut(&mut self) -> &mut Catalogue {
+        &mut self.catalogue
+    }
+
+    pub(in crate::engine) fn restoring(&mut self) -> &mut VecDeque<Arc<[u8]>> {
+        &mut self.restoring
+    }
+
+    pub(in crate::engine) fn neighbours(&mut self) -> &mut Neighbours {
+        &mut self.neighbours
+    }
+
+    pub(in crate::engine) fn vain(&mut self) -> &mut Recent<Digest> {
+        &mut self.vain
+    }
+
+    /// How many deadlines it has set that end with what they are for.
+    pub(in crate::engine) fn timers(&self) -> usize {
+        let doubted = self.neighbours.iter().filter(|(_, neighbour)| neighbour.doubt.is_some());
+        usize::from(self.session.is_some()) + self.searches.len() + doubted.count()
     }
 }

@@ -1,16 +1,17 @@
 //! Whom to ask first: by conduct, then by the time that a message takes, then by declared distance.
 
-use std::{cmp::Reverse, collections::HashMap, time::Duration};
+use std::{cmp::Reverse, time::Duration};
 
 use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{
-    ConnectedPeer, Engine, Now,
-    neighbours::{Greeting, declared_distance},
-    peers::KeptFor,
+use crate::{
+    Coverage, GeoLocation, PackageName,
+    engine::{
+        Context, Discovery, Now,
+        neighbours::{Greeting, declared_distance},
+    },
 };
-use crate::{Coverage, GeoLocation, PackageName};
 
 /// A peer that was seen providing a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,71 +29,68 @@ pub struct Provider {
 /// Peers whose scores lie within one of these steps stand equal.
 const SCORE_STEP: u8 = 10;
 
-impl Engine {
-    /// Puts peers in the order in which they are asked.
-    ///
-    /// Reputations are compared in steps of ten, and round trips by powers of two, so that small differences leave a say
-    /// to what comes after. Where no round trip was measured, or no place declared, others come first. A declared place
-    /// is a hint: it comes last, and decides nothing but the order.
-    pub(in crate::engine) fn rank_by_nearness(&self, peers: &mut [PeerId]) {
-        peers.sort_by_cached_key(|peer| {
-            let neighbour = self.discovery.neighbours.get(peer);
-            let step = self.standing.reputations.score(peer) / SCORE_STEP;
-            let round_trip = neighbour.and_then(|neighbour| neighbour.round_trip);
-            let hello = neighbour.and_then(|neighbour| neighbour.hello());
-            let kilometres = declared_distance(self.cx.config.location, hello);
-            (
-                Reverse(step),
-                magnitude(round_trip),
-                kilometres.map_or(u32::MAX, |km| km as u32),
-                *peer,
-            )
-        });
+/// Where a peer stands in the order in which peers are asked: the least comes first.
+///
+/// Reputations are compared in steps of ten, and round trips by powers of two, so that small differences leave a say to
+/// what comes after. Where no round trip was measured, or no place declared, others come first. A declared place is a
+/// hint: it comes last, and decides nothing but the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) struct Nearness {
+    conduct: Reverse<u8>,
+    round_trip: u32,
+    kilometres: u32,
+    peer: PeerId,
+}
+
+/// What a connected peer has said of itself, as callers are shown it, and how far away it is.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Portrait {
+    pub(in crate::engine) round_trip: Option<Duration>,
+    pub(in crate::engine) location: Option<GeoLocation>,
+    pub(in crate::engine) coverage: Option<Coverage>,
+    pub(in crate::engine) packages: Option<u64>,
+}
+
+impl Discovery {
+    /// Where a peer of this reputation stands.
+    pub(in crate::engine) fn nearness(&self, cx: &Context, peer: &PeerId, score: u8) -> Nearness {
+        let neighbour = self.neighbours.get(peer);
+        let hello = neighbour.and_then(|neighbour| neighbour.hello());
+        let kilometres = declared_distance(cx.config.location, hello);
+        Nearness {
+            conduct: Reverse(score / SCORE_STEP),
+            round_trip: magnitude(neighbour.and_then(|neighbour| neighbour.round_trip)),
+            kilometres: kilometres.map_or(u32::MAX, |km| km as u32),
+            peer: *peer,
+        }
     }
 
-    /// Who was seen providing a package, whom to ask first coming first.
+    /// Who was seen providing a package, and whether it is connected, as the caller knows.
     pub(in crate::engine) fn providers(
         &self,
         now: Now,
         owner: &PeerId,
         name: &PackageName,
+        is_connected: impl Fn(&PeerId) -> bool,
     ) -> Vec<Provider> {
-        let seen = self.discovery.catalogue.providers(name, owner, now.unix);
-        let provider = |(peer, seen): (PeerId, u64)| Provider {
-            peer,
-            seen,
-            connected: self.peers.peers.is_connected(&peer),
-        };
-        let (mut near, far): (Vec<Provider>, Vec<Provider>) =
-            seen.into_iter().map(provider).partition(|provider| provider.connected);
-        let mut order: Vec<PeerId> = near.iter().map(|provider| provider.peer).collect();
-        self.rank_by_nearness(&mut order);
-        near.sort_by_key(|provider| order.iter().position(|peer| *peer == provider.peer));
-        near.extend(far);
-        near
+        let seen = self.catalogue.providers(name, owner, now.unix).into_iter();
+        seen.map(|(peer, seen)| Provider { peer, seen, connected: is_connected(&peer) }).collect()
     }
 
-    /// The peers with which a connection stands, with what they have said of themselves.
-    pub(in crate::engine) fn connected_peers(&self, now: Now) -> Vec<ConnectedPeer> {
-        let mut peers = self.peers.peers.list(now.mono);
-        let candidates = self.candidates(now).into_iter();
-        let kept_for: HashMap<PeerId, KeptFor> =
-            candidates.map(|candidate| (candidate.peer, candidate.kept_for)).collect();
-        for shown in &mut peers {
-            // Those that are being let go are kept for nothing.
-            shown.kept_for = kept_for.get(&shown.peer).copied().unwrap_or_default();
-            let Some(neighbour) = self.discovery.neighbours.get(&shown.peer) else { continue };
-            shown.round_trip = neighbour.round_trip;
-            let Some(hello) = neighbour.said() else { continue };
-            shown.location = hello.location.and_then(|place| GeoLocation::try_from(place).ok());
-            shown.coverage = Some(hello.coverage.clone());
-            shown.catalogue = Some(hello.packages);
+    pub(in crate::engine) fn portrait(&self, peer: &PeerId) -> Portrait {
+        let Some(neighbour) = self.neighbours.get(peer) else { return Portrait::default() };
+        let (round_trip, said) = (neighbour.round_trip, neighbour.said());
+        let location = said.and_then(|hello| hello.location);
+        Portrait {
+            round_trip,
+            location: location.and_then(|place| GeoLocation::try_from(place).ok()),
+            coverage: said.map(|hello| hello.coverage.clone()),
+            packages: said.map(|hello| hello.packages),
         }
-        peers
     }
 
-    /// The connected peers that a search asks, in their order, and how many others there are.
-    pub(in crate::engine) fn search_targets(&self, most: usize) -> (Vec<PeerId>, u32) {
+    /// The connected peers that may find something in a search.
+    pub(in crate::engine) fn searchable(&self) -> Vec<PeerId> {
         let knows = |greeting: &Greeting| match greeting {
             // It may not have had the time to say so.
             Greeting::Due | Greeting::Apart(_) => true,
@@ -100,17 +98,8 @@ impl Engine {
             Greeting::Known(hello) => hello.coverage != Coverage::None || hello.packages > 0,
             Greeting::Silent => false,
         };
-        let mut peers: Vec<PeerId> = self
-            .discovery
-            .neighbours
-            .iter()
-            .filter(|(peer, neighbour)| knows(&neighbour.greeting) && !self.is_blocked(peer))
-            .map(|(peer, _)| *peer)
-            .collect();
-        self.rank_by_nearness(&mut peers);
-        let unasked = peers.len().saturating_sub(most);
-        peers.truncate(most);
-        (peers, u32::try_from(unasked).unwrap_or(u32::MAX))
+        let all = self.neighbours.iter();
+        all.filter(|(_, neighbour)| knows(&neighbour.greeting)).map(|(peer, _)| *peer).collect()
     }
 }
 

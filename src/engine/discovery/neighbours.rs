@@ -9,7 +9,7 @@ use libp2p::PeerId;
 
 use crate::{
     Coverage, Digest, GeoLocation,
-    engine::{Discovery, greeting::FEATURE_EXPLAINS, wheel},
+    engine::{Context, Discovery, greeting::FEATURE_EXPLAINS, wheel},
     exchange::MAX_OFFERED,
     record::Hello,
 };
@@ -65,16 +65,16 @@ impl Neighbour {
 
     /// Takes note of heads that the peer says it has, each once, as far as there is room: of one offer at the most. What
     /// has no room is found by the next comparison.
-    pub(in crate::engine) fn offer(&mut self, digests: impl IntoIterator<Item = Digest>) {
+    pub(super) fn offer(&mut self, digests: impl IntoIterator<Item = Digest>) {
         let room = MAX_OFFERED.saturating_sub(self.offered.len());
         add_new(&mut self.offered, digests, room);
     }
 
-    pub(in crate::engine) fn take_offered(&mut self) -> VecDeque<Digest> {
+    pub(super) fn take_offered(&mut self) -> VecDeque<Digest> {
         std::mem::take(&mut self.offered)
     }
 
-    pub(in crate::engine) fn has_offered(&self) -> bool {
+    pub(super) fn has_offered(&self) -> bool {
         !self.offered.is_empty()
     }
 }
@@ -110,20 +110,20 @@ impl Neighbours {
     }
 
     /// A session with this peer is to be held, after those that wait already.
-    pub(in crate::engine) fn enqueue(&mut self, peer: PeerId) {
+    pub(super) fn enqueue(&mut self, peer: PeerId) {
         if self.known.contains_key(&peer) && !self.line.contains(&peer) {
             self.line.push_back(peer);
         }
     }
 
     /// With whom a session is to be held next.
-    pub(in crate::engine) fn dequeue(&mut self) -> Option<PeerId> {
+    pub(super) fn dequeue(&mut self) -> Option<PeerId> {
         self.line.pop_front()
     }
 }
 
 /// Adds the digests that a line does not hold yet, so many at the most: an offer and a fetch name each once.
-pub(in crate::engine) fn add_new(
+pub(super) fn add_new(
     line: &mut VecDeque<Digest>,
     digests: impl IntoIterator<Item = Digest>,
     most: usize,
@@ -133,20 +133,28 @@ pub(in crate::engine) fn add_new(
 }
 
 /// How far it is to a place that a peer has declared, in kilometres: a hint, which nothing proves.
-pub(in crate::engine) fn declared_distance(
-    here: Option<GeoLocation>,
-    hello: Option<&Hello>,
-) -> Option<f64> {
+pub(super) fn declared_distance(here: Option<GeoLocation>, hello: Option<&Hello>) -> Option<f64> {
     let there = GeoLocation::try_from(hello?.location?).ok()?;
     Some(here?.distance_km(&there))
 }
 
 /// Whether a peer has a catalogue of which something matters for this coverage.
-pub(in crate::engine) fn shares_with(coverage: &Coverage, hello: &Hello) -> bool {
+pub(super) fn shares_with(coverage: &Coverage, hello: &Hello) -> bool {
     coverage.intersection(&hello.coverage) != Coverage::None
 }
 
 impl Discovery {
+    /// A connection with a peer stands.
+    pub(in crate::engine) fn neighbour_connected(&mut self, peer: PeerId) {
+        self.neighbours.connected(peer);
+    }
+
+    /// Whether a peer has said that it has a catalogue of which something matters here.
+    pub(in crate::engine) fn is_of_use(&self, cx: &Context, peer: &PeerId) -> bool {
+        let hello = self.neighbours.get(peer).and_then(Neighbour::hello);
+        hello.is_some_and(|hello| shares_with(&cx.config.coverage, hello))
+    }
+
     /// Whether a peer says why it refuses records. One whose version does not would take the question for nonsense.
     pub(in crate::engine) fn explains(&self, peer: &PeerId) -> bool {
         let said = self.neighbours.get(peer).and_then(|neighbour| neighbour.said());

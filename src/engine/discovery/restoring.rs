@@ -8,14 +8,60 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Result,
-    engine::{Context, Deadline, Discovery, Engine, Now, Snapshot, catalogue::Interest},
+    engine::{Context, Deadline, Discovery, Effects, Now, catalogue::Interest},
+    record::{Head, Signed},
 };
 
 /// How many heads of a snapshot are verified in one go: a few milliseconds' work.
 const RESTORED_AT_ONCE: usize = 64;
 
+/// A head of an earlier life's catalogue that holds.
+#[derive(Debug)]
+pub(in crate::engine) struct Restored {
+    pub(in crate::engine) head: Signed<Head>,
+    pub(in crate::engine) interest: Interest,
+    /// The time at which it is listed: it may be hidden now.
+    pub(in crate::engine) then: Now,
+}
+
+impl Restored {
+    /// Verifies a head of an earlier life's catalogue.
+    pub(in crate::engine) fn verify(cx: &Context, now: Now, bytes: &[u8]) -> Option<Self> {
+        let verified = cx.store.verify_kept_head(bytes, now.unix).inspect_err(|rejected| {
+            tracing::debug!(%rejected, "head of a snapshot dropped");
+        });
+        let head = verified.ok()?;
+        cx.store.raise_high_water(&head);
+        let interest = match cx.store.is_wanted(&head.owner, &head.name) {
+            true => Interest::Used,
+            false => Interest::Heard,
+        };
+        let then = Now { unix: head.validity.issued.min(now.unix), ..now };
+        Some(Self { head, interest, then })
+    }
+}
+
 impl Discovery {
+    /// These heads of an earlier life's catalogue are to be verified.
+    pub(in crate::engine) fn set_restoring(&mut self, heads: impl Iterator<Item = Arc<[u8]>>) {
+        self.restoring = heads.collect();
+    }
+
+    /// The next of them, as many as are verified in one go.
+    pub(in crate::engine) fn take_restoring(&mut self) -> Vec<Arc<[u8]>> {
+        self.restoring.drain(..self.restoring.len().min(RESTORED_AT_ONCE)).collect()
+    }
+
+    /// Some more are done. Before all are, the catalogue is not compared with anybody's.
+    pub(in crate::engine) fn restore_on(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+        if self.restoring.is_empty() {
+            self.next_session(cx, out, now);
+        } else {
+            let soon = now.mono.saturating_add(cx.config.sweep_granularity);
+            out.wheel.insert(soon, Deadline::Restore);
+        }
+    }
+
     /// What a snapshot has of the catalogue: the heads that are listed, hidden ones too, and those of an earlier life that
     /// are still to be, as far as there is room for them.
     pub(in crate::engine) fn heads_of_others(&self, cx: &Context, now: Now) -> Vec<Arc<[u8]>> {
@@ -23,62 +69,5 @@ impl Discovery {
         let room = cx.config.limits.catalogue_packages.saturating_sub(heads.len());
         heads.extend(self.restoring.iter().take(room).cloned());
         heads
-    }
-}
-
-impl Engine {
-    /// Takes in what an earlier node knew. What is configured comes first.
-    pub(crate) fn restore(&mut self, now: Now, snapshot: &Snapshot) -> Result<()> {
-        if *snapshot.network() != self.cx.config.network {
-            let reason = format!("is of the network `{}`", snapshot.network());
-            return Err(Error::invalid("snapshot", reason));
-        }
-        self.cx.clocks.restored(now);
-        self.show_time(now);
-        let published = self.cx.store.restore(snapshot);
-        self.reading.pins.restore(snapshot.pins());
-        // What this node has published is listed as others' packages are, until it publishes it again.
-        let heads = published.values().map(|head| head.bytes());
-        self.discovery.restoring = heads.chain(snapshot.catalogue()).cloned().collect();
-        self.publishing.restore(&self.cx, now, snapshot, published.into_values());
-        Ok(())
-    }
-
-    /// Verifies some more heads of an earlier life's catalogue, and lists them. Nobody is told of them again. Before that is
-    /// done, the catalogue is not compared with anybody's.
-    pub(in crate::engine) fn restore_listed(&mut self, now: Now) {
-        self.note_uses(now);
-        for _ in 0..RESTORED_AT_ONCE {
-            let Some(bytes) = self.discovery.restoring.pop_front() else { break };
-            match self.cx.store.verify_kept_head(&bytes, now.unix) {
-                Ok(head) => {
-                    self.cx.store.raise_high_water(&head);
-                    let interest = match self.cx.store.is_wanted(&head.owner, &head.name) {
-                        true => Interest::Used,
-                        false => Interest::Heard,
-                    };
-                    // It is listed though it may be hidden now.
-                    let then = Now { unix: head.validity.issued.min(now.unix), ..now };
-                    self.list(then, &head, None, interest);
-                    self.discovery.catalogue.tell(&head.name, &head.owner);
-                }
-                Err(rejected) => tracing::debug!(%rejected, "head of a snapshot dropped"),
-            }
-        }
-        if self.discovery.restoring.is_empty() {
-            self.discovery.next_session(&self.cx, &mut self.out, now);
-        } else {
-            let soon = now.mono.saturating_add(self.cx.config.sweep_granularity);
-            self.out.wheel.insert(soon, Deadline::Restore);
-        }
-    }
-
-    /// What the next life is to know.
-    pub(in crate::engine) fn snapshot(&self, now: Now) -> Snapshot {
-        let snapshot = self.cx.store.snapshot(self.reading.pins.all());
-        snapshot
-            .with_published(self.publishing.earlier_heads())
-            .with_outbox(self.publishing.unheard())
-            .with_catalogue(self.discovery.heads_of_others(&self.cx, now))
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The events of it. Of releases, those that stand in both heads are compared.
-pub(in crate::engine) fn said_since(before: &Head, after: &Head) -> Vec<Event> {
+pub(super) fn said_since(before: &Head, after: &Head) -> Vec<Event> {
     let (known, notes) = (before.notes(), after.notes());
     let id = PackageId::owned(after.owner, after.name.clone());
     let mut events = Vec::new();

@@ -8,20 +8,17 @@ use crate::{
     Error, Package, PackageName, Query, Result, SearchResults, Source,
     counters::{CallKind, EndedCall},
     engine::{
-        Context, Deadline, Discovery, Effects, Engine, Now, Unanswered,
-        commands::Begin,
-        index,
-        questions::{Purpose, Question},
-        read, wheel,
+        Context, Deadline, Discovery, Effects, Now, Unanswered, commands::Begin, index, packages,
+        questions::Purpose, wheel,
     },
     exchange::{self, Request, Response},
-    record::{Head, HeadState, Rank, Signed},
+    record::{Head, HeadState, Rank, Rejected, Signed},
     search::{Findings, Hit, SearchReport},
     ticket::Ticket,
 };
 
 /// The most peers that one search asks.
-const MAX_ASKED: usize = 16;
+pub(in crate::engine) const MAX_ASKED: usize = 16;
 
 /// So many hidden packages at the most are passed over by one search.
 const MAX_HIDDEN: usize = 4096;
@@ -46,20 +43,20 @@ pub(in crate::engine) struct PeerSearch {
 }
 
 /// What this node knows itself.
-pub(in crate::engine) struct Known {
+pub(super) struct Known {
     /// As far as they are wanted, in the order that is wanted.
-    pub(in crate::engine) hits: Vec<(Signed<Head>, Package)>,
+    pub(super) hits: Vec<(Signed<Head>, Package)>,
     /// How many match.
-    pub(in crate::engine) total: usize,
+    pub(super) total: usize,
     /// Not everything was looked at that might match.
-    pub(in crate::engine) truncated: bool,
+    pub(super) truncated: bool,
     /// What it took: entries of the index that were looked at.
-    pub(in crate::engine) looked: usize,
+    pub(super) looked: usize,
 }
 
 impl Known {
     /// Whether anything that may match is neither here nor on the pages before.
-    pub(in crate::engine) fn is_cut(&self, query: &Query) -> bool {
+    pub(super) fn is_cut(&self, query: &Query) -> bool {
         self.truncated || self.total > query.offset.saturating_add(self.hits.len())
     }
 }
@@ -111,6 +108,25 @@ impl PeerSearch {
     }
 }
 
+/// The packages that a peer has delivered to a search. They are to be taken in before it goes on.
+#[derive(Debug)]
+pub(in crate::engine) struct Delivered {
+    heads: Vec<Vec<u8>>,
+    /// How many came. Those beyond what was asked for are not looked at.
+    count: usize,
+    /// How many the peer might still deliver when they came.
+    rest: usize,
+    /// Whether the peer has more.
+    more: bool,
+}
+
+impl Delivered {
+    /// The records that were asked for, which nobody has verified yet.
+    pub(in crate::engine) fn take_heads(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.heads)
+    }
+}
+
 /// How a peer's part in a search ended.
 #[derive(Debug, Clone, Copy)]
 enum Over {
@@ -135,9 +151,10 @@ impl Discovery {
             packages: found.hits.into_iter().map(|(_, package)| package).collect(),
         })
     }
+
     /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
     /// left out, as whoever asks for it by name is not told of it either.
-    pub(in crate::engine) fn find(&self, cx: &Context, now: Now, query: &Query) -> Known {
+    pub(super) fn find(&self, cx: &Context, now: Now, query: &Query) -> Known {
         let index::Found { mut total, hits, truncated, looked } = self.indexed(now, query);
         let indexed = hits.len();
         let hits = hits.into_iter().filter_map(|hit| self.shown(cx, now, &hit));
@@ -176,8 +193,111 @@ impl Discovery {
         if cx.store.is_revoked(&head) || !listed.is_own && cx.store.is_overtaken(&head) {
             return None;
         }
-        let package = read::newest(&head, source)?;
+        let package = packages::newest(&head, source)?;
         Some((head, package))
+    }
+
+    /// A caller searches what this node knows and what these peers know; so many others are not asked.
+    pub(in crate::engine) fn search_peers(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        begin: Begin,
+        query: Query,
+        findings: Findings,
+        (targets, unasked): (Vec<PeerId>, u32),
+    ) {
+        let known = self.find(cx, begin.now, &query);
+        let mut search = PeerSearch {
+            findings,
+            told: BTreeMap::new(),
+            delivered: targets.iter().map(|peer| (*peer, 0)).collect(),
+            report: SearchReport {
+                asked: targets.clone(),
+                unasked,
+                truncated: known.is_cut(&query),
+                ..SearchReport::default()
+            },
+            timer: out.wheel.insert(begin.deadline, Deadline::Search(begin.ticket)),
+            query,
+        };
+        for (head, package) in known.hits {
+            search.tell(&head, package);
+        }
+        let request = search.request(0);
+        self.searches.insert(begin.ticket, search);
+        for peer in targets {
+            out.ask(cx, peer, Purpose::Searching(begin.ticket), &request);
+        }
+        self.end_search_if_over(out, begin.ticket);
+    }
+
+    /// A peer has answered a search, or will not. What it has delivered is to be taken in before the search goes on.
+    pub(in crate::engine) fn search_answered(
+        &mut self,
+        out: &mut Effects,
+        ticket: Ticket,
+        peer: PeerId,
+        answer: Result<Response, Unanswered>,
+    ) -> Option<Delivered> {
+        let search = self.searches.get_mut(&ticket)?;
+        let over = match answer {
+            Ok(Response::Hits { mut heads, more, .. }) => {
+                let (count, rest) = (heads.len(), search.rest(&peer));
+                heads.truncate(rest);
+                return Some(Delivered { heads, count, rest, more });
+            }
+            Ok(Response::Declined { .. }) | Err(Unanswered::Unsupported) => Over::Declined,
+            Err(Unanswered::TimedOut) => Over::TimedOut,
+            Ok(_) | Err(Unanswered::Gone | Unanswered::Failed) => Over::Failed,
+        };
+        search.over(peer, over);
+        self.end_search_if_over(out, ticket);
+        None
+    }
+
+    /// What a peer has delivered was taken in, or refused: the caller is told of what is searched for, and the peer is
+    /// asked for the next page, if there is one.
+    pub(in crate::engine) fn search_delivered(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        (ticket, peer): (Ticket, PeerId),
+        delivered: &Delivered,
+        taken: Vec<Result<Signed<Head>, Rejected>>,
+    ) {
+        let Delivered { count, rest, more, .. } = *delivered;
+        let Some(search) = self.searches.get_mut(&ticket) else { return };
+        // Of what can be excused, something newer was seen, or its time has just come.
+        let is_sound =
+            taken.iter().filter_map(|taken| taken.as_ref().err()).all(Rejected::is_excusable);
+        for head in taken.into_iter().flatten() {
+            // What does not match was not asked for.
+            if let Some(package) = packages::newest(&head, Source::Network)
+                && search.wants(&head, &package)
+            {
+                search.tell(&head, package);
+            }
+        }
+        if !is_sound {
+            search.over(peer, Over::Failed);
+            return self.end_search_if_over(out, ticket);
+        }
+        let so_far = search.delivered.entry(peer).or_default();
+        *so_far += count;
+        let so_far = *so_far;
+        if more && so_far < search.query.limit && count > 0 {
+            let request = search.request(so_far);
+            return out.ask(cx, peer, Purpose::Searching(ticket), &request);
+        }
+        search.report.truncated |= more || count > rest;
+        search.over(peer, Over::Answered);
+        self.end_search_if_over(out, ticket);
+    }
+
+    /// How many callers wait for a search.
+    pub(in crate::engine) fn searches_len(&self) -> usize {
+        self.searches.len()
     }
 
     fn end_search_if_over(&mut self, out: &mut Effects, ticket: Ticket) {
@@ -214,99 +334,5 @@ impl Discovery {
             let end = search.findings.fail(error.clone());
             out.count(EndedCall(CallKind::Search, end));
         }
-    }
-}
-
-impl Engine {
-    /// A caller searches what this node knows and what connected peers know.
-    pub(in crate::engine) fn search_peers(
-        &mut self,
-        begin: Begin,
-        query: Query,
-        findings: Findings,
-    ) {
-        let now = begin.now;
-        let known = self.discovery.find(&self.cx, now, &query);
-        let (targets, unasked) = self.search_targets(MAX_ASKED);
-        let mut search = PeerSearch {
-            findings,
-            told: BTreeMap::new(),
-            delivered: targets.iter().map(|peer| (*peer, 0)).collect(),
-            report: SearchReport {
-                asked: targets.clone(),
-                unasked,
-                truncated: known.is_cut(&query),
-                ..SearchReport::default()
-            },
-            timer: self.out.wheel.insert(begin.deadline, Deadline::Search(begin.ticket)),
-            query,
-        };
-        for (head, package) in known.hits {
-            search.tell(&head, package);
-        }
-        let request = search.request(0);
-        self.discovery.searches.insert(begin.ticket, search);
-        for peer in targets {
-            self.out.ask(&self.cx, peer, Purpose::Searching(begin.ticket), &request);
-        }
-        self.discovery.end_search_if_over(&mut self.out, begin.ticket);
-    }
-
-    /// A peer has answered a search, or will not.
-    pub(in crate::engine) fn search_answered(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        question: Question,
-        answer: Result<Response, Unanswered>,
-    ) {
-        let peer = question.peer;
-        let Some(rest) = self.discovery.searches.get(&ticket).map(|search| search.rest(&peer))
-        else {
-            return;
-        };
-        let over = match answer {
-            Ok(Response::Hits { heads, more, .. }) => {
-                let (mut told, mut sound) = (Vec::new(), true);
-                for bytes in heads.iter().take(rest) {
-                    match self.take_head(now, peer, bytes) {
-                        Ok(head) => {
-                            let package = read::newest(&head, Source::Network);
-                            told.extend(package.map(|package| (head, package)));
-                        }
-                        // Something newer was seen, or its time has just come.
-                        Err(rejected) if rejected.is_excusable() => {}
-                        Err(_) => sound = false,
-                    }
-                }
-                let Some(search) = self.discovery.searches.get_mut(&ticket) else { return };
-                for (head, package) in told {
-                    // What does not match was not asked for.
-                    if search.wants(&head, &package) {
-                        search.tell(&head, package);
-                    }
-                }
-                if !sound {
-                    search.over(peer, Over::Failed);
-                    return self.discovery.end_search_if_over(&mut self.out, ticket);
-                }
-                let delivered = search.delivered.entry(peer).or_default();
-                *delivered += heads.len();
-                let delivered = *delivered;
-                if more && delivered < search.query.limit && !heads.is_empty() {
-                    let request = search.request(delivered);
-                    return self.out.ask(&self.cx, peer, Purpose::Searching(ticket), &request);
-                }
-                search.report.truncated |= more || heads.len() > rest;
-                Over::Answered
-            }
-            Ok(Response::Declined { .. }) | Err(Unanswered::Unsupported) => Over::Declined,
-            Err(Unanswered::TimedOut) => Over::TimedOut,
-            Ok(_) | Err(Unanswered::Gone | Unanswered::Failed) => Over::Failed,
-        };
-        if let Some(search) = self.discovery.searches.get_mut(&ticket) {
-            search.over(peer, over);
-        }
-        self.discovery.end_search_if_over(&mut self.out, ticket);
     }
 }

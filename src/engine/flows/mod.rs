@@ -1,3 +1,7 @@
-//! What touches several rooms: sequences in which each room does its part.
+//! What takes more than one room, a family in each file: which room decides what, in which order, and what of it the others
+//! are told.
 
+mod catching_up;
 mod changes;
+pub(in crate::engine) mod listing;
+mod searches;

@@ -9,7 +9,6 @@ use crate::{
     counters::LetGo,
     engine::{
         Action, Context, Deadline, Effects, Engine, Now, Peering,
-        neighbours::{Neighbour, shares_with},
         peers::{
             Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
         },
@@ -151,10 +150,7 @@ impl Engine {
     pub(in crate::engine) fn candidates(&self, now: Now) -> Vec<Candidate> {
         let score = |peer: &PeerId| self.standing.reputations.get(peer).score();
         let mut all = self.peers.peers.candidates(self.cx.local, now.mono, score);
-        keep_catalogues(&mut all, |peer| {
-            let hello = self.discovery.neighbours.get(peer).and_then(Neighbour::hello);
-            hello.is_some_and(|hello| shares_with(&self.cx.config.coverage, hello))
-        });
+        keep_catalogues(&mut all, |peer| self.discovery.is_of_use(&self.cx, peer));
         let session = self.discovery.session_peer();
         for candidate in &mut all {
             let peer = &candidate.peer;

@@ -7,18 +7,19 @@
 //! ```
 
 use libp2p::PeerId;
-use semver::Version;
 
 pub(in crate::engine) use self::which::Which;
 use self::{
     claimants::only_owner,
     which::{Choice, no_match},
 };
+pub(in crate::engine) use crate::engine::packages::newest;
 use crate::{
     Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, SimilarName, Source,
     Versions,
     command::Reply,
     counters::{CallKind, EndedCall},
+    engine::packages::package_of,
     package::{owner_from_key, owner_key},
     record::{ClaimSet, Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
@@ -467,24 +468,4 @@ fn versions_of(head: &Head, list: ReleaseList, source: Source) -> Versions {
         sequence: head.revision.sequence,
         source,
     }
-}
-
-/// The release that a head recommends.
-pub(in crate::engine) fn newest(head: &Head, source: Source) -> Option<Package> {
-    let Some(Choice::Latest { yanked }) = Which::Newest.choose(head, head.releases(), true) else {
-        return None;
-    };
-    Some(package_of(head, head.latest()?.clone(), yanked, source))
-}
-
-fn package_of(head: &Head, manifest: crate::Manifest, yanked: bool, source: Source) -> Package {
-    let id = release_id(head, manifest.version.clone());
-    let (notes, sequence) = (head.notes(), head.revision.sequence);
-    let yank_reason = notes.reason(&manifest.version).filter(|_| yanked).map(str::to_owned);
-    let deprecated = notes.deprecation().cloned();
-    Package { id, owner: head.owner, manifest, yanked, yank_reason, deprecated, sequence, source }
-}
-
-fn release_id(head: &Head, version: Version) -> PackageId {
-    PackageId::owned(head.owner, head.name.clone()).with_version(version)
 }

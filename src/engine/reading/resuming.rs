@@ -11,7 +11,7 @@ use crate::{
         Context, Engine, Now, Operation, Reading,
         calls::{Call, Heard, Outcome, Since},
         catalogue::Interest,
-        listed::Asked,
+        flows::listing::Asked,
         lookups::is_head_of_other,
         queries::{Untimely, Waiter},
         read::{Progress, Read},
@@ -138,7 +138,7 @@ impl Engine {
                 };
                 self.read_listed(now, read, asked).unwrap_or_else(|mut read| {
                     if let Outcome::NotFound { .. } = outcome {
-                        self.discovery.suggest(now, &mut read, None);
+                        self.suggest(now, &mut read, None);
                     }
                     Progress::Answered(match outcome {
                         Outcome::NoPeers => read.fail(self.peers.nobody()),
@@ -190,7 +190,7 @@ impl Engine {
                 None if !read.is_partial() && self.reading.is_absent(now, &key, freshness) => {
                     let progress = self.read_listed(now, read, Asked::Enough);
                     let progress = progress.unwrap_or_else(|mut read| {
-                        self.discovery.suggest(now, &mut read, None);
+                        self.suggest(now, &mut read, None);
                         Progress::Answered(read.not_found())
                     });
                     match progress {
@@ -262,7 +262,7 @@ impl Engine {
             Record::Claims { set, .. } => {
                 let listed = self.discovery.owners_listed(now, read.name(), Some(set));
                 if listed.is_empty() && set.active_owners(read.name()).is_empty() {
-                    self.discovery.suggest(now, &mut read, Some(set));
+                    self.suggest(now, &mut read, Some(set));
                 }
                 read.take_claims(Some(set), &listed, source)
             }

@@ -167,7 +167,7 @@ fn a_peer_whose_clock_is_wrong_is_answered_with_the_time() {
     let [Response::Hello(hello)] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(issued(&lab, hello), UNIX);
     // Its catalogue holds what is refused here, and is not compared; nor is that its fault.
-    assert!(lab.engine.discovery.neighbours.get(&peers[0].id).unwrap().hello().is_none());
+    assert!(lab.engine.discovery.neighbours().get(&peers[0].id).unwrap().hello().is_none());
     assert!(!lab.engine.is_blocked(&peers[0].id));
 }
 

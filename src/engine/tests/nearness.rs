@@ -16,7 +16,7 @@ fn peer(lab: &mut Lab, millis: Option<u64>, place: Option<(f64, f64)>) -> PeerId
     let peer = PeerId::random();
     let address = "/memory/5".parse().unwrap();
     lab.learn(Fact::Connected { peer, address, direction: Direction::Inbound });
-    let neighbour = lab.engine.discovery.neighbours.get_mut(&peer).unwrap();
+    let neighbour = lab.engine.discovery.neighbours().get_mut(&peer).unwrap();
     neighbour.round_trip = millis.map(Duration::from_millis);
     let mut hello = Hello::new(NetworkName::default(), peer, UNIX);
     let place = place.map(|(north, east)| GeoLocation::new(north, east).unwrap());

@@ -493,14 +493,7 @@ impl Chaos {
         let engine = &self.lab.engine;
         // The sweep and the next session are always due some time.
         let own = 2
-            + usize::from(engine.discovery.session.is_some())
-            + engine.discovery.searches.len()
-            + engine
-                .discovery
-                .neighbours
-                .iter()
-                .filter(|(_, neighbour)| neighbour.doubt.is_some())
-                .count()
+            + engine.discovery.timers()
             + engine.publishing.timers()
             + usize::from(engine.peers.rejoining.is_waiting())
             + usize::from(engine.peers.peers.waits_to_trim())

@@ -64,11 +64,11 @@ fn a_snapshot_that_is_taken_while_the_catalogue_is_still_read_back_has_all_of_it
     }
     let first = snapshot(&mut before);
     let mut between = start_from(Keypair::generate_ed25519(), Config::new(), &first);
-    assert!(between.engine.discovery.catalogue.len() < 300, "it is being read");
+    assert!(between.engine.discovery.catalogue().len() < 300, "it is being read");
     let second = snapshot(&mut between);
     let mut after = start_from(Keypair::generate_ed25519(), Config::new(), &second);
     (0..5).for_each(|_| after.advance(Duration::from_secs(1)));
-    assert_eq!(after.engine.discovery.catalogue.len(), 300);
+    assert_eq!(after.engine.discovery.catalogue().len(), 300);
 }
 
 #[test]
@@ -170,10 +170,10 @@ fn what_the_application_has_used_is_still_in_use_after_a_restart() {
         );
     }
     let stays = |head: &Signed<Head>| {
-        after.engine.discovery.catalogue.by_digest(&head.digest(), UNIX).is_some()
+        after.engine.discovery.catalogue().by_digest(&head.digest(), UNIX).is_some()
     };
     assert!(used.iter().all(stays));
-    assert_eq!(after.engine.discovery.catalogue.len(), 32);
+    assert_eq!(after.engine.discovery.catalogue().len(), 32);
 }
 
 #[test]

@@ -231,7 +231,10 @@ fn nothing_invalid_withdrawn_or_beside_the_point_is_told_whoever_says_it() {
 fn while_an_earlier_lifes_catalogue_is_read_back_there_may_be_more() {
     let mut lab = Lab::new(Config::new());
     connect(&mut lab);
-    lab.engine.discovery.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
+    lab.engine
+        .discovery
+        .restoring()
+        .push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
     let mut search = Search::begin(&mut lab, Query::new());
     let [question] = &asked(&mut lab)[..] else { panic!("one peer") };
     hits(&mut lab, question.question, &[], false);

@@ -95,7 +95,7 @@ fn hear(lab: &mut Lab, head: &Signed<Head>) {
 }
 
 fn lists(lab: &Lab, head: &Signed<Head>) -> bool {
-    lab.engine.discovery.catalogue.by_digest(&head.digest(), UNIX).is_some()
+    lab.engine.discovery.catalogue().by_digest(&head.digest(), UNIX).is_some()
 }
 
 fn heads(count: usize) -> Vec<Signed<Head>> {
@@ -160,7 +160,7 @@ fn what_has_no_room_is_not_fetched_again_and_again() {
     // Each once an hour at the most, of both sides' attempts.
     assert!(pair.heads <= 300 * 25, "{} heads in a day", pair.heads);
     assert!(pair.compared <= 4 * 24 * 12, "{} comparisons in a day", pair.compared);
-    assert_eq!(pair.here.engine.discovery.catalogue.len(), 64);
+    assert_eq!(pair.here.engine.discovery.catalogue().len(), 64);
     // Nor is the application told of it again and again.
     let told = std::iter::from_fn(|| pair.here.engine.next_event());
     let discovered = told.filter(|event| matches!(event, Event::Discovered { .. })).count();
@@ -296,7 +296,7 @@ fn what_was_offered_twice_is_fetched_once_and_without_delay() {
     let offer = exchange::Request::Offer { digests: vec![head.digest()] };
     // It has asked to be left alone for a moment, and offers something meanwhile.
     let soon = pair.here.mono + Duration::from_secs(5);
-    pair.here.engine.discovery.neighbours.get_mut(&there).unwrap().not_before = soon;
+    pair.here.engine.discovery.neighbours().get_mut(&there).unwrap().not_before = soon;
     for _ in 0..2 {
         assert_eq!(told(&mut pair.here, there, &offer), Response::Noted);
     }
@@ -394,7 +394,7 @@ fn who_has_more_hashed_for_a_question_of_the_same_length_pays_more() {
         lab.visited_by(peer);
         let all = Coverage::All;
         let mut items: Vec<(u64, Digest)> =
-            lab.engine.discovery.catalogue.items(&all, UNIX).collect();
+            lab.engine.discovery.catalogue().items(&all, UNIX).collect();
         items.sort_unstable();
         if differing {
             // One of each of the sixteen ranges that are asked about first is something else.
@@ -459,7 +459,10 @@ fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
     lab.visited_by(peer);
     let (_, message) = reconcile::Session::open(std::sync::Arc::default(), 0, 7);
     let compare = exchange::Request::Compare { slice: Coverage::All, message };
-    lab.engine.discovery.restoring.push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
+    lab.engine
+        .discovery
+        .restoring()
+        .push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
     assert!(matches!(told(&mut lab, peer, &compare), Response::Declined { .. }));
     let now = lab.now();
     lab.engine.restore_listed(now);

@@ -96,7 +96,7 @@ pub(super) fn found(lab: &mut Lab, name: &str) -> bool {
 }
 
 pub(super) fn is_listed(lab: &Lab, head: &Signed<Head>) -> bool {
-    lab.engine.discovery.catalogue.by_digest(&head.digest(), lab.now().unix).is_some()
+    lab.engine.discovery.catalogue().by_digest(&head.digest(), lab.now().unix).is_some()
 }
 
 pub(super) fn hold(lab: &Lab, head: &Signed<Head>) {
@@ -233,14 +233,14 @@ fn what_has_expired_in_a_sleep_is_told_to_nobody_as_known() {
     }
     // Both list the same, and need compare nothing.
     assert_eq!(
-        lab.engine.discovery.catalogue.digest_sum(),
-        other.engine.discovery.catalogue.digest_sum()
+        lab.engine.discovery.catalogue().digest_sum(),
+        other.engine.discovery.catalogue().digest_sum()
     );
     lab.set_calendar(-hours(60));
     assert_eq!(lab.engine.metadata().known_packages, 2);
     assert_ne!(
-        lab.engine.discovery.catalogue.digest_sum(),
-        other.engine.discovery.catalogue.digest_sum()
+        lab.engine.discovery.catalogue().digest_sum(),
+        other.engine.discovery.catalogue().digest_sum()
     );
 }
 
@@ -314,9 +314,9 @@ fn what_has_expired_in_a_sleep_is_neither_found_nor_compared_nor_served_and_gone
     lab.set_calendar(hours(60));
     assert!(!found(&mut lab, "tool") && !is_listed(&lab, &head) && !is_held(&lab, &head));
     let unix = lab.now().unix;
-    assert_eq!(lab.engine.discovery.catalogue.items(&crate::Coverage::All, unix).count(), 0);
+    assert_eq!(lab.engine.discovery.catalogue().items(&crate::Coverage::All, unix).count(), 0);
     pass(&mut lab, 2 * HOUR);
-    assert_eq!((lab.engine.discovery.catalogue.len(), lab.engine.cx.store.len()), (0, 0));
+    assert_eq!((lab.engine.discovery.catalogue().len(), lab.engine.cx.store.len()), (0, 0));
 }
 
 #[test]
@@ -397,9 +397,9 @@ fn what_was_refused_for_its_date_is_fetched_once_the_calendar_is_right() {
     let (_, head) = lasting("tool");
     lab.set_calendar(-10 * YEAR);
     assert_eq!(hear(&mut lab, &head), Verdict::Ignore);
-    lab.engine.discovery.vain.insert(head.digest(), lab.mono);
+    lab.engine.discovery.vain().insert(head.digest(), lab.mono);
     lab.set_calendar(10 * YEAR);
-    assert!(!lab.engine.discovery.vain.contains(&head.digest(), lab.mono));
+    assert!(!lab.engine.discovery.vain().contains(&head.digest(), lab.mono));
     assert_eq!(hear(&mut lab, &head), Verdict::Accept);
     assert!(is_listed(&lab, &head));
 }

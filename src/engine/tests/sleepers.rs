@@ -215,7 +215,7 @@ impl Peer {
 
     /// What it lists of a package.
     fn lists(&self, unix: u64, of: &Signed<Head>) -> Option<Signed<Head>> {
-        let listed = self.engine.discovery.catalogue.get(&of.name, &of.owner, unix)?;
+        let listed = self.engine.discovery.catalogue().get(&of.name, &of.owner, unix)?;
         Signed::<Head>::reopened(listed.bytes, listed.digest).ok()
     }
 
@@ -366,7 +366,7 @@ fn what_is_listed_as_withdrawn_stays_so_though_its_sequence_was_forgotten() {
     lab.end(query, 3);
     assert!(answer(asked).unwrap().is_err());
     assert_eq!(told_now(&mut lab, &id), None);
-    assert!(lab.engine.discovery.catalogue.by_digest(&end.digest(), lab.now().unix).is_some());
+    assert!(lab.engine.discovery.catalogue().by_digest(&end.digest(), lab.now().unix).is_some());
 }
 
 #[test]

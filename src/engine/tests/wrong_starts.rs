@@ -163,5 +163,5 @@ fn what_has_expired_while_the_machine_was_off_is_hidden_at_once_and_gone_after_a
     assert!(!is_held(&lab, &known.held) && !is_listed(&lab, &known.listed[0]));
     assert_eq!(lab.engine.metadata().known_packages, 0);
     pass(&mut lab, HOUR + 60);
-    assert_eq!((lab.engine.discovery.catalogue.len(), lab.engine.cx.store.len()), (0, 0));
+    assert_eq!((lab.engine.discovery.catalogue().len(), lab.engine.cx.store.len()), (0, 0));
 }

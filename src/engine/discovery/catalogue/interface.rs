@@ -3,24 +3,11 @@
 use libp2p::PeerId;
 
 use super::entry::{Entry, Listing, Standing};
+pub(crate) use crate::engine::interest::Interest;
 use crate::{
     PackageName,
     record::{Head, Rank, Signed},
 };
-
-/// Why a head is listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Interest {
-    // The order is that of their worth.
-    /// It was heard of.
-    Heard,
-    /// The application was answered with it.
-    Used,
-    /// Its name is pinned to its owner.
-    Pinned,
-    /// This node publishes it.
-    Own,
-}
 
 /// How a head came here.
 #[derive(Debug, Clone, Copy)]

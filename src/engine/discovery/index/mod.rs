@@ -12,7 +12,7 @@
 //! | `docs.rs` | the packages |
 //! | `search.rs` | how lists are united and intersected |
 //! | `best.rs` | the best of what was found |
-//! | `rank.rs` | how well a package fits |
+//! | `rank.rs`, `relevance.rs` | how well a package fits: among others, and by itself |
 //!
 //! Entries are replaced and removed at once, in place: there are no tombstones, no segments and nothing to merge, so that
 //! no insertion is slow because of what came before. What a list costs to change is bounded by its length, a few
@@ -42,6 +42,7 @@ mod grams;
 mod paged;
 mod postings;
 mod rank;
+mod relevance;
 mod search;
 mod terms;
 #[cfg(test)]
@@ -50,7 +51,8 @@ mod typos;
 mod wanted;
 
 pub(crate) use gather::most_bytes;
-pub use rank::{Score, relevance};
+pub use rank::Score;
+pub use relevance::relevance;
 pub use search::{Found, Hit};
 
 use docs::Doc;

@@ -14,13 +14,7 @@
 //! | a keyword | 11 | 9 | 3 | 1 |
 //! | the description | 8 | 6 | 2 | 1 |
 
-use super::{
-    gather::Gathered,
-    postings::field::{DESCRIPTION, KEYWORD, NAME, SETS, START, WHOLE},
-    typos,
-    wanted::{Wanted, begins_more},
-};
-use crate::{Manifest, Query};
+use super::postings::field::{DESCRIPTION, KEYWORD, NAME, SETS, START, WHOLE};
 
 /// How well a package fits a text: the higher, the better. Scores of one query can be compared.
 ///
@@ -100,9 +94,6 @@ pub(super) fn rarity(with: usize, all: usize) -> f32 {
     (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
 }
 
-/// The rarity of all words where no other packages are known.
-const NO_RARITY: f32 = 5.0;
-
 /// What a word adds that was found so. `is_text` says that it is the whole text, or an alternative of it.
 pub(super) fn table(quality: Quality, rarity: f32, is_text: bool) -> Table {
     let [whole, start, name, keyword, description] = quality.points();
@@ -133,46 +124,6 @@ pub(super) fn table(quality: Quality, rarity: f32, is_text: bool) -> Table {
 pub(super) fn norm(name: usize, description: usize) -> u8 {
     let long = 0.5 + 0.2 * name as f32 + 0.015 * description as f32;
     (180.0 / long).clamp(1.0, 255.0) as u8
-}
-
-/// How well a package fits the text of a query, by what the query and the package say alone: for putting results of
-/// different peers in one order. `None` where it does not fit. What else the query wants is not looked at: see
-/// [`Query::accepts`]. A text without a word finds nothing, no text finds everything, with the lowest score.
-#[must_use]
-pub fn relevance(query: &Query, manifest: &Manifest) -> Option<Score> {
-    let Some(wanted) = Wanted::of(query) else { return Some(Score::default()) };
-    let gathered = Gathered::of(manifest);
-    let adds = |word: &str| {
-        let is_text = wanted.is_text();
-        let most = typos::forgiven(word);
-        gathered
-            .iter()
-            .filter(|(_, fields)| *fields != 0)
-            .filter_map(|(term, fields)| {
-                let quality = if term == word {
-                    Quality::Whole
-                } else if begins_more(word) && term.starts_with(word) {
-                    Quality::Beginning
-                } else {
-                    Quality::of_distance(typos::distance(word, term, most)?)
-                };
-                table(quality, NO_RARITY, is_text).get(usize::from(fields)).copied()
-            })
-            .max()
-    };
-    let found = wanted.words.iter().map(|word| adds(word));
-    let named = wanted.joined.as_deref().is_some_and(|joined| {
-        gathered.iter().any(|(term, fields)| fields & WHOLE != 0 && term == joined)
-    });
-    let sum = if named {
-        Score::OF_NAME
-    } else if wanted.any {
-        // A name outweighs everything, and needs no more.
-        found.flatten().reduce(add)?
-    } else {
-        found.collect::<Option<Vec<u32>>>()?.into_iter().reduce(add)?
-    };
-    Some(Score::of(sum, gathered.norm(), || wanted.is_typed(manifest.name.as_str())))
 }
 
 /// The sum of what two words add. Only one of them is the name, and then nothing else counts.

@@ -151,7 +151,7 @@ fn what_a_replaced_key_has_signed_is_told_to_nobody_and_hides_nothing_from_a_sea
     let rotated = rotated();
     assert_eq!(hear(&mut reader, &rotated), Verdict::Accept);
     let told: Vec<_> =
-        reader.engine.discovery.catalogue.items(&crate::Coverage::All, UNIX).collect();
+        reader.engine.discovery.catalogue().items(&crate::Coverage::All, UNIX).collect();
     assert_eq!(told, [(rotated.validity.issued, rotated.digest())]);
     assert_eq!(reader.engine.metadata().known_packages, 1);
     let query = crate::Query::new().with_limit(1).with_sort(crate::Sort::Name);

@@ -1,0 +1,159 @@
+//! How heads come into the catalogue, and how reads are answered from it: which packages this node publishes itself, which
+//! are pinned, and what callers have read is known in other rooms.
+
+use std::sync::Arc;
+
+use libp2p::PeerId;
+
+use crate::{
+    Event, PackageName, Source,
+    engine::{
+        Engine, Now,
+        calls::Calls,
+        catalogue::Interest,
+        lookups::Best,
+        read::{Progress, Read},
+    },
+    record::{ClaimSet, Head, Record, RecordKey, Signed},
+    ticket::Ticket,
+};
+
+/// Among so many of the calls that wait for one lookup a reader is looked for.
+const MAX_LOOKED_AT: usize = 16;
+
+/// Whether those who were asked are as many as the reader wants to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Asked {
+    Enough,
+    TooFew,
+}
+
+impl Calls {
+    /// The package whose head these calls wait for, if one of them reads it.
+    pub(in crate::engine) fn subject(
+        &self,
+        waiting: impl Iterator<Item = Ticket>,
+    ) -> Option<(PackageName, PeerId)> {
+        waiting.take(MAX_LOOKED_AT).find_map(|ticket| self.reads_head(ticket))
+    }
+}
+
+impl Engine {
+    /// Lists a verified head, which this peer has delivered, and tells the application what it says anew. Of this
+    /// node's own packages it has the heads itself; what it does not know of, an earlier life or another publisher of
+    /// the same owner has published, and that stays as if it were pinned.
+    pub(in crate::engine) fn list(
+        &mut self,
+        now: Now,
+        head: &Signed<Head>,
+        from: Option<PeerId>,
+        interest: Interest,
+    ) {
+        let said = self.list_quietly(now, head, from, interest);
+        self.out.events.extend(said);
+    }
+
+    /// As [`list`](Self::list). What the application is to be told comes back.
+    pub(in crate::engine) fn list_quietly(
+        &mut self,
+        now: Now,
+        head: &Signed<Head>,
+        from: Option<PeerId>,
+        interest: Interest,
+    ) -> Vec<Event> {
+        if self.is_published_here(&head.name, &head.owner) {
+            return Vec::new();
+        }
+        let interest = if head.owner == self.cx.owner { Interest::Pinned } else { interest };
+        self.note_uses(now);
+        let interest = self.reading.interest(&head.name, &head.owner, interest);
+        self.discovery.list(now, head, from, interest)
+    }
+
+    /// The store has taken in a head. Where an older one is listed, it takes its place.
+    pub(in crate::engine) fn replaced_elsewhere(&mut self, now: Now, head: &Signed<Head>) {
+        if self.discovery.is_behind(&self.cx, now, head) {
+            self.list(now, head, None, Interest::Heard);
+        }
+    }
+
+    /// Takes note of the packages that callers have read without the node.
+    pub(in crate::engine) fn note_uses(&mut self, now: Now) {
+        for id in self.reading.shelf.take_used() {
+            let Some(owner) = id.owner() else { continue };
+            let interest = self.reading.interest(id.name(), owner, Interest::Used);
+            if self.discovery.note_use(now, id.name(), owner, interest) {
+                continue;
+            }
+            // It was merely heard of, and not covered.
+            let key = RecordKey::head(&self.cx.config.network, owner, id.name());
+            let record = self.reading.cache.get(&key, now).cloned();
+            if let Some(Record::Head(head)) = record.as_deref() {
+                self.discovery.enter(now, head, None, interest);
+            }
+        }
+    }
+
+    /// Whether this node publishes the package itself. Other devices of its owner may publish more.
+    fn is_published_here(&self, name: &PackageName, owner: &PeerId) -> bool {
+        *owner == self.cx.owner && self.publishing.is_own(name)
+    }
+
+    /// The better of what is known of the head of a package and what is listed of it.
+    pub(in crate::engine) fn with_listed(
+        &self,
+        now: Now,
+        best: Best,
+        subject: Option<(PackageName, PeerId)>,
+    ) -> Best {
+        let Some((name, owner)) = subject else { return best };
+        if let Best::Found(known) | Best::Known(known) | Best::Listed(known) = &best
+            && let Record::Head(known) = &**known
+            && self.discovery.is_newest(&name, &owner, known.rank())
+        {
+            return best;
+        }
+        self.listed_head(now, &name, &owner).map_or(best, Best::Listed)
+    }
+
+    /// The head that is listed of a package, if it is one that is believed. What this node publishes itself it does not
+    /// read from there.
+    fn listed_head(&self, now: Now, name: &PackageName, owner: &PeerId) -> Option<Arc<Record>> {
+        if self.is_published_here(name, owner) {
+            return None;
+        }
+        self.discovery.believed_head(&self.cx, now, name, owner)
+    }
+
+    /// Goes on with what is listed, where the DHT has nothing. Gives the read back where nothing is.
+    pub(in crate::engine) fn read_listed(
+        &mut self,
+        now: Now,
+        mut read: Read,
+        asked: Asked,
+    ) -> Result<Progress, Read> {
+        let source = match asked {
+            Asked::Enough => Source::Catalogue,
+            Asked::TooFew => Source::Partial,
+        };
+        if let Some((name, owner)) = read.subject() {
+            let Some(head) = self.listed_head(now, &name, &owner) else { return Err(read) };
+            return Ok(self.advance(now, read, &head, source));
+        }
+        let Some(name) = read.claims_wanted() else { return Err(read) };
+        let listed = self.discovery.owners_listed(now, name, None);
+        if listed.is_empty() {
+            return Err(read);
+        }
+        if asked == Asked::TooFew {
+            read.make_do();
+        }
+        Ok(read.take_claims(None, &listed, source))
+    }
+
+    /// Tells a read which names may have been meant, as its own is not there.
+    pub(in crate::engine) fn suggest(&self, now: Now, read: &mut Read, claims: Option<&ClaimSet>) {
+        let (name, owner) = (read.name(), read.named_owner());
+        read.suggest(self.discovery.similar_to(now, name, owner, claims));
+    }
+}
