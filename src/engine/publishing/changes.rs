@@ -104,11 +104,14 @@ impl Changes {
         }
     }
 
-    /// How many changes wait to be told why peers have refused them.
+    /// How many deadlines are set: those of callers, and for peers to say why they have refused a change.
     #[cfg(any(test, fuzzing))]
-    pub(in crate::engine) fn explained(&self) -> usize {
-        let explains = |waiting: &&Underway| matches!(waiting.publish.stage, Stage::Explaining(_));
-        self.0.values().filter(explains).count()
+    pub(in crate::engine) fn timers(&self) -> usize {
+        let explains = |waiting: &Underway| matches!(waiting.publish.stage, Stage::Explaining(_));
+        let timers = |waiting: &Underway| {
+            usize::from(waiting.since.timer.is_some()) + usize::from(explains(waiting))
+        };
+        self.0.values().map(timers).sum()
     }
 
     pub(in crate::engine) fn drain(&mut self) -> impl Iterator<Item = Publish> {

@@ -153,7 +153,7 @@ impl Publishing {
         self.renewals.len()
             + self.elsewhere.timers()
             + usize::from(self.replication.timer.is_some())
-            + self.changes.explained()
+            + self.changes.timers()
             + self.outbox.on_hold().count()
     }
 }
