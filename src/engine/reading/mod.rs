@@ -13,6 +13,8 @@
 //! | the lookup ends: what was the best, and was enough heard? | `ended.rs` |
 //! | who lacks the best is sent it | `repairs.rs` |
 //! | the call goes on, or is answered | `resuming.rs` |
+//!
+//! What others ask of this room that is no step of a read is in `lending.rs`.
 
 use std::time::Duration;
 
