@@ -121,7 +121,7 @@ impl Distance {
 
 #[cfg(test)]
 mod tests {
-    use libp2p::kad::KBucketKey;
+    use libp2p_kad::KBucketKey;
     use proptest::prelude::*;
 
     use super::*;

@@ -11,9 +11,10 @@ use std::collections::HashSet;
 use futures::{StreamExt, executor::block_on, future::join};
 use libp2p::{
     StreamProtocol, Swarm,
-    kad::{self, store::MemoryStore},
     swarm::{self, SwarmEvent},
 };
+use libp2p_kad as kad;
+use libp2p_kad::store::MemoryStore;
 use peerage::{
     Config, Limits, Multiaddr, Node, PeerId, Registry,
     identity::Keypair,

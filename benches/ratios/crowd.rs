@@ -37,7 +37,7 @@ pub(crate) fn rows(report: &mut Report) -> Outcome<()> {
         let time = held.map(|held| ask(&mut client, callers, held)).unwrap_or_default();
         client.rest(UNDER_WAY);
         // One lookup asks no more servers than Kademlia asks at a time, and the first of them answers it.
-        let (made, of_one) = (network.requests() - before, libp2p::kad::ALPHA_VALUE.get());
+        let (made, of_one) = (network.requests() - before, libp2p_kad::ALPHA_VALUE.get());
         assert!(
             made <= of_one,
             "{callers} callers made {made} requests, where one lookup makes {of_one}"

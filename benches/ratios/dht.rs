@@ -109,7 +109,7 @@ fn writing(report: &Report, Sides { ours, raw, unheld }: &mut Sides) -> Outcome<
     let mut peer_puts = || {
         let put = |number: usize| {
             let (key, bytes) =
-                (libp2p::kad::RecordKey::new(&number.to_be_bytes()), [7; RECORD_BYTES]);
+                (libp2p_kad::RecordKey::new(&number.to_be_bytes()), [7; RECORD_BYTES]);
             raw.client.put(&key, &bytes)
         };
         [quantile(numbers.by_ref().take(WRITES).map(put), 0.5)]
@@ -217,7 +217,7 @@ impl Ours {
 }
 
 impl Raw {
-    fn next(&self, count: usize) -> Vec<libp2p::kad::RecordKey> {
+    fn next(&self, count: usize) -> Vec<libp2p_kad::RecordKey> {
         let held = self.network.held();
         let from = self.asked.replace(self.asked.get() + count) % held.len();
         held.iter().cycle().skip(from).take(count).map(|held| held.key.clone()).collect()
@@ -226,7 +226,7 @@ impl Raw {
     fn p50(
         &mut self,
         count: usize,
-        mut read: impl FnMut(&mut RawClient, &libp2p::kad::RecordKey) -> Duration,
+        mut read: impl FnMut(&mut RawClient, &libp2p_kad::RecordKey) -> Duration,
     ) -> [Duration; 1] {
         let keys = self.next(count);
         [quantile(keys.iter().map(|key| read(&mut self.client, key)), 0.5)]

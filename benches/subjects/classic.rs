@@ -11,9 +11,10 @@ use futures::StreamExt as _;
 use libp2p::{
     Swarm, connection_limits, gossipsub, identify,
     identity::Keypair,
-    kad::{self, store::MemoryStore},
     swarm::{self, NetworkBehaviour},
 };
+use libp2p_kad as kad;
+use libp2p_kad::store::MemoryStore;
 use peerage::{
     Limits, Package, PackageId,
     net::transport::{self, TransportConfig},

@@ -17,9 +17,10 @@ use std::{
 use futures::{StreamExt as _, channel::oneshot, executor::block_on};
 use libp2p::{
     Swarm,
-    kad::{self, store::RecordStore as _},
     swarm::{self, SwarmEvent},
 };
+use libp2p_kad as kad;
+use libp2p_kad::store::RecordStore as _;
 use peerage::{
     Digest, Multiaddr, NetworkName, PackageId, PeerId,
     identity::Keypair,

@@ -22,14 +22,12 @@ use libp2p::{
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade},
     identify,
     identity::Keypair,
-    kad::{
-        self,
-        store::{MemoryStore, MemoryStoreConfig},
-    },
     noise,
     swarm::{self, NetworkBehaviour, SwarmEvent},
 };
 use libp2p::{Transport as _, core::upgrade::Version};
+use libp2p_kad as kad;
+use libp2p_kad::store::{MemoryStore, MemoryStoreConfig};
 use peerage::{
     Limits, Multiaddr, NetworkName, PeerId,
     net::transport::{self, TransportConfig},

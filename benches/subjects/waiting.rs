@@ -23,8 +23,9 @@ use libp2p::{
         muxing::StreamMuxerBox,
         transport::{Boxed, DialOpts, ListenerId, TransportError, TransportEvent},
     },
-    kad, swarm,
+    swarm,
 };
+use libp2p_kad as kad;
 use peerage::{
     BoxedTransport, Clock, Config, DhtMode, Handle, Limits, Multiaddr, Node, Package, PackageId,
     PeerId, Registry as _, Timer,

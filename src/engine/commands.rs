@@ -47,10 +47,10 @@ impl Engine {
                 uncounted(reply.send(Ok(self.providers(now, &owner, &name))));
             }
             Command::Equivocations { reply } => {
-                uncounted(reply.send(Ok(self.standing.equivocations.list())));
+                uncounted(reply.send(Ok(self.standing.proofs())));
             }
             Command::Reputation { peer, reply } => {
-                uncounted(reply.send(Ok(self.standing.reputations.get(&peer))));
+                uncounted(reply.send(Ok(self.standing.reputation(&peer))));
             }
             Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
             Command::Snapshot { reply } => {
@@ -110,7 +110,10 @@ impl Engine {
             }
             Command::PutRecord { record, reply } => self.put_record(begin, *record, reply),
             Command::Bootstrap { reply } => self.bootstrap(begin, reply),
-            Command::Dial { peer, addresses, reply } => self.dial(begin, peer, addresses, reply),
+            Command::Dial { peer, addresses, reply } => {
+                let (cx, out) = (&self.cx, &mut self.out);
+                self.peers.dial(cx, out, begin, peer, addresses, reply);
+            }
         }
         self.admit();
     }
@@ -119,6 +122,9 @@ impl Engine {
     pub(crate) fn cancel(&mut self, ticket: Ticket) {
         if self.discovery.drop_search(&mut self.out, ticket).is_some() {
             return self.out.count(EndedCall(CallKind::Search, CallEnd::Cancelled));
+        }
+        if self.peers.cancel_dial(&mut self.out, ticket) {
+            return self.admit();
         }
         if self.publishing.is_changing(ticket) {
             self.cancel_change(ticket);
@@ -138,7 +144,7 @@ impl Engine {
 
     /// How many calls wait for the network.
     fn waiting_calls(&self) -> usize {
-        self.reading.waiting_calls() + self.publishing.changes_len()
+        self.reading.waiting_calls() + self.publishing.changes_len() + self.peers.callers()
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) enum Deadline {
     Renew(Box<PackageName>),
     /// What was heard of an own package is to be merged.
     Merge(Box<PackageName>),
+    /// A caller who dials must be answered now.
+    Dial(Ticket),
     /// Own packages that nobody holds are to be put again.
     Replicate,
     /// This peer's introduction, if it has not come by now, is waited for no longer.
@@ -124,9 +126,11 @@ impl Engine {
             Deadline::Renew(name) => self.renew(now, *name),
             Deadline::Merge(name) => self.merge(now, *name),
             Deadline::Replicate => self.replicate(now),
-            Deadline::Introduction(peer) => self.introduction_late(now, &peer),
+            Deadline::Introduction(peer) => {
+                self.peers.introduction_late(&self.cx, &mut self.out, now, &peer);
+            }
             Deadline::LetGo(peer) => self.peers.end_visit(&mut self.out, *peer),
-            Deadline::Goodbye(peer) => self.goodbye_due(*peer),
+            Deadline::Goodbye(peer) => self.peers.goodbye_due(&self.cx, &mut self.out, *peer),
             Deadline::Pardon(peer) => self.peers.pardon(&mut self.out, &peer),
             Deadline::Restore => self.restore_listed(now),
             Deadline::Reconcile => self.discovery.reconcile_in_turn(&self.cx, &mut self.out, now),
@@ -140,6 +144,7 @@ impl Engine {
             }
             Deadline::ClocksSettled => self.clocks_settled(now),
             Deadline::Search(ticket) => self.discovery.end_search(&mut self.out, ticket),
+            Deadline::Dial(ticket) => self.peers.dial_timed_out(&mut self.out, now, ticket),
             Deadline::Rejoin => self.rejoin(now),
             Deadline::Trim => self.peers.trim(&self.cx, &mut self.out),
             Deadline::Sweep => {

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 
 use super::{
-    Action, Deadline, Engine, INTRODUCTION_TIME, Now, Verdict, catalogue::Interest,
-    gossip_budget::Intake, interface::Fact, keeping::Lacking, packages, peers::Introduction,
+    Engine, Now, Verdict, catalogue::Interest, gossip_budget::Intake, interface::Fact, packages,
     store::StoreFact,
 };
 use crate::{
-    Direction, Event, PackageId, Source,
-    counters::LetGo,
+    Event, PackageId, Source,
     keyspace::REPLICAS,
-    place::Place,
     record::{Head, Record, Rejected, Selection, Side, Signed, select},
 };
 
@@ -41,50 +38,17 @@ impl Engine {
         self.set_time(now);
         match fact {
             Fact::Listening { address } => {
-                let address = self.cx.dialable(address);
-                self.peers.addresses.push(address.clone());
-                self.out.events.push_back(Event::Listening { address });
+                self.peers.listening(&self.cx, &mut self.out, address);
             }
             Fact::ListeningEnded { address, reason } => {
-                let address = self.cx.dialable(address);
-                self.peers.addresses.retain(|known| *known != address);
-                self.out.events.push_back(Event::ListeningEnded { address, reason });
+                self.peers.listening_ended(&self.cx, &mut self.out, address, reason);
             }
             Fact::Connected { peer, address, direction } => {
-                let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
-                let deadline =
-                    self.out.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
-                let place = Place::of(&address, self.cx.config.limits.count_private_addresses);
-                let subnet = place.map(|place| place.subnet);
-                self.peers.peers.connected(
-                    peer,
-                    address.clone(),
-                    direction,
-                    subnet,
-                    now.mono,
-                    deadline,
-                );
-                self.out.counters.peers.connected += 1;
-                self.standing.reputations.retell(&peer, true);
-                self.discovery.neighbour_connected(peer);
-                self.peers.rejoining.connected(now.mono, peer);
-                if direction == Direction::Outbound {
-                    self.discovery.greet(&self.cx, &mut self.out, now, peer);
-                }
-                self.out.events.push_back(Event::Connected { peer, address, direction });
-                if self.peers.peers.is_routable(&peer) {
-                    self.publishing.reached(&mut self.out, now);
-                }
-                self.rejoin_later(now);
-                if self.cx.closed {
-                    self.peers.drop_peer(&mut self.out, peer, LetGo::GoingAway);
-                }
-                self.make_room(Lacking::Nothing);
-                self.peers.trim_later(&self.cx, &mut self.out, now);
+                self.connected(now, peer, address, direction);
             }
             Fact::Mesh { peers } => self.mesh_told(now, peers),
             Fact::Seen { mesh, traffic } => {
-                self.peers.peers.in_mesh(now.mono, mesh);
+                self.peers.in_mesh(now, mesh);
                 self.out.counters.traffic = *traffic;
             }
             Fact::TurnedAway { lacking } => {
@@ -92,54 +56,39 @@ impl Engine {
                 // There may have been no room to make when the last one came.
                 self.make_room(lacking);
             }
-            Fact::Leaving { peer, addresses } => self.leaving(now, peer, addresses),
-            Fact::Disconnected { peer, reason } => {
-                let introduction = self.peers.peers.disconnected(&peer);
-                let fault = introduction.as_ref().and_then(Introduction::fault);
-                let reason = fault.or_else(|| self.peers.goodbyes.reason(&peer)).or(reason);
-                self.out.counters.peers.disconnected += 1;
-                self.out.introduction_over(introduction.and_then(Introduction::deadline));
-                self.dialed_in_vain(&peer, reason.as_deref());
-                self.discovery.neighbour_lost(&self.cx, &mut self.out, now, &peer);
-                self.cx.peer_clocks.forget(&peer);
-                self.out.events.push_back(Event::Disconnected { peer, reason });
-                self.left(now, peer);
-                self.peers.forget_goodbyes(&mut self.out, &peer);
+            Fact::Leaving { peer, addresses } => {
+                self.peers.leaving(&self.cx, &mut self.out, now, peer, addresses);
             }
+            Fact::Disconnected { peer, reason } => self.disconnected(now, peer, reason),
             Fact::Introduced { peer, agent, affiliation } => {
-                self.introduced(now, peer, agent, affiliation);
+                let (cx, out) = (&self.cx, &mut self.out);
+                self.peers.introduced(cx, out, now, peer, agent, affiliation);
             }
-            // It introduced itself before it was told to go: it is taken out of the routing table again.
-            Fact::Routable { peer } if self.is_blocked(&peer) => {
-                self.out.actions.push_back(Action::Block { peer });
-            }
-            Fact::Routable { peer } => {
-                // A peer that merely tells its addresses again is no change: were it one, it could make
-                // this node put its packages without a pause.
-                if self.peers.peers.routable(peer) {
-                    self.rejoin_later(now);
-                    self.publishing.reached(&mut self.out, now);
-                }
-            }
+            Fact::Routable { peer } => self.routable(now, peer),
             Fact::Unroutable { peer } => {
-                self.peers.peers.unroutable(&peer);
-                self.rejoin_later(now);
+                self.peers.unroutable(&self.cx, &mut self.out, now, &peer);
             }
             Fact::Left { peer } => {
-                let peers = &self.peers.peers;
+                let peers = &self.peers;
                 self.reading.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
             }
-            Fact::Silent { peer } => self.peers.peers.set_silent(&peer, true),
-            Fact::Awake { peer } => self.peers.peers.set_silent(&peer, false),
+            Fact::Silent { peer } => self.peers.set_silent(&peer, true),
+            Fact::Awake { peer } => self.peers.set_silent(&peer, false),
             Fact::Unreachable { peer } => {
                 // Of others, all that is known is what peers say: that they could be found there.
-                if self.peers.peers.is_routable(&peer) {
-                    self.standing.reputations.failed(peer);
+                if self.peers.is_routable(&peer) {
+                    self.standing.failed(peer);
                 }
             }
-            Fact::Dialed { ticket, failure } => self.dialed(ticket, failure),
-            Fact::BootstrapDialed { address, end } => self.bootstrap_dialed(now, address, end),
-            Fact::ToldDialed { peer } => self.told_dialed(now, &peer),
+            Fact::Dialed { ticket, failure } => {
+                self.peers.dialed(&self.cx, &mut self.out, ticket, failure);
+            }
+            Fact::BootstrapDialed { address, end } => {
+                self.peers.bootstrap_dialed(&self.cx, &mut self.out, now, address, end);
+            }
+            Fact::ToldDialed { peer } => {
+                self.peers.told_dialed(&self.cx, &mut self.out, now, &peer);
+            }
             Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
@@ -160,22 +109,6 @@ impl Engine {
         self.admit();
     }
 
-    /// The address of a connected peer, as seen from here, and who has dialed.
-    pub(crate) fn connection_with(&self, peer: &PeerId) -> Option<(&Multiaddr, Direction)> {
-        self.peers.peers.connection(peer)
-    }
-
-    /// How many connected peers have said what they are.
-    #[cfg(test)]
-    pub(crate) fn introduced_peers(&self) -> usize {
-        self.peers.peers.introduced_len()
-    }
-
-    /// Whether a connected peer has said what it is, or that it does not say so.
-    pub(crate) fn is_introduced(&self, peer: &PeerId) -> bool {
-        self.peers.peers.is_connected(peer) && !self.peers.peers.is_unknown(peer)
-    }
-
     /// What the record store has taken in from peers meanwhile.
     pub(crate) fn learn_stored(&mut self) {
         let now = Now { mono: self.cx.mono, unix: self.cx.unix };
@@ -185,7 +118,7 @@ impl Engine {
                     self.hear_own(now, &head)
                 }
                 StoreFact::Head(head) => {
-                    self.standing.equivocations.supersede(&head);
+                    self.standing.supersede(&head);
                     self.reading.outdate(&head, &head.key());
                     self.reading.appeared(&head);
                     self.replaced_elsewhere(now, &head);
@@ -199,7 +132,7 @@ impl Engine {
                 // What an honest peer may send, too, says nothing of its conduct.
                 StoreFact::Refused { excusable: true, .. } => {}
                 StoreFact::Refused { peer, excusable: false, times } => {
-                    (0..times).for_each(|_| self.standing.reputations.invalid(peer));
+                    (0..times).for_each(|_| self.standing.invalid(peer));
                 }
             }
         }
@@ -223,7 +156,7 @@ impl Engine {
         if from.is_some_and(|by| self.is_blocked(&by)) {
             return Verdict::Ignore;
         }
-        let intake = from.map(|by| (by, self.standing.gossip_budget.forwarded(now.mono, by)));
+        let intake = from.map(|by| (by, self.standing.forwarded(now.mono, by)));
         let verdict = match intake {
             None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),
             Some((_, Intake::Dropped)) => Verdict::Ignore,
@@ -267,7 +200,7 @@ impl Engine {
         self.discovery.check_listed(&self.cx, &head)?;
         // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
         let is_new = !self.discovery.is_listed(now, &head.digest());
-        if from.is_some() && !self.standing.gossip_budget.said(now.mono, head.owner, is_new) {
+        if from.is_some() && !self.standing.said(now.mono, head.owner, is_new) {
             return Ok(Verdict::Ignore);
         }
         self.take_news(now, News::Announced(from), &head);
@@ -279,7 +212,7 @@ impl Engine {
         let from = news.from();
         let key = head.key();
         self.confront_known(now, &key, head);
-        self.standing.equivocations.supersede(head);
+        self.standing.supersede(head);
         let is_own = head.owner == self.cx.owner && head.signer() == self.cx.local;
         if is_own || self.publishing.publishes(&self.cx, head) {
             // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
@@ -355,7 +288,7 @@ impl Engine {
             // Gossipsub has forgotten it; whoever wants it has it.
             return Ok(Verdict::Ignore);
         }
-        if from.is_some() && !self.standing.gossip_budget.said(now.mono, message.author, true) {
+        if from.is_some() && !self.standing.said(now.mono, message.author, true) {
             return Ok(Verdict::Ignore);
         }
         self.out.events.push_back(Event::Message {

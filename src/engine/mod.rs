@@ -77,6 +77,7 @@ mod flows;
 mod identity;
 mod interest;
 mod interface;
+mod named;
 mod packages;
 mod pages;
 mod peer_clocks;
@@ -221,7 +222,7 @@ impl Engine {
     /// The monotonic time, for what is measured and for what fades.
     fn set_time(&mut self, now: Now) {
         self.cx.mono = now.mono;
-        self.standing.reputations.set_time(now.mono);
+        self.standing.set_time(now.mono);
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {
@@ -244,7 +245,7 @@ impl Engine {
     /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a
     /// question asked a moment too early would be answered by nobody.
     fn admit(&mut self) {
-        if self.cx.closed || self.peers.peers.reach() == Reach::Joining {
+        if self.cx.closed || self.peers.reach() == Reach::Joining {
             return;
         }
         let is_led_on = self.peers.is_led_on();
@@ -280,7 +281,7 @@ impl Engine {
     pub(crate) fn is_at_rest(&self) -> bool {
         self.reading.is_at_rest()
             && self.publishing.changes_len() == 0
-            && self.peers.dials.is_empty()
+            && self.peers.callers() == 0
             && self.discovery.searches_len() == 0
     }
 }

@@ -13,8 +13,7 @@ use libp2p::PeerId;
 
 use crate::{
     ClockOffset, Event,
-    engine::{Deadline, Engine, Now, questions::Purpose},
-    exchange::Request,
+    engine::{Deadline, Effects, Now},
 };
 
 /// How long others have to say what time it is before anything is told: the first to connect may be the one that is
@@ -128,8 +127,15 @@ impl PeerClocks {
         self.offset(now).filter(ClockOffset::is_large)
     }
 
+    /// Has somebody look again at what is to be told, if there seems to be something.
+    pub(in crate::engine) fn settle_later(&mut self, out: &mut Effects, now: Now) {
+        if let Some(due) = self.settle(now) {
+            out.wheel.insert(due, Deadline::ClocksSettled);
+        }
+    }
+
     /// When to look again at what is to be told, if there seems to be something and it has not been decided yet.
-    pub(in crate::engine) fn settle(&mut self, now: Now) -> Option<Duration> {
+    fn settle(&mut self, now: Now) -> Option<Duration> {
         if self.is_settling || self.news(now).is_none() {
             return None;
         }
@@ -168,7 +174,7 @@ impl PeerClocks {
 
     /// Peers whose clocks are to be read again, those that were read the longest ago first. They count as read from now
     /// on, so that one that does not answer is not asked at each sweep.
-    fn take_due(&mut self, now: Now) -> Vec<PeerId> {
+    pub(in crate::engine) fn take_due(&mut self, now: Now) -> Vec<PeerId> {
         let is_off =
             matches!(self.told, Told::Disagrees { .. }) || self.disagreement(now).is_some();
         let lasts = if is_off { ASKED_AGAIN_IF_OFF } else { ASKED_AGAIN };
@@ -185,43 +191,6 @@ impl PeerClocks {
             }
         }
         due.into_iter().map(|(_, peer)| peer).collect()
-    }
-}
-
-impl Engine {
-    /// A peer has said in its hello what time it was. `took` is how long that has been on its way, as far as is known.
-    pub(in crate::engine) fn read_clock(
-        &mut self,
-        now: Now,
-        peer: PeerId,
-        sent: u64,
-        took: Duration,
-    ) {
-        if self.peers.peers.is_connected(&peer) {
-            self.cx.peer_clocks.read(now, peer, sent, took);
-            self.settle_clocks(now);
-        }
-    }
-
-    pub(in crate::engine) fn settle_clocks(&mut self, now: Now) {
-        if let Some(due) = self.cx.peer_clocks.settle(now) {
-            self.out.wheel.insert(due, Deadline::ClocksSettled);
-        }
-    }
-
-    /// Peers have had the time to say what time it is.
-    pub(in crate::engine) fn clocks_settled(&mut self, now: Now) {
-        self.out.events.extend(self.cx.peer_clocks.settled(now));
-    }
-
-    /// Has peers say again what time it is, where it is long ago or this node's own clock has been set since.
-    pub(in crate::engine) fn read_clocks_again(&mut self, now: Now) {
-        for peer in self.cx.peer_clocks.take_due(now) {
-            if let Some(hello) = self.discovery.own_hello(&self.cx, now) {
-                self.out.ask(&self.cx, peer, Purpose::ReadingClock, &Request::Hello(hello));
-            }
-        }
-        self.settle_clocks(now);
     }
 }
 

@@ -80,13 +80,13 @@ impl Engine {
         let answer = answer.and_then(|bytes| {
             Response::decode(&bytes).map_err(|rejected| {
                 tracing::debug!(peer = %question.peer, %rejected, "an answer that cannot be read");
-                self.standing.reputations.invalid(question.peer);
+                self.standing.invalid(question.peer);
                 Unanswered::Failed
             })
         });
         match question.purpose {
             Purpose::Greeting | Purpose::ReadingClock => self.greeted(now, question, answer),
-            Purpose::Goodbye => self.goodbye_ended(id, question.peer),
+            Purpose::Goodbye => self.peers.goodbye_ended(&mut self.out, id, question.peer),
             Purpose::Reconciling => self.session_answered(now, question.peer, answer),
             Purpose::Explaining(ticket) => self.explained(ticket, question.peer, answer),
             Purpose::Searching(ticket) => self.search_answered(now, ticket, question.peer, answer),

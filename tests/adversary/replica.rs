@@ -5,11 +5,12 @@ use std::{borrow::Cow, iter, sync::Arc};
 use futures::StreamExt;
 use libp2p::{
     StreamProtocol, Swarm, identify,
-    kad::{
-        self, ProviderRecord, Record, RecordKey,
-        store::{RecordStore, Result},
-    },
     swarm::{self, NetworkBehaviour, SwarmEvent},
+};
+use libp2p_kad as kad;
+use libp2p_kad::{
+    ProviderRecord, Record, RecordKey,
+    store::{RecordStore, Result},
 };
 use peerage::{
     Limits, Multiaddr, NetworkName, PeerId,

@@ -7,11 +7,12 @@ use futures::{
 };
 use libp2p::{
     StreamProtocol, Swarm, identify,
-    kad::{
-        self, GetRecordOk, QueryId, QueryResult,
-        store::{MemoryStore, RecordStore as _},
-    },
     swarm::{self, NetworkBehaviour, SwarmEvent},
+};
+use libp2p_kad as kad;
+use libp2p_kad::{
+    GetRecordOk, QueryId, QueryResult,
+    store::{MemoryStore, RecordStore as _},
 };
 use peerage::{
     Limits, Multiaddr, NetworkName, PeerId,
@@ -22,7 +23,7 @@ use peerage::{
 
 use crate::support::within;
 
-pub(crate) use libp2p::kad::Mode;
+pub(crate) use libp2p_kad::Mode;
 
 #[derive(NetworkBehaviour)]
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]

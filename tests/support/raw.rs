@@ -10,13 +10,11 @@ use futures::{
 use libp2p::{
     StreamProtocol, Swarm, identify,
     identity::Keypair,
-    kad::{
-        self,
-        store::{MemoryStore, RecordStore as _},
-    },
     request_response::{self, Event, Message, ProtocolSupport, ResponseChannel},
     swarm::{self, NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle},
 };
+use libp2p_kad as kad;
+use libp2p_kad::store::{MemoryStore, RecordStore as _};
 use peerage::{
     Limits, Multiaddr, NetworkName, PeerId,
     net::transport::{self, TransportConfig},

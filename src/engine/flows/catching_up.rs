@@ -52,7 +52,9 @@ impl Engine {
                 true => Response::Hello(own),
                 false => answering::declined(),
             },
-            Inquiry::Goodbye { reason, others } => self.hear_goodbye(now, peer, reason, others),
+            Inquiry::Goodbye { reason, others } => {
+                self.peers.hear_goodbye(&self.cx, &mut self.out, now, peer, reason, others)
+            }
         }
     }
 

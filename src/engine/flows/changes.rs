@@ -57,14 +57,14 @@ impl Engine {
     }
 
     fn begin_change(&mut self, now: Now, change: Underway) {
-        let (ticket, reach) = (change.ticket, self.peers.peers.reach());
+        let (ticket, reach) = (change.ticket, self.peers.reach());
         let next = self.publishing.begin(&self.cx, &mut self.out, now, reach, change);
         self.go_on(now, ticket, next);
     }
 
     /// What a change has waited for has come to this.
     pub(in crate::engine) fn resume_change(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
-        let reach = self.peers.peers.reach();
+        let reach = self.peers.reach();
         let next = self.publishing.resume(&self.cx, &mut self.out, now, reach, ticket, outcome);
         self.go_on(now, ticket, next);
     }
@@ -110,13 +110,13 @@ impl Engine {
         let Some(head) = self.publishing.head_in_force(&name) else { return };
         self.reading.shelve_own(&self.cx, &name, head);
         self.discovery.list_own(now, head);
-        self.standing.equivocations.supersede(head);
+        self.standing.supersede(head);
     }
 
     /// All puts of a change have ended. What was looked up beside them is as good as it gets.
     fn settle_change(&mut self, now: Now, ticket: Ticket) -> Next {
         self.end_look_alikes(now, ticket);
-        let reach = self.peers.peers.reach();
+        let reach = self.peers.reach();
         self.publishing.stored(&self.cx, &mut self.out, now, reach, ticket)
     }
 
@@ -143,15 +143,15 @@ impl Engine {
     /// node knows. As many as a record has replicas.
     fn missing(&self, record: &Unacknowledged) -> Missing {
         let Unacknowledged { key, by } = record;
-        let mut peers = self.peers.peers.closest(key, by, REPLICAS);
+        let mut peers = self.peers.closest(key, by, REPLICAS);
         peers.retain(|peer| {
             !by.contains(peer)
-                && self.peers.peers.is_connected(peer)
-                && !self.peers.goodbyes.is_going(peer)
+                && self.peers.is_connected(peer)
+                && !self.peers.is_going(peer)
                 && !self.is_blocked(peer)
         });
         let witness = |peer: PeerId| {
-            let explains = self.discovery.explains(&peer) && self.peers.peers.is_answering(&peer);
+            let explains = self.discovery.explains(&peer) && self.peers.is_answering(&peer);
             Witness { peer, explains }
         };
         Missing { key: *key, peers: peers.into_iter().map(witness).collect() }
@@ -189,7 +189,7 @@ impl Engine {
         for key in keys.drain(..) {
             self.reading.read_back(key, ticket);
         }
-        let reach = self.peers.peers.reach();
+        let reach = self.peers.reach();
         self.publishing.read_backs_begun(&self.cx, &mut self.out, now, reach, ticket, &joined)
     }
 
@@ -228,7 +228,7 @@ impl Engine {
             Some(BackAtEnd::AskAgain) => self.reading.read_back(key, ticket),
             Some(BackAtEnd::Over { awaited, forgetful }) => {
                 for peer in forgetful {
-                    self.standing.reputations.failed(peer);
+                    self.standing.failed(peer);
                 }
                 let confirmed = lookup.served(&awaited.attests);
                 self.resume(now, ticket, Outcome::ReadBack { key, confirmed });
@@ -243,7 +243,7 @@ impl Engine {
         for awaited in &awaited {
             self.leave_lookup(ticket, &awaited.key);
         }
-        let reach = self.peers.peers.reach();
+        let reach = self.peers.reach();
         self.publishing.end_read_backs(&self.cx, &mut self.out, now, reach, ticket, &served)
     }
 
@@ -254,7 +254,7 @@ impl Engine {
             Failure::NobodyToAsk => self.peers.nobody(),
             Failure::Other(error) => error,
         };
-        let reach = self.peers.peers.reach();
+        let reach = self.peers.reach();
         self.publishing.abandon(&self.cx, &mut self.out, now, reach, ticket, error);
     }
 
@@ -286,7 +286,7 @@ impl Engine {
 impl Engine {
     /// A verified head of an own package has come, from wherever.
     pub(in crate::engine) fn hear_own(&mut self, now: Now, head: &Signed<Head>) {
-        let reach = self.peers.peers.reach();
+        let reach = self.peers.reach();
         self.publishing.hear_own(&self.cx, &mut self.out, now, reach, head);
     }
 
@@ -305,7 +305,7 @@ impl Engine {
 
     /// What was heard of a package is merged.
     pub(in crate::engine) fn merge(&mut self, now: Now, name: PackageName) {
-        let reach = self.peers.peers.reach();
+        let reach = self.peers.reach();
         if let Some(change) = self.publishing.merge_due(&mut self.out, now, reach, name) {
             self.keep_up(now, change);
         }
@@ -318,7 +318,7 @@ impl Engine {
 
     /// Puts own packages again that nobody holds.
     pub(in crate::engine) fn replicate(&mut self, now: Now) {
-        for name in self.publishing.replicate_due(self.peers.peers.reach()) {
+        for name in self.publishing.replicate_due(self.peers.reach()) {
             self.renew(now, name);
         }
     }
@@ -327,7 +327,7 @@ impl Engine {
     /// these wait.
     pub(in crate::engine) fn replicate_others(&mut self) {
         let room = REPLICATION_BUDGET.saturating_sub(self.reading.puts());
-        if self.cx.closed || self.peers.peers.reach() != Reach::Joined {
+        if self.cx.closed || self.peers.reach() != Reach::Joined {
             return;
         }
         for record in self.cx.store.take_due(room) {

@@ -3,6 +3,8 @@
 
 mod catching_up;
 mod changes;
+mod conduct;
+mod connections;
 mod listing;
 mod reads;
 mod searches;

@@ -236,7 +236,7 @@ impl Engine {
     ) {
         match self.reading.refuse_copy(query, from, rejected) {
             Refusal::Outdated => self.answer(now, query, Enough::AsWanted),
-            Refusal::FaultOf(peer) => self.standing.reputations.invalid(peer),
+            Refusal::FaultOf(peer) => self.standing.invalid(peer),
             Refusal::Excused => {}
         }
     }
@@ -348,7 +348,7 @@ impl Engine {
         let lacking = self.reading.lacking(&self.cx, now, lookup, best, own);
         let Some((best, mut peers)) = lacking else { return };
         peers.retain(|peer| !self.is_blocked(peer));
-        self.standing.reputations.rank(&mut peers);
+        self.standing.rank(&mut peers);
         self.reading.repair(&self.cx, now, best, peers);
     }
 
@@ -403,10 +403,6 @@ impl Engine {
                 self.out.count(EndedCall(CallKind::PutRecord, end));
             }
             Operation::Bootstrap { reply } => self.bootstrapped(ticket, since, reply),
-            // A dial waits for no query.
-            operation @ Operation::Dial { .. } => {
-                self.reading.calls.insert(ticket, Call { since, operation });
-            }
         }
     }
 
@@ -416,7 +412,7 @@ impl Engine {
             return self.reading.bootstrap_again(ticket, since, reply);
         }
         self.out.finish(since);
-        let known = self.peers.peers.routing_table_len();
+        let known = self.peers.routing_table_len();
         let has_nobody = known == 0 || self.peers.is_turned_away();
         let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
         self.out.count(EndedCall(CallKind::Bootstrap, end));
@@ -432,7 +428,7 @@ impl Engine {
         };
         self.out.finish(since);
         self.out.count(EndedCall(operation.kind(), CallEnd::Cancelled));
-        self.leave(ticket, &operation);
+        self.reading.leave(&self.cx, &mut self.out, ticket, &operation);
         true
     }
 
@@ -442,7 +438,7 @@ impl Engine {
         let best = self.reading.best_awaited(&self.cx, now, &operation);
         let best =
             best.and_then(|(best, subject)| self.cx.readable(self.with_listed(now, best, subject)));
-        self.leave(ticket, &operation);
+        self.reading.leave(&self.cx, &mut self.out, ticket, &operation);
         let after = now.mono.saturating_sub(since.asked);
         match (operation, best) {
             (Operation::GetRecord(get), Some(best)) => {
@@ -468,14 +464,6 @@ impl Engine {
             };
             let Known::Lacks(_, read) = self.read_known(now, read) else { return };
             progress = self.read_listed(now, read, Asked::TooFew);
-        }
-    }
-
-    /// The call waits for its query no longer.
-    fn leave(&mut self, ticket: Ticket, operation: &Operation) {
-        match operation {
-            Operation::Dial { peer, .. } => self.peers.dials.leave(peer, ticket),
-            _ => self.reading.leave(&self.cx, &mut self.out, ticket, operation),
         }
     }
 }

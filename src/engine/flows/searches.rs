@@ -75,7 +75,7 @@ impl Engine {
         owner: &PeerId,
         name: &PackageName,
     ) -> Vec<Provider> {
-        let is_connected = |peer: &PeerId| self.peers.peers.is_connected(peer);
+        let is_connected = |peer: &PeerId| self.peers.is_connected(peer);
         let seen = self.discovery.providers(now, owner, name, is_connected);
         let (mut near, far): (Vec<Provider>, Vec<Provider>) =
             seen.into_iter().partition(|provider| provider.connected);
@@ -86,7 +86,7 @@ impl Engine {
 
     /// The peers with which a connection stands, with what they have said of themselves.
     pub(in crate::engine) fn connected_peers(&self, now: Now) -> Vec<ConnectedPeer> {
-        let mut peers = self.peers.peers.list(now.mono);
+        let mut peers = self.peers.list(now);
         let candidates = self.candidates(now).into_iter();
         let kept_for: HashMap<PeerId, KeptFor> =
             candidates.map(|candidate| (candidate.peer, candidate.kept_for)).collect();

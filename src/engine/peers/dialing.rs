@@ -1,61 +1,166 @@
 //! Callers who dial a peer. They are answered once it has introduced itself, and not when the connection stands: only
 //! then is it known whether the peer can be asked, and the next question goes to it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
+use super::Introduction;
 use crate::{
     Direction, Error, Event,
     command::Reply,
-    counters::{CallKind, EndedCall, LetGo},
+    counters::{CallEnd, CallKind, EndedCall, LetGo},
     engine::{
-        Action, Context, Deadline, Effects, Engine, INTRODUCTION_TIME, Now, Peering,
-        commands::Begin,
-        interface::Affiliation,
-        peers::Introduction,
-        reading::waiting::{Call, Calls, Operation},
+        Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now, Peering, commands::Begin,
+        interface::Affiliation, wheel,
     },
     ticket::Ticket,
 };
 
-/// Dials that have led to a connection, and whose callers wait until the peer has introduced itself. Each is a call that
-/// waits, so there are no more than [`waiting_calls`](crate::Limits::waiting_calls).
+/// Callers who wait for a peer that they have dialed. Bounded by [`waiting_calls`](crate::Limits::waiting_calls), with
+/// the other calls.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Dials(BTreeMap<PeerId, Vec<Ticket>>);
+pub(super) struct Dials {
+    callers: BTreeMap<Ticket, Caller>,
+    /// Those of them whose peer is connected, and has not introduced itself yet.
+    arriving: BTreeMap<PeerId, Vec<Ticket>>,
+}
+
+/// Somebody who has dialed a peer.
+#[derive(Debug)]
+struct Caller {
+    peer: PeerId,
+    asked: Duration,
+    timer: wheel::Key,
+    reply: Reply<()>,
+}
 
 impl Dials {
-    fn wait(&mut self, peer: PeerId, ticket: Ticket) {
-        self.0.entry(peer).or_default().push(ticket);
+    /// Whom a caller has dialed who still waits.
+    fn dialed(&self, ticket: Ticket) -> Option<PeerId> {
+        Some(self.callers.get(&ticket)?.peer)
+    }
+
+    /// The peer is connected: its introduction is waited for.
+    fn arrives(&mut self, peer: PeerId, ticket: Ticket) {
+        self.arriving.entry(peer).or_default().push(ticket);
+    }
+
+    /// Everybody who waits for this peer's introduction.
+    fn take_arriving(&mut self, peer: &PeerId) -> Vec<Ticket> {
+        self.arriving.remove(peer).unwrap_or_default()
     }
 
     /// The caller waits no longer.
-    pub(in crate::engine) fn leave(&mut self, peer: &PeerId, ticket: Ticket) {
-        if let Some(waiting) = self.0.get_mut(peer) {
+    fn remove(&mut self, out: &mut Effects, ticket: Ticket) -> Option<Caller> {
+        let caller = self.callers.remove(&ticket)?;
+        out.wheel.cancel(caller.timer);
+        if let Some(waiting) = self.arriving.get_mut(&caller.peer) {
             waiting.retain(|other| *other != ticket);
             if waiting.is_empty() {
-                self.0.remove(peer);
+                self.arriving.remove(&caller.peer);
             }
+        }
+        Some(caller)
+    }
+
+    fn answer(&mut self, out: &mut Effects, ticket: Ticket, end: Result<(), Error>) {
+        if let Some(caller) = self.remove(out, ticket) {
+            out.count(EndedCall(CallKind::Dial, caller.reply.send(end)));
         }
     }
 
-    /// Everybody who waits for this peer.
-    fn take(&mut self, peer: &PeerId) -> Vec<Ticket> {
-        self.0.remove(peer).unwrap_or_default()
-    }
-
     /// Whether callers wait for this peer, which is connected.
-    pub(in crate::engine) fn is_awaited(&self, peer: &PeerId) -> bool {
-        self.0.contains_key(peer)
+    pub(super) fn is_awaited(&self, peer: &PeerId) -> bool {
+        self.arriving.contains_key(peer)
     }
 
-    #[cfg(any(test, fuzzing))]
-    pub(in crate::engine) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.callers.len()
     }
 }
 
 impl Peering {
+    pub(in crate::engine) fn dial(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        begin: Begin,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        reply: Reply<()>,
+    ) {
+        if peer == cx.local {
+            let end = reply.send(Err(Error::invalid("peer", "is this node itself")));
+            return out.count(EndedCall(CallKind::Dial, end));
+        }
+        // Whoever wants it dialed knows better than this node.
+        self.pardon(out, &peer);
+        if let Some(end) = self.arrival(cx, &peer) {
+            self.peers.wanted(&peer);
+            let end = reply.send(end);
+            return out.count(EndedCall(CallKind::Dial, end));
+        }
+        let Begin { ticket, asked, deadline, .. } = begin;
+        let timer = out.wheel.insert(deadline, Deadline::Dial(ticket));
+        self.dials.callers.insert(ticket, Caller { peer, asked, timer, reply });
+        if self.peers.is_connected(&peer) {
+            self.peers.wanted(&peer);
+            self.dials.arrives(peer, ticket);
+        } else {
+            out.actions.push_back(Action::Dial { ticket, peer, addresses });
+        }
+    }
+
+    /// A dial has ended: with a connection, or with the reason why there is none.
+    pub(in crate::engine) fn dialed(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        ticket: Ticket,
+        failure: Option<String>,
+    ) {
+        let Some(peer) = self.dials.dialed(ticket) else { return };
+        self.peers.wanted(&peer);
+        match failure {
+            Some(reason) => self.dials.answer(out, ticket, Err(Error::Transport { reason })),
+            None => self.answer_dialer(cx, out, &peer, ticket),
+        }
+    }
+
+    /// The caller's time is up.
+    pub(in crate::engine) fn dial_timed_out(
+        &mut self,
+        out: &mut Effects,
+        now: Now,
+        ticket: Ticket,
+    ) {
+        if let Some(caller) = self.dials.callers.get(&ticket) {
+            let after = now.mono.saturating_sub(caller.asked);
+            self.dials.answer(out, ticket, Err(Error::Timeout { after }));
+        }
+    }
+
+    /// A caller has gone away. False if it has not dialed anybody.
+    pub(in crate::engine) fn cancel_dial(&mut self, out: &mut Effects, ticket: Ticket) -> bool {
+        let caller = self.dials.remove(out, ticket);
+        out.count(caller.as_ref().map(|_| EndedCall(CallKind::Dial, CallEnd::Cancelled)));
+        caller.is_some()
+    }
+
+    /// All callers are told that they wait in vain.
+    pub(in crate::engine) fn fail_dials(&mut self, out: &mut Effects, error: &Error) {
+        for caller in std::mem::take(&mut self.dials).callers.into_values() {
+            out.wheel.cancel(caller.timer);
+            out.count(EndedCall(CallKind::Dial, caller.reply.send(Err(error.clone()))));
+        }
+    }
+
+    /// How many callers wait for a peer that they have dialed.
+    pub(in crate::engine) fn callers(&self) -> usize {
+        self.dials.len()
+    }
+
     /// Ends the connection with a peer that belongs elsewhere, if this node has dialed. A visitor is left the time to do
     /// so: were its connection closed first, it might never be told in which network it is.
     fn dismiss(&mut self, out: &mut Effects, now: Now, peer: PeerId) {
@@ -97,128 +202,81 @@ impl Peering {
             }
         }
     }
-}
-
-impl Calls {
-    fn answer_dial(&mut self, out: &mut Effects, ticket: Ticket, end: Result<(), Error>) {
-        let Some(call) = self.remove(ticket) else { return };
-        out.finish(call.since);
-        let ended = match (call.operation, end) {
-            (Operation::Dial { reply, .. }, end) => EndedCall(CallKind::Dial, reply.send(end)),
-            // Only dials carry this ticket.
-            (operation, _) => operation.fail(Error::ShuttingDown),
-        };
-        out.count(ended);
-    }
-}
-
-impl Engine {
-    pub(in crate::engine) fn dial(
-        &mut self,
-        begin: Begin,
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-        reply: Reply<()>,
-    ) {
-        if peer == self.cx.local {
-            let end = reply.send(Err(Error::invalid("peer", "is this node itself")));
-            return self.out.count(EndedCall(CallKind::Dial, end));
-        }
-        // Whoever wants it dialed knows better than this node.
-        self.peers.pardon(&mut self.out, &peer);
-        if let Some(end) = self.peers.arrival(&self.cx, &peer) {
-            self.peers.peers.wanted(&peer);
-            let end = reply.send(end);
-            return self.out.count(EndedCall(CallKind::Dial, end));
-        }
-        let since = self.out.since(&begin);
-        let operation = Operation::Dial { peer, reply };
-        self.reading.calls.insert(begin.ticket, Call { since, operation });
-        if self.peers.peers.is_connected(&peer) {
-            self.peers.peers.wanted(&peer);
-            self.peers.dials.wait(peer, begin.ticket);
-        } else {
-            self.out.actions.push_back(Action::Dial { ticket: begin.ticket, peer, addresses });
-        }
-    }
-
-    /// A dial has ended: with a connection, or with the reason why there is none.
-    pub(in crate::engine) fn dialed(&mut self, ticket: Ticket, failure: Option<String>) {
-        let Some(peer) = self.reading.calls.dialed(ticket) else { return };
-        self.peers.peers.wanted(&peer);
-        match failure {
-            Some(reason) => self.reading.calls.answer_dial(
-                &mut self.out,
-                ticket,
-                Err(Error::Transport { reason }),
-            ),
-            None => match self.peers.arrival(&self.cx, &peer) {
-                Some(end) => self.reading.calls.answer_dial(&mut self.out, ticket, end),
-                None => self.peers.dials.wait(peer, ticket),
-            },
-        }
-    }
 
     /// A peer has said what it is. Of one that belongs elsewhere, nothing is to be had.
     pub(in crate::engine) fn introduced(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
         peer: PeerId,
         agent: Option<String>,
         affiliation: Affiliation,
     ) {
         // What is known already is not lost because the peer does not say it again.
-        if agent.is_none() && !self.peers.peers.is_unknown(&peer) {
+        if agent.is_none() && !self.peers.is_unknown(&peer) {
             return;
         }
-        let fault =
-            |engine: &Self| engine.peers.peers.introduction(&peer).and_then(Introduction::fault);
-        let before = fault(self);
-        let deadline = self.peers.peers.introduced(&peer, agent, affiliation);
-        self.out.introduction_over(deadline);
-        self.answer_dialers(&peer);
-        if let Some(reason) = fault(self) {
+        let before = self.fault(&peer);
+        let deadline = self.peers.introduced(&peer, agent, affiliation);
+        out.introduction_over(deadline);
+        self.answer_dialers(cx, out, &peer);
+        if let Some(reason) = self.fault(&peer) {
             if before.is_none() {
-                self.peers.dismiss(&mut self.out, now, peer);
+                self.dismiss(out, now, peer);
             }
-            for address in self.peers.rejoining.misled(
-                now.mono,
-                &peer,
-                self.peers.members(),
-                &mut *self.out.entropy,
-            ) {
+            let members = self.members();
+            for address in self.rejoining.misled(now.mono, &peer, members, &mut *out.entropy) {
                 let reason = reason.clone();
-                self.out.events.push_back(Event::BootstrapUnreachable { address, reason });
+                out.events.push_back(Event::BootstrapUnreachable { address, reason });
             }
         }
-        self.rejoin_later(now);
+        self.rejoin_later(cx, out, now);
+    }
+
+    /// Why a connection with this peer is of no use.
+    fn fault(&self, peer: &PeerId) -> Option<String> {
+        self.peers.introduction(peer).and_then(Introduction::fault)
     }
 
     /// A peer has said nothing of itself for as long as it is waited for.
-    pub(in crate::engine) fn introduction_late(&mut self, now: Now, peer: &PeerId) {
-        self.peers.peers.stop_waiting_for(peer);
-        self.answer_dialers(peer);
-        self.rejoin_later(now);
+    pub(in crate::engine) fn introduction_late(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: &PeerId,
+    ) {
+        self.peers.stop_waiting_for(peer);
+        self.answer_dialers(cx, out, peer);
+        self.rejoin_later(cx, out, now);
     }
 
     /// The last connection with a peer has ended, before it had introduced itself or after.
-    pub(in crate::engine) fn dialed_in_vain(&mut self, peer: &PeerId, reason: Option<&str>) {
+    pub(super) fn dialed_in_vain(
+        &mut self,
+        out: &mut Effects,
+        peer: &PeerId,
+        reason: Option<&str>,
+    ) {
         let reason = reason.unwrap_or("the peer has closed the connection");
-        for ticket in self.peers.dials.take(peer) {
-            self.reading.calls.answer_dial(
-                &mut self.out,
-                ticket,
-                Err(Error::Transport { reason: reason.to_owned() }),
-            );
+        for ticket in self.dials.take_arriving(peer) {
+            let reason = reason.to_owned();
+            self.dials.answer(out, ticket, Err(Error::Transport { reason }));
         }
     }
 
-    fn answer_dialers(&mut self, peer: &PeerId) {
-        for ticket in self.peers.dials.take(peer) {
-            match self.peers.arrival(&self.cx, peer) {
-                Some(end) => self.reading.calls.answer_dial(&mut self.out, ticket, end),
-                None => self.peers.dials.wait(*peer, ticket),
-            }
+    fn answer_dialers(&mut self, cx: &Context, out: &mut Effects, peer: &PeerId) {
+        for ticket in self.dials.take_arriving(peer) {
+            self.answer_dialer(cx, out, peer, ticket);
+        }
+    }
+
+    /// Answers a caller whose peer is connected, if it is known yet what with.
+    fn answer_dialer(&mut self, cx: &Context, out: &mut Effects, peer: &PeerId, ticket: Ticket) {
+        match self.arrival(cx, peer) {
+            Some(end) => self.dials.answer(out, ticket, end),
+            None => self.dials.arrives(*peer, ticket),
         }
     }
 }

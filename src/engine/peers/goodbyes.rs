@@ -7,12 +7,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::PeerId;
 
+use super::Introduction;
 use crate::{
-    Direction, Error, Farewell,
+    Direction, Farewell,
     counters::LetGo,
     engine::{
-        Action, Context, Deadline, Effects, Engine, Now, Peering, QuestionId, peers::Introduction,
-        questions::Purpose, wheel::Key,
+        Action, Context, Deadline, Effects, Now, Peering, QuestionId, questions::Purpose,
+        wheel::Key,
     },
     exchange::{Other, Response},
 };
@@ -22,7 +23,7 @@ pub(crate) const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// The goodbyes of the connections that stand: at most one each way for each peer.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Goodbyes {
+pub(super) struct Goodbyes {
     said: BTreeMap<PeerId, Said>,
     /// What peers have said, by its code.
     heard: BTreeMap<PeerId, u8>,
@@ -38,26 +39,41 @@ struct Said {
     timer: Key,
 }
 
+/// A goodbye that is about to be said.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::engine) struct Parting {
+    peer: PeerId,
+    farewell: Farewell,
+    question: Option<QuestionId>,
+}
+
 impl Goodbyes {
     /// Whether this peer is being let go.
-    pub(in crate::engine) fn is_going(&self, peer: &PeerId) -> bool {
+    pub(super) fn is_going(&self, peer: &PeerId) -> bool {
         self.said.contains_key(peer)
     }
 
+    /// The peer has gone: its deadline, if one is set.
+    pub(super) fn forget(&mut self, peer: &PeerId) -> Option<Key> {
+        self.heard.remove(peer);
+        self.said.remove(peer).map(|said| said.timer)
+    }
+
     /// Whether this peer has said that it is about to end its connections.
-    pub(in crate::engine) fn has_heard(&self, peer: &PeerId) -> bool {
+    pub(super) fn has_heard(&self, peer: &PeerId) -> bool {
         self.heard.contains_key(peer)
     }
 
     /// Whether there is no room for a connection between the two: either has said so.
-    pub(in crate::engine) fn lacks_room(&self, peer: &PeerId) -> bool {
+    pub(super) fn lacks_room(&self, peer: &PeerId) -> bool {
         let heard = self.heard.get(peer).copied().and_then(Farewell::of_code);
         let said = self.said.get(peer).map(|said| said.farewell);
         [heard, said].contains(&Some(Farewell::NoRoom))
     }
 
     /// Why the connections with a peer end, in words, where one of the two has said it.
-    pub(in crate::engine) fn reason(&self, peer: &PeerId) -> Option<String> {
+    pub(super) fn reason(&self, peer: &PeerId) -> Option<String> {
         if let Some(code) = self.heard.get(peer) {
             let farewell = Farewell::of_code(*code);
             return Some(farewell.map_or("it has said goodbye".to_owned(), |it| it.to_string()));
@@ -68,7 +84,7 @@ impl Goodbyes {
 
     /// How many deadlines are set.
     #[cfg(any(test, fuzzing))]
-    pub(in crate::engine) fn timers(&self) -> usize {
+    pub(super) fn timers(&self) -> usize {
         self.said.len()
     }
 }
@@ -95,87 +111,74 @@ impl Peering {
         out.actions.push_back(Action::Disconnect { peer });
     }
 
-    /// The last connection with a peer has ended.
-    pub(in crate::engine) fn forget_goodbyes(&mut self, out: &mut Effects, peer: &PeerId) {
-        self.goodbyes.heard.remove(peer);
-        if let Some(said) = self.goodbyes.said.remove(peer) {
-            out.wheel.cancel(said.timer);
-        }
-    }
-
     /// Whether somebody can be asked who is not about to go.
     pub(in crate::engine) fn has_company(&self) -> bool {
         self.peers
             .any_member(|peer| !self.goodbyes.has_heard(peer) && !self.rejoining.is_in_doubt(peer))
     }
 
-    /// Connections with this peer are possible again. How it stands is another matter.
-    pub(in crate::engine) fn pardon(&mut self, out: &mut Effects, peer: &PeerId) {
-        if let Some(until) = self.blocked.remove(peer) {
-            out.wheel.cancel(until);
-            out.actions.push_back(Action::Unblock { peer: *peer });
+    /// A connected peer is about to be told why it is let go. It is not asked anything meanwhile. `None` if it is not
+    /// connected, or was told before: the first goodbye of a connection is the only one, whatever is called after it.
+    pub(in crate::engine) fn begin_goodbye(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        peer: PeerId,
+        farewell: Farewell,
+    ) -> Option<Parting> {
+        if self.goodbyes.is_going(&peer) || !self.peers.is_connected(&peer) {
+            return None;
         }
-    }
-}
-
-impl Effects {
-    fn goodbye_timer(&mut self, cx: &Context, peer: PeerId) -> Key {
-        let due = cx.mono.saturating_add(GOODBYE_TIME);
-        self.wheel.insert(due, Deadline::Goodbye(Box::new(peer)))
-    }
-}
-
-impl Engine {
-    /// Tells a connected peer why it is let go, and then ends its connections. It is not asked anything meanwhile.
-    ///
-    /// The first goodbye of a connection is the only one, whatever is called after it.
-    pub(crate) fn let_go(&mut self, peer: PeerId, farewell: Farewell) {
-        if self.peers.goodbyes.is_going(&peer) || !self.peers.peers.is_connected(&peer) {
-            return;
-        }
-        let now = Now { mono: self.cx.mono, unix: self.cx.unix };
-        let introduction = self.peers.peers.introduction(&peer);
+        let introduction = self.peers.introduction(&peer);
         let understands = !matches!(introduction, Some(Introduction::Foreign { .. }));
-        let question =
-            understands.then(|| self.out.questions.open(peer, now.mono, Purpose::Goodbye));
-        let timer = self.out.goodbye_timer(&self.cx, peer);
-        self.peers.goodbyes.said.insert(peer, Said { farewell, question, timer });
-        self.peers.peers.set_aside(&peer);
-        self.discovery.neighbour_lost(&self.cx, &mut self.out, now, &peer);
-        self.cx.peer_clocks.forget(&peer);
+        let question = understands.then(|| out.questions.open(peer, cx.mono, Purpose::Goodbye));
+        let timer = out.goodbye_timer(cx, peer);
+        self.goodbyes.said.insert(peer, Said { farewell, question, timer });
+        self.peers.set_aside(&peer);
+        Some(Parting { peer, farewell, question })
+    }
+
+    /// Nobody else waits for the peer any more: it is told, and its connections end after that.
+    pub(in crate::engine) fn say_goodbye(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        parting: Parting,
+    ) {
+        let Parting { peer, farewell, question } = parting;
         match question {
             Some(question) => {
-                self.out.actions.push_back(Action::Goodbye { question, peer, farewell });
+                out.actions.push_back(Action::Goodbye { question, peer, farewell });
             }
-            None => self.part(peer),
+            None => self.part(out, peer),
         }
-        self.rejoin_later(now);
+        self.rejoin_later(cx, out, now);
     }
 
     /// The peer has heard the goodbye, or will not.
-    pub(in crate::engine) fn goodbye_ended(&mut self, question: QuestionId, peer: PeerId) {
-        if self.peers.goodbyes.said.get(&peer).is_some_and(|said| said.question == Some(question)) {
-            self.part(peer);
+    pub(in crate::engine) fn goodbye_ended(
+        &mut self,
+        out: &mut Effects,
+        question: QuestionId,
+        peer: PeerId,
+    ) {
+        if self.goodbyes.said.get(&peer).is_some_and(|said| said.question == Some(question)) {
+            self.part(out, peer);
         }
     }
 
     /// A goodbye has had its time. A connection that came up while the others were being closed is closed as well.
-    pub(in crate::engine) fn goodbye_due(&mut self, peer: PeerId) {
-        let timer = self.out.goodbye_timer(&self.cx, peer);
-        match self.peers.goodbyes.said.get_mut(&peer) {
-            Some(said) => {
-                said.timer = timer;
-                self.part(peer);
-            }
-            None => {
-                self.out.wheel.cancel(timer);
-            }
+    pub(in crate::engine) fn goodbye_due(&mut self, cx: &Context, out: &mut Effects, peer: PeerId) {
+        if let Some(said) = self.goodbyes.said.get_mut(&peer) {
+            said.timer = out.goodbye_timer(cx, peer);
+            self.part(out, peer);
         }
     }
 
     /// Ends the connections with a peer.
-    fn part(&mut self, peer: PeerId) {
-        self.out.actions.push_back(match self.is_blocked(&peer) {
+    fn part(&self, out: &mut Effects, peer: PeerId) {
+        out.actions.push_back(match self.is_blocked(&peer) {
             true => Action::Block { peer },
             false => Action::Disconnect { peer },
         });
@@ -184,51 +187,67 @@ impl Engine {
     /// A peer says that it is about to end its connections.
     pub(in crate::engine) fn hear_goodbye(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
         peer: PeerId,
         reason: u8,
         others: Vec<Other>,
     ) -> Response {
-        if self.peers.goodbyes.has_heard(&peer) {
+        if self.goodbyes.has_heard(&peer) {
             return Response::Noted;
         }
-        let Some((address, direction)) = self.peers.peers.connection(&peer) else {
+        let Some((address, direction)) = self.peers.connection(&peer) else {
             return Response::Noted;
         };
         let (address, is_dialed) = (address.clone(), direction == Direction::Outbound);
-        self.peers.goodbyes.heard.insert(peer, reason);
+        self.goodbyes.heard.insert(peer, reason);
         let farewell = Farewell::of_code(reason);
-        self.out.counters.peers.goodbyes.count(farewell);
+        out.counters.peers.goodbyes.count(farewell);
         if farewell == Some(Farewell::NoRoom) {
-            let is_contact = self.peers.rejoining.turned_away(now.mono, peer);
+            let is_contact = self.rejoining.turned_away(now.mono, peer);
             // Nobody who comes by himself decides whom this node dials.
             if is_dialed || is_contact {
-                self.peers.rejoining.told(others, &address);
+                self.rejoining.told(others, &address);
             }
         }
-        self.rejoin_later(now);
+        self.rejoin_later(cx, out, now);
         Response::Noted
     }
 
-    /// Answers everybody with [`Error::ShuttingDown`], begins nothing more, and takes leave of all peers.
-    pub(crate) fn shut_down(&mut self) {
-        self.cx.closed = true;
-        self.publishing.fail_changes(&mut self.out, &Error::ShuttingDown);
-        self.reading.fail_all(&mut self.out, &Error::ShuttingDown);
-        self.discovery.fail_searches(&mut self.out, &Error::ShuttingDown);
-        self.publishing.close(&mut self.out);
-        self.reading.close();
-        self.out.actions.retain(|action| match action {
+    /// The last connection with a peer has ended. Why, if that was said, and if not for the reason that the network
+    /// gives.
+    pub(in crate::engine) fn disconnected(
+        &mut self,
+        out: &mut Effects,
+        peer: &PeerId,
+        reason: Option<String>,
+    ) -> Option<String> {
+        let introduction = self.peers.disconnected(peer);
+        let fault = introduction.as_ref().and_then(Introduction::fault);
+        let reason = fault.or_else(|| self.goodbyes.reason(peer)).or(reason);
+        out.counters.peers.disconnected += 1;
+        out.introduction_over(introduction.and_then(Introduction::deadline));
+        self.dialed_in_vain(out, peer, reason.as_deref());
+        reason
+    }
+}
+
+impl Effects {
+    fn goodbye_timer(&mut self, cx: &Context, peer: PeerId) -> Key {
+        let due = cx.mono.saturating_add(GOODBYE_TIME);
+        self.wheel.insert(due, Deadline::Goodbye(Box::new(peer)))
+    }
+
+    /// Nothing more is begun: what is left to do is to take leave of peers, and to tell others what is signed.
+    pub(in crate::engine) fn keep_farewells(&mut self, announcements: &str) {
+        self.actions.retain(|action| match action {
             Action::Goodbye { .. }
             | Action::Disconnect { .. }
             | Action::Mute { .. }
             | Action::Block { .. } => true,
-            Action::Publish { topic, .. } => *topic == self.cx.config.announcements_topic,
+            Action::Publish { topic, .. } => topic == announcements,
             _ => false,
         });
-        for peer in self.peers.peers.ids() {
-            self.peers.count_let_go(&mut self.out, &peer, LetGo::GoingAway);
-            self.let_go(peer, Farewell::GoingAway);
-        }
     }
 }

@@ -1,18 +1,18 @@
 //! Which connections stay: those that are worth most, as many as are wanted.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use libp2p::PeerId;
 
+use super::{
+    Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
+};
 use crate::{
-    Direction, Farewell,
-    counters::LetGo,
-    engine::{
-        Action, Context, Deadline, Effects, Engine, Now, Peering,
-        peers::{
-            Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
-        },
-    },
+    Direction,
+    engine::{Action, Context, Deadline, Effects, Now, Peering},
 };
 
 /// Where some may go soon, or places get scarce, gossip is asked again after this time who is of use to it.
@@ -27,12 +27,41 @@ pub(crate) enum Lacking {
     Any,
 }
 
+/// What other rooms know of a connected peer, as far as its connection is worth more or less for it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Regard {
+    /// How it stands, from 0 to 100.
+    pub(in crate::engine) score: u8,
+    /// Whether it knows of packages that matter here.
+    pub(in crate::engine) shares_catalogue: bool,
+    /// Whether the catalogue is being compared with its own.
+    pub(in crate::engine) is_compared: bool,
+}
+
+/// That of everybody who is connected.
+pub(in crate::engine) type Regards = HashMap<PeerId, Regard>;
+
+/// Who goes where there are more connections than are wanted.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::engine) struct Surplus {
+    pub(in crate::engine) gone: Vec<PeerId>,
+    /// Whether others may go once they have had their time, or the answer that is waited for has come. If not, all of them
+    /// stay until somebody comes.
+    pub(in crate::engine) may_go_on: bool,
+}
+
 impl Peering {
     /// Somebody has come, or something has changed. Once there are too many, some are let go when all of them have had
     /// their time.
     pub(in crate::engine) fn trim_later(&mut self, cx: &Context, out: &mut Effects, now: Now) {
         // Not before: who came a moment ago may be the one that is worth most.
         self.trim_after(cx, out, now, GRACE);
+    }
+
+    /// Some may go soon.
+    pub(in crate::engine) fn trim_again(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+        self.trim_after(cx, out, now, LOOK_AGAIN);
     }
 
     fn trim_after(&mut self, cx: &Context, out: &mut Effects, now: Now, pause: Duration) {
@@ -55,8 +84,101 @@ impl Peering {
         }
     }
 
+    /// Gossip has said who is of use to it.
+    pub(in crate::engine) fn surplus(
+        &mut self,
+        cx: &Context,
+        out: &Effects,
+        now: Now,
+        mesh: HashSet<PeerId>,
+        regards: &Regards,
+    ) -> Surplus {
+        self.peers.in_mesh(now.mono, mesh);
+        let all = self.candidates(cx, out, now, regards);
+        let may_go_later = |it: &Candidate| it.is_new() || it.kept_for == KeptFor::InUse;
+        let may_go_on = all.iter().any(may_go_later);
+        Surplus { gone: above_target(all, cx.connection_target()), may_go_on }
+    }
+
+    /// Somebody has come, or was turned away for want of such places. Of which there are too few, if somebody is to go for
+    /// that.
+    pub(in crate::engine) fn needs_room(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        lacking: Lacking,
+    ) -> Option<Lacking> {
+        self.hurry_goodbyes(cx, out);
+        let free = cx.config.limits.scarce_places();
+        if self.lacking(cx, 2 * free) != Lacking::Nothing
+            && self.peers.asks_for_mesh(now.mono, LOOK_AGAIN)
+        {
+            out.actions.push_back(Action::TellMesh);
+        }
+        let lacking = lacking.max(self.lacking(cx, free));
+        (lacking != Lacking::Nothing && self.peers.may_make_room(now.mono)).then_some(lacking)
+    }
+
+    /// The one that is worth least, where nobody else could come otherwise.
+    pub(in crate::engine) fn for_newcomer(
+        &self,
+        cx: &Context,
+        out: &Effects,
+        now: Now,
+        lacking: Lacking,
+        regards: &Regards,
+    ) -> Option<PeerId> {
+        let mut all = self.candidates(cx, out, now, regards);
+        if lacking == Lacking::Inbound {
+            // Nobody else takes such a place.
+            all.retain(|candidate| candidate.direction == Direction::Inbound);
+        }
+        for_newcomer(&all)
+    }
+
+    /// What the connections are kept for. Those that are about to end are kept for nothing.
+    pub(in crate::engine) fn kept_connections(
+        &self,
+        cx: &Context,
+        out: &Effects,
+        now: Now,
+        regards: &Regards,
+    ) -> KeptConnections {
+        let staying = self.candidates(cx, out, now, regards);
+        let going = self.peers.len().saturating_sub(staying.len());
+        let staying = staying.into_iter().map(|candidate| candidate.kept_for);
+        KeptConnections::of(staying.chain(std::iter::repeat_n(KeptFor::Nothing, going)))
+    }
+
+    /// What each connection is worth that is not about to end.
+    pub(in crate::engine) fn candidates(
+        &self,
+        cx: &Context,
+        out: &Effects,
+        now: Now,
+        regards: &Regards,
+    ) -> Vec<Candidate> {
+        let score = |peer: &PeerId| regards.get(peer).map_or(0, |regard| regard.score);
+        let mut all = self.peers.candidates(cx.local, now.mono, score);
+        keep_catalogues(&mut all, |peer| {
+            regards.get(peer).is_some_and(|regard| regard.shares_catalogue)
+        });
+        for candidate in &mut all {
+            let peer = &candidate.peer;
+            let is_compared = regards.get(peer).is_some_and(|regard| regard.is_compared);
+            if is_compared || out.questions.is_asked(peer) || self.dials.is_awaited(peer) {
+                candidate.kept_for = KeptFor::InUse;
+            } else if self.rejoining.is_contact(peer) && candidate.direction == Direction::Outbound
+            {
+                candidate.kept_for = candidate.kept_for.min(KeptFor::Application);
+            }
+        }
+        all
+    }
+
     /// Where newcomers come faster than goodbyes are heard, those that are being let go have no time to hear theirs.
-    fn hurry_goodbyes(&mut self, cx: &Context, out: &mut Effects) {
+    pub(in crate::engine) fn hurry_goodbyes(&mut self, cx: &Context, out: &mut Effects) {
         let (all, inbound) = (self.peers.len(), self.peers.inbound_len());
         if !cx.has_places(all, inbound, 2) {
             for peer in self.peers.going() {
@@ -88,81 +210,5 @@ impl Context {
         let (limits, others) = (&self.config.limits, others as usize);
         all + others <= limits.connections as usize
             && inbound + others <= limits.incoming_connections() as usize
-    }
-}
-
-impl Engine {
-    /// Gossip has said who is of use to it.
-    pub(in crate::engine) fn mesh_told(&mut self, now: Now, mesh: HashSet<PeerId>) {
-        self.peers.peers.in_mesh(now.mono, mesh);
-        let all = self.candidates(now);
-        // These may go once they have had their time, or the answer has come. All others stay until somebody comes.
-        let may_go_later = |it: &Candidate| it.is_new() || it.kept_for == KeptFor::InUse;
-        let is_over = !all.iter().any(may_go_later);
-        for peer in above_target(all, self.cx.connection_target()) {
-            self.let_go_of(peer, LetGo::AboveTarget);
-        }
-        if !is_over {
-            self.peers.trim_after(&self.cx, &mut self.out, now, LOOK_AGAIN);
-        }
-    }
-
-    /// Somebody has come, or was turned away: lets the one go that is worth least, where nobody else could come otherwise.
-    pub(in crate::engine) fn make_room(&mut self, lacking: Lacking) {
-        let now = Now { mono: self.cx.mono, unix: self.cx.unix };
-        self.peers.hurry_goodbyes(&self.cx, &mut self.out);
-        let free = self.cx.config.limits.scarce_places();
-        if self.peers.lacking(&self.cx, 2 * free) != Lacking::Nothing
-            && self.peers.peers.asks_for_mesh(now.mono, LOOK_AGAIN)
-        {
-            self.out.actions.push_back(Action::TellMesh);
-        }
-        let lacking = lacking.max(self.peers.lacking(&self.cx, free));
-        if lacking == Lacking::Nothing || !self.peers.peers.may_make_room(now.mono) {
-            return;
-        }
-        let mut all = self.candidates(now);
-        if lacking == Lacking::Inbound {
-            // Nobody else takes such a place.
-            all.retain(|candidate| candidate.direction == Direction::Inbound);
-        }
-        if let Some(peer) = for_newcomer(&all) {
-            self.let_go_of(peer, LetGo::ForNewcomer);
-            self.peers.hurry_goodbyes(&self.cx, &mut self.out);
-        }
-    }
-
-    fn let_go_of(&mut self, peer: PeerId, why: LetGo) {
-        tracing::debug!(%peer, ?why, "is let go: other connections are worth more");
-        self.peers.count_let_go(&mut self.out, &peer, why);
-        self.let_go(peer, Farewell::NoRoom);
-    }
-
-    /// What the connections are kept for. Those that are about to end are kept for nothing.
-    pub(in crate::engine) fn kept_connections(&self, now: Now) -> KeptConnections {
-        let staying = self.candidates(now);
-        let going = self.peers.peers.len().saturating_sub(staying.len());
-        let staying = staying.into_iter().map(|candidate| candidate.kept_for);
-        KeptConnections::of(staying.chain(std::iter::repeat_n(KeptFor::Nothing, going)))
-    }
-
-    /// What each connection is worth, with what other rooms know of it.
-    pub(in crate::engine) fn candidates(&self, now: Now) -> Vec<Candidate> {
-        let score = |peer: &PeerId| self.standing.reputations.get(peer).score();
-        let mut all = self.peers.peers.candidates(self.cx.local, now.mono, score);
-        keep_catalogues(&mut all, |peer| self.discovery.is_of_use(&self.cx, peer));
-        let session = self.discovery.session_peer();
-        for candidate in &mut all {
-            let peer = &candidate.peer;
-            let is_in_use = self.out.questions.is_asked(peer) || session == Some(*peer);
-            if is_in_use || self.peers.dials.is_awaited(peer) {
-                candidate.kept_for = KeptFor::InUse;
-            } else if self.peers.rejoining.is_contact(peer)
-                && candidate.direction == Direction::Outbound
-            {
-                candidate.kept_for = candidate.kept_for.min(KeptFor::Application);
-            }
-        }
-        all
     }
 }

@@ -1,22 +1,39 @@
 //! Who is connected, how far this node has joined, and whom it dials again.
+//!
+//! | file | what it knows |
+//! |--|--|
+//! | `connected.rs` | who is connected, and who stands in the routing table |
+//! | `connected/worth.rs`, `keeping.rs` | what connections are worth, and which of them stay |
+//! | `dialing.rs` | callers who dial, and wait for an introduction |
+//! | `goodbyes.rs` | why peers are let go, and why they let this node go |
+//! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
+//! | `blocked.rs` | with whom no connection is made |
+
+use std::collections::HashSet;
 
 use libp2p::Multiaddr;
 
-use super::standing::reputation::{self, Blocked};
-use crate::{Config, PeerId};
+use crate::{
+    Config, Direction, Error, Event, PeerId,
+    engine::{Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now},
+    place::Place,
+    record::RecordKey,
+};
 
+mod blocked;
 mod connected;
-pub(in crate::engine) mod dialing;
+mod dialing;
 pub(in crate::engine) mod goodbyes;
 pub(in crate::engine) mod keeping;
-pub(in crate::engine) mod rejoining;
+mod rejoining;
 
-pub(in crate::engine) use connected::{
-    Candidate, Company, GRACE, Introduction, Peers, Reach, above_target, for_newcomer,
-    keep_catalogues,
-};
+pub(in crate::engine) use connected::{Candidate, Reach};
+use connected::{Company, GRACE, Introduction, Peers, above_target, for_newcomer, keep_catalogues};
 pub use connected::{ConnectedPeer, KeptConnections, KeptFor};
+#[cfg(test)]
+pub(in crate::engine) use rejoining::MOST_LOST;
 
+use blocked::Blocked;
 use dialing::Dials;
 use goodbyes::Goodbyes;
 use rejoining::Rejoining;
@@ -26,11 +43,11 @@ use rejoining::Rejoining;
 pub(in crate::engine) struct Peering {
     pub(in crate::engine) peers: Peers,
     /// Where this node listens.
-    pub(in crate::engine) addresses: Vec<Multiaddr>,
-    pub(in crate::engine) goodbyes: Goodbyes,
-    pub(in crate::engine) rejoining: Rejoining,
-    pub(in crate::engine) dials: Dials,
-    pub(in crate::engine) blocked: Blocked,
+    addresses: Vec<Multiaddr>,
+    goodbyes: Goodbyes,
+    rejoining: Rejoining,
+    dials: Dials,
+    blocked: Blocked,
 }
 
 impl Peering {
@@ -39,9 +56,232 @@ impl Peering {
             peers: Peers::default(),
             addresses: Vec::new(),
             goodbyes: Goodbyes::default(),
-            rejoining: Rejoining::new(local, config, reputation::named),
+            rejoining: Rejoining::new(local, config),
             dials: Dials::default(),
             blocked: Blocked::default(),
         }
     }
+
+    /// This node listens there.
+    pub(in crate::engine) fn listening(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        address: Multiaddr,
+    ) {
+        let address = cx.dialable(address);
+        self.addresses.push(address.clone());
+        out.events.push_back(Event::Listening { address });
+    }
+
+    /// This node listens there no longer.
+    pub(in crate::engine) fn listening_ended(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        address: Multiaddr,
+        reason: Option<String>,
+    ) {
+        let address = cx.dialable(address);
+        self.addresses.retain(|known| *known != address);
+        out.events.push_back(Event::ListeningEnded { address, reason });
+    }
+
+    /// A first connection stands. For a while the peer's introduction is waited for.
+    pub(in crate::engine) fn connected(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+        address: Multiaddr,
+        direction: Direction,
+    ) {
+        let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
+        let deadline = out.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
+        let place = Place::of(&address, cx.config.limits.count_private_addresses);
+        let subnet = place.map(|place| place.subnet);
+        self.peers.connected(peer, address, direction, subnet, now.mono, deadline);
+        out.counters.peers.connected += 1;
+        self.rejoining.connected(now.mono, peer);
+    }
+
+    /// The peer has entered the routing table. True if it may stay there, and that is new.
+    pub(in crate::engine) fn routable(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+    ) -> bool {
+        if self.is_blocked(&peer) {
+            // It introduced itself before it was told to go: it is taken out of the routing table again.
+            out.actions.push_back(Action::Block { peer });
+            return false;
+        }
+        let is_new = self.peers.routable(peer);
+        if is_new {
+            self.rejoin_later(cx, out, now);
+        }
+        is_new
+    }
+
+    /// The peer stands in the routing table no longer.
+    pub(in crate::engine) fn unroutable(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: &PeerId,
+    ) {
+        self.peers.unroutable(peer);
+        self.rejoin_later(cx, out, now);
+    }
+
+    /// These peers are in the mesh of a topic.
+    pub(in crate::engine) fn in_mesh(&mut self, now: Now, mesh: HashSet<PeerId>) {
+        self.peers.in_mesh(now.mono, mesh);
+    }
+
+    /// A connected peer has not answered in time, or has answered again.
+    pub(in crate::engine) fn set_silent(&mut self, peer: &PeerId, is_silent: bool) {
+        self.peers.set_silent(peer, is_silent);
+    }
+
+    /// Gossip is told how a peer stands, if it is connected: from -1 to 1.
+    pub(in crate::engine) fn tell_score(&self, out: &mut Effects, peer: PeerId, score: f64) {
+        if self.peers.is_connected(&peer) {
+            out.actions.push_back(Action::Score { peer, score });
+        }
+    }
 }
+
+/// What other rooms have to know of this one.
+impl Peering {
+    /// How many of those connected have said what they are.
+    #[cfg(test)]
+    pub(in crate::engine) fn introduced_len(&self) -> usize {
+        self.peers.introduced_len()
+    }
+
+    /// Where this node listens.
+    pub(in crate::engine) fn addresses(&self) -> &[Multiaddr] {
+        &self.addresses
+    }
+
+    /// How far the DHT can be asked.
+    pub(in crate::engine) fn reach(&self) -> Reach {
+        self.peers.reach()
+    }
+
+    /// Why there is nobody to ask.
+    pub(in crate::engine) fn nobody(&self) -> Error {
+        match self.rejoining.turning_away() {
+            (0, _) => Error::NoPeers,
+            (full, of) => Error::NoRoom { full, of },
+        }
+    }
+
+    /// How many can be asked.
+    pub(in crate::engine) fn members(&self) -> usize {
+        match self.peers.company() {
+            Company::Members(members) => members,
+            Company::Expected | Company::Nobody => 0,
+        }
+    }
+
+    /// How many are connected.
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Everybody who is connected.
+    pub(in crate::engine) fn ids(&self) -> Vec<PeerId> {
+        self.peers.ids()
+    }
+
+    pub(in crate::engine) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.peers.is_connected(peer)
+    }
+
+    /// Whether a connected peer has said what it is, or that it does not say so.
+    pub(in crate::engine) fn is_introduced(&self, peer: &PeerId) -> bool {
+        self.peers.is_connected(peer) && !self.peers.is_unknown(peer)
+    }
+
+    /// Everybody who is connected, whether they stay or not.
+    pub(in crate::engine) fn list(&self, now: Now) -> Vec<ConnectedPeer> {
+        self.peers.list(now.mono)
+    }
+
+    /// Whether a peer is connected and answers, as far as is known.
+    pub(in crate::engine) fn is_answering(&self, peer: &PeerId) -> bool {
+        self.peers.is_answering(peer)
+    }
+
+    /// Whether this peer is being let go.
+    pub(in crate::engine) fn is_going(&self, peer: &PeerId) -> bool {
+        self.goodbyes.is_going(peer)
+    }
+
+    /// Whether the peer stands in the routing table.
+    pub(in crate::engine) fn is_routable(&self, peer: &PeerId) -> bool {
+        self.peers.is_routable(peer)
+    }
+
+    /// How many stand in the routing table.
+    pub(in crate::engine) fn routing_table_len(&self) -> usize {
+        self.peers.routing_table_len()
+    }
+
+    /// The address of the first connection with this peer, and who has dialed.
+    pub(in crate::engine) fn connection(&self, peer: &PeerId) -> Option<(&Multiaddr, Direction)> {
+        self.peers.connection(peer)
+    }
+
+    /// The peers closest to a key, of those in the routing table and these others.
+    pub(in crate::engine) fn closest(
+        &self,
+        key: &RecordKey,
+        others: &[PeerId],
+        count: usize,
+    ) -> Vec<PeerId> {
+        self.peers.closest(key, others, count)
+    }
+
+    /// Whether a peer is, or would be, one of so many that are closest to a key, beside those in the routing table.
+    pub(in crate::engine) fn is_among_closest(
+        &self,
+        key: &RecordKey,
+        peer: &PeerId,
+        count: usize,
+    ) -> bool {
+        self.peers.is_among_closest(key, peer, count)
+    }
+
+    /// With how many no connection is made.
+    #[cfg(test)]
+    pub(in crate::engine) fn blocked_len(&self) -> usize {
+        self.blocked.len()
+    }
+
+    /// How many goodbyes are under way.
+    #[cfg(test)]
+    pub(in crate::engine) fn goodbye_timers(&self) -> usize {
+        self.goodbyes.timers()
+    }
+
+    /// How many deadlines are set at the most.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::engine) fn timers(&self) -> usize {
+        usize::from(self.rejoining.is_waiting())
+            + usize::from(self.peers.waits_to_trim())
+            + self.peers.len()
+            + self.blocked.len()
+            + self.goodbyes.timers()
+            + self.dials.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

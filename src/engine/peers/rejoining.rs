@@ -9,12 +9,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
+use super::Company;
 use crate::{
-    Config, Entropy, Error, Event,
+    Config, Entropy, Event,
     engine::{
-        Action, Deadline, Engine, Now, Peering,
+        Action, Context, Deadline, Effects, Now, Peering,
         deadlines::{Backoff, jitter},
-        peers::Company,
+        named::named,
         wheel,
     },
     exchange::Other,
@@ -40,7 +41,7 @@ const SETTLING: Duration = Duration::from_secs(3);
 
 /// Who is dialed again, and when.
 #[derive(Debug)]
-pub(in crate::engine) struct Rejoining {
+pub(super) struct Rejoining {
     contacts: BTreeMap<Multiaddr, Contact>,
     lost: Lost,
     told: Told,
@@ -108,11 +109,7 @@ impl Contact {
 }
 
 impl Rejoining {
-    pub(in crate::engine) fn new(
-        local: PeerId,
-        config: &Config,
-        named: impl Fn(&Multiaddr) -> Option<PeerId>,
-    ) -> Self {
+    pub(super) fn new(local: PeerId, config: &Config) -> Self {
         let interval = config.rejoin_interval;
         let pauses = Pauses::new(interval);
         let state = State::Away { due: Duration::ZERO };
@@ -135,12 +132,12 @@ impl Rejoining {
 
     /// Whether the timer is set.
     #[cfg(any(test, fuzzing))]
-    pub(in crate::engine) fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.timer.is_some()
     }
 
     /// Whether the peer is behind a configured address.
-    pub(in crate::engine) fn is_contact(&self, peer: &PeerId) -> bool {
+    pub(super) fn is_contact(&self, peer: &PeerId) -> bool {
         self.contacts.values().any(|contact| contact.peer == Some(*peer))
     }
 
@@ -149,7 +146,7 @@ impl Rejoining {
     }
 
     /// A first connection stands with a peer, whoever has dialed.
-    pub(in crate::engine) fn connected(&mut self, now: Duration, peer: PeerId) {
+    pub(super) fn connected(&mut self, now: Duration, peer: PeerId) {
         self.lost.connected(now, &peer);
         for contact in self.of(peer) {
             // What has been dialed is known when the dial ends.
@@ -160,7 +157,7 @@ impl Rejoining {
     }
 
     /// Whether a peer had no room a moment ago, and may say so again.
-    pub(in crate::engine) fn is_in_doubt(&self, peer: &PeerId) -> bool {
+    pub(super) fn is_in_doubt(&self, peer: &PeerId) -> bool {
         let mut contacts = self.contacts.values();
         contacts.any(|contact| contact.is_full() && contact.peer == Some(*peer))
     }
@@ -175,7 +172,7 @@ impl Rejoining {
     }
 
     /// A peer has no room. Whether it is behind a bootstrap address.
-    pub(in crate::engine) fn turned_away(&mut self, now: Duration, peer: PeerId) -> bool {
+    pub(super) fn turned_away(&mut self, now: Duration, peer: PeerId) -> bool {
         let mut is_contact = false;
         for contact in self.of(peer) {
             contact.turned_away = Some(now);
@@ -185,13 +182,13 @@ impl Rejoining {
     }
 
     /// A peer without room has told of these, over a connection with this address.
-    pub(in crate::engine) fn told(&mut self, others: Vec<Other>, over: &Multiaddr) {
+    pub(super) fn told(&mut self, others: Vec<Other>, over: &Multiaddr) {
         self.told.hear(others, over);
     }
 
     /// How many of the bootstrap peers have no room, and how many there are. An address counts for a peer where it is not
     /// known who is behind it, and this node's own for none.
-    fn turning_away(&self) -> (usize, usize) {
+    pub(super) fn turning_away(&self) -> (usize, usize) {
         let mut peers: BTreeMap<Result<PeerId, &Multiaddr>, bool> = BTreeMap::new();
         for (address, contact) in &self.contacts {
             if contact.state != State::Itself {
@@ -236,7 +233,7 @@ impl Rejoining {
 
     /// This peer is here, and of no use. The addresses that have led to it: they are dialed again after a pause, since
     /// somebody else may be there by then.
-    pub(in crate::engine) fn misled(
+    pub(super) fn misled(
         &mut self,
         now: Duration,
         peer: &PeerId,
@@ -289,140 +286,145 @@ impl Peering {
         !self.has_company() && self.rejoining.turning_away().0 > 0
     }
 
-    /// Why there is nobody to ask.
-    pub(in crate::engine) fn nobody(&self) -> Error {
-        match self.rejoining.turning_away() {
-            (0, _) => Error::NoPeers,
-            (full, of) => Error::NoRoom { full, of },
-        }
+    /// Dials every bootstrap address behind which nobody is connected, in this order.
+    pub(in crate::engine) fn dial_bootstrap(
+        &mut self,
+        out: &mut Effects,
+        addresses: Vec<Multiaddr>,
+    ) {
+        self.dial_contacts(out, addresses, [Duration::MAX; 2]);
     }
 
-    /// How many can be asked.
-    pub(in crate::engine) fn members(&self) -> usize {
-        match self.peers.company() {
-            Company::Members(members) => members,
-            Company::Expected | Company::Nobody => 0,
-        }
-    }
-}
-
-impl Engine {
-    /// Dials every bootstrap address behind which nobody is connected.
-    pub(in crate::engine) fn dial_bootstrap(&mut self) {
-        self.dial_contacts([Duration::MAX; 2]);
+    /// Whether nobody is here, and nobody is expected.
+    pub(in crate::engine) fn is_alone(&self) -> bool {
+        self.peers.company() == Company::Nobody
     }
 
-    /// The same, for a caller who wants to join, if nobody is here.
-    pub(in crate::engine) fn dial_bootstrap_if_alone(&mut self) {
-        if self.peers.peers.company() == Company::Nobody {
-            self.dial_bootstrap();
-        }
-    }
-
-    fn dial_contacts(&mut self, by: [Duration; 2]) {
-        for address in self.standing.ranked_bootstrap(&self.cx) {
-            if self.peers.rejoining.begin(&address, by) {
-                self.peers.rejoining.told.begin_round();
-                self.peers.peers.dial_started();
-                self.out.actions.push_back(Action::DialBootstrap { address });
+    fn dial_contacts(&mut self, out: &mut Effects, addresses: Vec<Multiaddr>, by: [Duration; 2]) {
+        for address in addresses {
+            if self.rejoining.begin(&address, by) {
+                self.rejoining.told.begin_round();
+                self.peers.dial_started();
+                out.actions.push_back(Action::DialBootstrap { address });
             }
         }
     }
 
-    /// The timer has fallen due.
-    pub(in crate::engine) fn rejoin(&mut self, now: Now) {
-        self.peers.rejoining.timer = None;
-        if self.cx.closed {
+    /// The timer has fallen due. Bootstrap addresses are dialed in this order.
+    pub(in crate::engine) fn rejoin(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        addresses: Vec<Multiaddr>,
+    ) {
+        self.rejoining.timer = None;
+        if cx.closed {
             return;
         }
-        self.peers.rejoining.settle(now.mono);
-        let is_alone = match self.peers.rejoining.membership {
+        self.rejoining.settle(now.mono);
+        let is_alone = match self.rejoining.membership {
             Membership::Alone { due } => due <= now.mono,
             Membership::Joined { .. } | Membership::Joining => false,
         };
         if is_alone {
-            self.peers.rejoining.membership = Membership::Joining;
+            self.rejoining.membership = Membership::Joining;
         }
-        self.dial_contacts([if is_alone { Duration::MAX } else { now.mono }, now.mono]);
-        let members = self.peers.members();
-        let entropy = &mut *self.out.entropy;
-        for (peer, addresses) in
-            self.peers.rejoining.lost.take_due(now.mono, is_alone, members, entropy)
+        let by = if is_alone { Duration::MAX } else { now.mono };
+        self.dial_contacts(out, addresses, [by, now.mono]);
+        let members = self.members();
+        let entropy = &mut *out.entropy;
+        for (peer, addresses) in self.rejoining.lost.take_due(now.mono, is_alone, members, entropy)
         {
             if !self.is_blocked(&peer) {
-                self.out.actions.push_back(Action::Redial { peer, addresses });
+                out.actions.push_back(Action::Redial { peer, addresses });
             }
         }
-        self.rejoin_later(now);
+        self.rejoin_later(cx, out, now);
     }
 
     /// Dials peers of which those without room have told, for as long as nobody else is there.
-    fn dial_told(&mut self) {
-        if self.peers.has_company() {
-            return self.peers.rejoining.told.clear();
+    fn dial_told(&mut self, cx: &Context, out: &mut Effects) {
+        if self.has_company() {
+            return self.rejoining.told.clear();
         }
-        while let Some(Candidate { peer, addresses, over }) = self.peers.rejoining.told.next() {
-            if peer == self.cx.local
-                || self.peers.peers.is_connected(&peer)
-                || self.is_blocked(&peer)
-            {
-                self.peers.rejoining.told.ended(&peer);
+        while let Some(Candidate { peer, addresses, over }) = self.rejoining.told.next() {
+            if peer == cx.local || self.peers.is_connected(&peer) || self.is_blocked(&peer) {
+                self.rejoining.told.ended(&peer);
                 continue;
             }
-            self.peers.peers.dial_started();
-            self.out.actions.push_back(Action::DialTold { peer, addresses, over });
+            self.peers.dial_started();
+            out.actions.push_back(Action::DialTold { peer, addresses, over });
         }
     }
 
     /// A dial to such a peer has ended.
-    pub(in crate::engine) fn told_dialed(&mut self, now: Now, peer: &PeerId) {
-        if self.peers.rejoining.told.ended(peer) {
-            self.peers.peers.dial_ended();
-            self.rejoin_later(now);
+    pub(in crate::engine) fn told_dialed(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: &PeerId,
+    ) {
+        if self.rejoining.told.ended(peer) {
+            self.peers.dial_ended();
+            self.rejoin_later(cx, out, now);
         }
     }
 
     /// Sets the timer anew. To be called when somebody has come or gone, or a dial has ended.
-    pub(in crate::engine) fn rejoin_later(&mut self, now: Now) {
-        if self.cx.closed {
+    pub(in crate::engine) fn rejoin_later(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+        if cx.closed {
             return;
         }
-        self.dial_told();
-        let company = self.peers.peers.company();
-        self.peers.rejoining.look_around(now.mono, company, &mut *self.out.entropy);
-        let due = self.peers.rejoining.due();
-        if self.peers.rejoining.timer.map(|(_, set)| set) == due {
+        self.dial_told(cx, out);
+        let company = self.peers.company();
+        self.rejoining.look_around(now.mono, company, &mut *out.entropy);
+        let due = self.rejoining.due();
+        if self.rejoining.timer.map(|(_, set)| set) == due {
             return;
         }
-        if let Some((timer, _)) = self.peers.rejoining.timer.take() {
-            self.out.wheel.cancel(timer);
+        if let Some((timer, _)) = self.rejoining.timer.take() {
+            out.wheel.cancel(timer);
         }
-        self.peers.rejoining.timer =
-            due.map(|due| (self.out.wheel.insert(due, Deadline::Rejoin), due));
+        self.rejoining.timer = due.map(|due| (out.wheel.insert(due, Deadline::Rejoin), due));
     }
 
     /// A peer of the routing table is about to be gone. It is looked for at these addresses.
-    pub(in crate::engine) fn leaving(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let is_contact = self.peers.rejoining.is_contact(&peer);
+    pub(in crate::engine) fn leaving(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    ) {
+        let is_contact = self.rejoining.is_contact(&peer);
         // Whom this node has let go is not looked for: others were worth more.
-        let is_unwanted = self.is_blocked(&peer) || self.peers.goodbyes.is_going(&peer);
-        if self.cx.closed || is_contact || addresses.is_empty() || is_unwanted {
+        let is_unwanted = self.is_blocked(&peer) || self.goodbyes.is_going(&peer);
+        if cx.closed || is_contact || addresses.is_empty() || is_unwanted {
             return;
         }
-        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.peers.members());
+        let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());
         // It is there, and this node has others to ask: no two parts of a network would be joined by finding it.
-        if is_full && members >= self.cx.connection_target() / 2 {
+        if is_full && members >= cx.connection_target() / 2 {
             return;
         }
-        let entropy = &mut *self.out.entropy;
-        self.peers.rejoining.lost.left(now.mono, peer, addresses, is_full, members, entropy);
+        let entropy = &mut *out.entropy;
+        self.rejoining.lost.left(now.mono, peer, addresses, is_full, members, entropy);
     }
 
     /// The last connection with a peer has ended.
-    pub(in crate::engine) fn left(&mut self, now: Now, peer: PeerId) {
-        let (is_full, members) = (self.peers.goodbyes.lacks_room(&peer), self.peers.members());
-        let entropy = &mut *self.out.entropy;
-        for contact in self.peers.rejoining.of(peer) {
+    pub(in crate::engine) fn left(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+    ) {
+        let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());
+        let entropy = &mut *out.entropy;
+        for contact in self.rejoining.of(peer) {
             if let State::Here { since } = contact.state {
                 // One that ends at once has not told why: the other had no time for that, and no more room than before.
                 let is_over = now.mono.saturating_sub(since) < SETTLING;
@@ -434,29 +436,34 @@ impl Engine {
                 contact.state = State::Away { due };
             }
         }
-        self.rejoin_later(now);
+        self.rejoin_later(cx, out, now);
+        if let Some(timer) = self.goodbyes.forget(&peer) {
+            out.wheel.cancel(timer);
+        }
     }
 
     /// A dial to a bootstrap address has ended: with the peer that is there, or with the reason why none is.
     pub(in crate::engine) fn bootstrap_dialed(
         &mut self,
+        cx: &Context,
+        out: &mut Effects,
         now: Now,
         address: Multiaddr,
         end: Result<PeerId, String>,
     ) {
-        self.peers.peers.dial_ended();
-        let members = self.peers.members();
+        self.peers.dial_ended();
+        let members = self.members();
         let mut failure = end.as_ref().err().cloned();
-        if let Some(contact) = self.peers.rejoining.contacts.get_mut(&address) {
+        if let Some(contact) = self.rejoining.contacts.get_mut(&address) {
             contact.peer = end.ok().or(contact.peer);
-            let introduction = contact.peer.and_then(|peer| self.peers.peers.introduction(&peer));
+            let introduction = contact.peer.and_then(|peer| self.peers.introduction(&peer));
             let (is_here, fault) = (introduction.is_some(), introduction.and_then(|it| it.fault()));
             contact.turned_away = contact.turned_away.filter(|_| is_here);
-            if contact.peer == Some(self.cx.local) {
+            if contact.peer == Some(cx.local) {
                 contact.state = State::Itself;
                 failure = Some("is this node itself".to_owned());
             } else if let Some(fault) = fault {
-                let due = contact.pauses.next(now.mono, members, &mut *self.out.entropy);
+                let due = contact.pauses.next(now.mono, members, &mut *out.entropy);
                 contact.state = State::Away { due };
                 failure = Some(fault);
             } else if is_here {
@@ -466,13 +473,13 @@ impl Engine {
                 if members == 0 {
                     contact.pauses.reset();
                 }
-                let due = contact.pauses.next(now.mono, members, &mut *self.out.entropy);
+                let due = contact.pauses.next(now.mono, members, &mut *out.entropy);
                 contact.state = State::Away { due };
             }
         }
         if let Some(reason) = failure {
-            self.out.events.push_back(Event::BootstrapUnreachable { address, reason });
+            out.events.push_back(Event::BootstrapUnreachable { address, reason });
         }
-        self.rejoin_later(now);
+        self.rejoin_later(cx, out, now);
     }
 }

@@ -53,7 +53,7 @@ pub(crate) const REMEMBERED_REPAIRS: usize = 4096;
 #[derive(Debug)]
 pub(in crate::engine) struct Reading {
     /// Who waits.
-    pub(in crate::engine) calls: Calls,
+    calls: Calls,
     /// What the DHT is asked, on behalf of callers and of changes to own packages.
     queries: Queries,
     cache: Cache,

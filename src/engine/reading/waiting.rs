@@ -31,7 +31,6 @@ pub(in crate::engine) enum Operation {
     GetRecord(GetRecord),
     PutRecord { reply: Reply<u32> },
     Bootstrap { reply: Reply<usize> },
-    Dial { peer: PeerId, reply: Reply<()> },
 }
 
 /// A record that is asked for by its key.
@@ -48,7 +47,7 @@ impl Operation {
         match self {
             Self::Read(read) => Some(read.wants(network)),
             Self::GetRecord(get) => Some(get.key),
-            Self::PutRecord { .. } | Self::Bootstrap { .. } | Self::Dial { .. } => None,
+            Self::PutRecord { .. } | Self::Bootstrap { .. } => None,
         }
     }
 
@@ -56,10 +55,7 @@ impl Operation {
     pub(super) fn subject(&self) -> Option<(PackageName, PeerId)> {
         match self {
             Self::Read(read) => read.subject(),
-            Self::GetRecord(_)
-            | Self::PutRecord { .. }
-            | Self::Bootstrap { .. }
-            | Self::Dial { .. } => None,
+            Self::GetRecord(_) | Self::PutRecord { .. } | Self::Bootstrap { .. } => None,
         }
     }
 
@@ -70,7 +66,6 @@ impl Operation {
             Self::GetRecord(_) => CallKind::GetRecord,
             Self::PutRecord { .. } => CallKind::PutRecord,
             Self::Bootstrap { .. } => CallKind::Bootstrap,
-            Self::Dial { .. } => CallKind::Dial,
         }
     }
 
@@ -82,7 +77,6 @@ impl Operation {
             Self::GetRecord(get) => get.reply.send(Err(error)),
             Self::PutRecord { reply } => reply.send(Err(error)),
             Self::Bootstrap { reply } => reply.send(Err(error)),
-            Self::Dial { reply, .. } => reply.send(Err(error)),
         };
         EndedCall(kind, end)
     }
@@ -113,14 +107,6 @@ impl Calls {
     ) -> Option<(PackageName, PeerId)> {
         let mut calls = waiting.take(MAX_LOOKED_AT).filter_map(|ticket| self.0.get(&ticket));
         calls.find_map(|call| call.operation.subject())
-    }
-
-    /// Whom a call dials, if it is one that does.
-    pub(in crate::engine) fn dialed(&self, ticket: Ticket) -> Option<PeerId> {
-        match self.0.get(&ticket)?.operation {
-            Operation::Dial { peer, .. } => Some(peer),
-            _ => None,
-        }
     }
 
     pub(in crate::engine) fn len(&self) -> usize {

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::{Engine, Now};
 use crate::{
     Event,
+    engine::{Context, Effects, Standing},
     record::{
         EquivocationProof, Head, HeadState, PageLink, Record, RecordKey, ReleaseEntry, ReleaseNote,
         Signed,
@@ -86,43 +86,58 @@ fn list(head: &Head) -> Option<(&[ReleaseEntry], Option<&PageLink>)> {
     }
 }
 
-impl Engine {
-    /// Tells of a proof, unless it is known, or this node's owner has said since what became of it.
-    pub(in crate::engine) fn expose(&mut self, proof: EquivocationProof) {
-        let own = self.publishing.head_in_force(proof.name());
+impl Standing {
+    /// Tells of a proof, unless it is known. Of an own package it is not told either, if this node's owner has said since,
+    /// in the newest head, what became of it.
+    pub(in crate::engine) fn expose(
+        &mut self,
+        out: &mut Effects,
+        proof: EquivocationProof,
+        own: Option<&Signed<Head>>,
+    ) {
         if own.is_some_and(|own| heals(own, &proof)) {
             return;
         }
-        if self.standing.equivocations.insert(proof.clone()) {
+        if self.equivocations.insert(proof.clone()) {
             let (owner, name) = (*proof.owner(), proof.name().clone());
-            self.out.events.push_back(Event::Equivocation { owner, name, proof });
+            out.events.push_back(Event::Equivocation { owner, name, proof });
         }
     }
 
-    /// Holds a head that has been verified against another one of its package.
-    pub(in crate::engine) fn confront(&mut self, known: &Signed<Head>, head: &Signed<Head>) {
+    /// Holds a head that has been verified against another one of its package. `own` is the newest that this node has
+    /// signed of that name.
+    pub(in crate::engine) fn confront(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        known: &Signed<Head>,
+        head: &Signed<Head>,
+        own: Option<&Signed<Head>>,
+    ) {
         if let Ok(proof) = EquivocationProof::new(known, head)
-            && self.cx.store.is_news_of_equivocation(head)
+            && cx.store.is_news_of_equivocation(head)
         {
-            self.expose(proof);
+            self.expose(out, proof, own);
         }
     }
 
-    /// Holds a head that has been verified against those that are known of its package here.
+    /// Holds a head that has been verified against those that are known of its package here: the one that this node has
+    /// signed, the one that is cached, and the one that is held for others.
     pub(in crate::engine) fn confront_known(
         &mut self,
-        now: Now,
+        cx: &Context,
+        out: &mut Effects,
         key: &RecordKey,
         head: &Signed<Head>,
+        own: Option<&Signed<Head>>,
+        cached: Option<&Signed<Head>>,
     ) {
-        let own = self.publishing.head_in_force(&head.name).cloned();
-        let cached = self.reading.cached_head(now, key).cloned();
-        let held = match self.cx.store.held(key) {
+        let held = match cx.store.held(key) {
             Some(Record::Head(held)) => Some(held),
             _ => None,
         };
-        for known in [own, cached, held].into_iter().flatten() {
-            self.confront(&known, head);
+        for known in [own, cached, held.as_ref()].into_iter().flatten() {
+            self.confront(cx, out, known, head, own);
         }
     }
 }

@@ -4,12 +4,10 @@
 //! |--|--|
 //! | `reputation/conduct.rs` | what was seen of one peer, and how it fades |
 //! | `reputation/remembered.rs` | the conduct of a bounded number of peers |
-//! | `reputation/blocked.rs` | whom the node has broken with, for a while |
-//! | `reputation/consequences.rs` | what the engine does about it |
+//! | `reputation/consequences.rs` | what is to be done about it |
 
 use serde::{Deserialize, Serialize};
 
-mod blocked;
 mod conduct;
 mod consequences;
 mod remembered;
@@ -18,8 +16,7 @@ impl crate::counters::Answer for Reputation {}
 #[cfg(test)]
 mod tests;
 
-pub(in crate::engine) use blocked::Blocked;
-pub(in crate::engine) use consequences::named;
+pub(in crate::engine) use consequences::Consequence;
 pub(in crate::engine) use remembered::Reputations;
 
 /// What a node has seen of one peer, and how it stands by that.

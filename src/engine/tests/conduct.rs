@@ -103,7 +103,7 @@ fn no_more_peers_are_blocked_than_there_is_room_for() {
     let mut lab = Lab::new(Config::new().with_limits(limits));
     let liars = [(); 3].map(|()| PeerId::random());
     liars.iter().for_each(|liar| lie(&mut lab, *liar, 5));
-    assert_eq!(lab.engine.peers.blocked.len(), 2);
+    assert_eq!(lab.engine.peers.blocked_len(), 2);
     assert!(!lab.engine.is_blocked(&liars[0]), "it has waited for longest");
 
     let mut lab = Lab::new(Config::new().with_limits(Limits::new().with_blocked_peers(0)));

@@ -198,7 +198,7 @@ fn who_is_not_connected_says_no_goodbye() {
     for _ in 0..100 {
         says_goodbye(&mut lab, someone(), 1, others(8));
     }
-    assert_eq!(lab.engine.peers.goodbyes.timers(), 0);
+    assert_eq!(lab.engine.peers.goodbye_timers(), 0);
     let peer = someone();
     says_goodbye(&mut lab, peer, 1, vec![]);
     come(&mut lab, peer, Direction::Inbound);

@@ -495,11 +495,7 @@ impl Chaos {
         let own = 2
             + engine.discovery.timers()
             + engine.publishing.timers()
-            + usize::from(engine.peers.rejoining.is_waiting())
-            + usize::from(engine.peers.peers.waits_to_trim())
-            + engine.peers.peers.len()
-            + engine.peers.blocked.len()
-            + engine.peers.goodbyes.timers()
+            + engine.peers.timers()
             + engine.reading.waiting_calls()
             + engine.publishing.changes_len()
             + usize::from(engine.cx.peer_clocks.is_settling());

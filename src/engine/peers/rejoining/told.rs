@@ -27,11 +27,11 @@ pub(super) struct Told {
 
 /// A peer that may have room.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Candidate {
-    pub(in crate::engine) peer: PeerId,
-    pub(in crate::engine) addresses: Vec<Multiaddr>,
+pub(super) struct Candidate {
+    pub(super) peer: PeerId,
+    pub(super) addresses: Vec<Multiaddr>,
     /// The address of the connection over which it was told.
-    pub(in crate::engine) over: Multiaddr,
+    pub(super) over: Multiaddr,
 }
 
 impl Told {

@@ -1,21 +1,22 @@
-//! What the engine does about the conduct of peers.
+//! What follows from the conduct of peers: who is asked first, who is told to go, and what praise is worth.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 
 use super::{Reputation, conduct::Nearness, remembered::Judgement};
 use crate::{
-    Event, Farewell,
-    counters::LetGo,
-    engine::{Action, Context, Deadline, Engine, Standing},
+    engine::{Context, Standing, named::named},
     record::Record,
 };
 
-impl Context {
-    fn is_bootstrap(&self, peer: &PeerId) -> bool {
-        self.config.bootstrap.iter().any(|address| named(address) == Some(*peer))
-    }
+/// What is to be done about a peer for its conduct.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::engine) enum Consequence {
+    /// Gossip is told how it stands, if it is connected: from -1 to 1, with 0 for one of whom nothing is known.
+    Tell { peer: PeerId, score: f64 },
+    /// Connections with it are refused until then.
+    Block { peer: PeerId, score: u8, until: Duration },
 }
 
 impl Standing {
@@ -24,81 +25,45 @@ impl Standing {
         let mut addresses = cx.config.bootstrap.clone();
         addresses.sort_by_cached_key(|address| {
             let known = named(address).map(|peer| self.reputations.get(&peer));
-            std::cmp::Reverse(known.unwrap_or_default().score())
+            Reverse(known.unwrap_or_default().score())
         });
         addresses
     }
-}
 
-impl Engine {
-    /// A peer has answered a lookup with a valid copy, so long after the lookup began.
-    pub(in crate::engine) fn credit(&mut self, peer: PeerId, record: &Record, after: Duration) {
+    /// A peer, connected by this address if it is connected, has answered a lookup with a valid copy, so long after the
+    /// lookup began.
+    pub(in crate::engine) fn credit(
+        &mut self,
+        peer: PeerId,
+        address: Option<&Multiaddr>,
+        record: &Record,
+        after: Duration,
+    ) {
         if is_service(record, &peer) {
-            let address = self.peers.peers.connection(&peer).map(|(address, _)| address);
             let nearness = address.map(Nearness::of).unwrap_or_default();
-            self.standing.reputations.delivered(peer, after, nearness);
+            self.reputations.delivered(peer, after, nearness);
         }
     }
 
-    /// Draws the conclusions from what has been seen since the last time.
-    pub(in crate::engine) fn judge(&mut self) {
-        while let Some(judgement) = self.standing.reputations.next_judgement() {
-            match judgement {
-                Judgement::Changed { peer, score } => {
-                    if self.peers.peers.is_connected(&peer) {
-                        let neutral = f64::from(Reputation::default().score());
-                        let score = (f64::from(score) - neutral) / neutral;
-                        self.out.actions.push_back(Action::Score { peer, score });
-                    }
-                }
-                Judgement::Unbearable { peer, score } => self.block(peer, score),
+    /// Some time has passed: how these stand may have changed.
+    pub(in crate::engine) fn retell(&mut self, peers: &[PeerId]) {
+        for peer in peers {
+            self.reputations.retell(peer, false);
+        }
+    }
+
+    /// The next conclusion from what has been seen since the last time.
+    pub(in crate::engine) fn next_consequence(&mut self) -> Option<Consequence> {
+        Some(match self.reputations.next_judgement()? {
+            Judgement::Changed { peer, score } => {
+                let neutral = f64::from(Reputation::default().score());
+                Consequence::Tell { peer, score: (f64::from(score) - neutral) / neutral }
             }
-        }
-    }
-
-    /// What the passing of time has changed, gossip is told for those who are connected.
-    pub(in crate::engine) fn retell_reputations(&mut self) {
-        for peer in self.peers.peers.ids() {
-            self.standing.reputations.retell(&peer, false);
-        }
-        self.judge();
-    }
-
-    /// Ends the connections with a peer, and refuses new ones for a while. Those that the configuration names are kept:
-    /// somebody has decided that, and without them the node may find nobody.
-    fn block(&mut self, peer: PeerId, score: u8) {
-        let most = self.cx.config.limits.blocked_peers;
-        if self.cx.closed
-            || most == 0
-            || self.peers.blocked.contains(&peer)
-            || self.cx.is_bootstrap(&peer)
-        {
-            return;
-        }
-        if self.peers.blocked.len() >= most
-            && let Some(first) = self.peers.blocked.first()
-        {
-            self.peers.pardon(&mut self.out, &first);
-        }
-        let until = self.standing.reputations.time().saturating_add(Reputation::BLOCK_TIME);
-        let until = self.out.wheel.insert(until, Deadline::Pardon(Box::new(peer)));
-        self.peers.blocked.insert(peer, until);
-        self.out.counters.peers.blocked += 1;
-        tracing::debug!(%peer, score, "blocked");
-        if self.peers.peers.is_connected(&peer) {
-            // Nothing that it says is heard from now on, while it is told why.
-            self.out.actions.push_back(Action::Mute { peer });
-            self.peers.count_let_go(&mut self.out, &peer, LetGo::Blocked);
-            self.let_go(peer, Farewell::Blocked);
-        } else {
-            self.out.actions.push_back(Action::Block { peer });
-        }
-        self.out.events.push_back(Event::PeerBlocked { peer, score });
-    }
-
-    /// Whether connections with this peer are refused at present.
-    pub(crate) fn is_blocked(&self, peer: &PeerId) -> bool {
-        self.peers.blocked.contains(peer)
+            Judgement::Unbearable { peer, score } => {
+                let until = self.reputations.time().saturating_add(Reputation::BLOCK_TIME);
+                Consequence::Block { peer, score, until }
+            }
+        })
     }
 }
 
@@ -110,13 +75,5 @@ fn is_service(record: &Record, peer: &PeerId) -> bool {
         Record::Release(release) => release.owner != *peer && release.signer() != *peer,
         Record::Page(page) => page.owner != *peer && page.signer() != *peer,
         Record::Claims { .. } => false,
-    }
-}
-
-/// The peer that an address names.
-pub(in crate::engine) fn named(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last() {
-        Some(Protocol::P2p(peer)) => Some(peer),
-        _ => None,
     }
 }

@@ -1,8 +1,9 @@
 //! rust-libp2p's Kademlia at the other end.
 
-use libp2p::kad::{
-    self, AddProviderOk, GetClosestPeersOk, GetProvidersOk, GetRecordOk, PutRecordError,
-    QueryResult, Quorum, Record, RecordKey, store::MemoryStore, store::RecordStore as _,
+use libp2p_kad as kad;
+use libp2p_kad::{
+    AddProviderOk, GetClosestPeersOk, GetProvidersOk, GetRecordOk, PutRecordError, QueryResult,
+    Quorum, Record, RecordKey, store::MemoryStore, store::RecordStore as _,
 };
 
 use super::{raw::no_answer, *};
