@@ -13,6 +13,8 @@
 //! | the lookup ends: what was the best, and was enough heard? | `ended.rs` |
 //! | who lacks the best is sent it | `repairs.rs` |
 //! | the call goes on, or is answered | `resuming.rs` |
+//!
+//! What others ask of this room that is no step of a read is in `lending.rs`.
 
 use std::time::Duration;
 
@@ -51,7 +53,7 @@ pub(crate) const REMEMBERED_REPAIRS: usize = 4096;
 #[derive(Debug)]
 pub(in crate::engine) struct Reading {
     /// Who waits.
-    pub(in crate::engine) calls: Calls,
+    calls: Calls,
     /// What the DHT is asked, on behalf of callers and of changes to own packages.
     queries: Queries,
     cache: Cache,
