@@ -6,6 +6,7 @@ mod counts;
 mod denied;
 mod ended;
 mod exchange;
+mod gate;
 mod gossip;
 mod introduction;
 pub(crate) mod kad;

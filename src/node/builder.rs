@@ -87,7 +87,8 @@ impl NodeBuilder {
 
     /// Moves bytes with this transport instead of TCP: [`transport::memory`](crate::net::transport::memory) for
     /// tests, or one of the caller's own. It must authenticate the peer and time out dials and upgrades by
-    /// itself.
+    /// itself. Its type is of the `libp2p` that this crate is built with:
+    /// [see there](crate::net::transport#whose-traits-these-are).
     pub fn with_transport(mut self, transport: BoxedTransport) -> Self {
         self.transport = Some(transport);
         self
