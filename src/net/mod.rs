@@ -13,6 +13,8 @@ pub(crate) mod kad;
 mod scope;
 mod tasks;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 mod told;
 mod traffic;
 pub mod transport;

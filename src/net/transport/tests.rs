@@ -28,21 +28,11 @@ use libp2p::{
 };
 
 use super::*;
+use crate::net::testing::run;
 
 const DIAL: DialOpts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
 
 type Connection = io::Result<(PeerId, StreamMuxerBox)>;
-
-/// Runs `test`, and fails it if it hangs.
-fn run<T>(test: impl Future<Output = T>) -> T {
-    let limit = Timer::after(Duration::from_secs(30));
-    futures::executor::block_on(async {
-        match select(Box::pin(test), limit).await {
-            Either::Left((value, _)) => value,
-            Either::Right(_) => panic!("the test hangs"),
-        }
-    })
-}
 
 /// Short limits, which are only ever reached by tests that wait for them.
 fn hasty() -> TransportConfig {
