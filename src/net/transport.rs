@@ -37,10 +37,10 @@
 //!
 //! # Whose traits these are
 //!
-//! A transport is what `libp2p` 0.57 says: the trait [`Transport`](libp2p::Transport) with its addresses, listeners and
-//! upgrades, which this crate re-exports nothing of but [`Multiaddr`](crate::Multiaddr), [`PeerId`](crate::PeerId) and
+//! A transport is what `libp2p` 0.57 says: the trait [`Transport`] with its addresses, listeners and
+//! upgrades, which this crate re-exports nothing of but [`Multiaddr`](crate::Multiaddr), [`PeerId`] and
 //! [`identity`](crate::identity). [`BoxedTransport`] and [`tcp::Transport`] are such transports, and
-//! [`upgraded`](upgraded()) takes any. They are not hidden behind types of this crate, for a reason: whoever brings a
+//! [`upgraded`] takes any. They are not hidden behind types of this crate, for a reason: whoever brings a
 //! transport wraps another one, takes streams of a third, or maps what comes out, and does so with the adapters of that
 //! trait. A type of our own would have to implement the same trait to be of use, and would tie the two versions together
 //! all the same. So an application that brings its own transport depends on the same `libp2p`; with another one it does

@@ -44,7 +44,7 @@ const DEADLINES_PER_POLL: usize = 256;
 ///
 /// A node that is not polled does nothing: callers wait, but for those who ask for a package that it knows, and
 /// peers see a silent host. It stops by
-/// [`Handle::shutdown`] or when the last handle is dropped. Dropping the node itself never blocks; whoever
+/// [`Handle::shutdown`](crate::Handle::shutdown) or when the last handle is dropped. Dropping the node itself never blocks; whoever
 /// still waits hears [`Error::ShuttingDown`].
 ///
 /// ```no_run
