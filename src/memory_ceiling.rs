@@ -176,32 +176,11 @@ impl Config {
             receive_window: _,
             process_memory: _,
         } = self.limits;
-        let window = bytes(self.limits.granted_window());
-        let asked = kept_messages(&self.limits).saturating_mul(ASKED);
         MemoryCeiling {
-            store: times(store_records, RECORD)
-                .min(bytes(store_bytes))
-                .saturating_add(times(store_records, HELD)),
-            cache: times(cache_records, RECORD + 2 * DECODED + ENTRY)
-                .saturating_add(times(crate::engine::REMEMBERED_REPAIRS, ENTRY)),
-            catalogue: times(catalogue_packages, COUNTED)
-                .min(bytes(catalogue_bytes))
-                .saturating_mul(1 + INDEXED_BYTE)
-                .saturating_add(times(catalogue_packages, LISTED))
-                .saturating_add(times(crate::engine::REMEMBERED_IN_VAIN, ENTRY)),
-            marks: [
-                remembered_sequences,
-                remembered_peers,
-                blocked_peers,
-                pins,
-                crate::engine::REMEMBERED_MESSAGES,
-                crate::engine::REMEMBERED_EPOCHS,
-                crate::engine::REMEMBERED_AUTHORS,
-                crate::engine::REMEMBERED_REFUSALS,
-                Verifier::DEFAULT_CAPACITY,
-            ]
-            .into_iter()
-            .fold(0, |sum: u64, count| sum.saturating_add(times(count, ENTRY))),
+            store: store(store_records, store_bytes),
+            cache: cache(cache_records),
+            catalogue: catalogue(catalogue_packages, catalogue_bytes),
+            marks: marks([remembered_sequences, remembered_peers, blocked_peers, pins]),
             queues: times(waiting_calls.saturating_add(self.command_capacity), CALL)
                 .saturating_add(times(queued_announcements, RECORD + KIB))
                 .saturating_add(times(topics, ENTRY))
@@ -210,10 +189,47 @@ impl Config {
             queries: times(running_queries, QUERY),
             routing: SEATS.saturating_mul(times(addresses_per_peer, ADDRESS).saturating_add(ENTRY)),
             connections: u64::from(connections)
-                .saturating_mul(window.saturating_add(CONNECTION).saturating_add(asked))
+                .saturating_mul(connection(&self.limits))
                 .saturating_add(2 * u64::from(pending_connections) * PENDING),
         }
     }
+}
+
+fn store(records: usize, most: usize) -> u64 {
+    let encoded = times(records, RECORD).min(bytes(most));
+    encoded.saturating_add(times(records, HELD))
+}
+
+fn cache(records: usize) -> u64 {
+    let records = times(records, RECORD + 2 * DECODED + ENTRY);
+    records.saturating_add(times(crate::engine::REMEMBERED_REPAIRS, ENTRY))
+}
+
+fn catalogue(packages: usize, most: usize) -> u64 {
+    times(packages, COUNTED)
+        .min(bytes(most))
+        .saturating_mul(1 + INDEXED_BYTE)
+        .saturating_add(times(packages, LISTED))
+        .saturating_add(times(crate::engine::REMEMBERED_IN_VAIN, ENTRY))
+}
+
+/// What is remembered in short: what the limits bound, and what has a bound of its own.
+fn marks(limited: [usize; 4]) -> u64 {
+    let fixed = [
+        crate::engine::REMEMBERED_MESSAGES,
+        crate::engine::REMEMBERED_EPOCHS,
+        crate::engine::REMEMBERED_AUTHORS,
+        crate::engine::REMEMBERED_REFUSALS,
+        Verifier::DEFAULT_CAPACITY,
+    ];
+    let all = limited.into_iter().chain(fixed);
+    all.fold(0, |sum, count| sum.saturating_add(times(count, ENTRY)))
+}
+
+/// One connection that stands.
+fn connection(limits: &Limits) -> u64 {
+    let asked = kept_messages(limits).saturating_mul(ASKED);
+    bytes(limits.granted_window()).saturating_add(CONNECTION).saturating_add(asked)
 }
 
 fn gossip(limits: &Limits) -> u64 {

@@ -1,11 +1,5 @@
-use super::{
-    MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Other, Search,
-    wire::{self, RequestWire, ResponseWire},
-};
-use crate::{
-    Coverage, Digest, Result,
-    record::{RecordKey, Rejected},
-};
+use super::{MAX_RESPONSE_BYTES, Other, Search};
+use crate::{Coverage, Digest, record::RecordKey};
 
 /// What a node asks of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,43 +81,7 @@ pub(crate) enum Response {
     },
 }
 
-impl Request {
-    /// Writes it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`](crate::Error::Invalid) or [`Error::TooLarge`](crate::Error::TooLarge) when it is out of its
-    /// bounds.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        wire::frame(&RequestWire::of(self)?, MAX_REQUEST_BYTES, "request", |bytes| {
-            Self::decode(bytes).map(drop)
-        })
-    }
-
-    /// Reads the one encoding of it, and checks its bounds.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        wire::open::<RequestWire<'_>>(bytes, MAX_REQUEST_BYTES)?.into_request()
-    }
-}
-
 impl Response {
-    /// Writes it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`](crate::Error::Invalid) or [`Error::TooLarge`](crate::Error::TooLarge) when it is out of its
-    /// bounds.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        wire::frame(&ResponseWire::of(self), MAX_RESPONSE_BYTES, "response", |bytes| {
-            Self::decode(bytes).map(drop)
-        })
-    }
-
-    /// Reads the one encoding of it, and checks its bounds.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
-        Ok(wire::open::<ResponseWire<'_>>(bytes, MAX_RESPONSE_BYTES)?.into_response())
-    }
-
     /// As many of these heads as fit into a response, from the first on, and whether all of them do.
     pub(crate) fn fitting<T: AsRef<[u8]>>(
         heads: impl IntoIterator<Item = T>,

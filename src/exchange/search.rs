@@ -1,12 +1,9 @@
 use libp2p::PeerId;
+use semver::VersionReq;
 
 use crate::{
     Error, Result,
-    package::{
-        Manifest, Match, Query, Sort,
-        text::{check_count, check_line, check_some_line},
-        validate::check_keyword,
-    },
+    package::{Match, Query, Sort},
 };
 
 /// What is searched for, and which page of it is wanted.
@@ -35,55 +32,7 @@ pub(crate) struct Search {
 impl Default for Search {
     /// Everything, from the first on.
     fn default() -> Self {
-        Self {
-            text: None,
-            matching: Match::All,
-            keywords: Vec::new(),
-            owner: None,
-            license: None,
-            version: None,
-            sort: Sort::Relevance,
-            offset: 0,
-            limit: 20,
-        }
-    }
-}
-
-impl Search {
-    /// The largest offset.
-    pub(crate) const MAX_OFFSET: u32 = 10_000;
-    /// The most results of a page.
-    pub(crate) const MAX_LIMIT: u32 = 100;
-
-    /// Checks the bounds.
-    pub(crate) fn validate(&self) -> Result<()> {
-        if let Some(text) = &self.text {
-            check_line(|| "text".into(), text, Query::MAX_TEXT_BYTES)?;
-        }
-        check_count("keywords", self.keywords.len(), Manifest::MAX_KEYWORDS)?;
-        for (i, keyword) in self.keywords.iter().enumerate() {
-            check_keyword(|| format!("keywords[{i}]"), keyword)?;
-        }
-        if let Some(license) = &self.license {
-            check_some_line(|| "license".into(), license, Manifest::MAX_LICENSE_BYTES)?;
-        }
-        if let Some(version) = &self.version {
-            check_line(|| "version".into(), version, Manifest::MAX_REQUIREMENT_BYTES)?;
-            let read: Option<semver::VersionReq> = version.parse().ok();
-            // Of several spellings, the one that it is shown as.
-            if read.is_none_or(|read| read.to_string() != *version) {
-                return Err(Error::invalid("version", "is not a requirement as semver shows it"));
-            }
-        }
-        if self.offset > Self::MAX_OFFSET {
-            let reason = format!("is {}; 0 to {} are accepted", self.offset, Self::MAX_OFFSET);
-            return Err(Error::invalid("offset", reason));
-        }
-        if !(1..=Self::MAX_LIMIT).contains(&self.limit) {
-            let reason = format!("is {}; 1 to {} are accepted", self.limit, Self::MAX_LIMIT);
-            return Err(Error::invalid("limit", reason));
-        }
-        Ok(())
+        Self::of(&Query::new(), 0, Query::DEFAULT_LIMIT)
     }
 }
 
@@ -103,25 +52,37 @@ impl Search {
             limit: number(limit),
         }
     }
+
+    /// Checks that it is a query, written as queries are.
+    pub(crate) fn validate(&self) -> Result<()> {
+        Query::try_from(self.clone()).map(drop)
+    }
 }
 
 impl TryFrom<Search> for Query {
     type Error = Error;
 
     fn try_from(search: Search) -> Result<Self> {
-        search.validate()?;
-        let version = search.version.map(|version| version.parse()).transpose();
-        let version = version.map_err(|_| Error::invalid("version", "is no requirement"))?;
-        Ok(Self {
+        let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let query = Self {
             text: search.text,
             matching: search.matching,
             keywords: search.keywords,
             owner: search.owner,
             license: search.license,
-            version,
+            version: search.version.as_deref().map(requirement).transpose()?,
             sort: search.sort,
-            offset: search.offset as usize,
-            limit: search.limit as usize,
-        })
+            offset: number(search.offset),
+            limit: number(search.limit),
+        };
+        query.validate_sent()?;
+        Ok(query)
     }
+}
+
+/// Of several spellings of a requirement, the one that it is shown as.
+fn requirement(text: &str) -> Result<VersionReq> {
+    let read: Option<VersionReq> = text.parse().ok();
+    read.filter(|read| read.to_string() == text)
+        .ok_or_else(|| Error::invalid("version", "is not a requirement as semver shows it"))
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    FORMAT, MAX_COMPARISON_BYTES, MAX_EXPLAINED, MAX_FETCHED, MAX_OFFERED, Request, Response,
-    Search,
+    FORMAT, MAX_COMPARISON_BYTES, MAX_EXPLAINED, MAX_FETCHED, MAX_OFFERED, MAX_REQUEST_BYTES,
+    MAX_RESPONSE_BYTES, Request, Response, Search,
     goodbye::{OthersWire, into_others, others_of},
 };
 use crate::{
@@ -24,8 +24,44 @@ type Message<'a> = Bytes<'a, MAX_COMPARISON_BYTES>;
 type Heads<'a> = List<RecordBytes<'a>, MAX_FETCHED>;
 type Keys<'a> = List<Bytes<'a, { RecordKey::LENGTH }>, MAX_EXPLAINED>;
 
+impl Request {
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] or [`Error::TooLarge`] when it is out of its bounds.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        frame(&RequestWire::of(self)?, MAX_REQUEST_BYTES, "request", |bytes| {
+            Self::decode(bytes).map(drop)
+        })
+    }
+
+    /// Reads the one encoding of it, and checks its bounds.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        open::<RequestWire<'_>>(bytes, MAX_REQUEST_BYTES)?.into_request()
+    }
+}
+
+impl Response {
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] or [`Error::TooLarge`] when it is out of its bounds.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>> {
+        frame(&ResponseWire::of(self), MAX_RESPONSE_BYTES, "response", |bytes| {
+            Self::decode(bytes).map(drop)
+        })
+    }
+
+    /// Reads the one encoding of it, and checks its bounds.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Rejected> {
+        Ok(open::<ResponseWire<'_>>(bytes, MAX_RESPONSE_BYTES)?.into_response())
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum RequestWire<'a> {
+enum RequestWire<'a> {
     #[serde(borrow)]
     Hello(RecordBytes<'a>),
     Compare {
@@ -54,7 +90,7 @@ pub(super) enum RequestWire<'a> {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum ResponseWire<'a> {
+enum ResponseWire<'a> {
     #[serde(borrow)]
     Hello(RecordBytes<'a>),
     Compared {
@@ -82,7 +118,7 @@ pub(super) enum ResponseWire<'a> {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SearchWire<'a> {
+struct SearchWire<'a> {
     #[serde(borrow)]
     text: Option<Text<'a, { Query::MAX_TEXT_BYTES }>>,
     matching: MatchingWire,
@@ -112,7 +148,7 @@ enum SortWire {
 }
 
 impl<'a> RequestWire<'a> {
-    pub(super) fn of(request: &'a Request) -> Result<Self> {
+    fn of(request: &'a Request) -> Result<Self> {
         Ok(match request {
             Request::Hello(hello) => Self::Hello(Bytes(hello)),
             Request::Compare { slice, message } => {
@@ -130,7 +166,7 @@ impl<'a> RequestWire<'a> {
         })
     }
 
-    pub(super) fn into_request(self) -> Result<Request, Rejected> {
+    fn into_request(self) -> Result<Request, Rejected> {
         Ok(match self {
             Self::Hello(hello) => Request::Hello(hello.0.to_vec()),
             Self::Compare { slice, message } => {
@@ -148,7 +184,7 @@ impl<'a> RequestWire<'a> {
 }
 
 impl<'a> ResponseWire<'a> {
-    pub(super) fn of(response: &'a Response) -> Self {
+    fn of(response: &'a Response) -> Self {
         match response {
             Response::Hello(hello) => Self::Hello(Bytes(hello)),
             Response::Compared { message } => Self::Compared { message: Bytes(message) },
@@ -164,7 +200,7 @@ impl<'a> ResponseWire<'a> {
         }
     }
 
-    pub(super) fn into_response(self) -> Response {
+    fn into_response(self) -> Response {
         let owned = |heads: Heads<'_>| heads.0.into_iter().map(|head| head.0.to_vec()).collect();
         match self {
             Self::Hello(hello) => Response::Hello(hello.0.to_vec()),
@@ -255,7 +291,7 @@ fn distinct_keys(keys: Keys<'_>) -> Result<Vec<RecordKey>, Rejected> {
 }
 
 /// Writes a message with its format, unless others would not read it.
-pub(super) fn frame(
+fn frame(
     message: &impl Serialize,
     max: usize,
     what: &'static str,
@@ -272,10 +308,7 @@ pub(super) fn frame(
     Ok(bytes)
 }
 
-pub(super) fn open<'a, T: Deserialize<'a> + Serialize>(
-    bytes: &'a [u8],
-    max: usize,
-) -> Result<T, Rejected> {
+fn open<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8], max: usize) -> Result<T, Rejected> {
     if bytes.len() > max {
         return Err(Rejected::encoding("more bytes than a frame may have"));
     }

@@ -7,21 +7,15 @@
 
 use std::{
     collections::HashMap,
-    convert::Infallible,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
-    swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm, dummy,
-    },
+    swarm::{ConnectionDenied, ConnectionId},
 };
 
-use super::ended::ended;
+use super::gate::{Gate, Rule};
 use crate::{
     Limits,
     place::{Host, Place},
@@ -40,8 +34,11 @@ pub(super) enum Refused {
 }
 
 /// Refuses connections. It has nothing to say on those that stand.
+pub(crate) type Behaviour = Gate<Admission>;
+
+/// What is known of the connections, and what they are held against.
 #[derive(Debug)]
-pub(crate) struct Behaviour {
+pub(crate) struct Admission {
     /// Where the far end is of each connection that stands or is being set up from there.
     hosts: HashMap<ConnectionId, Host>,
     per_host: u32,
@@ -51,14 +48,17 @@ pub(crate) struct Behaviour {
 
 impl Behaviour {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
+        let rule = Admission {
             hosts: HashMap::new(),
             per_host: limits.connections_per_ip,
             count_private: limits.count_private_addresses,
             memory: limits.process_memory.map(|allowed| Memory::new(allowed, resident)),
-        }
+        };
+        Self { rule }
     }
+}
 
+impl Admission {
     /// Counts a connection, if its host has a place left.
     fn take_place(&mut self, id: ConnectionId, address: &Multiaddr) -> Result<(), Refused> {
         let place = Place::of(address, self.count_private);
@@ -115,72 +115,29 @@ fn resident() -> Option<u64> {
     u64::try_from(memory_stats::memory_stats()?.physical_mem).ok()
 }
 
-impl NetworkBehaviour for Behaviour {
-    type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = Infallible;
+impl Rule for Admission {
+    fn accept(&mut self, id: ConnectionId, from: &Multiaddr) -> Result<(), ConnectionDenied> {
+        self.check_memory().map_err(ConnectionDenied::new)?;
+        // From now on: it keeps its place once it has proved who it is.
+        self.take_place(id, from).map_err(ConnectionDenied::new)
+    }
 
-    fn handle_pending_inbound_connection(
+    fn dial(&mut self, _: ConnectionId) -> Result<(), ConnectionDenied> {
+        self.check_memory().map_err(ConnectionDenied::new)
+    }
+
+    fn reach(
         &mut self,
         id: ConnectionId,
-        _: &Multiaddr,
-        remote: &Multiaddr,
+        _: PeerId,
+        at: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        self.check_memory().map_err(ConnectionDenied::new)?;
-        self.take_place(id, remote).map_err(ConnectionDenied::new)
-    }
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        // It has had its place since it began.
-        Ok(dummy::ConnectionHandler)
-    }
-
-    fn handle_pending_outbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: Option<PeerId>,
-        _: &[Multiaddr],
-        _: Endpoint,
-    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.check_memory().map_err(ConnectionDenied::new)?;
-        Ok(Vec::new())
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        id: ConnectionId,
-        _: PeerId,
-        address: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
         // Only now is it known which of its addresses answered.
-        self.take_place(id, address).map_err(ConnectionDenied::new)?;
-        Ok(dummy::ConnectionHandler)
+        self.take_place(id, at).map_err(ConnectionDenied::new)
     }
 
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        if let Some(connection) = ended(&event) {
-            self.hosts.remove(&connection);
-        }
-    }
-
-    fn on_connection_handler_event(
-        &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
-        match event {}
-    }
-
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        Poll::Pending
+    fn ended(&mut self, id: ConnectionId) {
+        self.hosts.remove(&id);
     }
 }
 
@@ -188,7 +145,10 @@ impl NetworkBehaviour for Behaviour {
 mod tests {
     use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-    use libp2p::swarm::{ListenError, ListenFailure};
+    use libp2p::{
+        core::{Endpoint, transport::PortUse},
+        swarm::{FromSwarm, ListenError, ListenFailure, NetworkBehaviour as _},
+    };
 
     use super::*;
 
@@ -247,7 +207,7 @@ mod tests {
         for _ in 0..10 {
             assert!(knock(&mut gate, "/ip4/127.0.0.1/tcp/1").1);
         }
-        assert!(gate.hosts.is_empty());
+        assert!(gate.rule.hosts.is_empty());
         let limits = Limits::new().with_connections_per_ip(1).with_count_private_addresses(true);
         let mut gate = Behaviour::new(&limits);
         assert!(knock(&mut gate, "/ip4/127.0.0.1/tcp/1").1);

@@ -8,21 +8,17 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    convert::Infallible,
     fmt,
-    task::{Context, Poll},
 };
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
-    swarm::{
-        CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
-        THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
-    },
+    core::ConnectedPoint,
+    swarm::{ConnectionDenied, ConnectionId},
 };
 
-use crate::Limits;
+use super::gate::{Gate, Rule};
+use crate::{Direction, Limits};
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,23 +69,37 @@ impl fmt::Display for Counted {
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     peer: PeerId,
-    /// Whether the peer has dialed.
-    incoming: bool,
-    /// Whether it is being closed.
-    is_closing: bool,
+    /// Who has dialed.
+    direction: Direction,
+    stage: Stage,
+}
+
+/// How far the life of a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// It is to be closed, and the Swarm has yet to say that it is.
+    Closing,
 }
 
 impl Standing {
     /// Of several connections with a peer the one stays that the lesser of the two has dialed, and of these the first. Where
     /// the two have dialed each other, both ends come to the same, and do not close one each.
     fn rank(&self, local: PeerId, id: ConnectionId) -> (bool, ConnectionId) {
-        (self.incoming != (self.peer < local), id)
+        (self.is_incoming() != (self.peer < local), id)
+    }
+
+    fn is_incoming(&self) -> bool {
+        self.direction == Direction::Inbound
     }
 }
 
 /// Refuses connections above the bounds, and closes those that peers have beside another one where places get scarce.
+pub(crate) type Behaviour = Gate<Counts>;
+
+/// The connections that stand or are being set up, and their bounds.
 #[derive(Debug)]
-pub(crate) struct Behaviour {
+pub(crate) struct Counts {
     incoming: HashSet<ConnectionId>,
     outgoing: HashSet<ConnectionId>,
     standing: HashMap<ConnectionId, Standing>,
@@ -106,7 +116,7 @@ pub(crate) struct Behaviour {
 
 impl Behaviour {
     pub(crate) fn new(local: PeerId, limits: &Limits) -> Self {
-        Self {
+        let rule = Counts {
             incoming: HashSet::new(),
             outgoing: HashSet::new(),
             standing: HashMap::new(),
@@ -117,9 +127,12 @@ impl Behaviour {
             per_peer: limits.connections_per_peer,
             pending: limits.pending_connections,
             scarce: limits.scarce_places(),
-        }
+        };
+        Self { rule }
     }
+}
 
+impl Counts {
     // A walk over all connections, whose number is limited.
     fn check_standing(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
         let with_peer = self.standing.values().filter(|standing| standing.peer == *peer).count();
@@ -128,7 +141,7 @@ impl Behaviour {
     }
 
     fn incoming_len(&self) -> usize {
-        self.standing.values().filter(|standing| standing.incoming).count()
+        self.standing.values().filter(|standing| standing.is_incoming()).count()
     }
 
     /// Closes a connection that is not the only one with its peer, if places are scarce.
@@ -139,138 +152,95 @@ impl Behaviour {
             return;
         }
         let mut kept: HashMap<PeerId, (bool, ConnectionId)> = HashMap::new();
-        for (&id, standing) in self.standing.iter().filter(|(_, standing)| !standing.is_closing) {
+        let is_open = |standing: &Standing| standing.stage == Stage::Open;
+        for (&id, standing) in self.standing.iter().filter(|(_, standing)| is_open(standing)) {
             let rank = standing.rank(self.local, id);
             let kept = kept.entry(standing.peer).or_insert(rank);
             *kept = rank.min(*kept);
         }
         let is_surplus = |id: ConnectionId, standing: &Standing| {
-            !standing.is_closing
-                && (is_full || standing.incoming)
+            is_open(standing)
+                && (is_full || standing.is_incoming())
                 && kept.get(&standing.peer).is_some_and(|(_, kept)| *kept != id)
         };
         let surplus = self.standing.iter_mut().filter(|(id, standing)| is_surplus(**id, standing));
         // The newest one goes.
         if let Some((&id, standing)) = surplus.max_by_key(|(id, _)| **id) {
-            standing.is_closing = true;
+            standing.stage = Stage::Closing;
             self.surplus.push_back((standing.peer, id));
         }
     }
 }
 
-impl NetworkBehaviour for Behaviour {
-    type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = Infallible;
-
-    fn handle_pending_inbound_connection(
-        &mut self,
-        id: ConnectionId,
-        _: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<(), ConnectionDenied> {
+impl Rule for Counts {
+    fn accept(&mut self, id: ConnectionId, _: &Multiaddr) -> Result<(), ConnectionDenied> {
         Exceeded::check(self.incoming.len(), self.pending, Counted::BeingAccepted)?;
         self.incoming.insert(id);
         Ok(())
     }
 
-    fn handle_established_inbound_connection(
-        &mut self,
-        id: ConnectionId,
-        peer: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
+    fn let_in(&mut self, id: ConnectionId, peer: PeerId) -> Result<(), ConnectionDenied> {
         self.incoming.remove(&id);
         Exceeded::check(self.incoming_len(), self.most_incoming, Counted::FromOthers)?;
-        self.check_standing(&peer)?;
-        Ok(dummy::ConnectionHandler)
+        self.check_standing(&peer)
     }
 
-    fn handle_pending_outbound_connection(
-        &mut self,
-        id: ConnectionId,
-        _: Option<PeerId>,
-        _: &[Multiaddr],
-        _: Endpoint,
-    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+    fn dial(&mut self, id: ConnectionId) -> Result<(), ConnectionDenied> {
         Exceeded::check(self.outgoing.len(), self.pending, Counted::BeingDialed)?;
         self.outgoing.insert(id);
-        Ok(Vec::new())
+        Ok(())
     }
 
-    fn handle_established_outbound_connection(
+    fn reach(
         &mut self,
         id: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
+    ) -> Result<(), ConnectionDenied> {
         self.outgoing.remove(&id);
-        self.check_standing(&peer)?;
-        Ok(dummy::ConnectionHandler)
+        self.check_standing(&peer)
     }
 
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        match event {
-            // Told of each connection that nobody has refused, before there can be another.
-            FromSwarm::ConnectionEstablished(established) => {
-                let (peer, incoming) = (established.peer_id, established.endpoint.is_listener());
-                let standing = Standing { peer, incoming, is_closing: false };
-                self.standing.insert(established.connection_id, standing);
-                self.spare();
-            }
-            FromSwarm::ConnectionClosed(closed) => {
-                self.standing.remove(&closed.connection_id);
-            }
-            // Each attempt that comes to nothing ends with one of these, whoever refused it.
-            FromSwarm::ListenFailure(failure) => {
-                self.incoming.remove(&failure.connection_id);
-            }
-            FromSwarm::DialFailure(failure) => {
-                self.outgoing.remove(&failure.connection_id);
-            }
-            _ => {}
-        }
+    fn stands(&mut self, id: ConnectionId, peer: PeerId, endpoint: &ConnectedPoint) {
+        let direction =
+            if endpoint.is_listener() { Direction::Inbound } else { Direction::Outbound };
+        self.standing.insert(id, Standing { peer, direction, stage: Stage::Open });
+        self.spare();
     }
 
-    fn on_connection_handler_event(
-        &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
-        match event {}
+    fn ended(&mut self, id: ConnectionId) {
+        // It is in one of them.
+        self.standing.remove(&id);
+        self.incoming.remove(&id);
+        self.outgoing.remove(&id);
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // They are found while the Swarm handles an event, and it polls its behaviours after that.
-        self.surplus.pop_front().map_or(Poll::Pending, |(peer_id, id)| {
-            let connection = CloseConnection::One(id);
-            Poll::Ready(ToSwarm::CloseConnection { peer_id, connection })
-        })
+    fn next_surplus(&mut self) -> Option<(PeerId, ConnectionId)> {
+        self.surplus.pop_front()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll};
+
     use libp2p::{
-        core::ConnectedPoint,
+        core::{Endpoint, transport::PortUse},
         swarm::{
-            ConnectionClosed, DialError, DialFailure, ListenError, ListenFailure,
-            behaviour::ConnectionEstablished,
+            CloseConnection, ConnectionClosed, DialError, DialFailure, FromSwarm, ListenError,
+            ListenFailure, NetworkBehaviour as _, ToSwarm, behaviour::ConnectionEstablished,
         },
     };
 
     use super::*;
 
     /// A gate, and the connections that have come to it.
-    struct Gate {
+    struct Door {
         counts: Behaviour,
         next: usize,
     }
 
-    impl Gate {
+    impl Door {
         fn new(limits: &Limits) -> Self {
             Self { counts: Behaviour::new(PeerId::random(), limits), next: 0 }
         }
@@ -351,14 +321,14 @@ mod tests {
         }
 
         fn remembers(&self) -> usize {
-            let Behaviour { incoming, outgoing, standing, surplus, .. } = &self.counts;
+            let Counts { incoming, outgoing, standing, surplus, .. } = &self.counts.rule;
             incoming.len() + outgoing.len() + standing.len() + surplus.len()
         }
     }
 
     #[test]
     fn strangers_leave_a_quarter_of_the_places_to_dial_from() {
-        let mut gate = Gate::new(&Limits::new().with_connections(8));
+        let mut gate = Door::new(&Limits::new().with_connections(8));
         let mut come = |incoming| {
             let id = if incoming { gate.knock() } else { gate.dial() }.unwrap();
             gate.enter(id, PeerId::random(), incoming)
@@ -369,7 +339,7 @@ mod tests {
 
     #[test]
     fn one_peer_has_no_more_than_its_share_whoever_dials() {
-        let mut gate = Gate::new(&Limits::new().with_connections_per_peer(2));
+        let mut gate = Door::new(&Limits::new().with_connections_per_peer(2));
         let peer = PeerId::random();
         let ids = [(); 3].map(|()| gate.knock().unwrap());
         assert_eq!(ids.map(|id| gate.enter(id, peer, true)), [true, true, false]);
@@ -383,7 +353,7 @@ mod tests {
     #[test]
     fn a_few_peers_with_several_connections_each_do_not_fill_a_node() {
         let limits = Limits::new();
-        let mut gate = Gate::new(&limits);
+        let mut gate = Door::new(&limits);
         let peers: Vec<PeerId> = (0..36).map(|_| PeerId::random()).collect();
         for peer in peers.iter().cycle().take(36 * 4) {
             let id = gate.knock().unwrap();
@@ -391,9 +361,10 @@ mod tests {
             gate.close_surplus();
         }
         let places = limits.incoming_connections() - limits.scarce_places();
-        assert_eq!(gate.counts.incoming_len(), places as usize);
-        let has_one =
-            |peer: &PeerId| gate.counts.standing.values().any(|standing| standing.peer == *peer);
+        assert_eq!(gate.counts.rule.incoming_len(), places as usize);
+        let has_one = |peer: &PeerId| {
+            gate.counts.rule.standing.values().any(|standing| standing.peer == *peer)
+        };
         assert!(peers.iter().all(has_one));
         // Whoever comes now takes the place of such a connection, until nobody has more than one.
         for _ in 0..90 {
@@ -401,7 +372,7 @@ mod tests {
             assert!(gate.enter(id, PeerId::random(), true));
             gate.close_surplus();
         }
-        assert_eq!(gate.counts.incoming_len(), places as usize);
+        assert_eq!(gate.counts.rule.incoming_len(), places as usize);
     }
 
     #[test]
@@ -412,13 +383,14 @@ mod tests {
             let limits = Limits::new().with_connections(2);
             let ends = [(here, there, order), (there, here, [true, false])];
             let kept = ends.map(|(local, remote, order)| {
-                let mut gate = Gate { counts: Behaviour::new(local, &limits), next: 0 };
+                let mut gate = Door { counts: Behaviour::new(local, &limits), next: 0 };
                 for incoming in order {
                     let id = if incoming { gate.knock() } else { gate.dial() }.unwrap();
                     assert!(gate.enter(id, remote, incoming));
                 }
                 gate.close_surplus();
-                let dialed = gate.counts.standing.values().map(|standing| !standing.incoming);
+                let dialed =
+                    gate.counts.rule.standing.values().map(|standing| !standing.is_incoming());
                 dialed.map(|by_local| if by_local { local } else { remote }).collect::<Vec<_>>()
             });
             assert_eq!(kept[0], kept[1]);
@@ -428,7 +400,7 @@ mod tests {
 
     #[test]
     fn what_is_being_set_up_is_bounded_in_each_direction_until_it_ends() {
-        let mut gate = Gate::new(&Limits::new().with_pending_connections(2));
+        let mut gate = Door::new(&Limits::new().with_pending_connections(2));
         let [incoming, _] = [(); 2].map(|()| gate.knock().unwrap());
         let [outgoing, _] = [(); 2].map(|()| gate.dial().unwrap());
         assert_eq!((gate.knock(), gate.dial()), (None, None));
@@ -449,7 +421,7 @@ mod tests {
 
     #[test]
     fn of_ten_thousand_passers_by_nothing_is_kept() {
-        let mut gate = Gate::new(&Limits::new());
+        let mut gate = Door::new(&Limits::new());
         for _ in 0..10_000 {
             let (id, peer) = (gate.knock().unwrap(), PeerId::random());
             assert!(gate.enter(id, peer, true));

@@ -6,12 +6,15 @@ mod counts;
 mod denied;
 mod ended;
 mod exchange;
+mod gate;
 mod gossip;
 mod introduction;
 pub(crate) mod kad;
 mod scope;
 mod tasks;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 mod told;
 mod traffic;
 pub mod transport;

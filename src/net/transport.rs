@@ -35,6 +35,18 @@
 //! millisecond between two turns, and the connection of one that has used it up is ended. Whoever does nothing but make
 //! requests is cut off for those before. Encrypted messages with nothing in them end the connection after 128 KiB.
 //!
+//! # Whose traits these are
+//!
+//! A transport is what `libp2p` 0.57 says: the trait [`Transport`] with its addresses, listeners and
+//! upgrades, which this crate re-exports nothing of but [`Multiaddr`](crate::Multiaddr), [`PeerId`] and
+//! [`identity`](crate::identity). [`BoxedTransport`] and [`tcp::Transport`] are such transports, and
+//! [`upgraded`] takes any. They are not hidden behind types of this crate, for a reason: whoever brings a
+//! transport wraps another one, takes streams of a third, or maps what comes out, and does so with the adapters of that
+//! trait. A type of our own would have to implement the same trait to be of use, and would tie the two versions together
+//! all the same. So an application that brings its own transport depends on the same `libp2p`; with another one it does
+//! not compile. A new `libp2p` whose traits differ is a new major version of this crate. Who only uses TCP, or
+//! [`memory`](memory()), meets none of this.
+//!
 //! [libp2p connection]: https://github.com/libp2p/specs/blob/master/connections/README.md
 //! [noise]: https://github.com/libp2p/specs/blob/master/noise/README.md
 //! [yamux]: https://github.com/libp2p/specs/blob/master/yamux/README.md
@@ -68,7 +80,8 @@ use crate::{Error, Limits, Result};
 
 pub use crate::config::TransportConfig;
 
-/// What a `Swarm` runs on: connections with a known peer, divided into streams.
+/// What a `Swarm` runs on: connections with a known peer, divided into streams. The type is `libp2p`'s own; see
+/// [the module](self#whose-traits-these-are) for which version, and why.
 pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// The stack over TCP. Of the limits, those on streams hold here: [`Limits::streams_per_connection`] and

@@ -11,14 +11,18 @@ use libp2p::{
 };
 
 use super::{
-    Budgets, DEADLINES_PER_POLL, Node, Phase, facts::Wiring, failures::innermost, metrics::Metrics,
+    failures::innermost,
+    link::Link,
+    metrics::Metrics,
+    poll::{Budgets, Node, Phase},
     watch::Watch,
+    wiring::Wiring,
 };
 use crate::{
     BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
     SystemEntropy,
     bell::Bell,
-    engine::{Authority, Engine, Identity, SharedStore, dht::Dht},
+    engine::{Authority, Engine, Identity, Now, SharedStore, dht::Dht},
     handle::Facts,
     net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions, Traffic},
     queue,
@@ -83,7 +87,8 @@ impl NodeBuilder {
 
     /// Moves bytes with this transport instead of TCP: [`transport::memory`](crate::net::transport::memory) for
     /// tests, or one of the caller's own. It must authenticate the peer and time out dials and upgrades by
-    /// itself.
+    /// itself. Its type is of the `libp2p` that this crate is built with:
+    /// [see there](crate::net::transport#whose-traits-these-are).
     pub fn with_transport(mut self, transport: BoxedTransport) -> Self {
         self.transport = Some(transport);
         self
@@ -172,135 +177,168 @@ impl NodeBuilder {
     /// # Errors
     /// [`Error::Invalid`] for a configuration, key, delegation or snapshot that cannot be used, [`Error::Transport`]
     /// where not one of the configured addresses can be listened on.
-    pub fn build(self) -> Result<(Node, Handle)> {
-        let Self {
-            keypair,
-            config,
-            transport,
-            clock,
-            mut entropy,
-            spawner,
-            snapshot,
-            delegation,
-            epoch,
-            mut metrics,
-        } = self;
-        config.validate()?;
-        if keypair.clone().try_into_ed25519().is_err() {
+    pub fn build(mut self) -> Result<(Node, Handle)> {
+        self.config.validate()?;
+        let identity = self.identity()?;
+        let transport = self.transport()?;
+        let traffic = Arc::new(Traffic::new(&self.config.network)?);
+        let transport = net::metered(transport, Arc::clone(&traffic));
+        let watch = Watch::new(Arc::clone(&self.clock));
+        let now = watch.last();
+        let store = SharedStore::new(self.peer_id(), &self.config, now.unix);
+        let subscriptions = Subscriptions::new(&self.config.limits);
+        let (tasks, executor) = ConnectionTasks::new(self.spawner.take());
+        let mut swarm = self.swarm(transport, executor, &subscriptions)?;
+        let listeners = listen(&mut swarm, &self.config)?;
+        for address in &self.config.external_addresses {
+            swarm.add_external_address(address.clone());
+        }
+
+        let (sender, commands) = queue::bounded(self.config.command_capacity);
+        // One place for the task that polls the node, and everybody who wakes it.
+        let task = Arc::new(AtomicWaker::new());
+        let cancels = Cancels::new(Arc::clone(&task));
+        let shelf = Shelf::default();
+        let (clock, facts) = (Arc::clone(&self.clock), self.facts(&identity));
+        let handle = Handle::new(sender, cancels.clone(), clock, shelf.clone(), facts);
+        let mut node = Node {
+            budgets: Budgets::new(&self.config.limits),
+            tasks,
+            commands,
+            cancels,
+            timer: self.clock.timer(),
+            watch,
+            heartbeat: now.mono,
+            armed: None,
+            phase: Phase::Running,
+            metrics: std::mem::take(&mut self.metrics),
+            link: Link {
+                wiring: Wiring::new(&self.config, listeners, subscriptions)?,
+                swarm,
+                bell: Bell::new(task),
+                dht: self.dht(now),
+                engine: self.engine(now, identity, store.clone(), shelf)?,
+                store,
+                traffic,
+            },
+        };
+        node.metrics.show(&node.link.engine);
+        Ok((node, handle))
+    }
+
+    fn peer_id(&self) -> PeerId {
+        self.keypair.public().to_peer_id()
+    }
+
+    /// Who the node is, and by what right it is to publish.
+    fn identity(&mut self) -> Result<Identity> {
+        if self.keypair.clone().try_into_ed25519().is_err() {
             return Err(Error::invalid("keypair", "must be an Ed25519 key: it signs records"));
         }
-        let peer_id = keypair.public().to_peer_id();
-        let authority = authority(delegation, epoch, peer_id, &config)?;
-        let transport = match transport {
-            Some(transport) => transport,
-            None => net::transport::tcp(&keypair, &config.transport, &config.limits)?,
+        let authority = match self.delegation.take() {
+            Some(delegation) => self.delegated(delegation)?,
+            None => Authority::Owner { epoch: self.epoch.unwrap_or_default() },
         };
+        Ok(Identity::new(self.keypair.clone(), authority))
+    }
 
-        let traffic = Arc::new(Traffic::new(&config.network)?);
-        let transport = net::metered(transport, Arc::clone(&traffic));
+    fn delegated(&self, delegation: Delegation) -> Result<Authority> {
+        let invalid = |reason: String| Err(Error::invalid("delegation", reason));
+        let peer_id = self.peer_id();
+        if delegation.publisher() != peer_id {
+            let publisher = delegation.publisher();
+            return invalid(format!(
+                "is for `{publisher}`; one for this node, `{peer_id}`, is accepted"
+            ));
+        }
+        if *delegation.network() != self.config.network {
+            let (other, network) = (delegation.network(), &self.config.network);
+            return invalid(format!("is for network `{other}`; one for `{network}` is accepted"));
+        }
+        if let Err(rejected) = delegation.verify() {
+            return invalid(format!("is not the owner's: {rejected}"));
+        }
+        if self.epoch.is_some_and(|epoch| epoch != delegation.epoch()) {
+            let epoch = delegation.epoch();
+            return Err(Error::invalid("epoch", format!("is {epoch} by the delegation")));
+        }
+        Ok(Authority::Delegate(Box::new(delegation)))
+    }
 
-        let watch = Watch::new(Arc::clone(&clock));
-        let now = watch.last();
-        let store = SharedStore::new(peer_id, &config, now.unix);
-        let subscriptions = Subscriptions::new(&config.limits);
-        let behaviour = Behaviour::new(&keypair, &config, &subscriptions)?;
-        let (tasks, executor) = ConnectionTasks::new(spawner);
-        let swarm_config = swarm::Config::with_executor(executor)
+    fn transport(&mut self) -> Result<BoxedTransport> {
+        let Config { transport, limits, .. } = &self.config;
+        match self.transport.take() {
+            Some(transport) => Ok(transport),
+            None => net::transport::tcp(&self.keypair, transport, limits),
+        }
+    }
+
+    fn swarm(
+        &self,
+        transport: BoxedTransport,
+        executor: Spawner,
+        subscriptions: &Subscriptions,
+    ) -> Result<Swarm<Behaviour>> {
+        let behaviour = Behaviour::new(&self.keypair, &self.config, subscriptions)?;
+        let config = swarm::Config::with_executor(executor)
             // A dialed substream names one protocol: the first bytes may follow without waiting for the
             // other side to agree, which saves a round trip.
             .with_substream_upgrade_protocol_override(upgrade::Version::V1Lazy)
             // Streams of a peer that have not said what they are for. Each has ten seconds; more wait unseen, within
             // what the connection may have in all.
             .with_max_negotiating_inbound_streams(MAX_NEGOTIATING_STREAMS);
-        let mut swarm = Swarm::new(transport, behaviour, peer_id, swarm_config);
-        let listeners = listen(&mut swarm, &config)?;
-        for address in &config.external_addresses {
-            swarm.add_external_address(address.clone());
-        }
+        Ok(Swarm::new(transport, behaviour, self.peer_id(), config))
+    }
 
-        let (sender, commands) = queue::bounded(config.command_capacity);
-        // One place for the task that polls the node, and everybody who wakes it.
-        let task = Arc::new(AtomicWaker::new());
-        let cancels = Cancels::new(Arc::clone(&task));
-        let identity = Identity::new(keypair, authority);
-        let facts = Facts {
-            peer_id,
+    /// What a handle knows without asking.
+    fn facts(&self, identity: &Identity) -> Facts {
+        Facts {
+            peer_id: self.peer_id(),
             owner: identity.owner(),
-            network: config.network.clone(),
-            query_timeout: config.query_timeout,
-            announce_timeout: config.announce_timeout,
-        };
-        let shelf = Shelf::default();
-        let handle = Handle::new(sender, cancels.clone(), Arc::clone(&clock), shelf.clone(), facts);
-        let budgets = Budgets {
-            deadlines: DEADLINES_PER_POLL,
-            commands: config.limits.commands_per_poll,
-            network: config.limits.network_events_per_poll,
-        };
-        let wiring = Wiring::new(&config, listeners, subscriptions)?;
+            network: self.config.network.clone(),
+            query_timeout: self.config.query_timeout,
+            announce_timeout: self.config.announce_timeout,
+        }
+    }
+
+    fn dht(&mut self, now: Now) -> Dht {
         let mut seed = [0; 32];
-        entropy.fill(&mut seed);
-        let dht = Dht::new(now.mono, peer_id, &config, seed);
-        let mut engine = Engine::new(identity, config, store.clone(), entropy, shelf);
-        if let Some(snapshot) = &snapshot {
+        self.entropy.fill(&mut seed);
+        Dht::new(now.mono, self.peer_id(), &self.config, seed)
+    }
+
+    /// The engine, with what an earlier one knew.
+    fn engine(
+        self,
+        now: Now,
+        identity: Identity,
+        store: SharedStore,
+        shelf: Shelf,
+    ) -> Result<Engine> {
+        let mut engine = Engine::new(identity, self.config, store, self.entropy, shelf);
+        if let Some(snapshot) = &self.snapshot {
             engine.restore(now, snapshot)?;
         }
         engine.start(now);
-        metrics.show(&engine);
-        let timer = clock.timer();
-        let phase = Phase::Running;
-        let node = Node {
-            swarm,
-            tasks,
-            commands,
-            cancels,
-            engine,
-            dht,
-            store,
-            wiring,
-            traffic,
-            metrics,
-            watch,
-            timer,
-            bell: Bell::new(task),
-            heartbeat: now.mono,
-            armed: None,
-            budgets,
-            phase,
-        };
-        Ok((node, handle))
+        Ok(engine)
     }
 }
 
-/// By what right the node is to publish, if it can.
-fn authority(
-    delegation: Option<Delegation>,
-    epoch: Option<u32>,
-    peer_id: PeerId,
-    config: &Config,
-) -> Result<Authority> {
-    let invalid = |reason: String| Err(Error::invalid("delegation", reason));
-    let Some(delegation) = delegation else {
-        return Ok(Authority::Owner { epoch: epoch.unwrap_or_default() });
-    };
-    if delegation.publisher() != peer_id {
-        let publisher = delegation.publisher();
-        return invalid(format!(
-            "is for `{publisher}`; one for this node, `{peer_id}`, is accepted"
-        ));
+impl Node {
+    /// A node with this identity over TCP, and a handle to ask it. It listens and dials from its first poll
+    /// on. The identity must be an Ed25519 key: it signs what the node publishes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a configuration or key that cannot be used, [`Error::Transport`] where not one
+    /// of the configured addresses can be listened on.
+    pub fn new(keypair: Keypair, config: Config) -> Result<(Self, Handle)> {
+        Self::builder(keypair, config).build()
     }
-    if *delegation.network() != config.network {
-        let (other, network) = (delegation.network(), &config.network);
-        return invalid(format!("is for network `{other}`; one for `{network}` is accepted"));
+
+    /// A node with a transport, clock, randomness or executor of the caller's own.
+    pub fn builder(keypair: Keypair, config: Config) -> NodeBuilder {
+        NodeBuilder::new(keypair, config)
     }
-    if let Err(rejected) = delegation.verify() {
-        return invalid(format!("is not the owner's: {rejected}"));
-    }
-    if epoch.is_some_and(|epoch| epoch != delegation.epoch()) {
-        let epoch = delegation.epoch();
-        return Err(Error::invalid("epoch", format!("is {epoch} by the delegation")));
-    }
-    Ok(Authority::Delegate(Box::new(delegation)))
 }
 
 /// Listens on every configured address that can be listened on. One that cannot is told in the log, unless

@@ -1,73 +1,22 @@
-//! The DHT's machine and the Swarm: what it wants done, and what it is told.
+//! What the DHT's machine is told, and what it answers for this node.
 
-use libp2p::{
-    Multiaddr, PeerId,
-    swarm::{
-        DialError,
-        dial_opts::{DialOpts, PeerCondition},
-    },
-};
+use libp2p::PeerId;
 
-use super::{Node, facts::DialFor};
+use super::link::Link;
 use crate::{
     Direction,
     engine::{
         Hearing, Now, SharedStore,
         dht::{
-            Effect, Records,
+            Records,
             message::{Failure, Request, Value},
         },
     },
     net::kad,
-    place::Place,
     record::RecordKey,
 };
 
-impl Node {
-    /// Carries out what the DHT wants done.
-    pub(super) fn affect(&mut self, now: Now, effect: Effect) {
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        match effect {
-            Effect::Ask { request, peer, message } => kad.ask(request, peer, message),
-            Effect::Cancel { request } => kad.cancel(request),
-            Effect::Dial { peer, addresses } => self.dial_for_dht(now, peer, addresses),
-            Effect::Tell(fact) => self.engine.learn(now, fact),
-        }
-    }
-
-    fn dial_for_dht(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
-        let options = DialOpts::peer_id(peer)
-            .condition(PeerCondition::DisconnectedAndNotDialing)
-            .addresses(addresses)
-            .build();
-        let connection = options.connection_id();
-        match self.swarm.dial(options) {
-            Ok(()) => self.wiring.dialing(connection, DialFor::Dht(peer)),
-            Err(DialError::DialPeerConditionFalse(_)) if self.swarm.is_connected(&peer) => {
-                let direction = self.engine.connection_with(&peer);
-                let direction = direction.map_or(Direction::Inbound, |(_, direction)| direction);
-                self.dht.connected(now.mono, peer, direction);
-            }
-            // Somebody else's dial is under way, and tells the DHT when it ends.
-            Err(DialError::DialPeerConditionFalse(_)) => {}
-            Err(error) => {
-                let is_gone = self.is_gone(&peer, &error);
-                self.dht.unreachable(&peer, is_gone);
-            }
-        }
-    }
-
-    /// A dial to a peer has failed. One of the DHT's own tells it; after one of somebody else's, who may have looked
-    /// elsewhere, it looks itself.
-    pub(super) fn dial_failed(&mut self, peer: PeerId, was_ours: bool, error: &DialError) {
-        if was_ours {
-            let is_gone = self.is_gone(&peer, error);
-            self.dht.unreachable(&peer, is_gone);
-        } else {
-            self.dht.dial_again(peer);
-        }
-    }
-
+impl Link {
     pub(super) fn learn_dht(&mut self, now: Now, event: kad::Event) {
         match event {
             kad::Event::Asked { asked, peer, request } => self.serve(asked, peer, request),
@@ -116,34 +65,7 @@ impl Node {
 
     fn let_go_of(&mut self, peer: PeerId) {
         tracing::debug!(%peer, "sends too much");
-        // It may have gone already.
-        let _ = self.swarm.disconnect_peer_id(peer);
-    }
-
-    /// Whether a failed dial says that the peer is not there, not that this node could not look.
-    pub(super) fn is_gone(&self, peer: &PeerId, error: &DialError) -> bool {
-        // An address may name the peer at its end.
-        let named = |address: &Multiaddr| address.clone().with_p2p(*peer).ok();
-        match error {
-            DialError::Transport(_) | DialError::NoAddresses => true,
-            // Peers are also dialed where others say that they are, and the first answer ends the dial. So this tells
-            // something only where the peer has said itself that it is there, and where its seat is charged.
-            DialError::WrongPeerId { address, .. } => {
-                let place = Place::of(address, self.wiring.count_private);
-                place.is_some()
-                    && place == self.dht.place(peer)
-                    && named(address).is_some_and(|address| {
-                        self.dht
-                            .addresses(peer)
-                            .iter()
-                            .any(|known| named(known).as_ref() == Some(&address))
-                    })
-            }
-            DialError::LocalPeerId { .. }
-            | DialError::DialPeerConditionFalse(_)
-            | DialError::Aborted
-            | DialError::Denied { .. } => false,
-        }
+        self.disconnect(peer);
     }
 }
 

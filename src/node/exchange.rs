@@ -1,43 +1,31 @@
 //! Questions between two nodes, on their way between engine and Swarm.
 
-use std::collections::HashMap;
-
-use libp2p::request_response::{
-    Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel,
+use libp2p::{
+    PeerId,
+    request_response::{Event, Message, OutboundFailure},
 };
 
-use super::Node;
+use super::link::Link;
 use crate::engine::{AskedId, Fact, Now, QuestionId, Unanswered};
 
-/// What is under way, by the names that the Swarm gives and by those that the engine gives.
-#[derive(Debug, Default)]
-pub(super) struct Exchanges {
-    /// Bounded by what the engine asks at a time.
-    asking: HashMap<OutboundRequestId, QuestionId>,
-    /// Channels of the requests whose answer is being made up, which takes no longer than the fact that tells of them.
-    answering: HashMap<AskedId, ResponseChannel<Vec<u8>>>,
-    next: u64,
-}
-
-impl Exchanges {
-    pub(super) fn asking(&mut self, request: OutboundRequestId, question: QuestionId) {
-        self.asking.insert(request, question);
+impl Link {
+    /// Asks a peer something. Nobody is dialed for a question: there are others to ask.
+    pub(super) fn ask(&mut self, now: Now, question: QuestionId, peer: PeerId, request: Vec<u8>) {
+        let exchange = &mut self.swarm.behaviour_mut().exchange;
+        if !exchange.is_connected(&peer) {
+            return self.engine.learn(now, Fact::Unanswered { question, why: Unanswered::Gone });
+        }
+        let request = exchange.send_request(&peer, request);
+        self.wiring.exchanges.asking(request, question);
     }
 
-    /// Where the answer to a question goes. None if it was given, or the peer has gone.
-    pub(super) fn take_channel(&mut self, asked: AskedId) -> Option<ResponseChannel<Vec<u8>>> {
-        self.answering.remove(&asked)
+    pub(super) fn answer(&mut self, asked: AskedId, response: Vec<u8>) {
+        if let Some(channel) = self.wiring.exchanges.take_channel(asked) {
+            // Fails only for a peer that has just gone, or has given up waiting.
+            let _ = self.swarm.behaviour_mut().exchange.send_response(channel, response);
+        }
     }
 
-    fn asked(&mut self, channel: ResponseChannel<Vec<u8>>) -> AskedId {
-        let asked = AskedId(self.next);
-        self.next += 1;
-        self.answering.insert(asked, channel);
-        asked
-    }
-}
-
-impl Node {
     pub(super) fn learn_exchange(&mut self, now: Now, event: Event<Vec<u8>, Vec<u8>>) {
         let exchanges = &mut self.wiring.exchanges;
         match event {
@@ -46,20 +34,13 @@ impl Node {
                 self.engine.learn(now, Fact::Asked { asked, peer, request });
             }
             Event::Message { message: Message::Response { request_id, response }, .. } => {
-                if let Some(question) = exchanges.asking.remove(&request_id) {
+                if let Some(question) = exchanges.take_question(request_id) {
                     self.engine.learn(now, Fact::Answered { question, response });
                 }
             }
             Event::OutboundFailure { request_id, error, .. } => {
-                if let Some(question) = exchanges.asking.remove(&request_id) {
-                    let why = match error {
-                        OutboundFailure::UnsupportedProtocols => Unanswered::Unsupported,
-                        OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => {
-                            Unanswered::Gone
-                        }
-                        OutboundFailure::Timeout => Unanswered::TimedOut,
-                        OutboundFailure::Io(_) => Unanswered::Failed,
-                    };
+                if let Some(question) = exchanges.take_question(request_id) {
+                    let why = why_unanswered(&error);
                     self.engine.learn(now, Fact::Unanswered { question, why });
                 }
             }
@@ -69,5 +50,14 @@ impl Node {
             }
             Event::ResponseSent { .. } => {}
         }
+    }
+}
+
+fn why_unanswered(error: &OutboundFailure) -> Unanswered {
+    match error {
+        OutboundFailure::UnsupportedProtocols => Unanswered::Unsupported,
+        OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => Unanswered::Gone,
+        OutboundFailure::Timeout => Unanswered::TimedOut,
+        OutboundFailure::Io(_) => Unanswered::Failed,
     }
 }

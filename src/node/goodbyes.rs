@@ -2,34 +2,29 @@
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::Node;
+use super::link::Link;
 use crate::{
     Farewell,
-    engine::{Fact, QuestionId, Unanswered},
+    engine::{Fact, Now, QuestionId, Unanswered},
     exchange::{MAX_OTHERS, Other, Request},
     net::{Scope, of_use},
 };
 
-impl Node {
+impl Link {
     pub(super) fn say_goodbye(
         &mut self,
+        now: Now,
         question: QuestionId,
         peer: PeerId,
         farewell: Farewell,
-    ) -> Option<Fact> {
+    ) {
         let others = match farewell {
             Farewell::NoRoom => self.others_for(&peer),
             Farewell::GoingAway | Farewell::Blocked => Vec::new(),
         };
-        let request = Request::Goodbye { reason: farewell.code(), others }.encode();
-        let exchange = &mut self.swarm.behaviour_mut().exchange;
-        match request {
-            Ok(request) if exchange.is_connected(&peer) => {
-                let request = exchange.send_request(&peer, request);
-                self.wiring.exchanges.asking(request, question);
-                None
-            }
-            Ok(_) | Err(_) => Some(Fact::Unanswered { question, why: Unanswered::Gone }),
+        match (Request::Goodbye { reason: farewell.code(), others }).encode() {
+            Ok(request) => self.ask(now, question, peer, request),
+            Err(_) => self.engine.learn(now, Fact::Unanswered { question, why: Unanswered::Gone }),
         }
     }
 

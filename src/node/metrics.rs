@@ -31,11 +31,11 @@ impl Metrics {
         }
     }
 
-    /// Whether it is time to show them, once in a heartbeat: a node that is polled at all is polled that often.
-    pub(super) fn is_due(&mut self, now: Duration) -> bool {
+    /// Whether it is time to show them again: once in a heartbeat, for a node that is polled at all is polled that often.
+    pub(super) fn is_due(&mut self, now: Duration, heartbeat: Duration) -> bool {
         let is_due = self.shown.is_some() && self.due <= now;
         if is_due {
-            self.due = now.saturating_add(super::HEARTBEAT);
+            self.due = now.saturating_add(heartbeat);
         }
         is_due
     }
@@ -45,7 +45,7 @@ impl Metrics {
 impl Metrics {
     pub(super) fn show(&mut self, _: &Engine) {}
 
-    pub(super) fn is_due(&mut self, _: Duration) -> bool {
+    pub(super) fn is_due(&mut self, _: Duration, _: Duration) -> bool {
         false
     }
 }

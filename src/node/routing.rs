@@ -6,19 +6,18 @@
 
 use libp2p::{Multiaddr, PeerId, identify};
 
-use super::{Node, failures::is_unsupported};
+use super::{failures::is_unsupported, link::Link};
 use crate::{
     Direction,
     engine::{Affiliation, Fact, Now},
     exchange::MAX_ADDRESS_BYTES,
     net::{Scope, networks, of_use},
-    place::Place,
 };
 
 #[cfg(test)]
 mod tests;
 
-impl Node {
+impl Link {
     pub(super) fn learn_introduction(&mut self, now: Now, event: identify::Event) {
         match event {
             identify::Event::Received { peer_id, info, .. } => self.introduced(now, peer_id, info),
@@ -79,19 +78,6 @@ impl Node {
             other.get_or_insert(network);
         }
         other.map_or(Affiliation::Unknown, Affiliation::Other)
-    }
-
-    /// Tells the routing table where a peer can be found. If it has no seat there, it gets one, as far as the share
-    /// of its place goes: `real` is the address of a connection with it.
-    pub(super) fn seat(
-        &mut self,
-        now: Now,
-        peer: PeerId,
-        real: &Multiaddr,
-        addresses: Vec<Multiaddr>,
-    ) {
-        let place = Place::of(real, self.wiring.count_private);
-        self.dht.seat(now.mono, peer, place, addresses);
     }
 
     /// The last connection with a peer has ended. Where it can be found is what a node forgets first.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Manifest,
     license::{fold_license, license_terms},
-    text::{check_line, check_some_line},
-    validate::{validate_keywords, validate_requirement},
+    text::{check_count, check_line, check_some_line},
+    validate::{check_keyword, validate_keywords, validate_requirement},
 };
 use crate::{Error, Result};
 
@@ -209,10 +209,25 @@ impl Query {
     ///
     /// [`Error::Invalid`] with the field at fault, what is wrong with it, and what is accepted.
     pub fn validate(&self) -> Result<()> {
+        self.check(validate_keywords)
+    }
+
+    /// Checks the bounds of a query that another node has sent. Which of its keywords repeat each other is the same to
+    /// whoever answers it.
+    pub(crate) fn validate_sent(&self) -> Result<()> {
+        self.check(|keywords| {
+            check_count("keywords", keywords.len(), Manifest::MAX_KEYWORDS)?;
+            let mut keywords = keywords.iter().enumerate();
+            keywords
+                .try_for_each(|(i, keyword)| check_keyword(|| format!("keywords[{i}]"), keyword))
+        })
+    }
+
+    fn check(&self, check_keywords: impl Fn(&[String]) -> Result<()>) -> Result<()> {
         if let Some(text) = &self.text {
             check_line(|| "text".into(), text, Self::MAX_TEXT_BYTES)?;
         }
-        validate_keywords(&self.keywords)?;
+        check_keywords(&self.keywords)?;
         if let Some(license) = &self.license {
             check_some_line(|| "license".into(), license, Manifest::MAX_LICENSE_BYTES)?;
         }

@@ -70,18 +70,12 @@ fn set_host_timeout(socket: &Socket, timeout: Duration) -> io::Result<()> {
         target_os = "netbsd",
         windows
     ))]
-    let probes = probes.with_interval(part);
-    #[cfg(any(
-        target_vendor = "apple",
-        target_os = "android",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "fuchsia",
-        target_os = "illumos",
-        target_os = "linux",
-        target_os = "netbsd"
-    ))]
-    let probes = probes.with_retries(2);
+    let probes = {
+        let probes = probes.with_interval(part);
+        #[cfg(not(windows))]
+        let probes = probes.with_retries(2);
+        probes
+    };
     socket.set_tcp_keepalive(&probes)?;
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     socket.set_tcp_user_timeout(Some(timeout))?;

@@ -1,7 +1,8 @@
 //! TCP on the reactor of `async-io`.
 //!
 //! `libp2p-tcp` is bound to one runtime. This [`Transport`] has the same place in the stack and belongs
-//! to none: whoever polls it moves it, and nothing is spawned.
+//! to none: whoever polls it moves it, and nothing is spawned. It implements the trait of the `libp2p` that
+//! [`net::transport`](crate::net::transport#whose-traits-these-are) names.
 //!
 //! # Addresses
 //!

@@ -13,13 +13,14 @@ use std::{
 
 use async_io::Timer;
 use futures::{
-    future::{Either, Future, join, select},
+    future::{Either, join, select},
     io::{AsyncReadExt as _, AsyncWriteExt as _},
 };
 use futures_test::task::{new_count_waker, noop_context};
 use libp2p::core::{Endpoint, transport::Transport as _};
 
 use super::{interfaces::Interfaces, *};
+use crate::net::testing::run;
 
 type Event = TransportEvent<Accepted, io::Error>;
 
@@ -28,17 +29,6 @@ const V6: &str = "/ip6/::1/tcp/0";
 
 const REUSE: DialOpts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
 const NEW: DialOpts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
-
-/// Runs `test`, and fails it if it hangs.
-fn run<T>(test: impl Future<Output = T>) -> T {
-    let limit = Timer::after(Duration::from_secs(30));
-    futures::executor::block_on(async {
-        match select(Box::pin(test), limit).await {
-            Either::Left((value, _)) => value,
-            Either::Right(_) => panic!("the test hangs"),
-        }
-    })
-}
 
 /// Whether this machine has an IPv6 loopback address.
 fn has_ipv6() -> bool {

@@ -28,21 +28,11 @@ use libp2p::{
 };
 
 use super::*;
+use crate::net::testing::run;
 
 const DIAL: DialOpts = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
 
 type Connection = io::Result<(PeerId, StreamMuxerBox)>;
-
-/// Runs `test`, and fails it if it hangs.
-fn run<T>(test: impl Future<Output = T>) -> T {
-    let limit = Timer::after(Duration::from_secs(30));
-    futures::executor::block_on(async {
-        match select(Box::pin(test), limit).await {
-            Either::Left((value, _)) => value,
-            Either::Right(_) => panic!("the test hangs"),
-        }
-    })
-}
 
 /// Short limits, which are only ever reached by tests that wait for them.
 fn hasty() -> TransportConfig {
@@ -439,4 +429,13 @@ fn a_stranger_that_proposes_without_end_has_one_turn_at_a_time_and_runs_out_of_t
         drop(upgrade);
         stranger.join().unwrap();
     });
+}
+
+#[test]
+fn the_documentation_names_the_libp2p_that_an_application_needs() {
+    let manifest = include_str!("../../../Cargo.toml");
+    let needed = manifest.lines().find_map(|line| line.strip_prefix("libp2p = { version = \""));
+    let version = needed.and_then(|rest| rest.split('"').next()).unwrap();
+    let documented = format!("what `libp2p` {version} says");
+    assert!(include_str!("../transport.rs").contains(&documented), "{documented}");
 }

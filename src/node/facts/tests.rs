@@ -5,15 +5,18 @@ use std::{
 };
 
 use futures::Stream;
-use libp2p::{identity::Keypair, swarm};
+use libp2p::{Swarm, gossipsub, identity::Keypair, swarm};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::{
-    Digest, Event, Limits, Manifest,
+    Config, Digest, Event, Limits, Manifest, NetworkName,
     engine::dht::{Records as _, message::Value},
-    net::transport::{self, TransportConfig},
-    node::dht::Kept,
+    net::{
+        topic_name,
+        transport::{self, TransportConfig},
+    },
+    node::{Node, dht::Kept},
     record::{Head, ReleaseEntry, Revision, Signed, Validity},
 };
 
@@ -76,10 +79,10 @@ impl Neighbourhood {
         std::mem::forget(handle);
         let mut all = Self { node, discovered: 0, raw: Vec::new() };
         all.settle();
-        let address = all.node.swarm.listeners().next().unwrap().clone();
+        let address = all.node.link.swarm.listeners().next().unwrap().clone();
         all.raw = (0..2).map(|_| Raw::dial(&address, topic)).collect();
         // Identify asks when a timer of another thread says so. Whoever does not know what a peer is says goodbye first.
-        while !all.raw.iter().all(|raw| all.node.engine.is_introduced(&raw.id())) {
+        while !all.raw.iter().all(|raw| all.node.link.engine.is_introduced(&raw.id())) {
             all.settle();
         }
         all.settle();
@@ -109,7 +112,7 @@ impl Neighbourhood {
     }
 
     fn score(&self, peer: PeerId) -> f64 {
-        self.node.swarm.behaviour().gossipsub.peer_score(&peer).unwrap()
+        self.node.link.swarm.behaviour().gossipsub.peer_score(&peer).unwrap()
     }
 }
 
@@ -197,14 +200,15 @@ fn messages_that_nobody_listens_to_are_dropped_and_cost_their_sender_nothing() {
     let mut all = Neighbourhood::new(&announcements);
     let [subscribed, never] =
         ["news", "noise"].map(|topic| topic_name(&NetworkName::default(), topic));
-    let gossipsub = &mut all.node.swarm.behaviour_mut().gossipsub;
-    all.node.wiring.subscriptions.subscribe(gossipsub, &subscribed);
+    let gossipsub = &mut all.node.link.swarm.behaviour_mut().gossipsub;
+    all.node.link.wiring.subscriptions().subscribe(gossipsub, &subscribed);
     all.settle();
     let sender = all.raw[0].id();
     all.node
+        .link
         .wiring
-        .subscriptions
-        .unsubscribe(&mut all.node.swarm.behaviour_mut().gossipsub, &subscribed);
+        .subscriptions()
+        .unsubscribe(&mut all.node.link.swarm.behaviour_mut().gossipsub, &subscribed);
     // What is on its way already when the topic is left.
     for topic in [&subscribed, &never] {
         all.raw[0].swarm.behaviour_mut().subscribe(topic).unwrap();
@@ -242,17 +246,20 @@ fn what_follows_from_refused_records_is_done_in_the_poll_that_learns_of_them() {
     for (records, blocked) in [(2, false), (100, true)] {
         // It sends records that nobody can have signed.
         for number in 0..records {
-            let mut kept = Kept::new(all.node.store.clone());
+            let mut kept = Kept::new(all.node.link.store.clone());
             kept.hear(attacker);
             let value = Value { key: [7; 34].into(), bytes: [number].into() };
             assert!(!kept.put(&value));
         }
-        all.node.bell.keep_rung();
+        all.node.link.bell.keep_rung();
         let mut cx = Context::from_waker(Waker::noop());
         let polled = Pin::new(&mut all.node).poll_next(&mut cx);
-        assert_eq!((polled.is_ready(), all.node.engine.is_blocked(&attacker)), (blocked, blocked));
-        assert!(all.node.engine.next_action().is_none());
-        let refused = all.node.swarm.behaviour().blocked.blocked_peers().contains(&attacker);
+        assert_eq!(
+            (polled.is_ready(), all.node.link.engine.is_blocked(&attacker)),
+            (blocked, blocked)
+        );
+        assert!(all.node.link.engine.next_action().is_none());
+        let refused = all.node.link.swarm.behaviour().blocked.blocked_peers().contains(&attacker);
         assert_eq!(refused, blocked);
     }
 }

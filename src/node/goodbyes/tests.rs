@@ -17,6 +17,7 @@ use super::*;
 use crate::{
     Config, Error, Event, Handle, Limits,
     net::transport::{self, TransportConfig},
+    node::Node,
 };
 
 fn start(bootstrap: Option<Multiaddr>) -> (Node, Handle) {
@@ -61,7 +62,7 @@ fn address(node: &mut Node) -> Multiaddr {
 /// Whoever connects with this node is let go at once.
 fn has_no_room(nodes: &mut [Node], event: &(usize, Event)) {
     if let (0, Event::Connected { peer, .. }) = event {
-        nodes[0].engine.let_go(*peer, Farewell::NoRoom);
+        nodes[0].link.engine.let_go(*peer, Farewell::NoRoom);
     }
 }
 
@@ -72,7 +73,7 @@ fn a_newcomer_for_whom_there_is_no_room_joins_through_those_of_whom_it_is_told()
     let (other, _other) = start(Some(bootstrap.clone()));
     let id = other.peer_id();
     let mut nodes = vec![full, other];
-    poll_until(&mut nodes, |nodes, _| nodes[0].dht.is_seated(&id));
+    poll_until(&mut nodes, |nodes, _| nodes[0].link.dht.is_seated(&id));
 
     let (newcomer, handle) = start(Some(bootstrap));
     nodes.push(newcomer);

@@ -24,6 +24,7 @@ use crate::{
         kad,
         transport::{self, TransportConfig},
     },
+    node::Node,
     record::RecordKey,
 };
 
@@ -52,8 +53,8 @@ impl Peer {
         let keypair = Keypair::generate_ed25519();
         let peer = keypair.public().to_peer_id();
         let (address, direction) = (address(from), Direction::Inbound);
-        node.engine.learn(NOW, Fact::Connected { peer, address, direction });
-        node.dht.connected(NOW.mono, peer, direction);
+        node.link.engine.learn(NOW, Fact::Connected { peer, address, direction });
+        node.link.dht.connected(NOW.mono, peer, direction);
         Self { keypair, id: peer }
     }
 
@@ -63,7 +64,7 @@ impl Peer {
             protocol_version: String::new(),
             agent_version: String::new(),
             listen_addrs: addresses,
-            protocols: vec![node.wiring.protocol().clone()],
+            protocols: vec![node.link.wiring.protocol().clone()],
             observed_addr: Multiaddr::empty(),
             signed_peer_record: None,
         }
@@ -76,7 +77,7 @@ impl Peer {
             peer_id: self.id,
             info: self.introduction(node, addresses),
         };
-        node.learn_introduction(NOW, event);
+        node.link.learn_introduction(NOW, event);
     }
 
     /// As above, at once and by one address.
@@ -88,7 +89,7 @@ impl Peer {
 }
 
 fn known(node: &Node, peer: PeerId) -> Vec<String> {
-    node.dht.addresses(&peer).iter().map(Multiaddr::to_string).collect()
+    node.link.dht.addresses(&peer).iter().map(Multiaddr::to_string).collect()
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn one_host_gets_its_share_of_seats_whatever_it_claims() {
     let seated = (0..20).filter(|i| {
         let from = format!("/ip4/198.51.100.1/tcp/{}", 50_000 + i);
         let peer = Peer::join(&mut node, &from, &format!("/ip4/203.{i}.113.1/tcp/4001"));
-        node.dht.is_seated(&peer.id)
+        node.link.dht.is_seated(&peer.id)
     });
     assert_eq!(seated.count(), 3);
 }
@@ -155,7 +156,7 @@ fn claiming_addresses_in_a_network_uses_up_none_of_its_seats() {
         Peer::join(&mut node, &from, "/ip4/9.9.9.9/tcp/4001");
     }
     let resident = Peer::join(&mut node, "/ip4/9.9.9.9/tcp/50000", "/ip4/9.9.9.9/tcp/4001");
-    assert!(node.dht.is_seated(&resident.id));
+    assert!(node.link.dht.is_seated(&resident.id));
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn machines_nearby_share_no_seats_unless_asked_to() {
         let peers: Vec<PeerId> = (0..10)
             .map(|_| Peer::join(&mut node, "/ip4/192.168.1.7/tcp/1", "/ip4/192.168.1.7/tcp/1").id)
             .collect();
-        assert_eq!(peers.iter().filter(|peer| node.dht.is_seated(peer)).count(), seated);
+        assert_eq!(peers.iter().filter(|peer| node.link.dht.is_seated(peer)).count(), seated);
     }
 }
 
@@ -177,13 +178,13 @@ fn a_seat_is_charged_for_as_long_as_it_is_held_and_no_longer() {
     // The last address that it claims is somebody else's: that takes its seat as little as it gives up the charge.
     let foreign = format!("/ip4/198.51.100.1/tcp/2/p2p/{}", PeerId::random());
     first.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/3"), address(&foreign)]);
-    assert!(node.dht.is_seated(&first.id));
+    assert!(node.link.dht.is_seated(&first.id));
     let second = Peer::join(&mut node, from, "/ip4/198.51.100.1/tcp/4");
-    assert!(!node.dht.is_seated(&second.id));
+    assert!(!node.link.dht.is_seated(&second.id));
 
-    node.dht.unseat(&first.id);
+    node.link.dht.unseat(&first.id);
     second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/4")]);
-    assert!(node.dht.is_seated(&second.id));
+    assert!(node.link.dht.is_seated(&second.id));
 }
 
 #[test]
@@ -192,25 +193,25 @@ fn a_peer_that_was_dialed_and_does_not_introduce_itself_is_charged_where_it_answ
     let [first, second] = [(); 2].map(|()| PeerId::random());
     for peer in [first, second] {
         let (address, direction) = (address("/ip4/198.51.100.1/tcp/4001"), Direction::Outbound);
-        node.engine.learn(NOW, Fact::Connected { peer, address, direction });
-        node.dht.connected(NOW.mono, peer, direction);
+        node.link.engine.learn(NOW, Fact::Connected { peer, address, direction });
+        node.link.dht.connected(NOW.mono, peer, direction);
         let response = Response::Closer { peers: Vec::new().into() };
-        node.learn_dht(NOW, kad::Event::Answered { request: RequestId(1), peer, response });
+        node.link.learn_dht(NOW, kad::Event::Answered { request: RequestId(1), peer, response });
     }
-    assert!(node.dht.is_seated(&first));
-    assert!(!node.dht.is_seated(&second));
+    assert!(node.link.dht.is_seated(&first));
+    assert!(!node.link.dht.is_seated(&second));
 }
 
 /// How many dials are under way.
 fn dials(node: &Node) -> u32 {
-    node.swarm.network_info().connection_counters().num_pending_outgoing()
+    node.link.swarm.network_info().connection_counters().num_pending_outgoing()
 }
 
 impl Peer {
     /// It has gone.
     fn leave(&self, node: &mut Node) {
-        node.dht.disconnected(NOW.mono, &self.id);
-        node.engine.learn(NOW, Fact::Disconnected { peer: self.id, reason: None });
+        node.link.dht.disconnected(NOW.mono, &self.id);
+        node.link.engine.learn(NOW, Fact::Disconnected { peer: self.id, reason: None });
     }
 }
 
@@ -229,14 +230,14 @@ fn whoever_is_gone_gives_up_the_seat_to_a_newcomer_and_who_answers_keeps_it() {
     assert_eq!(dials(&node), 1);
 
     // This node was merely too busy.
-    let is_gone = node.is_gone(&first.id, &DialError::Aborted);
-    node.dht.unreachable(&first.id, is_gone);
-    assert!(node.dht.is_seated(&first.id));
+    let is_gone = node.link.is_gone(&first.id, &DialError::Aborted);
+    node.link.dht.unreachable(&first.id, is_gone);
+    assert!(node.link.dht.is_seated(&first.id));
 
     second.introduce(&mut node, vec![address("/ip4/198.51.100.1/tcp/2")]);
-    let is_gone = node.is_gone(&first.id, &DialError::Transport(Vec::new()));
-    node.dht.unreachable(&first.id, is_gone);
-    assert!(node.dht.is_seated(&second.id) && !node.dht.is_seated(&first.id));
+    let is_gone = node.link.is_gone(&first.id, &DialError::Transport(Vec::new()));
+    node.link.dht.unreachable(&first.id, is_gone);
+    assert!(node.link.dht.is_seated(&second.id) && !node.link.dht.is_seated(&first.id));
 }
 
 #[test]
@@ -253,10 +254,10 @@ fn a_stranger_who_answers_in_a_peers_stead_does_not_cost_it_the_seat() {
     // Where others say that it is, next door, and at an address that means another machine here.
     for elsewhere in ["/ip4/198.51.7.7/tcp/1", "/ip4/198.51.100.1/tcp/9", "/ip4/192.168.0.1/tcp/1"]
     {
-        assert!(!node.is_gone(&resident.id, &answered_at(elsewhere)), "{elsewhere}");
+        assert!(!node.link.is_gone(&resident.id, &answered_at(elsewhere)), "{elsewhere}");
     }
     // Somebody else lives there now.
-    assert!(node.is_gone(&resident.id, &answered_at(home)));
+    assert!(node.link.is_gone(&resident.id, &answered_at(home)));
 }
 
 #[test]
@@ -270,7 +271,7 @@ fn a_peer_elsewhere_is_not_looked_for_on_this_machine() {
     // Nor does anybody else in the node keep what it has said.
     let said = Said::Identified(peer.introduction(&node, here.map(address).to_vec()));
     let connection = ConnectionId::new_unchecked(0);
-    let behaviour = node.swarm.behaviour_mut();
+    let behaviour = node.link.swarm.behaviour_mut();
     behaviour.identify.on_connection_handler_event(peer.id, connection, said);
     let (dial, role) = (ConnectionId::new_unchecked(1), Endpoint::Dialer);
     let dialed = behaviour.handle_pending_outbound_connection(dial, Some(peer.id), &[], role);
@@ -299,11 +300,11 @@ fn until<T>(node: &mut Node, what: &str, mut wanted: impl FnMut(&mut Node) -> Op
 }
 
 fn listening(node: &mut Node) -> Multiaddr {
-    until(node, "an address", |node| node.swarm.listeners().next().cloned())
+    until(node, "an address", |node| node.link.swarm.listeners().next().cloned())
 }
 
 fn seated(node: &mut Node, peers: &[PeerId]) -> usize {
-    peers.iter().filter(|peer| node.dht.is_seated(peer)).count()
+    peers.iter().filter(|peer| node.link.dht.is_seated(peer)).count()
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn one_host_cannot_fill_the_table_of_a_running_node_and_is_served_all_the_same()
         .collect();
     let peers: Vec<PeerId> = others.iter().map(|&(peer, _)| peer).collect();
     until(&mut node, "all of them", |node| {
-        let introduced = node.engine.introduced_peers();
+        let introduced = node.link.engine.introduced_peers();
         (introduced == peers.len()).then_some(())
     });
     assert_eq!(seated(&mut node, &peers), 3);
@@ -357,17 +358,19 @@ fn a_newcomer_takes_the_seat_of_a_neighbour_who_has_gone_and_not_that_of_one_who
         (peer, handle)
     };
     let (first, handle) = join();
-    until(&mut node, "the first seat", |node| node.dht.is_seated(&first).then_some(()));
+    until(&mut node, "the first seat", |node| node.link.dht.is_seated(&first).then_some(()));
 
     let (second, _second) = join();
-    until(&mut node, "the second peer", |node| (node.engine.introduced_peers() == 2).then_some(()));
-    assert!(node.dht.is_seated(&first) && !node.dht.is_seated(&second));
+    until(&mut node, "the second peer", |node| {
+        (node.link.engine.introduced_peers() == 2).then_some(())
+    });
+    assert!(node.link.dht.is_seated(&first) && !node.link.dht.is_seated(&second));
 
     smol::spawn(async move { handle.shutdown().await }).detach();
-    until(&mut node, "its leave", |node| (!node.swarm.is_connected(&first)).then_some(()));
+    until(&mut node, "its leave", |node| (!node.link.swarm.is_connected(&first)).then_some(()));
     let (third, _third) = join();
-    until(&mut node, "the third seat", |node| node.dht.is_seated(&third).then_some(()));
-    assert!(!node.dht.is_seated(&first));
+    until(&mut node, "the third seat", |node| node.link.dht.is_seated(&third).then_some(()));
+    assert!(!node.link.dht.is_seated(&first));
 }
 
 /// A node that others reach in this process, and where.
@@ -378,7 +381,7 @@ fn in_memory() -> (Node, Handle, Multiaddr) {
     let builder = Node::builder(keypair, config).with_transport(transport);
     let (mut node, handle) = builder.build().unwrap();
     poll(&mut node);
-    let listens = node.swarm.listeners().next().unwrap().clone();
+    let listens = node.link.swarm.listeners().next().unwrap().clone();
     let named = listens.with_p2p(node.peer_id()).unwrap();
     (node, handle, named)
 }
@@ -398,7 +401,7 @@ fn a_peer_that_was_dialed_has_its_seat_when_the_caller_is_told() {
     assert_eq!(dial.as_mut().now_or_never(), None);
     let connected = poll_fn(|cx| {
         while Pin::new(&mut node).poll_next(cx).is_ready() {}
-        if node.swarm.is_connected(&peer) {
+        if node.link.swarm.is_connected(&peer) {
             return Poll::Ready(());
         }
         while Pin::new(&mut other).poll_next(cx).is_ready() {}
@@ -422,7 +425,7 @@ fn a_peer_that_was_dialed_has_its_seat_when_the_caller_is_told() {
         panic!("nobody was told");
     };
     assert_eq!(end, Ok(peer));
-    assert!(node.dht.is_seated(&peer));
+    assert!(node.link.dht.is_seated(&peer));
 }
 
 #[test]
@@ -434,8 +437,8 @@ fn what_a_change_needs_leaves_half_of_the_dials_to_others() {
     }
     for name in ["tool", "other"] {
         let name = name.parse().unwrap();
-        node.dht.approach(NOW.mono, &RecordKey::claims(node.wiring.network(), &name));
-        node.carry_out(NOW);
+        node.link.dht.approach(NOW.mono, &RecordKey::claims(node.link.wiring.network(), &name));
+        node.link.carry_out(NOW);
         assert_eq!(dials(&node), 3);
     }
 }
