@@ -497,7 +497,6 @@ impl Chaos {
             + engine.publishing.timers()
             + engine.peers.timers()
             + engine.reading.waiting_calls()
-            + engine.publishing.changes_len()
             + usize::from(engine.cx.peer_clocks.is_settling());
         assert!(
             engine.out.wheel.len() <= own,
