@@ -1,5 +1,6 @@
 //! What rooms tell each other of a call: since when it waits, and how what it waits for has ended.
 
+use crate::ticket::Ticket;
 use std::{sync::Arc, time::Duration};
 
 use super::{Context, Now, wheel};
@@ -7,6 +8,15 @@ use crate::{
     ClockOffset, Error, Source,
     record::{Record, RecordKey, Rejected},
 };
+
+/// What every call begins with.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Begin {
+    pub(in crate::engine) now: Now,
+    pub(in crate::engine) ticket: Ticket,
+    pub(in crate::engine) asked: Duration,
+    pub(in crate::engine) deadline: Duration,
+}
 
 /// When a call was made, and its deadline in the wheel.
 #[derive(Debug, Clone, Copy)]

@@ -6,9 +6,10 @@ use super::{
     read::{Goal, Which},
     reading::waiting::GetRecord,
 };
+use crate::engine::calls::Begin;
 use crate::{
-    Error, Freshness, Package,
-    command::{Command, Request},
+    Error, Freshness, Package, PackageId,
+    command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
     ticket::Ticket,
 };
@@ -28,7 +29,13 @@ impl Engine {
             let after = now.mono.saturating_sub(asked);
             return self.refuse(command, Error::Timeout { after });
         }
-        let begin = Begin { now, ticket, asked, deadline };
+        self.answer_or_begin(Begin { now, ticket, asked, deadline }, command);
+        self.admit();
+    }
+
+    /// Answers what is about this node at once. What waits for others begins, if not too much waits already.
+    fn answer_or_begin(&mut self, begin: Begin, command: Command) {
+        let now = begin.now;
         match command {
             Command::Search { query, reply } => {
                 let end = reply.send(self.discovery.search(&self.cx, now, &query));
@@ -69,15 +76,15 @@ impl Engine {
             waiting if self.waiting_calls() >= self.cx.config.limits.waiting_calls => {
                 self.refuse(waiting, Error::busy("waiting_calls"));
             }
+            waiting => self.begin_call(begin, waiting),
+        }
+    }
+
+    /// Begins what the network is needed for, unless it is known here.
+    fn begin_call(&mut self, begin: Begin, command: Command) {
+        match command {
             Command::GetPackage { package, freshness, reply } => {
-                if freshness == Freshness::First
-                    && let Some(known) = self.reading.shelved(now, &package)
-                {
-                    let end = reply.send(Ok(Box::new(Package::clone(&known))));
-                    return self.out.count(EndedCall(CallKind::Get, end));
-                }
-                let (package, which) = Which::of(package);
-                self.read(begin, package, which, freshness, Goal::Package(reply));
+                self.get_package(begin, package, freshness, reply);
             }
             Command::Resolve { asked, freshness, reply } => {
                 let (package, requirement) = *asked;
@@ -114,8 +121,27 @@ impl Engine {
                 let (cx, out) = (&self.cx, &mut self.out);
                 self.peers.dial(cx, out, begin, peer, addresses, reply);
             }
+            // All others have been answered at once.
+            others => self.refuse(others, Error::busy("waiting_calls")),
         }
-        self.admit();
+    }
+
+    /// The package may stand on the shelf since its caller has looked there.
+    fn get_package(
+        &mut self,
+        begin: Begin,
+        package: PackageId,
+        freshness: Freshness,
+        reply: Reply<Box<Package>>,
+    ) {
+        if freshness == Freshness::First
+            && let Some(known) = self.reading.shelved(begin.now, &package)
+        {
+            let end = reply.send(Ok(Box::new(Package::clone(&known))));
+            return self.out.count(EndedCall(CallKind::Get, end));
+        }
+        let (package, which) = Which::of(package);
+        self.read(begin, package, which, freshness, Goal::Package(reply));
     }
 
     /// The caller has gone away: frees its place, its deadline and, with the last caller, the lookup.
@@ -150,12 +176,3 @@ impl Engine {
 
 /// What only asks for the state of the node, or changes its settings, is not counted.
 fn uncounted(_: CallEnd) {}
-
-/// What every call begins with.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Begin {
-    pub(super) now: Now,
-    pub(super) ticket: Ticket,
-    pub(super) asked: std::time::Duration,
-    pub(super) deadline: std::time::Duration,
-}

@@ -11,8 +11,7 @@ use crate::{
     Entropy, Event,
     counters::{Counters, EndedCall},
     engine::{
-        Context, Verdict, calls::Since, commands::Begin, deadlines::jitter, questions::Purpose,
-        wheel,
+        Context, Verdict, calls::Begin, calls::Since, deadlines::jitter, questions::Purpose, wheel,
     },
     exchange::Request,
     ticket::Ticket,

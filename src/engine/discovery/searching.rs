@@ -8,7 +8,7 @@ use crate::{
     Error, Package, PackageName, Query, Result, SearchResults, Source,
     counters::{CallKind, EndedCall},
     engine::{
-        Context, Deadline, Discovery, Effects, Now, Unanswered, commands::Begin, index, packages,
+        Context, Deadline, Discovery, Effects, Now, Unanswered, calls::Begin, index, packages,
         questions::Purpose, wheel,
     },
     exchange::{self, Request, Response},

@@ -16,9 +16,9 @@ use crate::{
     command::Reply,
     engine::{
         Engine, Now, QueryKey, REPLICATION_BUDGET, Reach, Unanswered,
+        calls::Begin,
         calls::Outcome,
         changes::Underway,
-        commands::Begin,
         next::{
             AwaitedBack, BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged, Witness,
         },

@@ -14,8 +14,8 @@ use crate::{
     counters::{CallEnd, CallKind, EndedCall},
     engine::{
         Engine, Now, QueryEnd, QueryKey,
+        calls::Begin,
         calls::{Outcome, Since},
-        commands::Begin,
         interest::Interest,
         lookups::Best,
         queries::{Waiter, Wants},

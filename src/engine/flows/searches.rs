@@ -9,7 +9,7 @@ use crate::{
     PackageName, Query,
     engine::{
         ConnectedPeer, Engine, KeptFor, Now, Provider, Unanswered,
-        commands::Begin,
+        calls::Begin,
         discovery::{
             nearness::{Nearness, Portrait},
             searching::MAX_ASKED,

@@ -11,7 +11,7 @@ use crate::{
     command::Reply,
     counters::{CallEnd, CallKind, EndedCall, LetGo},
     engine::{
-        Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now, Peering, commands::Begin,
+        Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now, Peering, calls::Begin,
         interface::Affiliation, wheel,
     },
     ticket::Ticket,

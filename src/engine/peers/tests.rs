@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     Entropy, Error, Result,
     command::Reply,
-    engine::{SharedStore, Wheel, commands::Begin, interface::Affiliation},
+    engine::{SharedStore, Wheel, calls::Begin, interface::Affiliation},
     ticket::Ticket,
 };
 use std::time::Duration;

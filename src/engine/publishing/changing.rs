@@ -4,9 +4,9 @@ use crate::{
     Error, Event, PackageName, Result,
     engine::{
         Context, Effects, Now, Publishing, Reach,
+        calls::Begin,
         calls::{Outcome, Since},
         changes::Underway,
-        commands::Begin,
         explaining::Reasons,
         next::{Committed, Failure, Next},
         own::{self, Authorship, Change, Changed, Recalled, Standing},

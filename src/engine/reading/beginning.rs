@@ -14,7 +14,7 @@ use crate::{
     Error, Found, PackageId, PackageName, Result, Source,
     command::Reply,
     counters::{CallKind, EndedCall},
-    engine::{Action, Context, Effects, calls::Since, commands::Begin},
+    engine::{Action, Context, Effects, calls::Begin, calls::Since},
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };

@@ -9,7 +9,7 @@ use crate::{
     Error, Found, Freshness, Result, Source,
     command::Reply,
     engine::{
-        Context, Effects, Now, QueryEnd, QueryKey, calls::Outcome, commands::Begin,
+        Context, Effects, Now, QueryEnd, QueryKey, calls::Begin, calls::Outcome,
         store::SharedStore, tests::published_by, wheel::Wheel,
     },
     identity::Keypair,
