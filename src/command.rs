@@ -8,11 +8,16 @@ use libp2p::{Multiaddr, PeerId};
 use semver::Version;
 
 use crate::{
-    Announcement, ConnectedPeer, Deprecation, Error, Found, Freshness, Manifest, Package,
-    PackageId, PackageName, Provider, Query, Receipt, RegistryMetadata, Reputation, Requirement,
-    Result, SearchResults, Snapshot, Versions,
     counters::{Answer, CallEnd, CallKind, EndedCall},
+    engine::{ConnectedPeer, Provider, Reputation, Snapshot},
+    error::{Error, Result},
+    freshness::{Found, Freshness},
+    package::{
+        Announcement, Deprecation, Manifest, Package, PackageId, PackageName, Query, Receipt,
+        Requirement, SearchResults, Versions,
+    },
     record::{EquivocationProof, Record, RecordKey},
+    registry::RegistryMetadata,
     search::Findings,
     ticket::Ticket,
 };

@@ -5,6 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    coverage::Coverage,
+    error::{Error, Result},
+    package::{GeoLocation, PackageName},
+    record::NetworkName,
+};
+
 /// Writes one consuming setter for each field.
 macro_rules! setters {
     ($($(#[$doc:meta])* $setter:ident: $field:ident: $type:ty),* $(,)?) => {
@@ -28,8 +35,6 @@ pub(crate) use gossip::Budget;
 
 pub use limits::Limits;
 pub use transport::TransportConfig;
-
-use crate::{Coverage, Error, GeoLocation, NetworkName, PackageName, Result};
 
 /// How a node is set up. Every field has a default; [`Config::new`] is a node of the network `main` that
 /// listens on every interface and knows nobody.

@@ -7,7 +7,7 @@ mod traffic;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Source;
+use crate::package::Source;
 
 pub(crate) use callers::CountedByCallers;
 pub(crate) use ended::{Answer, CallEnd, CallKind, EndedCall};

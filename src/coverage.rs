@@ -7,7 +7,10 @@ use serde::{
     de::{Error as _, SeqAccess, Visitor},
 };
 
-use crate::{Error, Manifest, Result, package::validate::check_keyword};
+use crate::{
+    error::{Error, Result},
+    package::{Manifest, validate::check_keyword},
+};
 
 /// Which packages of others a node keeps in its catalogue, so which part of all packages it can search by itself and
 /// tell others of.

@@ -4,8 +4,10 @@ use std::{borrow::Cow, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::NetworkName;
-use crate::package::{PackageId, PackageName, SimilarName, VersionInfo};
+use crate::{
+    package::{PackageId, PackageName, SimilarName, VersionInfo},
+    record::NetworkName,
+};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -3,7 +3,11 @@
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ClockOffset, Deprecation, Package, PackageId, PackageName, record::EquivocationProof};
+use crate::{
+    clock_offset::ClockOffset,
+    package::{Deprecation, Package, PackageId, PackageName},
+    record::EquivocationProof,
+};
 
 /// Something that happened without being asked for. The item of [`Node`](crate::Node) as a `Stream`.
 ///

@@ -4,7 +4,11 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Source, record::Record};
+use crate::{
+    error::{Error, Result},
+    package::Source,
+    record::Record,
+};
 
 /// How many replicas a read waits for.
 ///

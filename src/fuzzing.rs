@@ -8,14 +8,16 @@ use std::{fmt, time::Duration};
 use libp2p::{PeerId, identity::Keypair};
 
 use crate::{
-    Config, Entropy, Event,
+    clock::Entropy,
     command::{Command, Reply, Request},
+    config::Config,
     engine::{
         Engine, Now, SharedStore, Verdict,
         dht::{Records as _, message::Value},
         tests::random,
         wheel::model,
     },
+    event::Event,
     node::dht::Kept,
     shelf::Shelf,
     ticket::Ticket,

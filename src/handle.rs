@@ -16,14 +16,17 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use self::calls::Shared;
 use crate::{
-    Announcement, Clock, ConnectedPeer, Error, Found, Freshness, NetworkName, PackageName,
-    Provider, Query, Reputation, Result, Snapshot,
+    clock::Clock,
     command::{Command, Request},
     config::validate_topic,
     counters::CallKind,
+    engine::{ConnectedPeer, Provider, Reputation, Snapshot},
+    error::{Error, Result},
+    freshness::{Found, Freshness},
     keyspace::REPLICAS,
+    package::{Announcement, PackageName, Query},
     queue,
-    record::{EquivocationProof, Record, RecordKey},
+    record::{EquivocationProof, NetworkName, Record, RecordKey},
     search::{CancelSearch, Findings, Search},
     shelf::Shelf,
     ticket::{Cancels, Ticket},

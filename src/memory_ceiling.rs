@@ -1,8 +1,7 @@
 //! How much memory a node takes at the most, by its configuration.
 
 use crate::{
-    Config, Limits,
-    config::Budget,
+    config::{Budget, Config, Limits},
     record::{MAX_RECORD_BYTES, Verifier},
 };
 

@@ -46,7 +46,11 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{DhtMode, PeerCounters, RegistryMetadata, TrafficCounters};
+use crate::{
+    config::DhtMode,
+    counters::{PeerCounters, TrafficCounters},
+    registry::RegistryMetadata,
+};
 
 /// The version of the library that the interface is made for.
 pub use prometheus_client;

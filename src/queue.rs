@@ -16,7 +16,7 @@ use std::{
 
 use futures::{Stream, channel::mpsc, stream::FusedStream};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A queue for `capacity` commands (at least one).
 pub(crate) fn bounded<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {

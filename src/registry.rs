@@ -8,9 +8,17 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClockOffset, Counters, Coverage, Deprecation, DhtMode, GeoLocation, KeptConnections, Manifest,
-    NetworkName, Package, PackageId, PackageName, Query, Receipt, Requirement, Result,
-    SearchResults, Versions,
+    clock_offset::ClockOffset,
+    config::DhtMode,
+    counters::Counters,
+    coverage::Coverage,
+    engine::KeptConnections,
+    error::Result,
+    package::{
+        Deprecation, GeoLocation, Manifest, Package, PackageId, PackageName, Query, Receipt,
+        Requirement, SearchResults, Versions,
+    },
+    record::NetworkName,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application

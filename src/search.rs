@@ -12,9 +12,10 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Package, Query, Result, Sort,
     counters::CallEnd,
     engine::index::relevance,
+    error::{Error, Result},
+    package::{Package, Query, Sort},
     ticket::{Cancels, Ticket},
 };
 
@@ -252,7 +253,9 @@ mod tests {
     use libp2p::identity::Keypair;
 
     use super::*;
-    use crate::{Manifest, PackageId, Source};
+    use crate::package::Manifest;
+    use crate::package::PackageId;
+    use crate::package::Source;
 
     fn hit(owner: PeerId, name: &str, sequence: u64, issued: u64) -> Hit {
         let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());
@@ -282,7 +285,7 @@ mod tests {
         let owner = Keypair::generate_ed25519().public().to_peer_id();
         for sort in [Sort::Relevance, Sort::Name, Sort::Updated] {
             let mut old = hit(owner, "tool", 1, 90);
-            old.package.deprecated = Some(crate::Deprecation::new("use another"));
+            old.package.deprecated = Some(crate::package::Deprecation::new("use another"));
             let hits = vec![old, hit(owner, "tool-b", 1, 10), hit(owner, "unlike-tool", 1, 20)];
             let query = Query::new().with_text("tool").with_sort(sort);
             let names = finished(query, hits).0;

@@ -16,8 +16,9 @@ use std::{
 };
 
 use crate::{
-    Clock, Package, PackageId,
+    clock::Clock,
     counters::{CountedByCallers, EndedCall},
+    package::{Package, PackageId},
 };
 
 /// The shelf. All clones are one.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, record::MAX_RECORD_BYTES};
+use crate::{
+    error::{Error, Result},
+    record::MAX_RECORD_BYTES,
+};
 
 /// Bounds on everything that could grow. Where one is reached, the call says
 /// [`Error::Busy`] with the field's name, or the least valuable entry goes.
@@ -388,7 +391,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Config;
+    use crate::config::Config;
 
     #[test]
     fn more_topics_than_a_new_peer_can_be_told_of_are_refused() {

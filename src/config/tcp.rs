@@ -4,7 +4,7 @@ use std::{num::NonZeroU8, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What a [host timeout](Config::with_host_timeout) may be. Operating systems count in whole seconds, of which there are
 /// three parts: until the first probe, between two probes, and for answers to come.

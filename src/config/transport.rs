@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::tcp;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// No limit is longer than a day: a connection that takes longer is not one, and the clock can still add
 /// it to the current time.

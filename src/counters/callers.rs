@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{CallCounters, CallEnd, CallKind, EndedCall};
-use crate::Source;
+use crate::package::Source;
 
 /// Calls that ended without the node: answered from the shelf, refused before they were sent, or given up while they
 /// waited for room. Counted by their callers, on any thread.
@@ -58,7 +58,8 @@ impl CountedByCallers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OutcomeCounters, SourceCounters};
+    use crate::counters::OutcomeCounters;
+    use crate::counters::SourceCounters;
 
     #[test]
     fn what_callers_count_without_the_node_is_added_where_it_belongs() {

@@ -1,6 +1,9 @@
 //! How a call ended, for the counters.
 
-use crate::{Announcement, Error, Package, Receipt, SearchResults, Source, Versions};
+use crate::{
+    error::Error,
+    package::{Announcement, Package, Receipt, SearchResults, Source, Versions},
+};
 
 /// What a call that is counted asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! What rooms tell each other of a call: since when it waits, and how what it waits for has ended.
 
-use crate::ticket::Ticket;
 use std::{sync::Arc, time::Duration};
 
 use super::{Context, Now, wheel};
 use crate::{
-    ClockOffset, Error, Source,
+    clock_offset::ClockOffset,
+    error::Error,
+    package::Source,
     record::{Record, RecordKey, Rejected},
+    ticket::Ticket,
 };
 
 /// What every call begins with.

@@ -19,7 +19,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Engine, Now, deadlines::Backoff};
-use crate::Event;
+use crate::event::Event;
 
 /// Differences below this, in seconds, are no change: the clocks are read apart, and are put right a little at a time.
 const TOLERANCE: u64 = 10;

@@ -6,11 +6,13 @@ use super::{
     read::{Goal, Which},
     reading::waiting::GetRecord,
 };
-use crate::engine::calls::Begin;
 use crate::{
-    Error, Freshness, Package, PackageId,
     command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
+    engine::calls::Begin,
+    error::Error,
+    freshness::Freshness,
+    package::{Package, PackageId},
     ticket::Ticket,
 };
 

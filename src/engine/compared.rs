@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::reconcile::{Item, Items, Session, Step, answer};
-use crate::Digest;
+use crate::package::Digest;
 
 /// What one side of a comparison holds.
 #[derive(Debug, Clone)]

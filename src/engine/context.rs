@@ -11,7 +11,7 @@ use super::{
     peer_clocks::PeerClocks,
     store::SharedStore,
 };
-use crate::{ClockOffset, Config, engine::signer::Signer, record::Record};
+use crate::{clock_offset::ClockOffset, config::Config, engine::signer::Signer, record::Record};
 
 /// Who this node is, what it was told to be, what time it is, and what it holds. Only the switchboard sets it.
 #[derive(Debug)]

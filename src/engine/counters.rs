@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::{Engine, Now};
 use crate::{
-    Error, RegistryMetadata,
     command::Command,
     counters::{Counters, EndedCall},
+    error::Error,
+    registry::RegistryMetadata,
 };
 
 impl Counters {

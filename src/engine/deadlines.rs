@@ -9,7 +9,7 @@ use super::{
     outbox::AnnouncementId,
     wheel::{self, Expiry},
 };
-use crate::{Entropy, PackageName, ticket::Ticket};
+use crate::{clock::Entropy, package::PackageName, ticket::Ticket};
 
 /// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
 /// served: this frees memory. It is also how late the calendar's due dates are noticed at the most.

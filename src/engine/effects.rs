@@ -8,11 +8,16 @@ use super::{
     Action, FIRST_INTERNAL_TICKET, deadlines::Deadline, questions::Questions, wheel::Wheel,
 };
 use crate::{
-    Entropy, Event,
+    clock::Entropy,
     counters::{Counters, EndedCall},
     engine::{
-        Context, Verdict, calls::Begin, calls::Since, deadlines::jitter, questions::Purpose, wheel,
+        Context, Verdict,
+        calls::{Begin, Since},
+        deadlines::jitter,
+        questions::Purpose,
+        wheel,
     },
+    event::Event,
     exchange::Request,
     ticket::Ticket,
 };

@@ -9,8 +9,9 @@ use super::{
     store::StoreFact,
 };
 use crate::{
-    Event, PackageId, Source,
+    event::Event,
     keyspace::REPLICAS,
+    package::{PackageId, Source},
     record::{Head, Record, Rejected, Selection, Side, Signed, select},
 };
 

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use libp2p::{PeerId, identity::Keypair};
 
 use super::{Engine, Now, SharedStore, Verdict};
-use crate::{Config, Entropy, record::RecordKey, shelf::Shelf};
+use crate::{clock::Entropy, config::Config, record::RecordKey, shelf::Shelf};
 
 /// An engine to fill, at a time that stands still.
 pub struct Filled {

@@ -9,7 +9,13 @@ use super::{
     keeping::Lacking,
     outbox::{AnnouncementId, Published},
 };
-use crate::{Direction, Farewell, NetworkName, TrafficCounters, record::RecordKey, ticket::Ticket};
+use crate::{
+    counters::TrafficCounters,
+    event::Direction,
+    farewell::Farewell,
+    record::{NetworkName, RecordKey},
+    ticket::Ticket,
+};
 
 /// The time of the current poll, on both scales.
 #[derive(Debug, Clone, Copy)]

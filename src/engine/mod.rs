@@ -44,8 +44,9 @@
 use std::time::Duration;
 
 use own::elsewhere::MAX_HEARD;
+use queries::{Repair, Task};
 
-use crate::{Config, Entropy, Event, record::ANNOUNCEMENTS, shelf::Shelf};
+use crate::{clock::Entropy, config::Config, event::Event, record::ANNOUNCEMENTS, shelf::Shelf};
 
 use context::Context;
 use deadlines::{Deadline, SWEEP_INTERVAL};
@@ -56,7 +57,6 @@ use publishing::{
     Publishing, changes, confirming, explaining, look_alikes, next, outbox, own, publish,
     recalling, signer, topics,
 };
-use queries::{Repair, Task};
 use reading::{Reading, lookups, queries, read};
 use standing::{Standing, equivocations, gossip_budget, reputation};
 use wheel::Wheel;

@@ -1,6 +1,9 @@
 //! What records say of a package, as callers are told it.
 
-use crate::{Manifest, Package, PackageId, Source, record::Head};
+use crate::{
+    package::{Manifest, Package, PackageId, Source},
+    record::Head,
+};
 
 /// The release that a head recommends.
 pub(super) fn newest(head: &Head, source: Source) -> Option<Package> {

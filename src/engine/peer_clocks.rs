@@ -12,8 +12,9 @@ use std::{collections::BTreeMap, time::Duration};
 use libp2p::PeerId;
 
 use crate::{
-    ClockOffset, Event,
+    clock_offset::ClockOffset,
     engine::{Deadline, Effects, Now},
+    event::Event,
 };
 
 /// How long others have to say what time it is before anything is told: the first to connect may be the one that is

@@ -71,7 +71,7 @@ mod tests {
 
     fn key(n: usize) -> RecordKey {
         let name = format!("package-{n}").parse().unwrap();
-        RecordKey::head(&crate::NetworkName::default(), &PeerId::random(), &name)
+        RecordKey::head(&crate::record::NetworkName::default(), &PeerId::random(), &name)
     }
 
     #[test]

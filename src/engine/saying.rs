@@ -5,7 +5,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    Digest,
+    package::Digest,
     record::{Record, kept},
 };
 

@@ -7,6 +7,25 @@ use std::{
 
 use libp2p::PeerId;
 
+use crate::{
+    config::Config,
+    counters::RecordCounters,
+    error::Error,
+    keyspace::{Distance, Key},
+    package::PackageName,
+    record::{
+        EquivocationProof, Head, Kind, NetworkName, Rank, Record, RecordKey, Rejected, Seen,
+        Selection, Side, Signed, Verifier, select,
+    },
+};
+
+use epochs::Epochs;
+use held::{Held, Table};
+use high_water::HighWater;
+use quota::{Amount, Putters, Shares};
+use rates::Rates;
+use refusals::Refusals;
+
 mod epochs;
 mod eviction;
 mod held;
@@ -21,28 +40,12 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use epochs::Epochs;
-use held::{Held, Table};
-use high_water::HighWater;
-use quota::{Amount, Putters, Shares};
-use rates::Rates;
-use refusals::Refusals;
-
 pub(crate) use epochs::MAX_OWNERS;
 pub(crate) use rates::Hearing;
 pub(crate) use refusals::MAX_REFUSALS_KEPT;
 pub(crate) use shared::SharedStore;
 pub use snapshot::Snapshot;
 pub(crate) use snapshot::Unheard;
-
-use crate::{
-    Config, Error, NetworkName, PackageName, RecordCounters,
-    keyspace::{Distance, Key},
-    record::{
-        EquivocationProof, Head, Kind, Rank, Record, RecordKey, Rejected, Seen, Selection, Side,
-        Signed, Verifier, select,
-    },
-};
 
 /// Why the store refused a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

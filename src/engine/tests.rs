@@ -3,7 +3,6 @@
 //! The random calls and facts of [`random`] are the fuzz target `engine` as well, and what they need is compiled for it.
 #![cfg_attr(fuzzing, allow(dead_code, reason = "most helpers are for the tests alone"))]
 
-use crate::Freshness;
 use std::collections::BTreeSet;
 
 use futures::{
@@ -17,17 +16,23 @@ use super::{
     outbox::AnnouncementId,
     *,
 };
-#[cfg(test)]
-use crate::Error;
 use crate::{
-    Clock, Digest, Limits, Manifest, NetworkName, Package, PackageId, PackageName, Result, Timer,
+    clock::{Clock, Timer},
     command::{Command, Reply, Request},
+    config::Limits,
     counters::Counters,
+    error::Result,
+    freshness::Freshness,
+    package::{Digest, Manifest, Package, PackageId, PackageName},
     record::{
-        Claim, ClaimSet, ClaimStatus, Head, Release, ReleaseEntry, Revision, Signed, Validity,
+        Claim, ClaimSet, ClaimStatus, Head, NetworkName, Release, ReleaseEntry, Revision, Signed,
+        Validity,
     },
     ticket::Ticket,
 };
+
+#[cfg(test)]
+use crate::error::Error;
 
 #[cfg(test)]
 mod announcing;
@@ -202,7 +207,7 @@ impl Lab {
     /// A peer has dialed this node.
     fn visited_by(&mut self, peer: PeerId) {
         let address = "/ip4/198.51.100.7/tcp/4001".parse().unwrap();
-        let direction = crate::Direction::Inbound;
+        let direction = crate::event::Direction::Inbound;
         self.learn(Fact::Connected { peer, address, direction });
     }
 
@@ -295,7 +300,7 @@ pub(super) fn published_by(
     sequence: u64,
 ) -> (PackageId, Signed<Head>) {
     let owner = keypair.public().to_peer_id();
-    let network = crate::NetworkName::default();
+    let network = crate::record::NetworkName::default();
     let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());
     let release = Release::new(network.clone(), owner, manifest.clone());
     let entry = ReleaseEntry::of(&Signed::sign(keypair, release).unwrap());

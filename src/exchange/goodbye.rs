@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_ADDRESS_BYTES, MAX_OTHER_ADDRESSES, MAX_OTHERS};
 use crate::{
-    Result,
+    error::Result,
     record::{
         Rejected,
         codec::{Bytes, List},

@@ -1,5 +1,5 @@
 use super::{MAX_RESPONSE_BYTES, Other, Search};
-use crate::{Coverage, Digest, record::RecordKey};
+use crate::{coverage::Coverage, package::Digest, record::RecordKey};
 
 /// What a node asks of another.
 #[derive(Debug, Clone, PartialEq, Eq)]

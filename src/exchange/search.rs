@@ -2,7 +2,7 @@ use libp2p::PeerId;
 use semver::VersionReq;
 
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     package::{Match, Query, Sort},
 };
 

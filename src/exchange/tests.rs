@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Coverage, Digest, GeoLocation, Match, NetworkName, Sort,
-    record::{Hello, Location, RecordKey, Rejected, Signed},
+    coverage::Coverage,
+    package::{Digest, GeoLocation, Match, Sort},
+    record::{Hello, Location, NetworkName, RecordKey, Rejected, Signed},
 };
 
 const NOW: u64 = 1_800_000_000;

@@ -10,8 +10,8 @@ use super::{
     goodbye::{OthersWire, into_others, others_of},
 };
 use crate::{
-    Digest, Error, Result,
-    package::{Manifest, Match, Query, Sort},
+    error::{Error, Result},
+    package::{Digest, Manifest, Match, Query, Sort},
     record::{
         MAX_RECORD_BYTES, RecordKey, Rejected,
         codec::{self, Bytes, List, Text},

@@ -8,12 +8,13 @@ use std::{
 use libp2p::identity::Keypair;
 
 use crate::{
-    Coverage, Digest, Match, NetworkName, Sort,
+    coverage::Coverage,
     engine::reconcile::{
         Item, Items, MAX_FOUND, MAX_MESSAGE_BYTES, MAX_ROUNDS, Session, Step, answer,
     },
     exchange::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Other, Request, Response, Search},
-    record::{Hello, Location, Signed},
+    package::{Digest, Match, Sort},
+    record::{Hello, Location, NetworkName, Signed},
 };
 
 const NOW: u64 = 1_800_000_000;

@@ -12,9 +12,10 @@ use futures::FutureExt;
 
 use super::{Facts, Handle};
 use crate::{
-    Clock, Error, Result,
+    clock::Clock,
     command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
+    error::{Error, Result},
     queue,
     shelf::Shelf,
     ticket::{Cancels, Ticket},

@@ -8,11 +8,16 @@ use semver::Version;
 
 use super::Handle;
 use crate::{
-    Deprecation, Freshness, Manifest, Package, PackageId, PackageName, Query, Receipt, Registry,
-    RegistryMetadata, Requirement, Result, SearchResults, Versions,
     command::Command,
     counters::{Answer, CallKind, EndedCall},
+    error::Result,
+    freshness::Freshness,
+    package::{
+        Deprecation, Manifest, Package, PackageId, PackageName, Query, Receipt, Requirement,
+        SearchResults, Versions,
+    },
     record::check_reason,
+    registry::{Registry, RegistryMetadata},
 };
 
 impl Handle {

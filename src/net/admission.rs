@@ -17,7 +17,7 @@ use libp2p::{
 
 use super::gate::{Gate, Rule};
 use crate::{
-    Limits,
+    config::Limits,
     place::{Host, Place},
 };
 

@@ -11,7 +11,11 @@ use super::{
     introduction, kad,
     told::Told,
 };
-use crate::{Config, Error, NetworkName, Result};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    record::NetworkName,
+};
 
 /// Everything that a node says and hears.
 #[derive(NetworkBehaviour)]

@@ -18,7 +18,7 @@ use libp2p::{
 };
 
 use super::gate::{Gate, Rule};
-use crate::{Direction, Limits};
+use crate::{config::Limits, event::Direction};
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::Limits;
+    use crate::config::Limits;
 
     /// Whether somebody who dials is refused for want of room.
     fn is_turned_away(gate: &mut impl NetworkBehaviour, peer: PeerId) -> bool {

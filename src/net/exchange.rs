@@ -12,8 +12,9 @@ use libp2p::{
 };
 
 use crate::{
-    Error, NetworkName, Result,
+    error::{Error, Result},
     exchange::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES},
+    record::NetworkName,
 };
 
 /// The behaviour that carries them.

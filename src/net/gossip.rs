@@ -36,10 +36,10 @@ use libp2p::gossipsub::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Error, Limits, NetworkName, Result,
     buckets::Buckets,
-    config::Budget,
-    record::{MAX_RECORD_BYTES, Message},
+    config::{Budget, Limits},
+    error::{Error, Result},
+    record::{MAX_RECORD_BYTES, Message, NetworkName},
 };
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use libp2p::identify;
 
-use crate::NetworkName;
+use crate::record::NetworkName;
 
 /// How the names of all protocols begin, and so does the version in an introduction.
 const PREFIX: &str = "/peerage/";

@@ -28,7 +28,11 @@ use self::{
     names::{Names, Protocol},
 };
 use super::transport::BoxedTransport;
-use crate::{NetworkName, ProtocolCounters, Result, TrafficCounters};
+use crate::{
+    counters::{ProtocolCounters, TrafficCounters},
+    error::Result,
+    record::NetworkName,
+};
 
 /// All that the streams of a node have carried.
 #[derive(Debug)]

@@ -76,7 +76,10 @@ use libp2p::{
 
 use self::{authentication::Authentication, turns::Turns};
 use super::tcp;
-use crate::{Error, Limits, Result};
+use crate::{
+    config::Limits,
+    error::{Error, Result},
+};
 
 pub use crate::config::TransportConfig;
 

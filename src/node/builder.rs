@@ -19,12 +19,16 @@ use super::{
     wiring::Wiring,
 };
 use crate::{
-    BoxedTransport, Clock, Config, Entropy, Error, Handle, Result, Snapshot, SystemClock,
-    SystemEntropy,
     bell::Bell,
-    engine::{Authority, Engine, Identity, Now, SharedStore, dht::Dht},
-    handle::Facts,
-    net::{self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions, Traffic},
+    clock::{Clock, Entropy, SystemClock, SystemEntropy},
+    config::Config,
+    engine::{Authority, Engine, Identity, Now, SharedStore, Snapshot, dht::Dht},
+    error::{Error, Result},
+    handle::{Facts, Handle},
+    net::{
+        self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions, Traffic,
+        transport::BoxedTransport,
+    },
     queue,
     record::Delegation,
     shelf::Shelf,

@@ -4,7 +4,6 @@ use libp2p::PeerId;
 
 use super::link::Link;
 use crate::{
-    Direction,
     engine::{
         Hearing, Now, SharedStore,
         dht::{
@@ -12,6 +11,7 @@ use crate::{
             message::{Failure, Request, Value},
         },
     },
+    event::Direction,
     net::kad,
     record::RecordKey,
 };

@@ -10,8 +10,8 @@ use libp2p::{
 
 use super::{link::Link, wiring::DialFor};
 use crate::{
-    Direction,
     engine::Now,
+    event::Direction,
     handle::named_peer,
     net::{Scope, of_use},
     place::Place,

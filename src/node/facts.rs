@@ -8,8 +8,8 @@ use libp2p::{
 
 use super::{failures::innermost, link::Link};
 use crate::{
-    Direction,
     engine::{Fact, Lacking, Now},
+    event::Direction,
     net::{BehaviourEvent, Counted, counted, lacks_room},
 };
 

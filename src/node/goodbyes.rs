@@ -4,9 +4,9 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::link::Link;
 use crate::{
-    Farewell,
     engine::{Fact, Now, QuestionId, Unanswered},
     exchange::{MAX_OTHERS, Other, Request},
+    farewell::Farewell,
     net::{Scope, of_use},
 };
 

@@ -13,11 +13,15 @@ use libp2p::PeerId;
 
 use super::{link::Link, metrics::Metrics, watch::Watch};
 use crate::{
-    Error, Event, Limits, NetworkName, Timer,
+    clock::Timer,
     command::{Command, Reply, Request},
+    config::Limits,
     engine::{GOODBYE_TIME, Now},
+    error::Error,
+    event::Event,
     net::ConnectionTasks,
     queue,
+    record::NetworkName,
     ticket::Cancels,
 };
 

@@ -8,8 +8,8 @@ use libp2p::{Multiaddr, PeerId, identify};
 
 use super::{failures::is_unsupported, link::Link};
 use crate::{
-    Direction,
     engine::{Affiliation, Fact, Now},
+    event::Direction,
     exchange::MAX_ADDRESS_BYTES,
     net::{Scope, networks, of_use},
 };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Clock, engine::Now};
+use crate::{clock::Clock, engine::Now};
 
 /// For how long the calendar is not looked at again. It is told in whole seconds, and a look at it costs as much as one at
 /// the monotonic clock, which every poll needs.
@@ -47,7 +47,7 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use super::*;
-    use crate::Timer;
+    use crate::clock::Timer;
 
     /// A monotonic time, and the calendar's.
     #[derive(Debug, Default)]

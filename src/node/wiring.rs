@@ -12,9 +12,11 @@ use libp2p::{
 
 use super::failures::{nobody_is_there, reason};
 use crate::{
-    Config, NetworkName, Result,
+    config::Config,
     engine::{AskedId, Fact, QuestionId},
+    error::Result,
     net::{Behaviour, Subscriptions, dht_protocol, topic_name},
+    record::NetworkName,
     ticket::Ticket,
 };
 

@@ -2,7 +2,7 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{PackageId, PackageName, owner_key, text::check_some_line};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// That a package should not be used any more, though it stays: what its owner says of it, and what to use instead.
 ///

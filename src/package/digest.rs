@@ -4,7 +4,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest as _, Sha256};
 
 use super::serde_as_string;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The SHA-256 digest (FIPS 180-4) of some content, by which it is recognised.
 ///

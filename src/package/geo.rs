@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The mean radius of the Earth in kilometres (IUGG, R₁).
 const EARTH_RADIUS_KM: f64 = 6371.0088;

@@ -4,7 +4,7 @@ use libp2p::PeerId;
 use semver::Version;
 
 use super::{PackageName, owner_key, serde_as_string};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Which package is meant: a name, and where it matters whose, and which version.
 ///

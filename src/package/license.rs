@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use spdx::{Expression, LicenseItem, ParseMode};
 
 use super::Manifest;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// As the specification says. Identifiers that it has replaced, such as `GPL-3.0`, still mean what they meant.
 const MODE: ParseMode = ParseMode { allow_deprecated: true, ..ParseMode::STRICT };

@@ -1,7 +1,7 @@
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use super::serde_as_string;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The name of a package: 1 to 64 ASCII bytes out of `a-z 0-9 - _ .`, the first a letter or a digit.
 ///

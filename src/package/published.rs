@@ -5,7 +5,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Deprecation, Digest, Manifest, PackageId, PackageName, SimilarName};
-use crate::{ClockOffset, RefusalCount};
+use crate::{clock_offset::ClockOffset, refusal::RefusalCount};
 
 /// A release of a package, as its owner signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

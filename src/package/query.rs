@@ -8,7 +8,7 @@ use super::{
     text::{check_count, check_line, check_some_line},
     validate::{check_keyword, validate_keywords, validate_requirement},
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What to search for. Each part narrows the search; a query without any matches every package.
 ///

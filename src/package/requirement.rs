@@ -8,7 +8,7 @@ use super::{
     Manifest, Package, PackageId, VersionInfo, Versions, serde_as_string,
     text::{check_line, is_same_release},
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Which releases of a package will do: one version exactly, or every version in a range.
 ///

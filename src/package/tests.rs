@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use semver::{Version, VersionReq};
 
 use super::*;
-use crate::Error;
+use crate::error::Error;
 
 fn owner() -> PeerId {
     Keypair::ed25519_from_bytes([7; 32]).unwrap().public().to_peer_id()

@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Whether text of one line may not hold this character: a control character, or one that reorders
 /// or breaks the text around it, so that a reader sees something else than what is written.

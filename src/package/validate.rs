@@ -10,7 +10,7 @@ use super::{
     owner_key,
     text::{check_count, check_line, check_lines, check_some_line, version_len},
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Where a manifest comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

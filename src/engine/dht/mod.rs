@@ -50,7 +50,8 @@ use super::{
     wheel::{self, Expiry, Wheel},
 };
 use crate::{
-    Config, Direction,
+    config::Config,
+    event::Direction,
     keyspace::{Key, REPLICAS},
     record::RecordKey,
 };

@@ -11,8 +11,8 @@ use super::{
     table::{Change, Newcomer, Seat},
 };
 use crate::{
-    Direction,
     engine::interface::Fact,
+    event::Direction,
     keyspace::{Key, REPLICAS},
     place::Place,
 };

@@ -24,7 +24,8 @@ use libp2p::{Multiaddr, PeerId};
 
 use self::{bucket::Bucket, places::Places, seats::Challenge};
 use crate::{
-    Direction, Limits,
+    config::Limits,
+    event::Direction,
     keyspace::{KEY_BITS, Key, REPLICAS},
 };
 

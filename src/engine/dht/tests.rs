@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{message::Value, table::tests::peer, *};
-use crate::{NetworkName, PackageName};
+use crate::{package::PackageName, record::NetworkName};
 
 mod silence;
 mod whole;

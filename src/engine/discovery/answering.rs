@@ -4,13 +4,15 @@
 use libp2p::PeerId;
 
 use crate::{
-    Coverage, Digest, Query, Refusal,
+    coverage::Coverage,
     engine::{
         Context, Discovery, Effects, Hearing, Now,
         reconcile::{self, Answered},
     },
     exchange::{Other, Request, Response},
+    package::{Digest, Query},
     record::RecordKey,
+    refusal::Refusal,
 };
 
 /// What an answer costs, in requests, beside what the length of the question does.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use crate::{
-    Digest,
     engine::{
         Context, Deadline, Discovery, Effects, Now, Unanswered, neighbours::Greeting,
         questions::Purpose,
     },
     exchange::{Request, Response},
+    package::Digest,
     record::{Hello, Location, Rejected, Signed},
 };
 

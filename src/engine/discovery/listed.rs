@@ -10,8 +10,8 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    PackageName, SimilarName,
     engine::{Context, Discovery, Now},
+    package::{PackageName, SimilarName},
     record::{ClaimSet, ClaimStatus, Rank, Record},
 };
 

@@ -3,12 +3,13 @@
 use libp2p::PeerId;
 
 use crate::{
-    Digest, Event, PackageName,
     engine::{
         Context, Discovery, Now,
         catalogue::{Arrival, Insertion, Interest, Outcome},
         discovery::said_since::said_since,
     },
+    event::Event,
+    package::{Digest, PackageName},
     record::{Head, HeadState, Rank, Rejected, Signed},
 };
 

@@ -2,8 +2,17 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use libp2p::PeerId;
+
 use super::{Now, recent::Recent};
-use crate::{Config, Coverage, Digest, PeerId, buckets::Buckets};
+use crate::{buckets::Buckets, config::Config, coverage::Coverage, package::Digest};
+
+use catalogue::{Catalogue, Load};
+use index::Index;
+use neighbours::Neighbours;
+use reconciling::{REMEMBERED_IN_VAIN, Running};
+use searching::Searches;
+use slices::Listing;
 
 pub(in crate::engine) mod answering;
 pub(in crate::engine) mod catalogue;
@@ -19,13 +28,6 @@ pub(in crate::engine) mod restoring;
 mod said_since;
 pub(in crate::engine) mod searching;
 mod slices;
-
-use catalogue::{Catalogue, Load};
-use index::Index;
-use neighbours::Neighbours;
-use reconciling::{REMEMBERED_IN_VAIN, Running};
-use searching::Searches;
-use slices::Listing;
 
 /// The room of what there is.
 #[derive(Debug)]

@@ -6,11 +6,12 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Coverage, GeoLocation, PackageName,
+    coverage::Coverage,
     engine::{
         Context, Discovery, Now,
         neighbours::{Greeting, declared_distance},
     },
+    package::{GeoLocation, PackageName},
 };
 
 /// A peer that was seen providing a package.

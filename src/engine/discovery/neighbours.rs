@@ -8,9 +8,10 @@ use std::{
 use libp2p::PeerId;
 
 use crate::{
-    Coverage, Digest, GeoLocation,
+    coverage::Coverage,
     engine::{Context, Discovery, greeting::FEATURE_EXPLAINS, wheel},
     exchange::MAX_OFFERED,
+    package::{Digest, GeoLocation},
     record::Hello,
 };
 

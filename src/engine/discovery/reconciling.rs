@@ -17,8 +17,8 @@ use std::{collections::VecDeque, time::Duration};
 use libp2p::PeerId;
 
 use crate::{
-    Digest, Limits,
     buckets::Buckets,
+    config::Limits,
     engine::{
         Context, Deadline, Discovery, Effects, Now,
         neighbours::{Greeting, shares_with},
@@ -27,6 +27,7 @@ use crate::{
         wheel,
     },
     exchange::{MAX_OFFERED, Request},
+    package::Digest,
 };
 
 mod steps;

@@ -1,7 +1,8 @@
 //! What a newer head of a package says of it that the one before did not: yanks, deprecation, and their ends.
 
 use crate::{
-    Event, PackageId,
+    event::Event,
+    package::PackageId,
     record::{Head, ReleaseEntry},
 };
 
@@ -37,10 +38,15 @@ mod tests {
     use libp2p::{PeerId, identity::Keypair};
 
     use super::*;
-    use crate::{
-        Deprecation, Digest, Manifest, NetworkName,
-        record::{DeprecationNote, Notes, ReleaseNote, Revision, Validity},
-    };
+    use crate::package::Deprecation;
+    use crate::package::Digest;
+    use crate::package::Manifest;
+    use crate::record::DeprecationNote;
+    use crate::record::NetworkName;
+    use crate::record::Notes;
+    use crate::record::ReleaseNote;
+    use crate::record::Revision;
+    use crate::record::Validity;
 
     fn owner() -> PeerId {
         Keypair::ed25519_from_bytes([1; 32]).unwrap().public().to_peer_id()

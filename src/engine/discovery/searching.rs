@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use libp2p::PeerId;
 
 use crate::{
-    Error, Package, PackageName, Query, Result, SearchResults, Source,
     counters::{CallKind, EndedCall},
     engine::{
         Context, Deadline, Discovery, Effects, Now, Unanswered, calls::Begin, index, packages,
         questions::Purpose, wheel,
     },
+    error::{Error, Result},
     exchange::{self, Request, Response},
+    package::{Package, PackageName, Query, SearchResults, Source},
     record::{Head, HeadState, Rank, Rejected, Signed},
     search::{Findings, Hit, SearchReport},
     ticket::Ticket,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Coverage,
+    coverage::Coverage,
     engine::{
         Discovery, Now,
         reconcile::{Item, Items},

@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use libp2p::PeerId;
 
 use crate::{
-    Error, Result,
     counters::LetGo,
     engine::{
         Action, AskedId, Engine, Now, Snapshot, Unanswered,
@@ -19,6 +18,7 @@ use crate::{
         facts::News,
         questions::{Purpose, Question},
     },
+    error::{Error, Result},
     exchange::Response,
     record::{Head, Rejected, Signed},
 };

@@ -12,12 +12,10 @@
 use libp2p::PeerId;
 
 use crate::{
-    Freshness, PackageName, Receipt,
     command::Reply,
     engine::{
         Engine, Now, QueryKey, REPLICATION_BUDGET, Reach, Unanswered,
-        calls::Begin,
-        calls::Outcome,
+        calls::{Begin, Outcome},
         changes::Underway,
         next::{
             AwaitedBack, BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged, Witness,
@@ -27,7 +25,9 @@ use crate::{
         reading::EndedLookup,
     },
     exchange::Response,
+    freshness::Freshness,
     keyspace::REPLICAS,
+    package::{PackageName, Receipt},
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };

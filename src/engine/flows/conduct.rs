@@ -5,8 +5,9 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use crate::{
-    Event, Farewell,
     engine::{Engine, Now, standing::Consequence},
+    event::Event,
+    farewell::Farewell,
     record::{EquivocationProof, Head, Record, RecordKey, Signed},
 };
 

@@ -5,7 +5,6 @@ use std::{collections::HashSet, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
-    Direction, Error, Event, Farewell,
     counters::LetGo,
     engine::{
         Engine, Now,
@@ -15,7 +14,10 @@ use crate::{
         },
         questions::Purpose,
     },
+    error::Error,
+    event::{Direction, Event},
     exchange::Request,
+    farewell::Farewell,
 };
 
 impl Engine {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    Event, PackageName, Source,
     engine::{
         Engine, Now,
         catalogue::Interest,
         lookups::Best,
         read::{Progress, Read},
     },
+    event::Event,
+    package::{PackageName, Source},
     record::{ClaimSet, Head, Record, RecordKey, Signed},
 };
 

@@ -9,13 +9,11 @@ use libp2p::PeerId;
 
 use super::listing::Asked;
 use crate::{
-    Error, Freshness, PackageId, PackageName, Result, Source,
     command::Reply,
     counters::{CallEnd, CallKind, EndedCall},
     engine::{
         Engine, Now, QueryEnd, QueryKey,
-        calls::Begin,
-        calls::{Outcome, Since},
+        calls::{Begin, Outcome, Since},
         interest::Interest,
         lookups::Best,
         queries::{Waiter, Wants},
@@ -25,6 +23,9 @@ use crate::{
             waiting::{Call, Operation},
         },
     },
+    error::{Error, Result},
+    freshness::Freshness,
+    package::{PackageId, PackageName, Source},
     record::{Record, RecordKey, Rejected},
     ticket::Ticket,
 };

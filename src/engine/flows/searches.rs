@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use libp2p::PeerId;
 
 use crate::{
-    PackageName, Query,
     engine::{
         ConnectedPeer, Engine, KeptFor, Now, Provider, Unanswered,
         calls::Begin,
@@ -16,6 +15,7 @@ use crate::{
         },
     },
     exchange::Response,
+    package::{PackageName, Query},
     search::Findings,
     ticket::Ticket,
 };

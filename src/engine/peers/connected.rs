@@ -10,10 +10,16 @@ use std::{
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{interface::Affiliation, wheel};
 use crate::{
-    Coverage, Direction, GeoLocation, NetworkName, buckets::Buckets, error::of_network,
-    keyspace::Key, place::Subnet, record::RecordKey,
+    buckets::Buckets,
+    coverage::Coverage,
+    engine::{interface::Affiliation, wheel},
+    error::of_network,
+    event::Direction,
+    keyspace::Key,
+    package::GeoLocation,
+    place::Subnet,
+    record::{NetworkName, RecordKey},
 };
 
 pub(in crate::engine) use worth::{Candidate, above_target, for_newcomer, keep_catalogues};

@@ -7,13 +7,14 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::Introduction;
 use crate::{
-    Direction, Error, Event,
     command::Reply,
     counters::{CallEnd, CallKind, EndedCall, LetGo},
     engine::{
         Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now, Peering, calls::Begin,
         interface::Affiliation, wheel,
     },
+    error::Error,
+    event::{Direction, Event},
     ticket::Ticket,
 };
 

@@ -9,13 +9,14 @@ use libp2p::PeerId;
 
 use super::Introduction;
 use crate::{
-    Direction, Farewell,
     counters::LetGo,
     engine::{
         Action, Context, Deadline, Effects, Now, Peering, QuestionId, questions::Purpose,
         wheel::Key,
     },
+    event::Direction,
     exchange::{Other, Response},
+    farewell::Farewell,
 };
 
 /// How long a goodbye may take. The connections end then, whether or not the peer has heard it.

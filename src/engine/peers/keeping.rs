@@ -11,8 +11,8 @@ use super::{
     Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
 };
 use crate::{
-    Direction,
     engine::{Action, Context, Deadline, Effects, Now, Peering},
+    event::Direction,
 };
 
 /// Where some may go soon, or places get scarce, gossip is asked again after this time who is of use to it.

@@ -11,14 +11,22 @@
 
 use std::collections::HashSet;
 
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 
 use crate::{
-    Config, Direction, Error, Event, PeerId,
+    config::Config,
     engine::{Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now},
+    error::Error,
+    event::{Direction, Event},
     place::Place,
     record::RecordKey,
 };
+
+use blocked::Blocked;
+use connected::{Company, GRACE, Introduction, Peers, above_target, for_newcomer, keep_catalogues};
+use dialing::Dials;
+use goodbyes::Goodbyes;
+use rejoining::Rejoining;
 
 mod blocked;
 mod connected;
@@ -28,15 +36,9 @@ pub(in crate::engine) mod keeping;
 mod rejoining;
 
 pub(in crate::engine) use connected::{Candidate, Reach};
-use connected::{Company, GRACE, Introduction, Peers, above_target, for_newcomer, keep_catalogues};
 pub use connected::{ConnectedPeer, KeptConnections, KeptFor};
 #[cfg(test)]
 pub(in crate::engine) use rejoining::MOST_LOST;
-
-use blocked::Blocked;
-use dialing::Dials;
-use goodbyes::Goodbyes;
-use rejoining::Rejoining;
 
 /// The room of connections.
 #[derive(Debug)]

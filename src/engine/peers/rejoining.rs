@@ -11,13 +11,15 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::Company;
 use crate::{
-    Config, Entropy, Event,
+    clock::Entropy,
+    config::Config,
     engine::{
         Action, Context, Deadline, Effects, Now, Peering,
         deadlines::{Backoff, jitter},
         named::named,
         wheel,
     },
+    event::Event,
     exchange::Other,
 };
 

@@ -1,17 +1,19 @@
 //! The room alone: what callers who dial are told, whatever becomes of peers, and that nothing is left of them.
 
+use std::time::Duration;
+
 use futures::channel::oneshot;
 use libp2p::identity::Keypair;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    Entropy, Error, Result,
+    clock::Entropy,
     command::Reply,
     engine::{SharedStore, Wheel, calls::Begin, interface::Affiliation},
+    error::{Error, Result},
     ticket::Ticket,
 };
-use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -12,16 +12,18 @@
 use std::time::Duration;
 
 use crate::{
-    Announcement, Digest, Error, PackageName, Receipt, Result, Snapshot,
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
         ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Now, Published, Publishing,
+        Snapshot,
         changes::Underway,
         outbox::{AnnouncementId, Hold, Outbox, Released},
         own::{self, Authorship, Standing},
         publish::{Announced, Publish, Renewal, Stage},
     },
+    error::{Error, Result},
+    package::{Announcement, Digest, PackageName, Receipt},
     record::{Message, Signed},
 };
 

@@ -1,11 +1,9 @@
 //! How a change to an own package takes its course: recalled, signed, stored, announced.
 
 use crate::{
-    Error, Event, PackageName, Result,
     engine::{
         Context, Effects, Now, Publishing, Reach,
-        calls::Begin,
-        calls::{Outcome, Since},
+        calls::{Begin, Outcome, Since},
         changes::Underway,
         explaining::Reasons,
         next::{Committed, Failure, Next},
@@ -15,6 +13,9 @@ use crate::{
         recalling::Asked,
         saying::{attesting, saying},
     },
+    error::{Error, Result},
+    event::Event,
+    package::PackageName,
     record::{Head, Kind, Record, RecordKey, Signed},
     ticket::Ticket,
 };

@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use libp2p::PeerId;
 
 use crate::{
-    Announcement, Receipt,
     engine::{
         Context, Effects, Now, Publishing, Reach,
         changes::Underway,
         next::{AwaitedBack, BackAtEnd, Next},
         publish::{MAX_ROUNDS, Put, Stage, Storing},
     },
+    package::{Announcement, Receipt},
     record::RecordKey,
     ticket::Ticket,
 };

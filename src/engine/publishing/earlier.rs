@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    PackageName,
+    package::PackageName,
     record::{Head, Signed, Validity},
 };
 

@@ -1,7 +1,6 @@
 //! How a change ends before its course is run: it comes to nothing, its caller goes away, or its time is up.
 
 use crate::{
-    Error,
     counters::{CallEnd, EndedCall},
     engine::{
         Context, Effects, Now, Publishing, Reach,
@@ -9,6 +8,7 @@ use crate::{
         next::{Failure, Next},
         publish::Stage,
     },
+    error::Error,
     ticket::Ticket,
 };
 

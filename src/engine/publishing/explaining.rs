@@ -12,7 +12,6 @@ use std::{
 use libp2p::PeerId;
 
 use crate::{
-    Refusal, RefusalCount,
     engine::{
         Context, Deadline, Effects, Now, Publishing, Unanswered,
         changes::Underway,
@@ -24,6 +23,7 @@ use crate::{
     exchange::{MAX_EXPLAINED, Request, Response},
     keyspace::REPLICAS,
     record::RecordKey,
+    refusal::{Refusal, RefusalCount},
     ticket::Ticket,
 };
 

@@ -10,13 +10,13 @@
 use std::time::Duration;
 
 use crate::{
-    PackageName,
     engine::{
         Context, Deadline, Effects, Now, Publishing, Reach,
         deadlines::spread,
         own::{Change, Recalled, Standing},
         recalling::Asked,
     },
+    package::PackageName,
     record::{Head, Record, Signed},
 };
 

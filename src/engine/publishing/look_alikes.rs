@@ -7,8 +7,8 @@
 use libp2p::PeerId;
 
 use crate::{
-    PackageName, Receipt, SimilarName,
     engine::{Context, Publishing, own::Change, publish::Publish},
+    package::{PackageName, Receipt, SimilarName},
     record::{ClaimSet, Record, RecordKey},
     ticket::Ticket,
 };

@@ -12,10 +12,18 @@ use super::{
     store::Unheard,
 };
 use crate::{
-    Limits, PackageName,
+    config::Limits,
+    package::PackageName,
     record::{Head, Signed},
     ticket::Ticket,
 };
+
+use changes::Changes;
+use earlier::Earlier;
+use outbox::Outbox;
+use own::{OwnPackage, elsewhere::Elsewhere};
+use publish::Renewal;
+use topics::Topics;
 
 pub(in crate::engine) mod announcing;
 pub(in crate::engine) mod changes;
@@ -34,13 +42,6 @@ pub(in crate::engine) mod recalling;
 pub(in crate::engine) mod signer;
 pub(in crate::engine) mod topics;
 pub(in crate::engine) mod upkeep;
-
-use changes::Changes;
-use earlier::Earlier;
-use outbox::Outbox;
-use own::{OwnPackage, elsewhere::Elsewhere};
-use publish::Renewal;
-use topics::Topics;
 
 /// Pauses before own records that no connected peer took are put again.
 const REPLICATION: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(3600));

@@ -6,7 +6,8 @@
 use libp2p::PeerId;
 
 use crate::{
-    Digest, Error, PackageName,
+    error::Error,
+    package::{Digest, PackageName},
     record::{Record, RecordKey},
 };
 

@@ -5,8 +5,14 @@ use std::{
     time::Duration,
 };
 
-use crate::engine::{store::Unheard, wheel};
-use crate::{Announcement, Error, PackageName, command::Reply, counters::CallEnd, ticket::Ticket};
+use crate::{
+    command::Reply,
+    counters::CallEnd,
+    engine::{store::Unheard, wheel},
+    error::Error,
+    package::{Announcement, PackageName},
+    ticket::Ticket,
+};
 
 /// Announcements whose success is remembered: more than are under way at any time.
 const REMEMBERED_SENT: usize = 1024;

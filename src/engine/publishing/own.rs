@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use base::Base;
-pub(in crate::engine) use change::Change;
-use change::Made;
-use said::{Said, later};
-
-use crate::engine::signer::Signer;
 use crate::{
-    Digest, Error, PackageId, PackageName, Result,
+    engine::signer::Signer,
+    error::{Error, Result},
+    package::{Digest, PackageId, PackageName},
     record::{
         Claim, ClaimSet, ClaimStatus, Head, HeadState, Notes, Page, PageLink, Pagination, Rank,
         Record, RecordKey, Release, ReleaseEntry, ReleaseList, Revision, Selection, Side, Signed,
         latest, select,
     },
 };
+
+use base::Base;
+use change::Made;
+use said::{Said, later};
+
+pub(in crate::engine) use change::Change;
 
 mod base;
 mod change;

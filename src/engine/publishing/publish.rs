@@ -19,26 +19,25 @@
 //! Confirming ends when so many peers have served each record as were wanted, or all that there are were asked, or
 //! the caller's time is up.
 
-use crate::counters::CallKind;
-use crate::engine::outbox::Outbox;
 use std::time::Duration;
 
 use libp2p::PeerId;
 
 use crate::{
-    Announcement, ClockOffset, Digest, Error, NetworkName, PackageId, PackageName, Receipt, Result,
+    clock_offset::ClockOffset,
     command::Reply,
-    counters::EndedCall,
-    engine::{outbox::AnnouncementId, own::Change},
-    record::{Head, Page, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
-};
-
-use crate::engine::{
-    confirming::Confirming,
-    explaining::{Explaining, Reasons},
-    look_alikes::LookAlikes,
-    own::{OwnPackage, Recalled},
-    wheel,
+    counters::{CallKind, EndedCall},
+    engine::{
+        confirming::Confirming,
+        explaining::{Explaining, Reasons},
+        look_alikes::LookAlikes,
+        outbox::{AnnouncementId, Outbox},
+        own::{Change, OwnPackage, Recalled},
+        wheel,
+    },
+    error::{Error, Result},
+    package::{Announcement, Digest, PackageId, PackageName, Receipt},
+    record::{Head, NetworkName, Page, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
 
 /// A change under way.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::{
-    PackageName, Source,
     engine::{
         Action, Context, Effects, Now, Publishing, Reach,
         calls::{Heard, Outcome},
@@ -12,6 +11,7 @@ use crate::{
         own::{self, Change, Recalled, Standing},
         publish::{Recall, Recalling, Stage},
     },
+    package::{PackageName, Source},
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };

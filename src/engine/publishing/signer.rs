@@ -2,12 +2,14 @@
 
 use libp2p::{PeerId, identity::Keypair};
 
-use crate::engine::identity::Authority;
 use crate::{
-    Error, Manifest, NetworkName, Result,
+    engine::identity::Authority,
+    error::{Error, Result},
+    package::Manifest,
     record::{
-        Claim, ClaimStatus, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, Notes, Pagination, Rank,
-        Release, ReleaseEntry, Revision, Signed, Validity, paginate, paginate_delegated,
+        Claim, ClaimStatus, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, NetworkName, Notes,
+        Pagination, Rank, Release, ReleaseEntry, Revision, Signed, Validity, paginate,
+        paginate_delegated,
     },
 };
 

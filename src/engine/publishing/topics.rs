@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
-use crate::{Digest, Error, Result};
+use crate::{
+    error::{Error, Result},
+    package::Digest,
+};
 
 /// Messages remembered, so that one that is played again is not heard twice.
 pub(crate) const REMEMBERED_MESSAGES: usize = 8192;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::{
-    PackageName,
     engine::{
         Context, Deadline, Effects, Now, Publishing, REPLICATION_DELAY, Reach, clocks::LATE,
         deadlines::spread, own, wheel,
     },
+    package::PackageName,
 };
 
 /// Own packages that are overdue are put again within this time, spread over it: after a sleep, connections have to be

@@ -11,10 +11,15 @@ use super::{
     waiting::{Call, GetRecord, Operation},
 };
 use crate::{
-    Error, Found, PackageId, PackageName, Result, Source,
     command::Reply,
     counters::{CallKind, EndedCall},
-    engine::{Action, Context, Effects, calls::Begin, calls::Since},
+    engine::{
+        Action, Context, Effects,
+        calls::{Begin, Since},
+    },
+    error::{Error, Result},
+    freshness::Found,
+    package::{PackageId, PackageName, Source},
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };

@@ -8,9 +8,9 @@ use std::{
 
 use libp2p::PeerId;
 
-use crate::engine::{Now, packages};
 use crate::{
-    PackageId, Source,
+    engine::{Now, packages},
+    package::{PackageId, Source},
     record::{Head, Record, RecordKey},
     shelf::Shelf,
 };

@@ -15,8 +15,9 @@ use super::{
     queries::{QueryKey, Waiter},
 };
 use crate::{
-    Freshness, PackageName, Source,
     engine::{Action, Context, Effects, Now},
+    freshness::Freshness,
+    package::{PackageName, Source},
     record::{Record, RecordKey, Rejected},
     ticket::Ticket,
 };

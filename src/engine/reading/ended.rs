@@ -10,12 +10,13 @@ use super::{
     queries::{Ended, Extent, QueryKey, Replies, Waiter},
 };
 use crate::{
-    Digest, Freshness, PackageName, Source,
     engine::{
         Context, Now, QueryEnd,
         calls::{Heard, Outcome},
     },
+    freshness::Freshness,
     keyspace::REPLICAS,
+    package::{Digest, PackageName, Source},
     record::{Record, RecordKey},
     ticket::Ticket,
 };

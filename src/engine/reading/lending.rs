@@ -11,9 +11,10 @@ use super::{
     waiting::Call,
 };
 use crate::{
-    Digest, Error, Package, PackageId, PackageName,
     counters::Counters,
     engine::{Effects, Now, interface::Breadth},
+    error::Error,
+    package::{Digest, Package, PackageId, PackageName},
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };

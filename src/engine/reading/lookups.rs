@@ -6,13 +6,14 @@ use libp2p::PeerId;
 
 use super::{Reading, queries::Replies, read::Read, waiting::Operation};
 use crate::{
-    Freshness, PackageId, PackageName, Source,
     engine::{
         Context, Now,
         interest::Interest,
         packages,
         saying::{newest, saying},
     },
+    freshness::Freshness,
+    package::{PackageId, PackageName, Source},
     record::{Head, Record, RecordKey, Signed},
 };
 

@@ -18,8 +18,15 @@
 
 use std::time::Duration;
 
+use libp2p::PeerId;
+
 use super::recent::Recent;
-use crate::{Config, Digest, PeerId, record::RecordKey, shelf::Shelf};
+use crate::{config::Config, package::Digest, record::RecordKey, shelf::Shelf};
+
+use cache::Cache;
+use pins::Pins;
+use queries::Queries;
+use waiting::Calls;
 
 mod beginning;
 mod cache;
@@ -39,11 +46,6 @@ pub(in crate::engine) mod waiting;
 pub(in crate::engine) use copies::{AfterCopy, Answered, Enough, Refusal, ValidCopy};
 pub(in crate::engine) use ended::{EndedLookup, Over};
 pub(in crate::engine) use lookups::Here;
-
-use cache::Cache;
-use pins::Pins;
-use queries::Queries;
-use waiting::Calls;
 
 /// Replicas of one record are repaired once in this time, of so many records at the most.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(60);

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use libp2p::PeerId;
 
-use crate::{Error, PackageName, Result};
+use crate::{
+    error::{Error, Result},
+    package::PackageName,
+};
 
 /// Owners decided for bare names, by the application or on first use.
 #[derive(Debug)]

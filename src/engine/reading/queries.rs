@@ -13,12 +13,14 @@ use std::{
 use libp2p::PeerId;
 
 use crate::{
-    Freshness,
     counters::{QueryCounters, TaskCounters},
     engine::interface::Breadth,
+    freshness::Freshness,
     record::{Record, RecordKey},
     ticket::Ticket,
 };
+
+use table::Lookups;
 
 mod replies;
 mod table;
@@ -28,7 +30,6 @@ mod tests;
 pub(crate) use replies::{Extent, Replies};
 #[cfg(test)]
 pub(crate) use table::BYTES_IN_LINE;
-use table::Lookups;
 pub(crate) use table::{Waiter, Wants};
 
 /// Names one query for as long as it lives. Never reused within a node.

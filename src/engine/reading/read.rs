@@ -8,20 +8,23 @@
 
 use libp2p::PeerId;
 
-pub(in crate::engine) use self::which::Which;
 use self::{
     claimants::only_owner,
     which::{Choice, no_match},
 };
 use crate::{
-    Error, Freshness, NetworkName, Package, PackageId, PackageName, Result, SimilarName, Source,
-    Versions,
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::packages::package_of,
-    package::{owner_from_key, owner_key},
-    record::{ClaimSet, Head, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
+    error::{Error, Result},
+    freshness::Freshness,
+    package::{
+        Package, PackageId, PackageName, SimilarName, Source, Versions, owner_from_key, owner_key,
+    },
+    record::{ClaimSet, Head, NetworkName, Record, RecordKey, ReleaseEntry, ReleaseList, Signed},
 };
+
+pub(in crate::engine) use self::which::Which;
 
 mod claimants;
 mod which;

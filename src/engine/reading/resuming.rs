@@ -6,13 +6,14 @@ use super::{
     waiting::{Call, GetRecord, Operation},
 };
 use crate::{
-    Error, Freshness,
     command::Reply,
     counters::EndedCall,
     engine::{
         Context, Now,
         calls::{Heard, Outcome, Since, Untimely},
     },
+    error::Error,
+    freshness::Freshness,
     record::Record,
     ticket::Ticket,
 };

@@ -6,13 +6,18 @@ use futures::{FutureExt, channel::oneshot};
 
 use super::{lookups::Best, queries::Task, waiting::GetRecord, *};
 use crate::{
-    Error, Found, Freshness, Result, Source,
     command::Reply,
     engine::{
-        Context, Effects, Now, QueryEnd, QueryKey, calls::Begin, calls::Outcome,
-        store::SharedStore, tests::published_by, wheel::Wheel,
+        Context, Effects, Now, QueryEnd, QueryKey,
+        calls::{Begin, Outcome},
+        store::SharedStore,
+        tests::published_by,
+        wheel::Wheel,
     },
+    error::{Error, Result},
+    freshness::{Found, Freshness},
     identity::Keypair,
+    package::Source,
     record::{Record, RecordKey},
     ticket::Ticket,
 };
@@ -21,7 +26,7 @@ const NOW: Now = Now { mono: Duration::from_secs(100), unix: 2_000_000_000 };
 
 struct Dice;
 
-impl crate::Entropy for Dice {
+impl crate::clock::Entropy for Dice {
     fn fill(&mut self, bytes: &mut [u8]) {
         bytes.fill(0);
     }

@@ -6,11 +6,13 @@ use libp2p::PeerId;
 
 use super::read::Read;
 use crate::{
-    Error, Found, Freshness, NetworkName, PackageName,
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::calls::Since,
-    record::RecordKey,
+    error::Error,
+    freshness::{Found, Freshness},
+    package::PackageName,
+    record::{NetworkName, RecordKey},
     ticket::Ticket,
 };
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::{
-    Event,
     engine::{Context, Effects, Standing},
+    event::Event,
     record::{
         EquivocationProof, Head, HeadState, PageLink, Record, RecordKey, ReleaseEntry, ReleaseNote,
         Signed,

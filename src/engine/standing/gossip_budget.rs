@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use libp2p::PeerId;
 
-use crate::{Limits, buckets::Buckets, config::Budget};
+use crate::{
+    buckets::Buckets,
+    config::{Budget, Limits},
+};
 
 /// Authors whose messages are counted. Of more, the one that has said least lately is forgotten.
 pub(crate) const REMEMBERED_AUTHORS: usize = 4_096;

@@ -7,18 +7,20 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use crate::{
-    Limits, Reputation,
+    config::Limits,
+    engine::Reputation,
     record::{EquivocationProof, Head, Signed},
 };
+
+use equivocations::Equivocations;
+use gossip_budget::{GossipBudget, Intake};
+use reputation::Reputations;
 
 pub(in crate::engine) mod equivocations;
 pub(in crate::engine) mod gossip_budget;
 pub(in crate::engine) mod reputation;
 
-use equivocations::Equivocations;
-use gossip_budget::{GossipBudget, Intake};
 pub(in crate::engine) use reputation::Consequence;
-use reputation::Reputations;
 
 /// The room of conduct.
 #[derive(Debug)]

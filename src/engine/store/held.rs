@@ -13,8 +13,8 @@ use std::{
 use hashbrown::HashTable;
 
 use crate::{
-    PackageName,
     engine::pages::{Links, NIL, Pages},
+    package::PackageName,
     record::{Kind, Record, RecordKey},
 };
 

@@ -9,10 +9,9 @@ use libp2p::PeerId;
 
 use super::distance_of;
 use crate::{
-    NetworkName, PackageName,
     keyspace::{Distance, Key},
-    package::{owner_from_key, owner_key},
-    record::{Head, Rank, RecordKey},
+    package::{PackageName, owner_from_key, owner_key},
+    record::{Head, NetworkName, Rank, RecordKey},
 };
 
 /// No owner's packages take more than this part of the places, besides those that this node's own application

@@ -4,8 +4,8 @@ use libp2p::PeerId;
 
 use super::{Hearing, MAX_REFUSALS, Refused, SharedStore, Store, StoreFact, rates::cost};
 use crate::{
-    Refusal,
     record::{ClaimSet, Kind, RecordKey, Rejected},
+    refusal::Refusal,
 };
 
 /// The least that a claim has in a set, in bytes: an envelope of 98, keys, revision and times.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use libp2p::PeerId;
 
-use crate::Limits;
+use crate::config::Limits;
 
 /// So many bursts outstanding, and the peer's connections are closed.
 const CLOSING_BURSTS: u32 = 5;

@@ -11,9 +11,9 @@ use libp2p::PeerId;
 
 use super::Refused;
 use crate::{
-    Refusal,
     exchange::MAX_EXPLAINED,
     record::{RecordKey, Rejected},
+    refusal::Refusal,
 };
 
 /// For how long it is remembered: a put takes a few seconds, and longer only where others are silent.
@@ -93,7 +93,7 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NetworkName;
+    use crate::record::NetworkName;
 
     const NOW: Duration = Duration::from_secs(100);
 

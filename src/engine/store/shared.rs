@@ -10,7 +10,9 @@ use libp2p::PeerId;
 
 use super::{Refused, Store, StoreFact};
 use crate::{
-    Config, PackageName, RecordCounters,
+    config::Config,
+    counters::RecordCounters,
+    package::PackageName,
     record::{Head, Kind, Message, Rank, Record, RecordKey, Rejected, Seen, Signed},
 };
 

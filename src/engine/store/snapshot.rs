@@ -12,9 +12,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{SharedStore, Store, high_water::Remembered};
 use crate::{
-    Error, NetworkName, PackageName, Result,
+    error::{Error, Result},
     keyspace::Key,
-    record::{Head, MAX_RECORD_BYTES, Rank, Record, RecordKey, Rejected, Signed},
+    package::PackageName,
+    record::{Head, MAX_RECORD_BYTES, NetworkName, Rank, Record, RecordKey, Rejected, Signed},
 };
 
 const MAGIC: &[u8] = b"peerage snapshot";

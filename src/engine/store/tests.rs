@@ -2,7 +2,7 @@ use libp2p::identity::Keypair;
 
 use super::{replication::REPLICATION_SECS, *};
 use crate::{
-    Manifest,
+    package::Manifest,
     record::{Claim, ClaimSet, ClaimStatus, Release, ReleaseEntry, Revision, Validity},
 };
 

@@ -1,8 +1,10 @@
 //! When a change is announced: once peers hold it, and in any case soon.
 
 use super::*;
-use crate::record::RecordKey;
-use crate::{Announcement, Receipt};
+use crate::{
+    package::{Announcement, Receipt},
+    record::RecordKey,
+};
 
 type Waiting = oneshot::Receiver<Result<Receipt>>;
 

@@ -1,9 +1,7 @@
 //! Changes to own packages: signed once, whatever becomes of their callers.
 
 use super::*;
-use crate::Freshness;
-use crate::Source;
-use crate::record::RecordKey;
+use crate::{freshness::Freshness, package::Source, record::RecordKey};
 
 #[test]
 fn a_change_is_signed_once_and_answered_when_every_put_has_ended() {

@@ -1,11 +1,12 @@
 //! Clocks that are wrong: this node's, and those of peers.
 
 use super::*;
-use crate::record::Record;
 use crate::{
-    ClockOffset, Direction, Event, Receipt,
+    clock_offset::ClockOffset,
+    event::{Direction, Event},
     exchange::{self, Response},
-    record::Hello,
+    package::Receipt,
+    record::{Hello, Record},
 };
 
 const MINUTE: i64 = 60;

@@ -1,12 +1,12 @@
 //! Changes that are read back: who counts, and when the caller is answered.
 
-use crate::Source;
-use crate::record::Record;
-use crate::record::RecordKey;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::Receipt;
+use crate::{
+    package::{Receipt, Source},
+    record::{Record, RecordKey},
+};
 
 type Waiting = oneshot::Receiver<Result<Receipt>>;
 

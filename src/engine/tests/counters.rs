@@ -1,6 +1,5 @@
 //! What is counted, one call at a time.
 
-use crate::Freshness;
 use std::collections::HashSet;
 
 use super::{
@@ -8,8 +7,13 @@ use super::{
     *,
 };
 use crate::{
-    AnnouncementCounters, Direction, Farewell, GoodbyeCounters, LetGoCounters, OutcomeCounters,
-    PeerCounters, QueryCounters, SourceCounters, TaskCounters, TrafficCounters, counters::LetGo,
+    counters::{
+        AnnouncementCounters, GoodbyeCounters, LetGo, LetGoCounters, OutcomeCounters, PeerCounters,
+        QueryCounters, SourceCounters, TaskCounters, TrafficCounters,
+    },
+    event::Direction,
+    farewell::Farewell,
+    freshness::Freshness,
 };
 
 fn none() -> OutcomeCounters {
@@ -156,7 +160,7 @@ fn announcements_are_counted_on_their_way_out_and_in() {
 fn peers_are_counted_as_they_come_and_go() {
     let mut lab = Lab::new(Config::new());
     let (peer, address) = (PeerId::random(), "/memory/5".parse().unwrap());
-    lab.learn(Fact::Connected { peer, address, direction: crate::Direction::Inbound });
+    lab.learn(Fact::Connected { peer, address, direction: crate::event::Direction::Inbound });
     lab.learn(Fact::Disconnected { peer, reason: None });
     let expected = PeerCounters { connected: 1, disconnected: 1, ..PeerCounters::default() };
     assert_eq!(lab.engine.counters().peers, expected);
@@ -243,7 +247,7 @@ fn connections_are_counted_by_what_they_are_kept_for_and_none_is_left_out() {
     assert_eq!(about.connection_target, 48);
     let now = lab.now();
     let shown = lab.engine.connected_peers(now).into_iter().map(|peer| peer.kept_for);
-    assert_eq!(kept, crate::KeptConnections::of(shown), "as the list of peers has it");
+    assert_eq!(kept, crate::engine::KeptConnections::of(shown), "as the list of peers has it");
 }
 
 #[test]
@@ -279,8 +283,8 @@ fn what_a_node_says_of_itself_is_of_now() {
     assert_eq!(metadata.owner, metadata.peer_id);
     let text = serde_json::to_string(&metadata).unwrap();
     assert!(text.contains(r#""uptime":"1m 1s""#), "{text}");
-    let read: crate::RegistryMetadata = serde_json::from_str(&text).unwrap();
+    let read: crate::registry::RegistryMetadata = serde_json::from_str(&text).unwrap();
     assert_eq!(read, metadata);
     let stranger = text.replacen("rejected", "resented", 1);
-    assert!(serde_json::from_str::<crate::RegistryMetadata>(&stranger).is_err());
+    assert!(serde_json::from_str::<crate::registry::RegistryMetadata>(&stranger).is_err());
 }

@@ -13,7 +13,7 @@ fn callers_who_want_the_same_share_one_lookup_and_each_has_its_own_deadline() {
     let lookups = lab.lookups();
     let [query] = lookups[..] else { panic!("{lookups:?}") };
     lab.advance(Duration::from_secs(10));
-    assert!(matches!(answer(early), Some(Err(crate::Error::Timeout { .. }))));
+    assert!(matches!(answer(early), Some(Err(crate::error::Error::Timeout { .. }))));
     assert!(lab.actions().is_empty(), "the other one still waits");
     lab.learn(copy(query, &head));
     assert!(answer(late).unwrap().is_ok());
@@ -74,7 +74,7 @@ fn a_window_of_lookups_runs_and_the_others_wait_their_turn() {
     assert_eq!(started, 4);
     assert!(lab.engine.is_at_rest());
     for (_, waiting) in waiting.into_iter().take(4) {
-        assert!(matches!(answer(waiting), Some(Err(crate::Error::NotFound { .. }))));
+        assert!(matches!(answer(waiting), Some(Err(crate::error::Error::NotFound { .. }))));
     }
 }
 
@@ -108,7 +108,7 @@ fn above_the_bound_on_waiting_calls_a_call_is_busy_at_once() {
     let waiting: Vec<_> =
         (0..3).map(|n| lab.get(&published(&format!("package-{n}"), 1).0)).collect();
     let (_, refused) = lab.get(&published("one-too-many", 1).0);
-    let busy = crate::Error::Busy { what: "waiting_calls".into() };
+    let busy = crate::error::Error::Busy { what: "waiting_calls".into() };
     assert_eq!(answer(refused), Some(Err(busy)));
     // What needs no waiting is answered all the same.
     let (_, metadata) = lab.ask(|reply| Command::Metadata { reply });
@@ -125,10 +125,10 @@ fn a_shutdown_answers_everybody_and_nothing_is_begun_after_it() {
         (0..100).map(|n| lab.get(&published(&format!("package-{n}"), 1).0)).collect();
     lab.engine.shut_down();
     for (_, waiting) in waiting {
-        assert_eq!(answer(waiting), Some(Err(crate::Error::ShuttingDown)));
+        assert_eq!(answer(waiting), Some(Err(crate::error::Error::ShuttingDown)));
     }
     let (_, late) = lab.get(&published("late", 1).0);
-    assert_eq!(answer(late), Some(Err(crate::Error::ShuttingDown)));
+    assert_eq!(answer(late), Some(Err(crate::error::Error::ShuttingDown)));
     assert!(lab.actions().is_empty());
 }
 
@@ -149,7 +149,7 @@ fn a_hundred_thousand_callers_wait_and_each_is_answered_on_time_a_few_a_poll() {
     let started = lab.lookups();
     assert_eq!(started.len(), lab.engine.cx.config.limits.running_queries);
     let (_, refused) = lab.get(&published("tool", 1).0);
-    assert_eq!(answer(refused).unwrap().unwrap_err(), crate::Error::busy("waiting_calls"));
+    assert_eq!(answer(refused).unwrap().unwrap_err(), crate::error::Error::busy("waiting_calls"));
     // The network falls silent. Nobody is answered before the deadline, and all are at it.
     let due = lab.mono + Duration::from_secs(30);
     lab.advance(Duration::from_millis(29_980));
@@ -161,7 +161,7 @@ fn a_hundred_thousand_callers_wait_and_each_is_answered_on_time_a_few_a_poll() {
     }
     assert!(polls <= 2 * CROWD as usize / BUDGET + 64, "{polls} polls");
     for waiting in waiting {
-        assert!(matches!(answer(waiting), Some(Err(crate::Error::Timeout { .. }))));
+        assert!(matches!(answer(waiting), Some(Err(crate::error::Error::Timeout { .. }))));
     }
     for query in started.into_iter().chain(lab.lookups()) {
         lab.end(query, 0);

@@ -1,15 +1,12 @@
 //! Publishing for an owner whose key is elsewhere, and what becomes of it when keys are rotated.
 
 use super::*;
-use crate::Freshness;
-use crate::Source;
-use crate::record::Record;
-use crate::record::RecordKey;
 use crate::{
-    Error, Receipt,
-    engine::catalogue::Interest,
-    engine::store::Refused,
-    record::{Delegation, EquivocationProof, Kind, Rejected, ReleaseList},
+    engine::{catalogue::Interest, store::Refused},
+    error::Error,
+    freshness::Freshness,
+    package::{Receipt, Source},
+    record::{Delegation, EquivocationProof, Kind, Record, RecordKey, Rejected, ReleaseList},
 };
 
 mod revoked;

@@ -1,7 +1,7 @@
 //! When whoever dials a peer is answered, and what becomes of peers that belong elsewhere.
 
 use super::*;
-use crate::Direction;
+use crate::event::Direction;
 
 const ADDRESS: &str = "/ip4/198.51.100.7/tcp/4001";
 

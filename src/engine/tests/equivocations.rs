@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Digest,
+    package::Digest,
     record::{Notes, PageLink, ReleaseNote, latest},
 };
 

@@ -85,7 +85,7 @@ fn messages_of_applications_are_rationed_as_announcements_are() {
     let heard = (0..100_u64)
         .filter(|number| {
             let peer = author.public().to_peer_id();
-            let network = crate::NetworkName::default();
+            let network = crate::record::NetworkName::default();
             let message = Message::new(network, peer, "news", *number, UNIX, "hello");
             let message = Signed::sign(&author, message).unwrap();
             let from = Some(PeerId::random());

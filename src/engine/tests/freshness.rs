@@ -1,9 +1,7 @@
 //! How many replicas a read waits for, and what it is told when they do not all answer.
 
 use super::*;
-use crate::Freshness;
-use crate::Source;
-use crate::record::Record;
+use crate::{freshness::Freshness, package::Source, record::Record};
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {
     Fact::Copy { query, from: Some(from), bytes: head.bytes().to_vec() }
@@ -203,7 +201,7 @@ fn records_on_their_way_out_to_a_silent_network_are_bounded() {
             lookups.extend(lab.lookups());
         }
         if let Some(Err(error)) = answer(waiting) {
-            assert_eq!(error, crate::Error::busy("waiting_calls"));
+            assert_eq!(error, crate::error::Error::busy("waiting_calls"));
             busy += 1;
         }
         // Its caller gives up; what is signed goes on.

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    Direction, Farewell,
+    event::Direction,
     exchange::{self, Other},
+    farewell::Farewell,
 };
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);

@@ -2,12 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::*;
 use libp2p::identity::Keypair;
 
+use super::*;
 use crate::{
-    Coverage, Direction, KeptFor, LetGoCounters, Limits, NetworkName, exchange,
-    record::{Hello, Signed},
+    config::Limits,
+    counters::LetGoCounters,
+    coverage::Coverage,
+    engine::KeptFor,
+    event::Direction,
+    exchange,
+    record::{Hello, NetworkName, Signed},
 };
 
 fn lab(limits: Limits) -> Lab {
@@ -47,7 +52,7 @@ fn let_go(lab: &mut Lab, mesh: &[PeerId]) -> HashSet<PeerId> {
                     lab.learn(Fact::Mesh { peers: mesh.iter().copied().collect() });
                 }
                 Action::Goodbye { question, farewell, .. } => {
-                    assert_eq!(farewell, crate::Farewell::NoRoom);
+                    assert_eq!(farewell, crate::farewell::Farewell::NoRoom);
                     lab.learn(Fact::Unanswered { question, why: Unanswered::Unsupported });
                 }
                 // Where many come at once it may be said twice.
@@ -289,7 +294,7 @@ fn a_peer_of_another_network_that_is_let_go_takes_no_place() {
     let affiliation = Affiliation::Other("other".parse().unwrap());
     lab.learn(Fact::Introduced { peer, agent: None, affiliation });
     assert_eq!(lab.engine.peers.connections().staying_len(), 1);
-    lab.engine.let_go(peer, crate::Farewell::NoRoom);
+    lab.engine.let_go(peer, crate::farewell::Farewell::NoRoom);
     assert_eq!(lab.engine.peers.connections().staying_len(), 0);
     // Nor does it keep one by connecting once more while the first connection is being closed.
     for _ in 0..3 {

@@ -1,9 +1,7 @@
 //! What is in the catalogue can be read, though no peer holds it.
 
 use super::*;
-use crate::Freshness;
-use crate::Source;
-use crate::engine::catalogue::Interest;
+use crate::{engine::catalogue::Interest, freshness::Freshness, package::Source};
 
 fn listing(heads: &[&Signed<Head>]) -> Lab {
     let mut lab = Lab::new(Config::new().with_pin_on_first_use(true));
@@ -229,7 +227,7 @@ fn what_the_catalogue_has_answered_is_not_taken_back_once_it_is_listed_no_more()
     assert_eq!((package.sequence, package.source), (2, Source::Catalogue));
     // It had to make room for others.
     let empty = Load { packages: 10, bytes: 1 << 20 };
-    *lab.engine.discovery.catalogue_mut() = Catalogue::new(empty, crate::Coverage::All);
+    *lab.engine.discovery.catalogue_mut() = Catalogue::new(empty, crate::coverage::Coverage::All);
     lab.advance(Duration::from_secs(60));
     let (_, waiting) = lab.get(&id);
     let query = only_lookup(&mut lab);

@@ -1,9 +1,12 @@
 //! What comes into the catalogue, and what the application makes of it.
 
 use super::*;
-use crate::Freshness;
-use crate::Source;
-use crate::{Coverage, Query, engine::catalogue::Interest};
+use crate::{
+    coverage::Coverage,
+    engine::catalogue::Interest,
+    freshness::Freshness,
+    package::{Query, Source},
+};
 
 fn light() -> Lab {
     Lab::new(Config::new().with_coverage(Coverage::None))
@@ -336,7 +339,7 @@ fn the_provider_of_a_package_that_is_connected_comes_before_those_that_were_seen
     let (id, head) = published("tool", 1);
     let (near, far) = (PeerId::random(), PeerId::random());
     let address = "/memory/5".parse().unwrap();
-    lab.learn(Fact::Connected { peer: near, address, direction: crate::Direction::Inbound });
+    lab.learn(Fact::Connected { peer: near, address, direction: crate::event::Direction::Inbound });
     hear(&mut lab, near, &head);
     let later = Now { unix: UNIX + 60, ..lab.now() };
     let verdict = lab.engine.hear_from(later, Some(far), "announcements", head.bytes());

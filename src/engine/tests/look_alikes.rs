@@ -1,8 +1,7 @@
 //! Names that people confuse: what a reader is told who has missed one, and an owner who publishes one.
 
 use super::*;
-use crate::record::RecordKey;
-use crate::{Error, SimilarName, engine::catalogue::Interest};
+use crate::{engine::catalogue::Interest, error::Error, package::SimilarName, record::RecordKey};
 
 fn named(text: &str) -> PackageId {
     PackageId::named(text.parse().unwrap())
@@ -164,7 +163,7 @@ fn names_that_windows_cannot_store_are_refused_with_what_to_do() {
 }
 
 /// Registers a package at a node that has nobody to ask.
-fn register(lab: &mut Lab, name: &str) -> crate::Receipt {
+fn register(lab: &mut Lab, name: &str) -> crate::package::Receipt {
     let manifest = Box::new(Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap()));
     let (_, mut waiting) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
     for _ in 0..20 {
@@ -189,7 +188,7 @@ struct Registering {
     head: Vec<QueryKey>,
     claims: Vec<QueryKey>,
     ticket: Ticket,
-    waiting: oneshot::Receiver<Result<crate::Receipt>>,
+    waiting: oneshot::Receiver<Result<crate::package::Receipt>>,
 }
 
 fn begin(lab: &mut Lab, name: &str, version: &str) -> Registering {
@@ -228,7 +227,7 @@ fn store(lab: &mut Lab) {
     }
 }
 
-fn told(receipt: &crate::Receipt) -> Vec<(&str, &[PeerId])> {
+fn told(receipt: &crate::package::Receipt) -> Vec<(&str, &[PeerId])> {
     let told = receipt.look_alikes.iter();
     told.map(|alike| (alike.name.as_str(), &*alike.owners)).collect()
 }

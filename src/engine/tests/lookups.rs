@@ -1,7 +1,7 @@
 //! What a lookup that finds something, or nothing, is answered with.
 
 use super::*;
-use crate::Source;
+use crate::package::Source;
 
 #[test]
 fn the_first_valid_copy_answers_and_the_lookup_is_finished() {
@@ -36,7 +36,7 @@ fn who_serves_what_is_not_valid_loses_its_good_name_and_answers_nobody() {
     }
     assert_eq!(lab.engine.standing.reputations().get(&liar).invalid, 4);
     lab.end(query, 1);
-    assert!(matches!(answer(waiting), Some(Err(crate::Error::NotFound { .. }))));
+    assert!(matches!(answer(waiting), Some(Err(crate::error::Error::NotFound { .. }))));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_peer_that_never_introduces_itself_holds_questions_up_for_a_while_only() {
     let (gone, mute) = (PeerId::random(), PeerId::random());
     lab.learn(Fact::Routable { peer: gone });
     let address = "/memory/1".parse().unwrap();
-    let direction = crate::Direction::Inbound;
+    let direction = crate::event::Direction::Inbound;
     lab.learn(Fact::Connected { peer: mute, address, direction });
     lab.learn(Fact::Unroutable { peer: gone });
     lab.actions();

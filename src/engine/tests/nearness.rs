@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    Direction, GeoLocation,
     engine::neighbours::Greeting,
+    event::Direction,
+    package::GeoLocation,
     record::{Hello, Location, Record},
 };
 

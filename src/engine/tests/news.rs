@@ -1,8 +1,7 @@
 //! What this node has once seen is not undone by older copies, partial answers or its own memory.
 
 use super::*;
-use crate::Freshness;
-use crate::Source;
+use crate::{freshness::Freshness, package::Source};
 
 #[test]
 fn a_newer_copy_that_comes_after_the_answer_takes_the_place_of_the_older_one_here_too() {

@@ -6,7 +6,7 @@ use super::{
     },
     *,
 };
-use crate::{Direction, Farewell};
+use crate::{event::Direction, farewell::Farewell};
 
 fn contact(number: usize) -> String {
     format!("/ip4/192.0.2.{number}/tcp/4001")

@@ -3,12 +3,12 @@
 use super::*;
 use crate::record::Delegation;
 
+use devices::{Device, Replicas, name};
+
 mod devices;
 mod epochs;
 mod merges;
 mod silence;
-
-use devices::{Device, Replicas, name};
 
 fn key() -> Keypair {
     Keypair::generate_ed25519()
@@ -76,7 +76,7 @@ fn what_is_signed_with_nobody_to_ask_is_announced_once_it_was_read_back() {
     let receipt = owner.register("1.0.0", 0);
     owner.exchange(&Replicas::new(0));
     let receipt = answer(receipt).unwrap().unwrap();
-    assert_eq!(receipt.announcement, crate::Announcement::Queued);
+    assert_eq!(receipt.announcement, crate::package::Announcement::Queued);
     let hearer = Fact::Hearer { topic: "announcements".to_owned() };
     owner.engine.learn(Now { mono: Duration::from_secs(100), unix: UNIX }, hearer);
     owner.exchange(&Replicas::new(0));
@@ -359,7 +359,7 @@ fn a_receipt_whose_read_back_shows_another_head_is_of_one_above_both() {
     first.exchange_until_put(&before);
     first.exchange(&replicas.join(late));
     let receipt = answer(receipt).expect("answered").expect("published");
-    assert_eq!(receipt.announcement, crate::Announcement::Sent);
+    assert_eq!(receipt.announcement, crate::package::Announcement::Sent);
     // Nobody has heard of the head in between.
     assert_eq!(first.take_announced(), [first.own_head().bytes().to_vec()]);
     assert!(receipt.sequence > second.own_head().revision.sequence, "{receipt:?}");

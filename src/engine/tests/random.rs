@@ -3,25 +3,30 @@
 //!
 //! What they do is decided by dice: thrown from a seed in the test, and by the bytes of an input under the fuzzer.
 
-use crate::Freshness;
-use crate::record::Record;
-use crate::record::RecordKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
-#[cfg(test)]
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::{Direction, Query, exchange, search::Findings};
-
-mod dice;
-mod talk;
-mod waiting;
-mod world;
+use crate::{
+    event::Direction,
+    exchange,
+    freshness::Freshness,
+    package::Query,
+    record::{Record, RecordKey},
+    search::Findings,
+};
 
 use dice::Dice;
 use talk::Question;
 use waiting::Waiting;
 use world::{HOLDINGS, IDENTITIES, WORLD};
+
+#[cfg(test)]
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+mod dice;
+mod talk;
+mod waiting;
+mod world;
 
 /// Cases in an ordinary run. `PEERAGE_CASES` asks for more.
 const CASES: u64 = 2_000;
@@ -81,7 +86,7 @@ impl Chaos {
 
     fn saw(&mut self, key: &RecordKey, bytes: &[u8]) {
         let now = self.lab.now();
-        let network = crate::NetworkName::default();
+        let network = crate::record::NetworkName::default();
         if let Ok(Record::Head(head)) = Record::verify(&network, key, bytes, now.unix, ()) {
             let seen = self.seen.entry((head.owner, head.name.clone())).or_default();
             *seen = (*seen).max(head.revision.sequence);
@@ -233,7 +238,7 @@ impl Chaos {
     ) {
         let (of, kind) = (Box::new((name.clone(), version)), self.dice.roll(4));
         let reason = ["", "broken"][kind % 2].to_owned();
-        let said = (kind == 2).then(|| Box::new(crate::Deprecation::new("old")));
+        let said = (kind == 2).then(|| Box::new(crate::package::Deprecation::new("old")));
         let command = |reply| match kind {
             0 | 1 => Command::Yank { of, reason, confirmation, reply },
             _ if confirmation > 2 => Command::Unyank { of, confirmation, reply },
@@ -608,6 +613,6 @@ fn an_answer_that_was_never_given_is_noticed() {
     let noticed = catch_unwind(AssertUnwindSafe(|| Waiting::Package(receiver).is_answered()));
     assert!(noticed.is_err());
     let (reply, receiver) = Reply::<Box<Package>>::channel();
-    let _ = reply.send(Err(crate::Error::NoPeers));
+    let _ = reply.send(Err(crate::error::Error::NoPeers));
     assert!(Waiting::Package(receiver).is_answered());
 }

@@ -1,12 +1,13 @@
 //! Records that are refused: what the one who refuses says of it, and what the one who has put them makes of that.
 
 use super::*;
-use crate::record::RecordKey;
 use crate::{
-    Event, Receipt, Refusal, RefusalCount,
     engine::publish::{Put, Storing},
+    event::Event,
     exchange::{self, Response},
-    record::Hello,
+    package::Receipt,
+    record::{Hello, RecordKey},
+    refusal::{Refusal, RefusalCount},
 };
 
 /// A head of somebody's that holds from so many seconds after now, for so long.
@@ -295,7 +296,7 @@ fn of_a_change_of_many_records_peers_are_asked_about_the_head_before_all_others(
     };
     let put = (0..20).map(|number| Put {
         key: key(number),
-        attests: crate::Digest::from_bytes([0; 32]),
+        attests: crate::package::Digest::from_bytes([0; 32]),
         acknowledged: Vec::new(),
         replicas: 0,
     });

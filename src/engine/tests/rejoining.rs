@@ -1,7 +1,7 @@
 //! Who is dialed again once everybody or somebody has left.
 
 use super::*;
-use crate::{Direction, engine::peers::MOST_LOST, keyspace::Key};
+use crate::{engine::peers::MOST_LOST, event::Direction, keyspace::Key};
 
 const UNNAMED: &str = "/ip4/192.0.2.1/tcp/4001";
 

@@ -1,7 +1,7 @@
 //! Replicas that lack the newest record are sent it, and nobody else is.
 
 use super::*;
-use crate::Freshness;
+use crate::freshness::Freshness;
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {
     Fact::Copy { query, from: Some(from), bytes: head.bytes().to_vec() }

@@ -1,11 +1,11 @@
 //! Which release a requirement comes to, and what it costs to find it.
 
-use crate::Freshness;
 use semver::Version;
 
 use super::*;
 use crate::{
-    Requirement,
+    freshness::Freshness,
+    package::Requirement,
     record::{Page, PageLink, Pagination, RecordKey, latest, paginate},
 };
 
@@ -23,7 +23,7 @@ impl Releases {
     fn of(versions: &[&str]) -> Self {
         let keypair = Keypair::generate_ed25519();
         let (network, owner) = (NetworkName::default(), keypair.public().to_peer_id());
-        let name: crate::PackageName = "tool".parse().unwrap();
+        let name: crate::package::PackageName = "tool".parse().unwrap();
         let release = |text: &&str| {
             let version = text.trim_end_matches('!').parse().unwrap();
             let manifest = Manifest::new(name.clone(), version);

@@ -1,7 +1,7 @@
 //! What a node that starts from a snapshot knows, says and does not say again.
 
 use super::*;
-use crate::{Coverage, Query};
+use crate::{coverage::Coverage, package::Query};
 
 /// A node that starts from what another one knew, of the same key or not, and knows nobody yet.
 fn start_from(keypair: Keypair, config: Config, snapshot: &Snapshot) -> Lab {
@@ -193,7 +193,7 @@ fn what_nobody_had_heard_is_announced_once_to_whoever_subscribes_after_a_restart
             before.learn(Fact::Published { id, outcome: Published::Unheard });
         }
     }
-    assert_eq!(answer(said), Some(Ok(crate::Announcement::Queued)));
+    assert_eq!(answer(said), Some(Ok(crate::package::Announcement::Queued)));
     let own = before.engine.publishing.own().values().next().unwrap().head.clone();
 
     let snapshot = snapshot(&mut before);
@@ -223,13 +223,13 @@ fn a_message_that_nobody_heard_in_time_makes_room_and_is_not_passed_off_as_sent(
         }
         answer(said).unwrap()
     };
-    assert_eq!(say(&mut lab), Ok(crate::Announcement::Queued));
-    assert_eq!(say(&mut lab), Ok(crate::Announcement::Queued));
+    assert_eq!(say(&mut lab), Ok(crate::package::Announcement::Queued));
+    assert_eq!(say(&mut lab), Ok(crate::package::Announcement::Queued));
     assert!(matches!(say(&mut lab), Err(Error::Busy { .. })));
     // Whoever hears it from now on refuses it.
     lab.advance(Duration::from_secs(crate::record::Message::MAX_AGE_SECS));
     lab.learn(Fact::Hearer { topic: "news".to_owned() });
     assert_eq!(published_on(&mut lab, "news"), []);
     assert_eq!(lab.engine.counters().announcements.queued, 0);
-    assert_eq!(say(&mut lab), Ok(crate::Announcement::Queued));
+    assert_eq!(say(&mut lab), Ok(crate::package::Announcement::Queued));
 }

@@ -1,7 +1,7 @@
 //! The application is told once what is said of packages that it knows, whichever way the head comes that says so.
 
 use super::{equivocations::noted, *};
-use crate::Freshness;
+use crate::freshness::Freshness;
 
 /// A head of two releases, of which the older one is yanked or is not.
 fn head(key: &Keypair, sequence: u64, yanked: bool) -> Signed<Head> {

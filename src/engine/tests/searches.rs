@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::{
-    Coverage, Query, SearchReport,
+    coverage::Coverage,
     exchange::{self, Response},
+    package::Query,
     record::Hello,
-    search::{Finding, Findings},
+    search::{Finding, Findings, SearchReport},
 };
 
 /// A search under way.
@@ -107,7 +108,7 @@ fn what_any_of_the_words_peers_hold_is_found_each_once() {
     let mut lab = Lab::new(Config::new());
     let [http, json, both] = ["http", "json", "http-json"].map(|name| published(name, 1).1);
     let peers = [connect(&mut lab), connect(&mut lab)];
-    let query = Query::new().with_text("http json").with_matching(crate::Match::Any);
+    let query = Query::new().with_text("http json").with_matching(crate::package::Match::Any);
     let mut search = Search::begin(&mut lab, query);
     let questions = asked(&mut lab);
     assert_eq!(sorted(questions.iter().map(|asked| asked.peer).collect()), sorted(peers.into()));

@@ -1,7 +1,12 @@
 //! Two engines that compare their catalogues: what goes from one to the other, how often, and when it ends.
 
 use super::*;
-use crate::{Coverage, Direction, engine::reconcile, exchange, exchange::Response};
+use crate::{
+    coverage::Coverage,
+    engine::reconcile,
+    event::Direction,
+    exchange::{self, Response},
+};
 
 /// Two engines with one connection, and what they have asked each other.
 struct Pair {

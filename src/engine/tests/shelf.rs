@@ -1,7 +1,7 @@
 //! What callers read without the node, and what they no longer do.
 
 use super::*;
-use crate::Source;
+use crate::package::Source;
 
 #[test]
 fn what_is_read_or_announced_can_be_read_without_the_node_until_it_lapses() {
@@ -36,7 +36,7 @@ fn what_is_replaced_or_withdrawn_leaves_the_shelf_at_once() {
     assert_eq!(lab.on_shelf(&id), None);
 
     let owner = keypair.public().to_peer_id();
-    let (network, name) = (crate::NetworkName::default(), id.name().clone());
+    let (network, name) = (crate::record::NetworkName::default(), id.name().clone());
     let validity = Validity::starting(UNIX - 60, 3600);
     let (_, live) = published_by(&keypair, "tool", 5);
     lab.engine.hear(now, "announcements", live.bytes());

@@ -1,7 +1,7 @@
 //! Machines that sleep, and calendars that are set to anything: what is known stays, and nothing old is served for it.
 
 use super::*;
-use crate::{Query, record::Record};
+use crate::{package::Query, record::Record};
 
 pub(super) const HOUR: u64 = 3600;
 pub(super) const YEAR: i64 = 365 * 24 * 3600;
@@ -177,7 +177,7 @@ fn queue_message(lab: &mut Lab) {
     for id in lab.engine.publishing.outbox().waiting_on("news") {
         lab.learn(Fact::Published { id, outcome: Published::Unheard });
     }
-    assert_eq!(answer(said), Some(Ok(crate::Announcement::Queued)));
+    assert_eq!(answer(said), Some(Ok(crate::package::Announcement::Queued)));
     lab.actions();
 }
 
@@ -314,7 +314,10 @@ fn what_has_expired_in_a_sleep_is_neither_found_nor_compared_nor_served_and_gone
     lab.set_calendar(hours(60));
     assert!(!found(&mut lab, "tool") && !is_listed(&lab, &head) && !is_held(&lab, &head));
     let unix = lab.now().unix;
-    assert_eq!(lab.engine.discovery.catalogue().items(&crate::Coverage::All, unix).count(), 0);
+    assert_eq!(
+        lab.engine.discovery.catalogue().items(&crate::coverage::Coverage::All, unix).count(),
+        0
+    );
     pass(&mut lab, 2 * HOUR);
     assert_eq!((lab.engine.discovery.catalogue().len(), lab.engine.cx.store.len()), (0, 0));
 }

@@ -1,18 +1,17 @@
 //! Peers that sleep while something ends, and wake up with what was there before.
 
-use crate::Freshness;
-use crate::record::Record;
 use std::{sync::LazyLock, thread};
 
 use super::*;
 use crate::{
-    Deprecation,
     engine::{
         own::{Change, OwnPackage, Standing, apply},
         seeded::Random,
         signer::Signer,
     },
-    record::{Delegation, END_MARGIN_SECS, HeadState, MAX_LIFETIME_SECS, Rank},
+    freshness::Freshness,
+    package::Deprecation,
+    record::{Delegation, END_MARGIN_SECS, HeadState, MAX_LIFETIME_SECS, Rank, Record},
 };
 
 const HISTORIES: u64 = 10_000;

@@ -6,12 +6,13 @@ use semver::Version;
 
 use super::{sleepers::publisher_of, *};
 use crate::{
-    Deprecation, Error,
     engine::{
         own::{Change, OwnPackage, Recalled, Standing, apply},
         seeded::Random,
         signer::Signer,
     },
+    error::Error,
+    package::Deprecation,
 };
 
 const HISTORIES: u64 = 12;
@@ -55,7 +56,7 @@ impl Said {
 }
 
 fn change(random: &mut Random, number: usize) -> Change {
-    let name: crate::PackageName = "tool".parse().unwrap();
+    let name: crate::package::PackageName = "tool".parse().unwrap();
     let version = |n: usize| format!("1.{n}.0").parse().unwrap();
     if number < RELEASES {
         return Change::Register(Box::new(Manifest::new(name, version(number))));

@@ -21,7 +21,7 @@ fn all_topics_that_a_node_may_have_fit_into_what_a_new_peer_is_told() {
     let longest = topic_name(&network, &"t".repeat(Message::MAX_TOPIC_BYTES));
     let each = longest.hash().as_str().len() + FRAMING;
     // That of the announcements is one more.
-    let topics = crate::Limits::MAX_TOPICS + 1;
+    let topics = crate::config::Limits::MAX_TOPICS + 1;
     assert!(topics * each <= MAX_FRAME_BYTES, "{} bytes", topics * each);
     assert!(topics <= MAX_TOPICS_PER_PEER);
 }

@@ -20,7 +20,7 @@ use super::{
     inbound::Serial,
 };
 use crate::{
-    DhtMode,
+    config::DhtMode,
     engine::dht::message::{Failure, Request, RequestId, Response},
     net::scope::Scope,
 };

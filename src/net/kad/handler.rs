@@ -26,7 +26,7 @@ use super::{
     outbound::{Outbound, Outcome},
 };
 use crate::{
-    DhtMode,
+    config::DhtMode,
     engine::dht::message::{Contact, Request, RequestId, Response, Told},
     net::scope::{Scope, of_use},
 };

@@ -3,8 +3,9 @@
 use libp2p::identify;
 
 use crate::{
-    NetworkName, Result,
+    error::Result,
     net::{dht_protocol, exchange, gossip},
+    record::NetworkName,
 };
 
 /// What a stream is for.

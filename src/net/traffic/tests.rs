@@ -22,7 +22,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Limits,
+    config::Limits,
     net::transport::{self, TransportConfig},
 };
 

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::frame::{Header, Ping};
-use crate::Limits;
+use crate::config::Limits;
 
 /// What one turn may cost, in frames, and how many bytes it may read. Both together take well below a tenth of a
 /// millisecond.

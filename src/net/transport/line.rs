@@ -337,7 +337,7 @@ mod tests {
         super::tests::endless::{A_WHILE, Endless, Reads},
         *,
     };
-    use crate::Limits;
+    use crate::config::Limits;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

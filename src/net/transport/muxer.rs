@@ -25,7 +25,7 @@ use libp2p::core::{
 use yamux::{Connection, ConnectionError, Mode};
 
 use super::{TransportConfig, appetite::Ration, line::Line, liveness::Patience};
-use crate::{Limits, bell::Bell};
+use crate::{bell::Bell, config::Limits};
 
 /// Turns a byte stream into a [`Muxer`].
 #[derive(Debug, Clone)]

@@ -8,8 +8,7 @@ use std::{
     io,
     pin::Pin,
     task::{Poll, ready},
-    time::Duration,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_io::Timer;
@@ -89,7 +88,7 @@ async fn take(muxer: &mut StreamMuxerBox) -> io::Result<SubstreamBox> {
 
 /// Connects two stacks and passes a question and an answer through a stream.
 async fn converse(
-    stack: fn(&Keypair, &TransportConfig, &Limits) -> crate::Result<BoxedTransport>,
+    stack: fn(&Keypair, &TransportConfig, &Limits) -> crate::error::Result<BoxedTransport>,
     address: &str,
 ) {
     let (alice, bob) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());

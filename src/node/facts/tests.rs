@@ -10,14 +10,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::{
-    Config, Digest, Event, Limits, Manifest, NetworkName,
+    config::{Config, Limits},
     engine::dht::{Records as _, message::Value},
+    event::Event,
     net::{
         topic_name,
         transport::{self, TransportConfig},
     },
     node::{Node, dht::Kept},
-    record::{Head, ReleaseEntry, Revision, Signed, Validity},
+    package::{Digest, Manifest},
+    record::{Head, NetworkName, ReleaseEntry, Revision, Signed, Validity},
 };
 
 /// gossipsub and nothing else, as libp2p has it: no scores, and whatever it is told is sent.

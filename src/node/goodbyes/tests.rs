@@ -15,7 +15,10 @@ use libp2p::identity::Keypair;
 
 use super::*;
 use crate::{
-    Config, Error, Event, Handle, Limits,
+    config::{Config, Limits},
+    error::Error,
+    event::Event,
+    handle::Handle,
     net::transport::{self, TransportConfig},
     node::Node,
 };

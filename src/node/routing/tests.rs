@@ -18,14 +18,17 @@ use libp2p::{
 
 use super::*;
 use crate::{
-    Config, Handle, Limits, Manifest, Registry as _,
+    config::{Config, Limits},
     engine::dht::message::{RequestId, Response},
+    handle::Handle,
     net::{
         kad,
         transport::{self, TransportConfig},
     },
     node::Node,
+    package::Manifest,
     record::RecordKey,
+    registry::Registry as _,
 };
 
 const NOW: Now = Now { mono: Duration::ZERO, unix: 0 };

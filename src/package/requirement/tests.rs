@@ -4,7 +4,7 @@ use libp2p::identity::Keypair;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Digest, Source};
+use crate::package::{Digest, Source};
 
 fn requirement(text: &str) -> Requirement {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Manifest, NetworkName,
-    record::{Head, MAX_EXT_BYTES, ReleaseEntry, Signed, Validity},
+    package::Manifest,
+    record::{Head, MAX_EXT_BYTES, NetworkName, ReleaseEntry, Signed, Validity},
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -49,7 +49,7 @@ fn head(ext: Vec<u8>) -> Signed<Head> {
     let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
     let entry = ReleaseEntry {
         version: manifest.version.clone(),
-        digest: crate::Digest::of("1.0.0"),
+        digest: crate::package::Digest::of("1.0.0"),
         yanked: true,
     };
     let (network, validity) = (NetworkName::default(), Validity::starting(NOW, 3600));

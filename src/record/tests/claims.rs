@@ -71,7 +71,7 @@ fn a_full_set_fits_into_a_record() {
         }
         set = set.with(Signed::sign(keypair, claim.clone()).unwrap(), NOW);
         claim.ext.push(0);
-        assert!(matches!(Signed::sign(keypair, claim), Err(crate::Error::TooLarge { .. })));
+        assert!(matches!(Signed::sign(keypair, claim), Err(crate::error::Error::TooLarge { .. })));
     }
     assert_eq!(set.len(), ClaimSet::MAX_CLAIMS);
     assert!(set.to_bytes().len() <= MAX_RECORD_BYTES);

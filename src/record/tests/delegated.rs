@@ -1,7 +1,7 @@
 //! Publishers who sign for an owner: what they may, and when they no longer may.
 
 use super::*;
-use crate::{Deprecation, Error};
+use crate::{error::Error, package::Deprecation};
 
 const DAY: u64 = 86_400;
 

@@ -1,7 +1,7 @@
 //! Lists of releases, however long.
 
 use super::*;
-use crate::Error;
+use crate::error::Error;
 
 fn entry(version: Version) -> ReleaseEntry {
     let digest = Digest::of(version.to_string());

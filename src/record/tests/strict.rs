@@ -3,7 +3,7 @@
 use libp2p::identity::ed25519;
 
 use super::*;
-use crate::Error;
+use crate::error::Error;
 
 /// Where the epoch stands in the body of a head: after the network, the owner and the name.
 const EPOCH: usize = 1 + 4 + 32 + 1 + 9;

@@ -155,7 +155,7 @@ fn only_the_owner_signs() {
     assert_eq!(verify(&head(1).key(), &stolen), Err(Rejected::Signature));
     assert!(matches!(
         Signed::sign(&keypair(2), live(1)),
-        Err(crate::Error::Invalid { field, .. }) if field == "owner"
+        Err(crate::error::Error::Invalid { field, .. }) if field == "owner"
     ));
 }
 

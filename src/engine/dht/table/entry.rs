@@ -5,8 +5,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId};
 
 use super::super::round_trip::RoundTrip;
-use crate::keyspace::Key;
-use crate::{Direction, place::Place};
+use crate::{event::Direction, keyspace::Key, place::Place};
 
 /// A peer with which a connection stands, and which serves the DHT.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Limits,
+    config::Limits,
     place::{Host, Place, Subnet},
 };
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    Coverage, Digest, PackageName,
+    coverage::Coverage,
     engine::index,
-    package::{owner_from_key, owner_key},
+    package::{Digest, PackageName, owner_from_key, owner_key},
     record::{Head, Rank, Rejected, Signed},
 };
 

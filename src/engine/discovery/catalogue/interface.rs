@@ -3,11 +3,12 @@
 use libp2p::PeerId;
 
 use super::entry::{Entry, Listing, Standing};
-pub(crate) use crate::engine::interest::Interest;
 use crate::{
-    PackageName,
+    package::PackageName,
     record::{Head, Rank, Signed},
 };
+
+pub(crate) use crate::engine::interest::Interest;
 
 /// How a head came here.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +59,7 @@ pub(crate) struct Listed<'a> {
     #[cfg(test)]
     pub(crate) bytes: &'a std::sync::Arc<[u8]>,
     /// The digest of the body, which identifies the head.
-    pub(crate) digest: crate::Digest,
+    pub(crate) digest: crate::package::Digest,
     pub(crate) rank: Rank,
     /// Unix seconds.
     #[cfg(test)]

@@ -37,6 +37,19 @@ use std::{
 
 use libp2p::PeerId;
 
+use self::{
+    entry::{Entry, Key, Listing, Standing},
+    eviction::Places,
+    expiry::is_known,
+    sum::DigestSum,
+};
+use crate::{
+    coverage::Coverage,
+    engine::pages::{Links, NIL, Pages},
+    package::{Digest, PackageName, owner_key},
+    record::{Head, Rank, Signed},
+};
+
 mod entry;
 mod eviction;
 mod expiry;
@@ -47,19 +60,6 @@ mod tests;
 
 pub(crate) use eviction::Load;
 pub(crate) use interface::{Arrival, Gone, Insertion, Interest, Listed, Outcome};
-
-use self::{
-    entry::{Entry, Key, Listing, Standing},
-    eviction::Places,
-    expiry::is_known,
-    sum::DigestSum,
-};
-use crate::engine::pages::{Links, NIL, Pages};
-use crate::{
-    Coverage, Digest, PackageName,
-    package::owner_key,
-    record::{Head, Rank, Signed},
-};
 
 /// So often at the most an entry is handed over to another of its providers, before one really goes.
 const HANDOVERS: usize = 8;

@@ -1,6 +1,6 @@
 //! A set of digests in 32 bytes.
 
-use crate::Digest;
+use crate::package::Digest;
 
 /// The sum of digests, as four numbers of 64 bits each, whatever their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

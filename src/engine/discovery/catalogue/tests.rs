@@ -4,8 +4,8 @@ use libp2p::identity::Keypair;
 
 use super::*;
 use crate::{
-    Manifest, NetworkName,
-    record::{Rank, ReleaseEntry, Revision, Validity},
+    package::Manifest,
+    record::{NetworkName, Rank, ReleaseEntry, Revision, Validity},
 };
 
 mod crowds;

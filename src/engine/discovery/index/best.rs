@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Index, Score};
-use crate::{Query, package::Sort};
+use crate::package::{Query, Sort};
 
 /// Keeps so many of the best.
 pub(super) struct Best<'a> {

@@ -6,10 +6,7 @@ use libp2p::PeerId;
 use semver::{BuildMetadata, Prerelease, Version, VersionReq};
 
 use super::terms::TermId;
-use crate::{
-    PackageName,
-    package::{owner_from_key, owner_key},
-};
+use crate::package::{PackageName, owner_from_key, owner_key};
 
 /// A package.
 #[derive(Debug)]

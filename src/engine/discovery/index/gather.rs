@@ -5,7 +5,7 @@ use super::{
     postings::field::{DESCRIPTION, KEYWORD, NAME, START, WHOLE},
     rank,
 };
-use crate::{Manifest, package::license_terms};
+use crate::package::{Manifest, license_terms};
 
 /// What keywords and licences are written with in the dictionary, so that they are found whole. No word begins so, and
 /// both come before all words.

@@ -32,7 +32,13 @@ use hashbrown::HashTable;
 use libp2p::PeerId;
 use semver::Version;
 
-use crate::{Manifest, PackageName, package::owner_key};
+use crate::package::{Manifest, PackageName, owner_key};
+
+use docs::Doc;
+use gather::Gathered;
+use paged::Paged;
+use postings::{Postings, doc_of, field, fields_of};
+use terms::{TermId, Terms};
 
 mod best;
 mod docs;
@@ -54,12 +60,6 @@ pub(crate) use gather::most_bytes;
 pub use rank::Score;
 pub use relevance::relevance;
 pub use search::{Found, Hit};
-
-use docs::Doc;
-use gather::Gathered;
-use paged::Paged;
-use postings::{Postings, doc_of, field, fields_of};
-use terms::{TermId, Terms};
 
 /// How many blocks of the dictionary are swept with an insertion or removal, while there is something to sweep out: a
 /// quarter of the words is dead at the most, or so many.

@@ -7,7 +7,7 @@ use super::{
     typos,
     wanted::{Wanted, begins_more},
 };
-use crate::{Manifest, Query};
+use crate::package::{Manifest, Query};
 
 /// The rarity of all words where no other packages are known.
 const NO_RARITY: f32 = 5.0;

@@ -13,7 +13,7 @@ use super::{
     typos,
     wanted::{Wanted, begins_more},
 };
-use crate::{PackageName, Query, package::fold_license};
+use crate::package::{PackageName, Query, fold_license};
 
 /// How many words one word of a query stands for at the most: those that begin with it, or were probably meant. The most
 /// frequent ones are taken.

@@ -7,10 +7,7 @@ use proptest::prelude::*;
 use semver::Version;
 
 use super::*;
-use crate::{
-    Query,
-    package::{Match, Sort},
-};
+use crate::package::{Match, Query, Sort};
 
 mod scripts;
 

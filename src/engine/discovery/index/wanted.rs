@@ -1,7 +1,7 @@
 //! What the text of a query asks for.
 
 use super::{fold, grams::is_gram};
-use crate::{Query, package::Match};
+use crate::package::{Match, Query};
 
 /// The words of a query's text.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::Digest;
+use crate::package::Digest;
 
 /// The most digests that are asked for at a time.
 const BATCH: usize = 256;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::tree::{Blocks, Kind, Tree};
-use crate::Digest;
+use crate::package::Digest;
 
 /// Something to compare: a head, by when it was issued and the digest of its body. It is also a position between
 /// items, before the first item that is not less.

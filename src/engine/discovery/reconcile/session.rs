@@ -12,7 +12,7 @@ use super::{
     tree::Blocks,
     wire::{self, Answer, Bound, Digests, MAX_SEGMENTS, Part, Question, Reply, Segment},
 };
-use crate::{Digest, record::codec::List};
+use crate::{package::Digest, record::codec::List};
 
 /// How many ranges are asked about at a time to begin with. It follows how many are answered at a time.
 const FIRST_WINDOW: usize = 512;

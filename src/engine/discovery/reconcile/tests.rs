@@ -6,7 +6,7 @@ use super::{
     wire::{Answer, Bound, Digests, Part, Question, Reply, Segment},
     *,
 };
-use crate::{Digest, record::codec::List};
+use crate::{package::Digest, record::codec::List};
 
 const NOW: u64 = 1_800_000_000;
 

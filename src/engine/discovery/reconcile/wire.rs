@@ -7,7 +7,7 @@ use super::{
     items::{Fingerprint, Item},
 };
 use crate::{
-    Digest,
+    package::Digest,
     record::codec::{self, List},
 };
 

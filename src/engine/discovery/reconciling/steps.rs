@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use super::{Course, Fetch, LONGEST_PAUSE, Offer, Outcome, Running, Talk};
 use crate::{
-    Coverage, Digest,
+    coverage::Coverage,
     engine::{
         Context, Deadline, Discovery, Effects, Now, Unanswered,
         neighbours::add_new,
@@ -14,6 +14,7 @@ use crate::{
         reconcile::{Failure, Fetching, Session, Step, Taken},
     },
     exchange::{MAX_OFFERED, Request, Response},
+    package::Digest,
     record::{Head, Rejected, Signed},
 };
 

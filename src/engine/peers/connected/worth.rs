@@ -15,8 +15,11 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
 use super::{GRACE, Introduction, Peers};
-use crate::keyspace::{Distance, Key};
-use crate::{Direction, place::Subnet};
+use crate::{
+    event::Direction,
+    keyspace::{Distance, Key},
+    place::Subnet,
+};
 
 /// The peers closest to this node's key that it stays connected with: as many as a record has replicas.
 const CLOSEST: usize = 20;

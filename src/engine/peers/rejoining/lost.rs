@@ -7,8 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 use libp2p::{Multiaddr, PeerId};
 
 use super::{MOST_LOST, pauses::Pauses};
-use crate::Entropy;
-use crate::keyspace::{Distance, Key};
+use crate::{
+    clock::Entropy,
+    keyspace::{Distance, Key},
+};
 
 /// Whoever has been away for so long is not expected any more.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    Entropy,
+    clock::Entropy,
     engine::deadlines::{Backoff, spread},
 };
 

@@ -5,9 +5,13 @@ use libp2p::{PeerId, identity::Keypair};
 
 use super::*;
 use crate::{
-    Config, Entropy, Freshness, Manifest, Receipt, Result,
+    clock::Entropy,
     command::{Command, Reply, Request},
+    config::Config,
     engine::{Action, Engine, Fact, Published, QueryEnd, QueryKey, SharedStore},
+    error::Result,
+    freshness::Freshness,
+    package::{Manifest, Receipt},
     record::{Head, Kind, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };
@@ -110,7 +114,7 @@ impl Lab {
     fn earlier(&self, sequence: u64) -> Signed<Head> {
         let owner = self.keypair.public().to_peer_id();
         let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
-        let network = crate::NetworkName::default();
+        let network = crate::record::NetworkName::default();
         let release = Release::new(network.clone(), owner, manifest.clone());
         let release = Signed::sign(&self.keypair, release).unwrap();
         let head = Head::live(
@@ -199,7 +203,7 @@ fn a_peer_that_takes_nothing_and_repeats_its_addresses_does_not_hurry_the_node()
         assert_eq!(lab.serve(0), 0);
     }
     // One that has been away may have changed its mind.
-    let (address, direction) = (libp2p::Multiaddr::empty(), crate::Direction::Inbound);
+    let (address, direction) = (libp2p::Multiaddr::empty(), crate::event::Direction::Inbound);
     lab.learn(Fact::Connected { peer, address, direction });
     lab.advance(Duration::from_secs(1));
     assert!(lab.serve(1) > 0);

@@ -5,9 +5,12 @@ use libp2p::{PeerId, identity::Keypair};
 
 use super::*;
 use crate::{
-    Config, Manifest, Receipt, Result, SystemEntropy,
+    clock::SystemEntropy,
     command::{Command, Reply, Request},
+    config::Config,
     engine::{Action, Engine, Fact, Published, QueryEnd, QueryKey, SharedStore},
+    error::Result,
+    package::{Manifest, Receipt},
     record::{Head, Record, Release, ReleaseEntry, Revision, Signed, Validity},
     shelf::Shelf,
 };

@@ -9,8 +9,8 @@ use super::{
     said::{Said, later},
 };
 use crate::{
-    Manifest,
     engine::signer::Signer,
+    package::Manifest,
     record::{
         DeprecationNote, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, Notes, Rank, Release,
         ReleaseEntry, Revision, Signed, Validity, latest,

@@ -4,9 +4,10 @@ use semver::Version;
 
 use super::{base::Base, said::Said};
 use crate::{
-    Deprecation, Error, Manifest, PackageId, PackageName, Result,
     counters::CallKind,
     engine::signer::Signer,
+    error::{Error, Result},
+    package::{Deprecation, Manifest, PackageId, PackageName},
     record::{DeprecationNote, Notes, Release, ReleaseEntry, Signed, check_successor},
 };
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    Digest, PackageName,
     engine::wheel,
+    package::{Digest, PackageName},
     record::{Head, Signed},
 };
 

@@ -2,9 +2,9 @@ use libp2p::identity::Keypair;
 
 use super::*;
 use crate::{
-    Manifest, NetworkName,
     engine::Identity,
-    record::{END_MARGIN_SECS, Revision},
+    package::Manifest,
+    record::{END_MARGIN_SECS, NetworkName, Revision},
 };
 
 mod undo;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    Digest, PackageName,
     engine::{
         calls::Untimely,
         saying::{attesting, newest, saying},
     },
     keyspace::{Key, REPLICAS},
+    package::{Digest, PackageName},
     record::{Head, Record, Rejected, Signed},
 };
 

@@ -13,11 +13,11 @@ use hashbrown::HashTable;
 
 use super::QueryKey;
 use crate::{
-    Freshness,
     engine::{
         interface::Breadth,
         pages::{Links, NIL, Pages},
     },
+    freshness::Freshness,
     record::RecordKey,
     ticket::Ticket,
 };

@@ -1,6 +1,5 @@
 use super::*;
-use crate::keyspace::Key;
-use crate::{NetworkName, engine::tests::published_by, identity::Keypair};
+use crate::{engine::tests::published_by, identity::Keypair, keyspace::Key, record::NetworkName};
 
 fn key(n: usize) -> RecordKey {
     let name = format!("package-{n}").parse().unwrap();
@@ -219,10 +218,9 @@ fn replicas_with_an_outdated_copy_count_among_the_closest() {
 
 #[test]
 fn of_two_releases_of_one_version_the_one_that_replicas_keep_is_the_best_in_any_order() {
-    use crate::{
-        Manifest,
-        record::{Release, Signed},
-    };
+    use crate::package::Manifest;
+    use crate::record::Release;
+    use crate::record::Signed;
     let keypair = Keypair::generate_ed25519();
     let owner = keypair.public().to_peer_id();
     let mut releases: Vec<_> = ["one", "another"]

@@ -3,7 +3,8 @@
 use libp2p::PeerId;
 
 use crate::{
-    Error, PackageName, Result,
+    error::{Error, Result},
+    package::PackageName,
     record::{ClaimSet, ClaimStatus},
 };
 

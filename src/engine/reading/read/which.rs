@@ -5,7 +5,8 @@ use std::fmt;
 use semver::Version;
 
 use crate::{
-    Error, PackageId, Requirement,
+    error::Error,
+    package::{PackageId, Requirement},
     record::{Head, Notes, ReleaseEntry, ReleaseList},
 };
 

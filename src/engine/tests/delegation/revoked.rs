@@ -1,9 +1,7 @@
 //! What a key that has been replaced signed before is believed by nobody who knows, wherever it lies.
 
 use super::*;
-use crate::Freshness;
-use crate::Source;
-use crate::record::RecordKey;
+use crate::{freshness::Freshness, package::Source, record::RecordKey};
 
 /// What whoever has stolen the first publisher's key signs in its epoch, 1.
 fn stolen(name: &str) -> Signed<Head> {
@@ -151,10 +149,10 @@ fn what_a_replaced_key_has_signed_is_told_to_nobody_and_hides_nothing_from_a_sea
     let rotated = rotated();
     assert_eq!(hear(&mut reader, &rotated), Verdict::Accept);
     let told: Vec<_> =
-        reader.engine.discovery.catalogue().items(&crate::Coverage::All, UNIX).collect();
+        reader.engine.discovery.catalogue().items(&crate::coverage::Coverage::All, UNIX).collect();
     assert_eq!(told, [(rotated.validity.issued, rotated.digest())]);
     assert_eq!(reader.engine.metadata().known_packages, 1);
-    let query = crate::Query::new().with_limit(1).with_sort(crate::Sort::Name);
+    let query = crate::package::Query::new().with_limit(1).with_sort(crate::package::Sort::Name);
     let (_, waiting) = reader.ask(|reply| Command::Search { query: Box::new(query), reply });
     assert_eq!(answer(waiting).unwrap().unwrap().packages.len(), 1);
 }

@@ -1,11 +1,10 @@
 //! Devices that publish with one key, and the peers that hold what they publish.
 
 use super::super::*;
-use crate::record::Record;
-use crate::record::RecordKey;
 use crate::{
-    Event, Receipt,
-    record::{EquivocationProof, ReleaseList},
+    event::Event,
+    package::Receipt,
+    record::{EquivocationProof, Record, RecordKey, ReleaseList},
 };
 
 /// The peers that one side of a network consists of. They hold what they are given, by the rules of any store.

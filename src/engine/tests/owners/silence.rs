@@ -1,8 +1,10 @@
 //! Devices that some peers do not answer, or that have heard what they do not hold: what was not heard is not lost.
 
 use super::*;
-use crate::record::RecordKey;
-use crate::{Error, record::Release};
+use crate::{
+    error::Error,
+    record::{RecordKey, Release},
+};
 
 #[test]
 fn what_only_silent_peers_hold_stays_listed_when_its_owner_starts_again() {
@@ -159,7 +161,7 @@ fn what_was_heard_before_the_first_change_of_a_life_is_outbid_and_not_contradict
 }
 
 /// A change that is signed while nobody has what another device does to the package meanwhile; the read-back shows it.
-fn undone_by(change: impl FnOnce(&mut Device, &Replicas)) -> Result<crate::Receipt> {
+fn undone_by(change: impl FnOnce(&mut Device, &Replicas)) -> Result<crate::package::Receipt> {
     let (_, replicas, [mut first, mut second]) = two_devices();
     second.publish(&replicas, "1.0.0");
     let receipt = first.register("1.1.0", 3);

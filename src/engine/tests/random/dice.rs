@@ -39,7 +39,7 @@ impl Dice {
     pub(super) fn peer(&mut self) -> PeerId {
         self.peers += 1;
         // An identity multihash of 32 bytes, as `PeerId::random` makes it.
-        let digest = crate::Digest::of(self.peers.to_le_bytes());
+        let digest = crate::package::Digest::of(self.peers.to_le_bytes());
         PeerId::from_bytes(&[&[0, 32], &digest.as_bytes()[..]].concat()).unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use super::{world::heads_of, *};
 use crate::{
-    Coverage,
+    coverage::Coverage,
     engine::reconcile::{self, Item, Items},
     exchange::{MAX_EXPLAINED, Other, Request, Response, Search},
     record::Hello,
@@ -99,7 +99,7 @@ impl Chaos {
             .iter()
             .map(|holding| &holding.keypair)
             .find(|keypair| keypair.public().to_peer_id() == peer)?;
-        let mut hello = Hello::new(crate::NetworkName::default(), peer, UNIX);
+        let mut hello = Hello::new(crate::record::NetworkName::default(), peer, UNIX);
         hello.packages = self.dice.roll(40) as u64;
         hello.features = self.dice.roll(4) as u64;
         if self.dice.roll(4) == 0 {

@@ -1,8 +1,11 @@
 //! Calls as their callers know them.
 
 use super::*;
-use crate::Source;
-use crate::{Announcement, Found, Receipt, SearchReport, Versions, search::Finding};
+use crate::{
+    freshness::Found,
+    package::{Announcement, Receipt, Source, Versions},
+    search::{Finding, SearchReport},
+};
 
 /// A call that has not been answered as far as its caller knows.
 pub(super) enum Waiting {
@@ -30,7 +33,7 @@ impl Waiting {
             receiver.try_recv().expect("a reply was dropped without an answer")
         }
         fn outcome<T>(answer: &Result<T>) -> &'static str {
-            match answer.as_ref().map_err(crate::Error::kind) {
+            match answer.as_ref().map_err(crate::error::Error::kind) {
                 Ok(_) => "answered",
                 Err("not_found" | "withdrawn") => "not_found",
                 Err("timeout") => "timed_out",

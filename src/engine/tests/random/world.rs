@@ -1,10 +1,9 @@
 //! What the network may hold.
 
-use crate::record::Record;
-use crate::record::RecordKey;
 use std::sync::LazyLock;
 
 use super::*;
+use crate::record::{Record, RecordKey};
 
 /// Packages of others, each with two heads, the second newer.
 pub(super) static WORLD: LazyLock<Vec<(PackageId, [Signed<Head>; 2])>> = LazyLock::new(|| {
@@ -38,7 +37,7 @@ fn holding(keypair: Keypair, name: &str) -> Holding {
 }
 
 fn records(keypair: &Keypair, name: &str) -> Vec<(RecordKey, Vec<u8>)> {
-    let network = crate::NetworkName::default();
+    let network = crate::record::NetworkName::default();
     let owner = keypair.public().to_peer_id();
     let releases: Vec<_> = ["1.0.0", "0.9.0"]
         .map(|version| {
@@ -79,7 +78,7 @@ pub(super) static HOLDINGS: LazyLock<Vec<Holding>> = LazyLock::new(|| {
 /// Heads of others: one of so many, from one of them on, or all of them from the first on.
 pub(super) fn heads_of(part: usize) -> impl Iterator<Item = &'static Signed<Head>> {
     static HEADS: LazyLock<Vec<Signed<Head>>> = LazyLock::new(|| {
-        let network = crate::NetworkName::default();
+        let network = crate::record::NetworkName::default();
         let held =
             HOLDINGS.iter().flat_map(|holding| &holding.records).filter_map(|(key, bytes)| {
                 match Record::verify(&network, key, bytes, UNIX, ()) {

@@ -25,7 +25,7 @@ use libp2p::{
 
 use super::{alarm::Times, *};
 use crate::{
-    DhtMode, Limits,
+    config::{DhtMode, Limits},
     engine::dht::message::{Contact, Failure, Request, RequestId, Response, Value},
     net::transport::{self, TransportConfig},
 };

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::NetworkName;
+use crate::record::NetworkName;
 
 const HEADER: &[u8] = b"/multistream/1.0.0\n";
 

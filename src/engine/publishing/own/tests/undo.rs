@@ -11,7 +11,7 @@ fn unyank(version: &str) -> Change {
 }
 
 fn deprecate(text: Option<&str>) -> Change {
-    let deprecation = text.map(|text| Box::new(crate::Deprecation::new(text)));
+    let deprecation = text.map(|text| Box::new(crate::package::Deprecation::new(text)));
     Change::Deprecate { name: name(), deprecation }
 }
 
@@ -119,7 +119,8 @@ fn nobody_deprecates_what_is_not_there_or_succeeds_itself() {
     }
     let own = owner.register(None, "1.0.0");
     assert_eq!(refused(Some(&own), &unyank("9.0.0")).kind(), "not_found");
-    let itself = crate::Deprecation::new("old").with_successor(owner.signer().owner(), name());
+    let itself =
+        crate::package::Deprecation::new("old").with_successor(owner.signer().owner(), name());
     let change = Change::Deprecate { name: name(), deprecation: Some(Box::new(itself)) };
     assert!(refused(Some(&own), &change).to_string().contains("is the package itself"));
     let gone = owner.apply(Some(&own), None, &Change::Unregister { name: name() });
@@ -278,7 +279,10 @@ fn a_device_that_slept_for_longer_than_notes_are_kept_brings_nothing_back() {
     let others = at(
         &own,
         None,
-        &Change::Register(Box::new(crate::Manifest::new(name(), "3.0.0".parse().unwrap()))),
+        &Change::Register(Box::new(crate::package::Manifest::new(
+            name(),
+            "3.0.0".parse().unwrap(),
+        ))),
         1,
     );
     let merged = at(&alone, Some(&others), &renew, 32);
