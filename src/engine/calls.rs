@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, Now, wheel};
+use super::wheel;
 use crate::{
     clock_offset::ClockOffset,
+    engine::{context::Context, interface::Now},
     error::Error,
     package::Source,
     record::{Record, RecordKey, Rejected},

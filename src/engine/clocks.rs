@@ -18,8 +18,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Engine, Now, deadlines::Backoff};
-use crate::event::Event;
+use super::{Engine, deadlines::Backoff};
+use crate::{engine::interface::Now, event::Event};
 
 /// Differences below this, in seconds, are no change: the clocks are read apart, and are put right a little at a time.
 const TOLERANCE: u64 = 10;

@@ -1,15 +1,15 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
-use super::{
-    Engine, Now,
-    own::Change,
-    read::{Goal, Which},
-    reading::waiting::GetRecord,
-};
+use super::{Engine, reading::waiting::GetRecord};
 use crate::{
     command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
-    engine::calls::Begin,
+    engine::{
+        calls::Begin,
+        interface::Now,
+        publishing::own::Change,
+        reading::read::{Goal, Which},
+    },
     error::Error,
     freshness::Freshness,
     package::{Package, PackageId},

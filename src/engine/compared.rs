@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::reconcile::{Item, Items, Session, Step, answer};
-use crate::package::Digest;
+use crate::{
+    engine::discovery::reconcile::{Item, Items, Session, Step, answer},
+    package::Digest,
+};
 
 /// What one side of a comparison holds.
 #[derive(Debug, Clone)]

@@ -5,13 +5,17 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId, identity::Keypair, multiaddr::Protocol};
 
 use super::{
-    Now,
     clocks::Clocks,
     identity::{Authority, Identity},
     peer_clocks::PeerClocks,
     store::SharedStore,
 };
-use crate::{clock_offset::ClockOffset, config::Config, engine::signer::Signer, record::Record};
+use crate::{
+    clock_offset::ClockOffset,
+    config::Config,
+    engine::{interface::Now, signer::Signer},
+    record::Record,
+};
 
 /// Who this node is, what it was told to be, what time it is, and what it holds. Only the switchboard sets it.
 #[derive(Debug)]

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use super::{Engine, Now};
+use super::Engine;
 use crate::{
     command::Command,
     counters::{Counters, EndedCall},
+    engine::interface::Now,
     error::Error,
     registry::RegistryMetadata,
 };

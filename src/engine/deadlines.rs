@@ -5,11 +5,15 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use super::{
-    Engine, Now,
-    outbox::AnnouncementId,
+    Engine,
     wheel::{self, Expiry},
 };
-use crate::{clock::Entropy, package::PackageName, ticket::Ticket};
+use crate::{
+    clock::Entropy,
+    engine::{interface::Now, publishing::outbox::AnnouncementId},
+    package::PackageName,
+    ticket::Ticket,
+};
 
 /// How often what has expired is swept out of cache and store, and how much at once. Nothing expired is ever
 /// served: this frees memory. It is also how late the calendar's due dates are noticed at the most.

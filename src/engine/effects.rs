@@ -4,16 +4,15 @@ use std::{collections::VecDeque, time::Duration};
 
 use libp2p::PeerId;
 
-use super::{
-    Action, FIRST_INTERNAL_TICKET, deadlines::Deadline, questions::Questions, wheel::Wheel,
-};
+use super::{deadlines::Deadline, questions::Questions, wheel::Wheel};
 use crate::{
     clock::Entropy,
     counters::{Counters, EndedCall},
     engine::{
-        Context, Verdict,
         calls::{Begin, Since},
+        context::Context,
         deadlines::jitter,
+        interface::{Action, Verdict},
         questions::Purpose,
         wheel,
     },
@@ -21,6 +20,9 @@ use crate::{
     exchange::Request,
     ticket::Ticket,
 };
+
+/// Tickets from here on name what the node does by itself.
+const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
 
 /// What is to be done, told and remembered for later. Rooms put in, the switchboard takes out.
 pub(in crate::engine) struct Effects {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use libp2p::PeerId;
 
-use super::{
-    Engine, Now, Verdict, catalogue::Interest, gossip_budget::Intake, interface::Fact, packages,
-    store::StoreFact,
-};
+use super::{Engine, interface::Fact, packages, store::StoreFact};
 use crate::{
+    engine::{
+        discovery::catalogue::Interest,
+        interface::{Now, Verdict},
+        standing::gossip_budget::Intake,
+    },
     event::Event,
     keyspace::REPLICAS,
     package::{PackageId, Source},

@@ -4,8 +4,17 @@ use std::{fmt, time::Duration};
 
 use libp2p::{PeerId, identity::Keypair};
 
-use super::{Engine, Now, SharedStore, Verdict};
-use crate::{clock::Entropy, config::Config, record::RecordKey, shelf::Shelf};
+use super::Engine;
+use crate::{
+    clock::Entropy,
+    config::Config,
+    engine::{
+        interface::{Now, Verdict},
+        store::SharedStore,
+    },
+    record::RecordKey,
+    shelf::Shelf,
+};
 
 /// An engine to fill, at a time that stands still.
 pub struct Filled {

@@ -4,13 +4,13 @@ use std::{collections::HashSet, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::{
-    QueryKey,
-    keeping::Lacking,
-    outbox::{AnnouncementId, Published},
-};
 use crate::{
     counters::TrafficCounters,
+    engine::{
+        peers::keeping::Lacking,
+        publishing::outbox::{AnnouncementId, Published},
+        reading::queries::QueryKey,
+    },
     event::Direction,
     farewell::Farewell,
     record::{NetworkName, RecordKey},
@@ -144,6 +144,17 @@ pub(crate) enum Action {
         peer: PeerId,
         score: f64,
     },
+}
+
+/// Whether the DHT can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// At least one peer stands in the routing table.
+    Joined,
+    /// Nobody yet, but a dial or an introduction is under way: questions wait for how it ends.
+    Joining,
+    /// Nobody, and nothing under way.
+    Isolated,
 }
 
 /// How many peers a lookup is likely to need.

@@ -41,8 +41,6 @@
 //! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
 //! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
 
-use std::time::Duration;
-
 use own::elsewhere::MAX_HEARD;
 use queries::{Repair, Task};
 
@@ -50,14 +48,11 @@ use crate::{clock::Entropy, config::Config, event::Event, record::ANNOUNCEMENTS,
 
 use context::Context;
 use deadlines::{Deadline, SWEEP_INTERVAL};
-use discovery::{Discovery, catalogue, greeting, nearness, neighbours, reconciling};
+use discovery::{Discovery, nearness, reconciling};
 use effects::Effects;
-use peers::{Peering, Reach, goodbyes, keeping};
-use publishing::{
-    Publishing, changes, confirming, explaining, look_alikes, next, outbox, own, publish,
-    recalling, signer, topics,
-};
-use reading::{Reading, lookups, queries, read};
+use peers::{Peering, goodbyes, keeping};
+use publishing::{Publishing, outbox, own, topics};
+use reading::{Reading, queries};
 use standing::{Standing, equivocations, gossip_budget, reputation};
 use wheel::Wheel;
 
@@ -89,6 +84,7 @@ mod recent;
 mod saying;
 #[cfg(test)]
 mod seeded;
+mod signer;
 mod standing;
 mod store;
 // What is for tests may unwrap, and clippy takes it for that only where nothing else is said.
@@ -112,7 +108,7 @@ pub(crate) use goodbyes::GOODBYE_TIME;
 pub(crate) use gossip_budget::REMEMBERED_AUTHORS;
 pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::{
-    Action, Affiliation, AskedId, Fact, Now, QueryEnd, QuestionId, Unanswered, Verdict,
+    Action, Affiliation, AskedId, Fact, Now, QuestionId, Reach, Unanswered, Verdict,
 };
 pub(crate) use keeping::Lacking;
 pub(crate) use outbox::Published;
@@ -125,32 +121,15 @@ pub(crate) use store::{
 };
 pub(crate) use topics::REMEMBERED_MESSAGES;
 
-/// How long questions wait for a peer that has connected to introduce itself.
-const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
-
-/// How long after a first peer has appeared own records are put again: others mostly come with it.
-const REPLICATION_DELAY: Duration = Duration::from_millis(250);
-
-/// A head that has not changed is not announced again within this time.
-const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(600);
-
-/// How many records of others are put again at one sweep, at the most: 16,384 in an hour. With the default limits that is
-/// more than a full store's part, where each record has twenty holders and what one of them puts is a round for the others.
-/// A server's store that is full of small records comes round in some three hours.
-const REPLICATION_BUDGET: usize = 137;
-
 /// Records that are kept beside those in store, cache and catalogue, as they were read: two in each proof of an
 /// equivocation and in what the store has to tell of one, those that are to be put to others, the announcements that
 /// were verified last, and heads of own packages that are to be taken in.
 pub(crate) const RECORDS_ASIDE: usize = 2 * equivocations::MAX_PROOFS
     + 2 * store::MAX_FACTS
     + queries::MAX_REPAIRS
-    + REPLICATION_BUDGET
+    + flows::REPLICATION_BUDGET
     + ANNOUNCEMENTS
     + MAX_HEARD;
-
-/// Tickets from here on name what the node does by itself.
-const FIRST_INTERNAL_TICKET: u64 = 1 << 63;
 
 /// The registry's state machine. See the [module](self) for its parts.
 pub(crate) struct Engine {

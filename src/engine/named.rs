@@ -2,7 +2,7 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-use super::Context;
+use crate::engine::context::Context;
 
 /// The peer that an address names.
 pub(in crate::engine) fn named(address: &Multiaddr) -> Option<PeerId> {

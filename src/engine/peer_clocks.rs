@@ -13,7 +13,7 @@ use libp2p::PeerId;
 
 use crate::{
     clock_offset::ClockOffset,
-    engine::{Deadline, Effects, Now},
+    engine::{deadlines::Deadline, effects::Effects, interface::Now},
     event::Event,
 };
 

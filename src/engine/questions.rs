@@ -4,8 +4,12 @@ use std::{collections::HashMap, time::Duration};
 
 use libp2p::PeerId;
 
-use super::{Engine, Now, QuestionId, Unanswered};
-use crate::{exchange::Response, ticket::Ticket};
+use super::Engine;
+use crate::{
+    engine::interface::{Now, QuestionId, Unanswered},
+    exchange::Response,
+    ticket::Ticket,
+};
 
 /// A question on its way.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 //! The random calls and facts of [`random`] are the fuzz target `engine` as well, and what they need is compiled for it.
 #![cfg_attr(fuzzing, allow(dead_code, reason = "most helpers are for the tests alone"))]
 
-use std::collections::BTreeSet;
+use crate::engine::interface::QueryEnd;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{
     FutureExt,
@@ -12,7 +13,7 @@ use futures::{
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use super::{
-    catalogue::{Catalogue, Load},
+    discovery::catalogue::{Catalogue, Load},
     outbox::AnnouncementId,
     *,
 };

@@ -45,12 +45,12 @@ use self::{
     work::{Put, Work},
 };
 use super::{
-    QueryKey,
     interface::{Breadth, Fact, QueryEnd},
     wheel::{self, Expiry, Wheel},
 };
 use crate::{
     config::Config,
+    engine::reading::queries::QueryKey,
     event::Direction,
     keyspace::{Key, REPLICAS},
     record::RecordKey,

@@ -6,8 +6,14 @@ use libp2p::PeerId;
 use crate::{
     coverage::Coverage,
     engine::{
-        Context, Discovery, Effects, Hearing, Now,
-        reconcile::{self, Answered},
+        context::Context,
+        discovery::{
+            Discovery,
+            reconcile::{self, Answered},
+        },
+        effects::Effects,
+        interface::Now,
+        store::Hearing,
     },
     exchange::{Other, Request, Response},
     package::{Digest, Query},

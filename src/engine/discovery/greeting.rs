@@ -6,7 +6,11 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
-        Context, Deadline, Discovery, Effects, Now, Unanswered, neighbours::Greeting,
+        context::Context,
+        deadlines::Deadline,
+        discovery::{Discovery, neighbours::Greeting},
+        effects::Effects,
+        interface::{Now, Unanswered},
         questions::Purpose,
     },
     exchange::{Request, Response},

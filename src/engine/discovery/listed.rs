@@ -10,7 +10,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use crate::{
-    engine::{Context, Discovery, Now},
+    engine::{context::Context, discovery::Discovery, interface::Now},
     package::{PackageName, SimilarName},
     record::{ClaimSet, ClaimStatus, Rank, Record},
 };

@@ -4,9 +4,13 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
-        Context, Discovery, Now,
-        catalogue::{Arrival, Insertion, Interest, Outcome},
-        discovery::said_since::said_since,
+        context::Context,
+        discovery::{
+            Discovery,
+            catalogue::{Arrival, Insertion, Interest, Outcome},
+            said_since::said_since,
+        },
+        interface::Now,
     },
     event::Event,
     package::{Digest, PackageName},

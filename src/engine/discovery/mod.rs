@@ -4,8 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use libp2p::PeerId;
 
-use super::{Now, recent::Recent};
-use crate::{buckets::Buckets, config::Config, coverage::Coverage, package::Digest};
+use super::recent::Recent;
+use crate::{
+    buckets::Buckets, config::Config, coverage::Coverage, engine::interface::Now, package::Digest,
+};
 
 use catalogue::{Catalogue, Load};
 use index::Index;

@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     coverage::Coverage,
     engine::{
-        Context, Discovery, Now,
-        neighbours::{Greeting, declared_distance},
+        context::Context,
+        discovery::{
+            Discovery,
+            neighbours::{Greeting, declared_distance},
+        },
+        interface::Now,
     },
     package::{GeoLocation, PackageName},
 };

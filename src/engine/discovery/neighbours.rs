@@ -9,7 +9,11 @@ use libp2p::PeerId;
 
 use crate::{
     coverage::Coverage,
-    engine::{Context, Discovery, greeting::FEATURE_EXPLAINS, wheel},
+    engine::{
+        context::Context,
+        discovery::{Discovery, greeting::FEATURE_EXPLAINS},
+        wheel,
+    },
     exchange::MAX_OFFERED,
     package::{Digest, GeoLocation},
     record::Hello,

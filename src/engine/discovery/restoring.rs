@@ -8,7 +8,13 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::{Context, Deadline, Discovery, Effects, Now, catalogue::Interest},
+    engine::{
+        context::Context,
+        deadlines::Deadline,
+        discovery::{Discovery, catalogue::Interest},
+        effects::Effects,
+        interface::Now,
+    },
     record::{Head, Signed},
 };
 

@@ -7,8 +7,15 @@ use libp2p::PeerId;
 use crate::{
     counters::{CallKind, EndedCall},
     engine::{
-        Context, Deadline, Discovery, Effects, Now, Unanswered, calls::Begin, index, packages,
-        questions::Purpose, wheel,
+        calls::Begin,
+        context::Context,
+        deadlines::Deadline,
+        discovery::{Discovery, index},
+        effects::Effects,
+        interface::{Now, Unanswered},
+        packages,
+        questions::Purpose,
+        wheel,
     },
     error::{Error, Result},
     exchange::{self, Request, Response},

@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     coverage::Coverage,
     engine::{
-        Discovery, Now,
-        reconcile::{Item, Items},
+        discovery::{
+            Discovery,
+            reconcile::{Item, Items},
+        },
+        interface::Now,
     },
 };
 

@@ -8,7 +8,7 @@ use libp2p::PeerId;
 use crate::{
     counters::LetGo,
     engine::{
-        Action, AskedId, Engine, Now, Snapshot, Unanswered,
+        Engine,
         discovery::{
             answering::{self, Inquiry},
             greeting::ClockReading,
@@ -16,7 +16,9 @@ use crate::{
             restoring::Restored,
         },
         facts::News,
+        interface::{Action, AskedId, Now, Unanswered},
         questions::{Purpose, Question},
+        store::Snapshot,
     },
     error::{Error, Result},
     exchange::Response,

@@ -14,15 +14,18 @@ use libp2p::PeerId;
 use crate::{
     command::Reply,
     engine::{
-        Engine, Now, QueryKey, REPLICATION_BUDGET, Reach, Unanswered,
+        Engine,
         calls::{Begin, Outcome},
-        changes::Underway,
-        next::{
-            AwaitedBack, BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged, Witness,
+        interface::{Now, Reach, Unanswered},
+        publishing::{
+            changes::Underway,
+            next::{
+                AwaitedBack, BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged, Witness,
+            },
+            own::Change,
+            publish::Publish,
         },
-        own::Change,
-        publish::Publish,
-        reading::EndedLookup,
+        reading::{EndedLookup, queries::QueryKey},
     },
     exchange::Response,
     freshness::Freshness,
@@ -31,6 +34,11 @@ use crate::{
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };
+
+/// How many records of others are put again at one sweep, at the most: 16,384 in an hour. With the default limits that is
+/// more than a full store's part, where each record has twenty holders and what one of them puts is a round for the others.
+/// A server's store that is full of small records comes round in some three hours.
+pub(in crate::engine) const REPLICATION_BUDGET: usize = 137;
 
 impl Engine {
     /// A caller changes an own package.

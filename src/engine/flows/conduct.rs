@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use crate::{
-    engine::{Engine, Now, standing::Consequence},
+    engine::{Engine, interface::Now, standing::Consequence},
     event::Event,
     farewell::Farewell,
     record::{EquivocationProof, Head, Record, RecordKey, Signed},

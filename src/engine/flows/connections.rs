@@ -7,7 +7,8 @@ use libp2p::{Multiaddr, PeerId};
 use crate::{
     counters::LetGo,
     engine::{
-        Engine, Now,
+        Engine,
+        interface::Now,
         peers::{
             Candidate, KeptConnections,
             keeping::{Lacking, Regard, Regards},

@@ -7,10 +7,13 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
-        Engine, Now,
-        catalogue::Interest,
-        lookups::Best,
-        read::{Progress, Read},
+        Engine,
+        discovery::catalogue::Interest,
+        interface::Now,
+        reading::{
+            lookups::Best,
+            read::{Progress, Read},
+        },
     },
     event::Event,
     package::{PackageName, Source},

@@ -8,3 +8,5 @@ mod connections;
 mod listing;
 mod reads;
 mod searches;
+
+pub(in crate::engine) use changes::REPLICATION_BUDGET;

@@ -7,12 +7,14 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
-        ConnectedPeer, Engine, KeptFor, Now, Provider, Unanswered,
+        Engine,
         calls::Begin,
         discovery::{
-            nearness::{Nearness, Portrait},
+            nearness::{Nearness, Portrait, Provider},
             searching::MAX_ASKED,
         },
+        interface::{Now, Unanswered},
+        peers::{ConnectedPeer, KeptFor},
     },
     exchange::Response,
     package::{PackageName, Query},

@@ -9,7 +9,10 @@ use libp2p::PeerId;
 
 use crate::{
     counters::LetGo,
-    engine::{Action, Context, Deadline, Effects, Peering, wheel},
+    engine::{
+        context::Context, deadlines::Deadline, effects::Effects, interface::Action, peers::Peering,
+        wheel,
+    },
 };
 
 /// Peers with which no connection is made, each with the deadline that ends it.

@@ -2,6 +2,7 @@
 
 mod worth;
 
+use crate::engine::interface::Reach;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
@@ -59,17 +60,6 @@ pub struct ConnectedPeer {
     pub age: Duration,
     /// What the connection is kept for.
     pub kept_for: KeptFor,
-}
-
-/// Whether the DHT can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// At least one peer stands in the routing table.
-    Joined,
-    /// Nobody yet, but a dial or an introduction is under way: questions wait for how it ends.
-    Joining,
-    /// Nobody, and nothing under way.
-    Isolated,
 }
 
 /// Whether somebody is connected who can be asked.

@@ -10,13 +10,21 @@ use crate::{
     command::Reply,
     counters::{CallEnd, CallKind, EndedCall, LetGo},
     engine::{
-        Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now, Peering, calls::Begin,
-        interface::Affiliation, wheel,
+        calls::Begin,
+        context::Context,
+        deadlines::Deadline,
+        effects::Effects,
+        interface::{Action, Affiliation, Now},
+        peers::Peering,
+        wheel,
     },
     error::Error,
     event::{Direction, Event},
     ticket::Ticket,
 };
+
+/// How long questions wait for a peer that has connected to introduce itself.
+pub(in crate::engine) const INTRODUCTION_TIME: Duration = Duration::from_secs(10);
 
 /// Callers who wait for a peer that they have dialed. Bounded by [`waiting_calls`](crate::Limits::waiting_calls), with
 /// the other calls.

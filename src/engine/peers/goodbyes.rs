@@ -11,7 +11,12 @@ use super::Introduction;
 use crate::{
     counters::LetGo,
     engine::{
-        Action, Context, Deadline, Effects, Now, Peering, QuestionId, questions::Purpose,
+        context::Context,
+        deadlines::Deadline,
+        effects::Effects,
+        interface::{Action, Now, QuestionId},
+        peers::Peering,
+        questions::Purpose,
         wheel::Key,
     },
     event::Direction,

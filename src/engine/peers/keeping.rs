@@ -11,7 +11,13 @@ use super::{
     Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
 };
 use crate::{
-    engine::{Action, Context, Deadline, Effects, Now, Peering},
+    engine::{
+        context::Context,
+        deadlines::Deadline,
+        effects::Effects,
+        interface::{Action, Now},
+        peers::Peering,
+    },
     event::Direction,
 };
 

@@ -9,13 +9,20 @@
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `blocked.rs` | with whom no connection is made |
 
+use crate::engine::interface::Reach;
 use std::collections::HashSet;
 
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
     config::Config,
-    engine::{Action, Context, Deadline, Effects, INTRODUCTION_TIME, Now},
+    engine::{
+        context::Context,
+        deadlines::Deadline,
+        effects::Effects,
+        interface::{Action, Now},
+        peers::dialing::INTRODUCTION_TIME,
+    },
     error::Error,
     event::{Direction, Event},
     place::Place,
@@ -30,12 +37,12 @@ use rejoining::Rejoining;
 
 mod blocked;
 mod connected;
-mod dialing;
+pub(in crate::engine) mod dialing;
 pub(in crate::engine) mod goodbyes;
 pub(in crate::engine) mod keeping;
 mod rejoining;
 
-pub(in crate::engine) use connected::{Candidate, Reach};
+pub(in crate::engine) use connected::Candidate;
 pub use connected::{ConnectedPeer, KeptConnections, KeptFor};
 #[cfg(test)]
 pub(in crate::engine) use rejoining::MOST_LOST;

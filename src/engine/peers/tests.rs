@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     clock::Entropy,
     command::Reply,
-    engine::{SharedStore, Wheel, calls::Begin, interface::Affiliation},
+    engine::{calls::Begin, interface::Affiliation, store::SharedStore, wheel::Wheel},
     error::{Error, Result},
     ticket::Ticket,
 };

@@ -15,17 +15,26 @@ use crate::{
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
-        ANNOUNCEMENT_INTERVAL, Action, Context, Deadline, Effects, Now, Published, Publishing,
-        Snapshot,
-        changes::Underway,
-        outbox::{AnnouncementId, Hold, Outbox, Released},
-        own::{self, Authorship, Standing},
-        publish::{Announced, Publish, Renewal, Stage},
+        context::Context,
+        deadlines::Deadline,
+        effects::Effects,
+        interface::{Action, Now},
+        publishing::{
+            Publishing,
+            changes::Underway,
+            outbox::{AnnouncementId, Hold, Outbox, Published, Released},
+            own::{self, Authorship, Standing},
+            publish::{Announced, Publish, Renewal, Stage},
+        },
+        store::Snapshot,
     },
     error::{Error, Result},
     package::{Announcement, Digest, PackageName, Receipt},
     record::{Message, Signed},
 };
+
+/// A head that has not changed is not announced again within this time.
+const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How long after a head was signed it is announced at the latest. Peers that are well take a change in a fraction of that;
 /// a put that needs longer waits for peers that are silent or must be dialed, while the others hold the change.

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use crate::{
     engine::{
         calls::Since,
-        confirming::Confirming,
-        explaining::Explaining,
-        publish::{Publish, Recall, Stage, Storing},
+        publishing::{
+            confirming::Confirming,
+            explaining::Explaining,
+            publish::{Publish, Recall, Stage, Storing},
+        },
     },
     record::{Head, Signed},
     ticket::Ticket,

@@ -2,15 +2,19 @@
 
 use crate::{
     engine::{
-        Context, Effects, Now, Publishing, Reach,
         calls::{Begin, Outcome, Since},
-        changes::Underway,
-        explaining::Reasons,
-        next::{Committed, Failure, Next},
-        own::{self, Authorship, Change, Changed, Recalled, Standing},
-        publish::{Publish, Put, Stage, Storing},
-        publishing::REPLICATION,
-        recalling::Asked,
+        context::Context,
+        effects::Effects,
+        interface::{Now, Reach},
+        publishing::{
+            Publishing, REPLICATION,
+            changes::Underway,
+            explaining::Reasons,
+            next::{Committed, Failure, Next},
+            own::{self, Authorship, Change, Changed, Recalled, Standing},
+            publish::{Publish, Put, Stage, Storing},
+            recalling::Asked,
+        },
         saying::{attesting, saying},
     },
     error::{Error, Result},

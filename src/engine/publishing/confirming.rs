@@ -10,10 +10,15 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
-        Context, Effects, Now, Publishing, Reach,
-        changes::Underway,
-        next::{AwaitedBack, BackAtEnd, Next},
-        publish::{MAX_ROUNDS, Put, Stage, Storing},
+        context::Context,
+        effects::Effects,
+        interface::{Now, Reach},
+        publishing::{
+            Publishing,
+            changes::Underway,
+            next::{AwaitedBack, BackAtEnd, Next},
+            publish::{MAX_ROUNDS, Put, Stage, Storing},
+        },
     },
     package::{Announcement, Receipt},
     record::RecordKey,

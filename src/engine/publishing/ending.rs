@@ -3,10 +3,15 @@
 use crate::{
     counters::{CallEnd, EndedCall},
     engine::{
-        Context, Effects, Now, Publishing, Reach,
-        changes::Underway,
-        next::{Failure, Next},
-        publish::Stage,
+        context::Context,
+        effects::Effects,
+        interface::{Now, Reach},
+        publishing::{
+            Publishing,
+            changes::Underway,
+            next::{Failure, Next},
+            publish::Stage,
+        },
     },
     error::Error,
     ticket::Ticket,

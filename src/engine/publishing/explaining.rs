@@ -13,10 +13,16 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
-        Context, Deadline, Effects, Now, Publishing, Unanswered,
-        changes::Underway,
-        next::{Missing, Next, Unacknowledged, Witness},
-        publish::{Publish, Stage, Storing},
+        context::Context,
+        deadlines::Deadline,
+        effects::Effects,
+        interface::{Now, Unanswered},
+        publishing::{
+            Publishing,
+            changes::Underway,
+            next::{Missing, Next, Unacknowledged, Witness},
+            publish::{Publish, Stage, Storing},
+        },
         questions::Purpose,
         wheel,
     },

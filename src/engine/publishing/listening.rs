@@ -11,10 +11,15 @@ use std::time::Duration;
 
 use crate::{
     engine::{
-        Context, Deadline, Effects, Now, Publishing, Reach,
-        deadlines::spread,
-        own::{Change, Recalled, Standing},
-        recalling::Asked,
+        context::Context,
+        deadlines::{Deadline, spread},
+        effects::Effects,
+        interface::{Now, Reach},
+        publishing::{
+            Publishing,
+            own::{Change, Recalled, Standing},
+            recalling::Asked,
+        },
     },
     package::PackageName,
     record::{Head, Record, Signed},

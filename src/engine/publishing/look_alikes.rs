@@ -7,7 +7,10 @@
 use libp2p::PeerId;
 
 use crate::{
-    engine::{Context, Publishing, own::Change, publish::Publish},
+    engine::{
+        context::Context,
+        publishing::{Publishing, own::Change, publish::Publish},
+    },
     package::{PackageName, Receipt, SimilarName},
     record::{ClaimSet, Record, RecordKey},
     ticket::Ticket,

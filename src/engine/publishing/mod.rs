@@ -7,12 +7,12 @@ use std::{
 };
 
 use super::{
-    Context, Now, Snapshot,
     deadlines::{Backoff, Retry},
     store::Unheard,
 };
 use crate::{
     config::Limits,
+    engine::{context::Context, interface::Now, store::Snapshot},
     package::PackageName,
     record::{Head, Signed},
     ticket::Ticket,
@@ -39,7 +39,6 @@ pub(in crate::engine) mod outbox;
 pub(in crate::engine) mod own;
 pub(in crate::engine) mod publish;
 pub(in crate::engine) mod recalling;
-pub(in crate::engine) mod signer;
 pub(in crate::engine) mod topics;
 pub(in crate::engine) mod upkeep;
 

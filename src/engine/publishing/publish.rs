@@ -28,11 +28,13 @@ use crate::{
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
-        confirming::Confirming,
-        explaining::{Explaining, Reasons},
-        look_alikes::LookAlikes,
-        outbox::{AnnouncementId, Outbox},
-        own::{Change, OwnPackage, Recalled},
+        publishing::{
+            confirming::Confirming,
+            explaining::{Explaining, Reasons},
+            look_alikes::LookAlikes,
+            outbox::{AnnouncementId, Outbox},
+            own::{Change, OwnPackage, Recalled},
+        },
         wheel,
     },
     error::{Error, Result},

@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use crate::{
     engine::{
-        Action, Context, Effects, Now, Publishing, Reach,
         calls::{Heard, Outcome},
-        changes::Underway,
-        next::{Failure, Next},
-        own::{self, Change, Recalled, Standing},
-        publish::{Recall, Recalling, Stage},
+        context::Context,
+        effects::Effects,
+        interface::{Action, Now, Reach},
+        publishing::{
+            Publishing,
+            changes::Underway,
+            next::{Failure, Next},
+            own::{self, Change, Recalled, Standing},
+            publish::{Recall, Recalling, Stage},
+        },
     },
     package::{PackageName, Source},
     record::{Head, Record, RecordKey, Signed},

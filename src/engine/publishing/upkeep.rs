@@ -4,11 +4,19 @@ use std::time::Duration;
 
 use crate::{
     engine::{
-        Context, Deadline, Effects, Now, Publishing, REPLICATION_DELAY, Reach, clocks::LATE,
-        deadlines::spread, own, wheel,
+        clocks::LATE,
+        context::Context,
+        deadlines::{Deadline, spread},
+        effects::Effects,
+        interface::{Now, Reach},
+        publishing::{Publishing, own},
+        wheel,
     },
     package::PackageName,
 };
+
+/// How long after a first peer has appeared own records are put again: others mostly come with it.
+const REPLICATION_DELAY: Duration = Duration::from_millis(250);
 
 /// Own packages that are overdue are put again within this time, spread over it: after a sleep, connections have to be
 /// made anew first.

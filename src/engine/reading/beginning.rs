@@ -14,8 +14,10 @@ use crate::{
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
-        Action, Context, Effects,
         calls::{Begin, Since},
+        context::Context,
+        effects::Effects,
+        interface::Action,
     },
     error::{Error, Result},
     freshness::Found,

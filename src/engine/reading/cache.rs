@@ -9,7 +9,7 @@ use std::{
 use libp2p::PeerId;
 
 use crate::{
-    engine::{Now, packages},
+    engine::{interface::Now, packages},
     package::{PackageId, Source},
     record::{Head, Record, RecordKey},
     shelf::Shelf,

@@ -15,7 +15,11 @@ use super::{
     queries::{QueryKey, Waiter},
 };
 use crate::{
-    engine::{Action, Context, Effects, Now},
+    engine::{
+        context::Context,
+        effects::Effects,
+        interface::{Action, Now},
+    },
     freshness::Freshness,
     package::{PackageName, Source},
     record::{Record, RecordKey, Rejected},

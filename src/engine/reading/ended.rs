@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     engine::{
-        Context, Now, QueryEnd,
         calls::{Heard, Outcome},
+        context::Context,
+        interface::{Now, QueryEnd},
     },
     freshness::Freshness,
     keyspace::REPLICAS,

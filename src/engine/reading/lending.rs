@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     counters::Counters,
-    engine::{Effects, Now, interface::Breadth},
+    engine::{
+        effects::Effects,
+        interface::{Breadth, Now},
+    },
     error::Error,
     package::{Digest, Package, PackageId, PackageName},
     record::{Head, Record, RecordKey, Signed},

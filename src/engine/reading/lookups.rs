@@ -7,8 +7,9 @@ use libp2p::PeerId;
 use super::{Reading, queries::Replies, read::Read, waiting::Operation};
 use crate::{
     engine::{
-        Context, Now,
+        context::Context,
         interest::Interest,
+        interface::Now,
         packages,
         saying::{newest, saying},
     },

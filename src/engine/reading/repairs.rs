@@ -7,7 +7,8 @@ use libp2p::PeerId;
 use super::{EndedLookup, Reading, lookups::Best};
 use crate::{
     engine::{
-        Context, Now,
+        context::Context,
+        interface::Now,
         saying::{newest, saying},
     },
     record::Record,

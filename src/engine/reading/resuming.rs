@@ -9,8 +9,9 @@ use crate::{
     command::Reply,
     counters::EndedCall,
     engine::{
-        Context, Now,
         calls::{Heard, Outcome, Since, Untimely},
+        context::Context,
+        interface::Now,
     },
     error::Error,
     freshness::Freshness,

@@ -8,8 +8,11 @@ use super::{lookups::Best, queries::Task, waiting::GetRecord, *};
 use crate::{
     command::Reply,
     engine::{
-        Context, Effects, Now, QueryEnd, QueryKey,
         calls::{Begin, Outcome},
+        context::Context,
+        effects::Effects,
+        interface::{Now, QueryEnd},
+        reading::queries::QueryKey,
         store::SharedStore,
         tests::published_by,
         wheel::Wheel,

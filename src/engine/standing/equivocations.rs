@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    engine::{Context, Effects, Standing},
+    engine::{context::Context, effects::Effects, standing::Standing},
     event::Event,
     record::{
         EquivocationProof, Head, HeadState, PageLink, Record, RecordKey, ReleaseEntry, ReleaseNote,

@@ -8,7 +8,7 @@ use libp2p::PeerId;
 
 use crate::{
     config::Limits,
-    engine::Reputation,
+    engine::standing::reputation::Reputation,
     record::{EquivocationProof, Head, Signed},
 };
 

@@ -1,6 +1,7 @@
 //! When a change is announced: once peers hold it, and in any case soon.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{
     package::{Announcement, Receipt},
     record::RecordKey,

@@ -1,6 +1,7 @@
 //! Changes to own packages: signed once, whatever becomes of their callers.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{freshness::Freshness, package::Source, record::RecordKey};
 
 #[test]

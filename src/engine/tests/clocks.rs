@@ -1,6 +1,7 @@
 //! Clocks that are wrong: this node's, and those of peers.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{
     clock_offset::ClockOffset,
     event::{Direction, Event},

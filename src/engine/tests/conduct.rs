@@ -1,6 +1,7 @@
 //! What follows from the conduct of peers: who is asked first, who is told to go, and what praise is worth.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{config::Limits, freshness::Freshness};
 
 fn copy_of(query: QueryKey, bytes: &[u8], from: PeerId) -> Fact {

@@ -1,5 +1,6 @@
 //! Changes that are read back: who counts, and when the caller is answered.
 
+use crate::engine::interface::QueryEnd;
 use std::collections::BTreeMap;
 
 use super::*;

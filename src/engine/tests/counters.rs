@@ -1,5 +1,7 @@
 //! What is counted, one call at a time.
 
+use crate::engine::interface::QueryEnd;
+use crate::engine::peers::dialing::INTRODUCTION_TIME;
 use std::collections::HashSet;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::{catalogue::Interest, store::Refused},
+    engine::{discovery::catalogue::Interest, store::Refused},
     error::Error,
     freshness::Freshness,
     package::{Receipt, Source},

@@ -1,6 +1,7 @@
 //! When whoever dials a peer is answered, and what becomes of peers that belong elsewhere.
 
 use super::*;
+use crate::engine::peers::dialing::INTRODUCTION_TIME;
 use crate::event::Direction;
 
 const ADDRESS: &str = "/ip4/198.51.100.7/tcp/4001";

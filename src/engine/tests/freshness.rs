@@ -1,6 +1,7 @@
 //! How many replicas a read waits for, and what it is told when they do not all answer.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{freshness::Freshness, package::Source, record::Record};
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {

@@ -1,7 +1,8 @@
 //! What is in the catalogue can be read, though no peer holds it.
 
 use super::*;
-use crate::{engine::catalogue::Interest, freshness::Freshness, package::Source};
+use crate::engine::interface::QueryEnd;
+use crate::{engine::discovery::catalogue::Interest, freshness::Freshness, package::Source};
 
 fn listing(heads: &[&Signed<Head>]) -> Lab {
     let mut lab = Lab::new(Config::new().with_pin_on_first_use(true));

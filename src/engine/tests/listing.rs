@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     coverage::Coverage,
-    engine::catalogue::Interest,
+    engine::discovery::catalogue::Interest,
     freshness::Freshness,
     package::{Query, Source},
 };

@@ -1,7 +1,10 @@
 //! Names that people confuse: what a reader is told who has missed one, and an owner who publishes one.
 
 use super::*;
-use crate::{engine::catalogue::Interest, error::Error, package::SimilarName, record::RecordKey};
+use crate::engine::interface::QueryEnd;
+use crate::{
+    engine::discovery::catalogue::Interest, error::Error, package::SimilarName, record::RecordKey,
+};
 
 fn named(text: &str) -> PackageId {
     PackageId::named(text.parse().unwrap())

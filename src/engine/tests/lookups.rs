@@ -1,6 +1,7 @@
 //! What a lookup that finds something, or nothing, is answered with.
 
 use super::*;
+use crate::engine::peers::dialing::INTRODUCTION_TIME;
 use crate::package::Source;
 
 #[test]

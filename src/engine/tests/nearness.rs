@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    engine::neighbours::Greeting,
+    engine::discovery::neighbours::Greeting,
     event::Direction,
     package::GeoLocation,
     record::{Hello, Location, Record},

@@ -1,6 +1,7 @@
 //! What this node has once seen is not undone by older copies, partial answers or its own memory.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{freshness::Freshness, package::Source};
 
 #[test]

@@ -6,6 +6,7 @@ use super::{
     },
     *,
 };
+use crate::engine::interface::QueryEnd;
 use crate::{event::Direction, farewell::Farewell};
 
 fn contact(number: usize) -> String {

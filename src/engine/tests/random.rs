@@ -3,6 +3,7 @@
 //!
 //! What they do is decided by dice: thrown from a seed in the test, and by the bytes of an input under the fuzzer.
 
+use crate::engine::interface::QueryEnd;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::*;

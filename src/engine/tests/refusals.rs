@@ -1,8 +1,9 @@
 //! Records that are refused: what the one who refuses says of it, and what the one who has put them makes of that.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{
-    engine::publish::{Put, Storing},
+    engine::publishing::publish::{Put, Storing},
     event::Event,
     exchange::{self, Response},
     package::Receipt,

@@ -1,6 +1,7 @@
 //! Replicas that lack the newest record are sent it, and nobody else is.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::freshness::Freshness;
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {

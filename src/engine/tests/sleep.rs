@@ -1,6 +1,7 @@
 //! Machines that sleep, and calendars that are set to anything: what is known stays, and nothing old is served for it.
 
 use super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{package::Query, record::Record};
 
 pub(super) const HOUR: u64 = 3600;

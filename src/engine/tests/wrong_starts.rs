@@ -4,6 +4,7 @@ use super::{
     sleep::{HOUR, YEAR, hear, hold, is_held, is_listed, lasting, own_head, pass, register},
     *,
 };
+use crate::engine::interface::QueryEnd;
 use crate::record::RecordKey;
 
 /// How many heads of others are listed: more than are verified in one go.

@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use crate::{
     coverage::Coverage,
-    engine::index,
+    engine::discovery::index,
     package::{Digest, PackageName, owner_from_key, owner_key},
     record::{Head, Rank, Rejected, Signed},
 };

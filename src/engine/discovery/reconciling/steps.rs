@@ -8,10 +8,16 @@ use super::{Course, Fetch, LONGEST_PAUSE, Offer, Outcome, Running, Talk};
 use crate::{
     coverage::Coverage,
     engine::{
-        Context, Deadline, Discovery, Effects, Now, Unanswered,
-        neighbours::add_new,
+        context::Context,
+        deadlines::Deadline,
+        discovery::{
+            Discovery,
+            neighbours::add_new,
+            reconcile::{Failure, Fetching, Session, Step, Taken},
+        },
+        effects::Effects,
+        interface::{Now, Unanswered},
         questions::Purpose,
-        reconcile::{Failure, Fetching, Session, Step, Taken},
     },
     exchange::{MAX_OFFERED, Request, Response},
     package::Digest,

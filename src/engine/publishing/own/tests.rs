@@ -2,7 +2,7 @@ use libp2p::identity::Keypair;
 
 use super::*;
 use crate::{
-    engine::Identity,
+    engine::identity::Identity,
     package::Manifest,
     record::{END_MARGIN_SECS, NetworkName, Revision},
 };

@@ -6,7 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::{Reputation, conduct::Nearness, remembered::Judgement};
 use crate::{
-    engine::{Context, Standing, named::named},
+    engine::{context::Context, named::named, standing::Standing},
     record::Record,
 };
 

@@ -1,6 +1,7 @@
 //! Devices that publish with one key, and the peers that hold what they publish.
 
 use super::super::*;
+use crate::engine::interface::QueryEnd;
 use crate::{
     event::Event,
     package::Receipt,
