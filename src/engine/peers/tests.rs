@@ -1,5 +1,6 @@
 //! The room alone: what callers who dial are told, whatever becomes of peers, and that nothing is left of them.
 
+use crate::engine::wheel::Expiry;
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -75,9 +76,21 @@ impl Room {
         self.peers.left(&self.cx, &mut self.out, now, peer);
     }
 
-    fn timed_out(&mut self, ticket: Ticket) {
+    /// Time passes, and what is due falls due.
+    fn later(&mut self, pause: Duration) {
+        self.cx.mono += pause;
         let now = self.cx.now();
-        self.peers.dial_timed_out(&mut self.out, now, ticket);
+        let (cx, out) = (&self.cx, &mut self.out);
+        while let Expiry::Expired(deadline) = out.wheel.poll(now.mono) {
+            match deadline {
+                Deadline::Dial(ticket) => self.peers.dial_timed_out(out, now, ticket),
+                Deadline::Introduction(peer) => {
+                    self.peers.introduction_late(cx, out, now, &peer);
+                }
+                Deadline::LetGo(peer) => self.peers.end_visit(out, *peer),
+                deadline => panic!("nobody has asked for {deadline:?}"),
+            }
+        }
     }
 
     fn has_deadlines(&self) -> bool {
@@ -88,9 +101,8 @@ impl Room {
 #[test]
 fn whose_time_is_up_is_told_how_long_it_was() {
     let mut room = Room::new();
-    let (ticket, mut answer) = room.dial(PeerId::random());
-    room.cx.mono += PATIENCE;
-    room.timed_out(ticket);
+    let (_, mut answer) = room.dial(PeerId::random());
+    room.later(PATIENCE);
     let answer = answer.try_recv().unwrap();
     assert!(matches!(answer, Some(Err(Error::Timeout { after: PATIENCE }))), "{answer:?}");
     assert_eq!((room.peers.callers(), room.has_deadlines()), (0, false));
@@ -127,11 +139,10 @@ fn a_node_that_shuts_down_tells_everybody() {
 enum Step {
     Dial,
     Dialed { first: bool, fails: bool },
-    TimedOut { first: bool },
     Cancelled { first: bool },
     Connected(Direction),
     Introduced { is_foreign: bool },
-    Silent,
+    Later { seconds: u64 },
     Gone,
 }
 
@@ -140,11 +151,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Dial),
         3 => any::<(bool, bool)>().prop_map(|(first, fails)| Step::Dialed { first, fails }),
-        1 => any::<bool>().prop_map(|first| Step::TimedOut { first }),
         1 => any::<bool>().prop_map(|first| Step::Cancelled { first }),
         3 => direction.prop_map(Step::Connected),
         2 => any::<bool>().prop_map(|is_foreign| Step::Introduced { is_foreign }),
-        1 => Just(Step::Silent),
+        2 => (1..=20u64).prop_map(|seconds| Step::Later { seconds }),
         2 => Just(Step::Gone),
     ]
 }
@@ -173,11 +183,7 @@ fn carry_out(room: &mut Room, waiting: &mut Waiting, peer: PeerId, step: Step) {
                 room.dialed(ticket, None);
             }
         }
-        Step::TimedOut { first } => {
-            if let Some(&(ticket, ..)) = at(first) {
-                room.timed_out(ticket);
-            }
-        }
+        Step::Later { seconds } => room.later(Duration::from_secs(seconds)),
         Step::Cancelled { first } => {
             if let Some((ticket, _gone)) = take(waiting, first) {
                 assert!(room.peers.cancel_dial(&mut room.out, ticket));
@@ -190,12 +196,8 @@ fn carry_out(room: &mut Room, waiting: &mut Waiting, peer: PeerId, step: Step) {
         Step::Introduced { is_foreign: false } if is_here => {
             room.introduced(peer, Affiliation::Same);
         }
-        Step::Silent if is_here && !room.peers.is_introduced(&peer) => {
-            let now = room.cx.now();
-            room.peers.introduction_late(&room.cx, &mut room.out, now, &peer);
-        }
         Step::Gone if is_here => room.disconnected(peer),
-        Step::Connected(_) | Step::Introduced { .. } | Step::Silent | Step::Gone => {}
+        Step::Connected(_) | Step::Introduced { .. } | Step::Gone => {}
     }
 }
 
