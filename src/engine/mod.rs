@@ -5,44 +5,36 @@
 //! [`expire`](Engine::expire). Everything leaves as a value: an [`Action`] for the network, an
 //! [`Event`] for whoever polls the node, a reply to a caller.
 //!
-//! | file | what it knows |
+//! The engine is a switchboard. What it knows lies in rooms, each a machine with private state, and none names another:
+//!
+//! | room | what it alone knows |
+//! |--|--|
+//! | `reading/` | callers who wait for records, the DHT queries that they wait for, what was read and what is absent, pins |
+//! | `publishing/` | own packages, changes under way, renewals, announcements on their way |
+//! | `discovery/` | the catalogue and its index, the comparison with others', searches |
+//! | `standing/` | the conduct of peers, contradictions of owners, how much gossip is believed |
+//! | `peers/` | who is connected, why they are kept or let go, who is dialed again, who is blocked |
+//! | `store/` | records held for the network, and the highest sequences seen; shared with the network side |
+//! | `dht/` | Kademlia: the routing table, lookups, puts, what peers may be asked. It runs beside the engine, which tells it by actions what is wanted and hears by facts what came of it |
+//!
+//! What goes in and out, and in which order the rooms are asked:
+//!
+//! | file | |
 //! |--|--|
 //! | `interface.rs` | actions and facts, the words between engine and network |
-//! | `calls.rs` | how what a call waits for has ended |
-//! | `flows/` | what takes more than one room |
-//! | `commands.rs` | how each command begins |
-//! | `counters.rs` | what has been done so far, and what the node says of itself |
-//! | `facts.rs` | what each fact changes |
-//! | `reading/` | callers who wait for records, and the DHT queries that they wait for |
-//! | `publishing.rs`, `announcing.rs` | how a change to an own package takes its course; when it is announced |
-//! | `dialing.rs` | callers who dial, and wait for an introduction |
-//! | `goodbyes.rs` | why peers are let go, and why they let this node go |
-//! | `recalling.rs` | how it is built on what the network holds |
-//! | `explaining.rs`, `confirming.rs` | why peers do not hold it; how it is read back from those who said that they do |
-//! | `listening.rs` | what is heard of own packages from elsewhere |
-//! | `publish.rs` | the machine with several steps that changes a package |
-//! | `own.rs` | own packages, and what a change to one signs |
-//! | `identity.rs`, `signer.rs` | who this node is, whose packages it publishes, and by what right |
-//! | `store.rs` | records held for the network |
-//! | `exchange` (beside), `questions.rs`, `answering.rs` | what is asked of connected peers, and what they ask |
-//! | `greeting.rs`, `neighbours.rs`, `peer_clocks.rs` | what connected peers say of themselves, and of the time |
-//! | `reconcile/`, `reconciling.rs` | how the catalogue catches up with theirs |
-//! | `gossip_budget.rs` | how much gossip is believed and relayed |
-//! | `nearness.rs` | whom to ask first |
-//! | `index/`, `searching.rs` | which words occur where; searches here and among peers |
-//! | `catalogue/` | the newest head of every package heard of, and which of them stay |
-//! | `listing.rs`, `restoring.rs`, `earlier.rs` | how heads come into the catalogue; what an earlier life knew |
-//! | `cache.rs`, `equivocations.rs`, `outbox.rs`, `peers.rs`, `pins.rs`, `recent.rs`, `topics.rs` | one kind of knowledge each |
-//! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
-//! | `reputation.rs` | the conduct of peers, and what follows from it |
-//! | `interest.rs`, `packages.rs`, `saying.rs` | values and words that several rooms have in common |
-//! | `dht/` | Kademlia: who is where, who holds what |
-//! | `deadlines.rs`, `wheel.rs` | what falls due; every deadline in its order |
-//! | `clocks.rs` | a calendar that does not keep step with the monotonic clock |
-//! | `pages.rs` | where queries in line and deadlines are kept, by the thousand |
+//! | `commands.rs`, `facts.rs`, `deadlines.rs`, `questions.rs` | whose business a command, a fact, a deadline or an answer is |
+//! | `flows/` | what takes more than one room: who is asked what, in which order, and what of it the others are told |
+//! | `context.rs` | what every room may look at: who this node is, its configuration, the time, the store |
+//! | `effects.rs` | the one way out: actions, events, deadlines, questions, counters |
+//! | `calls.rs`, `interest.rs`, `packages.rs`, `saying.rs`, `named.rs` | values and words that several rooms have in common |
+//! | `identity.rs`, `signer.rs` | by what right this node publishes, and how it signs |
+//! | `clocks.rs`, `peer_clocks.rs` | a calendar that does not keep step with the monotonic clock; what peers say of the time |
+//! | `counters.rs` | what the node says of itself |
+//! | `wheel/`, `pages.rs`, `recent.rs` | every deadline in its order; things kept by the thousand; what was seen a moment ago |
+//!
+//! `ARCHITECTURE.md` follows a `get`, a `register` and an announcement through the rooms.
 
 use own::elsewhere::MAX_HEARD;
-use queries::{Repair, Task};
 
 use crate::{clock::Entropy, config::Config, event::Event, record::ANNOUNCEMENTS, shelf::Shelf};
 
@@ -228,23 +220,7 @@ impl Engine {
             return;
         }
         let is_led_on = self.peers.is_led_on();
-        while let Some((query, task)) = self.reading.next_query(self.cx.mono, !is_led_on) {
-            self.out.actions.push_back(match task {
-                Task::Get(key) => {
-                    let breadth = self.reading.breadth(&key);
-                    Action::Get { query, key, breadth }
-                }
-                Task::Put(record) => {
-                    Action::Put { query, key: record.key(), bytes: record.to_bytes().to_vec() }
-                }
-                Task::Repair(repair) => {
-                    let Repair { record, peers } = *repair;
-                    let (key, bytes) = (record.key(), record.to_bytes().to_vec());
-                    Action::Repair { query, key, bytes, peers }
-                }
-                Task::Bootstrap => Action::Bootstrap { query },
-            });
-        }
+        self.reading.admit(&self.cx, &mut self.out, is_led_on);
     }
 }
 

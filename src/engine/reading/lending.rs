@@ -1,20 +1,21 @@
 //! What the switchboard asks of this room that is no step of a read: what was read, who is waited for, and lookups and
 //! puts on behalf of others.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use libp2p::PeerId;
 
 use super::{
     Reading,
-    queries::{QueryKey, Task, Waiter, Wants},
+    queries::{QueryKey, Repair, Task, Waiter, Wants},
     waiting::Call,
 };
 use crate::{
     counters::Counters,
     engine::{
+        context::Context,
         effects::Effects,
-        interface::{Breadth, Now},
+        interface::{Action, Now},
     },
     error::Error,
     package::{Digest, Package, PackageId, PackageName},
@@ -156,18 +157,24 @@ impl Reading {
         self.calls.len()
     }
 
-    /// The next query to start while there is room. A bootstrap waits unless `joins`.
-    pub(in crate::engine) fn next_query(
-        &mut self,
-        now: Duration,
-        joins: bool,
-    ) -> Option<(QueryKey, Task)> {
-        self.queries.admit(now, joins)
-    }
-
-    /// How many peers those who wait for this key are likely to need.
-    pub(in crate::engine) fn breadth(&self, key: &RecordKey) -> Breadth {
-        self.queries.breadth(key)
+    /// Hands queries to the DHT while there is room. One that fills the routing table waits while this node `is_led_on`: it
+    /// would ask nobody but those who have no room.
+    pub(in crate::engine) fn admit(&mut self, cx: &Context, out: &mut Effects, is_led_on: bool) {
+        while let Some((query, task)) = self.queries.admit(cx.mono, !is_led_on) {
+            let action = match task {
+                Task::Get(key) => Action::Get { query, key, breadth: self.queries.breadth(&key) },
+                Task::Put(record) => {
+                    Action::Put { query, key: record.key(), bytes: record.to_bytes().to_vec() }
+                }
+                Task::Repair(repair) => {
+                    let Repair { record, peers } = *repair;
+                    let (key, bytes) = (record.key(), record.to_bytes().to_vec());
+                    Action::Repair { query, key, bytes, peers }
+                }
+                Task::Bootstrap => Action::Bootstrap { query },
+            };
+            out.actions.push_back(action);
+        }
     }
 
     /// A peer has left. Nobody tells which lookups wanted it: those of keys to which it `is_close`.
