@@ -1,4 +1,5 @@
 //! The house keeps its shape: who may name whom, and how large a room may become. See `ARCHITECTURE.md`.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -180,6 +181,29 @@ fn a_room_of_the_engine_never_names_another_nor_the_switchboard() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn nothing_is_imported_from_the_root_of_the_crate_that_lives_elsewhere() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| !source.module.is_empty()) {
+        for name in source.names() {
+            // Types and traits all live in a module.
+            if name.len() == 1 && name[0].starts_with(|c: char| c.is_uppercase()) {
+                wrong.push(format!("{}: {}", source.path.display(), name.join("::")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_switchboard_lies_in_no_room() {
+    let in_room = |source: &Source| ROOMS.iter().any(|room| source.is_in(&["engine", room]));
+    let sources = sources();
+    let mut wrong =
+        sources.iter().filter(|source| in_room(source) && source.text.contains("impl Engine"));
+    assert!(wrong.next().is_none(), "what takes more than one room is a flow");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
             reconciling::{Delivery, Misconduct},
             restoring::Restored,
         },
-        facts::News,
+        flows::announcements::News,
         interface::{Action, AskedId, Now, Unanswered},
         questions::{Purpose, Question},
         store::Snapshot,

@@ -1,6 +1,7 @@
 //! What takes more than one room, a family in each file: which room decides what, in which order, and what of it the others
 //! are told.
 
+mod announcements;
 mod catching_up;
 mod changes;
 mod conduct;

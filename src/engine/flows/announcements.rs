@@ -1,0 +1,206 @@
+//! The life of an announcement that arrives: heard, judged, taken in, told.
+//!
+//! ```text
+//! hear_from ─▶ verdict ─▶ hear_announcement ─▶ take_news ─▶ discover ─▶ Event::Discovered
+//!  standing:     store:        standing:         standing: another history?
+//!  too much?     valid?        too many of       publishing: an own package?
+//!                              this owner?       discovery: list; reading: keep, forget absences
+//! ```
+//!
+//! What was fetched from a peer in a comparison or a search is taken in from `take_news` on.
+
+use std::sync::Arc;
+
+use libp2p::PeerId;
+
+use crate::{
+    engine::{
+        Engine,
+        discovery::catalogue::Interest,
+        interface::{Now, Verdict},
+        packages,
+        standing::gossip_budget::Intake,
+    },
+    event::Event,
+    package::{PackageId, Source},
+    record::{Head, Record, Rejected, Selection, Side, Signed, select},
+};
+
+/// How a head came that nobody has looked up by its name.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) enum News {
+    /// It was announced, and this peer has forwarded it.
+    Announced(Option<PeerId>),
+    /// It was fetched from this peer, which was asked what it has.
+    Fetched(PeerId),
+}
+
+impl News {
+    fn from(self) -> Option<PeerId> {
+        match self {
+            Self::Announced(from) => from,
+            Self::Fetched(from) => Some(from),
+        }
+    }
+}
+
+impl Engine {
+    /// Judges a message, and takes in what it says.
+    pub(crate) fn hear(&mut self, now: Now, topic: &str, data: &[u8]) -> Verdict {
+        self.hear_from(now, None, topic, data)
+    }
+
+    /// As [`hear`](Self::hear), of a message that this peer forwarded.
+    pub(crate) fn hear_from(
+        &mut self,
+        now: Now,
+        from: Option<PeerId>,
+        topic: &str,
+        data: &[u8],
+    ) -> Verdict {
+        if from.is_some_and(|by| self.is_blocked(&by)) {
+            return Verdict::Ignore;
+        }
+        let intake = from.map(|by| (by, self.standing.forwarded(now.mono, by)));
+        let verdict = match intake {
+            None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),
+            Some((_, Intake::Dropped)) => Verdict::Ignore,
+            Some((by, Intake::Flood)) => {
+                self.peers.end_flood(&mut self.out, by);
+                Verdict::Ignore
+            }
+        };
+        self.discovery.unlist_revoked(&self.cx);
+        self.out.count_heard(verdict);
+        verdict
+    }
+
+    fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
+        let verdict = if topic == self.cx.config.announcements_topic {
+            self.hear_announcement(now, from, data)
+        } else if self.publishing.is_subscribed(topic) {
+            self.hear_message(now, from, topic, data)
+        } else {
+            return Verdict::Ignore;
+        };
+        verdict.unwrap_or_else(|rejected| {
+            tracing::debug!(topic, %rejected, "announcement refused");
+            // Who forwards what time has overtaken is not at fault; who forwards what never was valid is.
+            if rejected.is_excusable() { Verdict::Ignore } else { Verdict::Reject }
+        })
+    }
+
+    fn hear_announcement(
+        &mut self,
+        now: Now,
+        from: Option<PeerId>,
+        data: &[u8],
+    ) -> Result<Verdict, Rejected> {
+        let verified = self.cx.store.verify_announcement(data, now.unix);
+        let head = verified.inspect_err(|rejected| {
+            if let Rejected::Stale { .. } = rejected {
+                self.hear_older(now, data);
+            }
+        })?;
+        self.discovery.check_listed(&self.cx, &head)?;
+        // What is known already is its owner's word, but perhaps not its doing: anybody can say it again.
+        let is_new = !self.discovery.is_listed(now, &head.digest());
+        if from.is_some() && !self.standing.said(now.mono, head.owner, is_new) {
+            return Ok(Verdict::Ignore);
+        }
+        self.take_news(now, News::Announced(from), &head);
+        Ok(Verdict::Accept)
+    }
+
+    /// A verified head of any package has come, announced or asked for.
+    pub(in crate::engine) fn take_news(&mut self, now: Now, news: News, head: &Signed<Head>) {
+        let from = news.from();
+        let key = head.key();
+        self.confront_known(now, &key, head);
+        self.standing.supersede(head);
+        let is_own = head.owner == self.cx.owner && head.signer() == self.cx.local;
+        if is_own || self.publishing.publishes(&self.cx, head) {
+            // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
+            // replaced this one, nothing more is.
+            self.cx.store.raise_high_water(head);
+            self.hear_own(now, head);
+            self.list(now, head, from, Interest::Heard);
+            return;
+        }
+        self.cx.store.raise_high_water(head);
+        let known = self.reading.cached_head(now, &key).map(|known| select(known, head));
+        let is_news = match known {
+            None | Some(Selection::Right) => true,
+            Some(Selection::Left | Selection::Same) => false,
+            Some(Selection::Equivocation { keep }) => keep == Side::Right,
+        };
+        if is_news {
+            self.discover(now, news, head);
+        } else {
+            self.list(now, head, from, Interest::Heard);
+        }
+    }
+
+    /// A head that is newer than what was known of its package.
+    fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
+        self.reading.appeared(head);
+        let told = self.discovery.told_rank(now, head);
+        let said = self.list_quietly(now, head, news.from(), Interest::Heard);
+        self.discovery.tell(head);
+        match news {
+            News::Announced(_) => {
+                self.reading.keep(now, &Arc::new(Record::Head(head.clone())));
+            }
+            // What is fetched by the thousand would wash out what is being used.
+            News::Fetched(_) => self.reading.outdate(head, &head.key()),
+        }
+        // Where there was no room for what was fetched, it would be news again with each peer that has it.
+        let is_listed = self.discovery.is_listed(now, &head.digest());
+        let is_worth_telling = is_listed || matches!(news, News::Announced(_));
+        // A head that was merely heard anew after the cache had forgotten it is no discovery.
+        let is_new = is_worth_telling && told.is_none_or(|told| told < head.rank());
+        if head.is_withdrawn() {
+            // What this node holds for others is withdrawn with it.
+            if let Err(refused) = self.cx.store.withdraw(head) {
+                tracing::debug!(%refused, "withdrawal not stored");
+            }
+            let id = PackageId::owned(head.owner, head.name.clone());
+            if is_new {
+                self.out.events.push_back(Event::Withdrawn { id });
+            }
+            return;
+        }
+        let Some(package) = packages::newest(head, Source::Cache) else { return };
+        if is_new {
+            self.out.events.push_back(Event::Discovered { package: Box::new(package) });
+        }
+        self.out.events.extend(said);
+    }
+
+    fn hear_message(
+        &mut self,
+        now: Now,
+        from: Option<PeerId>,
+        topic: &str,
+        data: &[u8],
+    ) -> Result<Verdict, Rejected> {
+        let message = self.cx.store.verify_message(data, now.unix)?;
+        if message.topic != topic {
+            // Signed for another topic: somebody has carried it over.
+            return Ok(Verdict::Reject);
+        }
+        if !self.publishing.is_news(message.digest()) {
+            // Gossipsub has forgotten it; whoever wants it has it.
+            return Ok(Verdict::Ignore);
+        }
+        if from.is_some() && !self.standing.said(now.mono, message.author, true) {
+            return Ok(Verdict::Ignore);
+        }
+        self.out.events.push_back(Event::Message {
+            topic: topic.to_owned(),
+            author: message.author,
+            data: message.data.clone(),
+        });
+        Ok(Verdict::Accept)
+    }
+}
