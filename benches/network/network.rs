@@ -91,12 +91,12 @@ impl<'a> Network<'a> {
     pub(crate) fn meet(&mut self) -> Outcome<()> {
         let bootstrap = &self.bootstrap;
         let nodes = self.nodes.iter_mut().enumerate();
-        let dials = nodes.flat_map(|(number, node)| {
+        let mut dials = nodes.flat_map(|(number, node)| {
             let others = bootstrap.iter().enumerate().filter(move |(other, _)| *other != number);
             let dial = |address| node.send(json!({"op": "dial", "addresses": [address]}));
             others.map(|(_, address)| address).map(dial).collect::<Vec<_>>()
         });
-        dials.map(|asked| asked.map(drop)).collect()
+        dials.try_for_each(|asked| asked.map(drop))
     }
 
     /// The first ones.
