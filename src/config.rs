@@ -83,7 +83,7 @@ pub struct Config {
     /// How many calls may stand between the handles and the node before further callers wait for
     /// room. Their deadlines run meanwhile. At most 1,000,000. Default: 100.
     pub command_capacity: usize,
-    /// How long a call may take, counted from the first poll of its future. Default: 30 s.
+    /// How long a call may take, counted from the first poll of its future at the latest. Default: 30 s.
     #[serde(with = "humantime_serde")]
     pub query_timeout: Duration,
     /// How long an [`announce`](crate::Handle::announce) may take, counted from the first poll of its future.

@@ -117,7 +117,7 @@ impl Config {
     /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 777 × (8 KiB + 96 KiB) |
     /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 9 KiB |
     /// | `queries` | `running_queries` × 4 MiB |
-    /// | `routing` | 5,396 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
+    /// | `routing` | 7,188 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
     /// | `connections` | `connections` × (`receive_window` + 16 MiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 96 bytes) + 2 × `pending_connections` × ¼ MiB |
     ///
     /// 96 KiB is for the manifest that grows most when it is read; one that is full of text takes some 6 KiB.

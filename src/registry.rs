@@ -26,10 +26,10 @@ use crate::{
 /// later comes with a default, so that such a registry goes on compiling.
 ///
 /// Every method answers exactly once, at the latest one tick after the query deadline
-/// ([`Config::query_timeout`](crate::Config::query_timeout)), counted from the first time that the future is polled:
-/// a future does nothing before. Dropping it
-/// cancels the call: its place is freed, and a lookup that nobody else waits for ends. A publishing call
-/// that has already signed its change is not undone by that.
+/// ([`Config::query_timeout`](crate::Config::query_timeout)). The time begins with the call, or when the future is first
+/// polled, where there is something to check before; so do not keep a future for later. Dropping it cancels the call: its
+/// place is freed, and a lookup that nobody else waits for ends. A publishing call that has already signed its change is
+/// not undone by that.
 ///
 /// A [`PackageId`] without an owner is a question ("whose?"): it resolves to this node's own package of that
 /// name, else the pinned owner, else the only owner who claims the name or whose package of that name is in the

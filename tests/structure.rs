@@ -8,7 +8,8 @@ use std::{
 };
 
 /// Rooms of the engine: none names another.
-const ROOMS: [&str; 5] = ["discovery", "peers", "publishing", "reading", "standing"];
+const ROOMS: [&str; 7] =
+    ["dht", "discovery", "peers", "publishing", "reading", "standing", "store"];
 
 /// Modules from the bottom to the top, and what each may never name.
 const FORBIDDEN: [(&str, &[&str]); 5] = [
@@ -16,7 +17,7 @@ const FORBIDDEN: [(&str, &[&str]); 5] = [
     ("record", &["command", "config", "engine", "exchange", "handle", "net", "node"]),
     ("exchange", &["command", "config", "engine", "handle", "net", "node"]),
     ("engine", &["handle", "net", "node"]),
-    ("net", &["command", "handle", "node"]),
+    ("net", &["command", "engine", "handle", "node"]),
 ];
 
 /// Fields of the switchboard.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Entropy,
-    engine::{interface::Now, publishing::outbox::AnnouncementId},
+    engine::interface::{AnnouncementId, Now},
     package::PackageName,
     ticket::Ticket,
 };

@@ -1,16 +1,11 @@
 //! What enters the engine and what leaves it, as values.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, num::NonZeroU64, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
     counters::TrafficCounters,
-    engine::{
-        peers::keeping::Lacking,
-        publishing::outbox::{AnnouncementId, Published},
-        reading::queries::QueryKey,
-    },
     event::Direction,
     farewell::Farewell,
     record::{NetworkName, RecordKey},
@@ -24,6 +19,18 @@ pub(crate) struct Now {
     pub(crate) mono: Duration,
     /// Unix seconds, for the validity of records.
     pub(crate) unix: u64,
+}
+
+/// Names one query for as long as it lives. Never reused within a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct QueryKey(pub(in crate::engine) NonZeroU64);
+
+#[cfg(test)]
+impl QueryKey {
+    /// A name of the test's own.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
+    }
 }
 
 /// Names a question that this node has asked a peer, for as long as it waits for the answer.
@@ -155,6 +162,30 @@ pub(crate) enum Reach {
     Joining,
     /// Nobody, and nothing under way.
     Isolated,
+}
+
+/// Which places there are too few of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lacking {
+    Nothing,
+    /// Those for peers that dial this node.
+    Inbound,
+    Any,
+}
+
+/// Names one announcement for as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AnnouncementId(pub(in crate::engine) u64);
+
+/// What the network made of an announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// At least one subscribed peer was handed it, now or before.
+    Sent,
+    /// Nobody is subscribed, or every peer's queue is full.
+    Unheard,
+    /// It can never be sent.
+    Impossible,
 }
 
 /// How many peers a lookup is likely to need.

@@ -42,8 +42,8 @@ use context::Context;
 use deadlines::{Deadline, SWEEP_INTERVAL};
 use discovery::{Discovery, nearness, reconciling};
 use effects::Effects;
-use peers::{Peering, goodbyes, keeping};
-use publishing::{Publishing, outbox, own, topics};
+use peers::{Peering, goodbyes};
+use publishing::{Publishing, own, topics};
 use reading::{Reading, queries};
 use standing::{Standing, equivocations, gossip_budget, reputation};
 use wheel::Wheel;
@@ -99,12 +99,11 @@ pub(crate) use discovery::reconcile;
 pub(crate) use goodbyes::GOODBYE_TIME;
 pub(crate) use gossip_budget::REMEMBERED_AUTHORS;
 pub(crate) use identity::{Authority, Identity};
+pub(crate) use interface::Lacking;
+pub(crate) use interface::Published;
 pub(crate) use interface::{
-    Action, Affiliation, AskedId, Fact, Now, QuestionId, Reach, Unanswered, Verdict,
+    Action, Affiliation, AskedId, Fact, Now, QueryKey, QuestionId, Reach, Unanswered, Verdict,
 };
-pub(crate) use keeping::Lacking;
-pub(crate) use outbox::Published;
-pub(crate) use queries::QueryKey;
 pub(crate) use reading::REMEMBERED_REPAIRS;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;
 pub use store::Snapshot;
@@ -236,7 +235,7 @@ impl Engine {
     pub(crate) fn is_at_rest(&self) -> bool {
         self.reading.is_at_rest()
             && self.publishing.changes_len() == 0
-            && self.peers.callers() == 0
+            && self.peers.is_at_rest()
             && self.discovery.searches_len() == 0
     }
 }

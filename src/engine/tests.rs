@@ -3,7 +3,6 @@
 //! The random calls and facts of [`random`] are the fuzz target `engine` as well, and what they need is compiled for it.
 #![cfg_attr(fuzzing, allow(dead_code, reason = "most helpers are for the tests alone"))]
 
-use crate::engine::interface::QueryEnd;
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::{
@@ -14,7 +13,6 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use super::{
     discovery::catalogue::{Catalogue, Load},
-    outbox::AnnouncementId,
     *,
 };
 use crate::{
@@ -22,6 +20,7 @@ use crate::{
     command::{Command, Reply, Request},
     config::Limits,
     counters::Counters,
+    engine::interface::{AnnouncementId, QueryEnd},
     error::Result,
     freshness::Freshness,
     package::{Digest, Manifest, Package, PackageId, PackageName},

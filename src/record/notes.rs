@@ -83,7 +83,7 @@ impl Notes {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](Error::Invalid) for a text or a successor out of its bounds. Whether it all fits into an
+    /// [`Error::Invalid`] for a text or a successor out of its bounds. Whether it all fits into an
     /// `ext` is checked when the head is signed: see [`fitted`](Self::fitted).
     pub fn to_ext(&self) -> Result<Vec<u8>> {
         if self.is_empty() {

@@ -33,9 +33,9 @@ impl<T: Body> Signed<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when the key pair is not Ed25519, when it is neither the owner's nor that of
+    /// [`Error::Invalid`](crate::Error::Invalid) when the key pair is not Ed25519, when it is neither the owner's nor that of
     /// the publisher in the delegation, when the delegation does not allow the body, or when the body is
-    /// out of its bounds; [`Error::TooLarge`] when it does not fit into a record.
+    /// out of its bounds; [`Error::TooLarge`](crate::Error::TooLarge) when it does not fit into a record.
     pub fn sign(keypair: &Keypair, body: T) -> Result<Self> {
         checks::ext(body.common().ext)?;
         checks::authority(&keypair.public().to_peer_id(), &body)?;

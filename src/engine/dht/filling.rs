@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{engine::reading::queries::QueryKey, keyspace::Key};
+use crate::{engine::interface::QueryKey, keyspace::Key};
 
 /// A bucket that no lookup has come by for so long is looked up, and this node's neighbourhood again.
 pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(60 * 60);

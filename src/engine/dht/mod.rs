@@ -50,7 +50,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::reading::queries::QueryKey,
+    engine::interface::QueryKey,
     event::Direction,
     keyspace::{Key, REPLICAS},
     record::RecordKey,

@@ -16,6 +16,7 @@ use crate::{
     engine::{
         Engine,
         calls::{Begin, Outcome},
+        interface::QueryKey,
         interface::{Now, Reach, Unanswered},
         publishing::{
             changes::Underway,
@@ -25,7 +26,7 @@ use crate::{
             own::Change,
             publish::Publish,
         },
-        reading::{EndedLookup, queries::QueryKey},
+        reading::EndedLookup,
     },
     exchange::Response,
     freshness::Freshness,

@@ -8,10 +8,10 @@ use crate::{
     counters::LetGo,
     engine::{
         Engine,
-        interface::Now,
+        interface::{Lacking, Now},
         peers::{
             Candidate, KeptConnections,
-            keeping::{Lacking, Regard, Regards},
+            keeping::{Regard, Regards},
         },
         questions::Purpose,
     },

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use libp2p::PeerId;
 
 use super::listing::Asked;
+use crate::engine::interface::QueryKey;
 use crate::{
     command::Reply,
     counters::{CallEnd, CallKind, EndedCall},
@@ -19,7 +20,7 @@ use crate::{
         reading::{
             AfterCopy, Answered, EndedLookup, Enough, Here, Over, Refusal, ValidCopy,
             lookups::Best,
-            queries::{QueryKey, Waiter, Wants},
+            queries::{Waiter, Wants},
             read::{Goal, Progress, Read, Which},
             waiting::{Call, Operation},
         },

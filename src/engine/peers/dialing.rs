@@ -170,6 +170,12 @@ impl Peering {
         self.dials.len()
     }
 
+    /// Whether nothing is retained on behalf of any of them.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::engine) fn is_at_rest(&self) -> bool {
+        self.dials.callers.is_empty() && self.dials.arriving.is_empty()
+    }
+
     /// Ends the connection with a peer that belongs elsewhere, if this node has dialed. A visitor is left the time to do
     /// so: were its connection closed first, it might never be told in which network it is.
     fn dismiss(&mut self, out: &mut Effects, now: Now, peer: PeerId) {

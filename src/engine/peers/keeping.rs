@@ -1,5 +1,6 @@
 //! Which connections stay: those that are worth most, as many as are wanted.
 
+use crate::engine::Lacking;
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -23,15 +24,6 @@ use crate::{
 
 /// Where some may go soon, or places get scarce, gossip is asked again after this time who is of use to it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// Which places there are too few of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lacking {
-    Nothing,
-    /// Those for peers that dial this node.
-    Inbound,
-    Any,
-}
 
 /// What other rooms know of a connected peer, as far as its connection is worth more or less for it.
 #[derive(Debug, Clone, Copy)]

@@ -18,11 +18,11 @@ use crate::{
         context::Context,
         deadlines::Deadline,
         effects::Effects,
-        interface::{Action, Now},
+        interface::{Action, AnnouncementId, Now, Published},
         publishing::{
             Publishing,
             changes::Underway,
-            outbox::{AnnouncementId, Hold, Outbox, Published, Released},
+            outbox::{Hold, Outbox, Released},
             own::{self, Authorship, Standing},
             publish::{Announced, Publish, Renewal, Stage},
         },

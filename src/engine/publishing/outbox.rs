@@ -1,5 +1,7 @@
 //! Announcements that have not left yet, or that nobody has heard.
 
+use crate::engine::interface::AnnouncementId;
+use crate::engine::interface::Published;
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
@@ -16,21 +18,6 @@ use crate::{
 
 /// Announcements whose success is remembered: more than are under way at any time.
 const REMEMBERED_SENT: usize = 1024;
-
-/// Names one announcement for as long as it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct AnnouncementId(u64);
-
-/// What the network made of an announcement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Published {
-    /// At least one subscribed peer was handed it, now or before.
-    Sent,
-    /// Nobody is subscribed, or every peer's queue is full.
-    Unheard,
-    /// It can never be sent.
-    Impossible,
-}
 
 /// When an announcement leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,11 @@
 //! Where some of those that should hold the change have not acknowledged it, they are asked why in between
 //! (Explaining).
 //!
-//! The change is [announced](crate::engine::announcing) last: whoever hears of it finds it, and the flood of the announcement does
+//! The change is [announced](super::announcing) last: whoever hears of it finds it, and the flood of the announcement does
 //! not take the processors from the peers that store it. Announcing ends at once, when the network has said whether
 //! somebody was there to hear it.
 //!
-//! While a package that is new here is recalled, [look-alikes](crate::engine::look_alikes) of its name are looked up beside it.
+//! While a package that is new here is recalled, [look-alikes](super::look_alikes) of its name are looked up beside it.
 //!
 //! Confirming ends when so many peers have served each record as were wanted, or all that there are were asked, or
 //! the caller's time is up.
@@ -28,11 +28,12 @@ use crate::{
     command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
+        interface::AnnouncementId,
         publishing::{
             confirming::Confirming,
             explaining::{Explaining, Reasons},
             look_alikes::LookAlikes,
-            outbox::{AnnouncementId, Outbox},
+            outbox::Outbox,
             own::{Change, OwnPackage, Recalled},
         },
         wheel,

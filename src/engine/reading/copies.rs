@@ -12,8 +12,9 @@ use libp2p::PeerId;
 use super::{
     Reading,
     lookups::{Best, is_head_of_other},
-    queries::{QueryKey, Waiter},
+    queries::Waiter,
 };
+use crate::engine::interface::QueryKey;
 use crate::{
     engine::{
         context::Context,

@@ -7,8 +7,9 @@ use libp2p::PeerId;
 use super::{
     Reading,
     lookups::{Best, is_own_head},
-    queries::{Ended, Extent, QueryKey, Replies, Waiter},
+    queries::{Ended, Extent, Replies, Waiter},
 };
+use crate::engine::interface::QueryKey;
 use crate::{
     engine::{
         calls::{Heard, Outcome},

@@ -7,9 +7,10 @@ use libp2p::PeerId;
 
 use super::{
     Reading,
-    queries::{QueryKey, Repair, Task, Waiter, Wants},
+    queries::{Repair, Task, Waiter, Wants},
     waiting::Call,
 };
+use crate::engine::interface::QueryKey;
 use crate::{
     counters::Counters,
     engine::{

@@ -3,6 +3,7 @@
 //! A running query takes a few kilobytes and places on the wire, so only a bounded window of them runs at any time: one
 //! that waits takes a hundred bytes. Lookups of one key share one query.
 
+use crate::engine::interface::QueryKey;
 use std::{
     collections::{HashMap, VecDeque},
     num::NonZeroU64,
@@ -31,18 +32,6 @@ pub(crate) use replies::{Extent, Replies};
 #[cfg(test)]
 pub(crate) use table::BYTES_IN_LINE;
 pub(crate) use table::{Waiter, Wants};
-
-/// Names one query for as long as it lives. Never reused within a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct QueryKey(NonZeroU64);
-
-#[cfg(test)]
-impl QueryKey {
-    /// A name of the test's own.
-    pub(crate) fn numbered(number: u64) -> Self {
-        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
-    }
-}
 
 /// What the DHT is asked to do.
 #[derive(Debug)]

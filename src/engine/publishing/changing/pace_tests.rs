@@ -10,9 +10,7 @@ use crate::{
     config::Config,
     engine::{
         Engine,
-        interface::{Action, Fact, QueryEnd},
-        publishing::outbox::Published,
-        reading::queries::QueryKey,
+        interface::{Action, Fact, Published, QueryEnd, QueryKey},
         store::SharedStore,
     },
     error::Result,

@@ -11,7 +11,7 @@ use std::{
 
 use hashbrown::HashTable;
 
-use super::QueryKey;
+use crate::engine::interface::QueryKey;
 use crate::{
     engine::{
         interface::Breadth,
