@@ -119,7 +119,7 @@ impl Engine {
     /// Somebody has come, or was turned away: lets the one go that is worth least, where nobody else could come otherwise.
     pub(in crate::engine) fn make_room(&mut self, lacking: Lacking) {
         let now = self.cx.now();
-        let needed = self.peers.needs_room(&self.cx, &mut self.out, now, lacking);
+        let needed = self.peers.seek_room(&self.cx, &mut self.out, now, lacking);
         let Some(lacking) = needed else { return };
         let regards = self.regards();
         let gone = self.peers.for_newcomer(&self.cx, &self.out, now, lacking, &regards);

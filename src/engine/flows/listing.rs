@@ -61,7 +61,7 @@ impl Engine {
 
     /// The store has taken in a head. Where an older one is listed, it takes its place.
     pub(in crate::engine) fn replaced_elsewhere(&mut self, now: Now, head: &Signed<Head>) {
-        if self.discovery.is_behind(&self.cx, now, head) {
+        if self.discovery.match_store(&self.cx, now, head) {
             self.list(now, head, None, Interest::Heard);
         }
     }

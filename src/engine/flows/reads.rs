@@ -80,7 +80,7 @@ impl Engine {
         reply: Reply<u32>,
     ) {
         let (cx, out) = (&self.cx, &mut self.out);
-        let Some((record, reply)) = self.reading.store_put(cx, out, record, reply) else { return };
+        let Some((record, reply)) = self.reading.accept_put(cx, out, record, reply) else { return };
         self.learn_stored();
         self.reading.put_record(&mut self.out, begin, record, reply);
     }
@@ -348,7 +348,7 @@ impl Engine {
     fn repair(&mut self, now: Now, lookup: &EndedLookup, best: &Best) {
         let own = self.cx.store.own(&lookup.key);
         let own = own.filter(|own| !self.publishing.is_unheard(&self.cx, own));
-        let lacking = self.reading.lacking(&self.cx, now, lookup, best, own);
+        let lacking = self.reading.choose_repair(&self.cx, now, lookup, best, own);
         let Some((best, mut peers)) = lacking else { return };
         peers.retain(|peer| !self.is_blocked(peer));
         self.standing.rank(&mut peers);
@@ -366,7 +366,7 @@ impl Engine {
         found: &Best,
         best: &Best,
     ) {
-        let is_change = self.publishing.hears_heads(ticket, lookup.replies.own_heads());
+        let is_change = self.publishing.take_heads(ticket, lookup.replies.own_heads());
         let best = if is_change { found } else { best };
         match lookup.outcome(&self.cx, best, freshness) {
             Some(outcome) => self.resume(now, ticket, outcome),

@@ -100,7 +100,7 @@ impl Peering {
 
     /// Somebody has come, or was turned away for want of such places. Of which there are too few, if somebody is to go for
     /// that.
-    pub(in crate::engine) fn needs_room(
+    pub(in crate::engine) fn seek_room(
         &mut self,
         cx: &Context,
         out: &mut Effects,

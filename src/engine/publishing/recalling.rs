@@ -157,11 +157,7 @@ impl Publishing {
     }
 
     /// A lookup has found these heads of own packages. True if a change waits for it that goes on from what peers hold.
-    pub(in crate::engine) fn hears_heads(
-        &mut self,
-        ticket: Ticket,
-        heads: &[Signed<Head>],
-    ) -> bool {
+    pub(in crate::engine) fn take_heads(&mut self, ticket: Ticket, heads: &[Signed<Head>]) -> bool {
         let Some(others) = self.changes.recalling(ticket) else { return false };
         *others = heads.to_vec();
         true

@@ -78,7 +78,7 @@ impl Reading {
 
     /// Stores a record here that a caller wants to be put. Gives it back if it is to be put to others, too; if not, the
     /// caller has been told why.
-    pub(in crate::engine) fn store_put(
+    pub(in crate::engine) fn accept_put(
         &self,
         cx: &Context,
         out: &mut Effects,

@@ -14,7 +14,7 @@
 //! | who lacks the best is sent it | `repairs.rs` |
 //! | the call goes on, or is answered | `resuming.rs` |
 //!
-//! What others ask of this room that is no step of a read is in `lending.rs`.
+//! What others ask of this room that is no step of a read is in `asked.rs`.
 
 use std::time::Duration;
 
@@ -28,11 +28,11 @@ use pins::Pins;
 use queries::Queries;
 use waiting::Calls;
 
+mod asked;
 mod beginning;
 mod cache;
 mod copies;
 mod ended;
-mod lending;
 pub(in crate::engine) mod lookups;
 mod pins;
 pub(in crate::engine) mod queries;

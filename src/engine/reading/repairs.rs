@@ -18,7 +18,7 @@ impl Reading {
     /// The best record that is known by the end of a lookup, and the replicas that were found to lack it. An older one
     /// that this node holds for others itself is replaced. `own` is what this node has signed itself, if others may be
     /// told of it.
-    pub(in crate::engine) fn lacking(
+    pub(in crate::engine) fn choose_repair(
         &self,
         cx: &Context,
         now: Now,
