@@ -95,6 +95,20 @@ impl Discovery {
         self.catalogue.by_digest(digest, now.unix).is_some()
     }
 
+    /// Whether a head that has just been listed is to be told as a discovery, where the application was `told` of this rank.
+    pub(in crate::engine) fn is_discovery(
+        &self,
+        now: Now,
+        head: &Signed<Head>,
+        told: Option<Rank>,
+        was_announced: bool,
+    ) -> bool {
+        // Where there was no room for what was fetched, it would be news again with each peer that has it.
+        let is_worth_telling = was_announced || self.is_listed(now, &head.digest());
+        // A head that was merely heard anew after the cache had forgotten it is no discovery.
+        is_worth_telling && told.is_none_or(|told| told < head.rank())
+    }
+
     /// The rank of the newest head of a package that the application was told of.
     pub(in crate::engine) fn told_rank(&self, now: Now, head: &Head) -> Option<Rank> {
         let listed = self.catalogue.get(&head.name, &head.owner, now.unix);

@@ -23,7 +23,7 @@ use crate::{
     },
     event::Event,
     package::{PackageId, Source},
-    record::{Head, Record, Rejected, Selection, Side, Signed, select},
+    record::{Head, Record, Rejected, Signed},
 };
 
 /// How a head came that nobody has looked up by its name.
@@ -128,13 +128,7 @@ impl Engine {
             return;
         }
         self.cx.store.raise_high_water(head);
-        let known = self.reading.cached_head(now, &key).map(|known| select(known, head));
-        let is_news = match known {
-            None | Some(Selection::Right) => true,
-            Some(Selection::Left | Selection::Same) => false,
-            Some(Selection::Equivocation { keep }) => keep == Side::Right,
-        };
-        if is_news {
+        if self.reading.is_news(now, &key, head) {
             self.discover(now, news, head);
         } else {
             self.list(now, head, from, Interest::Heard);
@@ -154,11 +148,8 @@ impl Engine {
             // What is fetched by the thousand would wash out what is being used.
             News::Fetched(_) => self.reading.outdate(head, &head.key()),
         }
-        // Where there was no room for what was fetched, it would be news again with each peer that has it.
-        let is_listed = self.discovery.is_listed(now, &head.digest());
-        let is_worth_telling = is_listed || matches!(news, News::Announced(_));
-        // A head that was merely heard anew after the cache had forgotten it is no discovery.
-        let is_new = is_worth_telling && told.is_none_or(|told| told < head.rank());
+        let was_announced = matches!(news, News::Announced(_));
+        let is_new = self.discovery.is_discovery(now, head, told, was_announced);
         if head.is_withdrawn() {
             // What this node holds for others is withdrawn with it.
             if let Err(refused) = self.cx.store.withdraw(head) {

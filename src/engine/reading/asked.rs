@@ -10,17 +10,16 @@ use super::{
     queries::{Repair, Task, Waiter, Wants},
     waiting::Call,
 };
-use crate::engine::interface::QueryKey;
 use crate::{
     counters::Counters,
     engine::{
         context::Context,
         effects::Effects,
-        interface::{Action, Now},
+        interface::{Action, Now, QueryKey},
     },
     error::Error,
     package::{Digest, Package, PackageId, PackageName},
-    record::{Head, Record, RecordKey, Signed},
+    record::{Head, Record, RecordKey, Selection, Side, Signed, select},
     ticket::Ticket,
 };
 
@@ -51,6 +50,20 @@ impl Reading {
         match &**self.cache.get(key, now)? {
             Record::Head(head) => Some(head),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
+        }
+    }
+
+    /// Whether a head says more than what was read of its package.
+    pub(in crate::engine) fn is_news(
+        &self,
+        now: Now,
+        key: &RecordKey,
+        head: &Signed<Head>,
+    ) -> bool {
+        match self.cached_head(now, key).map(|known| select(known, head)) {
+            None | Some(Selection::Right) => true,
+            Some(Selection::Left | Selection::Same) => false,
+            Some(Selection::Equivocation { keep }) => keep == Side::Right,
         }
     }
 
