@@ -9,12 +9,9 @@ use futures::{
     FutureExt,
     channel::{mpsc, oneshot},
 };
-use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use libp2p::{PeerId, identity::Keypair};
 
-use super::{
-    discovery::catalogue::{Catalogue, Load},
-    *,
-};
+use super::*;
 use crate::{
     clock::{Clock, Timer},
     command::{Command, Reply, Request},
@@ -23,7 +20,7 @@ use crate::{
     engine::interface::{AnnouncementId, QueryEnd},
     error::Result,
     freshness::Freshness,
-    package::{Digest, Manifest, Package, PackageId, PackageName},
+    package::{Manifest, Package, PackageId, PackageName},
     record::{
         Claim, ClaimSet, ClaimStatus, Head, NetworkName, Release, ReleaseEntry, Revision, Signed,
         Validity,
@@ -32,7 +29,13 @@ use crate::{
 };
 
 #[cfg(test)]
-use crate::error::Error;
+use crate::{
+    engine::discovery::catalogue::{Catalogue, Load},
+    error::Error,
+    package::Digest,
+};
+#[cfg(test)]
+use libp2p::Multiaddr;
 
 #[cfg(test)]
 mod announcing;

@@ -95,7 +95,7 @@ impl Discovery {
 }
 
 /// For tests, which look into the room and make up what is in it.
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 impl Discovery {
     pub(in crate::engine) fn catalogue(&self) -> &Catalogue {
         &self.catalogue
@@ -116,7 +116,10 @@ impl Discovery {
     pub(in crate::engine) fn vain(&mut self) -> &mut Recent<Digest> {
         &mut self.vain
     }
+}
 
+#[cfg(any(test, fuzzing))]
+impl Discovery {
     /// How many deadlines it has set that end with what they are for.
     pub(in crate::engine) fn timers(&self) -> usize {
         let doubted = self.neighbours.iter().filter(|(_, neighbour)| neighbour.doubt.is_some());
