@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    net::TcpListener,
     thread,
     time::{Duration, Instant},
 };
@@ -77,26 +78,26 @@ impl<'a> Network<'a> {
         Ok(network)
     }
 
-    /// So many processes that know nobody.
+    /// So many processes whose bootstrap peers are not there yet.
     pub(crate) fn of_strangers(program: &'a Program, size: usize) -> Outcome<Self> {
         let mut network = Self { program, nodes: Vec::new(), bootstrap: Vec::new() };
-        network.grow(size)?;
-        for node in network.nodes.iter_mut().take(BOOTSTRAP_NODES) {
-            network.bootstrap.push(node.address()?);
+        // All are held at once, so that they differ.
+        let ports = [(); BOOTSTRAP_NODES].map(|()| TcpListener::bind(("127.0.0.1", 0)));
+        for listener in &ports {
+            let port = listener.as_ref().map_err(ToString::to_string)?.local_addr()?.port();
+            network.bootstrap.push(format!("/ip4/127.0.0.1/tcp/{port}"));
         }
+        drop(ports);
+        network.grow(size - BOOTSTRAP_NODES)?;
         Ok(network)
     }
 
-    /// Has strangers dial the first ones.
+    /// Starts the bootstrap peers of strangers, which these dial by themselves.
     pub(crate) fn meet(&mut self) -> Outcome<()> {
-        let bootstrap = &self.bootstrap;
-        let nodes = self.nodes.iter_mut().enumerate();
-        let mut dials = nodes.flat_map(|(number, node)| {
-            let others = bootstrap.iter().enumerate().filter(move |(other, _)| *other != number);
-            let dial = |address| node.send(json!({"op": "dial", "addresses": [address]}));
-            others.map(|(_, address)| address).map(dial).collect::<Vec<_>>()
-        });
-        dials.try_for_each(|asked| asked.map(drop))
+        for address in &self.bootstrap {
+            self.nodes.push(Node::start_at(self.program, address, &self.bootstrap)?);
+        }
+        Ok(())
     }
 
     /// The first ones.

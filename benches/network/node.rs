@@ -131,8 +131,13 @@ pub(crate) struct Asked {
 impl Node {
     /// Starts a process, and does not wait for it.
     pub(crate) fn start(program: &Program, bootstrap: &[String]) -> Outcome<Self> {
+        Self::start_at(program, "/ip4/127.0.0.1/tcp/0", bootstrap)
+    }
+
+    /// The same, where it is to listen at this address.
+    pub(crate) fn start_at(program: &Program, listen: &str, bootstrap: &[String]) -> Outcome<Self> {
         let mut command = Command::new(&program.executable);
-        command.args(["--json", "--network", "bench", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+        command.args(["--json", "--network", "bench", "--listen", listen]);
         command.args(bootstrap.iter().flat_map(|address| ["--bootstrap", address]));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(program.log.try_clone()?);
         let started = Instant::now();

@@ -20,8 +20,8 @@ const SETTLED: Duration = Duration::from_secs(3600);
 /// Has so many nodes publish while they are alone, which costs next to nothing, and then meet: what they have to tell each
 /// other is the same as if they had met before.
 pub(crate) fn measure(program: &Program, size: usize, report: &mut Report) -> Outcome<()> {
-    let all = size * PACKAGES_EACH;
     let mut network = Network::of_strangers(program, size)?;
+    let all = network.size() * PACKAGES_EACH;
     let published = publish(&mut network.nodes, &packages(all)?)?;
     report.target(
         size,
