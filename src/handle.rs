@@ -35,8 +35,8 @@ use crate::{
 /// Asks a [`Node`](crate::Node). Cheap to clone, usable from any thread and under any executor.
 ///
 /// Each method sends one command and waits for its one answer. The answer comes at the latest one tick after
-/// the deadline. The deadline of an `async fn` runs from the first poll of its future; that of a method of [`Registry`]
-/// from the call or, at the latest, from the first poll. Waiting for room in a full command queue counts. The answer comes
+/// the deadline. The deadline of an `async fn` runs from the first poll of its future; that of a method of
+/// [`Registry`](crate::Registry) from the call or, at the latest, from the first poll. Waiting for room in a full command queue counts. The answer comes
 /// only while somebody polls the node; when the node is dropped, everyone who waits hears
 /// [`Error::ShuttingDown`].
 ///
