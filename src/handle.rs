@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 
 use self::calls::Shared;
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     freshness::{Found, Freshness},
     keyspace::REPLICAS,
     package::{Announcement, PackageName, Query},
+    place::named_peer,
     queue,
     record::{EquivocationProof, NetworkName, Record, RecordKey},
     search::{CancelSearch, Findings, Search},
@@ -427,12 +428,4 @@ fn validate_addresses(peer: &PeerId, addresses: &[Multiaddr]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The peer that an address names in its last component.
-pub(crate) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
-    match address.iter().last() {
-        Some(Protocol::P2p(peer)) => Some(peer),
-        _ => None,
-    }
 }

@@ -5,7 +5,15 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+
+/// The peer that an address names in its last component.
+pub(crate) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
+        _ => None,
+    }
+}
 
 /// One IPv4 address; of IPv6 the /64 that a household or a rented machine is given as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

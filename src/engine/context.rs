@@ -14,6 +14,7 @@ use crate::{
     clock_offset::ClockOffset,
     config::Config,
     engine::{interface::Now, signer::Signer},
+    place::named_peer,
     record::Record,
 };
 
@@ -62,6 +63,11 @@ impl Context {
             peer_clocks: PeerClocks::default(),
             closed: false,
         }
+    }
+
+    /// Whether a bootstrap address names this peer.
+    pub(in crate::engine) fn is_bootstrap(&self, peer: &PeerId) -> bool {
+        self.config.bootstrap.iter().any(|address| named_peer(address) == Some(*peer))
     }
 
     /// The time of the current poll.

@@ -10,7 +10,6 @@ use super::Engine;
 use crate::{
     command::Command,
     counters::{Counters, EndedCall},
-    engine::interface::Now,
     error::Error,
     registry::RegistryMetadata,
 };
@@ -42,7 +41,7 @@ impl Engine {
 
     pub(crate) fn metadata(&self) -> RegistryMetadata {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let now = Now { mono: self.cx.mono, unix: self.cx.unix };
+        let now = self.cx.now();
         RegistryMetadata {
             peer_id: self.cx.local,
             owner: self.cx.owner,

@@ -82,7 +82,7 @@ impl Engine {
 
     /// What the record store has taken in from peers meanwhile.
     pub(crate) fn learn_stored(&mut self) {
-        let now = Now { mono: self.cx.mono, unix: self.cx.unix };
+        let now = self.cx.now();
         while let Some(fact) = self.cx.store.next_fact() {
             match fact {
                 StoreFact::Head(head) if self.publishing.publishes(&self.cx, &head) => {

@@ -26,7 +26,7 @@
 //! | `flows/` | what takes more than one room: who is asked what, in which order, and what of it the others are told |
 //! | `context.rs` | what every room may look at: who this node is, its configuration, the time, the store |
 //! | `effects.rs` | the one way out: actions, events, deadlines, questions, counters |
-//! | `calls.rs`, `interest.rs`, `packages.rs`, `saying.rs`, `named.rs` | values and words that several rooms have in common |
+//! | `calls.rs`, `interest.rs`, `packages.rs`, `saying.rs` | values and words that several rooms have in common |
 //! | `identity.rs`, `signer.rs` | by what right this node publishes, and how it signs |
 //! | `clocks.rs`, `peer_clocks.rs` | a calendar that does not keep step with the monotonic clock; what peers say of the time |
 //! | `counters.rs` | what the node says of itself |
@@ -64,7 +64,6 @@ mod flows;
 mod identity;
 mod interest;
 mod interface;
-mod named;
 mod packages;
 mod pages;
 mod peer_clocks;
@@ -84,10 +83,6 @@ mod store;
 mod tests;
 #[cfg(all(fuzzing, not(test)))]
 pub(crate) mod tests;
-#[allow(
-    rustdoc::private_intra_doc_links,
-    reason = "it leads those who read the sources to this module"
-)]
 pub(crate) mod wheel;
 
 pub(crate) use discovery::index;

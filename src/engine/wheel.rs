@@ -89,7 +89,7 @@ pub enum Expiry<T> {
     Idle,
 }
 
-/// Values that wait for their deadlines. The [module](self) tells how.
+/// Values that wait for their deadlines. The head of this file tells how.
 ///
 /// Times are [`Duration`]s since an origin that the caller chooses and keeps to, such as the moment
 /// its clock was started. The wheel reads no clock.

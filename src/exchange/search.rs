@@ -3,7 +3,7 @@ use semver::VersionReq;
 
 use crate::{
     error::{Error, Result},
-    package::{Match, Query, Sort},
+    package::{Bounded, Match, Query, Sort},
 };
 
 /// What is searched for, and which page of it is wanted.
@@ -55,7 +55,22 @@ impl Search {
 
     /// Checks that it is a query, written as queries are.
     pub(crate) fn validate(&self) -> Result<()> {
-        Query::try_from(self.clone()).map(drop)
+        self.read_version().map(drop)
+    }
+
+    /// The requirement, once everything has been found to be within its bounds.
+    fn read_version(&self) -> Result<Option<VersionReq>> {
+        let version = self.version.as_deref().map(requirement).transpose()?;
+        let bounded = Bounded {
+            text: self.text.as_deref(),
+            keywords: &self.keywords,
+            license: self.license.as_deref(),
+            version: version.as_ref(),
+            offset: number(self.offset),
+            limit: number(self.limit),
+        };
+        bounded.check_sent()?;
+        Ok(version)
     }
 }
 
@@ -63,21 +78,23 @@ impl TryFrom<Search> for Query {
     type Error = Error;
 
     fn try_from(search: Search) -> Result<Self> {
-        let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let query = Self {
+        let version = search.read_version()?;
+        Ok(Self {
             text: search.text,
             matching: search.matching,
             keywords: search.keywords,
             owner: search.owner,
             license: search.license,
-            version: search.version.as_deref().map(requirement).transpose()?,
+            version,
             sort: search.sort,
             offset: number(search.offset),
             limit: number(search.limit),
-        };
-        query.validate_sent()?;
-        Ok(query)
+        })
     }
+}
+
+fn number(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Of several spellings of a requirement, the one that it is shown as.

@@ -12,9 +12,9 @@ use super::{link::Link, wiring::DialFor};
 use crate::{
     engine::Now,
     event::Direction,
-    handle::named_peer,
     net::{Scope, of_use},
     place::Place,
+    place::named_peer,
     ticket::Ticket,
 };
 

@@ -32,6 +32,7 @@ pub use manifest::{Dependency, Manifest};
 pub use name::PackageName;
 pub use owner::{owner_from_key, owner_key};
 pub use published::{Announcement, Package, Receipt, SearchResults, Source, VersionInfo, Versions};
+pub(crate) use query::Bounded;
 pub use query::{Match, Query, Sort};
 pub use requirement::Requirement;
 pub use similar::SimilarName;

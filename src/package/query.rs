@@ -209,40 +209,17 @@ impl Query {
     ///
     /// [`Error::Invalid`] with the field at fault, what is wrong with it, and what is accepted.
     pub fn validate(&self) -> Result<()> {
-        self.check(validate_keywords)
-    }
-
-    /// Checks the bounds of a query that another node has sent. Which of its keywords repeat each other is the same to
-    /// whoever answers it.
-    pub(crate) fn validate_sent(&self) -> Result<()> {
-        self.check(|keywords| {
-            check_count("keywords", keywords.len(), Manifest::MAX_KEYWORDS)?;
-            let mut keywords = keywords.iter().enumerate();
-            keywords
-                .try_for_each(|(i, keyword)| check_keyword(|| format!("keywords[{i}]"), keyword))
-        })
-    }
-
-    fn check(&self, check_keywords: impl Fn(&[String]) -> Result<()>) -> Result<()> {
-        if let Some(text) = &self.text {
-            check_line(|| "text".into(), text, Self::MAX_TEXT_BYTES)?;
-        }
-        check_keywords(&self.keywords)?;
-        if let Some(license) = &self.license {
-            check_some_line(|| "license".into(), license, Manifest::MAX_LICENSE_BYTES)?;
-        }
-        if let Some(version) = &self.version {
-            validate_requirement(|| "version".into(), version)?;
-        }
-        if self.offset > Self::MAX_OFFSET {
-            let reason = format!("is {}; at most {} is accepted", self.offset, Self::MAX_OFFSET);
-            return Err(Error::invalid("offset", reason));
-        }
-        if !(1..=Self::MAX_LIMIT).contains(&self.limit) {
-            let reason = format!("is {}; 1 to {} are accepted", self.limit, Self::MAX_LIMIT);
-            return Err(Error::invalid("limit", reason));
-        }
-        Ok(())
+        let Self { text, keywords, license, version, offset, limit, .. } = self;
+        let (text, license) = (text.as_deref(), license.as_deref());
+        let bounded = Bounded {
+            text,
+            keywords,
+            license,
+            version: version.as_ref(),
+            offset: *offset,
+            limit: *limit,
+        };
+        bounded.check(validate_keywords)
     }
 
     /// Whether a package passes everything that the query says besides its text: whose it is, its keywords, its
@@ -266,5 +243,50 @@ impl Query {
                 .version
                 .as_ref()
                 .is_none_or(|wanted| releases.into_iter().any(|version| wanted.matches(version)))
+    }
+}
+
+/// What of a query has bounds, wherever it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounded<'a> {
+    pub(crate) text: Option<&'a str>,
+    pub(crate) keywords: &'a [String],
+    pub(crate) license: Option<&'a str>,
+    pub(crate) version: Option<&'a VersionReq>,
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
+}
+
+impl Bounded<'_> {
+    /// Checks what another node has sent. Which of its keywords repeat each other is the same to whoever answers it.
+    pub(crate) fn check_sent(&self) -> Result<()> {
+        self.check(|keywords| {
+            check_count("keywords", keywords.len(), Manifest::MAX_KEYWORDS)?;
+            let mut keywords = keywords.iter().enumerate();
+            keywords
+                .try_for_each(|(i, keyword)| check_keyword(|| format!("keywords[{i}]"), keyword))
+        })
+    }
+
+    fn check(&self, check_keywords: impl Fn(&[String]) -> Result<()>) -> Result<()> {
+        if let Some(text) = self.text {
+            check_line(|| "text".into(), text, Query::MAX_TEXT_BYTES)?;
+        }
+        check_keywords(self.keywords)?;
+        if let Some(license) = self.license {
+            check_some_line(|| "license".into(), license, Manifest::MAX_LICENSE_BYTES)?;
+        }
+        if let Some(version) = self.version {
+            validate_requirement(|| "version".into(), version)?;
+        }
+        if self.offset > Query::MAX_OFFSET {
+            let reason = format!("is {}; at most {} is accepted", self.offset, Query::MAX_OFFSET);
+            return Err(Error::invalid("offset", reason));
+        }
+        if !(1..=Query::MAX_LIMIT).contains(&self.limit) {
+            let reason = format!("is {}; 1 to {} are accepted", self.limit, Query::MAX_LIMIT);
+            return Err(Error::invalid("limit", reason));
+        }
+        Ok(())
     }
 }

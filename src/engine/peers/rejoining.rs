@@ -18,12 +18,12 @@ use crate::{
         deadlines::{Backoff, Deadline, jitter},
         effects::Effects,
         interface::{Action, Now},
-        named::named,
         peers::Peering,
         wheel,
     },
     event::Event,
     exchange::Other,
+    place::named_peer,
 };
 
 use lost::Lost;
@@ -120,7 +120,7 @@ impl Rejoining {
         let state = State::Away { due: Duration::ZERO };
         let full = pauses.while_full();
         let contact = |address: &Multiaddr| {
-            let peer = named(address);
+            let peer = named_peer(address);
             Contact { peer, pauses, full, turned_away: None, state }
         };
         let contacts = config.bootstrap.iter();

@@ -6,7 +6,8 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::{Reputation, conduct::Nearness, remembered::Judgement};
 use crate::{
-    engine::{context::Context, named::named, standing::Standing},
+    engine::{context::Context, standing::Standing},
+    place::named_peer,
     record::Record,
 };
 
@@ -24,7 +25,7 @@ impl Standing {
     pub(in crate::engine) fn ranked_bootstrap(&self, cx: &Context) -> Vec<Multiaddr> {
         let mut addresses = cx.config.bootstrap.clone();
         addresses.sort_by_cached_key(|address| {
-            let known = named(address).map(|peer| self.reputations.get(&peer));
+            let known = named_peer(address).map(|peer| self.reputations.get(&peer));
             Reverse(known.unwrap_or_default().score())
         });
         addresses
