@@ -135,6 +135,7 @@ mod refusal;
 mod registry;
 mod search;
 mod shelf;
+pub mod storage;
 mod ticket;
 
 pub use libp2p::{Multiaddr, PeerId, identity};
