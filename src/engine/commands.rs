@@ -9,6 +9,7 @@ use crate::{
         interface::Now,
         publishing::own::Change,
         reading::read::{Goal, Which},
+        saving::Durable,
     },
     error::Error,
     freshness::Freshness,
@@ -61,7 +62,10 @@ impl Engine {
             Command::Reputation { peer, reply } => {
                 uncounted(reply.send(Ok(self.standing.reputation(&peer))));
             }
-            Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
+            Command::Pin { name, owner, reply } => {
+                let (answer, latest) = (self.pin(name, owner), begin.deadline);
+                self.out.answer(Durable { reply, answer, kind: None, latest });
+            }
             Command::Snapshot { reply } => {
                 uncounted(reply.send(Ok(Box::new(self.snapshot(now)))));
             }
@@ -71,9 +75,15 @@ impl Engine {
             Command::Unsubscribe { topic, reply } => {
                 uncounted(reply.send(Ok(self.publishing.unsubscribe(&mut self.out, topic))));
             }
-            Command::Announce { topic, data, reply } => {
-                self.publishing.announce(&self.cx, &mut self.out, now, topic, data, reply)
-            }
+            Command::Announce { topic, data, reply } => self.publishing.announce(
+                &self.cx,
+                &mut self.out,
+                now,
+                topic,
+                data,
+                reply,
+                begin.deadline,
+            ),
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
             waiting if self.waiting_calls() >= self.cx.config.limits.waiting_calls => {
                 self.refuse(waiting, Error::busy("waiting_calls"));

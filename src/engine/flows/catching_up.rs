@@ -13,12 +13,12 @@ use crate::{
             answering::{self, Inquiry},
             greeting::ClockReading,
             reconciling::{Delivery, Misconduct},
-            restoring::Restored,
+            restoring::{Earlier, Restored},
         },
         flows::announcements::News,
         interface::{Action, AskedId, Now, Unanswered},
         questions::{Purpose, Question},
-        store::Snapshot,
+        store::{Snapshot, rows},
     },
     error::{Error, Result},
     exchange::Response,
@@ -163,7 +163,7 @@ impl Engine {
         self.reading.restore_pins(snapshot.pins());
         // What this node has published is listed as others' packages are, until it publishes it again.
         let heads = published.values().map(|head| head.bytes());
-        self.discovery.set_restoring(heads.chain(snapshot.catalogue()).map(Arc::clone));
+        self.discovery.restore(heads.chain(snapshot.catalogue()).map(Arc::clone));
         self.publishing.restore(&self.cx, now, snapshot, published.into_values());
         Ok(())
     }
@@ -171,11 +171,17 @@ impl Engine {
     /// Verifies some more heads of an earlier life's catalogue, and lists them. Nobody is told of them again.
     pub(in crate::engine) fn restore_listed(&mut self, now: Now) {
         self.note_uses(now);
-        for bytes in self.discovery.take_restoring() {
-            let Some(restored) = Restored::verify(&self.cx, now, &bytes) else { continue };
+        for Earlier { bytes, row } in self.discovery.take_restoring() {
+            let Some(restored) = Restored::verify(&self.cx, now, &bytes) else {
+                self.out.saving.remove(row.map(rows::unlisted));
+                continue;
+            };
             let Restored { head, interest, then } = restored;
             self.list(then, &head, None, interest);
             self.discovery.tell(&head);
+            if row.is_some() {
+                self.discovery.is_stored(&head);
+            }
         }
         self.discovery.restore_on(&self.cx, &mut self.out, now);
     }

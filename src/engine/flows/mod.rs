@@ -8,6 +8,8 @@ mod conduct;
 mod connections;
 mod listing;
 mod reads;
+mod saving;
 mod searches;
 
 pub(in crate::engine) use changes::REPLICATION_BUDGET;
+pub(crate) use saving::Rows;
