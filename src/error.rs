@@ -103,7 +103,7 @@ pub enum Error {
     /// What the call has changed could not be written to the node's [storage](crate::storage). It stands for as long as
     /// the process lives, peers may know of it already, and the node goes on trying to write it; the storage's own
     /// recovery is an event, [`StorageRecovered`](crate::Event::StorageRecovered).
-    #[error("not saved: {reason}")]
+    #[error("storage: {reason}")]
     #[non_exhaustive]
     Storage {
         /// What the storage says.
