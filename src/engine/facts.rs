@@ -17,6 +17,7 @@ impl Engine {
             Fact::Connected { peer, address, direction } => {
                 self.connected(now, peer, address, direction);
             }
+            Fact::Known { peers } => self.peers.look_at_table(now, peers),
             Fact::Mesh { peers } => self.mesh_told(now, peers),
             Fact::Seen { mesh, traffic } => {
                 self.peers.in_mesh(now, mesh);

@@ -164,6 +164,7 @@ impl Engine {
         self.out.reconcile_later(&self.cx, now);
         self.restore_listed(now);
         self.dial_bootstrap();
+        self.peers.rejoin_later(&self.cx, &mut self.out, now);
     }
 
     /// Begins a poll: from here on, records are judged by this time.

@@ -148,7 +148,7 @@ impl Discovery {
                 None => declined(),
             },
             // It would seem to lack what it is about to have.
-            Request::Compare { .. } if !self.restoring.is_empty() => declined(),
+            Request::Compare { .. } if !self.restoring.is_over() => declined(),
             Request::Compare { slice, message } => self.compare(cx, now, peer, &slice, &message),
             Request::Fetch { digests } => self.fetched(now, &digests),
             Request::Offer { digests } => self.offered(cx, out, now, peer, digests),
