@@ -11,6 +11,8 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(test)]
+mod contract;
 mod error;
 #[cfg(feature = "redb")]
 mod file;

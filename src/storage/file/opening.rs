@@ -178,23 +178,24 @@ pub(super) fn mark_damaged(path: &Path) {
     }
 }
 
+/// Gives the file another name, later than those of all that were set aside before. The oldest of them go.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let before = those_aside(path)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let free = (now..).map(|seconds| beside(path, &format!("{ASIDE}{seconds}")));
-    let aside =
-        free.into_iter().find(|aside| !aside.exists()).unwrap_or_else(|| beside(path, ASIDE));
+    // Also where the clock has been put back, or has not moved on.
+    let last = before.iter().map(|(seconds, _)| *seconds).max().unwrap_or_default();
+    let aside = beside(path, &format!("{ASIDE}{}", now.max(last.saturating_add(1))));
     fs::rename(path, &aside)?;
     let _ = fs::remove_file(beside(path, DAMAGED));
-    let old = older(path)?;
-    for old in old {
+    for (_, old) in before.iter().rev().skip(KEPT_ASIDE - 1) {
         fs::remove_file(old)?;
     }
     sync_directory(directory(path))?;
     Ok(aside)
 }
 
-/// Those set aside that are too many, the newest of them not among them.
-fn older(path: &Path) -> io::Result<Vec<PathBuf>> {
+/// The files set aside, oldest first, with the times in their names.
+fn those_aside(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Ok(Vec::new());
     };
@@ -208,8 +209,8 @@ fn older(path: &Path) -> io::Result<Vec<PathBuf>> {
             aside.push((seconds, entry.path()));
         }
     }
-    aside.sort_unstable_by(|one, other| other.cmp(one));
-    Ok(aside.into_iter().skip(KEPT_ASIDE).map(|(_, path)| path).collect())
+    aside.sort_unstable();
+    Ok(aside)
 }
 
 fn create_directory(path: &Path) -> io::Result<()> {
