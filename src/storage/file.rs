@@ -302,12 +302,25 @@ impl Storage for File {
         committed.or_else(|error| self.settle(number.get(), error))
     }
 
+    /// What the system has allotted to the file. Its length may be more: a growing file is made longer in advance.
     fn size(&self) -> Result<u64> {
         let metadata = fs::metadata(&self.path);
         metadata
-            .map(|metadata| metadata.len())
+            .map(|metadata| allotted(&metadata))
             .map_err(|error| trouble::of_disk(&self.path, &error))
     }
+}
+
+#[cfg(unix)]
+fn allotted(metadata: &fs::Metadata) -> u64 {
+    // POSIX leaves the unit open; it is 512 bytes wherever Rust runs.
+    let blocks = std::os::unix::fs::MetadataExt::blocks(metadata).saturating_mul(512);
+    blocks.min(metadata.len())
+}
+
+#[cfg(not(unix))]
+fn allotted(metadata: &fs::Metadata) -> u64 {
+    metadata.len()
 }
 
 /// The directory of a file.
