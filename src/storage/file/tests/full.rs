@@ -74,6 +74,11 @@ fn on_a_small_disk(disk: &Path) {
     }
     drop(file);
     assert_eq!(batches_of(&File::open(&path).unwrap()), number);
+
+    let mounted = Command::new("mount").args(["-o", "remount,ro"]).arg(disk).status().unwrap();
+    assert!(mounted.success());
+    let error = File::open(&path).unwrap_err();
+    assert!(matches!(error, StorageError::ReadOnly { .. }), "{error}");
 }
 
 #[test]
