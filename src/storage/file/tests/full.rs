@@ -67,6 +67,7 @@ fn on_a_small_disk(disk: &Path) {
     let rest = fs::File::create(disk.join("rest")).unwrap();
     let bytes = [0; 4096];
     while std::io::Write::write_all(&mut &rest, &bytes).is_ok() {}
+    drop(rest);
     let number = batches_of(&file);
     for _ in 0..5 {
         assert_eq!(file.commit(&batch(number)).unwrap_err(), StorageError::Full);
