@@ -177,4 +177,8 @@ impl Storage for Faulty {
     fn size(&self) -> Result<u64> {
         self.seen().size()
     }
+
+    fn blocks(&self) -> bool {
+        !self.disk().faults.slow.is_zero()
+    }
 }
