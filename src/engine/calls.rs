@@ -15,7 +15,6 @@ use crate::{
 /// What every call begins with.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Begin {
-    pub(in crate::engine) now: Now,
     pub(in crate::engine) ticket: Ticket,
     pub(in crate::engine) asked: Duration,
     pub(in crate::engine) deadline: Duration,

@@ -31,16 +31,15 @@ impl Engine {
             let after = now.mono.saturating_sub(asked);
             return self.refuse(command, Error::Timeout { after });
         }
-        self.answer_or_begin(Begin { now, ticket, asked, deadline }, command);
+        self.answer_or_begin(Begin { ticket, asked, deadline }, command);
         self.admit();
     }
 
     /// Answers what is about this node at once. What waits for others begins, if not too much waits already.
     fn answer_or_begin(&mut self, begin: Begin, command: Command) {
-        let now = begin.now;
         match command {
             Command::Search { query, reply } => {
-                let end = reply.send(self.discovery.search(&self.cx, now, &query));
+                let end = reply.send(self.discovery.search(&self.cx, &query));
                 self.out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { findings, .. }
@@ -51,9 +50,9 @@ impl Engine {
             }
             Command::SearchPeers { query, findings } => self.search_peers(begin, *query, findings),
             Command::Metadata { reply } => uncounted(reply.send(Ok(self.metadata()))),
-            Command::Peers { reply } => uncounted(reply.send(Ok(self.connected_peers(now)))),
+            Command::Peers { reply } => uncounted(reply.send(Ok(self.connected_peers()))),
             Command::Providers { owner, name, reply } => {
-                uncounted(reply.send(Ok(self.providers(now, &owner, &name))));
+                uncounted(reply.send(Ok(self.providers(&owner, &name))));
             }
             Command::Equivocations { reply } => {
                 uncounted(reply.send(Ok(self.standing.proofs())));
@@ -63,7 +62,7 @@ impl Engine {
             }
             Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
             Command::Snapshot { reply } => {
-                uncounted(reply.send(Ok(Box::new(self.snapshot(now)))));
+                uncounted(reply.send(Ok(Box::new(self.snapshot()))));
             }
             Command::Subscribe { topic, reply } => {
                 uncounted(reply.send(self.publishing.subscribe(&self.cx, &mut self.out, topic)))
@@ -72,7 +71,7 @@ impl Engine {
                 uncounted(reply.send(Ok(self.publishing.unsubscribe(&mut self.out, topic))));
             }
             Command::Announce { topic, data, reply } => {
-                self.publishing.announce(&self.cx, &mut self.out, now, topic, data, reply)
+                self.publishing.announce(&self.cx, &mut self.out, topic, data, reply)
             }
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
             waiting if self.waiting_calls() >= self.cx.config.limits.waiting_calls => {
@@ -137,7 +136,7 @@ impl Engine {
         reply: Reply<Box<Package>>,
     ) {
         if freshness == Freshness::First
-            && let Some(known) = self.reading.shelved(begin.now, &package)
+            && let Some(known) = self.reading.shelved(self.cx.now(), &package)
         {
             let end = reply.send(Ok(Box::new(Package::clone(&known))));
             return self.out.count(EndedCall(CallKind::Get, end));
@@ -163,11 +162,11 @@ impl Engine {
     }
 
     /// The caller's time is up.
-    pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
+    pub(super) fn time_out(&mut self, ticket: Ticket) {
         if self.publishing.is_changing(ticket) {
-            return self.time_out_change(now, ticket);
+            return self.time_out_change(ticket);
         }
-        self.time_out_call(now, ticket);
+        self.time_out_call(ticket);
     }
 
     /// How many calls wait for the network.

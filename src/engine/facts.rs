@@ -15,9 +15,9 @@ impl Engine {
                 self.peers.listening_ended(&self.cx, &mut self.out, address, reason);
             }
             Fact::Connected { peer, address, direction } => {
-                self.connected(now, peer, address, direction);
+                self.connected(peer, address, direction);
             }
-            Fact::Mesh { peers } => self.mesh_told(now, peers),
+            Fact::Mesh { peers } => self.mesh_told(peers),
             Fact::Seen { mesh, traffic } => {
                 self.peers.in_mesh(now, mesh);
                 self.out.counters.traffic = *traffic;
@@ -28,16 +28,16 @@ impl Engine {
                 self.make_room(lacking);
             }
             Fact::Leaving { peer, addresses } => {
-                self.peers.leaving(&self.cx, &mut self.out, now, peer, addresses);
+                self.peers.leaving(&self.cx, &mut self.out, peer, addresses);
             }
-            Fact::Disconnected { peer, reason } => self.disconnected(now, peer, reason),
+            Fact::Disconnected { peer, reason } => self.disconnected(peer, reason),
             Fact::Introduced { peer, agent, affiliation } => {
                 let (cx, out) = (&self.cx, &mut self.out);
-                self.peers.introduced(cx, out, now, peer, agent, affiliation);
+                self.peers.introduced(cx, out, peer, agent, affiliation);
             }
-            Fact::Routable { peer } => self.routable(now, peer),
+            Fact::Routable { peer } => self.routable(peer),
             Fact::Unroutable { peer } => {
-                self.peers.unroutable(&self.cx, &mut self.out, now, &peer);
+                self.peers.unroutable(&self.cx, &mut self.out, &peer);
             }
             Fact::Left { peer } => {
                 let peers = &self.peers;
@@ -55,24 +55,24 @@ impl Engine {
                 self.peers.dialed(&self.cx, &mut self.out, ticket, failure);
             }
             Fact::BootstrapDialed { address, end } => {
-                self.peers.bootstrap_dialed(&self.cx, &mut self.out, now, address, end);
+                self.peers.bootstrap_dialed(&self.cx, &mut self.out, address, end);
             }
             Fact::ToldDialed { peer } => {
-                self.peers.told_dialed(&self.cx, &mut self.out, now, &peer);
+                self.peers.told_dialed(&self.cx, &mut self.out, &peer);
             }
-            Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
+            Fact::Copy { query, from, bytes } => self.copy(query, from, &bytes),
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
-            Fact::QueryEnded { query, end } => self.query_ended(now, query, end),
+            Fact::QueryEnded { query, end } => self.query_ended(query, end),
             Fact::Published { id, outcome } => {
                 self.publishing.published(&mut self.out, id, outcome);
             }
-            Fact::Asked { asked, peer, request } => self.asked(now, asked, peer, &request),
+            Fact::Asked { asked, peer, request } => self.asked(asked, peer, &request),
             Fact::Answered { question, response } => {
-                self.question_ended(now, question, Ok(response));
+                self.question_ended(question, Ok(response));
             }
-            Fact::Unanswered { question, why } => self.question_ended(now, question, Err(why)),
+            Fact::Unanswered { question, why } => self.question_ended(question, Err(why)),
             Fact::Hearer { topic } => {
-                self.publishing.heard_on(&self.cx, &mut self.out, now, &topic);
+                self.publishing.heard_on(&self.cx, &mut self.out, &topic);
             }
         }
         self.discovery.unlist_revoked(&self.cx);
@@ -82,21 +82,20 @@ impl Engine {
 
     /// What the record store has taken in from peers meanwhile.
     pub(crate) fn learn_stored(&mut self) {
-        let now = self.cx.now();
         while let Some(fact) = self.cx.store.next_fact() {
             match fact {
                 StoreFact::Head(head) if self.publishing.publishes(&self.cx, &head) => {
-                    self.hear_own(now, &head)
+                    self.hear_own(&head)
                 }
                 StoreFact::Head(head) => {
                     self.standing.supersede(&head);
                     self.reading.outdate(&head, &head.key());
                     self.reading.appeared(&head);
-                    self.replaced_elsewhere(now, &head);
+                    self.replaced_elsewhere(&head);
                 }
                 StoreFact::Equivocation(proof) => {
                     for head in [proof.kept(), proof.dropped()] {
-                        self.hear_own(now, head);
+                        self.hear_own(head);
                     }
                     self.expose(proof);
                 }

@@ -152,29 +152,30 @@ impl Engine {
     /// Listens to announcements and dials the bootstrap addresses.
     pub(crate) fn start(&mut self, now: Now) {
         self.set_time(now);
-        self.look_at_clocks(now);
+        self.look_at_clocks();
         self.cx.started = now.mono;
-        self.show_time(now);
+        self.show_time();
         let topic = self.cx.config.announcements_topic.clone();
         self.out.actions.push_back(Action::Subscribe { topic });
         self.out.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
-        self.out.reconcile_later(&self.cx, now);
-        self.restore_listed(now);
+        self.out.reconcile_later(&self.cx);
+        self.restore_listed();
         self.dial_bootstrap();
     }
 
     /// Begins a poll: from here on, records are judged by this time.
     pub(crate) fn begin(&mut self, now: Now) {
         self.set_time(now);
-        self.look_at_clocks(now);
-        if self.cx.unix != now.unix {
-            self.show_time(now);
+        self.look_at_clocks();
+        if self.cx.shown != now.unix {
+            self.show_time();
         }
     }
 
     /// From here on, what has a date is judged by this time.
-    fn show_time(&mut self, now: Now) {
-        self.cx.unix = now.unix;
+    fn show_time(&mut self) {
+        let now = self.cx.now();
+        self.cx.shown = now.unix;
         self.cx.store.set_doubted_time(now.unix, self.cx.clocks.certain(now));
         self.discovery.set_time(now);
     }
@@ -184,9 +185,9 @@ impl Engine {
         self.cx.store.set_clock(now.mono);
     }
 
-    /// The monotonic time, for what is measured and for what fades.
-    fn set_time(&mut self, now: Now) {
-        self.cx.mono = now.mono;
+    /// The time that all rooms go by until something else enters.
+    pub(in crate::engine) fn set_time(&mut self, now: Now) {
+        self.cx.now = now;
         self.standing.set_time(now.mono);
     }
 

@@ -71,12 +71,8 @@ impl Discovery {
 
     /// The store has taken in a head. True if an older one is listed, whose place it is to take: who has put it there
     /// need not have told of it. Where a newer one is listed, the store is given that.
-    pub(in crate::engine) fn match_store(
-        &self,
-        cx: &Context,
-        now: Now,
-        head: &Signed<Head>,
-    ) -> bool {
+    pub(in crate::engine) fn match_store(&self, cx: &Context, head: &Signed<Head>) -> bool {
+        let now = cx.now();
         let Some(listed) = self.catalogue.get(&head.name, &head.owner, now.unix) else {
             return false;
         };

@@ -58,12 +58,13 @@ impl Engine {
         topic: &str,
         data: &[u8],
     ) -> Verdict {
+        self.set_time(now);
         if from.is_some_and(|by| self.is_blocked(&by)) {
             return Verdict::Ignore;
         }
         let intake = from.map(|by| (by, self.standing.forwarded(now.mono, by)));
         let verdict = match intake {
-            None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),
+            None | Some((_, Intake::Judged)) => self.verdict(from, topic, data),
             Some((_, Intake::Dropped)) => Verdict::Ignore,
             Some((by, Intake::Flood)) => {
                 self.peers.end_flood(&mut self.out, by);
@@ -75,11 +76,11 @@ impl Engine {
         verdict
     }
 
-    fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
+    fn verdict(&mut self, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
         let verdict = if topic == self.cx.config.announcements_topic {
-            self.hear_announcement(now, from, data)
+            self.hear_announcement(from, data)
         } else if self.publishing.is_subscribed(topic) {
-            self.hear_message(now, from, topic, data)
+            self.hear_message(from, topic, data)
         } else {
             return Verdict::Ignore;
         };
@@ -92,14 +93,14 @@ impl Engine {
 
     fn hear_announcement(
         &mut self,
-        now: Now,
         from: Option<PeerId>,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
+        let now = self.cx.now();
         let verified = self.cx.store.verify_announcement(data, now.unix);
         let head = verified.inspect_err(|rejected| {
             if let Rejected::Stale { .. } = rejected {
-                self.hear_older(now, data);
+                self.hear_older(data);
             }
         })?;
         self.discovery.check_listed(&self.cx, &head)?;
@@ -108,38 +109,39 @@ impl Engine {
         if from.is_some() && !self.standing.said(now.mono, head.owner, is_new) {
             return Ok(Verdict::Ignore);
         }
-        self.take_news(now, News::Announced(from), &head);
+        self.take_news(News::Announced(from), &head);
         Ok(Verdict::Accept)
     }
 
     /// A verified head of any package has come, announced or asked for.
-    pub(in crate::engine) fn take_news(&mut self, now: Now, news: News, head: &Signed<Head>) {
+    pub(in crate::engine) fn take_news(&mut self, news: News, head: &Signed<Head>) {
         let from = news.from();
         let key = head.key();
-        self.confront_known(now, &key, head);
+        self.confront_known(&key, head);
         self.standing.supersede(head);
         let is_own = head.owner == self.cx.owner && head.signer() == self.cx.local;
         if is_own || self.publishing.publishes(&self.cx, head) {
             // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
             // replaced this one, nothing more is.
             self.cx.store.raise_high_water(head);
-            self.hear_own(now, head);
-            self.list(now, head, from, Interest::Heard);
+            self.hear_own(head);
+            self.list(head, from, Interest::Heard);
             return;
         }
         self.cx.store.raise_high_water(head);
-        if self.reading.is_news(now, &key, head) {
-            self.discover(now, news, head);
+        if self.reading.is_news(self.cx.now(), &key, head) {
+            self.discover(news, head);
         } else {
-            self.list(now, head, from, Interest::Heard);
+            self.list(head, from, Interest::Heard);
         }
     }
 
     /// A head that is newer than what was known of its package.
-    fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
+    fn discover(&mut self, news: News, head: &Signed<Head>) {
+        let now = self.cx.now();
         self.reading.appeared(head);
         let told = self.discovery.told_rank(now, head);
-        let said = self.list_quietly(now, head, news.from(), Interest::Heard);
+        let said = self.list_quietly(head, news.from(), Interest::Heard);
         self.discovery.tell(head);
         match news {
             News::Announced(_) => {
@@ -170,11 +172,11 @@ impl Engine {
 
     fn hear_message(
         &mut self,
-        now: Now,
         from: Option<PeerId>,
         topic: &str,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
+        let now = self.cx.now();
         let message = self.cx.store.verify_message(data, now.unix)?;
         if message.topic != topic {
             // Signed for another topic: somebody has carried it over.

@@ -13,7 +13,7 @@ use crate::{
             nearness::{Nearness, Portrait, Provider},
             searching::MAX_ASKED,
         },
-        interface::{Now, Unanswered},
+        interface::Unanswered,
         peers::{ConnectedPeer, KeptFor},
     },
     exchange::Response,
@@ -37,7 +37,6 @@ impl Engine {
     /// A peer has answered a search, or will not.
     pub(in crate::engine) fn search_answered(
         &mut self,
-        now: Now,
         ticket: Ticket,
         peer: PeerId,
         answer: Result<Response, Unanswered>,
@@ -45,7 +44,7 @@ impl Engine {
         let delivered = self.discovery.search_answered(&mut self.out, ticket, peer, answer);
         let Some(mut delivered) = delivered else { return };
         let heads = delivered.take_heads();
-        let taken = heads.iter().map(|bytes| self.take_head(now, peer, bytes)).collect();
+        let taken = heads.iter().map(|bytes| self.take_head(peer, bytes)).collect();
         let of = (ticket, peer);
         self.discovery.search_delivered(&self.cx, &mut self.out, of, &delivered, taken);
     }
@@ -71,14 +70,9 @@ impl Engine {
     }
 
     /// Who was seen providing a package, whom to ask first coming first.
-    pub(in crate::engine) fn providers(
-        &self,
-        now: Now,
-        owner: &PeerId,
-        name: &PackageName,
-    ) -> Vec<Provider> {
+    pub(in crate::engine) fn providers(&self, owner: &PeerId, name: &PackageName) -> Vec<Provider> {
         let is_connected = |peer: &PeerId| self.peers.is_connected(peer);
-        let seen = self.discovery.providers(now, owner, name, is_connected);
+        let seen = self.discovery.providers(self.cx.now(), owner, name, is_connected);
         let (mut near, far): (Vec<Provider>, Vec<Provider>) =
             seen.into_iter().partition(|provider| provider.connected);
         near.sort_by_cached_key(|provider| self.nearness(&provider.peer));
@@ -87,9 +81,9 @@ impl Engine {
     }
 
     /// The peers with which a connection stands, with what they have said of themselves.
-    pub(in crate::engine) fn connected_peers(&self, now: Now) -> Vec<ConnectedPeer> {
-        let mut peers = self.peers.list(now);
-        let candidates = self.candidates(now).into_iter();
+    pub(in crate::engine) fn connected_peers(&self) -> Vec<ConnectedPeer> {
+        let mut peers = self.peers.list(self.cx.now());
+        let candidates = self.candidates().into_iter();
         let kept_for: HashMap<PeerId, KeptFor> =
             candidates.map(|candidate| (candidate.peer, candidate.kept_for)).collect();
         for shown in &mut peers {

@@ -101,11 +101,11 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         address: Multiaddr,
         direction: Direction,
     ) {
+        let now = cx.now();
         let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
         let deadline = out.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
         let place = Place::of(&address, cx.config.limits.count_private_addresses);
@@ -120,7 +120,6 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
     ) -> bool {
         if self.is_blocked(&peer) {
@@ -130,21 +129,15 @@ impl Peering {
         }
         let is_new = self.peers.routable(peer);
         if is_new {
-            self.rejoin_later(cx, out, now);
+            self.rejoin_later(cx, out);
         }
         is_new
     }
 
     /// The peer stands in the routing table no longer.
-    pub(in crate::engine) fn unroutable(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        peer: &PeerId,
-    ) {
+    pub(in crate::engine) fn unroutable(&mut self, cx: &Context, out: &mut Effects, peer: &PeerId) {
         self.peers.unroutable(peer);
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
     }
 
     /// These peers are in the mesh of a topic.

@@ -78,14 +78,13 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         change: Change,
     ) -> Option<Underway> {
         if cx.closed || !self.renewing.insert(change.name().clone()) {
             return None;
         }
         let ticket = out.ticket();
-        let since = Since { asked: now.mono, timer: None };
+        let since = Since { asked: cx.now().mono, timer: None };
         Some(Underway { ticket, since, publish: Box::new(Publish::new(change, None, 0)) })
     }
 
@@ -94,7 +93,6 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         ticket: Ticket,
         outcome: Outcome,
@@ -114,14 +112,14 @@ impl Publishing {
                 if let Outcome::ReadBack { key, confirmed } = outcome {
                     confirming.ended(&key, confirmed);
                 }
-                self.go_on_confirming(cx, out, now, reach, change)
+                self.go_on_confirming(cx, out, reach, change)
             }
             // They wait for no query.
             Stage::Explaining(_) | Stage::Announcing => {
                 self.changes.insert(change);
                 Next::Wait
             }
-            Stage::Recalling(_) => self.resume_recall(cx, out, now, change, outcome),
+            Stage::Recalling(_) => self.resume_recall(cx, out, change, outcome),
         }
     }
 
@@ -129,7 +127,6 @@ impl Publishing {
     fn changed(
         &self,
         cx: &Context,
-        now: Now,
         change: &Change,
         recalled: &[Recalled],
         asked: Asked,
@@ -142,7 +139,7 @@ impl Publishing {
             Asked::Yes => Standing::heard(before),
             Asked::No => Standing::Unheard,
         };
-        let signer = cx.signer(now);
+        let signer = cx.signer();
         let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
         // Others may have taken the last places while the package was recalled.
         if own.is_none() && self.own.len() >= cx.config.limits.own_packages {
@@ -159,13 +156,12 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         mut change: Underway,
         recalled: &[Recalled],
         asked: Asked,
     ) -> Next {
         let publish = &mut change.publish;
-        let changed = match self.changed(cx, now, &publish.change, recalled, asked) {
+        let changed = match self.changed(cx, &publish.change, recalled, asked) {
             Ok(changed) => changed,
             Err(error) => return self.give_up(change, Failure::Other(error)),
         };
@@ -178,7 +174,7 @@ impl Publishing {
             }
         }
         let is_upkeep = publish.change.is_upkeep();
-        publish.announcement = self.announce_change(cx, out, now, &package, authorship, is_upkeep);
+        publish.announcement = self.announce_change(cx, out, &package, authorship, is_upkeep);
         publish.stage = Stage::Storing(Storing {
             id,
             sequence: package.head.revision.sequence,
@@ -217,10 +213,10 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         ticket: Ticket,
     ) -> Next {
+        let now = cx.now();
         let Some(change) = self.changes.remove(ticket) else { return Next::Wait };
         let publish = &change.publish;
         let Stage::Storing(storing) = &publish.stage else {

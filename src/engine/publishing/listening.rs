@@ -86,10 +86,10 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         head: &Signed<Head>,
     ) {
+        let now = cx.now();
         if head.owner != cx.owner || cx.store.is_revoked(head) {
             return;
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::Limits,
-    engine::{context::Context, interface::Now, store::Snapshot},
+    engine::{context::Context, store::Snapshot},
     package::PackageName,
     record::{Head, Signed},
     ticket::Ticket,
@@ -127,11 +127,10 @@ impl Publishing {
     pub(in crate::engine) fn restore(
         &mut self,
         cx: &Context,
-        now: Now,
         snapshot: &Snapshot,
         published: impl Iterator<Item = Signed<Head>>,
     ) {
-        self.restore_outbox(cx, now, snapshot);
+        self.restore_outbox(cx, snapshot);
         self.resuming = Earlier::new(published);
     }
 

@@ -174,7 +174,7 @@ impl Reading {
     /// Hands queries to the DHT while there is room. One that fills the routing table waits while this node `is_led_on`: it
     /// would ask nobody but those who have no room.
     pub(in crate::engine) fn admit(&mut self, cx: &Context, out: &mut Effects, is_led_on: bool) {
-        while let Some((query, task)) = self.queries.admit(cx.mono, !is_led_on) {
+        while let Some((query, task)) = self.queries.admit(cx.now().mono, !is_led_on) {
             let action = match task {
                 Task::Get(key) => Action::Get { query, key, breadth: self.queries.breadth(&key) },
                 Task::Put(record) => {

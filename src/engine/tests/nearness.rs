@@ -75,7 +75,7 @@ fn providers_that_are_connected_come_first_by_the_same_order() {
         assert_eq!(verdict, Verdict::Accept);
     }
     let owner = *id.owner().unwrap();
-    let providers = lab.engine.providers(now, &owner, id.name());
+    let providers = lab.engine.providers(&owner, id.name());
     let order: Vec<PeerId> = providers.iter().map(|provider| provider.peer).collect();
     assert_eq!(order, [close, far, slow, owner]);
     assert!(providers.iter().all(|provider| provider.connected == (provider.peer != owner)));
