@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     engine::{interface::Now, signer::Signer},
     place::named_peer,
-    record::Record,
+    record::{Head, Record, Signed},
 };
 
 /// Who this node is, what it was told to be, what time it is, and what it holds. Only the switchboard sets it.
@@ -105,6 +105,15 @@ impl Context {
     /// The same in words, for an error that may come of it.
     pub(in crate::engine) fn clock_at_fault(&self) -> Option<String> {
         self.clock_disagreement().map(|offset| format!("this node's clock is {offset}"))
+    }
+
+    /// What this node holds for others of a package is withdrawn with it, if its head says so.
+    pub(in crate::engine) fn withdraw(&self, head: &Signed<Head>) {
+        if head.is_withdrawn()
+            && let Err(refused) = self.store.withdraw(head)
+        {
+            tracing::debug!(%refused, "withdrawal not stored");
+        }
     }
 
     /// Whether a newer head of the package has been seen since this one was heard or handed over, or its publisher has

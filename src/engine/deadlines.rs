@@ -158,7 +158,7 @@ impl Engine {
                 self.publishing.sweep(&self.cx);
                 self.note_uses();
                 self.discovery.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
-                self.replicate_others();
+                self.reading.replicate_others(&self.cx, self.peers.reach());
                 self.retell_reputations();
                 self.read_clocks_again();
                 self.out.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);

@@ -113,7 +113,7 @@ pub(crate) use topics::REMEMBERED_MESSAGES;
 pub(crate) const RECORDS_ASIDE: usize = 2 * equivocations::MAX_PROOFS
     + 2 * store::MAX_FACTS
     + queries::MAX_REPAIRS
-    + flows::REPLICATION_BUDGET
+    + reading::REPLICATION_BUDGET
     + ANNOUNCEMENTS
     + MAX_HEARD;
 

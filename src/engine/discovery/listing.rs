@@ -10,10 +10,12 @@ use crate::{
             catalogue::{Arrival, Insertion, Interest, Outcome},
             said_since::said_since,
         },
+        interest::News,
         interface::Now,
+        packages,
     },
     event::Event,
-    package::{Digest, PackageName},
+    package::{Digest, PackageId, PackageName, Source},
     record::{Head, HeadState, Rank, Rejected, Signed},
 };
 
@@ -91,14 +93,28 @@ impl Discovery {
         self.catalogue.by_digest(digest, now.unix).is_some()
     }
 
-    /// Whether a head that has just been listed is to be told as a discovery, where the application was `told` of this rank.
-    pub(in crate::engine) fn is_discovery(
+    /// What the application is to be told of a head that has just been listed, where it was `told` of this rank before, and
+    /// the head has `said` this anew.
+    pub(in crate::engine) fn discovered(
         &self,
-        now: Now,
+        cx: &Context,
         head: &Signed<Head>,
+        news: News,
         told: Option<Rank>,
-        was_announced: bool,
-    ) -> bool {
+        said: Vec<Event>,
+    ) -> Vec<Event> {
+        let is_new = self.is_discovery(cx.now(), head, news, told);
+        if head.is_withdrawn() {
+            let id = PackageId::owned(head.owner, head.name.clone());
+            return is_new.then_some(Event::Withdrawn { id }).into_iter().collect();
+        }
+        let Some(package) = packages::newest(head, Source::Cache) else { return Vec::new() };
+        let discovered = is_new.then(|| Event::Discovered { package: Box::new(package) });
+        discovered.into_iter().chain(said).collect()
+    }
+
+    fn is_discovery(&self, now: Now, head: &Signed<Head>, news: News, told: Option<Rank>) -> bool {
+        let was_announced = matches!(news, News::Announced(_));
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
         let is_worth_telling = was_announced || self.is_listed(now, &head.digest());
         // A head that was merely heard anew after the cache had forgotten it is no discovery.
@@ -106,8 +122,8 @@ impl Discovery {
     }
 
     /// The rank of the newest head of a package that the application was told of.
-    pub(in crate::engine) fn told_rank(&self, now: Now, head: &Head) -> Option<Rank> {
-        let listed = self.catalogue.get(&head.name, &head.owner, now.unix);
+    pub(in crate::engine) fn told_rank(&self, cx: &Context, head: &Head) -> Option<Rank> {
+        let listed = self.catalogue.get(&head.name, &head.owner, cx.now().unix);
         listed.filter(|listed| listed.is_told).map(|listed| listed.rank)
     }
 

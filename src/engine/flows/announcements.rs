@@ -9,40 +9,19 @@
 //!
 //! What was fetched from a peer in a comparison or a search is taken in from `take_news` on.
 
-use std::sync::Arc;
-
 use libp2p::PeerId;
 
 use crate::{
     engine::{
         Engine,
         discovery::catalogue::Interest,
+        interest::News,
         interface::{Now, Verdict},
-        packages,
         standing::gossip_budget::Intake,
     },
     event::Event,
-    package::{PackageId, Source},
-    record::{Head, Record, Rejected, Signed},
+    record::{Head, Rejected, Signed},
 };
-
-/// How a head came that nobody has looked up by its name.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) enum News {
-    /// It was announced, and this peer has forwarded it.
-    Announced(Option<PeerId>),
-    /// It was fetched from this peer, which was asked what it has.
-    Fetched(PeerId),
-}
-
-impl News {
-    fn from(self) -> Option<PeerId> {
-        match self {
-            Self::Announced(from) => from,
-            Self::Fetched(from) => Some(from),
-        }
-    }
-}
 
 impl Engine {
     /// Judges a message, and takes in what it says.
@@ -115,59 +94,28 @@ impl Engine {
 
     /// A verified head of any package has come, announced or asked for.
     pub(in crate::engine) fn take_news(&mut self, news: News, head: &Signed<Head>) {
-        let from = news.from();
-        let key = head.key();
-        self.confront_known(&key, head);
+        self.confront_known(&head.key(), head);
         self.standing.supersede(head);
-        let is_own = head.owner == self.cx.owner && head.signer() == self.cx.local;
-        if is_own || self.publishing.publishes(&self.cx, head) {
-            // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
-            // replaced this one, nothing more is.
-            self.cx.store.raise_high_water(head);
-            self.hear_own(head);
-            self.list(head, from, Interest::Heard);
-            return;
-        }
+        // Of own packages, too: whatever is signed here, with nobody to ask as well, is above it. Should it come from a
+        // publisher who has replaced this one, nothing more is.
         self.cx.store.raise_high_water(head);
-        if self.reading.is_news(self.cx.now(), &key, head) {
-            self.discover(news, head);
-        } else {
-            self.list(head, from, Interest::Heard);
+        if self.publishing.concerns(&self.cx, head) {
+            self.hear_own(head);
+        } else if self.reading.is_news(&self.cx, head) {
+            return self.discover(news, head);
         }
+        self.list(head, news.from(), Interest::Heard);
     }
 
     /// A head that is newer than what was known of its package.
     fn discover(&mut self, news: News, head: &Signed<Head>) {
-        let now = self.cx.now();
-        self.reading.appeared(head);
-        let told = self.discovery.told_rank(now, head);
+        let told = self.discovery.told_rank(&self.cx, head);
         let said = self.list_quietly(head, news.from(), Interest::Heard);
         self.discovery.tell(head);
-        match news {
-            News::Announced(_) => {
-                self.reading.keep(now, &Arc::new(Record::Head(head.clone())));
-            }
-            // What is fetched by the thousand would wash out what is being used.
-            News::Fetched(_) => self.reading.outdate(head, &head.key()),
-        }
-        let was_announced = matches!(news, News::Announced(_));
-        let is_new = self.discovery.is_discovery(now, head, told, was_announced);
-        if head.is_withdrawn() {
-            // What this node holds for others is withdrawn with it.
-            if let Err(refused) = self.cx.store.withdraw(head) {
-                tracing::debug!(%refused, "withdrawal not stored");
-            }
-            let id = PackageId::owned(head.owner, head.name.clone());
-            if is_new {
-                self.out.events.push_back(Event::Withdrawn { id });
-            }
-            return;
-        }
-        let Some(package) = packages::newest(head, Source::Cache) else { return };
-        if is_new {
-            self.out.events.push_back(Event::Discovered { package: Box::new(package) });
-        }
-        self.out.events.extend(said);
+        self.reading.hear_of(&self.cx, news, head);
+        let discovered = self.discovery.discovered(&self.cx, head, news, told, said);
+        self.cx.withdraw(head);
+        self.out.events.extend(discovered);
     }
 
     fn hear_message(

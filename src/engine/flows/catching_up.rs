@@ -15,7 +15,7 @@ use crate::{
             reconciling::{Delivery, Misconduct},
             restoring::Restored,
         },
-        flows::announcements::News,
+        interest::News,
         interface::{Action, AskedId, Now, Unanswered},
         questions::{Purpose, Question},
         store::Snapshot,

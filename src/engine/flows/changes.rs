@@ -15,31 +15,21 @@ use crate::{
     command::Reply,
     engine::{
         Engine,
-        calls::{Begin, Outcome},
-        interface::QueryKey,
-        interface::{Reach, Unanswered},
+        calls::{AwaitedBack, Begin, Outcome},
+        interface::{QueryKey, Unanswered},
         publishing::{
             changes::Underway,
-            next::{
-                AwaitedBack, BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged, Witness,
-            },
+            next::{BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged},
             own::Change,
             publish::Publish,
         },
         reading::EndedLookup,
     },
     exchange::Response,
-    freshness::Freshness,
-    keyspace::REPLICAS,
     package::{PackageName, Receipt},
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };
-
-/// How many records of others are put again at one sweep, at the most: 16,384 in an hour. With the default limits that is
-/// more than a full store's part, where each record has twenty holders and what one of them puts is a round for the others.
-/// A server's store that is full of small records comes round in some three hours.
-pub(in crate::engine) const REPLICATION_BUDGET: usize = 137;
 
 impl Engine {
     /// A caller changes an own package.
@@ -83,7 +73,9 @@ impl Engine {
         loop {
             next = match next {
                 Next::Wait => return,
-                Next::LookUp { key, claims } => return self.look_up_own(ticket, key, claims),
+                Next::LookUp { key, claims } => {
+                    return self.reading.look_up_own(key, claims, ticket);
+                }
                 Next::Put(committed) => return self.put_change(ticket, *committed),
                 Next::Settle => self.settle_change(ticket),
                 Next::Explain(records) => self.ask_why(ticket, records),
@@ -94,24 +86,10 @@ impl Engine {
         }
     }
 
-    /// Asks what the network holds of a package, and beside it who claims its name.
-    fn look_up_own(&mut self, ticket: Ticket, key: RecordKey, claims: Option<RecordKey>) {
-        self.reading.look_up(key, ticket, Freshness::First);
-        if let Some(claims) = claims {
-            self.reading.look_up_claims(claims, ticket);
-        }
-    }
-
     /// Puts what was signed, and has every room know it.
     fn put_change(&mut self, ticket: Ticket, committed: Committed) {
         let Committed { name, published, outdated, records } = committed;
-        for key in &outdated {
-            self.reading.forget(key);
-        }
-        for record in records {
-            self.reading.forget_absence(&record.key());
-            self.reading.put(record, Some(ticket));
-        }
+        self.reading.put_own(&outdated, records, ticket);
         if let Some(name) = published {
             let listed = self.discovery.look_alikes_listed(&self.cx, &name);
             self.publishing.hear_listed(ticket, listed);
@@ -134,36 +112,18 @@ impl Engine {
         let Some(key) = self.publishing.claims_lookup(ticket) else { return };
         let found = self.reading.best_by_now(&self.cx, &key);
         self.publishing.claims_found(&self.cx, ticket, found.record());
-        self.leave_lookup(ticket, &key);
-    }
-
-    /// A change does not wait for this lookup any more.
-    fn leave_lookup(&mut self, ticket: Ticket, key: &RecordKey) {
-        self.reading.leave_lookup(&mut self.out, key, ticket);
+        self.reading.leave_lookup(&mut self.out, &key, ticket);
     }
 
     /// Asks those who should hold records of a change, and have not acknowledged them, why not.
     fn ask_why(&mut self, ticket: Ticket, records: Vec<Unacknowledged>) -> Next {
-        let missing = records.iter().map(|record| self.missing(record)).collect();
-        self.publishing.ask_why(&self.cx, &mut self.out, ticket, missing)
-    }
-
-    /// The connected peers that should hold a record and have not acknowledged it: of those closest to it, as far as this
-    /// node knows. As many as a record has replicas.
-    fn missing(&self, record: &Unacknowledged) -> Missing {
-        let Unacknowledged { key, by } = record;
-        let mut peers = self.peers.closest(key, by, REPLICAS);
-        peers.retain(|peer| {
-            !by.contains(peer)
-                && self.peers.is_connected(peer)
-                && !self.peers.is_going(peer)
-                && !self.is_blocked(peer)
+        let explains =
+            |peer: &PeerId| self.discovery.explains(peer) && self.peers.is_answering(peer);
+        let missing = records.iter().map(|Unacknowledged { key, by }| {
+            Missing::of(*key, self.peers.should_hold(key, by), explains)
         });
-        let witness = |peer: PeerId| {
-            let explains = self.discovery.explains(&peer) && self.peers.is_answering(&peer);
-            Witness { peer, explains }
-        };
-        Missing { key: *key, peers: peers.into_iter().map(witness).collect() }
+        let missing = missing.collect();
+        self.publishing.ask_why(&self.cx, &mut self.out, ticket, missing)
     }
 
     /// A peer has said why it does not hold a change, or will not.
@@ -192,36 +152,24 @@ impl Engine {
     }
 
     /// Looks the records of a change up, as any reader would.
-    fn read_change_back(&mut self, ticket: Ticket, mut keys: Vec<RecordKey>) -> Next {
-        let joined: Vec<RecordKey> =
-            keys.iter().filter(|key| self.reading.is_looked_up(key)).copied().collect();
-        for key in keys.drain(..) {
-            self.reading.read_back(key, ticket);
-        }
+    fn read_change_back(&mut self, ticket: Ticket, keys: Vec<RecordKey>) -> Next {
+        let joined = self.reading.read_all_back(keys, ticket);
         let reach = self.peers.reach();
         self.publishing.read_backs_begun(&self.cx, &mut self.out, reach, ticket, &joined)
     }
 
     /// A peer has served a record. Where it is one of this node's own, it may have been read back often enough.
     pub(in crate::engine) fn read_back(&mut self, query: QueryKey, record: &Record) {
-        if !is_of(record, &self.cx.owner) {
-            return;
-        }
-        let Some((key, tickets)) = self.reading.read_backs(query) else { return };
+        let Some((key, tickets)) = self.reading.read_backs(&self.cx, query, record) else { return };
         for ticket in tickets {
             self.publishing.hear_claims(&self.cx, ticket, record);
             let Some(awaited) = self.publishing.awaited_back(ticket, &key) else { continue };
-            let confirmed = self.served(&awaited);
+            let confirmed = self.reading.served(&awaited);
             if self.publishing.is_read_back(ticket, confirmed) {
-                self.leave_lookup(ticket, &key);
+                self.reading.leave_lookup(&mut self.out, &key, ticket);
                 self.resume(ticket, Outcome::ReadBack { key, confirmed });
             }
         }
-    }
-
-    /// How many peers have served what is read back, in the lookup that is under way.
-    fn served(&self, awaited: &AwaitedBack) -> u32 {
-        self.reading.served(&awaited.key, &awaited.attests)
     }
 
     /// All that there are have been asked for a record of this node's.
@@ -242,11 +190,7 @@ impl Engine {
 
     /// Waits no longer for what is still being read back.
     fn end_read_backs(&mut self, ticket: Ticket, awaited: Vec<AwaitedBack>) -> Next {
-        let served: Vec<_> =
-            awaited.iter().map(|awaited| (awaited.key, self.served(awaited))).collect();
-        for awaited in &awaited {
-            self.leave_lookup(ticket, &awaited.key);
-        }
+        let served = self.reading.stop_reading_back(&mut self.out, &awaited, ticket);
         let reach = self.peers.reach();
         self.publishing.end_read_backs(&self.cx, &mut self.out, reach, ticket, &served)
     }
@@ -281,7 +225,7 @@ impl Engine {
     fn leave_change(&mut self, ticket: Ticket) {
         self.end_look_alikes(ticket);
         if let Some(key) = self.publishing.recall_lookup(&self.cx, ticket) {
-            self.leave_lookup(ticket, &key);
+            self.reading.leave_lookup(&mut self.out, &key, ticket);
         }
     }
 }
@@ -326,27 +270,5 @@ impl Engine {
         for name in self.publishing.replicate_due(self.peers.reach()) {
             self.renew(name);
         }
-    }
-
-    /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
-    /// these wait.
-    pub(in crate::engine) fn replicate_others(&mut self) {
-        let room = REPLICATION_BUDGET.saturating_sub(self.reading.puts());
-        if self.cx.closed || self.peers.reach() != Reach::Joined {
-            return;
-        }
-        for record in self.cx.store.take_due(room) {
-            self.reading.put(record, None);
-        }
-    }
-}
-
-/// Whether a record is this owner's, or has a claim of his in it.
-fn is_of(record: &Record, owner: &PeerId) -> bool {
-    match record {
-        Record::Head(head) => head.owner == *owner,
-        Record::Release(release) => release.owner == *owner,
-        Record::Page(page) => page.owner == *owner,
-        Record::Claims { set, .. } => set.iter().any(|claim| claim.owner == *owner),
     }
 }

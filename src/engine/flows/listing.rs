@@ -59,7 +59,7 @@ impl Engine {
         from: Option<PeerId>,
         interest: Interest,
     ) -> Vec<Event> {
-        if self.is_published_here(&head.name, &head.owner) {
+        if self.publishing.is_published_here(&self.cx, &head.name, &head.owner) {
             return Vec::new();
         }
         let interest = if head.owner == self.cx.owner { Interest::Pinned } else { interest };
@@ -92,11 +92,6 @@ impl Engine {
         }
     }
 
-    /// Whether this node publishes the package itself. Other devices of its owner may publish more.
-    fn is_published_here(&self, name: &PackageName, owner: &PeerId) -> bool {
-        *owner == self.cx.owner && self.publishing.is_own(name)
-    }
-
     /// The better of what is known of the head of a package and what is listed of it.
     pub(in crate::engine) fn with_listed(
         &self,
@@ -116,7 +111,7 @@ impl Engine {
     /// The head that is listed of a package, if it is one that is believed. What this node publishes itself it does not
     /// read from there.
     fn listed_head(&self, name: &PackageName, owner: &PeerId) -> Option<Arc<Record>> {
-        if self.is_published_here(name, owner) {
+        if self.publishing.is_published_here(&self.cx, name, owner) {
             return None;
         }
         self.discovery.believed_head(&self.cx, name, owner)

@@ -9,5 +9,3 @@ mod connections;
 mod listing;
 mod reads;
 mod searches;
-
-pub(in crate::engine) use changes::REPLICATION_BUDGET;

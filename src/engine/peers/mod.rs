@@ -9,7 +9,6 @@
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `blocked.rs` | with whom no connection is made |
 
-use crate::engine::interface::Reach;
 use std::collections::HashSet;
 
 use libp2p::{Multiaddr, PeerId};
@@ -20,11 +19,12 @@ use crate::{
         context::Context,
         deadlines::Deadline,
         effects::Effects,
-        interface::{Action, Now},
+        interface::{Action, Now, Reach},
         peers::dialing::INTRODUCTION_TIME,
     },
     error::Error,
     event::{Direction, Event},
+    keyspace::REPLICAS,
     place::Place,
     record::RecordKey,
 };
@@ -241,14 +241,17 @@ impl Peering {
         self.peers.connection(peer)
     }
 
-    /// The peers closest to a key, of those in the routing table and these others.
-    pub(in crate::engine) fn closest(
-        &self,
-        key: &RecordKey,
-        others: &[PeerId],
-        count: usize,
-    ) -> Vec<PeerId> {
-        self.peers.closest(key, others, count)
+    /// The connected peers that should hold a record and have not acknowledged it, as those in `by` have: of those closest
+    /// to it, as far as this node knows. As many as a record has replicas.
+    pub(in crate::engine) fn should_hold(&self, key: &RecordKey, by: &[PeerId]) -> Vec<PeerId> {
+        let mut peers = self.peers.closest(key, by, REPLICAS);
+        peers.retain(|peer| {
+            !by.contains(peer)
+                && self.is_connected(peer)
+                && !self.is_going(peer)
+                && !self.is_blocked(peer)
+        });
+        peers
     }
 
     /// Whether a peer is, or would be, one of so many that are closest to a key, beside those in the routing table.

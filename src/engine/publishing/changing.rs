@@ -1,5 +1,7 @@
 //! How a change to an own package takes its course: recalled, signed, stored, announced.
 
+use libp2p::PeerId;
+
 use crate::{
     engine::{
         calls::{Begin, Outcome, Since},
@@ -43,6 +45,22 @@ impl Publishing {
     /// Whether this node publishes the package. The owner may have other publishers for others of its packages.
     pub(in crate::engine) fn publishes(&self, cx: &Context, head: &Head) -> bool {
         head.owner == cx.owner && self.own.contains_key(&head.name)
+    }
+
+    /// Whether a head is this node's business: it publishes the package, or has signed the head, in an earlier life maybe.
+    pub(in crate::engine) fn concerns(&self, cx: &Context, head: &Signed<Head>) -> bool {
+        let is_signed_here = head.owner == cx.owner && head.signer() == cx.local;
+        is_signed_here || self.publishes(cx, head)
+    }
+
+    /// Whether this node publishes the package of this name and owner itself. Other devices of the owner may publish more.
+    pub(in crate::engine) fn is_published_here(
+        &self,
+        cx: &Context,
+        name: &PackageName,
+        owner: &PeerId,
+    ) -> bool {
+        *owner == cx.owner && self.is_own(name)
     }
 
     /// A caller changes an own package. So many records stand in line to be put already.

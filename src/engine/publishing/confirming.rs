@@ -10,13 +10,14 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
+        calls::AwaitedBack,
         context::Context,
         effects::Effects,
         interface::Reach,
         publishing::{
             Publishing,
             changes::Underway,
-            next::{AwaitedBack, BackAtEnd, Next},
+            next::{BackAtEnd, Next},
             publish::{MAX_ROUNDS, Put, Stage, Storing},
         },
     },
