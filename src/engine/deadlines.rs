@@ -146,7 +146,9 @@ impl Engine {
             Deadline::Announce(id) => {
                 self.publishing.release(&mut self.out, Some(id));
             }
-            Deadline::ClocksSettled => self.clocks_settled(),
+            Deadline::ClocksSettled => {
+                self.out.events.extend(self.cx.peer_clocks.settled(self.cx.now));
+            }
             Deadline::Search(ticket) => self.discovery.end_search(&mut self.out, ticket),
             Deadline::Dial(ticket) => self.peers.dial_timed_out(&mut self.out, now, ticket),
             Deadline::Rejoin => self.rejoin(),

@@ -97,7 +97,7 @@ pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::Lacking;
 pub(crate) use interface::Published;
 pub(crate) use interface::{
-    Action, Affiliation, AskedId, Fact, Now, QueryKey, QuestionId, Reach, Unanswered, Verdict,
+    Action, Affiliation, AskedId, Fact, Now, QueryKey, QuestionId, Unanswered, Verdict,
 };
 pub(crate) use reading::REMEMBERED_REPAIRS;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;
@@ -208,14 +208,10 @@ impl Engine {
         !self.out.events.is_empty()
     }
 
-    /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a
-    /// question asked a moment too early would be answered by nobody.
+    /// Hands queries to the DHT while there is room.
     fn admit(&mut self) {
-        if self.cx.closed || self.peers.reach() == Reach::Joining {
-            return;
-        }
-        let is_led_on = self.peers.is_led_on();
-        self.reading.admit(&self.cx, &mut self.out, is_led_on);
+        let (reach, is_led_on) = (self.peers.reach(), self.peers.is_led_on());
+        self.reading.admit(&self.cx, &mut self.out, reach, is_led_on);
     }
 }
 

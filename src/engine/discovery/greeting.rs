@@ -11,6 +11,7 @@ use crate::{
         discovery::{Discovery, neighbours::Greeting},
         effects::Effects,
         interface::{Now, Unanswered},
+        peer_clocks::ClockReading,
         questions::Purpose,
     },
     exchange::{Request, Response},
@@ -26,13 +27,6 @@ const MAX_DOUBTS: u8 = 3;
 /// What a node can do, in its hello: it answers searches, and says why it has refused records.
 const FEATURE_SEARCH: u64 = 1;
 pub(super) const FEATURE_EXPLAINS: u64 = 1 << 1;
-
-/// What a peer's clock has shown, and how long the word of it has been on its way.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct ClockReading {
-    pub(in crate::engine) sent: u64,
-    pub(in crate::engine) took: Duration,
-}
 
 impl Discovery {
     /// Asks a peer what it is, and tells it what this node is.

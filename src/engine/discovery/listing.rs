@@ -16,7 +16,7 @@ use crate::{
     },
     event::Event,
     package::{Digest, PackageId, PackageName, Source},
-    record::{Head, HeadState, Rank, Rejected, Signed},
+    record::{Head, HeadState, Rank, Record, RecordKey, Rejected, Signed},
 };
 
 impl Discovery {
@@ -203,6 +203,20 @@ impl Discovery {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Verifies a copy of a record that is looked up. A head may be valid, and older than the one that is listed.
+    pub(in crate::engine) fn verify_copy(
+        &self,
+        cx: &Context,
+        key: &RecordKey,
+        bytes: &[u8],
+    ) -> Result<Record, Rejected> {
+        let record = cx.store.verify(key, bytes)?;
+        if let Record::Head(head) = &record {
+            self.check_listed(cx, head)?;
+        }
+        Ok(record)
     }
 
     /// A name is pinned to another owner than before.

@@ -11,7 +11,6 @@ use crate::{
         Engine,
         discovery::{
             answering::{self, Inquiry},
-            greeting::ClockReading,
             reconciling::{Delivery, Misconduct},
             restoring::Restored,
         },
@@ -57,10 +56,12 @@ impl Engine {
     /// A peer has said what it is, and what time it is. False if it has not said it as it should.
     fn meet(&mut self, peer: PeerId, hello: &[u8], took: Option<Duration>) -> bool {
         match self.discovery.meet(&self.cx, peer, hello, took) {
-            Ok(Some(ClockReading { sent, took })) => self.read_clock(peer, sent, took),
-            Ok(None) => {}
+            Ok(Some(reading)) if self.peers.is_connected(&peer) => {
+                self.cx.peer_clocks.hear(&mut self.out, self.cx.now, peer, reading);
+            }
+            Ok(_) => {}
             Err(rejected) => {
-                self.hold_against(peer, &rejected);
+                self.standing.hold_against(peer, &rejected);
                 return false;
             }
         }
@@ -124,19 +125,12 @@ impl Engine {
                 if let Rejected::Stale { .. } = rejected {
                     self.hear_older(bytes);
                 }
-                self.hold_against(peer, rejected);
+                self.standing.hold_against(peer, rejected);
             },
         )?;
         self.discovery.check_listed(&self.cx, &head)?;
         self.take_news(News::Fetched(peer), &head);
         Ok(head)
-    }
-
-    /// A peer has sent what is refused. Where an honest one may send it, too, it says nothing of its conduct.
-    fn hold_against(&mut self, peer: PeerId, rejected: &Rejected) {
-        if !rejected.is_excusable() {
-            self.standing.invalid(peer);
-        }
     }
 
     /// Takes in what an earlier node knew. What is configured comes first.

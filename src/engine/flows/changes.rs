@@ -12,7 +12,6 @@
 use libp2p::PeerId;
 
 use crate::{
-    command::Reply,
     engine::{
         Engine,
         calls::{AwaitedBack, Begin, Outcome},
@@ -26,21 +25,14 @@ use crate::{
         reading::EndedLookup,
     },
     exchange::Response,
-    package::{PackageName, Receipt},
+    package::PackageName,
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };
 
 impl Engine {
     /// A caller changes an own package.
-    pub(in crate::engine) fn change(
-        &mut self,
-        begin: Begin,
-        change: Change,
-        confirmation: u8,
-        reply: Reply<Receipt>,
-    ) {
-        let publish = Publish::new(change, Some(reply), confirmation);
+    pub(in crate::engine) fn change(&mut self, begin: Begin, publish: Publish) {
         let puts = self.reading.puts();
         let accepted = self.publishing.accept(&self.cx, &mut self.out, &begin, puts, publish);
         if let Some(change) = accepted {

@@ -1,6 +1,6 @@
 //! Who comes and goes, who is let go for others, and what time peers say it is.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use libp2p::{Multiaddr, PeerId};
 
@@ -185,20 +185,6 @@ impl Engine {
             self.peers.count_let_go(&mut self.out, &peer, LetGo::GoingAway);
             self.let_go(peer, Farewell::GoingAway);
         }
-    }
-
-    /// A peer has said in its hello what time it was. `took` is how long that has been on its way, as far as is known.
-    pub(in crate::engine) fn read_clock(&mut self, peer: PeerId, sent: u64, took: Duration) {
-        let now = self.cx.now();
-        if self.peers.is_connected(&peer) {
-            self.cx.peer_clocks.read(now, peer, sent, took);
-            self.cx.peer_clocks.settle_later(&mut self.out, now);
-        }
-    }
-
-    /// Peers have had the time to say what time it is.
-    pub(in crate::engine) fn clocks_settled(&mut self) {
-        self.out.events.extend(self.cx.peer_clocks.settled(self.cx.now()));
     }
 
     /// Has peers say again what time it is, where it is long ago or this node's own clock has been set since.

@@ -11,7 +11,7 @@ use super::listing::Asked;
 use crate::engine::interface::QueryKey;
 use crate::{
     command::Reply,
-    counters::{CallEnd, CallKind, EndedCall},
+    counters::{CallKind, EndedCall},
     engine::{
         Engine,
         calls::{Begin, Outcome, Since},
@@ -198,22 +198,13 @@ impl Engine {
             return;
         }
         let Some(key) = self.reading.looked_up(query) else { return };
-        match self.verify_copy(&key, bytes) {
+        match self.discovery.verify_copy(&self.cx, &key, bytes) {
             Ok(record) => self.take_copy(query, from, record),
             Err(rejected) => {
                 tracing::debug!(%key, ?from, %rejected, "copy refused");
                 self.refuse_copy(query, from, &rejected);
             }
         }
-    }
-
-    /// A head may be valid, and older than the one that is listed.
-    fn verify_copy(&self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
-        let record = self.cx.store.verify(key, bytes)?;
-        if let Record::Head(head) = &record {
-            self.discovery.check_listed(&self.cx, head)?;
-        }
-        Ok(record)
     }
 
     fn refuse_copy(&mut self, query: QueryKey, from: Option<PeerId>, rejected: &Rejected) {
@@ -393,26 +384,13 @@ impl Engine {
             return self.reading.bootstrap_again(ticket, since, reply);
         }
         self.out.finish(since);
-        let known = self.peers.routing_table_len();
-        let has_nobody = known == 0 || self.peers.is_turned_away();
-        let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
+        let end = reply.send(self.peers.joined());
         self.out.count(EndedCall(CallKind::Bootstrap, end));
     }
 }
 
 /// Callers wait no longer.
 impl Engine {
-    /// A caller has gone away. False if it is not one of those who wait here.
-    pub(in crate::engine) fn cancel_call(&mut self, ticket: Ticket) -> bool {
-        let Some(Call { since, operation }) = self.reading.take_call(ticket) else {
-            return false;
-        };
-        self.out.finish(since);
-        self.out.count(EndedCall(operation.kind(), CallEnd::Cancelled));
-        self.reading.leave(&self.cx, &mut self.out, ticket, &operation);
-        true
-    }
-
     /// A caller's time is up. Better what was found so far than nothing.
     pub(in crate::engine) fn time_out_call(&mut self, ticket: Ticket) {
         let Some(Call { since, operation }) = self.reading.take_call(ticket) else { return };

@@ -22,7 +22,7 @@ use crate::{
         interface::{Action, Now, Reach},
         peers::dialing::INTRODUCTION_TIME,
     },
-    error::Error,
+    error::{Error, Result},
     event::{Direction, Event},
     keyspace::REPLICAS,
     place::Place,
@@ -181,6 +181,15 @@ impl Peering {
         match self.rejoining.turning_away() {
             (0, _) => Error::NoPeers,
             (full, of) => Error::NoRoom { full, of },
+        }
+    }
+
+    /// What a caller is told who waited until the routing table had been filled: with how many peers.
+    pub(in crate::engine) fn joined(&self) -> Result<usize> {
+        match self.peers.routing_table_len() {
+            0 => Err(self.nobody()),
+            _ if self.is_turned_away() => Err(self.nobody()),
+            known => Ok(known),
         }
     }
 

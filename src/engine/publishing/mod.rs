@@ -26,6 +26,7 @@ use publish::Renewal;
 use topics::Topics;
 
 pub(in crate::engine) mod announcing;
+mod asked;
 pub(in crate::engine) mod changes;
 pub(in crate::engine) mod changing;
 pub(in crate::engine) mod confirming;

@@ -11,7 +11,8 @@ use super::{
     waiting::Call,
 };
 use crate::{
-    counters::Counters,
+    command::Reply,
+    counters::{CallEnd, CallKind, Counters, EndedCall},
     engine::{
         calls::AwaitedBack,
         context::Context,
@@ -33,10 +34,27 @@ pub(in crate::engine) const REPLICATION_BUDGET: usize = 137;
 
 /// What was read.
 impl Reading {
-    /// What callers may read without asking. It may have been put there while a command was on its way: a crowd that asks
-    /// for one package is mostly answered from here.
-    pub(in crate::engine) fn shelved(&self, now: Now, package: &PackageId) -> Option<Arc<Package>> {
-        self.shelf.get_at(package, || (now.mono, now.unix))
+    /// Answers a caller with what stands on the shelf. If that is nothing, the place for the answer comes back.
+    ///
+    /// The package may stand there since its caller has looked: a crowd that asks for one is mostly answered from here.
+    pub(in crate::engine) fn shelved(
+        &self,
+        cx: &Context,
+        out: &mut Effects,
+        package: &PackageId,
+        freshness: Freshness,
+        reply: Reply<Box<Package>>,
+    ) -> Option<Reply<Box<Package>>> {
+        if freshness != Freshness::First {
+            return Some(reply);
+        }
+        let now = cx.now();
+        let Some(known) = self.shelf.get_at(package, || (now.mono, now.unix)) else {
+            return Some(reply);
+        };
+        let end = reply.send(Ok(Box::new(Package::clone(&known))));
+        out.count(EndedCall(CallKind::Get, end));
+        None
     }
 
     /// The packages that callers have read without the node since the last time.
@@ -243,6 +261,20 @@ impl Reading {
         self.calls.remove(ticket)
     }
 
+    /// A caller has gone away. False if it is not one of those who wait here.
+    pub(in crate::engine) fn cancel(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        ticket: Ticket,
+    ) -> bool {
+        let Some(Call { since, operation }) = self.calls.remove(ticket) else { return false };
+        out.finish(since);
+        out.count(EndedCall(operation.kind(), CallEnd::Cancelled));
+        self.leave(cx, out, ticket, &operation);
+        true
+    }
+
     /// Whether a call waits that has a deadline to end it.
     pub(in crate::engine) fn has_deadline(&self, ticket: Ticket) -> bool {
         self.calls.has_deadline(ticket)
@@ -253,9 +285,19 @@ impl Reading {
         self.calls.len()
     }
 
-    /// Hands queries to the DHT while there is room. One that fills the routing table waits while this node `is_led_on`: it
-    /// would ask nobody but those who have no room.
-    pub(in crate::engine) fn admit(&mut self, cx: &Context, out: &mut Effects, is_led_on: bool) {
+    /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a question asked a moment
+    /// too early would be answered by nobody. One that fills the routing table waits while this node `is_led_on`: it would
+    /// ask nobody but those who have no room.
+    pub(in crate::engine) fn admit(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        reach: Reach,
+        is_led_on: bool,
+    ) {
+        if cx.closed || reach == Reach::Joining {
+            return;
+        }
         while let Some((query, task)) = self.queries.admit(cx.now().mono, !is_led_on) {
             let action = match task {
                 Task::Get(key) => Action::Get { query, key, breadth: self.queries.breadth(&key) },

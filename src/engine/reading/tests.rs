@@ -11,8 +11,7 @@ use crate::{
         calls::{Begin, Outcome},
         context::Context,
         effects::Effects,
-        interface::QueryKey,
-        interface::{Action, Now, QueryEnd},
+        interface::{Action, Now, QueryEnd, QueryKey, Reach},
         store::SharedStore,
         tests::published_by,
         wheel::Wheel,
@@ -77,7 +76,7 @@ impl Room {
 
     /// What the DHT is asked next.
     fn started(&mut self) -> Option<Action> {
-        self.reading.admit(&self.cx, &mut self.out, false);
+        self.reading.admit(&self.cx, &mut self.out, Reach::Joined, false);
         self.out.actions.pop_front()
     }
 
