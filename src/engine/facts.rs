@@ -7,77 +7,62 @@ impl Engine {
     /// Takes note of something that happened on the network.
     pub(crate) fn learn(&mut self, now: Now, fact: Fact) {
         self.set_time(now);
+        self.take_note(fact);
+        self.discovery.unlist_revoked(&self.cx);
+        self.judge();
+        self.admit();
+    }
+
+    /// Whose business a fact is.
+    fn take_note(&mut self, fact: Fact) {
+        let (cx, out) = (&self.cx, &mut self.out);
         match fact {
-            Fact::Listening { address } => {
-                self.peers.listening(&self.cx, &mut self.out, address);
-            }
+            // Addresses and dials.
+            Fact::Listening { address } => self.peers.listening(cx, out, address),
             Fact::ListeningEnded { address, reason } => {
-                self.peers.listening_ended(&self.cx, &mut self.out, address, reason);
+                self.peers.listening_ended(cx, out, address, reason);
             }
+            Fact::Dialed { ticket, failure } => self.peers.dialed(cx, out, ticket, failure),
+            Fact::BootstrapDialed { address, end } => {
+                self.peers.bootstrap_dialed(cx, out, address, end);
+            }
+            Fact::ToldDialed { peer } => self.peers.told_dialed(cx, out, &peer),
+            // Connections.
             Fact::Connected { peer, address, direction } => {
                 self.connected(peer, address, direction);
             }
-            Fact::Mesh { peers } => self.mesh_told(peers),
-            Fact::Seen { mesh, traffic } => {
-                self.peers.in_mesh(now, mesh);
-                self.out.counters.traffic = *traffic;
-            }
-            Fact::TurnedAway { lacking } => {
-                self.out.counters.peers.turned_away += 1;
-                // There may have been no room to make when the last one came.
-                self.make_room(lacking);
-            }
-            Fact::Leaving { peer, addresses } => {
-                self.peers.leaving(&self.cx, &mut self.out, peer, addresses);
-            }
             Fact::Disconnected { peer, reason } => self.disconnected(peer, reason),
             Fact::Introduced { peer, agent, affiliation } => {
-                let (cx, out) = (&self.cx, &mut self.out);
                 self.peers.introduced(cx, out, peer, agent, affiliation);
             }
-            Fact::Routable { peer } => self.routable(peer),
-            Fact::Unroutable { peer } => {
-                self.peers.unroutable(&self.cx, &mut self.out, &peer);
+            Fact::Leaving { peer, addresses } => self.peers.leaving(cx, out, peer, addresses),
+            Fact::TurnedAway { lacking } => self.turned_away(lacking),
+            Fact::Seen { mesh, traffic } => {
+                self.peers.in_mesh(cx.now(), mesh);
+                out.counters.traffic = *traffic;
             }
+            // The DHT.
+            Fact::Routable { peer } => self.routable(peer),
+            Fact::Unroutable { peer } => self.peers.unroutable(cx, out, &peer),
             Fact::Left { peer } => {
                 let peers = &self.peers;
                 self.reading.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));
             }
             Fact::Silent { peer } => self.peers.set_silent(&peer, true),
             Fact::Awake { peer } => self.peers.set_silent(&peer, false),
-            Fact::Unreachable { peer } => {
-                // Of others, all that is known is what peers say: that they could be found there.
-                if self.peers.is_routable(&peer) {
-                    self.standing.failed(peer);
-                }
-            }
-            Fact::Dialed { ticket, failure } => {
-                self.peers.dialed(&self.cx, &mut self.out, ticket, failure);
-            }
-            Fact::BootstrapDialed { address, end } => {
-                self.peers.bootstrap_dialed(&self.cx, &mut self.out, address, end);
-            }
-            Fact::ToldDialed { peer } => {
-                self.peers.told_dialed(&self.cx, &mut self.out, &peer);
-            }
+            Fact::Unreachable { peer } => self.unreachable(peer),
             Fact::Copy { query, from, bytes } => self.copy(query, from, &bytes),
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(query, end),
-            Fact::Published { id, outcome } => {
-                self.publishing.published(&mut self.out, id, outcome);
-            }
+            // Questions between peers.
             Fact::Asked { asked, peer, request } => self.asked(asked, peer, &request),
-            Fact::Answered { question, response } => {
-                self.question_ended(question, Ok(response));
-            }
+            Fact::Answered { question, response } => self.question_ended(question, Ok(response)),
             Fact::Unanswered { question, why } => self.question_ended(question, Err(why)),
-            Fact::Hearer { topic } => {
-                self.publishing.heard_on(&self.cx, &mut self.out, &topic);
-            }
+            // Gossip.
+            Fact::Mesh { peers } => self.mesh_told(peers),
+            Fact::Published { id, outcome } => self.publishing.published(out, id, outcome),
+            Fact::Hearer { topic } => self.publishing.heard_on(cx, out, &topic),
         }
-        self.discovery.unlist_revoked(&self.cx);
-        self.judge();
-        self.admit();
     }
 
     /// What the record store has taken in from peers meanwhile.

@@ -10,7 +10,7 @@ use crate::{
         Engine,
         interface::Lacking,
         peers::{
-            Candidate, KeptConnections,
+            KeptConnections,
             keeping::{Regard, Regards},
         },
         questions::Purpose,
@@ -86,6 +86,20 @@ impl Engine {
         }
     }
 
+    /// A peer could not be dialed. Of those that are not in the routing table, all that is known is what others say: that
+    /// they could be found there.
+    pub(in crate::engine) fn unreachable(&mut self, peer: PeerId) {
+        if self.peers.is_routable(&peer) {
+            self.standing.failed(peer);
+        }
+    }
+
+    /// Somebody was turned away. There may have been no room to make when the last one came.
+    pub(in crate::engine) fn turned_away(&mut self, lacking: Lacking) {
+        self.out.counters.peers.turned_away += 1;
+        self.make_room(lacking);
+    }
+
     /// Tells a connected peer why it is let go, and then ends its connections. It is not asked anything meanwhile.
     ///
     /// The first goodbye of a connection is the only one, whatever is called after it.
@@ -128,7 +142,7 @@ impl Engine {
     }
 
     /// What other rooms know of everybody who is connected.
-    fn regards(&self) -> Regards {
+    pub(super) fn regards(&self) -> Regards {
         let session = self.discovery.session_peer();
         let regard = |peer: PeerId| {
             let regard = Regard {
@@ -146,22 +160,10 @@ impl Engine {
         self.peers.kept_connections(&self.cx, &self.out, &self.regards())
     }
 
-    /// What each connection is worth that is not about to end.
-    pub(in crate::engine) fn candidates(&self) -> Vec<Candidate> {
-        self.peers.candidates(&self.cx, &self.out, &self.regards())
-    }
-
     /// Dials every bootstrap address behind which nobody is connected.
     pub(in crate::engine) fn dial_bootstrap(&mut self) {
         let ranked = self.standing.ranked_bootstrap(&self.cx);
         self.peers.dial_bootstrap(&mut self.out, ranked);
-    }
-
-    /// The same, for a caller who wants to join, if nobody is here.
-    pub(in crate::engine) fn dial_bootstrap_if_alone(&mut self) {
-        if self.peers.is_alone() {
-            self.dial_bootstrap();
-        }
     }
 
     /// It is time to dial those again who have left.

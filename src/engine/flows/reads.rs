@@ -87,7 +87,9 @@ impl Engine {
 
     /// Fills the routing table for a caller.
     pub(in crate::engine) fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
-        self.dial_bootstrap_if_alone();
+        if self.peers.is_alone() {
+            self.dial_bootstrap();
+        }
         self.reading.bootstrap(&mut self.out, begin, reply);
     }
 

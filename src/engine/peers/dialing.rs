@@ -140,12 +140,12 @@ impl Peering {
     /// The caller's time is up.
     pub(in crate::engine) fn dial_timed_out(
         &mut self,
+        cx: &Context,
         out: &mut Effects,
-        now: Now,
         ticket: Ticket,
     ) {
         if let Some(caller) = self.dials.callers.get(&ticket) {
-            let after = now.mono.saturating_sub(caller.asked);
+            let after = cx.now().mono.saturating_sub(caller.asked);
             self.dials.answer(out, ticket, Err(Error::Timeout { after }));
         }
     }

@@ -9,7 +9,8 @@ use std::{
 use libp2p::PeerId;
 
 use super::{
-    Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
+    Candidate, ConnectedPeer, GRACE, KeptConnections, KeptFor, above_target, for_newcomer,
+    keep_catalogues,
 };
 use crate::{
     engine::{
@@ -142,13 +143,26 @@ impl Peering {
         KeptConnections::of(staying.chain(std::iter::repeat_n(KeptFor::Nothing, going)))
     }
 
-    /// What each connection is worth that is not about to end.
-    pub(in crate::engine) fn candidates(
+    /// Everybody who is connected, whether they stay or not, and what for.
+    pub(in crate::engine) fn list(
         &self,
         cx: &Context,
         out: &Effects,
         regards: &Regards,
-    ) -> Vec<Candidate> {
+    ) -> Vec<ConnectedPeer> {
+        let mut peers = self.peers.list(cx.now().mono);
+        let candidates = self.candidates(cx, out, regards).into_iter();
+        let kept_for: HashMap<PeerId, KeptFor> =
+            candidates.map(|candidate| (candidate.peer, candidate.kept_for)).collect();
+        for shown in &mut peers {
+            // Those that are being let go are kept for nothing.
+            shown.kept_for = kept_for.get(&shown.peer).copied().unwrap_or_default();
+        }
+        peers
+    }
+
+    /// What each connection is worth that is not about to end.
+    fn candidates(&self, cx: &Context, out: &Effects, regards: &Regards) -> Vec<Candidate> {
         let score = |peer: &PeerId| regards.get(peer).map_or(0, |regard| regard.score);
         let mut all = self.peers.candidates(cx.local, cx.now().mono, score);
         keep_catalogues(&mut all, |peer| {

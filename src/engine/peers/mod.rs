@@ -220,11 +220,6 @@ impl Peering {
         self.peers.is_connected(peer) && !self.peers.is_unknown(peer)
     }
 
-    /// Everybody who is connected, whether they stay or not.
-    pub(in crate::engine) fn list(&self, now: Now) -> Vec<ConnectedPeer> {
-        self.peers.list(now.mono)
-    }
-
     /// Whether a peer is connected and answers, as far as is known.
     pub(in crate::engine) fn is_answering(&self, peer: &PeerId) -> bool {
         self.peers.is_answering(peer)

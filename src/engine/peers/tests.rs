@@ -81,7 +81,7 @@ impl Room {
         let (cx, out) = (&self.cx, &mut self.out);
         while let Expiry::Expired(deadline) = out.wheel.poll(now.mono) {
             match deadline {
-                Deadline::Dial(ticket) => self.peers.dial_timed_out(out, now, ticket),
+                Deadline::Dial(ticket) => self.peers.dial_timed_out(cx, out, ticket),
                 Deadline::Introduction(peer) => {
                     self.peers.introduction_late(cx, out, &peer);
                 }
