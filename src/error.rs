@@ -7,6 +7,7 @@ use libp2p::{Multiaddr, PeerId};
 use crate::{
     package::{PackageId, PackageName, SimilarName, VersionInfo},
     record::NetworkName,
+    storage::StorageError,
 };
 
 /// The result of every fallible call of this crate.
@@ -99,6 +100,16 @@ pub enum Error {
     #[error("the node is shutting down")]
     ShuttingDown,
 
+    /// What the call has changed could not be written to the node's [storage](crate::storage). It stands for as long as
+    /// the process lives, peers may know of it already, and the node goes on trying to write it; the storage's own
+    /// recovery is an event, [`StorageRecovered`](crate::Event::StorageRecovered).
+    #[error("storage: {reason}")]
+    #[non_exhaustive]
+    Storage {
+        /// What the storage says.
+        reason: String,
+    },
+
     /// The input cannot be used as it is; nothing was changed.
     #[error("invalid {field}: {reason}")]
     #[non_exhaustive]
@@ -169,6 +180,7 @@ impl Error {
             Self::NoRoom { .. } => "no_room",
             Self::Busy { .. } => "busy",
             Self::ShuttingDown => "shutting_down",
+            Self::Storage { .. } => "storage",
             Self::Invalid { .. } => "invalid",
             Self::TooLarge { .. } => "too_large",
             Self::Conflict { .. } => "conflict",
@@ -277,6 +289,16 @@ impl Error {
     #[must_use]
     pub fn busy(what: impl Into<Cow<'static, str>>) -> Self {
         Self::Busy { what: what.into() }
+    }
+
+    /// What a call has changed cannot be written.
+    pub(crate) fn storage(error: &StorageError) -> Self {
+        Self::Storage { reason: error.to_string() }
+    }
+
+    /// It has not been written within the call's time.
+    pub(crate) fn unsaved() -> Self {
+        Self::Storage { reason: "the storage has not answered in time".to_owned() }
     }
 }
 

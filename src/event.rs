@@ -156,6 +156,15 @@ pub enum Event {
         /// The time that it shows now, in Unix seconds.
         unix: u64,
     },
+    /// What has changed could not be written to the node's [storage](crate::storage). The node goes on without, and tries
+    /// again by itself; calls that change something fail with [`Error::Storage`](crate::Error::Storage) until it succeeds.
+    /// Told once until then.
+    StorageFailed {
+        /// What the storage says.
+        reason: String,
+    },
+    /// All that could not be written before has been written.
+    StorageRecovered,
 }
 
 /// Who dialed a connection.

@@ -56,6 +56,7 @@ impl CallEnd {
             | Error::NoPeers
             | Error::NoRoom { .. }
             | Error::ShuttingDown
+            | Error::Storage { .. }
             | Error::OtherNetwork { .. }
             | Error::Transport { .. } => Self::Failed,
         }

@@ -9,6 +9,7 @@ use crate::{
         interface::Now,
         publishing::publish::Publish,
         reading::read::{Goal, Which},
+        saving::Durable,
     },
     error::Error,
     ticket::Ticket,
@@ -57,7 +58,10 @@ impl Engine {
             Command::Reputation { peer, reply } => {
                 uncounted(reply.send(Ok(self.standing.reputation(&peer))));
             }
-            Command::Pin { name, owner, reply } => uncounted(reply.send(self.pin(name, owner))),
+            Command::Pin { name, owner, reply } => {
+                let (answer, latest) = (self.pin(name, owner), begin.deadline);
+                self.out.answer(Durable { reply, answer, kind: None, latest });
+            }
             Command::Snapshot { reply } => uncounted(reply.send(Ok(Box::new(self.snapshot())))),
             Command::Subscribe { topic, reply } => {
                 uncounted(reply.send(self.publishing.subscribe(cx, out, topic)));
@@ -66,7 +70,7 @@ impl Engine {
                 uncounted(reply.send(Ok(self.publishing.unsubscribe(out, topic))));
             }
             Command::Announce { topic, data, reply } => {
-                self.publishing.announce(cx, out, topic, data, reply);
+                self.publishing.announce(cx, out, topic, data, reply, begin.deadline);
             }
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
             waiting if self.waiting_calls() >= self.cx.config.limits.waiting_calls => {

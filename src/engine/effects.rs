@@ -7,13 +7,14 @@ use libp2p::PeerId;
 use super::{deadlines::Deadline, questions::Questions, wheel::Wheel};
 use crate::{
     clock::Entropy,
-    counters::{Counters, EndedCall},
+    counters::{Answer, Counters, EndedCall},
     engine::{
         calls::{Begin, Since},
         context::Context,
         deadlines::jitter,
         interface::{Action, Verdict},
         questions::Purpose,
+        saving::{Durable, Saving},
         wheel,
     },
     event::Event,
@@ -37,6 +38,8 @@ pub(in crate::engine) struct Effects {
     pub(in crate::engine) next_ticket: u64,
     /// Somebody has been answered by what the network told, and not been heard of yet.
     pub(in crate::engine) answered: bool,
+    /// Who is answered once that is durable.
+    pub(in crate::engine) saving: Saving,
 }
 
 impl Effects {
@@ -50,6 +53,7 @@ impl Effects {
             entropy,
             next_ticket: FIRST_INTERNAL_TICKET,
             answered: false,
+            saving: Saving::new(),
         }
     }
 }
@@ -72,6 +76,12 @@ impl Effects {
             self.wheel.cancel(deadline);
         }
     }
+    /// Answers a caller, once what it is told is durable.
+    pub(super) fn answer<T: Answer + Send + 'static>(&mut self, durable: Durable<T>) {
+        let ended = self.saving.answer(durable);
+        self.count(ended);
+    }
+
     /// A call has ended, if one has.
     pub(super) fn count(&mut self, ended: impl Into<Option<EndedCall>>) {
         self.counters.count(ended);

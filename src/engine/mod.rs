@@ -56,6 +56,7 @@ mod context;
 mod counters;
 mod deadlines;
 pub(crate) mod dht;
+mod dirty;
 mod discovery;
 mod effects;
 mod facts;
@@ -72,6 +73,7 @@ mod publishing;
 mod questions;
 mod reading;
 mod recent;
+mod saving;
 mod saying;
 #[cfg(test)]
 mod seeded;
@@ -91,6 +93,7 @@ pub use peers::{ConnectedPeer, KeptConnections, KeptFor};
 pub use reputation::Reputation;
 
 pub(crate) use discovery::reconcile;
+pub(crate) use flows::Rows;
 pub(crate) use goodbyes::GOODBYE_TIME;
 pub(crate) use gossip_budget::REMEMBERED_AUTHORS;
 pub(crate) use identity::{Authority, Identity};

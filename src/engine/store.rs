@@ -35,17 +35,19 @@ mod quota;
 mod rates;
 mod refusals;
 mod replication;
+pub(in crate::engine) mod rows;
 mod shared;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub(crate) use epochs::MAX_OWNERS;
 pub(crate) use rates::Hearing;
 pub(crate) use refusals::MAX_REFUSALS_KEPT;
 pub(crate) use shared::SharedStore;
 pub use snapshot::Snapshot;
-pub(crate) use snapshot::Unheard;
+pub(crate) use wire::Unheard;
 
 /// Why the store refused a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -17,6 +17,7 @@
 //! | `link.rs` | the engine, the DHT and the Swarm, side by side |
 //! | `wiring.rs` | whose matter each thing under way in the Swarm is |
 //! | `failures.rs` | why something has failed |
+//! | `storage.rs` | what outlives the process: what is read at the start, and written behind |
 //! | `metrics.rs` | what a Prometheus registry is shown |
 //! | `watch.rs` | what time it is |
 
@@ -33,6 +34,7 @@ mod link;
 mod metrics;
 mod poll;
 mod routing;
+mod storage;
 mod watch;
 mod wiring;
 

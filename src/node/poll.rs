@@ -11,7 +11,12 @@ use std::{
 use futures::{Stream, StreamExt, stream::FusedStream};
 use libp2p::PeerId;
 
-use super::{link::Link, metrics::Metrics, watch::Watch};
+use super::{
+    link::Link,
+    metrics::Metrics,
+    storage::{Disk, Moved},
+    watch::Watch,
+};
 use crate::{
     clock::Timer,
     command::{Command, Reply, Request},
@@ -67,6 +72,7 @@ pub struct Node {
     pub(super) cancels: Cancels,
     pub(super) metrics: Metrics,
     pub(super) watch: Watch,
+    pub(super) disk: Option<Disk>,
     pub(super) timer: Box<dyn Timer>,
     /// When the network is to be polled at the latest.
     pub(super) heartbeat: Duration,
@@ -151,7 +157,9 @@ impl Node {
     //    most commands do.
     // 5. What peers are late with is looked at when the network has nothing more: an answer that has come while this
     //    node was busy is not late. A network that never has nothing more does not put it off for ever.
-    // 6. The timer is armed when everything is quiet, for the next deadline or the next heartbeat.
+    // 6. What all this has changed is written to the storage, and callers are answered for whom that is done. It comes
+    //    after everything else, so that one commit holds all of a poll.
+    // 7. The timer is armed when everything is quiet, for the next deadline or the next heartbeat.
     //
     // Each source is taken until it says `Pending` or has spent its budget, so that one pass is enough unless
     // there are events to hand out. The network's turn also ends with an answer to a caller, whose turn it then is.
@@ -173,6 +181,7 @@ impl Node {
             let network = self.poll_network(now, &mut budgets.network);
             let patience = self.poll_patience(now, network, &mut budgets.deadlines);
             let turns = [deadlines, commands, network, patience];
+            self.poll_disk(cx, now);
             if self.link.engine.has_event() {
                 continue;
             }
@@ -320,6 +329,17 @@ impl Node {
         turn
     }
 
+    /// Writes what has changed in this poll, and answers those for whom it is durable now.
+    fn poll_disk(&mut self, cx: &mut Context<'_>, now: Now) {
+        if let Some(disk) = &mut self.disk
+            && disk.poll(cx, now, &mut self.link.engine) == Moved::Yes
+            && self.link.carry_out(now)
+        {
+            // The network has its turn in the next poll.
+            cx.waker().wake_by_ref();
+        }
+    }
+
     /// When the node is to be polled next, if nothing else wakes it before.
     fn alarm(&self) -> Duration {
         let heartbeat = self.heartbeat;
@@ -327,7 +347,8 @@ impl Node {
             Phase::Closing { until } => until,
             Phase::Running | Phase::Terminated => heartbeat,
         };
-        let due = [self.link.engine.next_deadline(), self.link.dht.next_deadline()];
+        let engine = &self.link.engine;
+        let due = [engine.next_deadline(), engine.next_save(), self.link.dht.next_deadline()];
         due.into_iter().flatten().fold(heartbeat.min(closing), Duration::min)
     }
 
@@ -382,7 +403,9 @@ impl Node {
                 let quiet = turns == [Turn::Pending; 4];
                 let connections =
                     self.link.swarm.network_info().connection_counters().num_established();
-                self.commands.is_terminated() && ((quiet && connections == 0) || now.mono >= until)
+                let is_saved = !self.link.engine.is_saving();
+                let is_over = (quiet && connections == 0 && is_saved) || now.mono >= until;
+                self.commands.is_terminated() && is_over
             }
         }
     }

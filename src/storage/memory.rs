@@ -60,6 +60,10 @@ impl Storage for Memory {
         Ok(())
     }
 
+    fn blocks(&self) -> bool {
+        false
+    }
+
     fn size(&self) -> Result<u64> {
         let tables = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let rows = tables.values().flatten();

@@ -9,7 +9,7 @@
 //! its own implements [`Storage`] for it: five methods, all of them blocking. The node calls them on the threads of the
 //! [`blocking`] crate, never within a poll.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 mod error;
 mod memory;
@@ -144,4 +144,35 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If it cannot be found out.
     fn size(&self) -> Result<u64>;
+
+    /// Whether its methods may block, so that they are called on another thread. One that is in memory need not.
+    fn blocks(&self) -> bool {
+        true
+    }
+}
+
+impl<S: Storage + ?Sized> Storage for Arc<S> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        (**self).get(table, key)
+    }
+
+    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
+        (**self).scan(table, after, limit)
+    }
+
+    fn len(&self, table: Table) -> Result<u64> {
+        (**self).len(table)
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<()> {
+        (**self).commit(changes)
+    }
+
+    fn size(&self) -> Result<u64> {
+        (**self).size()
+    }
+
+    fn blocks(&self) -> bool {
+        (**self).blocks()
+    }
 }

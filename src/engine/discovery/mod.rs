@@ -1,12 +1,16 @@
 //! Which packages there are: the catalogue, its words, how it catches up with that of others, and searches.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use libp2p::PeerId;
 
 use super::recent::Recent;
 use crate::{
-    buckets::Buckets, config::Config, coverage::Coverage, engine::interface::Now, package::Digest,
+    buckets::Buckets,
+    config::Config,
+    coverage::Coverage,
+    engine::{discovery::restoring::Earlier, interface::Now},
+    package::Digest,
 };
 
 use catalogue::{Catalogue, Load};
@@ -38,7 +42,7 @@ pub(in crate::engine) struct Discovery {
     /// What is in the catalogue, by its words.
     index: Index,
     /// Heads of an earlier life's catalogue that have not been verified yet.
-    restoring: VecDeque<Arc<[u8]>>,
+    restoring: VecDeque<Earlier>,
     /// Connected peers as those with whom the catalogue is compared, and the session that is under way with one.
     neighbours: Neighbours,
     session: Option<Running>,

@@ -16,10 +16,19 @@ use crate::{
         interface::Now,
     },
     record::{Head, Signed},
+    storage::Change,
 };
 
 /// How many heads of a snapshot are verified in one go: a few milliseconds' work.
 const RESTORED_AT_ONCE: usize = 64;
+
+/// A head of an earlier life's catalogue, as it was read.
+#[derive(Debug)]
+pub(in crate::engine) struct Earlier {
+    pub(in crate::engine) bytes: Arc<[u8]>,
+    /// The key of its row, where it was read from the node's storage.
+    pub(in crate::engine) row: Option<Vec<u8>>,
+}
 
 /// A head of an earlier life's catalogue that holds.
 #[derive(Debug)]
@@ -50,12 +59,25 @@ impl Restored {
 
 impl Discovery {
     /// These heads of an earlier life's catalogue are to be verified.
-    pub(in crate::engine) fn set_restoring(&mut self, heads: impl Iterator<Item = Arc<[u8]>>) {
-        self.restoring = heads.collect();
+    pub(in crate::engine) fn restore(&mut self, heads: impl Iterator<Item = Arc<[u8]>>) {
+        self.restoring.extend(heads.map(|bytes| Earlier { bytes, row: None }));
+    }
+
+    /// Some more of them, from the node's storage.
+    pub(in crate::engine) fn restore_more(
+        &mut self,
+        heads: impl Iterator<Item = (Vec<u8>, Arc<[u8]>)>,
+    ) {
+        self.restoring.extend(heads.map(|(row, bytes)| Earlier { bytes, row: Some(row) }));
+    }
+
+    /// How many of them are left.
+    pub(in crate::engine) fn restoring_len(&self) -> usize {
+        self.restoring.len()
     }
 
     /// The next of them, as many as are verified in one go.
-    pub(in crate::engine) fn take_restoring(&mut self) -> Vec<Arc<[u8]>> {
+    pub(in crate::engine) fn take_restoring(&mut self) -> Vec<Earlier> {
         self.restoring.drain(..self.restoring.len().min(RESTORED_AT_ONCE)).collect()
     }
 
@@ -74,7 +96,31 @@ impl Discovery {
     pub(in crate::engine) fn heads_of_others(&self, cx: &Context) -> Vec<Arc<[u8]>> {
         let mut heads = self.catalogue.heads_of_others(cx.clocks.certain(cx.now()));
         let room = cx.config.limits.catalogue_packages.saturating_sub(heads.len());
-        heads.extend(self.restoring.iter().take(room).cloned());
+        heads.extend(self.restoring.iter().take(room).map(|head| Arc::clone(&head.bytes)));
         heads
+    }
+}
+
+/// What the node's storage is to have of this room.
+impl Discovery {
+    pub(in crate::engine) fn note_changes(&mut self) {
+        self.catalogue.note_changes();
+    }
+
+    pub(in crate::engine) fn unsaved(&self) -> usize {
+        self.catalogue.unsaved()
+    }
+
+    pub(in crate::engine) fn take_changes(&mut self, changes: &mut Vec<Change>) {
+        self.catalogue.take_changes(changes);
+    }
+
+    pub(in crate::engine) fn settle_changes(&mut self, is_written: bool) {
+        self.catalogue.settle_changes(is_written);
+    }
+
+    /// The storage has this head, if it is what is listed.
+    pub(in crate::engine) fn is_stored(&mut self, head: &Signed<Head>) {
+        self.catalogue.unmark(head);
     }
 }

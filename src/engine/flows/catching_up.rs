@@ -12,12 +12,12 @@ use crate::{
         discovery::{
             answering::{self, Inquiry},
             reconciling::{Delivery, Misconduct},
-            restoring::Restored,
+            restoring::{Earlier, Restored},
         },
         interest::News,
         interface::{Action, AskedId, Now, Unanswered},
         questions::{Purpose, Question},
-        store::Snapshot,
+        store::{Snapshot, rows},
     },
     error::{Error, Result},
     exchange::Response,
@@ -146,7 +146,7 @@ impl Engine {
         self.reading.restore_pins(snapshot.pins());
         // What this node has published is listed as others' packages are, until it publishes it again.
         let heads = published.values().map(|head| head.bytes());
-        self.discovery.set_restoring(heads.chain(snapshot.catalogue()).map(Arc::clone));
+        self.discovery.restore(heads.chain(snapshot.catalogue()).map(Arc::clone));
         self.publishing.restore(&self.cx, snapshot, published.into_values());
         Ok(())
     }
@@ -154,12 +154,18 @@ impl Engine {
     /// Verifies some more heads of an earlier life's catalogue, and lists them. Nobody is told of them again.
     pub(in crate::engine) fn restore_listed(&mut self) {
         self.note_uses();
-        for bytes in self.discovery.take_restoring() {
-            let Some(restored) = Restored::verify(&self.cx, &bytes) else { continue };
+        for Earlier { bytes, row } in self.discovery.take_restoring() {
+            let Some(restored) = Restored::verify(&self.cx, &bytes) else {
+                self.out.saving.remove(row.map(rows::unlisted));
+                continue;
+            };
             let Restored { head, interest, then } = restored;
             let said = self.list_as_of(then, &head, None, interest);
             self.out.events.extend(said);
             self.discovery.tell(&head);
+            if row.is_some() {
+                self.discovery.is_stored(&head);
+            }
         }
         self.discovery.restore_on(&self.cx, &mut self.out);
     }

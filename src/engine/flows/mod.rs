@@ -8,4 +8,7 @@ mod conduct;
 mod connections;
 mod listing;
 mod reads;
+mod saving;
 mod searches;
+
+pub(crate) use saving::Rows;

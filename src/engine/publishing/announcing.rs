@@ -81,6 +81,7 @@ impl Publishing {
         topic: String,
         data: Vec<u8>,
         reply: Reply<Announcement>,
+        latest: Duration,
     ) {
         let now = cx.now();
         if topic == cx.config.announcements_topic {
@@ -108,7 +109,7 @@ impl Publishing {
                 self.outbox.make_room(now.unix);
                 let expires = message.expires();
                 let data = message.bytes().to_vec();
-                match self.outbox.add_message(topic.clone(), data.clone(), expires, reply) {
+                match self.outbox.add_message(topic.clone(), data.clone(), expires, reply, latest) {
                     Ok(id) => out.actions.push_back(Action::Publish { id, topic, data }),
                     Err(end) => out.count(EndedCall(CallKind::Announce, end)),
                 }
@@ -272,8 +273,7 @@ impl Publishing {
         let Underway { since, mut publish, .. } = change;
         self.release(out, publish.announcement);
         out.finish(since);
-        let ended = publish.answer(Err(error));
-        out.count(ended);
+        publish.answer(out, Err(error));
     }
 
     /// The part of the network in a change is over: it is announced, and the caller answered as soon as it is known whether
@@ -297,8 +297,7 @@ impl Publishing {
         }
         out.finish(*since);
         let announcement = publish.announcement(&self.outbox);
-        let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        out.count(ended);
+        publish.answer(out, Ok(Receipt { announcement, ..receipt }));
     }
 
     /// The network has said what became of an announcement: a caller who has waited for nothing else is answered.
@@ -308,8 +307,9 @@ impl Publishing {
         id: AnnouncementId,
         outcome: Published,
     ) {
-        let end = self.outbox.published(id, outcome);
-        out.count(end.map(|end| EndedCall(CallKind::Announce, end)));
+        if let Some(answer) = self.outbox.published(id, outcome) {
+            out.answer(answer);
+        }
         let Some(ticket) = self.outbox.take_waiting(id) else { return };
         // It may have been answered meanwhile.
         let Some(change) = self.changes.remove(ticket) else { return };
@@ -318,8 +318,7 @@ impl Publishing {
         out.finish(since);
         let announcement = publish.announcement(&self.outbox);
         let Some(receipt) = publish.signed.take() else { return };
-        let ended = publish.answer(Ok(Receipt { announcement, ..receipt }));
-        out.count(ended);
+        publish.answer(out, Ok(Receipt { announcement, ..receipt }));
     }
 
     /// Whether the application wants to hear what is said on a topic.

@@ -83,10 +83,10 @@ impl Publishing {
             None
         };
         if let Some(lacking) = lacking {
-            let ended = publish.answer(Err(Error::busy(lacking)));
-            out.count(ended);
+            publish.answer(out, Err(Error::busy(lacking)));
             return None;
         }
+        publish.latest = begin.deadline;
         let since = out.since(begin);
         Some(Underway { ticket: begin.ticket, since, publish: Box::new(publish) })
     }

@@ -38,6 +38,13 @@ impl Earlier {
         Self { packages: heads.map(package).collect(), taken_up: 0 }
     }
 
+    /// Some more have been found.
+    pub(in crate::engine) fn add(&mut self, heads: impl Iterator<Item = Signed<Head>>) {
+        for (name, package) in Self::new(heads).packages {
+            self.packages.entry(name).or_insert(package);
+        }
+    }
+
     /// Those that the network is to be asked for.
     pub(in crate::engine) fn names(&self) -> impl Iterator<Item = &PackageName> {
         self.packages.iter().filter(|(_, package)| !package.is_aside).map(|(name, _)| name)

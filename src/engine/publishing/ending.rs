@@ -68,8 +68,7 @@ impl Publishing {
     /// Answers everybody who waits for a change with an error.
     pub(in crate::engine) fn fail_changes(&mut self, out: &mut Effects, error: &Error) {
         for mut publish in self.changes.drain() {
-            let ended = publish.answer(Err(error.clone()));
-            out.count(ended);
+            publish.answer(out, Err(error.clone()));
         }
     }
 
@@ -111,7 +110,7 @@ impl Publishing {
         change.since.timer = None;
         let publish = &mut change.publish;
         self.release(out, publish.announcement);
-        let ended = match &publish.stage {
+        match &publish.stage {
             Stage::Confirming(confirming) => {
                 let awaited = confirming.all_awaited();
                 self.changes.insert(change);
@@ -119,19 +118,17 @@ impl Publishing {
             }
             Stage::Explaining(_) => {
                 out.cut_explaining(ticket, publish);
-                publish.answer_early(&self.outbox)
+                publish.answer_early(out, &self.outbox);
             }
             Stage::Storing(_) => {
-                let ended = publish.answer_early(&self.outbox);
+                publish.answer_early(out, &self.outbox);
                 self.changes.insert(change);
-                ended
             }
             Stage::Recalling(_) | Stage::Announcing => {
                 let after = now.mono.saturating_sub(change.since.asked);
-                publish.answer(Err(Error::Timeout { after }))
+                publish.answer(out, Err(Error::Timeout { after }));
             }
-        };
-        out.count(ended);
+        }
         Next::Wait
     }
 }

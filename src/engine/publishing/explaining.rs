@@ -229,8 +229,7 @@ impl Publishing {
             return Next::Wait;
         }
         out.finish(change.since);
-        let ended = publish.answer(Ok(receipt));
-        out.count(ended);
+        publish.answer(out, Ok(receipt));
         publish.confirmation = 1;
         change.since.timer = None;
         self.confirm(cx, out, change)

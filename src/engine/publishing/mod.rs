@@ -15,6 +15,7 @@ use crate::{
     engine::{context::Context, store::Snapshot},
     package::PackageName,
     record::{Head, Signed},
+    storage::Change,
     ticket::Ticket,
 };
 
@@ -132,7 +133,7 @@ impl Publishing {
         published: impl Iterator<Item = Signed<Head>>,
     ) {
         self.restore_outbox(cx, snapshot);
-        self.resuming = Earlier::new(published);
+        self.resuming.add(published);
     }
 
     /// Heads of an earlier life of which this one has not read yet what stands of them, with the time at which they end.
@@ -143,6 +144,33 @@ impl Publishing {
     /// Announcements that wait to be heard or released, oldest first.
     pub(in crate::engine) fn unheard(&self) -> Vec<Unheard> {
         self.outbox.unheard()
+    }
+}
+
+/// What the node's storage is to have of this room. Own records lie in the store.
+impl Publishing {
+    pub(in crate::engine) fn note_changes(&mut self) {
+        self.outbox.note_changes();
+    }
+
+    pub(in crate::engine) fn unsaved(&self) -> usize {
+        self.outbox.unsaved()
+    }
+
+    pub(in crate::engine) fn take_changes(&mut self, changes: &mut Vec<Change>) {
+        self.outbox.take_changes(changes);
+    }
+
+    pub(in crate::engine) fn settle_changes(&mut self, is_written: bool) {
+        self.outbox.settle_changes(is_written);
+    }
+
+    /// Some more that an earlier life has published has been found.
+    pub(in crate::engine) fn restore_more(
+        &mut self,
+        published: impl Iterator<Item = Signed<Head>>,
+    ) {
+        self.resuming.add(published);
     }
 }
 

@@ -1,7 +1,5 @@
 //! Announcements that have not left yet, or that nobody has heard.
 
-use crate::engine::interface::AnnouncementId;
-use crate::engine::interface::Published;
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
@@ -9,10 +7,17 @@ use std::{
 
 use crate::{
     command::Reply,
-    counters::CallEnd,
-    engine::{store::Unheard, wheel},
+    counters::{CallEnd, CallKind},
+    engine::{
+        dirty::Dirty,
+        interface::{AnnouncementId, Published},
+        saving::Durable,
+        store::{Unheard, rows},
+        wheel,
+    },
     error::Error,
     package::{Announcement, PackageName},
+    storage::Change,
     ticket::Ticket,
 };
 
@@ -50,10 +55,19 @@ struct Entry {
     /// Unix seconds from which on everybody refuses it.
     expires: u64,
     departure: Departure,
-    reply: Option<Reply<Announcement>>,
+    /// Who waits to hear what becomes of it, and until when.
+    reply: Option<(Reply<Announcement>, Duration)>,
 }
 
 impl Entry {
+    fn unheard(&self) -> Unheard {
+        Unheard {
+            topic: self.topic.clone(),
+            data: self.data.clone(),
+            package: self.package.clone(),
+        }
+    }
+
     fn on_hold(&self) -> Option<Hold> {
         match self.departure {
             Departure::Released(hold) => Some(hold),
@@ -83,6 +97,8 @@ pub(crate) struct Outbox {
     /// How many were sent.
     sent_in_all: u64,
     bound: usize,
+    /// Announcements that the storage does not have as they are.
+    changed: Dirty<u64>,
 }
 
 impl Outbox {
@@ -94,6 +110,7 @@ impl Outbox {
             sent: VecDeque::new(),
             sent_in_all: 0,
             bound,
+            changed: Dirty::default(),
         }
     }
 
@@ -117,7 +134,7 @@ impl Outbox {
             // A message's caller was told "queued" or "sent" before anything could push it out.
             let oldest = self.entries.iter().position(|entry| entry.on_hold().is_none());
             let Some(oldest) = oldest else { break };
-            self.entries.remove(oldest);
+            self.take(oldest);
         }
         let departure = Departure::Released(hold);
         self.push(Entry {
@@ -135,7 +152,7 @@ impl Outbox {
     pub(crate) fn drop_head(&mut self, package: &PackageName) -> Option<Hold> {
         let is_it = |entry: &Entry| entry.package.as_ref() == Some(package);
         let hold = self.entries.iter().find(|entry| is_it(entry)).and_then(Entry::on_hold);
-        self.entries.retain(|entry| !is_it(entry));
+        self.retain(|entry| !is_it(entry));
         hold
     }
 
@@ -182,11 +199,12 @@ impl Outbox {
         data: Vec<u8>,
         expires: u64,
         reply: Reply<Announcement>,
+        latest: Duration,
     ) -> Result<AnnouncementId, CallEnd> {
         if self.entries.len() >= self.bound {
             return Err(reply.send(Err(Error::busy("queued_announcements"))));
         }
-        let (departure, reply) = (Departure::Heard, Some(reply));
+        let (departure, reply) = (Departure::Heard, Some((reply, latest)));
         let id = self.next();
         Ok(self.push(Entry { id, topic, data, package: None, expires, departure, reply }))
     }
@@ -195,7 +213,25 @@ impl Outbox {
         let id = entry.id;
         self.next += 1;
         self.entries.push_back(entry);
+        self.changed.mark(|| id.0);
         id
+    }
+
+    fn take(&mut self, place: usize) {
+        if let Some(entry) = self.entries.remove(place) {
+            self.changed.mark(|| entry.id.0);
+        }
+    }
+
+    fn retain(&mut self, is_to_stay: impl Fn(&Entry) -> bool) {
+        let changed = &mut self.changed;
+        self.entries.retain(|entry| {
+            let stays = is_to_stay(entry);
+            if !stays {
+                changed.mark(|| entry.id.0);
+            }
+            stays
+        });
     }
 
     /// The bytes of an announcement that still waits.
@@ -204,21 +240,25 @@ impl Outbox {
         Some((&entry.topic, &entry.data))
     }
 
-    /// What the network made of one: answers its caller, if one waits, and keeps it only if nobody heard it.
-    pub(crate) fn published(&mut self, id: AnnouncementId, outcome: Published) -> Option<CallEnd> {
+    /// What the network made of one: tells its caller's answer, if one waits, and keeps it only if nobody heard it.
+    pub(in crate::engine) fn published(
+        &mut self,
+        id: AnnouncementId,
+        outcome: Published,
+    ) -> Option<Durable<Announcement>> {
         let place = self.entries.iter().position(|entry| entry.id == id)?;
         let reply = self.entries.get_mut(place)?.reply.take();
-        let end = reply.map(|reply| {
-            reply.send(match outcome {
-                Published::Sent => Ok(Announcement::Sent),
-                Published::Unheard => Ok(Announcement::Queued),
-                Published::Impossible => {
-                    Err(Error::Transport { reason: "the announcement cannot be sent".to_owned() })
-                }
-            })
-        });
+        let answer = match outcome {
+            Published::Sent => Ok(Announcement::Sent),
+            Published::Unheard => Ok(Announcement::Queued),
+            Published::Impossible => {
+                Err(Error::Transport { reason: "the announcement cannot be sent".to_owned() })
+            }
+        };
+        let kind = Some(CallKind::Announce);
+        let answer = reply.map(|(reply, latest)| Durable { reply, answer, kind, latest });
         if outcome != Published::Unheard {
-            self.entries.remove(place);
+            self.take(place);
         }
         if outcome == Published::Sent {
             self.sent_in_all += 1;
@@ -227,7 +267,7 @@ impl Outbox {
                 self.sent.pop_front();
             }
         }
-        end
+        answer
     }
 
     /// How many were sent, and how many wait to be.
@@ -278,7 +318,7 @@ impl Outbox {
     /// by what becomes of it.
     pub(crate) fn sweep(&mut self, certain: u64) {
         let is_on_its_way = |entry: &Entry| entry.reply.is_some() || entry.on_hold().is_some();
-        self.entries.retain(|entry| entry.expires > certain || is_on_its_way(entry));
+        self.retain(|entry| entry.expires > certain || is_on_its_way(entry));
     }
 
     /// Where it is full, forgets what seems to have expired: what holds comes before that.
@@ -290,12 +330,30 @@ impl Outbox {
 
     /// What waits to be heard or released, oldest first, for a life after this one.
     pub(crate) fn unheard(&self) -> Vec<Unheard> {
-        let unheard = |entry: &Entry| Unheard {
-            topic: entry.topic.clone(),
-            data: entry.data.clone(),
-            package: entry.package.clone(),
-        };
-        self.entries.iter().map(unheard).collect()
+        self.entries.iter().map(Entry::unheard).collect()
+    }
+
+    /// From here on, it is noted which announcements change.
+    pub(crate) fn note_changes(&mut self) {
+        self.changed.turn(true);
+    }
+
+    /// How many wait to be written.
+    pub(crate) fn unsaved(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// Takes the rows that are to be written now.
+    pub(crate) fn take_changes(&mut self, changes: &mut Vec<Change>) {
+        for number in self.changed.take(usize::MAX) {
+            let entry = self.entries.iter().find(|entry| entry.id.0 == number);
+            changes.push(rows::announcement(number, entry.map(Entry::unheard).as_ref()));
+        }
+    }
+
+    /// The rows that were taken have been written, or have not.
+    pub(crate) fn settle_changes(&mut self, is_written: bool) {
+        self.changed.settle(is_written);
     }
 
     /// Takes up what an earlier life has left unheard, as far as there is room. Nobody waits for it.
@@ -308,10 +366,10 @@ impl Outbox {
         }
     }
 
-    /// Drops whatever waits, answering those that are owed an answer.
+    /// Drops whatever waits, but not what the storage has of it, answering those that are owed an answer.
     pub(crate) fn close(&mut self) -> impl Iterator<Item = CallEnd> {
         self.waiting.clear();
         let replies = self.entries.drain(..).filter_map(|entry| entry.reply);
-        replies.map(|reply| reply.send(Err(Error::ShuttingDown)))
+        replies.map(|(reply, _)| reply.send(Err(Error::ShuttingDown)))
     }
 }

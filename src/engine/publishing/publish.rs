@@ -26,8 +26,9 @@ use libp2p::PeerId;
 use crate::{
     clock_offset::ClockOffset,
     command::Reply,
-    counters::{CallKind, EndedCall},
+    counters::CallKind,
     engine::{
+        effects::Effects,
         interface::AnnouncementId,
         publishing::{
             confirming::Confirming,
@@ -36,6 +37,7 @@ use crate::{
             outbox::Outbox,
             own::{Change, OwnPackage, Recalled},
         },
+        saving::Durable,
         wheel,
     },
     error::{Error, Result},
@@ -49,6 +51,8 @@ pub(in crate::engine) struct Publish {
     pub(in crate::engine) change: Change,
     /// Nobody waits where the node itself renews a package, or once the caller has been answered.
     pub(in crate::engine) reply: Option<Reply<Receipt>>,
+    /// When the caller's time is up, on the monotonic scale.
+    pub(in crate::engine) latest: Duration,
     /// From how many peers the caller wants the change read back.
     pub(in crate::engine) confirmation: u8,
     /// What the caller is told should nothing more come of it: an earlier round has signed the change, or all that it
@@ -89,7 +93,8 @@ impl Publish {
     ) -> Self {
         let (signed, announcement, alike) = (None, None, LookAlikes::default());
         let stage = Stage::BEGINNING;
-        Self { change, reply, confirmation, signed, announcement, rounds: 0, alike, stage }
+        let latest = Duration::MAX;
+        Self { change, reply, latest, confirmation, signed, announcement, rounds: 0, alike, stage }
     }
 
     /// What the caller is told. A change that is signed does not fail any more, unless what peers turn out to hold has
@@ -102,10 +107,10 @@ impl Publish {
     }
 
     /// Answers the caller, if one waits.
-    pub(in crate::engine) fn answer(&mut self, answer: Result<Receipt>) -> Option<EndedCall> {
+    pub(in crate::engine) fn answer(&mut self, out: &mut Effects, answer: Result<Receipt>) {
         let answer = self.settle(answer).map(|receipt| self.alike.tell(receipt));
-        let end = self.reply.take()?.send(answer);
-        Some(EndedCall(self.change.kind()?, end))
+        let Some(reply) = self.reply.take() else { return };
+        out.answer(Durable { reply, answer, kind: self.change.kind(), latest: self.latest });
     }
 }
 
@@ -360,9 +365,9 @@ impl Publish {
 
     /// Answers the caller, if one waits, with what has been achieved, if the change is signed. What is still under
     /// way goes on without a caller.
-    pub(in crate::engine) fn answer_early(&mut self, outbox: &Outbox) -> Option<EndedCall> {
-        let Stage::Storing(storing) = &self.stage else { return None };
+    pub(in crate::engine) fn answer_early(&mut self, out: &mut Effects, outbox: &Outbox) {
+        let Stage::Storing(storing) = &self.stage else { return };
         let receipt = storing.receipt(self.announcement(outbox), self.confirmation);
-        self.answer(Ok(receipt))
+        self.answer(out, Ok(receipt));
     }
 }

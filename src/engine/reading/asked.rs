@@ -24,6 +24,7 @@ use crate::{
     freshness::Freshness,
     package::{Package, PackageId, PackageName},
     record::{Head, Record, RecordKey, Selection, Side, Signed, select},
+    storage::Change,
     ticket::Ticket,
 };
 
@@ -129,6 +130,30 @@ impl Reading {
         pins: impl Iterator<Item = (&'a PackageName, &'a PeerId)>,
     ) {
         self.pins.restore(pins);
+    }
+}
+
+/// What the node's storage is to have of this room.
+impl Reading {
+    pub(in crate::engine) fn note_changes(&mut self) {
+        self.pins.note_changes();
+    }
+
+    pub(in crate::engine) fn unsaved(&self) -> usize {
+        self.pins.unsaved()
+    }
+
+    pub(in crate::engine) fn take_changes(&mut self, changes: &mut Vec<Change>) {
+        self.pins.take_changes(changes);
+    }
+
+    /// The storage has what this room knows as it is here.
+    pub(in crate::engine) fn is_stored(&mut self) {
+        self.pins.unmark();
+    }
+
+    pub(in crate::engine) fn settle_changes(&mut self, is_written: bool) {
+        self.pins.settle_changes(is_written);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use libp2p::PeerId;
 
 use super::{MAX_FACTS, Store};
-use crate::record::Record;
+use crate::{engine::dirty::Dirty, record::Record};
 
 /// Owners whose epoch is remembered. One that has never gone on to another than 0 takes no place.
 pub(crate) const MAX_OWNERS: usize = 16_384;
@@ -22,6 +22,8 @@ pub(super) struct Epochs {
     /// In the order in which they are forgotten, the wanted ones after the others.
     others: VecDeque<PeerId>,
     wanted: VecDeque<PeerId>,
+    /// Owners whose epoch the storage does not have as it is.
+    pub(super) changed: Dirty<PeerId>,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,7 @@ enum Worth {
 impl Epochs {
     pub(super) fn new(publisher: PeerId) -> Self {
         let (floors, others, wanted) = Default::default();
-        Self { publisher, floors, others, wanted }
+        Self { publisher, floors, others, wanted, changed: Dirty::default() }
     }
 
     /// This node's packages are this owner's. Comes before anything is seen.
@@ -66,6 +68,7 @@ impl Epochs {
         if epoch <= self.floor(&owner) {
             return false;
         }
+        self.changed.mark(|| owner);
         if let Some(floor) = self.floors.get_mut(&owner) {
             floor.epoch = epoch;
             return true;
@@ -79,6 +82,7 @@ impl Epochs {
         while self.others.len() + self.wanted.len() > MAX_OWNERS {
             let Some(first) = self.others.pop_front() else { break };
             self.floors.remove(&first);
+            self.changed.mark(|| first);
         }
         true
     }

@@ -13,7 +13,10 @@ use std::{
 use hashbrown::HashTable;
 
 use crate::{
-    engine::pages::{Links, NIL, Pages},
+    engine::{
+        dirty::Dirty,
+        pages::{Links, NIL, Pages},
+    },
     package::PackageName,
     record::{Kind, Record, RecordKey},
 };
@@ -182,6 +185,10 @@ pub(super) struct Table {
     /// Those that are not this node's own: these the engine renews.
     by_replication: BTreeSet<ByTime>,
     hasher: RandomState,
+    /// This node's own records that the storage does not have as they are.
+    pub(super) own_changed: Dirty<[u8; 32]>,
+    /// The same for those of others.
+    pub(super) changed: Dirty<[u8; 32]>,
     /// How many records were looked at by number, for tests of what a request costs.
     #[cfg(test)]
     pub(super) looked_at: std::cell::Cell<usize>,
@@ -197,6 +204,8 @@ impl Table {
             by_expiry: BTreeSet::new(),
             by_replication: BTreeSet::new(),
             hasher: RandomState::new(),
+            own_changed: Dirty::default(),
+            changed: Dirty::default(),
             #[cfg(test)]
             looked_at: std::cell::Cell::default(),
         }
@@ -208,9 +217,17 @@ impl Table {
 
     /// The number of the record under a key.
     pub(super) fn find(&self, key: &RecordKey) -> Option<u32> {
-        let key = key.digest();
-        let is = |number: &u32| self.records.get(*number).is_some_and(|held| held.key == key);
+        self.find_digest(&key.digest())
+    }
+
+    fn find_digest(&self, key: &[u8; 32]) -> Option<u32> {
+        let is = |number: &u32| self.records.get(*number).is_some_and(|held| held.key == *key);
         self.by_key.find(self.hasher.hash_one(key), is).copied()
+    }
+
+    /// The record under the key with this digest.
+    pub(super) fn by_digest(&self, key: &[u8; 32]) -> Option<&Held> {
+        self.records.get(self.find_digest(key)?)
     }
 
     pub(super) fn get(&self, key: &RecordKey) -> Option<&Held> {
@@ -234,6 +251,7 @@ impl Table {
         self.by_key.insert_unique(key, number, rehash);
         self.link(number);
         self.order(number);
+        self.mark(number);
         number
     }
 
@@ -247,16 +265,36 @@ impl Table {
         {
             place.remove();
         }
+        // What an earlier life has published lies among the own ones there, and among those of others here.
+        self.own_changed.mark(|| held.key);
+        self.changed.mark(|| held.key);
         Some(held)
+    }
+
+    /// The storage has this record otherwise, or not at all.
+    fn mark(&mut self, number: u32) {
+        let Some(held) = self.records.get(number) else { return };
+        let changed = if held.is_own() { &mut self.own_changed } else { &mut self.changed };
+        changed.mark(|| held.key);
     }
 
     /// Changes what is kept of a record besides its bytes. Its orders follow.
     pub(super) fn change(&mut self, number: u32, change: impl FnOnce(&mut Held)) {
         self.unorder(number);
+        let stored = |held: &Held| (held.until, held.putter, held.is_own());
+        let before = self.records.get(number).map(stored);
         if let Some(held) = self.records.get_mut(number) {
             change(held);
         }
         self.order(number);
+        let after = self.records.get(number);
+        if after.map(stored) != before {
+            if let Some(held) = after.filter(|held| held.is_own()) {
+                // It may lie among those of others.
+                self.changed.mark(|| held.key);
+            }
+            self.mark(number);
+        }
     }
 
     /// The numbers of a package's records, and perhaps of another one's with the same hash: hashes have 32 bits.

@@ -9,6 +9,7 @@ use libp2p::PeerId;
 
 use super::distance_of;
 use crate::{
+    engine::dirty::Dirty,
     keyspace::{Distance, Key},
     package::{PackageName, owner_from_key, owner_key},
     record::{Head, NetworkName, Rank, RecordKey},
@@ -43,11 +44,13 @@ pub(super) struct HighWater {
     /// Counts up with every change, to tell older from newer.
     clock: u64,
     bound: usize,
+    /// Marks that the storage does not have as they are.
+    pub(super) changed: Dirty<Package>,
 }
 
 /// A package by its owner's bare key: thousands of these are kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Package {
+pub(super) struct Package {
     owner: [u8; 32],
     name: PackageName,
 }
@@ -83,6 +86,13 @@ pub(super) struct Remembered {
     pub(super) wanted: bool,
 }
 
+impl Package {
+    /// The key of its row: the owner's key, and the name.
+    pub(super) fn row(&self) -> Vec<u8> {
+        [&self.owner, self.name.as_str().as_bytes()].concat()
+    }
+}
+
 impl HighWater {
     pub(super) fn new(network: NetworkName, local: PeerId, bound: usize) -> Self {
         Self {
@@ -97,6 +107,7 @@ impl HighWater {
             wanted_of: HashMap::new(),
             clock: 0,
             bound,
+            changed: Dirty::default(),
         }
     }
 
@@ -128,10 +139,14 @@ impl HighWater {
 
     /// Whether an equivocation at this revision is news: whoever has two heads can send them in turns.
     pub(super) fn is_news(&mut self, head: &Head) -> bool {
-        let mark = package(&head.owner, &head.name).and_then(|key| self.marks.get_mut(&key));
-        match mark {
+        let Some(key) = package(&head.owner, &head.name) else { return true };
+        match self.marks.get_mut(&key) {
             Some(mark) if mark.rank.revision() == head.revision => {
-                !std::mem::replace(&mut mark.equivocated, true)
+                let is_news = !std::mem::replace(&mut mark.equivocated, true);
+                if is_news {
+                    self.changed.mark(|| key);
+                }
+                is_news
             }
             _ => true,
         }
@@ -166,6 +181,7 @@ impl HighWater {
         self.clock += 1;
         let raised = self.clock;
         if let Some(mark) = self.marks.get_mut(&key) {
+            let before = (mark.rank, mark.equivocated);
             if mark.rank.revision() == rank.revision() {
                 mark.equivocated |= equivocated;
             } else if mark.rank < rank {
@@ -179,6 +195,9 @@ impl HighWater {
                     self.by_owner.insert((owner, raised), key.name.clone());
                 }
             }
+            if (mark.rank, mark.equivocated) != before {
+                self.changed.mark(|| key.clone());
+            }
         } else {
             let Some(peer) = owner_from_key(&owner) else { return };
             let worth = if peer == self.publisher {
@@ -189,6 +208,7 @@ impl HighWater {
             };
             let mark = Mark { rank, equivocated, worth, raised };
             self.marks.insert(key.clone(), mark);
+            self.changed.mark(|| key.clone());
             self.enlist(&key, worth, raised);
             self.bound_share(&owner);
             self.bound_all();
@@ -200,16 +220,27 @@ impl HighWater {
 
     /// Everything that is known, the first to be forgotten first.
     pub(super) fn all(&self) -> impl Iterator<Item = Remembered> {
-        self.order.iter().filter_map(|(worth, key)| {
-            let mark = self.marks.get(key)?;
-            Some(Remembered {
-                owner: key.owner,
-                name: key.name.clone(),
-                rank: mark.rank,
-                equivocated: mark.equivocated,
-                wanted: matches!(worth, Worth::Wanted(_)),
-            })
+        self.order.iter().filter_map(|(_, key)| self.remembered(key))
+    }
+
+    /// What is known of a package, unless it has been forgotten.
+    pub(super) fn remembered(&self, key: &Package) -> Option<Remembered> {
+        let mark = self.marks.get(key)?;
+        Some(Remembered {
+            owner: key.owner,
+            name: key.name.clone(),
+            rank: mark.rank,
+            equivocated: mark.equivocated,
+            wanted: matches!(mark.worth, Worth::Wanted(_)),
         })
+    }
+
+    /// The storage has this.
+    pub(super) fn unmark(&mut self, stored: &Remembered) {
+        let key = Package { owner: stored.owner, name: stored.name.clone() };
+        if self.remembered(&key).as_ref() == Some(stored) {
+            self.changed.unmark(&key);
+        }
     }
 
     fn enlist(&mut self, key: &Package, worth: Worth, raised: u64) {
@@ -247,11 +278,13 @@ impl HighWater {
         let (before, raised) = (std::mem::replace(&mut mark.worth, worth), mark.raised);
         self.delist(key, before, raised);
         self.enlist(key, worth, raised);
+        self.changed.mark(|| key.clone());
     }
 
     fn forget(&mut self, key: &Package) {
         if let Some(Mark { worth, raised, .. }) = self.marks.remove(key) {
             self.delist(key, worth, raised);
+            self.changed.mark(|| key.clone());
         }
     }
 

@@ -10,12 +10,19 @@ use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{SharedStore, Store, high_water::Remembered};
+use super::{
+    SharedStore, Store,
+    high_water::Remembered,
+    wire::{
+        EpochWire, HeadWire, Kept, MarkWire, PinWire, RecordWire, Unheard, UnheardWire, append,
+        encode_epoch, encode_head, encode_pin, invalid, malformed, take,
+    },
+};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     keyspace::Key,
     package::PackageName,
-    record::{Head, MAX_RECORD_BYTES, NetworkName, Rank, Record, RecordKey, Rejected, Signed},
+    record::{Head, NetworkName, Record, RecordKey, Rejected, Signed},
 };
 
 const MAGIC: &[u8] = b"peerage snapshot";
@@ -60,31 +67,14 @@ const CHECKSUM_BYTES: usize = 32;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    network: NetworkName,
-    records: Vec<Kept>,
-    marks: Vec<Remembered>,
-    pins: Vec<(PackageName, PeerId)>,
-    epochs: Vec<(PeerId, u32)>,
-    outbox: Vec<Unheard>,
+    pub(super) network: NetworkName,
+    pub(super) records: Vec<Kept>,
+    pub(super) marks: Vec<Remembered>,
+    pub(super) pins: Vec<(PackageName, PeerId)>,
+    pub(super) epochs: Vec<(PeerId, u32)>,
+    pub(super) outbox: Vec<Unheard>,
     /// The heads in the catalogue, as they were signed.
-    catalogue: Vec<Arc<[u8]>>,
-}
-
-/// An announcement that nobody had heard. What was read from a file is not verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unheard {
-    pub(crate) topic: String,
-    pub(crate) data: Vec<u8>,
-    /// The own package whose head it is; none for a message of the application.
-    pub(crate) package: Option<PackageName>,
-}
-
-/// A record that was held. What was read from a file is not verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Kept {
-    bytes: Arc<[u8]>,
-    until: u64,
-    putter: Option<PeerId>,
+    pub(super) catalogue: Vec<Arc<[u8]>>,
 }
 
 // The file: magic, format (1 byte), network (length and text), sections, and the SHA-256 of all this.
@@ -101,49 +91,6 @@ const OUTBOX: u8 = 5;
 const CATALOGUE: u8 = 6;
 
 #[derive(Serialize, Deserialize)]
-struct RecordWire<'a> {
-    bytes: &'a [u8],
-    until: u64,
-    #[serde(borrow)]
-    putter: Option<&'a [u8]>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct MarkWire<'a> {
-    owner: [u8; 32],
-    name: &'a str,
-    epoch: u32,
-    sequence: u64,
-    withdrawn: bool,
-    equivocated: bool,
-    wanted: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PinWire<'a> {
-    name: &'a str,
-    owner: &'a [u8],
-}
-
-#[derive(Serialize, Deserialize)]
-struct EpochWire<'a> {
-    owner: &'a [u8],
-    epoch: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct UnheardWire<'a> {
-    topic: &'a str,
-    data: &'a [u8],
-    package: Option<&'a str>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct HeadWire<'a> {
-    bytes: &'a [u8],
-}
-
-#[derive(Serialize, Deserialize)]
 struct SectionWire<'a> {
     tag: u8,
     body: &'a [u8],
@@ -155,37 +102,13 @@ impl Snapshot {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = [MAGIC, &[FORMAT]].concat();
         append(&mut bytes, &self.network.as_str());
-        section(&mut bytes, RECORDS, self.records.iter(), |out, record| {
-            let putter = record.putter.map(|peer| peer.to_bytes());
-            let wire =
-                RecordWire { bytes: &record.bytes, until: record.until, putter: putter.as_deref() };
-            append(out, &wire);
-        });
-        section(&mut bytes, MARKS, self.marks.iter(), |out, mark| {
-            let wire = MarkWire {
-                owner: mark.owner,
-                name: mark.name.as_str(),
-                epoch: mark.rank.epoch,
-                sequence: mark.rank.sequence,
-                withdrawn: mark.rank.withdrawn,
-                equivocated: mark.equivocated,
-                wanted: mark.wanted,
-            };
-            append(out, &wire);
-        });
-        section(&mut bytes, PINS, self.pins.iter(), |out, (name, owner)| {
-            append(out, &PinWire { name: name.as_str(), owner: &owner.to_bytes() });
-        });
-        section(&mut bytes, EPOCHS, self.epochs.iter(), |out, (owner, epoch)| {
-            append(out, &EpochWire { owner: &owner.to_bytes(), epoch: *epoch });
-        });
-        section(&mut bytes, OUTBOX, self.outbox.iter(), |out, unheard| {
-            let package = unheard.package.as_ref().map(PackageName::as_str);
-            append(out, &UnheardWire { topic: &unheard.topic, data: &unheard.data, package });
-        });
-        section(&mut bytes, CATALOGUE, self.catalogue.iter(), |out, head| {
-            append(out, &HeadWire { bytes: head });
-        });
+        section(&mut bytes, RECORDS, self.records.iter().map(Kept::encode));
+        section(&mut bytes, MARKS, self.marks.iter().map(Remembered::encode));
+        section(&mut bytes, PINS, self.pins.iter().map(|(name, owner)| encode_pin(name, owner)));
+        let epochs = self.epochs.iter().map(|(owner, epoch)| encode_epoch(owner, *epoch));
+        section(&mut bytes, EPOCHS, epochs);
+        section(&mut bytes, OUTBOX, self.outbox.iter().map(Unheard::encode));
+        section(&mut bytes, CATALOGUE, self.catalogue.iter().map(|head| encode_head(head)));
         let checksum = Sha256::digest(&bytes);
         bytes.extend_from_slice(&checksum);
         bytes
@@ -221,7 +144,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    fn empty(network: NetworkName) -> Self {
+    pub(super) fn empty(network: NetworkName) -> Self {
         Self {
             network,
             records: Vec::new(),
@@ -235,51 +158,12 @@ impl Snapshot {
 
     fn read_section(&mut self, tag: u8, body: &[u8]) -> Result<()> {
         match tag {
-            RECORDS => each(body, |wire: RecordWire<'_>| {
-                if wire.bytes.len() > MAX_RECORD_BYTES {
-                    return Err(malformed());
-                }
-                let putter = wire.putter.map(peer).transpose()?;
-                self.records.push(Kept { bytes: wire.bytes.into(), until: wire.until, putter });
-                Ok(())
-            }),
-            MARKS => each(body, |wire: MarkWire<'_>| {
-                self.marks.push(Remembered {
-                    owner: wire.owner,
-                    name: name(wire.name)?,
-                    rank: Rank {
-                        epoch: wire.epoch,
-                        withdrawn: wire.withdrawn,
-                        sequence: wire.sequence,
-                    },
-                    equivocated: wire.equivocated,
-                    wanted: wire.wanted,
-                });
-                Ok(())
-            }),
-            PINS => each(body, |wire: PinWire<'_>| {
-                self.pins.push((name(wire.name)?, peer(wire.owner)?));
-                Ok(())
-            }),
-            EPOCHS => each(body, |wire: EpochWire<'_>| {
-                self.epochs.push((peer(wire.owner)?, wire.epoch));
-                Ok(())
-            }),
-            OUTBOX => each(body, |wire: UnheardWire<'_>| {
-                self.outbox.push(Unheard {
-                    topic: wire.topic.to_owned(),
-                    data: wire.data.to_vec(),
-                    package: wire.package.map(name).transpose()?,
-                });
-                Ok(())
-            }),
-            CATALOGUE => each(body, |wire: HeadWire<'_>| {
-                if wire.bytes.len() > MAX_RECORD_BYTES {
-                    return Err(malformed());
-                }
-                self.catalogue.push(wire.bytes.into());
-                Ok(())
-            }),
+            RECORDS => each(body, |wire: RecordWire<'_>| Ok(self.records.push(wire.read()?))),
+            MARKS => each(body, |wire: MarkWire<'_>| Ok(self.marks.push(wire.read()?))),
+            PINS => each(body, |wire: PinWire<'_>| Ok(self.pins.push(wire.read()?))),
+            EPOCHS => each(body, |wire: EpochWire<'_>| Ok(self.epochs.push(wire.read()?))),
+            OUTBOX => each(body, |wire: UnheardWire<'_>| Ok(self.outbox.push(wire.read()?))),
+            CATALOGUE => each(body, |wire: HeadWire<'_>| Ok(self.catalogue.push(wire.read()?))),
             _ => Err(invalid("was written by a later version")),
         }
     }
@@ -391,7 +275,7 @@ impl SharedStore {
 
 impl Store {
     /// Takes in a record if there is room, and tells what it is if it is valid.
-    fn restore(&mut self, kept: &Kept) -> Option<Record> {
+    pub(super) fn restore(&mut self, kept: &Kept) -> Option<Record> {
         if kept.until <= self.certain {
             return None;
         }
@@ -440,28 +324,11 @@ impl Store {
     }
 }
 
-/// Appends what postcard writes, which for these types always succeeds.
-fn append(bytes: &mut Vec<u8>, wire: &impl Serialize) {
-    if let Ok(encoded) = postcard::to_stdvec(wire) {
-        bytes.extend_from_slice(&encoded);
-    }
-}
-
-fn section<T>(
-    bytes: &mut Vec<u8>,
-    tag: u8,
-    entries: impl Iterator<Item = T>,
-    write: impl Fn(&mut Vec<u8>, T),
-) {
-    let mut body = Vec::new();
-    entries.for_each(|entry| write(&mut body, entry));
+fn section(bytes: &mut Vec<u8>, tag: u8, entries: impl Iterator<Item = Vec<u8>>) {
+    let body = entries.flatten().collect::<Vec<_>>();
     if !body.is_empty() {
         append(bytes, &SectionWire { tag, body: &body });
     }
-}
-
-fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8])> {
-    postcard::take_from_bytes(bytes).map_err(|_| malformed())
 }
 
 fn each<'a, T: Deserialize<'a>>(
@@ -474,22 +341,6 @@ fn each<'a, T: Deserialize<'a>>(
         body = rest;
     }
     Ok(())
-}
-
-fn name(text: &str) -> Result<PackageName> {
-    text.parse().map_err(|_| malformed())
-}
-
-fn peer(bytes: &[u8]) -> Result<PeerId> {
-    PeerId::from_bytes(bytes).map_err(|_| malformed())
-}
-
-fn malformed() -> Error {
-    invalid("is malformed")
-}
-
-fn invalid(reason: &str) -> Error {
-    Error::invalid("snapshot", reason)
 }
 
 impl crate::counters::Answer for Snapshot {}

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A package by its owner's bare key: hundreds of thousands of these are kept.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub(super) owner: [u8; 32],
     pub(super) name: PackageName,

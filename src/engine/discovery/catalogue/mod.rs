@@ -45,7 +45,10 @@ use self::{
 };
 use crate::{
     coverage::Coverage,
-    engine::pages::{Links, NIL, Pages},
+    engine::{
+        dirty::Dirty,
+        pages::{Links, NIL, Pages},
+    },
     package::{Digest, PackageName, owner_key},
     record::{Head, Rank, Signed},
 };
@@ -54,6 +57,7 @@ mod entry;
 mod eviction;
 mod expiry;
 mod interface;
+mod rows;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -88,6 +92,8 @@ pub(crate) struct Catalogue {
     /// Counts uses, to tell older from newer.
     turn: u64,
     generation: u64,
+    /// Packages whose head the storage does not have as it is.
+    changed: Dirty<Key>,
 }
 
 impl Catalogue {
@@ -107,6 +113,7 @@ impl Catalogue {
             known: 0,
             turn: 0,
             generation: 0,
+            changed: Dirty::default(),
         }
     }
 
@@ -431,6 +438,7 @@ impl Catalogue {
         if let Some(entry) = self.entries.get(id) {
             self.places.add(id, entry);
         }
+        self.changed.mark(|| key.clone());
         self.by_package.insert(key, id);
         self.by_digest.insert(digest, id);
         self.by_expiry.insert((expires, id));
@@ -449,6 +457,7 @@ impl Catalogue {
         let Entry { listing, standing, .. } = &entry;
         self.places.take(id, &entry);
         self.by_package.remove(&listing.key);
+        self.changed.mark(|| listing.key.clone());
         self.by_digest.remove(&listing.digest);
         self.by_expiry.remove(&(listing.expires, id));
         if listing.expires > self.unix {

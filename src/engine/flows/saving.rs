@@ -1,0 +1,146 @@
+//! What is written to the node's storage, and what was read from it at the start.
+
+use std::time::Duration;
+
+use crate::{
+    counters::EndedCall,
+    engine::{
+        Engine, Snapshot,
+        interface::Now,
+        saving::{Turned, Unsaved},
+    },
+    error::Result,
+    event::Event,
+    storage::{self, Change, Row, StorageError, Table},
+};
+
+/// Rows of a storage, as they were read.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) table: Table,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Engine {
+    /// There is a storage: from here on, it is noted what changes.
+    pub(crate) fn note_changes(&mut self) {
+        self.out.saving.turn_on();
+        self.cx.store.note_changes();
+        self.reading.note_changes();
+        self.publishing.note_changes();
+        self.discovery.note_changes();
+    }
+
+    /// How many rows wait to be written.
+    fn unsaved(&self) -> Unsaved {
+        let own = self.cx.store.unsaved_own() + self.reading.unsaved() + self.publishing.unsaved();
+        let others = self.cx.store.unsaved() + self.discovery.unsaved();
+        Unsaved { own, others }
+    }
+
+    /// What is to be written now, if anything is. It has not begun until the one before has [ended](Self::saved).
+    pub(crate) fn save(&mut self, now: Now) -> Option<Vec<Change>> {
+        if !self.out.saving.is_on() {
+            return None;
+        }
+        let unsaved = self.unsaved();
+        let released = self.out.saving.release(now.mono, unsaved);
+        self.count_all(released);
+        if !self.out.saving.is_due(now.mono, unsaved, self.cx.closed) {
+            return None;
+        }
+        let mut changes = self.out.saving.begin();
+        self.cx.store.take_changes(&mut changes);
+        self.reading.take_changes(&mut changes);
+        self.publishing.take_changes(&mut changes);
+        self.discovery.take_changes(&mut changes);
+        Some(changes)
+    }
+
+    /// What was to be written is durable, or could not be written.
+    pub(crate) fn saved(&mut self, now: Now, outcome: &storage::Result<()>) {
+        let is_written = outcome.is_ok();
+        self.cx.store.settle_changes(is_written);
+        self.reading.settle_changes(is_written);
+        self.publishing.settle_changes(is_written);
+        self.discovery.settle_changes(is_written);
+        let (ended, turned) = self.out.saving.end(now.mono, outcome);
+        self.count_all(ended);
+        match turned {
+            Some(Turned::Bad(error)) => {
+                tracing::warn!(%error, "cannot save");
+                self.out.events.push_back(Event::StorageFailed { reason: error.to_string() });
+            }
+            Some(Turned::Good) => self.out.events.push_back(Event::StorageRecovered),
+            None => {}
+        }
+    }
+
+    /// Whether something is being written, or is to be. A storage that fails is not waited for.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.out.saving.is_on() && self.out.saving.is_busy(self.unsaved())
+    }
+
+    /// When something is to be written next.
+    pub(crate) fn next_save(&self) -> Option<Duration> {
+        self.out.saving.next_deadline()
+    }
+
+    /// What an earlier life has left cannot be read.
+    pub(crate) fn cannot_read(&mut self, error: &StorageError) {
+        tracing::warn!(%error, "cannot read what an earlier life has left");
+        self.out.events.push_back(Event::StorageFailed { reason: error.to_string() });
+    }
+
+    /// Whether what was read last is still being taken in.
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.discovery.restoring_len() > 0
+    }
+
+    fn count_all(&mut self, ended: Vec<EndedCall>) {
+        ended.into_iter().for_each(|ended| self.out.count(ended));
+    }
+}
+
+impl Engine {
+    /// Takes in what a node must know before it does anything: what it has published itself, how far others have come, whom
+    /// names mean, and what nobody has heard yet.
+    ///
+    /// # Errors
+    /// If what was read belongs to another network.
+    pub(crate) fn restore_first(&mut self, now: Now, tables: &[Rows]) -> Result<()> {
+        let mut snapshot = Snapshot::of_rows(self.cx.config.network.clone());
+        let mut obsolete = Vec::new();
+        for Rows { table, rows } in tables {
+            for row in rows {
+                // An announcement gets another number in this life.
+                if snapshot.read_row(*table, row).is_err() || *table == Table::Outbox {
+                    obsolete.push(Change { table: *table, key: row.0.clone(), value: None });
+                }
+            }
+        }
+        self.restore(now, &snapshot)?;
+        self.cx.store.unmark(&snapshot);
+        self.reading.is_stored();
+        self.out.saving.remove(obsolete);
+        Ok(())
+    }
+
+    /// Takes in some more of what this node held for others, or of what it has listed.
+    pub(crate) fn restore_more(&mut self, now: Now, Rows { table, rows }: &Rows) {
+        self.set_time(now);
+        let mut snapshot = Snapshot::of_rows(self.cx.config.network.clone());
+        let (good, bad): (Vec<&Row>, Vec<&Row>) =
+            rows.iter().partition(|row| snapshot.read_row(*table, row).is_ok());
+        let gone = |(key, _): &Row| Change { table: *table, key: key.clone(), value: None };
+        self.out.saving.remove(bad.into_iter().map(gone));
+        let published = self.cx.store.restore(&snapshot);
+        self.cx.store.unmark(&snapshot);
+        self.publishing.restore_more(published.into_values());
+        if *table == Table::Catalogue {
+            let keys = good.into_iter().map(|(key, _)| key.clone());
+            self.discovery.restore_more(keys.zip(snapshot.catalogue().iter().cloned()));
+        }
+        self.restore_listed();
+    }
+}

@@ -1,0 +1,236 @@
+//! The node's storage: what is read from it at the start, and what is written behind.
+//!
+//! Nothing here blocks but [`Disk::open`], which runs before the first poll. Whatever blocks later runs on a thread of the
+//! [`blocking`] crate, and wakes the node when it is done. One thing at a time is written, and one is read.
+
+use std::{
+    fmt,
+    future::{Future, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use libp2p::PeerId;
+
+use crate::{
+    engine::{Engine, Now, Rows},
+    error::{Error, Result},
+    record::NetworkName,
+    storage::{self, Change, Storage, StorageError, Table},
+};
+
+/// The schema of the rows that this version writes, and the latest that it reads.
+const SCHEMA: u32 = 1;
+
+/// What a node reads before its first poll: little beside what it holds for others.
+const FIRST: [Table; 5] = [Table::Sequences, Table::Epochs, Table::Pins, Table::Own, Table::Outbox];
+
+/// What it reads while it runs already.
+const LATER: [Table; 2] = [Table::Catalogue, Table::Held];
+
+/// Rows that are read at once before the first poll.
+const FIRST_ROWS: usize = 4096;
+
+/// Rows that are read at once later on. Their records are verified in one poll: some milliseconds' work.
+const LATER_ROWS: usize = 64;
+
+/// What runs on another thread, or is done already.
+type Work<T> = Pin<Box<dyn Future<Output = storage::Result<T>> + Send>>;
+
+/// The storage of a node, and what is under way with it.
+pub(super) struct Disk {
+    storage: Arc<dyn Storage>,
+    commit: Option<Work<u64>>,
+    load: Load,
+    /// How many bytes it took after the last commit.
+    bytes: u64,
+}
+
+/// How far the tables are read that may be large.
+enum Load {
+    /// The next rows are those of this table after this key.
+    Next(Cursor),
+    Reading(Cursor, Work<Vec<storage::Row>>),
+    Done,
+}
+
+/// A place in the tables that are read later.
+#[derive(Debug, Clone)]
+struct Cursor {
+    table: Table,
+    after: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("storage", &self.storage).finish_non_exhaustive()
+    }
+}
+
+/// What was done with the storage in a poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    Yes,
+    No,
+}
+
+impl Disk {
+    /// Reads what a node must know before it does anything. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the data cannot be read, or belongs to another owner or network.
+    pub(super) fn open(
+        storage: Arc<dyn Storage>,
+        network: &NetworkName,
+        owner: &PeerId,
+    ) -> Result<(Self, Vec<Rows>)> {
+        let failed = |error: StorageError| Error::storage(&error);
+        claim(&*storage, network, owner).map_err(failed)?;
+        let rows = FIRST.map(|table| read_all(&*storage, table));
+        let rows = rows.into_iter().collect::<storage::Result<_>>().map_err(failed)?;
+        let bytes = storage.size().map_err(failed)?;
+        let first = LATER.first().map(|table| Cursor { table: *table, after: None });
+        let load = first.map_or(Load::Done, Load::Next);
+        Ok((Self { storage, commit: None, load, bytes }, rows))
+    }
+
+    /// Writes what has changed, and reads on what is left from an earlier life.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
+        let mut moved = Moved::No;
+        while self.poll_commit(cx, now, engine) == Moved::Yes {
+            moved = Moved::Yes;
+        }
+        if self.poll_load(cx, now, engine) == Moved::Yes {
+            moved = Moved::Yes;
+        }
+        moved
+    }
+
+    fn poll_commit(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
+        if self.commit.is_none()
+            && let Some(changes) = engine.save(now)
+        {
+            self.commit = Some(self.run(move |storage| commit(storage, &changes)));
+        }
+        let Some(commit) = &mut self.commit else { return Moved::No };
+        let Poll::Ready(outcome) = commit.as_mut().poll(cx) else { return Moved::No };
+        self.commit = None;
+        if let Ok(bytes) = outcome {
+            self.bytes = bytes;
+        }
+        engine.saved(now, &outcome.map(|_| ()));
+        Moved::Yes
+    }
+
+    fn poll_load(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
+        if matches!(self.load, Load::Next(_)) && engine.is_restoring() {
+            // What was read last is still being verified.
+            return Moved::No;
+        }
+        match std::mem::replace(&mut self.load, Load::Done) {
+            Load::Done => return Moved::No,
+            Load::Next(cursor) => {
+                let Cursor { table, after } = cursor.clone();
+                let page =
+                    self.run(move |storage| storage.scan(table, after.as_deref(), LATER_ROWS));
+                self.load = Load::Reading(cursor, page);
+            }
+            reading @ Load::Reading(..) => self.load = reading,
+        }
+        let Load::Reading(cursor, page) = &mut self.load else { return Moved::No };
+        let Poll::Ready(page) = page.as_mut().poll(cx) else { return Moved::No };
+        let table = cursor.table;
+        match page {
+            Ok(rows) => {
+                self.load = match (rows.len() == LATER_ROWS, rows.last()) {
+                    (true, Some((last, _))) => {
+                        Load::Next(Cursor { table, after: Some(last.clone()) })
+                    }
+                    _ => next_table(table),
+                };
+                engine.restore_more(now, &Rows { table, rows });
+            }
+            Err(error) => {
+                self.load = next_table(table);
+                engine.cannot_read(&error);
+            }
+        }
+        // Others come first, and the next rows after them.
+        cx.waker().wake_by_ref();
+        Moved::Yes
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Storage) -> storage::Result<T> + Send + 'static,
+    ) -> Work<T> {
+        if !self.storage.blocks() {
+            return Box::pin(ready(work(&*self.storage)));
+        }
+        let storage = Arc::clone(&self.storage);
+        Box::pin(blocking::unblock(move || work(&*storage)))
+    }
+}
+
+fn next_table(table: Table) -> Load {
+    let mut following = LATER.into_iter().skip_while(|other| *other != table).skip(1);
+    following.next().map_or(Load::Done, |table| Load::Next(Cursor { table, after: None }))
+}
+
+fn commit(storage: &dyn Storage, changes: &[Change]) -> storage::Result<u64> {
+    storage.commit(changes)?;
+    storage.size()
+}
+
+fn read_all(storage: &dyn Storage, table: Table) -> storage::Result<Rows> {
+    let mut rows: Vec<storage::Row> = Vec::new();
+    loop {
+        let after = rows.last().map(|(key, _)| key.as_slice());
+        let page = storage.scan(table, after, FIRST_ROWS)?;
+        let is_last = page.len() < FIRST_ROWS;
+        rows.extend(page);
+        if is_last {
+            return Ok(Rows { table, rows });
+        }
+    }
+}
+
+/// Sees to it that the data is this owner's, of this network, and in a schema that this version reads. New data becomes so.
+fn claim(storage: &dyn Storage, network: &NetworkName, owner: &PeerId) -> storage::Result<()> {
+    let row = |key: &str, value: String| Change {
+        table: Table::Meta,
+        key: key.into(),
+        value: Some(value.into()),
+    };
+    let read = |key: &str| -> storage::Result<Option<String>> {
+        let value = storage.get(Table::Meta, key.as_bytes())?;
+        Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+    };
+    let Some(schema) = read("schema")? else {
+        return storage.commit(&[
+            row("schema", SCHEMA.to_string()),
+            row("network", network.to_string()),
+            row("owner", owner.to_string()),
+        ]);
+    };
+    match schema.parse() {
+        Ok(found) if found > SCHEMA => {
+            return Err(StorageError::Newer { found, known: SCHEMA });
+        }
+        Ok(_) => {}
+        Err(_) => {
+            return Err(StorageError::other(format!("the data has the unknown schema `{schema}`")));
+        }
+    }
+    for (what, key, expected) in
+        [("network", "network", network.to_string()), ("owner", "owner", owner.to_string())]
+    {
+        let found = read(key)?.unwrap_or_default();
+        if found != expected {
+            let (found, expected) = (format!("{what} `{found}`"), format!("{what} `{expected}`"));
+            return Err(StorageError::NotOurs { found, expected });
+        }
+    }
+    Ok(())
+}
