@@ -121,6 +121,7 @@ mod freshness;
 pub mod fuzzing;
 pub mod guide;
 mod handle;
+mod key_file;
 mod keyspace;
 mod memory_ceiling;
 #[cfg(feature = "prometheus")]
@@ -156,6 +157,7 @@ pub use event::{Direction, Event};
 pub use farewell::Farewell;
 pub use freshness::{Found, Freshness};
 pub use handle::Handle;
+pub use key_file::{KeyFile, KeyFileError};
 pub use memory_ceiling::MemoryCeiling;
 pub use net::{ConnectionTask, transport::BoxedTransport};
 pub use node::{Node, NodeBuilder};

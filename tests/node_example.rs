@@ -372,11 +372,22 @@ fn an_identity_is_kept_in_its_key_file_and_a_file_without_a_key_is_refused() {
         assert!(node.end().success());
     }
     assert_eq!(identities[0], identities[1]);
+    let refused = |reason: &str| {
+        let output = Command::new(executable()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("peer.key") && !errors.contains("panicked"), "{errors}");
+        assert!(errors.contains(reason), "{errors}");
+    };
+    #[cfg(unix)]
+    {
+        use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+        std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+        refused("others can read");
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    }
     std::fs::write(&key, "no key").unwrap();
-    let output = Command::new(executable()).args(arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("peer.key") && !errors.contains("panicked"), "{errors}");
+    refused("not a key file");
 }
 
 #[test]

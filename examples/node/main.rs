@@ -29,14 +29,15 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use humantime_serde::re::humantime::parse_duration;
-use peerage::{Config, DhtMode, Multiaddr, NetworkName, Node, identity::Keypair};
+use peerage::{
+    Config, DhtMode, KeyFile, KeyFileError, Multiaddr, NetworkName, Node, identity::Keypair,
+};
 use tracing_subscriber::EnvFilter;
 
 mod about;
 mod clock;
 mod input;
 mod json;
-mod key;
 mod ops;
 mod output;
 mod peers;
@@ -134,15 +135,17 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn identity(options: &Options) -> Result<Keypair, key::KeyError> {
+fn identity(options: &Options) -> Result<Keypair, KeyFileError> {
     let Some(path) = &options.key else {
         eprintln!("node: a new identity for this run; `--key FILE` keeps one");
         return Ok(Keypair::generate_ed25519());
     };
-    let (keypair, origin) = key::load_or_create(path)?;
-    if origin == key::Origin::Created {
-        eprintln!("node: a new identity, kept in {}", path.display());
+    let file = KeyFile::new(path);
+    if let Some(keypair) = file.load()? {
+        return Ok(keypair);
     }
+    let keypair = file.load_or_create()?;
+    eprintln!("node: a new identity, kept in {}", path.display());
     Ok(keypair)
 }
 

@@ -44,6 +44,7 @@ impl Engine {
             // The DHT.
             Fact::Routable { peer } => self.routable(peer),
             Fact::Unroutable { peer } => self.peers.unroutable(cx, out, &peer),
+            Fact::Known { peers } => self.peers.look_at_table(cx.now(), peers),
             Fact::Left { peer } => {
                 let peers = &self.peers;
                 self.reading.left(peer, |key| peers.is_among_closest(key, &peer, REPLICAS));

@@ -199,6 +199,15 @@ pub(crate) enum Breadth {
     Disjoint,
 }
 
+/// A peer of the routing table that others can reach.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownPeer {
+    pub(crate) peer: PeerId,
+    pub(crate) addresses: Vec<Multiaddr>,
+    /// When it was last known to be there, on the monotonic scale.
+    pub(crate) seen: Duration,
+}
+
 /// Something that happened on the network.
 #[derive(Debug)]
 pub(crate) enum Fact {
@@ -216,6 +225,10 @@ pub(crate) enum Fact {
         direction: Direction,
     },
     /// These peers are in the mesh of a topic, as was asked: those of no use may go.
+    /// These peers of the routing table can be reached by others.
+    Known {
+        peers: Vec<KnownPeer>,
+    },
     Mesh {
         peers: HashSet<PeerId>,
     },

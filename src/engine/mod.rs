@@ -164,6 +164,7 @@ impl Engine {
         self.out.reconcile_later(&self.cx);
         self.restore_listed();
         self.dial_bootstrap();
+        self.peers.rejoin_later(&self.cx, &mut self.out);
     }
 
     /// Begins a poll: from here on, records are judged by this time.

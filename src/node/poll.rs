@@ -21,7 +21,7 @@ use crate::{
     clock::Timer,
     command::{Command, Reply, Request},
     config::Limits,
-    engine::{GOODBYE_TIME, Now},
+    engine::{Fact, GOODBYE_TIME, Now},
     error::Error,
     event::Event,
     net::ConnectionTasks,
@@ -331,6 +331,12 @@ impl Node {
 
     /// Writes what has changed in this poll, and answers those for whom it is durable now.
     fn poll_disk(&mut self, cx: &mut Context<'_>, now: Now) {
+        if let Some(disk) = &mut self.disk
+            && disk.takes_table(now)
+        {
+            let peers = self.link.dht.known();
+            self.link.tell(now, Some(Fact::Known { peers }));
+        }
         if let Some(disk) = &mut self.disk
             && disk.poll(cx, now, &mut self.link.engine) == Moved::Yes
             && self.link.carry_out(now)

@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use libp2p::PeerId;
@@ -24,7 +25,8 @@ use crate::{
 const SCHEMA: u32 = 1;
 
 /// What a node reads before its first poll: little beside what it holds for others.
-const FIRST: [Table; 5] = [Table::Sequences, Table::Epochs, Table::Pins, Table::Own, Table::Outbox];
+const FIRST: [Table; 6] =
+    [Table::Sequences, Table::Epochs, Table::Pins, Table::Own, Table::Outbox, Table::Peers];
 
 /// What it reads while it runs already.
 const LATER: [Table; 2] = [Table::Catalogue, Table::Held];
@@ -45,7 +47,12 @@ pub(super) struct Disk {
     load: Load,
     /// How many bytes it took after the last commit.
     bytes: u64,
+    /// When the routing table is looked at next.
+    table_due: Duration,
 }
+
+/// So often some of the routing table is kept. A node that has run for less is found by what it had from before.
+const TABLE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How far the tables are read that may be large.
 enum Load {
@@ -92,7 +99,7 @@ impl Disk {
         let bytes = storage.size().map_err(failed)?;
         let first = LATER.first().map(|table| Cursor { table: *table, after: None });
         let load = first.map_or(Load::Done, Load::Next);
-        Ok((Self { storage, commit: None, load, bytes }, rows))
+        Ok((Self { storage, commit: None, load, bytes, table_due: Duration::ZERO }, rows))
     }
 
     /// Writes what has changed, and reads on what is left from an earlier life.
@@ -105,6 +112,15 @@ impl Disk {
             moved = Moved::Yes;
         }
         moved
+    }
+
+    /// Whether it is time to look at the routing table. It is, once in a while.
+    pub(super) fn takes_table(&mut self, now: Now) -> bool {
+        let is_due = self.table_due <= now.mono;
+        if is_due {
+            self.table_due = now.mono.saturating_add(TABLE_INTERVAL);
+        }
+        is_due
     }
 
     fn poll_commit(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
@@ -155,6 +171,11 @@ impl Disk {
                 self.load = next_table(table);
                 engine.cannot_read(&error);
             }
+        }
+        if let Load::Next(Cursor { table: next, .. }) = &self.load
+            && (*next, table) == (Table::Held, Table::Catalogue)
+        {
+            engine.catalogue_read(now);
         }
         // Others come first, and the next rows after them.
         cx.waker().wake_by_ref();

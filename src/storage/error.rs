@@ -45,6 +45,16 @@ pub enum StorageError {
         /// What the system says.
         reason: String,
     },
+    /// The file is damaged. It stays as it is until it is opened again: then it is set aside, and an empty one takes its
+    /// place.
+    #[error("{} is damaged: {reason}; it is set aside when it is opened the next time", path.display())]
+    #[non_exhaustive]
+    Corrupted {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// Anything else: what the database or the system says.
     #[error("{reason}")]
     #[non_exhaustive]

@@ -11,10 +11,16 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(test)]
+mod contract;
 mod error;
+#[cfg(feature = "redb")]
+mod file;
 mod memory;
 
 pub use error::StorageError;
+#[cfg(feature = "redb")]
+pub use file::{File, FileOptions};
 pub use memory::Memory;
 
 /// What a storage returns.

@@ -45,7 +45,7 @@ use self::{
     work::{Put, Work},
 };
 use super::{
-    interface::{Breadth, Fact, QueryEnd},
+    interface::{Breadth, Fact, KnownPeer, QueryEnd},
     wheel::{self, Expiry, Wheel},
 };
 use crate::{
@@ -356,6 +356,20 @@ impl Dht {
             let task = self.ready.pop_front()?;
             self.go_on(now, task);
         }
+    }
+
+    /// The peers of the routing table that others can reach, as far as is known.
+    pub(crate) fn known(&self) -> Vec<KnownPeer> {
+        let entries = self.table.iter().filter(|entry| {
+            let standing = &entry.standing;
+            standing.is_dialable() && standing.failed_dials == 0 && !entry.addresses.is_empty()
+        });
+        let known = |entry: &table::Entry| KnownPeer {
+            peer: entry.peer,
+            addresses: entry.addresses.clone(),
+            seen: entry.standing.seen,
+        };
+        entries.map(known).collect()
     }
 
     /// When [`expire`](Self::expire) has something to do next.

@@ -147,7 +147,7 @@ impl Table {
     }
 
     /// All peers that have a seat, those that are farthest from this node first.
-    #[cfg(test)]
+    /// All that have a seat.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.buckets.iter().flat_map(|bucket| &bucket.seated)
     }

@@ -147,7 +147,7 @@ impl Discovery {
                 None => declined(),
             },
             // It would seem to lack what it is about to have.
-            Request::Compare { .. } if !self.restoring.is_empty() => declined(),
+            Request::Compare { .. } if !self.restoring.is_over() => declined(),
             Request::Compare { slice, message } => self.compare(cx, peer, &slice, &message),
             Request::Fetch { digests } => self.fetched(cx.now(), &digests),
             Request::Offer { digests } => self.offered(cx, out, peer, digests),

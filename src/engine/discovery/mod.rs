@@ -1,7 +1,5 @@
 //! Which packages there are: the catalogue, its words, how it catches up with that of others, and searches.
 
-use std::collections::VecDeque;
-
 use libp2p::PeerId;
 
 use super::recent::Recent;
@@ -9,7 +7,7 @@ use crate::{
     buckets::Buckets,
     config::Config,
     coverage::Coverage,
-    engine::{discovery::restoring::Earlier, interface::Now},
+    engine::{discovery::restoring::Restoring, interface::Now},
     package::Digest,
 };
 
@@ -42,7 +40,7 @@ pub(in crate::engine) struct Discovery {
     /// What is in the catalogue, by its words.
     index: Index,
     /// Heads of an earlier life's catalogue that have not been verified yet.
-    restoring: VecDeque<Earlier>,
+    restoring: Restoring,
     /// Connected peers as those with whom the catalogue is compared, and the session that is under way with one.
     neighbours: Neighbours,
     session: Option<Running>,
@@ -64,7 +62,7 @@ impl Discovery {
                 config.coverage.clone(),
             ),
             index: Index::new(),
-            restoring: VecDeque::new(),
+            restoring: Restoring::default(),
             neighbours: Neighbours::default(),
             session: None,
             listings: Vec::new(),
@@ -107,10 +105,6 @@ impl Discovery {
 
     pub(in crate::engine) fn catalogue_mut(&mut self) -> &mut Catalogue {
         &mut self.catalogue
-    }
-
-    pub(in crate::engine) fn restoring(&mut self) -> &mut VecDeque<Arc<[u8]>> {
-        &mut self.restoring
     }
 
     pub(in crate::engine) fn neighbours(&mut self) -> &mut Neighbours {

@@ -169,7 +169,7 @@ impl Discovery {
 
     /// Begins the next session, unless one is under way.
     pub(super) fn next_session(&mut self, cx: &Context, out: &mut Effects) {
-        while self.session.is_none() && self.restoring.is_empty() && !cx.closed {
+        while self.session.is_none() && self.restoring.is_over() && !cx.closed {
             let Some(peer) = self.neighbours.dequeue() else { return };
             self.begin_session(cx, out, peer);
         }

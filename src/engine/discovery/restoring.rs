@@ -5,7 +5,7 @@
 //! now, and is taken in as if it had been there all along. For an hour no time counts as over (see `clocks.rs`). What is
 //! out of its time is hidden meanwhile, as it is where the calendar jumps later on.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     engine::{
@@ -28,6 +28,21 @@ pub(in crate::engine) struct Earlier {
     pub(in crate::engine) bytes: Arc<[u8]>,
     /// The key of its row, where it was read from the node's storage.
     pub(in crate::engine) row: Option<Vec<u8>>,
+}
+
+/// What an earlier life has listed, and is not listed yet.
+#[derive(Debug, Default)]
+pub(super) struct Restoring {
+    waiting: VecDeque<Earlier>,
+    /// More of it has not been read from the storage yet.
+    more_comes: bool,
+}
+
+impl Restoring {
+    /// Whether all is listed.
+    pub(super) fn is_over(&self) -> bool {
+        self.waiting.is_empty() && !self.more_comes
+    }
 }
 
 /// A head of an earlier life's catalogue that holds.
@@ -60,7 +75,7 @@ impl Restored {
 impl Discovery {
     /// These heads of an earlier life's catalogue are to be verified.
     pub(in crate::engine) fn restore(&mut self, heads: impl Iterator<Item = Arc<[u8]>>) {
-        self.restoring.extend(heads.map(|bytes| Earlier { bytes, row: None }));
+        self.restoring.waiting.extend(heads.map(|bytes| Earlier { bytes, row: None }));
     }
 
     /// Some more of them, from the node's storage.
@@ -68,24 +83,30 @@ impl Discovery {
         &mut self,
         heads: impl Iterator<Item = (Vec<u8>, Arc<[u8]>)>,
     ) {
-        self.restoring.extend(heads.map(|(row, bytes)| Earlier { bytes, row: Some(row) }));
+        self.restoring.waiting.extend(heads.map(|(row, bytes)| Earlier { bytes, row: Some(row) }));
+    }
+
+    /// All has been read from the storage.
+    pub(in crate::engine) fn all_read(&mut self) {
+        self.restoring.more_comes = false;
     }
 
     /// How many of them are left.
     pub(in crate::engine) fn restoring_len(&self) -> usize {
-        self.restoring.len()
+        self.restoring.waiting.len()
     }
 
     /// The next of them, as many as are verified in one go.
     pub(in crate::engine) fn take_restoring(&mut self) -> Vec<Earlier> {
-        self.restoring.drain(..self.restoring.len().min(RESTORED_AT_ONCE)).collect()
+        let waiting = &mut self.restoring.waiting;
+        waiting.drain(..waiting.len().min(RESTORED_AT_ONCE)).collect()
     }
 
     /// Some more are done. Before all are, the catalogue is not compared with anybody's.
     pub(in crate::engine) fn restore_on(&mut self, cx: &Context, out: &mut Effects) {
-        if self.restoring.is_empty() {
+        if self.restoring.is_over() {
             self.next_session(cx, out);
-        } else {
+        } else if !self.restoring.waiting.is_empty() {
             let soon = cx.now().mono.saturating_add(cx.config.sweep_granularity);
             out.wheel.insert(soon, Deadline::Restore);
         }
@@ -96,7 +117,7 @@ impl Discovery {
     pub(in crate::engine) fn heads_of_others(&self, cx: &Context) -> Vec<Arc<[u8]>> {
         let mut heads = self.catalogue.heads_of_others(cx.clocks.certain(cx.now()));
         let room = cx.config.limits.catalogue_packages.saturating_sub(heads.len());
-        heads.extend(self.restoring.iter().take(room).map(|head| Arc::clone(&head.bytes)));
+        heads.extend(self.restoring.waiting.iter().take(room).map(|head| Arc::clone(&head.bytes)));
         heads
     }
 }
@@ -104,6 +125,7 @@ impl Discovery {
 /// What the node's storage is to have of this room.
 impl Discovery {
     pub(in crate::engine) fn note_changes(&mut self) {
+        self.restoring.more_comes = true;
         self.catalogue.note_changes();
     }
 

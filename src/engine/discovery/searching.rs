@@ -164,7 +164,7 @@ impl Discovery {
         let hits: Vec<(Signed<Head>, Package)> = hits.collect();
         total -= indexed - hits.len();
         // Of what an earlier life knew, some may still be to be read.
-        let truncated = truncated || !self.restoring.is_empty();
+        let truncated = truncated || !self.restoring.is_over();
         Known { hits, total, truncated, looked }
     }
 

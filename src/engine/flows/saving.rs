@@ -29,12 +29,13 @@ impl Engine {
         self.reading.note_changes();
         self.publishing.note_changes();
         self.discovery.note_changes();
+        self.peers.note_changes();
     }
 
     /// How many rows wait to be written.
     fn unsaved(&self) -> Unsaved {
         let own = self.cx.store.unsaved_own() + self.reading.unsaved() + self.publishing.unsaved();
-        let others = self.cx.store.unsaved() + self.discovery.unsaved();
+        let others = self.cx.store.unsaved() + self.discovery.unsaved() + self.peers.unsaved();
         Unsaved { own, others }
     }
 
@@ -54,6 +55,7 @@ impl Engine {
         self.reading.take_changes(&mut changes);
         self.publishing.take_changes(&mut changes);
         self.discovery.take_changes(&mut changes);
+        self.peers.take_changes(&mut changes);
         Some(changes)
     }
 
@@ -64,6 +66,7 @@ impl Engine {
         self.reading.settle_changes(is_written);
         self.publishing.settle_changes(is_written);
         self.discovery.settle_changes(is_written);
+        self.peers.settle_changes(is_written);
         let (ended, turned) = self.out.saving.end(now.mono, outcome);
         self.count_all(ended);
         match turned {
@@ -92,6 +95,13 @@ impl Engine {
         self.out.events.push_back(Event::StorageFailed { reason: error.to_string() });
     }
 
+    /// All of what this node had listed has been read, or cannot be.
+    pub(crate) fn catalogue_read(&mut self, now: Now) {
+        self.set_time(now);
+        self.discovery.all_read();
+        self.restore_listed();
+    }
+
     /// Whether what was read last is still being taken in.
     pub(crate) fn is_restoring(&self) -> bool {
         self.discovery.restoring_len() > 0
@@ -112,6 +122,9 @@ impl Engine {
         let mut snapshot = Snapshot::of_rows(self.cx.config.network.clone());
         let mut obsolete = Vec::new();
         for Rows { table, rows } in tables {
+            if *table == Table::Peers {
+                self.peers.restore(now, rows);
+            }
             for row in rows {
                 // An announcement gets another number in this life.
                 if snapshot.read_row(*table, row).is_err() || *table == Table::Outbox {

@@ -7,6 +7,7 @@
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
 //! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
+//! | `known.rs` | who is looked for after a restart |
 //! | `blocked.rs` | with whom no connection is made |
 
 use std::collections::HashSet;
@@ -19,7 +20,7 @@ use crate::{
         context::Context,
         deadlines::Deadline,
         effects::Effects,
-        interface::{Action, Now, Reach},
+        interface::{Action, KnownPeer, Now, Reach},
         peers::dialing::INTRODUCTION_TIME,
     },
     error::{Error, Result},
@@ -27,12 +28,14 @@ use crate::{
     keyspace::REPLICAS,
     place::Place,
     record::RecordKey,
+    storage::{Change, Row},
 };
 
 use blocked::Blocked;
 use connected::{Company, GRACE, Introduction, Peers, above_target, for_newcomer, keep_catalogues};
 use dialing::Dials;
 use goodbyes::Goodbyes;
+use known::Known;
 use rejoining::Rejoining;
 
 mod blocked;
@@ -40,6 +43,7 @@ mod connected;
 pub(in crate::engine) mod dialing;
 pub(in crate::engine) mod goodbyes;
 pub(in crate::engine) mod keeping;
+mod known;
 mod rejoining;
 
 pub(in crate::engine) use connected::Candidate;
@@ -57,6 +61,7 @@ pub(in crate::engine) struct Peering {
     rejoining: Rejoining,
     dials: Dials,
     blocked: Blocked,
+    known: Known,
 }
 
 impl Peering {
@@ -68,6 +73,7 @@ impl Peering {
             rejoining: Rejoining::new(local, config),
             dials: Dials::default(),
             blocked: Blocked::default(),
+            known: Known::new(&local),
         }
     }
 
@@ -266,6 +272,36 @@ impl Peering {
         count: usize,
     ) -> bool {
         self.peers.is_among_closest(key, peer, count)
+    }
+
+    /// The routing table is like this: some of it is for the next life.
+    pub(in crate::engine) fn look_at_table(&mut self, now: Now, table: Vec<KnownPeer>) {
+        self.known.look(now, table);
+    }
+
+    /// Looks for the peers that an earlier life has met.
+    pub(in crate::engine) fn restore(&mut self, now: Now, rows: &[Row]) {
+        for (peer, addresses) in self.known.restore(rows) {
+            if !self.rejoining.is_contact(&peer) {
+                self.rejoining.known(now.mono, peer, addresses);
+            }
+        }
+    }
+
+    pub(in crate::engine) fn note_changes(&mut self) {
+        self.known.note_changes();
+    }
+
+    pub(in crate::engine) fn unsaved(&self) -> usize {
+        self.known.unsaved()
+    }
+
+    pub(in crate::engine) fn take_changes(&mut self, changes: &mut Vec<Change>) {
+        self.known.take_changes(changes);
+    }
+
+    pub(in crate::engine) fn settle_changes(&mut self, is_written: bool) {
+        self.known.settle_changes(is_written);
     }
 
     /// With how many no connection is made.

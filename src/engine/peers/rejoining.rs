@@ -141,6 +141,11 @@ impl Rejoining {
         self.timer.is_some()
     }
 
+    /// A peer of an earlier life is looked for.
+    pub(super) fn known(&mut self, now: Duration, peer: PeerId, addresses: Vec<Multiaddr>) {
+        self.lost.known(now, peer, addresses);
+    }
+
     /// Whether the peer is behind a configured address.
     pub(super) fn is_contact(&self, peer: &PeerId) -> bool {
         self.contacts.values().any(|contact| contact.peer == Some(*peer))

@@ -234,8 +234,7 @@ fn while_an_earlier_lifes_catalogue_is_read_back_there_may_be_more() {
     connect(&mut lab);
     lab.engine
         .discovery
-        .restoring()
-        .push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
+        .restore(std::iter::once(std::sync::Arc::clone(published("tool", 1).1.bytes())));
     let mut search = Search::begin(&mut lab, Query::new());
     let [question] = &asked(&mut lab)[..] else { panic!("one peer") };
     hits(&mut lab, question.question, &[], false);

@@ -465,8 +465,7 @@ fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
     let compare = exchange::Request::Compare { slice: Coverage::All, message };
     lab.engine
         .discovery
-        .restoring()
-        .push_back(std::sync::Arc::clone(published("tool", 1).1.bytes()));
+        .restore(std::iter::once(std::sync::Arc::clone(published("tool", 1).1.bytes())));
     assert!(matches!(told(&mut lab, peer, &compare), Response::Declined { .. }));
     lab.engine.restore_listed();
     assert!(matches!(told(&mut lab, peer, &compare), Response::Compared { .. }));

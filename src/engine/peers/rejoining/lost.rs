@@ -83,6 +83,13 @@ impl Lost {
         }
     }
 
+    /// A peer of an earlier life: it is dialed at once, and later as one that has just left.
+    pub(super) fn known(&mut self, now: Duration, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let distance = self.local.distance(&Key::of_peer(&peer));
+        let state = State::Away { due: now, until: now.saturating_add(PATIENCE) };
+        self.peers.insert(peer, Neighbour { distance, addresses, pauses: self.pauses, state });
+    }
+
     /// A first connection stands with a peer, whoever has dialed.
     pub(super) fn connected(&mut self, now: Duration, peer: &PeerId) {
         if let Some(neighbour) = self.peers.get_mut(peer) {

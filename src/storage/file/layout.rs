@@ -1,0 +1,148 @@
+//! What is in the database: a table of its own for each [`Table`], and one for what belongs to the file.
+
+use std::cell::Cell;
+
+use redb::{
+    Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+    WriteTransaction,
+};
+
+use super::{
+    super::{Change, StorageError, Table},
+    row,
+    trouble::Trouble,
+};
+
+/// The layout of the file that is described here. A later version raises it when an older one could not read what it
+/// writes.
+const FORMAT: u64 = 1;
+
+/// No [`Table`] has this name.
+const FILE: TableDefinition<'_, &str, u64> = TableDefinition::new("file");
+const FORMAT_KEY: &str = "format";
+/// How many commits there have been. By it, it is known after an error whether a commit has reached the disk.
+const COMMITS_KEY: &str = "commits";
+
+pub(super) type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    TableDefinition::new(table.name())
+}
+
+/// Begins a transaction whose commit is synced before it counts, and synced again. It leaves with the file what a
+/// database needs to open it after a crash without reading all of it.
+fn begin(database: &Database) -> Result<WriteTransaction, Trouble> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+/// Writes what every file has.
+pub(super) fn create(database: &Database) -> Result<(), Trouble> {
+    let transaction = begin(database)?;
+    {
+        let mut file = transaction.open_table(FILE)?;
+        file.insert(FORMAT_KEY, FORMAT)?;
+        file.insert(COMMITS_KEY, 0)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Refuses files of later versions, and those that are not ours.
+pub(super) fn check_format(database: &Database) -> Result<(), Trouble> {
+    match number(database, FORMAT_KEY)? {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(Trouble::Refused(StorageError::Newer {
+            found: u32::try_from(found).unwrap_or(u32::MAX),
+            known: FORMAT as u32,
+        })),
+        _ => Err(Trouble::Damage("it has no format number of this crate".to_owned())),
+    }
+}
+
+fn number(database: &Database, key: &str) -> Result<Option<u64>, Trouble> {
+    match database.begin_read()?.open_table(FILE) {
+        Ok(file) => Ok(file.get(key)?.map(|number| number.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The number of the last commit.
+pub(super) fn last_commit(database: &Database) -> Result<u64, Trouble> {
+    Ok(number(database, COMMITS_KEY)?.unwrap_or_default())
+}
+
+/// The rows of a table, if anything was ever written to it.
+pub(super) fn rows(database: &Database, table: Table) -> Result<Option<Rows>, Trouble> {
+    match database.begin_read()?.open_table(definition(table)) {
+        Ok(rows) => Ok(Some(rows)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes these changes, and tells the commit's number before it can have happened.
+pub(super) fn commit(
+    database: &Database,
+    changes: &[Change],
+    number: &Cell<Option<u64>>,
+) -> Result<(), Trouble> {
+    let transaction = begin(database)?;
+    // A table is opened once for all that follow each other in it.
+    for changes in changes.chunk_by(|one, other| one.table == other.table) {
+        let Some(Change { table, .. }) = changes.first() else { continue };
+        let mut rows = transaction.open_table(definition(*table))?;
+        for Change { key, value, .. } in changes {
+            match value {
+                Some(value) => {
+                    let stored = row::stored(*table, key, value);
+                    rows.insert(key.as_slice(), stored.as_slice())?;
+                }
+                None => {
+                    rows.remove(key.as_slice())?;
+                }
+            }
+        }
+    }
+    {
+        let mut file = transaction.open_table(FILE)?;
+        let last = file.get(COMMITS_KEY)?.map_or(0, |last| last.value());
+        let next = last.wrapping_add(1);
+        file.insert(COMMITS_KEY, next)?;
+        number.set(Some(next));
+    }
+    Ok(transaction.commit()?)
+}
+
+/// A commit that changes nothing, and makes durable all that is there.
+pub(super) fn sync(database: &Database) -> Result<(), Trouble> {
+    Ok(begin(database)?.commit()?)
+}
+
+/// How much of the file is in use.
+pub(super) fn used_bytes(database: &Database) -> Result<u64, Trouble> {
+    let transaction = database.begin_write()?;
+    let stats = transaction.stats()?;
+    let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
+    transaction.abort()?;
+    Ok(used)
+}
+
+pub(super) fn compact(database: &mut Database) -> Result<(), Trouble> {
+    database.compact()?;
+    // Compaction leaves a file that would have to be read as a whole after a crash.
+    sync(database)
+}
+
+/// Reads every row, each of which is checked by that.
+pub(super) fn check_rows(database: &Database) -> Result<(), Trouble> {
+    for table in Table::ALL {
+        let Some(rows) = rows(database, table)? else { continue };
+        for stored in rows.iter()? {
+            let (key, stored) = stored?;
+            row::value(table, key.value(), stored.value())?;
+        }
+    }
+    Ok(())
+}
