@@ -7,7 +7,7 @@ use crate::{
         context::Context,
         discovery::{
             Discovery,
-            catalogue::{Arrival, Insertion, Interest, Outcome},
+            catalogue::{Admission, Arrival, Insertion, Interest},
             said_since::said_since,
         },
         interest::News,
@@ -32,10 +32,10 @@ impl Discovery {
         let before = self.followed_before(now, head);
         let outcome = self.enter(now, head, from, interest);
         match (before, outcome) {
-            (None, _) | (_, Outcome::Older | Outcome::Same | Outcome::Expired) => Vec::new(),
+            (None, _) | (_, Admission::Older | Admission::Same | Admission::Expired) => Vec::new(),
             (
                 Some(before),
-                Outcome::New | Outcome::Replaced | Outcome::Uncovered | Outcome::Full,
+                Admission::New | Admission::Replaced | Admission::Uncovered | Admission::Full,
             ) => said_since(&before, head),
         }
     }
@@ -47,7 +47,7 @@ impl Discovery {
         head: &Signed<Head>,
         from: Option<PeerId>,
         interest: Interest,
-    ) -> Outcome {
+    ) -> Admission {
         let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
         tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
         let outcome = inserted.outcome;
@@ -150,7 +150,7 @@ impl Discovery {
     /// The index follows the catalogue.
     fn index(&mut self, head: &Signed<Head>, inserted: Insertion) {
         self.unlisted(&inserted.gone);
-        if !matches!(inserted.outcome, Outcome::New | Outcome::Replaced) {
+        if !matches!(inserted.outcome, Admission::New | Admission::Replaced) {
             return;
         }
         match &head.state {

@@ -82,7 +82,7 @@ pub(super) struct Running {
 struct Talk {
     peer: PeerId,
     ends: Duration,
-    outcome: Outcome,
+    outcome: SessionResult,
 }
 
 impl Talk {
@@ -94,7 +94,7 @@ impl Talk {
 
 /// What a session has come to so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum SessionResult {
     /// Nothing that differs.
     Same,
     /// Something differs.
@@ -217,8 +217,8 @@ impl Discovery {
         let ends = now.mono.saturating_add(LONGEST);
         out.counters.reconciliation.sessions += 1;
         let outcome = match course {
-            Course::Comparing(_) => Outcome::Same,
-            Course::Fetching(_) | Course::Offering(_) => Outcome::Differs,
+            Course::Comparing(_) => SessionResult::Same,
+            Course::Fetching(_) | Course::Offering(_) => SessionResult::Differs,
         };
         self.session = Some(Running { talk: Talk { peer, ends, outcome }, course, timer });
     }
@@ -250,7 +250,7 @@ impl Discovery {
 
     /// A session has ended because its peer did not answer, or not soon enough.
     fn waited_for(&mut self, now: Now, talk: Talk) {
-        if talk.outcome == Outcome::Learnt {
+        if talk.outcome == SessionResult::Learnt {
             return;
         }
         let Some(neighbour) = self.neighbours.get_mut(&talk.peer) else { return };

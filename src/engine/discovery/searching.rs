@@ -51,7 +51,7 @@ pub(in crate::engine) struct PeerSearch {
 }
 
 /// What this node knows itself.
-pub(super) struct Known {
+pub(super) struct LocalHits {
     /// As far as they are wanted, in the order that is wanted.
     pub(super) hits: Vec<(Signed<Head>, Package)>,
     /// How many match.
@@ -62,7 +62,7 @@ pub(super) struct Known {
     pub(super) looked: usize,
 }
 
-impl Known {
+impl LocalHits {
     /// Whether anything that may match is neither here nor on the pages before.
     pub(super) fn is_cut(&self, query: &Query) -> bool {
         self.truncated || self.total > query.offset.saturating_add(self.hits.len())
@@ -157,7 +157,7 @@ impl Discovery {
 
     /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
     /// left out, as whoever asks for it by name is not told of it either.
-    pub(super) fn find(&self, cx: &Context, query: &Query) -> Known {
+    pub(super) fn find(&self, cx: &Context, query: &Query) -> LocalHits {
         let index::Found { mut total, hits, truncated, looked } = self.indexed(cx.now(), query);
         let indexed = hits.len();
         let hits = hits.into_iter().filter_map(|hit| self.shown(cx, &hit));
@@ -165,7 +165,7 @@ impl Discovery {
         total -= indexed - hits.len();
         // Of what an earlier life knew, some may still be to be read.
         let truncated = truncated || !self.restoring.is_over();
-        Known { hits, total, truncated, looked }
+        LocalHits { hits, total, truncated, looked }
     }
 
     /// The packages of the index that a query wants. Hidden ones are in the index as well: they take nobody's place on a

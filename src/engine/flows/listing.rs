@@ -22,7 +22,7 @@ use crate::{
 
 /// Whether those who were asked are as many as the reader wants to hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Turnout {
     Enough,
     TooFew,
 }
@@ -118,10 +118,10 @@ impl Engine {
     }
 
     /// Goes on with what is listed, where the DHT has nothing. Gives the read back where nothing is.
-    pub(super) fn read_listed(&mut self, mut read: Read, asked: Asked) -> Result<Progress, Read> {
+    pub(super) fn read_listed(&mut self, mut read: Read, asked: Turnout) -> Result<Progress, Read> {
         let source = match asked {
-            Asked::Enough => Source::Catalogue,
-            Asked::TooFew => Source::Partial,
+            Turnout::Enough => Source::Catalogue,
+            Turnout::TooFew => Source::Partial,
         };
         if let Some((name, owner)) = read.subject() {
             let Some(head) = self.listed_head(&name, &owner) else { return Err(read) };
@@ -132,7 +132,7 @@ impl Engine {
         if listed.is_empty() {
             return Err(read);
         }
-        if asked == Asked::TooFew {
+        if asked == Turnout::TooFew {
             read.make_do();
         }
         Ok(read.take_claims(None, &listed, source))

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
-use super::listing::Asked;
+use super::listing::Turnout;
 use crate::engine::interface::QueryKey;
 use crate::{
     command::Reply,
@@ -34,7 +34,7 @@ use crate::{
 
 /// How far a read comes with what is known here.
 #[derive(Debug)]
-enum Known {
+enum Stop {
     /// And counted.
     Answered,
     /// The record under this key is to be asked for.
@@ -63,9 +63,9 @@ impl Engine {
             Progress::Answered(ended) => return self.out.count(ended),
         };
         match self.read_known(read) {
-            Known::Answered => {}
+            Stop::Answered => {}
             // Only what has to wait takes a place among the deadlines.
-            Known::Lacks(key, read) => {
+            Stop::Lacks(key, read) => {
                 let since = self.out.since(&begin);
                 self.reading.wait(begin.ticket, since, key, read);
             }
@@ -108,18 +108,18 @@ impl Engine {
 /// A read goes from one record to the next.
 impl Engine {
     /// Takes a read as far as it goes with what is known here.
-    fn read_known(&mut self, mut read: Read) -> Known {
+    fn read_known(&mut self, mut read: Read) -> Stop {
         loop {
             let progress = match self.reading.here(&self.cx, &read) {
                 Here::Known(record, source) => self.advance(read, &record, source),
                 Here::Absent => self.read_absent(read),
-                Here::Lacks(key) => return Known::Lacks(key, read),
+                Here::Lacks(key) => return Stop::Lacks(key, read),
             };
             match progress {
                 Progress::More(further) => read = further,
                 Progress::Answered(ended) => {
                     self.out.count(ended);
-                    return Known::Answered;
+                    return Stop::Answered;
                 }
             }
         }
@@ -151,7 +151,7 @@ impl Engine {
 
     /// Nobody had what a read needs a moment ago.
     fn read_absent(&mut self, read: Read) -> Progress {
-        self.read_listed(read, Asked::Enough).unwrap_or_else(|mut read| {
+        self.read_listed(read, Turnout::Enough).unwrap_or_else(|mut read| {
             self.suggest(&mut read, None);
             Progress::Answered(read.not_found())
         })
@@ -171,16 +171,16 @@ impl Engine {
             }
         };
         match self.read_known(read) {
-            Known::Answered => self.out.finish(since),
-            Known::Lacks(key, read) => self.reading.wait(ticket, since, key, read),
+            Stop::Answered => self.out.finish(since),
+            Stop::Lacks(key, read) => self.reading.wait(ticket, since, key, read),
         }
     }
 
     /// The lookup that a read waits for has found nothing. The catalogue may know more.
     fn read_in_vain(&mut self, since: Since, read: Read, outcome: &Outcome) -> Progress {
         let asked = match read.has_heard_enough(outcome) {
-            true => Asked::Enough,
-            false => Asked::TooFew,
+            true => Turnout::Enough,
+            false => Turnout::TooFew,
         };
         self.read_listed(read, asked).unwrap_or_else(|mut read| {
             if let Outcome::NotFound { .. } = outcome {
@@ -415,7 +415,7 @@ impl Engine {
         read.make_do();
         let mut progress = match best {
             Some(best) => Ok(self.advance(read, &best, Source::Partial)),
-            None => self.read_listed(read, Asked::TooFew),
+            None => self.read_listed(read, Turnout::TooFew),
         };
         loop {
             let read = match progress {
@@ -423,8 +423,8 @@ impl Engine {
                 Ok(Progress::Answered(ended)) => return self.out.count(ended),
                 Err(read) => return self.out.count(read.fail(Error::Timeout { after })),
             };
-            let Known::Lacks(_, read) = self.read_known(read) else { return };
-            progress = self.read_listed(read, Asked::TooFew);
+            let Stop::Lacks(_, read) = self.read_known(read) else { return };
+            progress = self.read_listed(read, Turnout::TooFew);
         }
     }
 }

@@ -13,9 +13,9 @@ use crate::{
             changes::Underway,
             explaining::Reasons,
             next::{Committed, Failure, Next},
-            own::{self, Authorship, Change, Changed, Recalled, Standing},
+            own::{self, Authorship, Change, Changed, Confidence, Recalled},
             publish::{Publish, Put, Stage, Storing},
-            recalling::Asked,
+            recalling::WasAsked,
         },
         saying::{attesting, saying},
     },
@@ -147,15 +147,15 @@ impl Publishing {
         cx: &Context,
         change: &Change,
         recalled: &[Recalled],
-        asked: Asked,
+        asked: WasAsked,
     ) -> Result<Changed> {
         let name = change.name();
         let own = self.own.get(name);
         let seen = cx.store.high_water(Kind::Head, &cx.owner, name).unwrap_or_default();
         let before = own.map(|own| own.standing);
         let standing = match asked {
-            Asked::Yes => Standing::heard(before),
-            Asked::No => Standing::Unheard,
+            WasAsked::Yes => Confidence::heard(before),
+            WasAsked::No => Confidence::Unheard,
         };
         let signer = cx.signer();
         let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
@@ -163,7 +163,7 @@ impl Publishing {
         if own.is_none() && self.own.len() >= cx.config.limits.own_packages {
             return Err(Error::busy("own_packages"));
         }
-        if let (Authorship::Kept, Asked::No, Some(before)) = (changed.head, asked, before) {
+        if let (Authorship::Kept, WasAsked::No, Some(before)) = (changed.head, asked, before) {
             changed.package.standing = before;
         }
         Ok(changed)
@@ -176,7 +176,7 @@ impl Publishing {
         out: &mut Effects,
         mut change: Underway,
         recalled: &[Recalled],
-        asked: Asked,
+        asked: WasAsked,
     ) -> Next {
         let publish = &mut change.publish;
         let changed = match self.changed(cx, &publish.change, recalled, asked) {
@@ -269,11 +269,11 @@ impl Publishing {
             let was_held = own.is_held;
             own.is_held = replicas > 0 && (was_held || storing.is_whole);
             is_taken = !was_held && own.is_held;
-            if let Standing::Confirmed { .. } = own.standing {
+            if let Confidence::Confirmed { .. } = own.standing {
                 own.standing = match replicas {
                     // Peers that refuse it may hold a newer one, which the next round reads first.
-                    0 => Standing::Doubted,
-                    replicas => Standing::Confirmed { replicas },
+                    0 => Confidence::Doubted,
+                    replicas => Confidence::Confirmed { replicas },
                 };
             }
             lacks = own.lacks_replicas();

@@ -12,7 +12,7 @@ use crate::{
             Publishing,
             changes::Underway,
             next::{Failure, Next},
-            own::{self, Change, Recalled, Standing},
+            own::{self, Change, Confidence, Recalled},
             publish::{Recall, Recalling, Stage},
         },
     },
@@ -23,7 +23,7 @@ use crate::{
 
 /// Whether the network was asked what it holds before a change was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Asked {
+pub(in crate::engine) enum WasAsked {
     /// And what it held is part of the change.
     Yes,
     /// There was nobody to ask; or none of those who have answered had anything, and as many or more are silent.
@@ -111,7 +111,7 @@ impl Publishing {
     fn adds(&self, head: &Signed<Head>) -> bool {
         let Some(own) = self.own.get(&head.name) else { return true };
         let is_replaced =
-            own.standing != Standing::Unheard && head.revision.epoch < own.head.revision.epoch;
+            own.standing != Confidence::Unheard && head.revision.epoch < own.head.revision.epoch;
         let is_known =
             own.head.digest() == head.digest() || self.elsewhere.is_spent(&head.digest());
         !is_replaced && !is_known
@@ -182,7 +182,7 @@ impl Publishing {
     /// Signs with nobody having been heard, on what is known here.
     fn commit_unheard(&mut self, cx: &Context, out: &mut Effects, change: Underway) -> Next {
         let recalled = self.recall_here(cx, &change.publish.change);
-        self.commit(cx, out, change, &recalled, Asked::No)
+        self.commit(cx, out, change, &recalled, WasAsked::No)
     }
 
     /// A lookup of a recall has ended.
@@ -218,7 +218,7 @@ impl Publishing {
             }
             Recalling::Complete(recalled) => recalled,
         };
-        self.commit(cx, out, change, &recalled, Asked::Yes)
+        self.commit(cx, out, change, &recalled, WasAsked::Yes)
     }
 
     fn found(&self, cx: &Context, change: &Underway, recall: &Recall, outcome: Outcome) -> Found {
@@ -226,7 +226,7 @@ impl Publishing {
         let own = self.own.get(publish.change.name());
         let is_head = matches!(recall, Recall::Head { .. });
         let is_page = matches!(recall, Recall::Pages(_));
-        let is_known = own.is_some_and(|own| matches!(own.standing, Standing::Confirmed { .. }));
+        let is_known = own.is_some_and(|own| matches!(own.standing, Confidence::Confirmed { .. }));
         // An earlier life's, which nobody has asked to be changed. What is held here of it may be as old as the snapshot
         // that it comes from: what this node has signed since is not signed again.
         let is_resumed = publish.change.is_upkeep() && own.is_none();

@@ -120,7 +120,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.publishing.own().get(&head.name).cloned();
     let signer = lab.engine.cx.signer();
-    let standing = own::Standing::Unheard;
+    let standing = own::Confidence::Unheard;
     let changed = own::apply(own.as_ref(), &[], &change, standing, head.rank(), &signer);
     for record in changed.unwrap().records {
         let network = NetworkName::default();
@@ -153,7 +153,7 @@ fn a_head_is_not_signed_again_where_that_makes_it_last_no_longer() {
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.publishing.own().get(&head.name);
     let late = Now { mono: lab.mono, unix: UNIX + 3000 };
-    let standing = own::Standing::Unheard;
+    let standing = own::Confidence::Unheard;
     lab.engine.cx.now = late;
     let signer = lab.engine.cx.signer();
     let changed = own::apply(own, &[], &change, standing, head.rank(), &signer).unwrap();

@@ -5,7 +5,7 @@ use std::{sync::LazyLock, thread};
 use super::*;
 use crate::{
     engine::{
-        own::{Change, OwnPackage, Standing, apply},
+        own::{Change, Confidence, OwnPackage, apply},
         seeded::Random,
         signer::Signer,
     },
@@ -81,7 +81,7 @@ impl Script {
                 before => (before, None),
             };
             let seen = script.0.last().map(|head| head.rank()).unwrap_or_default();
-            let standing = Standing::Confirmed { replicas: 1 };
+            let standing = Confidence::Confirmed { replicas: 1 };
             let changed =
                 apply(mine.as_ref(), recalled.as_slice(), &change, standing, seen, &signer)
                     .unwrap();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
-use super::{Course, Fetch, LONGEST_PAUSE, Offer, Outcome, Running, Talk};
+use super::{Course, Fetch, LONGEST_PAUSE, Offer, Running, SessionResult, Talk};
 use crate::{
     coverage::Coverage,
     engine::{
@@ -159,7 +159,7 @@ impl Discovery {
     ) {
         let now = cx.now();
         if !need.is_empty() || !offer.have.is_empty() {
-            talk.outcome = Outcome::Differs;
+            talk.outcome = SessionResult::Differs;
         }
         let fetch = Fetch { fetching: Fetching::new(need), offer };
         self.resume(out, now, talk, Course::Fetching(fetch));
@@ -242,7 +242,7 @@ impl Discovery {
         match fetch.fetching.take(digests) {
             Taken::Delivered(digests) if sound => {
                 if self.note_vain(now, &talk.peer, &digests) < digests.len() {
-                    talk.outcome = Outcome::Learnt;
+                    talk.outcome = SessionResult::Learnt;
                 }
             }
             Taken::Nothing if sound => {}
@@ -297,11 +297,11 @@ impl Discovery {
         out.wheel.cancel(ended.timer);
         self.compared(now, &peer);
         match ended.talk.outcome {
-            Outcome::Same => self.doubt(out, now, peer),
+            SessionResult::Same => self.doubt(out, now, peer),
             // Another one at once would find the same.
-            Outcome::Differs => {}
-            Outcome::Learnt if more => self.neighbours.enqueue(peer),
-            Outcome::Learnt => {}
+            SessionResult::Differs => {}
+            SessionResult::Learnt if more => self.neighbours.enqueue(peer),
+            SessionResult::Learnt => {}
         }
         self.next_session(cx, out);
     }
