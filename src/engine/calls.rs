@@ -7,7 +7,7 @@ use crate::{
     clock_offset::ClockOffset,
     engine::{context::Context, interface::Now},
     error::Error,
-    package::Source,
+    package::{Digest, Source},
     record::{Record, RecordKey, Rejected},
     ticket::Ticket,
 };
@@ -15,7 +15,6 @@ use crate::{
 /// What every call begins with.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Begin {
-    pub(in crate::engine) now: Now,
     pub(in crate::engine) ticket: Ticket,
     pub(in crate::engine) asked: Duration,
     pub(in crate::engine) deadline: Duration,
@@ -27,6 +26,14 @@ pub(super) struct Since {
     pub(super) asked: Duration,
     /// None for what the node does by itself, which has no caller to disappoint.
     pub(super) timer: Option<wheel::Key>,
+}
+
+/// A record that is being read back.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct AwaitedBack {
+    pub(in crate::engine) key: RecordKey,
+    /// What a copy has to attest to count.
+    pub(in crate::engine) attests: Digest,
 }
 
 /// Which of the peers that should hold a record have answered a lookup.

@@ -170,7 +170,8 @@ fn calendar_at(from: Now, mono: Duration) -> i128 {
 
 impl Engine {
     /// Looks at both clocks, at the beginning of each poll.
-    pub(super) fn look_at_clocks(&mut self, now: Now) {
+    pub(super) fn look_at_clocks(&mut self) {
+        let now = self.cx.now();
         let Some(by) = self.cx.clocks.look(now).filter(|_| !self.cx.closed) else { return };
         tracing::info!(seconds = by, "the calendar has moved against the monotonic clock");
         self.out.events.push_back(Event::ClockChanged { by, unix: now.unix });
@@ -178,18 +179,19 @@ impl Engine {
         self.discovery.forgive_vain();
         self.cx.store.calendar_moved(by);
         self.publishing.calendar_moved(&mut self.out, now);
-        self.catch_up(now);
+        self.catch_up();
     }
 
     /// Looks after what deadlines alone would come to too late, at each sweep.
-    pub(super) fn sweep_clocks(&mut self, now: Now) {
-        self.cx.clocks.settle(now);
-        self.catch_up(now);
+    pub(super) fn sweep_clocks(&mut self) {
+        self.cx.clocks.settle(self.cx.now());
+        self.catch_up();
     }
 
     /// Has own packages put again soon that are overdue by the calendar, whatever their deadlines say, and those of an
     /// earlier life that the network is to be asked for again.
-    fn catch_up(&mut self, now: Now) {
+    fn catch_up(&mut self) {
+        let now = self.cx.now();
         let interval =
             self.cx.config.republish_interval.min(self.cx.config.record_ttl / 3).max(REST);
         if self.cx.closed || !self.cx.clocks.may_catch_up(now, interval.as_secs()) {

@@ -2,18 +2,16 @@
 
 use super::{Engine, reading::waiting::GetRecord};
 use crate::{
-    command::{Command, Reply, Request},
+    command::{Command, Request},
     counters::{CallEnd, CallKind, EndedCall},
     engine::{
         calls::Begin,
         interface::Now,
-        publishing::own::Change,
+        publishing::publish::Publish,
         reading::read::{Goal, Which},
         saving::Durable,
     },
     error::Error,
-    freshness::Freshness,
-    package::{Package, PackageId},
     ticket::Ticket,
 };
 
@@ -32,33 +30,31 @@ impl Engine {
             let after = now.mono.saturating_sub(asked);
             return self.refuse(command, Error::Timeout { after });
         }
-        self.answer_or_begin(Begin { now, ticket, asked, deadline }, command);
+        self.answer_or_begin(Begin { ticket, asked, deadline }, command);
         self.admit();
     }
 
     /// Answers what is about this node at once. What waits for others begins, if not too much waits already.
     fn answer_or_begin(&mut self, begin: Begin, command: Command) {
-        let now = begin.now;
+        let (cx, out) = (&self.cx, &mut self.out);
         match command {
             Command::Search { query, reply } => {
-                let end = reply.send(self.discovery.search(&self.cx, now, &query));
-                self.out.count(EndedCall(CallKind::Search, end));
+                let end = reply.send(self.discovery.search(cx, &query));
+                out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { findings, .. }
-                if self.discovery.searches_len() >= self.cx.config.limits.waiting_calls =>
+                if self.discovery.searches_len() >= cx.config.limits.waiting_calls =>
             {
                 let end = findings.fail(Error::busy("waiting_calls"));
-                self.out.count(EndedCall(CallKind::Search, end));
+                out.count(EndedCall(CallKind::Search, end));
             }
             Command::SearchPeers { query, findings } => self.search_peers(begin, *query, findings),
             Command::Metadata { reply } => uncounted(reply.send(Ok(self.metadata()))),
-            Command::Peers { reply } => uncounted(reply.send(Ok(self.connected_peers(now)))),
+            Command::Peers { reply } => uncounted(reply.send(Ok(self.connected_peers()))),
             Command::Providers { owner, name, reply } => {
-                uncounted(reply.send(Ok(self.providers(now, &owner, &name))));
+                uncounted(reply.send(Ok(self.providers(&owner, &name))));
             }
-            Command::Equivocations { reply } => {
-                uncounted(reply.send(Ok(self.standing.proofs())));
-            }
+            Command::Equivocations { reply } => uncounted(reply.send(Ok(self.standing.proofs()))),
             Command::Reputation { peer, reply } => {
                 uncounted(reply.send(Ok(self.standing.reputation(&peer))));
             }
@@ -66,37 +62,37 @@ impl Engine {
                 let (answer, latest) = (self.pin(name, owner), begin.deadline);
                 self.out.answer(Durable { reply, answer, kind: None, latest });
             }
-            Command::Snapshot { reply } => {
-                uncounted(reply.send(Ok(Box::new(self.snapshot(now)))));
-            }
+            Command::Snapshot { reply } => uncounted(reply.send(Ok(Box::new(self.snapshot())))),
             Command::Subscribe { topic, reply } => {
-                uncounted(reply.send(self.publishing.subscribe(&self.cx, &mut self.out, topic)))
+                uncounted(reply.send(self.publishing.subscribe(cx, out, topic)));
             }
             Command::Unsubscribe { topic, reply } => {
-                uncounted(reply.send(Ok(self.publishing.unsubscribe(&mut self.out, topic))));
+                uncounted(reply.send(Ok(self.publishing.unsubscribe(out, topic))));
             }
-            Command::Announce { topic, data, reply } => self.publishing.announce(
-                &self.cx,
-                &mut self.out,
-                now,
-                topic,
-                data,
-                reply,
-                begin.deadline,
-            ),
+            Command::Announce { topic, data, reply } => {
+                self.publishing.announce(cx, out, topic, data, reply, begin.deadline);
+            }
             Command::Shutdown { reply } => uncounted(reply.send(Ok(()))),
             waiting if self.waiting_calls() >= self.cx.config.limits.waiting_calls => {
                 self.refuse(waiting, Error::busy("waiting_calls"));
             }
-            waiting => self.begin_call(begin, waiting),
+            waiting => match Publish::asked_by(waiting) {
+                Ok(publish) => self.change(begin, publish),
+                Err(other) => self.begin_call(begin, other),
+            },
         }
     }
 
     /// Begins what the network is needed for, unless it is known here.
     fn begin_call(&mut self, begin: Begin, command: Command) {
+        let (cx, out) = (&self.cx, &mut self.out);
         match command {
             Command::GetPackage { package, freshness, reply } => {
-                self.get_package(begin, package, freshness, reply);
+                let Some(reply) = self.reading.shelved(cx, out, &package, freshness, reply) else {
+                    return;
+                };
+                let (package, which) = Which::of(package);
+                self.read(begin, package, which, freshness, Goal::Package(reply));
             }
             Command::Resolve { asked, freshness, reply } => {
                 let (package, requirement) = *asked;
@@ -106,54 +102,17 @@ impl Engine {
             Command::ListVersions { package, freshness, reply } => {
                 self.read(begin, package, Which::Newest, freshness, Goal::Versions(reply));
             }
-            Command::Register { manifest, confirmation, reply } => {
-                self.change(begin, Change::Register(manifest), confirmation, reply);
-            }
-            Command::Yank { of, reason, confirmation, reply } => {
-                let (name, version) = *of;
-                self.change(begin, Change::Yank { name, version, reason }, confirmation, reply);
-            }
-            Command::Unyank { of, confirmation, reply } => {
-                let (name, version) = *of;
-                self.change(begin, Change::Unyank { name, version }, confirmation, reply);
-            }
-            Command::Deprecate { name, said: deprecation, confirmation, reply } => {
-                self.change(begin, Change::Deprecate { name, deprecation }, confirmation, reply);
-            }
-            Command::Unregister { name, confirmation, reply } => {
-                self.change(begin, Change::Unregister { name }, confirmation, reply);
-            }
             Command::GetRecord { key, freshness, reply } => {
-                let get = GetRecord { key, freshness, reply };
-                self.reading.get_record(&self.cx, &mut self.out, begin, get);
+                self.reading.get_record(cx, out, begin, GetRecord { key, freshness, reply });
             }
             Command::PutRecord { record, reply } => self.put_record(begin, *record, reply),
             Command::Bootstrap { reply } => self.bootstrap(begin, reply),
             Command::Dial { peer, addresses, reply } => {
-                let (cx, out) = (&self.cx, &mut self.out);
                 self.peers.dial(cx, out, begin, peer, addresses, reply);
             }
             // All others have been answered at once.
             others => self.refuse(others, Error::busy("waiting_calls")),
         }
-    }
-
-    /// The package may stand on the shelf since its caller has looked there.
-    fn get_package(
-        &mut self,
-        begin: Begin,
-        package: PackageId,
-        freshness: Freshness,
-        reply: Reply<Box<Package>>,
-    ) {
-        if freshness == Freshness::First
-            && let Some(known) = self.reading.shelved(begin.now, &package)
-        {
-            let end = reply.send(Ok(Box::new(Package::clone(&known))));
-            return self.out.count(EndedCall(CallKind::Get, end));
-        }
-        let (package, which) = Which::of(package);
-        self.read(begin, package, which, freshness, Goal::Package(reply));
     }
 
     /// The caller has gone away: frees its place, its deadline and, with the last caller, the lookup.
@@ -166,18 +125,18 @@ impl Engine {
         }
         if self.publishing.is_changing(ticket) {
             self.cancel_change(ticket);
-        } else if !self.cancel_call(ticket) {
+        } else if !self.reading.cancel(&self.cx, &mut self.out, ticket) {
             return;
         }
         self.admit();
     }
 
     /// The caller's time is up.
-    pub(super) fn time_out(&mut self, now: Now, ticket: Ticket) {
+    pub(super) fn time_out(&mut self, ticket: Ticket) {
         if self.publishing.is_changing(ticket) {
-            return self.time_out_change(now, ticket);
+            return self.time_out_change(ticket);
         }
-        self.time_out_call(now, ticket);
+        self.time_out_call(ticket);
     }
 
     /// How many calls wait for the network.

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     engine::{interface::Now, signer::Signer},
     place::named_peer,
-    record::Record,
+    record::{Head, Record, Signed},
 };
 
 /// Who this node is, what it was told to be, what time it is, and what it holds. Only the switchboard sets it.
@@ -34,10 +34,10 @@ pub(in crate::engine) struct Context {
     pub(in crate::engine) store: SharedStore,
     /// When the engine was started, on the monotonic scale.
     pub(in crate::engine) started: Duration,
-    /// The monotonic time of the current poll.
-    pub(in crate::engine) mono: Duration,
+    /// The time of the current poll. Every entry to the engine sets it, so that all rooms go by the same.
+    pub(in crate::engine) now: Now,
     /// The calendar time that the store was last told.
-    pub(in crate::engine) unix: u64,
+    pub(in crate::engine) shown: u64,
     pub(in crate::engine) clocks: Clocks,
     /// What peers say of the time.
     pub(in crate::engine) peer_clocks: PeerClocks,
@@ -57,8 +57,8 @@ impl Context {
             config,
             store,
             started: Duration::ZERO,
-            mono: Duration::ZERO,
-            unix: 0,
+            now: Now { mono: Duration::ZERO, unix: 0 },
+            shown: 0,
             clocks: Clocks::default(),
             peer_clocks: PeerClocks::default(),
             closed: false,
@@ -72,7 +72,7 @@ impl Context {
 
     /// The time of the current poll.
     pub(in crate::engine) fn now(&self) -> Now {
-        Now { mono: self.mono, unix: self.unix }
+        self.now
     }
 }
 
@@ -85,12 +85,12 @@ impl Context {
         }
     }
 
-    pub(in crate::engine) fn signer(&self, now: Now) -> Signer<'_> {
+    pub(in crate::engine) fn signer(&self) -> Signer<'_> {
         Signer {
             keypair: &self.keypair,
             authority: &self.authority,
             network: &self.config.network,
-            unix: now.unix,
+            unix: self.now.unix,
             ttl: self.config.record_ttl.as_secs(),
             floor: self.store.epoch(&self.owner),
             clock: self.clock_at_fault(),
@@ -99,12 +99,21 @@ impl Context {
 
     /// How this node's clock stands to its peers', where that is bad enough to explain what a caller is told.
     pub(in crate::engine) fn clock_disagreement(&self) -> Option<ClockOffset> {
-        self.peer_clocks.disagreement(Now { mono: self.mono, unix: self.unix })
+        self.peer_clocks.disagreement(self.now)
     }
 
     /// The same in words, for an error that may come of it.
     pub(in crate::engine) fn clock_at_fault(&self) -> Option<String> {
         self.clock_disagreement().map(|offset| format!("this node's clock is {offset}"))
+    }
+
+    /// What this node holds for others of a package is withdrawn with it, if its head says so.
+    pub(in crate::engine) fn withdraw(&self, head: &Signed<Head>) {
+        if head.is_withdrawn()
+            && let Err(refused) = self.store.withdraw(head)
+        {
+            tracing::debug!(%refused, "withdrawal not stored");
+        }
     }
 
     /// Whether a newer head of the package has been seen since this one was heard or handed over, or its publisher has

@@ -103,13 +103,14 @@ impl Engine {
     /// Handles deadlines that are due, at most `budget` of them, and brings no more than as many others into
     /// order. Tells how many it handled; all of the budget if there may be more.
     pub(crate) fn expire(&mut self, now: Now, budget: usize) -> usize {
+        self.set_time(now);
         let mut done = 0;
         // One number for all calls: a crowd that is spread over a slot would else cost each of its members
         // the moves of a whole poll.
         let mut moves = budget;
         while done < budget {
             match self.out.wheel.poll_within(now.mono, &mut moves) {
-                Expiry::Expired(deadline) => self.fall_due(now, deadline),
+                Expiry::Expired(deadline) => self.fall_due(deadline),
                 Expiry::More => {
                     done = budget;
                     break;
@@ -124,46 +125,50 @@ impl Engine {
         done
     }
 
-    fn fall_due(&mut self, now: Now, deadline: Deadline) {
+    /// Whose business a deadline is.
+    fn fall_due(&mut self, deadline: Deadline) {
+        let (cx, out) = (&self.cx, &mut self.out);
         match deadline {
-            Deadline::Call(ticket) => self.time_out(now, ticket),
-            Deadline::Renew(name) => self.renew(now, *name),
-            Deadline::Merge(name) => self.merge(now, *name),
-            Deadline::Replicate => self.replicate(now),
-            Deadline::Introduction(peer) => {
-                self.peers.introduction_late(&self.cx, &mut self.out, now, &peer);
-            }
-            Deadline::LetGo(peer) => self.peers.end_visit(&mut self.out, *peer),
-            Deadline::Goodbye(peer) => self.peers.goodbye_due(&self.cx, &mut self.out, *peer),
-            Deadline::Pardon(peer) => self.peers.pardon(&mut self.out, &peer),
-            Deadline::Restore => self.restore_listed(now),
-            Deadline::Reconcile => self.discovery.reconcile_in_turn(&self.cx, &mut self.out, now),
-            Deadline::Greet(peer) => {
-                self.discovery.greet_again(&self.cx, &mut self.out, now, *peer)
-            }
-            Deadline::Session => self.discovery.session_timed_out(&self.cx, &mut self.out, now),
+            Deadline::Call(ticket) => self.time_out(ticket),
+            Deadline::Renew(name) => self.renew(*name),
+            Deadline::Merge(name) => self.merge(*name),
+            Deadline::Replicate => self.replicate(),
+            Deadline::Introduction(peer) => self.peers.introduction_late(cx, out, &peer),
+            Deadline::LetGo(peer) => self.peers.end_visit(out, *peer),
+            Deadline::Goodbye(peer) => self.peers.goodbye_due(cx, out, *peer),
+            Deadline::Pardon(peer) => self.peers.pardon(out, &peer),
+            Deadline::Restore => self.restore_listed(),
+            Deadline::Reconcile => self.discovery.reconcile_in_turn(cx, out),
+            Deadline::Greet(peer) => self.discovery.greet_again(cx, out, *peer),
+            Deadline::Session => self.discovery.session_timed_out(cx, out),
             Deadline::Explained(ticket) => self.end_explaining(ticket),
             Deadline::Announce(id) => {
-                self.publishing.release(&mut self.out, Some(id));
+                self.publishing.release(out, Some(id));
             }
-            Deadline::ClocksSettled => self.clocks_settled(now),
-            Deadline::Search(ticket) => self.discovery.end_search(&mut self.out, ticket),
-            Deadline::Dial(ticket) => self.peers.dial_timed_out(&mut self.out, now, ticket),
-            Deadline::Rejoin => self.rejoin(now),
-            Deadline::Trim => self.peers.trim(&self.cx, &mut self.out),
-            Deadline::Sweep => {
-                self.sweep_clocks(now);
-                self.reading.sweep(now, SWEEP_BUDGET);
-                self.cx.store.sweep(SWEEP_BUDGET);
-                self.publishing.sweep(&self.cx, now);
-                self.note_uses(now);
-                self.discovery.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
-                self.replicate_others();
-                self.retell_reputations();
-                self.read_clocks_again(now);
-                self.out.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
+            Deadline::ClocksSettled => {
+                out.events.extend(self.cx.peer_clocks.settled(self.cx.now));
             }
+            Deadline::Search(ticket) => self.discovery.end_search(out, ticket),
+            Deadline::Dial(ticket) => self.peers.dial_timed_out(cx, out, ticket),
+            Deadline::Rejoin => self.rejoin(),
+            Deadline::Trim => self.peers.trim(cx, out),
+            Deadline::Sweep => self.sweep(),
         }
+    }
+
+    /// Looks after what has no deadline of its own.
+    fn sweep(&mut self) {
+        let now = self.cx.now();
+        self.sweep_clocks();
+        self.reading.sweep(now, SWEEP_BUDGET);
+        self.cx.store.sweep(SWEEP_BUDGET);
+        self.publishing.sweep(&self.cx);
+        self.note_uses();
+        self.discovery.sweep(self.cx.clocks.certain(now), SWEEP_BUDGET);
+        self.reading.replicate_others(&self.cx, self.peers.reach());
+        self.retell_reputations();
+        self.read_clocks_again();
+        self.out.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
     }
 
     /// When [`expire`](Self::expire) has something to do next, on the monotonic scale.

@@ -102,7 +102,7 @@ impl Effects {
         if purpose == Purpose::Reconciling {
             self.counters.reconciliation.bytes_out += request.len() as u64;
         }
-        let question = self.questions.open(peer, cx.mono, purpose);
+        let question = self.questions.open(peer, cx.now().mono, purpose);
         self.actions.push_back(Action::Ask { question, peer, request });
     }
 

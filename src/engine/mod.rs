@@ -100,7 +100,7 @@ pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::Lacking;
 pub(crate) use interface::Published;
 pub(crate) use interface::{
-    Action, Affiliation, AskedId, Fact, Now, QueryKey, QuestionId, Reach, Unanswered, Verdict,
+    Action, Affiliation, AskedId, Fact, Now, QueryKey, QuestionId, Unanswered, Verdict,
 };
 pub(crate) use reading::REMEMBERED_REPAIRS;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;
@@ -116,7 +116,7 @@ pub(crate) use topics::REMEMBERED_MESSAGES;
 pub(crate) const RECORDS_ASIDE: usize = 2 * equivocations::MAX_PROOFS
     + 2 * store::MAX_FACTS
     + queries::MAX_REPAIRS
-    + flows::REPLICATION_BUDGET
+    + reading::REPLICATION_BUDGET
     + ANNOUNCEMENTS
     + MAX_HEARD;
 
@@ -155,30 +155,31 @@ impl Engine {
     /// Listens to announcements and dials the bootstrap addresses.
     pub(crate) fn start(&mut self, now: Now) {
         self.set_time(now);
-        self.look_at_clocks(now);
+        self.look_at_clocks();
         self.cx.started = now.mono;
-        self.show_time(now);
+        self.show_time();
         let topic = self.cx.config.announcements_topic.clone();
         self.out.actions.push_back(Action::Subscribe { topic });
         self.out.wheel.insert(now.mono.saturating_add(SWEEP_INTERVAL), Deadline::Sweep);
-        self.out.reconcile_later(&self.cx, now);
-        self.restore_listed(now);
+        self.out.reconcile_later(&self.cx);
+        self.restore_listed();
         self.dial_bootstrap();
-        self.peers.rejoin_later(&self.cx, &mut self.out, now);
+        self.peers.rejoin_later(&self.cx, &mut self.out);
     }
 
     /// Begins a poll: from here on, records are judged by this time.
     pub(crate) fn begin(&mut self, now: Now) {
         self.set_time(now);
-        self.look_at_clocks(now);
-        if self.cx.unix != now.unix {
-            self.show_time(now);
+        self.look_at_clocks();
+        if self.cx.shown != now.unix {
+            self.show_time();
         }
     }
 
     /// From here on, what has a date is judged by this time.
-    fn show_time(&mut self, now: Now) {
-        self.cx.unix = now.unix;
+    fn show_time(&mut self) {
+        let now = self.cx.now();
+        self.cx.shown = now.unix;
         self.cx.store.set_doubted_time(now.unix, self.cx.clocks.certain(now));
         self.discovery.set_time(now);
     }
@@ -188,9 +189,9 @@ impl Engine {
         self.cx.store.set_clock(now.mono);
     }
 
-    /// The monotonic time, for what is measured and for what fades.
-    fn set_time(&mut self, now: Now) {
-        self.cx.mono = now.mono;
+    /// The time that all rooms go by until something else enters.
+    pub(in crate::engine) fn set_time(&mut self, now: Now) {
+        self.cx.now = now;
         self.standing.set_time(now.mono);
     }
 
@@ -211,14 +212,10 @@ impl Engine {
         !self.out.events.is_empty()
     }
 
-    /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a
-    /// question asked a moment too early would be answered by nobody.
+    /// Hands queries to the DHT while there is room.
     fn admit(&mut self) {
-        if self.cx.closed || self.peers.reach() == Reach::Joining {
-            return;
-        }
-        let is_led_on = self.peers.is_led_on();
-        self.reading.admit(&self.cx, &mut self.out, is_led_on);
+        let (reach, is_led_on) = (self.peers.reach(), self.peers.is_led_on());
+        self.reading.admit(&self.cx, &mut self.out, reach, is_led_on);
     }
 }
 

@@ -49,6 +49,13 @@ pub(in crate::engine) struct PeerClocks {
     is_settling: bool,
 }
 
+/// What a peer's clock has shown, and how long the word of it has been on its way.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct ClockReading {
+    pub(in crate::engine) sent: u64,
+    pub(in crate::engine) took: Duration,
+}
+
 /// What a peer's clock showed.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
@@ -97,7 +104,18 @@ impl PeerClocks {
     }
 
     /// A connected peer has said at which time it sent something that took so long to get here.
-    pub(in crate::engine) fn read(&mut self, now: Now, peer: PeerId, sent: u64, took: Duration) {
+    pub(in crate::engine) fn hear(
+        &mut self,
+        out: &mut Effects,
+        now: Now,
+        peer: PeerId,
+        reading: ClockReading,
+    ) {
+        self.read(now, peer, reading);
+        self.settle_later(out, now);
+    }
+
+    fn read(&mut self, now: Now, peer: PeerId, ClockReading { sent, took }: ClockReading) {
         let took = i128::try_from(took.as_millis()).unwrap_or(i128::MAX / 2);
         let ahead = millis(now.unix) - took - millis(sent);
         self.readings.insert(peer, Reading { ahead, base: base(now), taken: now.mono });

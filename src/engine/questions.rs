@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use super::Engine;
 use crate::{
-    engine::interface::{Now, QuestionId, Unanswered},
+    engine::interface::{QuestionId, Unanswered},
     exchange::Response,
     ticket::Ticket,
 };
@@ -71,12 +71,7 @@ impl Questions {
 
 impl Engine {
     /// A question has been answered, or will not be.
-    pub(super) fn question_ended(
-        &mut self,
-        now: Now,
-        id: QuestionId,
-        answer: Result<Vec<u8>, Unanswered>,
-    ) {
+    pub(super) fn question_ended(&mut self, id: QuestionId, answer: Result<Vec<u8>, Unanswered>) {
         let Some(question) = self.out.questions.take(id) else { return };
         if let (Purpose::Reconciling, Ok(bytes)) = (question.purpose, &answer) {
             self.out.counters.reconciliation.bytes_in += bytes.len() as u64;
@@ -89,11 +84,11 @@ impl Engine {
             })
         });
         match question.purpose {
-            Purpose::Greeting | Purpose::ReadingClock => self.greeted(now, question, answer),
+            Purpose::Greeting | Purpose::ReadingClock => self.greeted(question, answer),
             Purpose::Goodbye => self.peers.goodbye_ended(&mut self.out, id, question.peer),
-            Purpose::Reconciling => self.session_answered(now, question.peer, answer),
+            Purpose::Reconciling => self.session_answered(question.peer, answer),
             Purpose::Explaining(ticket) => self.explained(ticket, question.peer, answer),
-            Purpose::Searching(ticket) => self.search_answered(now, ticket, question.peer, answer),
+            Purpose::Searching(ticket) => self.search_answered(ticket, question.peer, answer),
         }
     }
 }

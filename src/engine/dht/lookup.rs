@@ -26,7 +26,7 @@ use std::num::NonZeroU8;
 
 use libp2p::PeerId;
 
-pub(crate) use self::candidate::Standing;
+pub(crate) use self::candidate::Expectation;
 use self::{
     candidate::{Candidate, Id, State},
     path::{Flight, Path, Phase, View, closest, trim},
@@ -96,10 +96,10 @@ impl Aim {
 
 /// A peer of the routing table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Known {
+pub(crate) struct Seed {
     pub(crate) peer: PeerId,
     pub(crate) key: Key,
-    pub(crate) standing: Standing,
+    pub(crate) standing: Expectation,
 }
 
 /// What a peer has answered, beside the peers that it knows.
@@ -151,7 +151,7 @@ pub(crate) struct Lookup {
 impl Lookup {
     /// A lookup of this key, from the peers of the routing table that are closest to it. This node is not one of them,
     /// and has no place in answers either.
-    pub(crate) fn new(target: Key, aim: Aim, known: impl IntoIterator<Item = Known>) -> Self {
+    pub(crate) fn new(target: Key, aim: Aim, known: impl IntoIterator<Item = Seed>) -> Self {
         let phase = if aim == Aim::First { Phase::Narrow } else { Phase::Approach };
         let mut candidates: Vec<_> = known
             .into_iter()
@@ -169,7 +169,8 @@ impl Lookup {
         // a path may have nobody else.
         let mut numbers = (0..aim.paths()).cycle();
         for is_doubtful in [false, true] {
-            let dealt = |one: &&mut Candidate| (one.standing == Standing::Doubtful) == is_doubtful;
+            let dealt =
+                |one: &&mut Candidate| (one.standing == Expectation::Doubtful) == is_doubtful;
             for (one, path) in candidates.iter_mut().filter(dealt).zip(&mut numbers) {
                 one.deal_to(path);
             }
@@ -228,7 +229,7 @@ impl Lookup {
         &mut self,
         peer: &PeerId,
         heard: Heard,
-        closer: impl IntoIterator<Item = (Key, Standing, Contact)>,
+        closer: impl IntoIterator<Item = (Key, Expectation, Contact)>,
     ) {
         let Some(one) = self.asked(peer) else { return };
         one.state = State::Answered(heard);
@@ -313,7 +314,7 @@ impl Lookup {
         let mut neighbours = Neighbours::default();
         for mut one in self.candidates.into_iter().filter(|one| !one.is_out()) {
             let Some(peer) = one.peer() else { continue };
-            let is_doubtful = one.standing == Standing::Doubtful && !one.has_answered();
+            let is_doubtful = one.standing == Expectation::Doubtful && !one.has_answered();
             let contact = Contact { peer, addresses: one.take_addresses() };
             match is_doubtful {
                 true => neighbours.doubtful.push(contact),
@@ -353,7 +354,7 @@ impl Lookup {
     fn learn(
         &mut self,
         path: u8,
-        closer: impl IntoIterator<Item = (Key, Standing, Contact)>,
+        closer: impl IntoIterator<Item = (Key, Expectation, Contact)>,
     ) -> bool {
         let bar = self.view(path).bar();
         let mut is_progress = false;

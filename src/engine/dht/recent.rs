@@ -17,7 +17,7 @@ const KEYS: usize = 16;
 
 /// The last lookups that have gone all the way, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Recent(VecDeque<Neighbourhood>);
+pub(super) struct Neighbourhoods(VecDeque<Neighbourhood>);
 
 #[derive(Debug)]
 struct Neighbourhood {
@@ -26,7 +26,7 @@ struct Neighbourhood {
     closest: Vec<PeerId>,
 }
 
-impl Recent {
+impl Neighbourhoods {
     /// These have answered as the closest to a key.
     pub(super) fn add(&mut self, now: Duration, key: Key, closest: Vec<PeerId>) {
         self.0.retain(|known| known.key != key);
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn it_is_known_for_ten_seconds_who_was_closest_and_of_a_few_keys() {
-        let mut recent = Recent::default();
+        let mut recent = Neighbourhoods::default();
         let keys: Vec<_> = (0..20_u8).map(|number| Key::of_bytes(&[number])).collect();
         let peers = vec![PeerId::random()];
         for key in &keys {

@@ -8,7 +8,7 @@ use super::{
     Answer, Deadline, Dht, Effect, Errand, Running, Task,
     dials::Wanted,
     filling::{REFRESH_INTERVAL, Step},
-    lookup::{Aim, Heard, Known, Lookup, Standing},
+    lookup::{Aim, Expectation, Heard, Lookup, Seed},
     message::{Contact, Failure, Request, RequestId, Response, Value},
     most, probing,
     requests::{GIVEN_UP, Kind, Patience, Waiting},
@@ -42,11 +42,8 @@ impl Dht {
         let (doubtful, likely): (Vec<_>, Vec<_>) =
             nearest.into_iter().partition(|entry| entry.standing.is_tried_last());
         let known = [likely, doubtful].into_iter().flat_map(|some| some.into_iter().take(REPLICAS));
-        let known = known.map(|entry| Known {
-            peer: entry.peer,
-            key: entry.key,
-            standing: expected(entry),
-        });
+        let known =
+            known.map(|entry| Seed { peer: entry.peer, key: entry.key, standing: expected(entry) });
         Lookup::new(*target, aim, known)
     }
 
@@ -155,8 +152,8 @@ impl Dht {
         // Whoever has no seat may be connected all the same.
         let standing = |peer: &PeerId, key: &Key| match table.at(key) {
             Some(entry) => expected(entry),
-            None if connected.contains_key(peer) => Standing::Connected,
-            None => Standing::Unconnected,
+            None if connected.contains_key(peer) => Expectation::Connected,
+            None => Expectation::Unconnected,
         };
         for Answer { peer, heard, closer } in running.answers.drain(..) {
             running.work.heard(&self.local, &peer, heard, &closer, standing);
@@ -259,7 +256,9 @@ impl Dht {
         self.wheel.cancel(timer);
         // Whom these tell of is not asked any more.
         for Answer { peer, heard, .. } in answers {
-            work.heard(&self.local, &peer, heard, &Vec::new().into(), |_, _| Standing::Unconnected);
+            work.heard(&self.local, &peer, heard, &Vec::new().into(), |_, _| {
+                Expectation::Unconnected
+            });
         }
         for request in requests {
             if let Some(waiting) = self.requests.close(request) {
@@ -313,11 +312,11 @@ impl Dht {
 }
 
 /// What is to be expected of a peer that has a seat.
-fn expected(entry: &Entry) -> Standing {
+fn expected(entry: &Entry) -> Expectation {
     match (entry.standing.is_tried_last(), entry.standing.is_connected()) {
-        (true, _) => Standing::Doubtful,
-        (false, true) => Standing::Connected,
-        (false, false) => Standing::Unconnected,
+        (true, _) => Expectation::Doubtful,
+        (false, true) => Expectation::Connected,
+        (false, false) => Expectation::Unconnected,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 
 use super::{
-    lookup::{Heard, Lookup, Neighbours, Standing},
+    lookup::{Expectation, Heard, Lookup, Neighbours},
     message::{Contact, Request, Told, Value},
     requests::Kind,
     storing::Storing,
@@ -134,7 +134,7 @@ impl Work {
         peer: &PeerId,
         heard: Heard,
         closer: &Told,
-        standing: impl Fn(&PeerId, &Key) -> Standing,
+        standing: impl Fn(&PeerId, &Key) -> Expectation,
     ) {
         if let Some(lookup) = self.lookup() {
             let closer = closer.read().into_owned();

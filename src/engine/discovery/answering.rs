@@ -121,7 +121,6 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         request: &[u8],
     ) -> Inquiry {
@@ -143,17 +142,17 @@ impl Discovery {
             return Inquiry::Answered(declined());
         }
         Inquiry::Answered(match request {
-            Request::Hello(theirs) => match self.own_hello(cx, now) {
+            Request::Hello(theirs) => match self.own_hello(cx) {
                 Some(own) => return Inquiry::Hello { theirs, own },
                 None => declined(),
             },
             // It would seem to lack what it is about to have.
             Request::Compare { .. } if !self.restoring.is_over() => declined(),
-            Request::Compare { slice, message } => self.compare(cx, now, peer, &slice, &message),
-            Request::Fetch { digests } => self.fetched(now, &digests),
-            Request::Offer { digests } => self.offered(cx, out, now, peer, digests),
+            Request::Compare { slice, message } => self.compare(cx, peer, &slice, &message),
+            Request::Fetch { digests } => self.fetched(cx.now(), &digests),
+            Request::Offer { digests } => self.offered(cx, out, peer, digests),
             Request::Search(search) => match Query::try_from(search) {
-                Ok(query) => self.search_for_peer(cx, now, peer, &query),
+                Ok(query) => self.search_for_peer(cx, peer, &query),
                 Err(_) => declined(),
             },
             Request::Explain { keys } => explained(cx, &peer, &keys),
@@ -169,11 +168,11 @@ impl Discovery {
     fn compare(
         &mut self,
         cx: &Context,
-        now: Now,
         peer: PeerId,
         slice: &Coverage,
         message: &[u8],
     ) -> Response {
+        let now = cx.now();
         let held = self.held_list(now, slice);
         let items = held.unwrap_or_else(|| {
             // Whoever asks for slices that nobody else asks for pays for them, or could have one made each time. It is
@@ -198,7 +197,6 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         digests: Vec<Digest>,
     ) -> Response {
@@ -206,11 +204,11 @@ impl Discovery {
             && let Some(neighbour) = self.neighbours.get_mut(&peer)
         {
             let catalogue = &self.catalogue;
-            let is_new = |digest: &Digest| catalogue.by_digest(digest, now.unix).is_none();
+            let is_new = |digest: &Digest| catalogue.by_digest(digest, cx.now().unix).is_none();
             neighbour.offer(digests.into_iter().filter(is_new));
             if neighbour.has_offered() {
                 self.neighbours.enqueue(peer);
-                self.next_session(cx, out, now);
+                self.next_session(cx, out);
             }
         }
         Response::Noted
@@ -220,8 +218,8 @@ impl Discovery {
     ///
     /// What it takes depends on how many packages have the words, and how many words are like them: some ten milliseconds
     /// where all of a hundred thousand match. It is paid afterwards.
-    fn search_for_peer(&self, cx: &Context, now: Now, peer: PeerId, query: &Query) -> Response {
-        let found = self.find(cx, now, query);
+    fn search_for_peer(&self, cx: &Context, peer: PeerId, query: &Query) -> Response {
+        let found = self.find(cx, query);
         cx.store.charge(peer, cost::of_looking(found.looked));
         let (heads, all) = Response::fitting(found.hits.iter().map(|(head, _)| head.bytes()));
         let more = !all || found.is_cut(query);

@@ -11,6 +11,7 @@ use crate::{
         discovery::{Discovery, neighbours::Greeting},
         effects::Effects,
         interface::{Now, Unanswered},
+        peer_clocks::ClockReading,
         questions::Purpose,
     },
     exchange::{Request, Response},
@@ -27,30 +28,17 @@ const MAX_DOUBTS: u8 = 3;
 const FEATURE_SEARCH: u64 = 1;
 pub(super) const FEATURE_EXPLAINS: u64 = 1 << 1;
 
-/// What a peer's clock has shown, and how long the word of it has been on its way.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct ClockReading {
-    pub(in crate::engine) sent: u64,
-    pub(in crate::engine) took: Duration,
-}
-
 impl Discovery {
     /// Asks a peer what it is, and tells it what this node is.
-    pub(in crate::engine) fn greet(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        peer: PeerId,
-    ) {
-        if let Some(hello) = self.own_hello(cx, now) {
+    pub(in crate::engine) fn greet(&mut self, cx: &Context, out: &mut Effects, peer: PeerId) {
+        if let Some(hello) = self.own_hello(cx) {
             out.ask(cx, peer, Purpose::Greeting, &Request::Hello(hello));
         }
     }
 
     /// What this node says of itself, signed anew each time: peers read this node's clock off it.
-    pub(in crate::engine) fn own_hello(&self, cx: &Context, now: Now) -> Option<Vec<u8>> {
-        let mut hello = Hello::new(cx.config.network.clone(), cx.local, now.unix);
+    pub(in crate::engine) fn own_hello(&self, cx: &Context) -> Option<Vec<u8>> {
+        let mut hello = Hello::new(cx.config.network.clone(), cx.local, cx.now().unix);
         hello.location = cx.config.location.map(Location::from);
         hello.coverage = cx.config.coverage.clone();
         let shown = self.catalogue.len().saturating_sub(self.catalogue.hidden());
@@ -72,7 +60,6 @@ impl Discovery {
     pub(in crate::engine) fn meet(
         &mut self,
         cx: &Context,
-        now: Now,
         peer: PeerId,
         bytes: &[u8],
         took: Option<Duration>,
@@ -84,7 +71,7 @@ impl Discovery {
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return Ok(None) };
         let hello = Box::new(Hello::clone(&hello));
         let sent = hello.issued;
-        neighbour.greeting = match hello.is_of(now.unix) {
+        neighbour.greeting = match hello.is_of(cx.now().unix) {
             true => Greeting::Known(hello),
             false => Greeting::Apart(hello),
         };
@@ -123,12 +110,11 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
     ) {
         if self.is_known(&peer) {
             self.neighbours.enqueue(peer);
-            self.next_session(cx, out, now);
+            self.next_session(cx, out);
         }
     }
 
@@ -143,17 +129,11 @@ impl Discovery {
     }
 
     /// Asks a peer again what it has, some time after it was doubted.
-    pub(in crate::engine) fn greet_again(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        peer: PeerId,
-    ) {
+    pub(in crate::engine) fn greet_again(&mut self, cx: &Context, out: &mut Effects, peer: PeerId) {
         if let Some(neighbour) = self.neighbours.get_mut(&peer) {
             neighbour.doubt = None;
             if !cx.closed {
-                self.greet(cx, out, now, peer);
+                self.greet(cx, out, peer);
             }
         }
     }

@@ -44,14 +44,13 @@ impl Discovery {
     pub(in crate::engine) fn look_alikes_listed(
         &self,
         cx: &Context,
-        now: Now,
         name: &PackageName,
     ) -> Vec<SimilarName> {
         let folded = name.folded();
         // Names that merely read alike are no look-alikes, and there may be very many: they do not count as looked at.
         let alike = self.index.spelt_like(name, MAX_SIMILAR, |other| other.folded() == folded);
         let others = alike.into_iter().filter(|(_, by)| *by != cx.owner);
-        let live = others.filter(|(name, by)| self.is_listed_live(now, name, by));
+        let live = others.filter(|(name, by)| self.is_listed_live(cx.now(), name, by));
         SimilarName::union(live.map(|(name, by)| (name, vec![by])))
     }
 
@@ -91,10 +90,10 @@ impl Discovery {
     pub(in crate::engine) fn believed_head(
         &self,
         cx: &Context,
-        now: Now,
         name: &PackageName,
         owner: &PeerId,
     ) -> Option<Arc<Record>> {
+        let now = cx.now();
         let head = self.catalogue.get(name, owner, now.unix)?.head()?;
         head.validity.check(now.unix).ok()?;
         let record = Record::Head(head);

@@ -7,14 +7,16 @@ use crate::{
         context::Context,
         discovery::{
             Discovery,
-            catalogue::{Arrival, Insertion, Interest, Outcome},
+            catalogue::{Admission, Arrival, Insertion, Interest},
             said_since::said_since,
         },
+        interest::News,
         interface::Now,
+        packages,
     },
     event::Event,
-    package::{Digest, PackageName},
-    record::{Head, HeadState, Rank, Rejected, Signed},
+    package::{Digest, PackageId, PackageName, Source},
+    record::{Head, HeadState, Rank, Record, RecordKey, Rejected, Signed},
 };
 
 impl Discovery {
@@ -30,10 +32,10 @@ impl Discovery {
         let before = self.followed_before(now, head);
         let outcome = self.enter(now, head, from, interest);
         match (before, outcome) {
-            (None, _) | (_, Outcome::Older | Outcome::Same | Outcome::Expired) => Vec::new(),
+            (None, _) | (_, Admission::Older | Admission::Same | Admission::Expired) => Vec::new(),
             (
                 Some(before),
-                Outcome::New | Outcome::Replaced | Outcome::Uncovered | Outcome::Full,
+                Admission::New | Admission::Replaced | Admission::Uncovered | Admission::Full,
             ) => said_since(&before, head),
         }
     }
@@ -45,7 +47,7 @@ impl Discovery {
         head: &Signed<Head>,
         from: Option<PeerId>,
         interest: Interest,
-    ) -> Outcome {
+    ) -> Admission {
         let inserted = self.catalogue.insert(head, Arrival { from, unix: now.unix, interest });
         tracing::trace!(name = %head.name, owner = %head.owner, ?inserted, "head listed");
         let outcome = inserted.outcome;
@@ -71,12 +73,8 @@ impl Discovery {
 
     /// The store has taken in a head. True if an older one is listed, whose place it is to take: who has put it there
     /// need not have told of it. Where a newer one is listed, the store is given that.
-    pub(in crate::engine) fn match_store(
-        &self,
-        cx: &Context,
-        now: Now,
-        head: &Signed<Head>,
-    ) -> bool {
+    pub(in crate::engine) fn match_store(&self, cx: &Context, head: &Signed<Head>) -> bool {
+        let now = cx.now();
         let Some(listed) = self.catalogue.get(&head.name, &head.owner, now.unix) else {
             return false;
         };
@@ -95,14 +93,28 @@ impl Discovery {
         self.catalogue.by_digest(digest, now.unix).is_some()
     }
 
-    /// Whether a head that has just been listed is to be told as a discovery, where the application was `told` of this rank.
-    pub(in crate::engine) fn is_discovery(
+    /// What the application is to be told of a head that has just been listed, where it was `told` of this rank before, and
+    /// the head has `said` this anew.
+    pub(in crate::engine) fn discovered(
         &self,
-        now: Now,
+        cx: &Context,
         head: &Signed<Head>,
+        news: News,
         told: Option<Rank>,
-        was_announced: bool,
-    ) -> bool {
+        said: Vec<Event>,
+    ) -> Vec<Event> {
+        let is_new = self.is_discovery(cx.now(), head, news, told);
+        if head.is_withdrawn() {
+            let id = PackageId::owned(head.owner, head.name.clone());
+            return is_new.then_some(Event::Withdrawn { id }).into_iter().collect();
+        }
+        let Some(package) = packages::newest(head, Source::Cache) else { return Vec::new() };
+        let discovered = is_new.then(|| Event::Discovered { package: Box::new(package) });
+        discovered.into_iter().chain(said).collect()
+    }
+
+    fn is_discovery(&self, now: Now, head: &Signed<Head>, news: News, told: Option<Rank>) -> bool {
+        let was_announced = matches!(news, News::Announced(_));
         // Where there was no room for what was fetched, it would be news again with each peer that has it.
         let is_worth_telling = was_announced || self.is_listed(now, &head.digest());
         // A head that was merely heard anew after the cache had forgotten it is no discovery.
@@ -110,8 +122,8 @@ impl Discovery {
     }
 
     /// The rank of the newest head of a package that the application was told of.
-    pub(in crate::engine) fn told_rank(&self, now: Now, head: &Head) -> Option<Rank> {
-        let listed = self.catalogue.get(&head.name, &head.owner, now.unix);
+    pub(in crate::engine) fn told_rank(&self, cx: &Context, head: &Head) -> Option<Rank> {
+        let listed = self.catalogue.get(&head.name, &head.owner, cx.now().unix);
         listed.filter(|listed| listed.is_told).map(|listed| listed.rank)
     }
 
@@ -138,7 +150,7 @@ impl Discovery {
     /// The index follows the catalogue.
     fn index(&mut self, head: &Signed<Head>, inserted: Insertion) {
         self.unlisted(&inserted.gone);
-        if !matches!(inserted.outcome, Outcome::New | Outcome::Replaced) {
+        if !matches!(inserted.outcome, Admission::New | Admission::Replaced) {
             return;
         }
         match &head.state {
@@ -191,6 +203,20 @@ impl Discovery {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Verifies a copy of a record that is looked up. A head may be valid, and older than the one that is listed.
+    pub(in crate::engine) fn verify_copy(
+        &self,
+        cx: &Context,
+        key: &RecordKey,
+        bytes: &[u8],
+    ) -> Result<Record, Rejected> {
+        let record = cx.store.verify(key, bytes)?;
+        if let Record::Head(head) = &record {
+            self.check_listed(cx, head)?;
+        }
+        Ok(record)
     }
 
     /// A name is pinned to another owner than before.

@@ -13,7 +13,6 @@ use crate::{
             Discovery,
             neighbours::{Greeting, declared_distance},
         },
-        interface::Now,
     },
     package::{GeoLocation, PackageName},
 };
@@ -57,8 +56,18 @@ pub(in crate::engine) struct Portrait {
 }
 
 impl Discovery {
+    /// Puts peers in the order in which they are asked, each having the `score` that its conduct has earned.
+    pub(in crate::engine) fn rank_by_nearness(
+        &self,
+        cx: &Context,
+        peers: &mut [PeerId],
+        score: impl Fn(&PeerId) -> u8,
+    ) {
+        peers.sort_by_cached_key(|peer| self.nearness(cx, peer, score(peer)));
+    }
+
     /// Where a peer of this reputation stands.
-    pub(in crate::engine) fn nearness(&self, cx: &Context, peer: &PeerId, score: u8) -> Nearness {
+    fn nearness(&self, cx: &Context, peer: &PeerId, score: u8) -> Nearness {
         let neighbour = self.neighbours.get(peer);
         let hello = neighbour.and_then(|neighbour| neighbour.hello());
         let kilometres = declared_distance(cx.config.location, hello);
@@ -70,16 +79,39 @@ impl Discovery {
         }
     }
 
-    /// Who was seen providing a package, and whether it is connected, as the caller knows.
+    /// The connected peers that a search asks, so many at the most, in their order; and how many others there are.
+    pub(in crate::engine) fn search_targets(
+        &self,
+        cx: &Context,
+        most: usize,
+        may_be_asked: impl Fn(&PeerId) -> bool,
+        score: impl Fn(&PeerId) -> u8,
+    ) -> (Vec<PeerId>, u32) {
+        let mut peers = self.searchable();
+        peers.retain(may_be_asked);
+        self.rank_by_nearness(cx, &mut peers, score);
+        let unasked = peers.len().saturating_sub(most);
+        peers.truncate(most);
+        (peers, u32::try_from(unasked).unwrap_or(u32::MAX))
+    }
+
+    /// Who was seen providing a package, whom to ask first coming first. Who `is_connected`, and with which `score`, the
+    /// caller knows.
     pub(in crate::engine) fn providers(
         &self,
-        now: Now,
+        cx: &Context,
         owner: &PeerId,
         name: &PackageName,
         is_connected: impl Fn(&PeerId) -> bool,
+        score: impl Fn(&PeerId) -> u8,
     ) -> Vec<Provider> {
-        let seen = self.catalogue.providers(name, owner, now.unix).into_iter();
-        seen.map(|(peer, seen)| Provider { peer, seen, connected: is_connected(&peer) }).collect()
+        let seen = self.catalogue.providers(name, owner, cx.now().unix).into_iter();
+        let seen = seen.map(|(peer, seen)| Provider { peer, seen, connected: is_connected(&peer) });
+        let (mut near, far): (Vec<Provider>, Vec<Provider>) =
+            seen.partition(|provider| provider.connected);
+        near.sort_by_cached_key(|by| self.nearness(cx, &by.peer, score(&by.peer)));
+        near.extend(far);
+        near
     }
 
     pub(in crate::engine) fn portrait(&self, peer: &PeerId) -> Portrait {
@@ -95,7 +127,7 @@ impl Discovery {
     }
 
     /// The connected peers that may find something in a search.
-    pub(in crate::engine) fn searchable(&self) -> Vec<PeerId> {
+    fn searchable(&self) -> Vec<PeerId> {
         let knows = |greeting: &Greeting| match greeting {
             // It may not have had the time to say so.
             Greeting::Due | Greeting::Apart(_) => true,

@@ -82,7 +82,7 @@ pub(super) struct Running {
 struct Talk {
     peer: PeerId,
     ends: Duration,
-    outcome: Outcome,
+    outcome: SessionResult,
 }
 
 impl Talk {
@@ -94,7 +94,7 @@ impl Talk {
 
 /// What a session has come to so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum SessionResult {
     /// Nothing that differs.
     Same,
     /// Something differs.
@@ -129,23 +129,19 @@ struct Offer {
 
 impl Effects {
     /// Sets the time for the next session that nobody has asked for.
-    pub(in crate::engine) fn reconcile_later(&mut self, cx: &Context, now: Now) {
+    pub(in crate::engine) fn reconcile_later(&mut self, cx: &Context) {
         let pause = cx.config.reconcile_interval;
         let pause = self.jitter(pause);
-        self.wheel.insert(now.mono.saturating_add(pause), Deadline::Reconcile);
+        self.wheel.insert(cx.now().mono.saturating_add(pause), Deadline::Reconcile);
     }
 }
 
 impl Discovery {
     /// It is time for a session: with the one of those connected with whom the last is the longest ago. Who has not said
     /// what it is, is asked first.
-    pub(in crate::engine) fn reconcile_in_turn(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-    ) {
-        out.reconcile_later(cx, now);
+    pub(in crate::engine) fn reconcile_in_turn(&mut self, cx: &Context, out: &mut Effects) {
+        let now = cx.now();
+        out.reconcile_later(cx);
         let coverage = &cx.config.coverage;
         let is_of_use = |greeting: &Greeting| match greeting {
             Greeting::Due | Greeting::Apart(_) => true,
@@ -162,7 +158,7 @@ impl Discovery {
         if let Some(peer) = next {
             // That was its turn, whether or not it answers: else who never does would have everybody's.
             self.compared(now, &peer);
-            self.greet(cx, out, now, peer);
+            self.greet(cx, out, peer);
         }
     }
 
@@ -172,14 +168,15 @@ impl Discovery {
     }
 
     /// Begins the next session, unless one is under way.
-    pub(super) fn next_session(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+    pub(super) fn next_session(&mut self, cx: &Context, out: &mut Effects) {
         while self.session.is_none() && self.restoring.is_over() && !cx.closed {
             let Some(peer) = self.neighbours.dequeue() else { return };
-            self.begin_session(cx, out, now, peer);
+            self.begin_session(cx, out, peer);
         }
     }
 
-    fn begin_session(&mut self, cx: &Context, out: &mut Effects, now: Now, peer: PeerId) {
+    fn begin_session(&mut self, cx: &Context, out: &mut Effects, peer: PeerId) {
+        let now = cx.now();
         let coverage = cx.config.coverage.clone();
         let Some(neighbour) = self.neighbours.get_mut(&peer) else { return };
         if neighbour.not_before > now.mono || self.allowances.left(now.mono, &peer) == 0 {
@@ -192,7 +189,7 @@ impl Discovery {
             let fetching = Fetching::new(offered);
             let fetch = Fetch { fetching, offer: Offer { have: VecDeque::new(), more } };
             self.run_session(out, now, peer, Course::Fetching(fetch));
-            return self.fetch_on(cx, out, now);
+            return self.fetch_on(cx, out);
         }
         let Some(hello) = neighbour.hello() else { return };
         if !shares_with(&coverage, hello) {
@@ -220,22 +217,17 @@ impl Discovery {
         let ends = now.mono.saturating_add(LONGEST);
         out.counters.reconciliation.sessions += 1;
         let outcome = match course {
-            Course::Comparing(_) => Outcome::Same,
-            Course::Fetching(_) | Course::Offering(_) => Outcome::Differs,
+            Course::Comparing(_) => SessionResult::Same,
+            Course::Fetching(_) | Course::Offering(_) => SessionResult::Differs,
         };
         self.session = Some(Running { talk: Talk { peer, ends, outcome }, course, timer });
     }
 
     /// The session has waited in vain.
-    pub(in crate::engine) fn session_timed_out(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-    ) {
+    pub(in crate::engine) fn session_timed_out(&mut self, cx: &Context, out: &mut Effects) {
         if let Some(running) = self.session.take() {
-            self.waited_for(now, running.talk);
-            self.session_failed(cx, out, now, &running.talk.peer, "it does not answer in time");
+            self.waited_for(cx.now(), running.talk);
+            self.session_failed(cx, out, &running.talk.peer, "it does not answer in time");
         }
     }
 
@@ -244,7 +236,6 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: &PeerId,
     ) {
         let gone = self.neighbours.disconnected(peer);
@@ -253,13 +244,13 @@ impl Discovery {
         }
         if let Some(running) = self.session.take_if(|running| running.talk.peer == *peer) {
             out.wheel.cancel(running.timer);
-            self.session_failed(cx, out, now, peer, "it has gone");
+            self.session_failed(cx, out, peer, "it has gone");
         }
     }
 
     /// A session has ended because its peer did not answer, or not soon enough.
     fn waited_for(&mut self, now: Now, talk: Talk) {
-        if talk.outcome == Outcome::Learnt {
+        if talk.outcome == SessionResult::Learnt {
             return;
         }
         let Some(neighbour) = self.neighbours.get_mut(&talk.peer) else { return };
@@ -268,19 +259,12 @@ impl Discovery {
         neighbour.not_before = neighbour.not_before.max(now.mono.saturating_add(pause));
     }
 
-    fn session_failed(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        peer: &PeerId,
-        why: &str,
-    ) {
+    fn session_failed(&mut self, cx: &Context, out: &mut Effects, peer: &PeerId, why: &str) {
         tracing::debug!(%peer, why, "catalogues not compared");
         out.counters.reconciliation.failed += 1;
         out.questions.drop_all(Purpose::Reconciling);
-        self.compared(now, peer);
-        self.next_session(cx, out, now);
+        self.compared(cx.now(), peer);
+        self.next_session(cx, out);
     }
 
     fn compared(&mut self, now: Now, peer: &PeerId) {

@@ -56,7 +56,8 @@ pub(in crate::engine) struct Restored {
 
 impl Restored {
     /// Verifies a head of an earlier life's catalogue.
-    pub(in crate::engine) fn verify(cx: &Context, now: Now, bytes: &[u8]) -> Option<Self> {
+    pub(in crate::engine) fn verify(cx: &Context, bytes: &[u8]) -> Option<Self> {
+        let now = cx.now();
         let verified = cx.store.verify_kept_head(bytes, now.unix).inspect_err(|rejected| {
             tracing::debug!(%rejected, "head of a snapshot dropped");
         });
@@ -102,19 +103,19 @@ impl Discovery {
     }
 
     /// Some more are done. Before all are, the catalogue is not compared with anybody's.
-    pub(in crate::engine) fn restore_on(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+    pub(in crate::engine) fn restore_on(&mut self, cx: &Context, out: &mut Effects) {
         if self.restoring.is_over() {
-            self.next_session(cx, out, now);
+            self.next_session(cx, out);
         } else if !self.restoring.waiting.is_empty() {
-            let soon = now.mono.saturating_add(cx.config.sweep_granularity);
+            let soon = cx.now().mono.saturating_add(cx.config.sweep_granularity);
             out.wheel.insert(soon, Deadline::Restore);
         }
     }
 
     /// What a snapshot has of the catalogue: the heads that are listed, hidden ones too, and those of an earlier life that
     /// are still to be, as far as there is room for them.
-    pub(in crate::engine) fn heads_of_others(&self, cx: &Context, now: Now) -> Vec<Arc<[u8]>> {
-        let mut heads = self.catalogue.heads_of_others(cx.clocks.certain(now));
+    pub(in crate::engine) fn heads_of_others(&self, cx: &Context) -> Vec<Arc<[u8]>> {
+        let mut heads = self.catalogue.heads_of_others(cx.clocks.certain(cx.now()));
         let room = cx.config.limits.catalogue_packages.saturating_sub(heads.len());
         heads.extend(self.restoring.waiting.iter().take(room).map(|head| Arc::clone(&head.bytes)));
         heads

@@ -51,7 +51,7 @@ pub(in crate::engine) struct PeerSearch {
 }
 
 /// What this node knows itself.
-pub(super) struct Known {
+pub(super) struct LocalHits {
     /// As far as they are wanted, in the order that is wanted.
     pub(super) hits: Vec<(Signed<Head>, Package)>,
     /// How many match.
@@ -62,7 +62,7 @@ pub(super) struct Known {
     pub(super) looked: usize,
 }
 
-impl Known {
+impl LocalHits {
     /// Whether anything that may match is neither here nor on the pages before.
     pub(super) fn is_cut(&self, query: &Query) -> bool {
         self.truncated || self.total > query.offset.saturating_add(self.hits.len())
@@ -145,14 +145,9 @@ enum Over {
 }
 
 impl Discovery {
-    pub(in crate::engine) fn search(
-        &self,
-        cx: &Context,
-        now: Now,
-        query: &Query,
-    ) -> Result<SearchResults> {
+    pub(in crate::engine) fn search(&self, cx: &Context, query: &Query) -> Result<SearchResults> {
         query.validate()?;
-        let found = self.find(cx, now, query);
+        let found = self.find(cx, query);
         Ok(SearchResults {
             truncated: found.is_cut(query),
             total: found.total,
@@ -162,15 +157,15 @@ impl Discovery {
 
     /// What this node knows itself. What has expired, is no longer believed, or is older than what was seen since, is
     /// left out, as whoever asks for it by name is not told of it either.
-    pub(super) fn find(&self, cx: &Context, now: Now, query: &Query) -> Known {
-        let index::Found { mut total, hits, truncated, looked } = self.indexed(now, query);
+    pub(super) fn find(&self, cx: &Context, query: &Query) -> LocalHits {
+        let index::Found { mut total, hits, truncated, looked } = self.indexed(cx.now(), query);
         let indexed = hits.len();
-        let hits = hits.into_iter().filter_map(|hit| self.shown(cx, now, &hit));
+        let hits = hits.into_iter().filter_map(|hit| self.shown(cx, &hit));
         let hits: Vec<(Signed<Head>, Package)> = hits.collect();
         total -= indexed - hits.len();
         // Of what an earlier life knew, some may still be to be read.
         let truncated = truncated || !self.restoring.is_over();
-        Known { hits, total, truncated, looked }
+        LocalHits { hits, total, truncated, looked }
     }
 
     /// The packages of the index that a query wants. Hidden ones are in the index as well: they take nobody's place on a
@@ -194,8 +189,8 @@ impl Discovery {
     }
 
     /// What a package that was found says, unless nobody is told of it.
-    fn shown(&self, cx: &Context, now: Now, hit: &index::Hit) -> Option<(Signed<Head>, Package)> {
-        let listed = self.catalogue.get(&hit.name, &hit.owner, now.unix)?;
+    fn shown(&self, cx: &Context, hit: &index::Hit) -> Option<(Signed<Head>, Package)> {
+        let listed = self.catalogue.get(&hit.name, &hit.owner, cx.now().unix)?;
         let source = if listed.is_own { Source::Own } else { Source::Cache };
         let head = listed.head()?;
         if cx.store.is_revoked(&head) || !listed.is_own && cx.store.is_overtaken(&head) {
@@ -215,7 +210,7 @@ impl Discovery {
         findings: Findings,
         (targets, unasked): (Vec<PeerId>, u32),
     ) {
-        let known = self.find(cx, begin.now, &query);
+        let known = self.find(cx, &query);
         let mut search = PeerSearch {
             findings,
             told: BTreeMap::new(),

@@ -9,40 +9,19 @@
 //!
 //! What was fetched from a peer in a comparison or a search is taken in from `take_news` on.
 
-use std::sync::Arc;
-
 use libp2p::PeerId;
 
 use crate::{
     engine::{
         Engine,
         discovery::catalogue::Interest,
+        interest::News,
         interface::{Now, Verdict},
-        packages,
         standing::gossip_budget::Intake,
     },
     event::Event,
-    package::{PackageId, Source},
-    record::{Head, Record, Rejected, Signed},
+    record::{Head, Rejected, Signed},
 };
-
-/// How a head came that nobody has looked up by its name.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) enum News {
-    /// It was announced, and this peer has forwarded it.
-    Announced(Option<PeerId>),
-    /// It was fetched from this peer, which was asked what it has.
-    Fetched(PeerId),
-}
-
-impl News {
-    fn from(self) -> Option<PeerId> {
-        match self {
-            Self::Announced(from) => from,
-            Self::Fetched(from) => Some(from),
-        }
-    }
-}
 
 impl Engine {
     /// Judges a message, and takes in what it says.
@@ -58,12 +37,13 @@ impl Engine {
         topic: &str,
         data: &[u8],
     ) -> Verdict {
+        self.set_time(now);
         if from.is_some_and(|by| self.is_blocked(&by)) {
             return Verdict::Ignore;
         }
         let intake = from.map(|by| (by, self.standing.forwarded(now.mono, by)));
         let verdict = match intake {
-            None | Some((_, Intake::Judged)) => self.verdict(now, from, topic, data),
+            None | Some((_, Intake::Judged)) => self.verdict(from, topic, data),
             Some((_, Intake::Dropped)) => Verdict::Ignore,
             Some((by, Intake::Flood)) => {
                 self.peers.end_flood(&mut self.out, by);
@@ -75,11 +55,11 @@ impl Engine {
         verdict
     }
 
-    fn verdict(&mut self, now: Now, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
+    fn verdict(&mut self, from: Option<PeerId>, topic: &str, data: &[u8]) -> Verdict {
         let verdict = if topic == self.cx.config.announcements_topic {
-            self.hear_announcement(now, from, data)
+            self.hear_announcement(from, data)
         } else if self.publishing.is_subscribed(topic) {
-            self.hear_message(now, from, topic, data)
+            self.hear_message(from, topic, data)
         } else {
             return Verdict::Ignore;
         };
@@ -92,14 +72,14 @@ impl Engine {
 
     fn hear_announcement(
         &mut self,
-        now: Now,
         from: Option<PeerId>,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
+        let now = self.cx.now();
         let verified = self.cx.store.verify_announcement(data, now.unix);
         let head = verified.inspect_err(|rejected| {
             if let Rejected::Stale { .. } = rejected {
-                self.hear_older(now, data);
+                self.hear_older(data);
             }
         })?;
         self.discovery.check_listed(&self.cx, &head)?;
@@ -108,73 +88,43 @@ impl Engine {
         if from.is_some() && !self.standing.said(now.mono, head.owner, is_new) {
             return Ok(Verdict::Ignore);
         }
-        self.take_news(now, News::Announced(from), &head);
+        self.take_news(News::Announced(from), &head);
         Ok(Verdict::Accept)
     }
 
     /// A verified head of any package has come, announced or asked for.
-    pub(in crate::engine) fn take_news(&mut self, now: Now, news: News, head: &Signed<Head>) {
-        let from = news.from();
-        let key = head.key();
-        self.confront_known(now, &key, head);
+    pub(in crate::engine) fn take_news(&mut self, news: News, head: &Signed<Head>) {
+        self.confront_known(&head.key(), head);
         self.standing.supersede(head);
-        let is_own = head.owner == self.cx.owner && head.signer() == self.cx.local;
-        if is_own || self.publishing.publishes(&self.cx, head) {
-            // Whatever is signed here, with nobody to ask as well, is above it. Should it come from a publisher who has
-            // replaced this one, nothing more is.
-            self.cx.store.raise_high_water(head);
-            self.hear_own(now, head);
-            self.list(now, head, from, Interest::Heard);
-            return;
-        }
+        // Of own packages, too: whatever is signed here, with nobody to ask as well, is above it. Should it come from a
+        // publisher who has replaced this one, nothing more is.
         self.cx.store.raise_high_water(head);
-        if self.reading.is_news(now, &key, head) {
-            self.discover(now, news, head);
-        } else {
-            self.list(now, head, from, Interest::Heard);
+        if self.publishing.concerns(&self.cx, head) {
+            self.hear_own(head);
+        } else if self.reading.is_news(&self.cx, head) {
+            return self.discover(news, head);
         }
+        self.list(head, news.from(), Interest::Heard);
     }
 
     /// A head that is newer than what was known of its package.
-    fn discover(&mut self, now: Now, news: News, head: &Signed<Head>) {
-        self.reading.appeared(head);
-        let told = self.discovery.told_rank(now, head);
-        let said = self.list_quietly(now, head, news.from(), Interest::Heard);
+    fn discover(&mut self, news: News, head: &Signed<Head>) {
+        let told = self.discovery.told_rank(&self.cx, head);
+        let said = self.list_quietly(head, news.from(), Interest::Heard);
         self.discovery.tell(head);
-        match news {
-            News::Announced(_) => {
-                self.reading.keep(now, &Arc::new(Record::Head(head.clone())));
-            }
-            // What is fetched by the thousand would wash out what is being used.
-            News::Fetched(_) => self.reading.outdate(head, &head.key()),
-        }
-        let was_announced = matches!(news, News::Announced(_));
-        let is_new = self.discovery.is_discovery(now, head, told, was_announced);
-        if head.is_withdrawn() {
-            // What this node holds for others is withdrawn with it.
-            if let Err(refused) = self.cx.store.withdraw(head) {
-                tracing::debug!(%refused, "withdrawal not stored");
-            }
-            let id = PackageId::owned(head.owner, head.name.clone());
-            if is_new {
-                self.out.events.push_back(Event::Withdrawn { id });
-            }
-            return;
-        }
-        let Some(package) = packages::newest(head, Source::Cache) else { return };
-        if is_new {
-            self.out.events.push_back(Event::Discovered { package: Box::new(package) });
-        }
-        self.out.events.extend(said);
+        self.reading.hear_of(&self.cx, news, head);
+        let discovered = self.discovery.discovered(&self.cx, head, news, told, said);
+        self.cx.withdraw(head);
+        self.out.events.extend(discovered);
     }
 
     fn hear_message(
         &mut self,
-        now: Now,
         from: Option<PeerId>,
         topic: &str,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
+        let now = self.cx.now();
         let message = self.cx.store.verify_message(data, now.unix)?;
         if message.topic != topic {
             // Signed for another topic: somebody has carried it over.

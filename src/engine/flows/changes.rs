@@ -12,158 +12,110 @@
 use libp2p::PeerId;
 
 use crate::{
-    command::Reply,
     engine::{
         Engine,
-        calls::{Begin, Outcome},
-        interface::QueryKey,
-        interface::{Now, Reach, Unanswered},
+        calls::{AwaitedBack, Begin, Outcome},
+        interface::{QueryKey, Unanswered},
         publishing::{
             changes::Underway,
-            next::{
-                AwaitedBack, BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged, Witness,
-            },
+            next::{BackAtEnd, Committed, Failure, Missing, Next, Unacknowledged},
             own::Change,
             publish::Publish,
         },
         reading::EndedLookup,
     },
     exchange::Response,
-    freshness::Freshness,
-    keyspace::REPLICAS,
-    package::{PackageName, Receipt},
+    package::PackageName,
     record::{Head, Record, RecordKey, Signed},
     ticket::Ticket,
 };
 
-/// How many records of others are put again at one sweep, at the most: 16,384 in an hour. With the default limits that is
-/// more than a full store's part, where each record has twenty holders and what one of them puts is a round for the others.
-/// A server's store that is full of small records comes round in some three hours.
-pub(in crate::engine) const REPLICATION_BUDGET: usize = 137;
-
 impl Engine {
     /// A caller changes an own package.
-    pub(in crate::engine) fn change(
-        &mut self,
-        begin: Begin,
-        change: Change,
-        confirmation: u8,
-        reply: Reply<Receipt>,
-    ) {
-        let publish = Publish::new(change, Some(reply), confirmation);
+    pub(in crate::engine) fn change(&mut self, begin: Begin, publish: Publish) {
         let puts = self.reading.puts();
         let accepted = self.publishing.accept(&self.cx, &mut self.out, &begin, puts, publish);
         if let Some(change) = accepted {
-            self.begin_change(begin.now, change);
+            self.begin_change(change);
         }
     }
 
     /// The node changes an own package by itself.
-    fn keep_up(&mut self, now: Now, change: Change) {
-        if let Some(change) = self.publishing.keep_up(&self.cx, &mut self.out, now, change) {
-            self.begin_change(now, change);
+    fn keep_up(&mut self, change: Change) {
+        if let Some(change) = self.publishing.keep_up(&self.cx, &mut self.out, change) {
+            self.begin_change(change);
         }
     }
 
-    fn begin_change(&mut self, now: Now, change: Underway) {
+    fn begin_change(&mut self, change: Underway) {
         let (ticket, reach) = (change.ticket, self.peers.reach());
-        let next = self.publishing.begin(&self.cx, &mut self.out, now, reach, change);
-        self.go_on(now, ticket, next);
+        let next = self.publishing.begin(&self.cx, &mut self.out, reach, change);
+        self.go_on(ticket, next);
     }
 
     /// What a change has waited for has come to this.
-    pub(in crate::engine) fn resume_change(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
+    pub(in crate::engine) fn resume_change(&mut self, ticket: Ticket, outcome: Outcome) {
         let reach = self.peers.reach();
-        let next = self.publishing.resume(&self.cx, &mut self.out, now, reach, ticket, outcome);
-        self.go_on(now, ticket, next);
+        let next = self.publishing.resume(&self.cx, &mut self.out, reach, ticket, outcome);
+        self.go_on(ticket, next);
     }
 
     /// Takes a change as far as it goes without waiting.
-    fn go_on(&mut self, now: Now, ticket: Ticket, mut next: Next) {
+    fn go_on(&mut self, ticket: Ticket, mut next: Next) {
         loop {
             next = match next {
                 Next::Wait => return,
-                Next::LookUp { key, claims } => return self.look_up_own(ticket, key, claims),
-                Next::Put(committed) => return self.put_change(now, ticket, *committed),
-                Next::Settle => self.settle_change(now, ticket),
-                Next::Explain(records) => self.ask_why(now, ticket, records),
-                Next::ReadBack(keys) => self.read_change_back(now, ticket, keys),
-                Next::EndReadBacks(awaited) => self.end_read_backs(now, ticket, awaited),
-                Next::Abandon(failure) => return self.abandon_change(now, ticket, failure),
+                Next::LookUp { key, claims } => {
+                    return self.reading.look_up_own(key, claims, ticket);
+                }
+                Next::Put(committed) => return self.put_change(ticket, *committed),
+                Next::Settle => self.settle_change(ticket),
+                Next::Explain(records) => self.ask_why(ticket, records),
+                Next::ReadBack(keys) => self.read_change_back(ticket, keys),
+                Next::EndReadBacks(awaited) => self.end_read_backs(ticket, awaited),
+                Next::Abandon(failure) => return self.abandon_change(ticket, failure),
             };
         }
     }
 
-    /// Asks what the network holds of a package, and beside it who claims its name.
-    fn look_up_own(&mut self, ticket: Ticket, key: RecordKey, claims: Option<RecordKey>) {
-        self.reading.look_up(key, ticket, Freshness::First);
-        if let Some(claims) = claims {
-            self.reading.look_up_claims(claims, ticket);
-        }
-    }
-
     /// Puts what was signed, and has every room know it.
-    fn put_change(&mut self, now: Now, ticket: Ticket, committed: Committed) {
+    fn put_change(&mut self, ticket: Ticket, committed: Committed) {
         let Committed { name, published, outdated, records } = committed;
-        for key in &outdated {
-            self.reading.forget(key);
-        }
-        for record in records {
-            self.reading.forget_absence(&record.key());
-            self.reading.put(record, Some(ticket));
-        }
+        self.reading.put_own(&outdated, records, ticket);
         if let Some(name) = published {
-            let listed = self.discovery.look_alikes_listed(&self.cx, now, &name);
+            let listed = self.discovery.look_alikes_listed(&self.cx, &name);
             self.publishing.hear_listed(ticket, listed);
         }
         let Some(head) = self.publishing.head_in_force(&name) else { return };
         self.reading.shelve_own(&self.cx, &name, head);
-        self.discovery.list_own(now, head);
+        self.discovery.list_own(self.cx.now(), head);
         self.standing.supersede(head);
     }
 
     /// All puts of a change have ended. What was looked up beside them is as good as it gets.
-    fn settle_change(&mut self, now: Now, ticket: Ticket) -> Next {
-        self.end_look_alikes(now, ticket);
+    fn settle_change(&mut self, ticket: Ticket) -> Next {
+        self.end_look_alikes(ticket);
         let reach = self.peers.reach();
-        self.publishing.stored(&self.cx, &mut self.out, now, reach, ticket)
+        self.publishing.stored(&self.cx, &mut self.out, reach, ticket)
     }
 
     /// What the lookup of claims for a change has found by now is all that counts of it.
-    fn end_look_alikes(&mut self, now: Now, ticket: Ticket) {
+    fn end_look_alikes(&mut self, ticket: Ticket) {
         let Some(key) = self.publishing.claims_lookup(ticket) else { return };
-        let found = self.reading.best_by_now(&self.cx, now, &key);
+        let found = self.reading.best_by_now(&self.cx, &key);
         self.publishing.claims_found(&self.cx, ticket, found.record());
-        self.leave_lookup(ticket, &key);
-    }
-
-    /// A change does not wait for this lookup any more.
-    fn leave_lookup(&mut self, ticket: Ticket, key: &RecordKey) {
-        self.reading.leave_lookup(&mut self.out, key, ticket);
+        self.reading.leave_lookup(&mut self.out, &key, ticket);
     }
 
     /// Asks those who should hold records of a change, and have not acknowledged them, why not.
-    fn ask_why(&mut self, now: Now, ticket: Ticket, records: Vec<Unacknowledged>) -> Next {
-        let missing = records.iter().map(|record| self.missing(record)).collect();
-        self.publishing.ask_why(&self.cx, &mut self.out, now, ticket, missing)
-    }
-
-    /// The connected peers that should hold a record and have not acknowledged it: of those closest to it, as far as this
-    /// node knows. As many as a record has replicas.
-    fn missing(&self, record: &Unacknowledged) -> Missing {
-        let Unacknowledged { key, by } = record;
-        let mut peers = self.peers.closest(key, by, REPLICAS);
-        peers.retain(|peer| {
-            !by.contains(peer)
-                && self.peers.is_connected(peer)
-                && !self.peers.is_going(peer)
-                && !self.is_blocked(peer)
+    fn ask_why(&mut self, ticket: Ticket, records: Vec<Unacknowledged>) -> Next {
+        let explains =
+            |peer: &PeerId| self.discovery.explains(peer) && self.peers.is_answering(peer);
+        let missing = records.iter().map(|Unacknowledged { key, by }| {
+            Missing::of(*key, self.peers.should_hold(key, by), explains)
         });
-        let witness = |peer: PeerId| {
-            let explains = self.discovery.explains(&peer) && self.peers.is_answering(&peer);
-            Witness { peer, explains }
-        };
-        Missing { key: *key, peers: peers.into_iter().map(witness).collect() }
+        let missing = missing.collect();
+        self.publishing.ask_why(&self.cx, &mut self.out, ticket, missing)
     }
 
     /// A peer has said why it does not hold a change, or will not.
@@ -181,7 +133,7 @@ impl Engine {
     /// All have said why, or have had the time to.
     pub(in crate::engine) fn end_explaining(&mut self, ticket: Ticket) {
         let next = self.publishing.end_explaining(&self.cx, &mut self.out, ticket);
-        self.go_on(self.cx.now(), ticket, next);
+        self.go_on(ticket, next);
     }
 
     /// These peers say that they have stored what a query put.
@@ -192,45 +144,28 @@ impl Engine {
     }
 
     /// Looks the records of a change up, as any reader would.
-    fn read_change_back(&mut self, now: Now, ticket: Ticket, mut keys: Vec<RecordKey>) -> Next {
-        let joined: Vec<RecordKey> =
-            keys.iter().filter(|key| self.reading.is_looked_up(key)).copied().collect();
-        for key in keys.drain(..) {
-            self.reading.read_back(key, ticket);
-        }
+    fn read_change_back(&mut self, ticket: Ticket, keys: Vec<RecordKey>) -> Next {
+        let joined = self.reading.read_all_back(keys, ticket);
         let reach = self.peers.reach();
-        self.publishing.read_backs_begun(&self.cx, &mut self.out, now, reach, ticket, &joined)
+        self.publishing.read_backs_begun(&self.cx, &mut self.out, reach, ticket, &joined)
     }
 
     /// A peer has served a record. Where it is one of this node's own, it may have been read back often enough.
-    pub(in crate::engine) fn read_back(&mut self, now: Now, query: QueryKey, record: &Record) {
-        if !is_of(record, &self.cx.owner) {
-            return;
-        }
-        let Some((key, tickets)) = self.reading.read_backs(query) else { return };
+    pub(in crate::engine) fn read_back(&mut self, query: QueryKey, record: &Record) {
+        let Some((key, tickets)) = self.reading.read_backs(&self.cx, query, record) else { return };
         for ticket in tickets {
             self.publishing.hear_claims(&self.cx, ticket, record);
             let Some(awaited) = self.publishing.awaited_back(ticket, &key) else { continue };
-            let confirmed = self.served(&awaited);
+            let confirmed = self.reading.served(&awaited);
             if self.publishing.is_read_back(ticket, confirmed) {
-                self.leave_lookup(ticket, &key);
-                self.resume(now, ticket, Outcome::ReadBack { key, confirmed });
+                self.reading.leave_lookup(&mut self.out, &key, ticket);
+                self.resume(ticket, Outcome::ReadBack { key, confirmed });
             }
         }
     }
 
-    /// How many peers have served what is read back, in the lookup that is under way.
-    fn served(&self, awaited: &AwaitedBack) -> u32 {
-        self.reading.served(&awaited.key, &awaited.attests)
-    }
-
     /// All that there are have been asked for a record of this node's.
-    pub(in crate::engine) fn read_back_ended(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        lookup: &EndedLookup,
-    ) {
+    pub(in crate::engine) fn read_back_ended(&mut self, ticket: Ticket, lookup: &EndedLookup) {
         let key = lookup.key;
         match self.publishing.back_at_end(ticket, &key, &lookup.without) {
             None => {}
@@ -240,53 +175,49 @@ impl Engine {
                     self.standing.failed(peer);
                 }
                 let confirmed = lookup.served(&awaited.attests);
-                self.resume(now, ticket, Outcome::ReadBack { key, confirmed });
+                self.resume(ticket, Outcome::ReadBack { key, confirmed });
             }
         }
     }
 
     /// Waits no longer for what is still being read back.
-    fn end_read_backs(&mut self, now: Now, ticket: Ticket, awaited: Vec<AwaitedBack>) -> Next {
-        let served: Vec<_> =
-            awaited.iter().map(|awaited| (awaited.key, self.served(awaited))).collect();
-        for awaited in &awaited {
-            self.leave_lookup(ticket, &awaited.key);
-        }
+    fn end_read_backs(&mut self, ticket: Ticket, awaited: Vec<AwaitedBack>) -> Next {
+        let served = self.reading.stop_reading_back(&mut self.out, &awaited, ticket);
         let reach = self.peers.reach();
-        self.publishing.end_read_backs(&self.cx, &mut self.out, now, reach, ticket, &served)
+        self.publishing.end_read_backs(&self.cx, &mut self.out, reach, ticket, &served)
     }
 
     /// A change cannot go on.
-    fn abandon_change(&mut self, now: Now, ticket: Ticket, failure: Failure) {
-        self.end_look_alikes(now, ticket);
+    fn abandon_change(&mut self, ticket: Ticket, failure: Failure) {
+        self.end_look_alikes(ticket);
         let error = match failure {
             Failure::NobodyToAsk => self.peers.nobody(),
             Failure::Other(error) => error,
         };
         let reach = self.peers.reach();
-        self.publishing.abandon(&self.cx, &mut self.out, now, reach, ticket, error);
+        self.publishing.abandon(&self.cx, &mut self.out, reach, ticket, error);
     }
 
     /// The caller of a change has gone away.
     pub(in crate::engine) fn cancel_change(&mut self, ticket: Ticket) {
-        let now = self.cx.now();
-        self.leave_change(now, ticket);
+        self.leave_change(ticket);
         let next = self.publishing.cancel(&mut self.out, ticket);
-        self.go_on(now, ticket, next);
+        self.go_on(ticket, next);
     }
 
     /// The time of a change's caller is up.
-    pub(in crate::engine) fn time_out_change(&mut self, now: Now, ticket: Ticket) {
-        self.leave_change(self.cx.now(), ticket);
+    pub(in crate::engine) fn time_out_change(&mut self, ticket: Ticket) {
+        let now = self.cx.now();
+        self.leave_change(ticket);
         let next = self.publishing.time_up(&mut self.out, now, ticket);
-        self.go_on(now, ticket, next);
+        self.go_on(ticket, next);
     }
 
     /// A change waits for its lookups no longer.
-    fn leave_change(&mut self, now: Now, ticket: Ticket) {
-        self.end_look_alikes(now, ticket);
+    fn leave_change(&mut self, ticket: Ticket) {
+        self.end_look_alikes(ticket);
         if let Some(key) = self.publishing.recall_lookup(&self.cx, ticket) {
-            self.leave_lookup(ticket, &key);
+            self.reading.leave_lookup(&mut self.out, &key, ticket);
         }
     }
 }
@@ -294,63 +225,42 @@ impl Engine {
 /// What is heard of own packages from elsewhere, and when they are put again.
 impl Engine {
     /// A verified head of an own package has come, from wherever.
-    pub(in crate::engine) fn hear_own(&mut self, now: Now, head: &Signed<Head>) {
+    pub(in crate::engine) fn hear_own(&mut self, head: &Signed<Head>) {
         let reach = self.peers.reach();
-        self.publishing.hear_own(&self.cx, &mut self.out, now, reach, head);
+        self.publishing.hear_own(&self.cx, &mut self.out, reach, head);
     }
 
     /// A head was refused for being older than another that was seen. One of this node's own packages may say what the
     /// newer one does not.
-    pub(in crate::engine) fn hear_older(&mut self, now: Now, bytes: &[u8]) {
+    pub(in crate::engine) fn hear_older(&mut self, bytes: &[u8]) {
         if self.publishing.is_nothing_new(bytes) {
             return;
         }
-        let Ok(head) = self.cx.store.verify_older(bytes, now.unix) else { return };
+        let Ok(head) = self.cx.store.verify_older(bytes, self.cx.now().unix) else { return };
         if self.publishing.publishes(&self.cx, &head) {
-            self.confront_known(now, &head.key(), &head);
-            self.hear_own(now, &head);
+            self.confront_known(&head.key(), &head);
+            self.hear_own(&head);
         }
     }
 
     /// What was heard of a package is merged.
-    pub(in crate::engine) fn merge(&mut self, now: Now, name: PackageName) {
+    pub(in crate::engine) fn merge(&mut self, name: PackageName) {
+        let now = self.cx.now();
         let reach = self.peers.reach();
         if let Some(change) = self.publishing.merge_due(&mut self.out, now, reach, name) {
-            self.keep_up(now, change);
+            self.keep_up(change);
         }
     }
 
     /// Puts an own package again, signed anew where half of its life is over.
-    pub(in crate::engine) fn renew(&mut self, now: Now, name: PackageName) {
-        self.keep_up(now, Change::Renew { name });
+    pub(in crate::engine) fn renew(&mut self, name: PackageName) {
+        self.keep_up(Change::Renew { name });
     }
 
     /// Puts own packages again that nobody holds.
-    pub(in crate::engine) fn replicate(&mut self, now: Now) {
+    pub(in crate::engine) fn replicate(&mut self) {
         for name in self.publishing.replicate_due(self.peers.reach()) {
-            self.renew(now, name);
+            self.renew(name);
         }
-    }
-
-    /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
-    /// these wait.
-    pub(in crate::engine) fn replicate_others(&mut self) {
-        let room = REPLICATION_BUDGET.saturating_sub(self.reading.puts());
-        if self.cx.closed || self.peers.reach() != Reach::Joined {
-            return;
-        }
-        for record in self.cx.store.take_due(room) {
-            self.reading.put(record, None);
-        }
-    }
-}
-
-/// Whether a record is this owner's, or has a claim of his in it.
-fn is_of(record: &Record, owner: &PeerId) -> bool {
-    match record {
-        Record::Head(head) => head.owner == *owner,
-        Record::Release(release) => release.owner == *owner,
-        Record::Page(page) => page.owner == *owner,
-        Record::Claims { set, .. } => set.iter().any(|claim| claim.owner == *owner),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::PeerId;
 
 use crate::{
-    engine::{Engine, interface::Now, standing::Consequence},
+    engine::{Engine, standing::Consequence},
     event::Event,
     farewell::Farewell,
     record::{EquivocationProof, Head, Record, RecordKey, Signed},
@@ -58,14 +58,9 @@ impl Engine {
     }
 
     /// Holds a head that has been verified against those that are known of its package here.
-    pub(in crate::engine) fn confront_known(
-        &mut self,
-        now: Now,
-        key: &RecordKey,
-        head: &Signed<Head>,
-    ) {
+    pub(in crate::engine) fn confront_known(&mut self, key: &RecordKey, head: &Signed<Head>) {
         let own = self.publishing.head_in_force(&head.name);
-        let cached = self.reading.cached_head(now, key);
+        let cached = self.reading.cached_head(self.cx.now(), key);
         self.standing.confront_known(&self.cx, &mut self.out, key, head, own, cached);
     }
 }

@@ -1,6 +1,6 @@
 //! Who comes and goes, who is let go for others, and what time peers say it is.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use libp2p::{Multiaddr, PeerId};
 
@@ -8,9 +8,9 @@ use crate::{
     counters::LetGo,
     engine::{
         Engine,
-        interface::{Lacking, Now},
+        interface::Lacking,
         peers::{
-            Candidate, KeptConnections,
+            KeptConnections,
             keeping::{Regard, Regards},
         },
         questions::Purpose,
@@ -46,50 +46,58 @@ impl Engine {
     /// The first connection with a peer stands.
     pub(in crate::engine) fn connected(
         &mut self,
-        now: Now,
         peer: PeerId,
         address: Multiaddr,
         direction: Direction,
     ) {
-        self.peers.connected(&self.cx, &mut self.out, now, peer, address.clone(), direction);
+        self.peers.connected(&self.cx, &mut self.out, peer, address.clone(), direction);
         self.standing.connected(&peer);
         self.discovery.neighbour_connected(peer);
         if direction == Direction::Outbound {
-            self.discovery.greet(&self.cx, &mut self.out, now, peer);
+            self.discovery.greet(&self.cx, &mut self.out, peer);
         }
         self.out.events.push_back(Event::Connected { peer, address, direction });
         if self.peers.is_routable(&peer) {
-            self.publishing.reached(&mut self.out, now);
+            self.publishing.reached(&mut self.out, self.cx.now());
         }
-        self.peers.rejoin_later(&self.cx, &mut self.out, now);
+        self.peers.rejoin_later(&self.cx, &mut self.out);
         if self.cx.closed {
             self.peers.drop_peer(&mut self.out, peer, LetGo::GoingAway);
         }
         self.make_room(Lacking::Nothing);
-        self.peers.trim_later(&self.cx, &mut self.out, now);
+        self.peers.trim_later(&self.cx, &mut self.out);
     }
 
     /// The last connection with a peer has ended.
-    pub(in crate::engine) fn disconnected(
-        &mut self,
-        now: Now,
-        peer: PeerId,
-        reason: Option<String>,
-    ) {
+    pub(in crate::engine) fn disconnected(&mut self, peer: PeerId, reason: Option<String>) {
         let reason = self.peers.disconnected(&mut self.out, &peer, reason);
-        self.discovery.neighbour_lost(&self.cx, &mut self.out, now, &peer);
+        self.discovery.neighbour_lost(&self.cx, &mut self.out, &peer);
         self.cx.peer_clocks.forget(&peer);
         self.out.events.push_back(Event::Disconnected { peer, reason });
-        self.peers.left(&self.cx, &mut self.out, now, peer);
+        self.peers.left(&self.cx, &mut self.out, peer);
     }
 
     /// A peer has entered the routing table.
-    pub(in crate::engine) fn routable(&mut self, now: Now, peer: PeerId) {
+    pub(in crate::engine) fn routable(&mut self, peer: PeerId) {
         // A peer that merely tells its addresses again is no change: were it one, it could make
         // this node put its packages without a pause.
-        if self.peers.routable(&self.cx, &mut self.out, now, peer) {
-            self.publishing.reached(&mut self.out, now);
+        if self.peers.routable(&self.cx, &mut self.out, peer) {
+            self.publishing.reached(&mut self.out, self.cx.now());
         }
+    }
+
+    /// A peer could not be dialed. Of those that are not in the routing table, all that is known is what others say: that
+    /// they could be found there.
+    pub(in crate::engine) fn unreachable(&mut self, peer: PeerId) {
+        if self.peers.is_routable(&peer) {
+            self.standing.failed(peer);
+        }
+    }
+
+    /// Somebody was turned away. There may have been no room to make when the last one came.
+    pub(in crate::engine) fn turned_away(&mut self, lacking: Lacking) {
+        self.out.counters.peers.turned_away += 1;
+        self.make_room(lacking);
     }
 
     /// Tells a connected peer why it is let go, and then ends its connections. It is not asked anything meanwhile.
@@ -98,31 +106,29 @@ impl Engine {
     pub(crate) fn let_go(&mut self, peer: PeerId, farewell: Farewell) {
         let parting = self.peers.begin_goodbye(&self.cx, &mut self.out, peer, farewell);
         let Some(parting) = parting else { return };
-        let now = self.cx.now();
-        self.discovery.neighbour_lost(&self.cx, &mut self.out, now, &peer);
+        self.discovery.neighbour_lost(&self.cx, &mut self.out, &peer);
         self.cx.peer_clocks.forget(&peer);
-        self.peers.say_goodbye(&self.cx, &mut self.out, now, parting);
+        self.peers.say_goodbye(&self.cx, &mut self.out, parting);
     }
 
     /// Gossip has said who is of use to it.
-    pub(in crate::engine) fn mesh_told(&mut self, now: Now, mesh: HashSet<PeerId>) {
+    pub(in crate::engine) fn mesh_told(&mut self, mesh: HashSet<PeerId>) {
         let regards = self.regards();
-        let surplus = self.peers.surplus(&self.cx, &self.out, now, mesh, &regards);
+        let surplus = self.peers.surplus(&self.cx, &self.out, mesh, &regards);
         for peer in surplus.gone {
             self.let_go_of(peer, LetGo::AboveTarget);
         }
         if surplus.may_go_on {
-            self.peers.trim_again(&self.cx, &mut self.out, now);
+            self.peers.trim_again(&self.cx, &mut self.out);
         }
     }
 
     /// Somebody has come, or was turned away: lets the one go that is worth least, where nobody else could come otherwise.
     pub(in crate::engine) fn make_room(&mut self, lacking: Lacking) {
-        let now = self.cx.now();
-        let needed = self.peers.seek_room(&self.cx, &mut self.out, now, lacking);
+        let needed = self.peers.seek_room(&self.cx, &mut self.out, lacking);
         let Some(lacking) = needed else { return };
         let regards = self.regards();
-        let gone = self.peers.for_newcomer(&self.cx, &self.out, now, lacking, &regards);
+        let gone = self.peers.for_newcomer(&self.cx, &self.out, lacking, &regards);
         if let Some(peer) = gone {
             self.let_go_of(peer, LetGo::ForNewcomer);
             self.peers.hurry_goodbyes(&self.cx, &mut self.out);
@@ -136,7 +142,7 @@ impl Engine {
     }
 
     /// What other rooms know of everybody who is connected.
-    fn regards(&self) -> Regards {
+    pub(super) fn regards(&self) -> Regards {
         let session = self.discovery.session_peer();
         let regard = |peer: PeerId| {
             let regard = Regard {
@@ -150,13 +156,8 @@ impl Engine {
     }
 
     /// What the connections are kept for.
-    pub(in crate::engine) fn kept_connections(&self, now: Now) -> KeptConnections {
-        self.peers.kept_connections(&self.cx, &self.out, now, &self.regards())
-    }
-
-    /// What each connection is worth that is not about to end.
-    pub(in crate::engine) fn candidates(&self, now: Now) -> Vec<Candidate> {
-        self.peers.candidates(&self.cx, &self.out, now, &self.regards())
+    pub(in crate::engine) fn kept_connections(&self) -> KeptConnections {
+        self.peers.kept_connections(&self.cx, &self.out, &self.regards())
     }
 
     /// Dials every bootstrap address behind which nobody is connected.
@@ -165,17 +166,10 @@ impl Engine {
         self.peers.dial_bootstrap(&mut self.out, ranked);
     }
 
-    /// The same, for a caller who wants to join, if nobody is here.
-    pub(in crate::engine) fn dial_bootstrap_if_alone(&mut self) {
-        if self.peers.is_alone() {
-            self.dial_bootstrap();
-        }
-    }
-
     /// It is time to dial those again who have left.
-    pub(in crate::engine) fn rejoin(&mut self, now: Now) {
+    pub(in crate::engine) fn rejoin(&mut self) {
         let ranked = self.standing.ranked_bootstrap(&self.cx);
-        self.peers.rejoin(&self.cx, &mut self.out, now, ranked);
+        self.peers.rejoin(&self.cx, &mut self.out, ranked);
     }
 
     /// Answers everybody with [`Error::ShuttingDown`], begins nothing more, and takes leave of all peers.
@@ -195,29 +189,11 @@ impl Engine {
         }
     }
 
-    /// A peer has said in its hello what time it was. `took` is how long that has been on its way, as far as is known.
-    pub(in crate::engine) fn read_clock(
-        &mut self,
-        now: Now,
-        peer: PeerId,
-        sent: u64,
-        took: Duration,
-    ) {
-        if self.peers.is_connected(&peer) {
-            self.cx.peer_clocks.read(now, peer, sent, took);
-            self.cx.peer_clocks.settle_later(&mut self.out, now);
-        }
-    }
-
-    /// Peers have had the time to say what time it is.
-    pub(in crate::engine) fn clocks_settled(&mut self, now: Now) {
-        self.out.events.extend(self.cx.peer_clocks.settled(now));
-    }
-
     /// Has peers say again what time it is, where it is long ago or this node's own clock has been set since.
-    pub(in crate::engine) fn read_clocks_again(&mut self, now: Now) {
+    pub(in crate::engine) fn read_clocks_again(&mut self) {
+        let now = self.cx.now();
         for peer in self.cx.peer_clocks.take_due(now) {
-            if let Some(hello) = self.discovery.own_hello(&self.cx, now) {
+            if let Some(hello) = self.discovery.own_hello(&self.cx) {
                 self.out.ask(&self.cx, peer, Purpose::ReadingClock, &Request::Hello(hello));
             }
         }

@@ -11,5 +11,4 @@ mod reads;
 mod saving;
 mod searches;
 
-pub(in crate::engine) use changes::REPLICATION_BUDGET;
 pub(crate) use saving::Rows;

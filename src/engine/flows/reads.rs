@@ -7,16 +7,16 @@ use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
-use super::listing::Asked;
+use super::listing::Turnout;
 use crate::engine::interface::QueryKey;
 use crate::{
     command::Reply,
-    counters::{CallEnd, CallKind, EndedCall},
+    counters::{CallKind, EndedCall},
     engine::{
         Engine,
         calls::{Begin, Outcome, Since},
         interest::Interest,
-        interface::{Now, QueryEnd},
+        interface::QueryEnd,
         reading::{
             AfterCopy, Answered, EndedLookup, Enough, Here, Over, Refusal, ValidCopy,
             lookups::Best,
@@ -34,7 +34,7 @@ use crate::{
 
 /// How far a read comes with what is known here.
 #[derive(Debug)]
-enum Known {
+enum Stop {
     /// And counted.
     Answered,
     /// The record under this key is to be asked for.
@@ -55,17 +55,17 @@ impl Engine {
         let publishes = self.publishing.is_live(package.name());
         let owner = self.reading.whose(&self.cx, &package, publishes);
         let own = match owner == Some(self.cx.owner) {
-            true => self.publishing.own_head(begin.now, package.name()),
+            true => self.publishing.own_head(self.cx.now(), package.name()),
             false => None,
         };
         let read = match Read::begin(package, which, owner, freshness, goal).with_own(own) {
             Progress::More(read) => read,
             Progress::Answered(ended) => return self.out.count(ended),
         };
-        match self.read_known(begin.now, read) {
-            Known::Answered => {}
+        match self.read_known(read) {
+            Stop::Answered => {}
             // Only what has to wait takes a place among the deadlines.
-            Known::Lacks(key, read) => {
+            Stop::Lacks(key, read) => {
                 let since = self.out.since(&begin);
                 self.reading.wait(begin.ticket, since, key, read);
             }
@@ -87,7 +87,9 @@ impl Engine {
 
     /// Fills the routing table for a caller.
     pub(in crate::engine) fn bootstrap(&mut self, begin: Begin, reply: Reply<usize>) {
-        self.dial_bootstrap_if_alone();
+        if self.peers.is_alone() {
+            self.dial_bootstrap();
+        }
         self.reading.bootstrap(&mut self.out, begin, reply);
     }
 
@@ -106,18 +108,18 @@ impl Engine {
 /// A read goes from one record to the next.
 impl Engine {
     /// Takes a read as far as it goes with what is known here.
-    fn read_known(&mut self, now: Now, mut read: Read) -> Known {
+    fn read_known(&mut self, mut read: Read) -> Stop {
         loop {
-            let progress = match self.reading.here(&self.cx, now, &read) {
-                Here::Known(record, source) => self.advance(now, read, &record, source),
-                Here::Absent => self.read_absent(now, read),
-                Here::Lacks(key) => return Known::Lacks(key, read),
+            let progress = match self.reading.here(&self.cx, &read) {
+                Here::Known(record, source) => self.advance(read, &record, source),
+                Here::Absent => self.read_absent(read),
+                Here::Lacks(key) => return Stop::Lacks(key, read),
             };
             match progress {
                 Progress::More(further) => read = further,
                 Progress::Answered(ended) => {
                     self.out.count(ended);
-                    return Known::Answered;
+                    return Stop::Answered;
                 }
             }
         }
@@ -126,7 +128,6 @@ impl Engine {
     /// A read goes on with a record.
     pub(in crate::engine) fn advance(
         &mut self,
-        now: Now,
         mut read: Read,
         record: &Record,
         source: Source,
@@ -134,14 +135,14 @@ impl Engine {
         self.reading.note_use(&self.cx, &read, record, source);
         match record {
             Record::Claims { set, .. } => {
-                let listed = self.discovery.owners_listed(now, read.name(), Some(set));
+                let listed = self.discovery.owners_listed(self.cx.now(), read.name(), Some(set));
                 if read.is_in_vain(set, &listed) {
-                    self.suggest(now, &mut read, Some(set));
+                    self.suggest(&mut read, Some(set));
                 }
                 read.take_claims(Some(set), &listed, source)
             }
             Record::Head(head) => {
-                self.list(now, head, None, Interest::Used);
+                self.list(head, None, Interest::Used);
                 read.take(record, source)
             }
             Record::Release(_) | Record::Page(_) => read.take(record, source),
@@ -149,25 +150,18 @@ impl Engine {
     }
 
     /// Nobody had what a read needs a moment ago.
-    fn read_absent(&mut self, now: Now, read: Read) -> Progress {
-        self.read_listed(now, read, Asked::Enough).unwrap_or_else(|mut read| {
-            self.suggest(now, &mut read, None);
+    fn read_absent(&mut self, read: Read) -> Progress {
+        self.read_listed(read, Turnout::Enough).unwrap_or_else(|mut read| {
+            self.suggest(&mut read, None);
             Progress::Answered(read.not_found())
         })
     }
 
     /// The lookup that a read waits for has ended.
-    fn resume_read(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        since: Since,
-        read: Read,
-        outcome: Outcome,
-    ) {
+    fn resume_read(&mut self, ticket: Ticket, since: Since, read: Read, outcome: Outcome) {
         let progress = match outcome {
-            Outcome::Found { record, source } => self.advance(now, read, &record, source),
-            outcome => self.read_in_vain(now, since, read, &outcome),
+            Outcome::Found { record, source } => self.advance(read, &record, source),
+            outcome => self.read_in_vain(since, read, &outcome),
         };
         let read = match progress {
             Progress::More(read) => read,
@@ -176,24 +170,24 @@ impl Engine {
                 return self.out.count(ended);
             }
         };
-        match self.read_known(now, read) {
-            Known::Answered => self.out.finish(since),
-            Known::Lacks(key, read) => self.reading.wait(ticket, since, key, read),
+        match self.read_known(read) {
+            Stop::Answered => self.out.finish(since),
+            Stop::Lacks(key, read) => self.reading.wait(ticket, since, key, read),
         }
     }
 
     /// The lookup that a read waits for has found nothing. The catalogue may know more.
-    fn read_in_vain(&mut self, now: Now, since: Since, read: Read, outcome: &Outcome) -> Progress {
+    fn read_in_vain(&mut self, since: Since, read: Read, outcome: &Outcome) -> Progress {
         let asked = match read.has_heard_enough(outcome) {
-            true => Asked::Enough,
-            false => Asked::TooFew,
+            true => Turnout::Enough,
+            false => Turnout::TooFew,
         };
-        self.read_listed(now, read, asked).unwrap_or_else(|mut read| {
+        self.read_listed(read, asked).unwrap_or_else(|mut read| {
             if let Outcome::NotFound { .. } = outcome {
-                self.suggest(now, &mut read, None);
+                self.suggest(&mut read, None);
             }
             let nobody = self.peers.nobody();
-            Progress::Answered(read.ended_in_vain(&self.cx, now, since, outcome, nobody))
+            Progress::Answered(read.ended_in_vain(&self.cx, since, outcome, nobody))
         })
     }
 }
@@ -201,77 +195,55 @@ impl Engine {
 /// Copies arrive.
 impl Engine {
     /// A copy of a record that is being looked up, from a peer or from this node's own store.
-    pub(in crate::engine) fn copy(
-        &mut self,
-        now: Now,
-        query: QueryKey,
-        from: Option<PeerId>,
-        bytes: &[u8],
-    ) {
+    pub(in crate::engine) fn copy(&mut self, query: QueryKey, from: Option<PeerId>, bytes: &[u8]) {
         if from.is_some_and(|peer| self.is_blocked(&peer)) {
             return;
         }
         let Some(key) = self.reading.looked_up(query) else { return };
-        match self.verify_copy(&key, bytes) {
-            Ok(record) => self.take_copy(now, query, from, record),
+        match self.discovery.verify_copy(&self.cx, &key, bytes) {
+            Ok(record) => self.take_copy(query, from, record),
             Err(rejected) => {
                 tracing::debug!(%key, ?from, %rejected, "copy refused");
-                self.refuse_copy(now, query, from, &rejected);
+                self.refuse_copy(query, from, &rejected);
             }
         }
     }
 
-    /// A head may be valid, and older than the one that is listed.
-    fn verify_copy(&self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
-        let record = self.cx.store.verify(key, bytes)?;
-        if let Record::Head(head) = &record {
-            self.discovery.check_listed(&self.cx, head)?;
-        }
-        Ok(record)
-    }
-
-    fn refuse_copy(
-        &mut self,
-        now: Now,
-        query: QueryKey,
-        from: Option<PeerId>,
-        rejected: &Rejected,
-    ) {
+    fn refuse_copy(&mut self, query: QueryKey, from: Option<PeerId>, rejected: &Rejected) {
         match self.reading.refuse_copy(query, from, rejected) {
-            Refusal::Outdated => self.answer(now, query, Enough::AsWanted),
+            Refusal::Outdated => self.answer(query, Enough::AsWanted),
             Refusal::FaultOf(peer) => self.standing.invalid(peer),
             Refusal::Excused => {}
         }
     }
 
-    fn take_copy(&mut self, now: Now, query: QueryKey, from: Option<PeerId>, record: Record) {
+    fn take_copy(&mut self, query: QueryKey, from: Option<PeerId>, record: Record) {
         if let Some(peer) = from {
-            self.credit(peer, &record, self.reading.elapsed(now, query));
+            self.credit(peer, &record, self.reading.elapsed(self.cx.now(), query));
         }
         let publishes = match &record {
             Record::Head(head) => self.publishing.publishes(&self.cx, head),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
         };
-        let Some(copy) = self.reading.take_copy(&self.cx, now, query, from, record, publishes)
-        else {
+        let Some(copy) = self.reading.take_copy(&self.cx, query, from, record, publishes) else {
             return;
         };
-        self.read_back(now, query, &copy.record);
-        self.tell_of_copy(now, from, &copy);
+        self.read_back(query, &copy.record);
+        self.tell_of_copy(from, &copy);
         match self.reading.after_copy(&self.cx, query, &copy) {
-            AfterCopy::Answer(enough) => self.answer(now, query, enough),
-            AfterCopy::Remember => self.remember(now, &copy.record),
+            AfterCopy::Answer(enough) => self.answer(query, enough),
+            AfterCopy::Remember => self.remember(&copy.record),
             AfterCopy::Wait => {}
         }
     }
 
     /// A head is news to the catalogue, to the publisher, and to whoever looks for two histories.
-    fn tell_of_copy(&mut self, now: Now, from: Option<PeerId>, copy: &ValidCopy) {
+    fn tell_of_copy(&mut self, from: Option<PeerId>, copy: &ValidCopy) {
         let Record::Head(head) = &*copy.record else { return };
-        self.list(now, head, from, Interest::Heard);
-        self.confront_known(now, &head.key(), head);
+        self.list(head, from, Interest::Heard);
+        self.confront_known(&head.key(), head);
         if from.is_some() {
-            self.hear_own(now, head);
+            self.hear_own(head);
         }
         if let Some(Record::Head(before)) = copy.before.as_deref() {
             self.confront(before, head);
@@ -279,64 +251,64 @@ impl Engine {
     }
 
     /// Answers those who wait for a lookup and have heard enough.
-    fn answer(&mut self, now: Now, query: QueryKey, enough: Enough) {
-        let Some((best, subject)) = self.reading.best_so_far(&self.cx, now, query) else { return };
-        let best = self.with_listed(now, best, subject.clone());
+    fn answer(&mut self, query: QueryKey, enough: Enough) {
+        let Some((best, subject)) = self.reading.best_so_far(&self.cx, query) else { return };
+        let best = self.with_listed(best, subject.clone());
         let (cx, out) = (&self.cx, &mut self.out);
         let answered = self.reading.take_answered(cx, out, query, best, subject, enough);
         let Some(Answered { record, source, waiting }) = answered else { return };
         if !waiting.is_empty() && source == Source::Network {
-            self.remember(now, &record);
+            self.remember(&record);
         }
         for ticket in waiting {
-            self.resume(now, ticket, Outcome::Found { record: Arc::clone(&record), source });
+            self.resume(ticket, Outcome::Found { record: Arc::clone(&record), source });
         }
     }
 
     /// Keeps what was read for a while, and the sequence for good.
-    pub(in crate::engine) fn remember(&mut self, now: Now, record: &Arc<Record>) {
+    pub(in crate::engine) fn remember(&mut self, record: &Arc<Record>) {
         if self.cx.is_outdated(record) {
             return;
         }
         self.cx.store.raise_epochs(record);
         if let Record::Head(head) = &**record {
             self.cx.store.raise_high_water(head);
-            self.list(now, head, None, Interest::Heard);
+            self.list(head, None, Interest::Heard);
         }
-        self.reading.keep(now, record);
+        self.reading.keep(self.cx.now(), record);
     }
 }
 
 /// Queries end.
 impl Engine {
     /// The DHT reports the end of a query.
-    pub(in crate::engine) fn query_ended(&mut self, now: Now, query: QueryKey, end: QueryEnd) {
+    pub(in crate::engine) fn query_ended(&mut self, query: QueryKey, end: QueryEnd) {
         match self.reading.query_ended(query, end) {
-            Over::Lookup(lookup) => self.lookup_ended(now, *lookup),
+            Over::Lookup(lookup) => self.lookup_ended(*lookup),
             Over::Other(calls) => {
                 for (ticket, outcome) in calls {
-                    self.resume(now, ticket, outcome);
+                    self.resume(ticket, outcome);
                 }
             }
         }
     }
 
-    fn lookup_ended(&mut self, now: Now, mut lookup: EndedLookup) {
+    fn lookup_ended(&mut self, mut lookup: EndedLookup) {
         if lookup.is_done() {
             return;
         }
-        let (found, subject) = self.reading.best_at_end(&self.cx, now, &lookup);
-        let best = self.with_listed(now, found.clone(), subject);
-        self.repair(now, &lookup, &best);
-        if let Some(record) = self.reading.note_end(now, &lookup, &best) {
-            self.remember(now, &record);
+        let (found, subject) = self.reading.best_at_end(&self.cx, &lookup);
+        let best = self.with_listed(found.clone(), subject);
+        self.repair(&lookup, &best);
+        if let Some(record) = self.reading.note_end(self.cx.now(), &lookup, &best) {
+            self.remember(&record);
         }
         for Waiter { ticket, wants } in std::mem::take(&mut lookup.waiting) {
             match wants {
                 Wants::Record(freshness) => {
-                    self.lookup_over(now, ticket, freshness, &lookup, &found, &best);
+                    self.lookup_over(ticket, freshness, &lookup, &found, &best);
                 }
-                Wants::ReadBack => self.read_back_ended(now, ticket, &lookup),
+                Wants::ReadBack => self.read_back_ended(ticket, &lookup),
                 Wants::LookAlikes => {
                     self.publishing.claims_found(&self.cx, ticket, best.record());
                 }
@@ -345,21 +317,20 @@ impl Engine {
     }
 
     /// Sends the best record that is known to the replicas that were found to lack it, those in the best standing first.
-    fn repair(&mut self, now: Now, lookup: &EndedLookup, best: &Best) {
+    fn repair(&mut self, lookup: &EndedLookup, best: &Best) {
         let own = self.cx.store.own(&lookup.key);
         let own = own.filter(|own| !self.publishing.is_unheard(&self.cx, own));
-        let lacking = self.reading.choose_repair(&self.cx, now, lookup, best, own);
+        let lacking = self.reading.choose_repair(&self.cx, lookup, best, own);
         let Some((best, mut peers)) = lacking else { return };
         peers.retain(|peer| !self.is_blocked(peer));
         self.standing.rank(&mut peers);
-        self.reading.repair(&self.cx, now, best, peers);
+        self.reading.repair(&self.cx, best, peers);
     }
 
     /// A lookup that a call waits for has ended. What peers were found to hold is `found`, and the `best` is what readers
     /// are told: a change goes on from what peers hold, and from nothing else.
     fn lookup_over(
         &mut self,
-        now: Now,
         ticket: Ticket,
         freshness: Freshness,
         lookup: &EndedLookup,
@@ -369,12 +340,12 @@ impl Engine {
         let is_change = self.publishing.take_heads(ticket, lookup.replies.own_heads());
         let best = if is_change { found } else { best };
         match lookup.outcome(&self.cx, best, freshness) {
-            Some(outcome) => self.resume(now, ticket, outcome),
+            Some(outcome) => self.resume(ticket, outcome),
             // Whoever joined it late has time left for another.
             None if self.has_deadline(ticket) => {
                 self.reading.look_up(lookup.key, ticket, freshness);
             }
-            None => self.resume(now, ticket, Outcome::TimedOut),
+            None => self.resume(ticket, Outcome::TimedOut),
         }
     }
 
@@ -383,22 +354,22 @@ impl Engine {
     }
 
     /// The query that a call waits for has ended.
-    pub(in crate::engine) fn resume(&mut self, now: Now, ticket: Ticket, outcome: Outcome) {
+    pub(in crate::engine) fn resume(&mut self, ticket: Ticket, outcome: Outcome) {
         if self.publishing.is_changing(ticket) {
             self.out.answered = true;
-            return self.resume_change(now, ticket, outcome);
+            return self.resume_change(ticket, outcome);
         }
         let Some(Call { since, operation }) = self.reading.take_call(ticket) else { return };
         self.out.answered = true;
         match operation {
             Operation::Read(read) => {
                 let outcome = self.cx.for_readers(outcome);
-                self.resume_read(now, ticket, since, read, outcome);
+                self.resume_read(ticket, since, read, outcome);
             }
             Operation::GetRecord(get) => {
                 let (outcome, nobody) = (self.cx.for_readers(outcome), self.peers.nobody());
                 self.out.finish(since);
-                self.out.count(get.ended(&self.cx, now, since, outcome, nobody));
+                self.out.count(get.ended(&self.cx, since, outcome, nobody));
             }
             Operation::PutRecord { reply } => {
                 self.out.finish(since);
@@ -415,49 +386,36 @@ impl Engine {
             return self.reading.bootstrap_again(ticket, since, reply);
         }
         self.out.finish(since);
-        let known = self.peers.routing_table_len();
-        let has_nobody = known == 0 || self.peers.is_turned_away();
-        let end = reply.send(if has_nobody { Err(self.peers.nobody()) } else { Ok(known) });
+        let end = reply.send(self.peers.joined());
         self.out.count(EndedCall(CallKind::Bootstrap, end));
     }
 }
 
 /// Callers wait no longer.
 impl Engine {
-    /// A caller has gone away. False if it is not one of those who wait here.
-    pub(in crate::engine) fn cancel_call(&mut self, ticket: Ticket) -> bool {
-        let Some(Call { since, operation }) = self.reading.take_call(ticket) else {
-            return false;
-        };
-        self.out.finish(since);
-        self.out.count(EndedCall(operation.kind(), CallEnd::Cancelled));
-        self.reading.leave(&self.cx, &mut self.out, ticket, &operation);
-        true
-    }
-
     /// A caller's time is up. Better what was found so far than nothing.
-    pub(in crate::engine) fn time_out_call(&mut self, now: Now, ticket: Ticket) {
+    pub(in crate::engine) fn time_out_call(&mut self, ticket: Ticket) {
         let Some(Call { since, operation }) = self.reading.take_call(ticket) else { return };
-        let best = self.reading.best_awaited(&self.cx, now, &operation);
+        let best = self.reading.best_awaited(&self.cx, &operation);
         let best =
-            best.and_then(|(best, subject)| self.cx.readable(self.with_listed(now, best, subject)));
+            best.and_then(|(best, subject)| self.cx.readable(self.with_listed(best, subject)));
         self.reading.leave(&self.cx, &mut self.out, ticket, &operation);
-        let after = now.mono.saturating_sub(since.asked);
+        let after = self.cx.now().mono.saturating_sub(since.asked);
         match (operation, best) {
             (Operation::GetRecord(get), Some(best)) => {
                 self.out.count(get.answer(best, Source::Partial));
             }
-            (Operation::Read(read), best) => self.make_do(now, read, best, after),
+            (Operation::Read(read), best) => self.make_do(read, best, after),
             (operation, _) => self.out.count(operation.fail(Error::Timeout { after })),
         }
     }
 
     /// A read whose time is up goes on with what was found so far and what is known here, and no further.
-    fn make_do(&mut self, now: Now, mut read: Read, best: Option<Arc<Record>>, after: Duration) {
+    fn make_do(&mut self, mut read: Read, best: Option<Arc<Record>>, after: Duration) {
         read.make_do();
         let mut progress = match best {
-            Some(best) => Ok(self.advance(now, read, &best, Source::Partial)),
-            None => self.read_listed(now, read, Asked::TooFew),
+            Some(best) => Ok(self.advance(read, &best, Source::Partial)),
+            None => self.read_listed(read, Turnout::TooFew),
         };
         loop {
             let read = match progress {
@@ -465,8 +423,8 @@ impl Engine {
                 Ok(Progress::Answered(ended)) => return self.out.count(ended),
                 Err(read) => return self.out.count(read.fail(Error::Timeout { after })),
             };
-            let Known::Lacks(_, read) = self.read_known(now, read) else { return };
-            progress = self.read_listed(now, read, Asked::TooFew);
+            let Stop::Lacks(_, read) = self.read_known(read) else { return };
+            progress = self.read_listed(read, Turnout::TooFew);
         }
     }
 }

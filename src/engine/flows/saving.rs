@@ -97,8 +97,9 @@ impl Engine {
 
     /// All of what this node had listed has been read, or cannot be.
     pub(crate) fn catalogue_read(&mut self, now: Now) {
+        self.set_time(now);
         self.discovery.all_read();
-        self.restore_listed(now);
+        self.restore_listed();
     }
 
     /// Whether what was read last is still being taken in.
@@ -140,6 +141,7 @@ impl Engine {
 
     /// Takes in some more of what this node held for others, or of what it has listed.
     pub(crate) fn restore_more(&mut self, now: Now, Rows { table, rows }: &Rows) {
+        self.set_time(now);
         let mut snapshot = Snapshot::of_rows(self.cx.config.network.clone());
         let (good, bad): (Vec<&Row>, Vec<&Row>) =
             rows.iter().partition(|row| snapshot.read_row(*table, row).is_ok());
@@ -152,6 +154,6 @@ impl Engine {
             let keys = good.into_iter().map(|(key, _)| key.clone());
             self.discovery.restore_more(keys.zip(snapshot.catalogue().iter().cloned()));
         }
-        self.restore_listed(now);
+        self.restore_listed();
     }
 }

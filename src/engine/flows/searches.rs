@@ -1,8 +1,6 @@
 //! Searches that ask connected peers, and whom to ask first: what peers have said of themselves, how they have behaved, and
 //! who is blocked is known in three rooms.
 
-use std::collections::HashMap;
-
 use libp2p::PeerId;
 
 use crate::{
@@ -10,11 +8,11 @@ use crate::{
         Engine,
         calls::Begin,
         discovery::{
-            nearness::{Nearness, Portrait, Provider},
+            nearness::{Portrait, Provider},
             searching::MAX_ASKED,
         },
-        interface::{Now, Unanswered},
-        peers::{ConnectedPeer, KeptFor},
+        interface::Unanswered,
+        peers::ConnectedPeer,
     },
     exchange::Response,
     package::{PackageName, Query},
@@ -37,7 +35,6 @@ impl Engine {
     /// A peer has answered a search, or will not.
     pub(in crate::engine) fn search_answered(
         &mut self,
-        now: Now,
         ticket: Ticket,
         peer: PeerId,
         answer: Result<Response, Unanswered>,
@@ -45,56 +42,29 @@ impl Engine {
         let delivered = self.discovery.search_answered(&mut self.out, ticket, peer, answer);
         let Some(mut delivered) = delivered else { return };
         let heads = delivered.take_heads();
-        let taken = heads.iter().map(|bytes| self.take_head(now, peer, bytes)).collect();
+        let taken = heads.iter().map(|bytes| self.take_head(peer, bytes)).collect();
         let of = (ticket, peer);
         self.discovery.search_delivered(&self.cx, &mut self.out, of, &delivered, taken);
     }
 
     /// The connected peers that a search asks, in their order, and how many others there are.
     pub(in crate::engine) fn search_targets(&self, most: usize) -> (Vec<PeerId>, u32) {
-        let mut peers = self.discovery.searchable();
-        peers.retain(|peer| !self.is_blocked(peer));
-        self.rank_by_nearness(&mut peers);
-        let unasked = peers.len().saturating_sub(most);
-        peers.truncate(most);
-        (peers, u32::try_from(unasked).unwrap_or(u32::MAX))
-    }
-
-    /// Puts peers in the order in which they are asked.
-    pub(in crate::engine) fn rank_by_nearness(&self, peers: &mut [PeerId]) {
-        peers.sort_by_cached_key(|peer| self.nearness(peer));
-    }
-
-    fn nearness(&self, peer: &PeerId) -> Nearness {
-        let score = self.standing.score(peer);
-        self.discovery.nearness(&self.cx, peer, score)
+        let may_be_asked = |peer: &PeerId| !self.peers.is_blocked(peer);
+        let score = |peer: &PeerId| self.standing.score(peer);
+        self.discovery.search_targets(&self.cx, most, may_be_asked, score)
     }
 
     /// Who was seen providing a package, whom to ask first coming first.
-    pub(in crate::engine) fn providers(
-        &self,
-        now: Now,
-        owner: &PeerId,
-        name: &PackageName,
-    ) -> Vec<Provider> {
+    pub(in crate::engine) fn providers(&self, owner: &PeerId, name: &PackageName) -> Vec<Provider> {
         let is_connected = |peer: &PeerId| self.peers.is_connected(peer);
-        let seen = self.discovery.providers(now, owner, name, is_connected);
-        let (mut near, far): (Vec<Provider>, Vec<Provider>) =
-            seen.into_iter().partition(|provider| provider.connected);
-        near.sort_by_cached_key(|provider| self.nearness(&provider.peer));
-        near.extend(far);
-        near
+        let score = |peer: &PeerId| self.standing.score(peer);
+        self.discovery.providers(&self.cx, owner, name, is_connected, score)
     }
 
     /// The peers with which a connection stands, with what they have said of themselves.
-    pub(in crate::engine) fn connected_peers(&self, now: Now) -> Vec<ConnectedPeer> {
-        let mut peers = self.peers.list(now);
-        let candidates = self.candidates(now).into_iter();
-        let kept_for: HashMap<PeerId, KeptFor> =
-            candidates.map(|candidate| (candidate.peer, candidate.kept_for)).collect();
+    pub(in crate::engine) fn connected_peers(&self) -> Vec<ConnectedPeer> {
+        let mut peers = self.peers.list(&self.cx, &self.out, &self.regards());
         for shown in &mut peers {
-            // Those that are being let go are kept for nothing.
-            shown.kept_for = kept_for.get(&shown.peer).copied().unwrap_or_default();
             let portrait = self.discovery.portrait(&shown.peer);
             let Portrait { round_trip, location, coverage, packages } = portrait;
             (shown.round_trip, shown.location) = (round_trip, location);

@@ -11,13 +11,17 @@ fn clocks(later: &[i64]) -> PeerClocks {
     let mut clocks = PeerClocks::default();
     for later in later {
         let sent = UNIX.saturating_add_signed(*later);
-        clocks.read(now(0), PeerId::random(), sent, Duration::ZERO);
+        clocks.read(now(0), PeerId::random(), reading(sent, Duration::ZERO));
     }
     clocks
 }
 
 fn seconds(later: &[i64]) -> Option<i64> {
     clocks(later).offset(now(0)).map(|offset| offset.seconds)
+}
+
+fn reading(sent: u64, took: Duration) -> ClockReading {
+    ClockReading { sent, took }
 }
 
 #[test]
@@ -40,9 +44,13 @@ fn of_two_peers_that_contradict_each_other_the_one_counts_that_agrees_with_this_
 #[test]
 fn a_time_that_no_clock_shows_breaks_nothing() {
     let mut clocks = PeerClocks::default();
-    clocks.read(now(0), PeerId::random(), u64::MAX, Duration::MAX);
+    clocks.read(now(0), PeerId::random(), reading(u64::MAX, Duration::MAX));
     assert!(clocks.disagreement(now(0)).is_some());
-    clocks.read(Now { mono: Duration::MAX, unix: u64::MAX }, PeerId::random(), 0, Duration::ZERO);
+    clocks.read(
+        Now { mono: Duration::MAX, unix: u64::MAX },
+        PeerId::random(),
+        reading(0, Duration::ZERO),
+    );
     clocks.offset(Now { mono: Duration::MAX, unix: u64::MAX });
 }
 
@@ -50,7 +58,7 @@ fn a_time_that_no_clock_shows_breaks_nothing() {
 fn the_time_on_the_way_is_allowed_for() {
     let mut clocks = PeerClocks::default();
     // Signed ten seconds ago.
-    clocks.read(now(10), PeerId::random(), UNIX, Duration::from_secs(10));
+    clocks.read(now(10), PeerId::random(), reading(UNIX, Duration::from_secs(10)));
     assert_eq!(clocks.offset(now(10)).unwrap().seconds, 0);
 }
 
@@ -58,7 +66,7 @@ fn the_time_on_the_way_is_allowed_for() {
 fn a_peer_that_has_gone_is_not_asked_any_more() {
     let mut clocks = PeerClocks::default();
     let peer = PeerId::random();
-    clocks.read(now(0), peer, UNIX + 600, Duration::ZERO);
+    clocks.read(now(0), peer, reading(UNIX + 600, Duration::ZERO));
     clocks.forget(&peer);
     assert_eq!(clocks.offset(now(0)), None);
     assert_eq!(clocks.take_due(now(86_400)), []);
@@ -81,7 +89,7 @@ fn a_clock_at_the_edge_of_a_minute_is_told_of_once() {
     let mut told = 0;
     for round in 0..100 {
         let at = now(round * 60);
-        clocks.read(at, peer, at.unix + 59 + 4 * (round % 2), Duration::ZERO);
+        clocks.read(at, peer, reading(at.unix + 59 + 4 * (round % 2), Duration::ZERO));
         told += clocks.settle(at).map_or(0, |_| usize::from(clocks.settled(at).is_some()));
     }
     assert_eq!(told, 1);
@@ -94,7 +102,7 @@ fn a_peer_that_changes_its_mind_is_told_of_once_a_minute_at_the_most() {
     let (mut due, mut told) = (None, 0);
     for second in 0..600 {
         let at = now(second);
-        clocks.read(at, peer, at.unix + 3600 * (second % 2), Duration::ZERO);
+        clocks.read(at, peer, reading(at.unix + 3600 * (second % 2), Duration::ZERO));
         due = due.or(clocks.settle(at));
         if due.is_some_and(|due| due <= at.mono) {
             due = None;

@@ -110,7 +110,7 @@ impl Peering {
             let end = reply.send(end);
             return out.count(EndedCall(CallKind::Dial, end));
         }
-        let Begin { ticket, asked, deadline, .. } = begin;
+        let Begin { ticket, asked, deadline } = begin;
         let timer = out.wheel.insert(deadline, Deadline::Dial(ticket));
         self.dials.callers.insert(ticket, Caller { peer, asked, timer, reply });
         if self.peers.is_connected(&peer) {
@@ -140,12 +140,12 @@ impl Peering {
     /// The caller's time is up.
     pub(in crate::engine) fn dial_timed_out(
         &mut self,
+        cx: &Context,
         out: &mut Effects,
-        now: Now,
         ticket: Ticket,
     ) {
         if let Some(caller) = self.dials.callers.get(&ticket) {
-            let after = now.mono.saturating_sub(caller.asked);
+            let after = cx.now().mono.saturating_sub(caller.asked);
             self.dials.answer(out, ticket, Err(Error::Timeout { after }));
         }
     }
@@ -223,11 +223,11 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         agent: Option<String>,
         affiliation: Affiliation,
     ) {
+        let now = cx.now();
         // What is known already is not lost because the peer does not say it again.
         if agent.is_none() && !self.peers.is_unknown(&peer) {
             return;
@@ -246,7 +246,7 @@ impl Peering {
                 out.events.push_back(Event::BootstrapUnreachable { address, reason });
             }
         }
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
     }
 
     /// Why a connection with this peer is of no use.
@@ -259,12 +259,11 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: &PeerId,
     ) {
         self.peers.stop_waiting_for(peer);
         self.answer_dialers(cx, out, peer);
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
     }
 
     /// The last connection with a peer has ended, before it had introduced itself or after.

@@ -14,7 +14,7 @@ use crate::{
         context::Context,
         deadlines::Deadline,
         effects::Effects,
-        interface::{Action, Now, QuestionId},
+        interface::{Action, QuestionId},
         peers::Peering,
         questions::Purpose,
         wheel::Key,
@@ -137,7 +137,8 @@ impl Peering {
         }
         let introduction = self.peers.introduction(&peer);
         let understands = !matches!(introduction, Some(Introduction::Foreign { .. }));
-        let question = understands.then(|| out.questions.open(peer, cx.mono, Purpose::Goodbye));
+        let question =
+            understands.then(|| out.questions.open(peer, cx.now().mono, Purpose::Goodbye));
         let timer = out.goodbye_timer(cx, peer);
         self.goodbyes.said.insert(peer, Said { farewell, question, timer });
         self.peers.set_aside(&peer);
@@ -149,7 +150,6 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         parting: Parting,
     ) {
         let Parting { peer, farewell, question } = parting;
@@ -159,7 +159,7 @@ impl Peering {
             }
             None => self.part(out, peer),
         }
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
     }
 
     /// The peer has heard the goodbye, or will not.
@@ -195,7 +195,6 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         reason: u8,
         others: Vec<Other>,
@@ -211,13 +210,13 @@ impl Peering {
         let farewell = Farewell::of_code(reason);
         out.counters.peers.goodbyes.count(farewell);
         if farewell == Some(Farewell::NoRoom) {
-            let is_contact = self.rejoining.turned_away(now.mono, peer);
+            let is_contact = self.rejoining.turned_away(cx.now().mono, peer);
             // Nobody who comes by himself decides whom this node dials.
             if is_dialed || is_contact {
                 self.rejoining.told(others, &address);
             }
         }
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
         Response::Noted
     }
 
@@ -241,7 +240,7 @@ impl Peering {
 
 impl Effects {
     fn goodbye_timer(&mut self, cx: &Context, peer: PeerId) -> Key {
-        let due = cx.mono.saturating_add(GOODBYE_TIME);
+        let due = cx.now().mono.saturating_add(GOODBYE_TIME);
         self.wheel.insert(due, Deadline::Goodbye(Box::new(peer)))
     }
 

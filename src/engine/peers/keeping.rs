@@ -9,15 +9,12 @@ use std::{
 use libp2p::PeerId;
 
 use super::{
-    Candidate, GRACE, KeptConnections, KeptFor, above_target, for_newcomer, keep_catalogues,
+    Candidate, ConnectedPeer, GRACE, KeptConnections, KeptFor, above_target, for_newcomer,
+    keep_catalogues,
 };
 use crate::{
     engine::{
-        context::Context,
-        deadlines::Deadline,
-        effects::Effects,
-        interface::{Action, Now},
-        peers::Peering,
+        context::Context, deadlines::Deadline, effects::Effects, interface::Action, peers::Peering,
     },
     event::Direction,
 };
@@ -52,21 +49,21 @@ pub(in crate::engine) struct Surplus {
 impl Peering {
     /// Somebody has come, or something has changed. Once there are too many, some are let go when all of them have had
     /// their time.
-    pub(in crate::engine) fn trim_later(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+    pub(in crate::engine) fn trim_later(&mut self, cx: &Context, out: &mut Effects) {
         // Not before: who came a moment ago may be the one that is worth most.
-        self.trim_after(cx, out, now, GRACE);
+        self.trim_after(cx, out, GRACE);
     }
 
     /// Some may go soon.
-    pub(in crate::engine) fn trim_again(&mut self, cx: &Context, out: &mut Effects, now: Now) {
-        self.trim_after(cx, out, now, LOOK_AGAIN);
+    pub(in crate::engine) fn trim_again(&mut self, cx: &Context, out: &mut Effects) {
+        self.trim_after(cx, out, LOOK_AGAIN);
     }
 
-    fn trim_after(&mut self, cx: &Context, out: &mut Effects, now: Now, pause: Duration) {
+    fn trim_after(&mut self, cx: &Context, out: &mut Effects, pause: Duration) {
         if cx.closed || self.peers.waits_to_trim() || !self.is_above_target(cx) {
             return;
         }
-        out.wheel.insert(now.mono.saturating_add(pause), Deadline::Trim);
+        out.wheel.insert(cx.now().mono.saturating_add(pause), Deadline::Trim);
         self.peers.set_waiting_to_trim(true);
     }
 
@@ -87,12 +84,11 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &Effects,
-        now: Now,
         mesh: HashSet<PeerId>,
         regards: &Regards,
     ) -> Surplus {
-        self.peers.in_mesh(now.mono, mesh);
-        let all = self.candidates(cx, out, now, regards);
+        self.peers.in_mesh(cx.now().mono, mesh);
+        let all = self.candidates(cx, out, regards);
         let may_go_later = |it: &Candidate| it.is_new() || it.kept_for == KeptFor::InUse;
         let may_go_on = all.iter().any(may_go_later);
         Surplus { gone: above_target(all, cx.connection_target()), may_go_on }
@@ -104,9 +100,9 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         lacking: Lacking,
     ) -> Option<Lacking> {
+        let now = cx.now();
         self.hurry_goodbyes(cx, out);
         let free = cx.config.limits.scarce_places();
         if self.lacking(cx, 2 * free) != Lacking::Nothing
@@ -123,11 +119,10 @@ impl Peering {
         &self,
         cx: &Context,
         out: &Effects,
-        now: Now,
         lacking: Lacking,
         regards: &Regards,
     ) -> Option<PeerId> {
-        let mut all = self.candidates(cx, out, now, regards);
+        let mut all = self.candidates(cx, out, regards);
         if lacking == Lacking::Inbound {
             // Nobody else takes such a place.
             all.retain(|candidate| candidate.direction == Direction::Inbound);
@@ -140,25 +135,36 @@ impl Peering {
         &self,
         cx: &Context,
         out: &Effects,
-        now: Now,
         regards: &Regards,
     ) -> KeptConnections {
-        let staying = self.candidates(cx, out, now, regards);
+        let staying = self.candidates(cx, out, regards);
         let going = self.peers.len().saturating_sub(staying.len());
         let staying = staying.into_iter().map(|candidate| candidate.kept_for);
         KeptConnections::of(staying.chain(std::iter::repeat_n(KeptFor::Nothing, going)))
     }
 
-    /// What each connection is worth that is not about to end.
-    pub(in crate::engine) fn candidates(
+    /// Everybody who is connected, whether they stay or not, and what for.
+    pub(in crate::engine) fn list(
         &self,
         cx: &Context,
         out: &Effects,
-        now: Now,
         regards: &Regards,
-    ) -> Vec<Candidate> {
+    ) -> Vec<ConnectedPeer> {
+        let mut peers = self.peers.list(cx.now().mono);
+        let candidates = self.candidates(cx, out, regards).into_iter();
+        let kept_for: HashMap<PeerId, KeptFor> =
+            candidates.map(|candidate| (candidate.peer, candidate.kept_for)).collect();
+        for shown in &mut peers {
+            // Those that are being let go are kept for nothing.
+            shown.kept_for = kept_for.get(&shown.peer).copied().unwrap_or_default();
+        }
+        peers
+    }
+
+    /// What each connection is worth that is not about to end.
+    fn candidates(&self, cx: &Context, out: &Effects, regards: &Regards) -> Vec<Candidate> {
         let score = |peer: &PeerId| regards.get(peer).map_or(0, |regard| regard.score);
-        let mut all = self.peers.candidates(cx.local, now.mono, score);
+        let mut all = self.peers.candidates(cx.local, cx.now().mono, score);
         keep_catalogues(&mut all, |peer| {
             regards.get(peer).is_some_and(|regard| regard.shares_catalogue)
         });

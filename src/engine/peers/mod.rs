@@ -10,7 +10,6 @@
 //! | `known.rs` | who is looked for after a restart |
 //! | `blocked.rs` | with whom no connection is made |
 
-use crate::engine::interface::Reach;
 use std::collections::HashSet;
 
 use libp2p::{Multiaddr, PeerId};
@@ -21,11 +20,12 @@ use crate::{
         context::Context,
         deadlines::Deadline,
         effects::Effects,
-        interface::{Action, KnownPeer, Now},
+        interface::{Action, KnownPeer, Now, Reach},
         peers::dialing::INTRODUCTION_TIME,
     },
-    error::Error,
+    error::{Error, Result},
     event::{Direction, Event},
+    keyspace::REPLICAS,
     place::Place,
     record::RecordKey,
     storage::{Change, Row},
@@ -107,11 +107,11 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         address: Multiaddr,
         direction: Direction,
     ) {
+        let now = cx.now();
         let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
         let deadline = out.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
         let place = Place::of(&address, cx.config.limits.count_private_addresses);
@@ -126,7 +126,6 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
     ) -> bool {
         if self.is_blocked(&peer) {
@@ -136,21 +135,15 @@ impl Peering {
         }
         let is_new = self.peers.routable(peer);
         if is_new {
-            self.rejoin_later(cx, out, now);
+            self.rejoin_later(cx, out);
         }
         is_new
     }
 
     /// The peer stands in the routing table no longer.
-    pub(in crate::engine) fn unroutable(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        peer: &PeerId,
-    ) {
+    pub(in crate::engine) fn unroutable(&mut self, cx: &Context, out: &mut Effects, peer: &PeerId) {
         self.peers.unroutable(peer);
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
     }
 
     /// These peers are in the mesh of a topic.
@@ -197,6 +190,15 @@ impl Peering {
         }
     }
 
+    /// What a caller is told who waited until the routing table had been filled: with how many peers.
+    pub(in crate::engine) fn joined(&self) -> Result<usize> {
+        match self.peers.routing_table_len() {
+            0 => Err(self.nobody()),
+            _ if self.is_turned_away() => Err(self.nobody()),
+            known => Ok(known),
+        }
+    }
+
     /// How many can be asked.
     pub(in crate::engine) fn members(&self) -> usize {
         match self.peers.company() {
@@ -224,11 +226,6 @@ impl Peering {
         self.peers.is_connected(peer) && !self.peers.is_unknown(peer)
     }
 
-    /// Everybody who is connected, whether they stay or not.
-    pub(in crate::engine) fn list(&self, now: Now) -> Vec<ConnectedPeer> {
-        self.peers.list(now.mono)
-    }
-
     /// Whether a peer is connected and answers, as far as is known.
     pub(in crate::engine) fn is_answering(&self, peer: &PeerId) -> bool {
         self.peers.is_answering(peer)
@@ -254,14 +251,17 @@ impl Peering {
         self.peers.connection(peer)
     }
 
-    /// The peers closest to a key, of those in the routing table and these others.
-    pub(in crate::engine) fn closest(
-        &self,
-        key: &RecordKey,
-        others: &[PeerId],
-        count: usize,
-    ) -> Vec<PeerId> {
-        self.peers.closest(key, others, count)
+    /// The connected peers that should hold a record and have not acknowledged it, as those in `by` have: of those closest
+    /// to it, as far as this node knows. As many as a record has replicas.
+    pub(in crate::engine) fn should_hold(&self, key: &RecordKey, by: &[PeerId]) -> Vec<PeerId> {
+        let mut peers = self.peers.closest(key, by, REPLICAS);
+        peers.retain(|peer| {
+            !by.contains(peer)
+                && self.is_connected(peer)
+                && !self.is_going(peer)
+                && !self.is_blocked(peer)
+        });
+        peers
     }
 
     /// Whether a peer is, or would be, one of so many that are closest to a key, beside those in the routing table.

@@ -17,7 +17,7 @@ use crate::{
         context::Context,
         deadlines::{Backoff, Deadline, jitter},
         effects::Effects,
-        interface::{Action, Now},
+        interface::Action,
         peers::Peering,
         wheel,
     },
@@ -325,9 +325,9 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         addresses: Vec<Multiaddr>,
     ) {
+        let now = cx.now();
         self.rejoining.timer = None;
         if cx.closed {
             return;
@@ -350,7 +350,7 @@ impl Peering {
                 out.actions.push_back(Action::Redial { peer, addresses });
             }
         }
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
     }
 
     /// Dials peers of which those without room have told, for as long as nobody else is there.
@@ -373,23 +373,22 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: &PeerId,
     ) {
         if self.rejoining.told.ended(peer) {
             self.peers.dial_ended();
-            self.rejoin_later(cx, out, now);
+            self.rejoin_later(cx, out);
         }
     }
 
     /// Sets the timer anew. To be called when somebody has come or gone, or a dial has ended.
-    pub(in crate::engine) fn rejoin_later(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+    pub(in crate::engine) fn rejoin_later(&mut self, cx: &Context, out: &mut Effects) {
         if cx.closed {
             return;
         }
         self.dial_told(cx, out);
         let company = self.peers.company();
-        self.rejoining.look_around(now.mono, company, &mut *out.entropy);
+        self.rejoining.look_around(cx.now().mono, company, &mut *out.entropy);
         let due = self.rejoining.due();
         if self.rejoining.timer.map(|(_, set)| set) == due {
             return;
@@ -405,7 +404,6 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         addresses: Vec<Multiaddr>,
     ) {
@@ -421,17 +419,12 @@ impl Peering {
             return;
         }
         let entropy = &mut *out.entropy;
-        self.rejoining.lost.left(now.mono, peer, addresses, is_full, members, entropy);
+        self.rejoining.lost.left(cx.now().mono, peer, addresses, is_full, members, entropy);
     }
 
     /// The last connection with a peer has ended.
-    pub(in crate::engine) fn left(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        peer: PeerId,
-    ) {
+    pub(in crate::engine) fn left(&mut self, cx: &Context, out: &mut Effects, peer: PeerId) {
+        let now = cx.now();
         let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());
         let entropy = &mut *out.entropy;
         for contact in self.rejoining.of(peer) {
@@ -446,7 +439,7 @@ impl Peering {
                 contact.state = State::Away { due };
             }
         }
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
         if let Some(timer) = self.goodbyes.forget(&peer) {
             out.wheel.cancel(timer);
         }
@@ -457,10 +450,10 @@ impl Peering {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         address: Multiaddr,
         end: Result<PeerId, String>,
     ) {
+        let now = cx.now();
         self.peers.dial_ended();
         let members = self.members();
         let mut failure = end.as_ref().err().cloned();
@@ -490,6 +483,6 @@ impl Peering {
         if let Some(reason) = failure {
             out.events.push_back(Event::BootstrapUnreachable { address, reason });
         }
-        self.rejoin_later(cx, out, now);
+        self.rejoin_later(cx, out);
     }
 }

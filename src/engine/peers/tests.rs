@@ -50,7 +50,7 @@ impl Room {
         let (reply, answer) = Reply::channel();
         let (now, ticket) = (self.cx.now(), Ticket(self.tickets));
         self.tickets += 1;
-        let begin = Begin { now, ticket, asked: now.mono, deadline: now.mono + PATIENCE };
+        let begin = Begin { ticket, asked: now.mono, deadline: now.mono + PATIENCE };
         self.peers.dial(&self.cx, &mut self.out, begin, peer, Vec::new(), reply);
         (ticket, answer)
     }
@@ -61,31 +61,29 @@ impl Room {
     }
 
     fn connected(&mut self, peer: PeerId, direction: Direction) {
-        let (now, address) = (self.cx.now(), Multiaddr::empty());
-        self.peers.connected(&self.cx, &mut self.out, now, peer, address, direction);
+        self.peers.connected(&self.cx, &mut self.out, peer, Multiaddr::empty(), direction);
     }
 
     fn introduced(&mut self, peer: PeerId, affiliation: Affiliation) {
-        let (now, agent) = (self.cx.now(), Some("peerage".to_owned()));
-        self.peers.introduced(&self.cx, &mut self.out, now, peer, agent, affiliation);
+        let agent = Some("peerage".to_owned());
+        self.peers.introduced(&self.cx, &mut self.out, peer, agent, affiliation);
     }
 
     fn disconnected(&mut self, peer: PeerId) {
-        let now = self.cx.now();
         self.peers.disconnected(&mut self.out, &peer, None);
-        self.peers.left(&self.cx, &mut self.out, now, peer);
+        self.peers.left(&self.cx, &mut self.out, peer);
     }
 
     /// Time passes, and what is due falls due.
     fn later(&mut self, pause: Duration) {
-        self.cx.mono += pause;
+        self.cx.now.mono += pause;
         let now = self.cx.now();
         let (cx, out) = (&self.cx, &mut self.out);
         while let Expiry::Expired(deadline) = out.wheel.poll(now.mono) {
             match deadline {
-                Deadline::Dial(ticket) => self.peers.dial_timed_out(out, now, ticket),
+                Deadline::Dial(ticket) => self.peers.dial_timed_out(cx, out, ticket),
                 Deadline::Introduction(peer) => {
-                    self.peers.introduction_late(cx, out, now, &peer);
+                    self.peers.introduction_late(cx, out, &peer);
                 }
                 Deadline::LetGo(peer) => self.peers.end_visit(out, *peer),
                 deadline => panic!("nobody has asked for {deadline:?}"),

@@ -18,12 +18,12 @@ use crate::{
         context::Context,
         deadlines::Deadline,
         effects::Effects,
-        interface::{Action, AnnouncementId, Now, Published},
+        interface::{Action, AnnouncementId, Published},
         publishing::{
             Publishing,
             changes::Underway,
             outbox::{Hold, Outbox, Released},
-            own::{self, Authorship, Standing},
+            own::{self, Authorship, Confidence},
             publish::{Announced, Publish, Renewal, Stage},
         },
         store::Snapshot,
@@ -78,12 +78,12 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         topic: String,
         data: Vec<u8>,
         reply: Reply<Announcement>,
         latest: Duration,
     ) {
+        let now = cx.now();
         if topic == cx.config.announcements_topic {
             let reason = format!("`{topic}` carries packages only; `register` announces them");
             let end = reply.send(Err(Error::invalid("topic", reason)));
@@ -126,7 +126,8 @@ impl Publishing {
         }
     }
 
-    pub(super) fn restore_outbox(&mut self, cx: &Context, now: Now, snapshot: &Snapshot) {
+    pub(super) fn restore_outbox(&mut self, cx: &Context, snapshot: &Snapshot) {
+        let now = cx.now();
         for unheard in snapshot.outbox() {
             let data = &unheard.data;
             let verified = match unheard.package {
@@ -151,13 +152,12 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         package: &own::OwnPackage,
         head: Authorship,
         is_upkeep: bool,
     ) -> Option<AnnouncementId> {
         let name = &package.head.name;
-        let is_heard = matches!(package.standing, Standing::Confirmed { .. });
+        let is_heard = matches!(package.standing, Confidence::Confirmed { .. });
         let is_signed = head == Authorship::Signed;
         if is_signed && !is_heard && !self.release(out, self.outbox.on_hold_of(name)) {
             // What waits to be heard is older. What was on hold leaves: this head may be withheld for long.
@@ -172,10 +172,10 @@ impl Publishing {
             let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
             before.filter(|_| !is_signed)
         } else {
-            Some(self.announce_head(cx, out, now, package, is_signed || !is_upkeep))
+            Some(self.announce_head(cx, out, package, is_signed || !is_upkeep))
         };
-        let (timer, interval) = out.renewal_timer(cx, now, name);
-        let due = now.unix.saturating_add(interval.as_secs());
+        let (timer, interval) = out.renewal_timer(cx, name);
+        let due = cx.now().unix.saturating_add(interval.as_secs());
         let renewal = Renewal { timer, due, interval, announced };
         if let Some(before) = self.renewals.insert(name.clone(), renewal) {
             out.wheel.cancel(before.timer);
@@ -194,11 +194,10 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         name: &PackageName,
     ) -> Option<AnnouncementId> {
         let package = self.own.get(name).cloned()?;
-        let announced = self.announce_head(cx, out, now, &package, true);
+        let announced = self.announce_head(cx, out, &package, true);
         if let Some(renewal) = self.renewals.get_mut(name) {
             renewal.announced = Some(announced);
         }
@@ -211,10 +210,10 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         package: &own::OwnPackage,
         is_news: bool,
     ) -> Announced {
+        let now = cx.now();
         let name = &package.head.name;
         let before = self.renewals.get(name).and_then(|renewal| renewal.announced);
         if let Some(before) = before
@@ -333,8 +332,8 @@ impl Publishing {
     }
 
     /// Forgets announcements that nobody has heard in time, where that is over for certain.
-    pub(in crate::engine) fn sweep(&mut self, cx: &Context, now: Now) {
-        self.outbox.sweep(cx.clocks.certain(now));
+    pub(in crate::engine) fn sweep(&mut self, cx: &Context) {
+        self.outbox.sweep(cx.clocks.certain(cx.now()));
     }
 
     /// Drops what waits to be heard, and tells those who are owed an answer that the node stops. What is on hold leaves
@@ -347,13 +346,8 @@ impl Publishing {
     }
 
     /// Somebody hears this topic from now on: what has waited for that leaves.
-    pub(in crate::engine) fn heard_on(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        topic: &str,
-    ) {
+    pub(in crate::engine) fn heard_on(&mut self, cx: &Context, out: &mut Effects, topic: &str) {
+        let now = cx.now();
         self.outbox.sweep(cx.clocks.certain(now));
         let waiting = self.outbox.take_heard(topic, now.unix);
         self.publish_waiting(out, waiting);

@@ -1,5 +1,7 @@
 //! How a change to an own package takes its course: recalled, signed, stored, announced.
 
+use libp2p::PeerId;
+
 use crate::{
     engine::{
         calls::{Begin, Outcome, Since},
@@ -11,9 +13,9 @@ use crate::{
             changes::Underway,
             explaining::Reasons,
             next::{Committed, Failure, Next},
-            own::{self, Authorship, Change, Changed, Recalled, Standing},
+            own::{self, Authorship, Change, Changed, Confidence, Recalled},
             publish::{Publish, Put, Stage, Storing},
-            recalling::Asked,
+            recalling::WasAsked,
         },
         saying::{attesting, saying},
     },
@@ -43,6 +45,22 @@ impl Publishing {
     /// Whether this node publishes the package. The owner may have other publishers for others of its packages.
     pub(in crate::engine) fn publishes(&self, cx: &Context, head: &Head) -> bool {
         head.owner == cx.owner && self.own.contains_key(&head.name)
+    }
+
+    /// Whether a head is this node's business: it publishes the package, or has signed the head, in an earlier life maybe.
+    pub(in crate::engine) fn concerns(&self, cx: &Context, head: &Signed<Head>) -> bool {
+        let is_signed_here = head.owner == cx.owner && head.signer() == cx.local;
+        is_signed_here || self.publishes(cx, head)
+    }
+
+    /// Whether this node publishes the package of this name and owner itself. Other devices of the owner may publish more.
+    pub(in crate::engine) fn is_published_here(
+        &self,
+        cx: &Context,
+        name: &PackageName,
+        owner: &PeerId,
+    ) -> bool {
+        *owner == cx.owner && self.is_own(name)
     }
 
     /// A caller changes an own package. So many records stand in line to be put already.
@@ -78,14 +96,13 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         change: Change,
     ) -> Option<Underway> {
         if cx.closed || !self.renewing.insert(change.name().clone()) {
             return None;
         }
         let ticket = out.ticket();
-        let since = Since { asked: now.mono, timer: None };
+        let since = Since { asked: cx.now().mono, timer: None };
         Some(Underway { ticket, since, publish: Box::new(Publish::new(change, None, 0)) })
     }
 
@@ -94,7 +111,6 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         ticket: Ticket,
         outcome: Outcome,
@@ -114,14 +130,14 @@ impl Publishing {
                 if let Outcome::ReadBack { key, confirmed } = outcome {
                     confirming.ended(&key, confirmed);
                 }
-                self.go_on_confirming(cx, out, now, reach, change)
+                self.go_on_confirming(cx, out, reach, change)
             }
             // They wait for no query.
             Stage::Explaining(_) | Stage::Announcing => {
                 self.changes.insert(change);
                 Next::Wait
             }
-            Stage::Recalling(_) => self.resume_recall(cx, out, now, change, outcome),
+            Stage::Recalling(_) => self.resume_recall(cx, out, change, outcome),
         }
     }
 
@@ -129,26 +145,25 @@ impl Publishing {
     fn changed(
         &self,
         cx: &Context,
-        now: Now,
         change: &Change,
         recalled: &[Recalled],
-        asked: Asked,
+        asked: WasAsked,
     ) -> Result<Changed> {
         let name = change.name();
         let own = self.own.get(name);
         let seen = cx.store.high_water(Kind::Head, &cx.owner, name).unwrap_or_default();
         let before = own.map(|own| own.standing);
         let standing = match asked {
-            Asked::Yes => Standing::heard(before),
-            Asked::No => Standing::Unheard,
+            WasAsked::Yes => Confidence::heard(before),
+            WasAsked::No => Confidence::Unheard,
         };
-        let signer = cx.signer(now);
+        let signer = cx.signer();
         let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
         // Others may have taken the last places while the package was recalled.
         if own.is_none() && self.own.len() >= cx.config.limits.own_packages {
             return Err(Error::busy("own_packages"));
         }
-        if let (Authorship::Kept, Asked::No, Some(before)) = (changed.head, asked, before) {
+        if let (Authorship::Kept, WasAsked::No, Some(before)) = (changed.head, asked, before) {
             changed.package.standing = before;
         }
         Ok(changed)
@@ -159,13 +174,12 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         mut change: Underway,
         recalled: &[Recalled],
-        asked: Asked,
+        asked: WasAsked,
     ) -> Next {
         let publish = &mut change.publish;
-        let changed = match self.changed(cx, now, &publish.change, recalled, asked) {
+        let changed = match self.changed(cx, &publish.change, recalled, asked) {
             Ok(changed) => changed,
             Err(error) => return self.give_up(change, Failure::Other(error)),
         };
@@ -178,7 +192,7 @@ impl Publishing {
             }
         }
         let is_upkeep = publish.change.is_upkeep();
-        publish.announcement = self.announce_change(cx, out, now, &package, authorship, is_upkeep);
+        publish.announcement = self.announce_change(cx, out, &package, authorship, is_upkeep);
         publish.stage = Stage::Storing(Storing {
             id,
             sequence: package.head.revision.sequence,
@@ -217,10 +231,10 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         ticket: Ticket,
     ) -> Next {
+        let now = cx.now();
         let Some(change) = self.changes.remove(ticket) else { return Next::Wait };
         let publish = &change.publish;
         let Stage::Storing(storing) = &publish.stage else {
@@ -255,11 +269,11 @@ impl Publishing {
             let was_held = own.is_held;
             own.is_held = replicas > 0 && (was_held || storing.is_whole);
             is_taken = !was_held && own.is_held;
-            if let Standing::Confirmed { .. } = own.standing {
+            if let Confidence::Confirmed { .. } = own.standing {
                 own.standing = match replicas {
                     // Peers that refuse it may hold a newer one, which the next round reads first.
-                    0 => Standing::Doubted,
-                    replicas => Standing::Confirmed { replicas },
+                    0 => Confidence::Doubted,
+                    replicas => Confidence::Confirmed { replicas },
                 };
             }
             lacks = own.lacks_replicas();

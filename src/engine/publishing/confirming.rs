@@ -10,13 +10,14 @@ use libp2p::PeerId;
 
 use crate::{
     engine::{
+        calls::AwaitedBack,
         context::Context,
         effects::Effects,
-        interface::{Now, Reach},
+        interface::Reach,
         publishing::{
             Publishing,
             changes::Underway,
-            next::{AwaitedBack, BackAtEnd, Next},
+            next::{BackAtEnd, Next},
             publish::{MAX_ROUNDS, Put, Stage, Storing},
         },
     },
@@ -165,7 +166,6 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         ticket: Ticket,
         joined: &[RecordKey],
@@ -173,7 +173,7 @@ impl Publishing {
         let Some(confirming) = self.changes.confirming(ticket) else { return Next::Wait };
         joined.iter().for_each(|key| confirming.join(key));
         match self.changes.remove(ticket) {
-            Some(change) => self.go_on_confirming(cx, out, now, reach, change),
+            Some(change) => self.go_on_confirming(cx, out, reach, change),
             None => Next::Wait,
         }
     }
@@ -184,7 +184,6 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         mut change: Underway,
     ) -> Next {
@@ -202,9 +201,9 @@ impl Publishing {
             let receipt = confirming.receipt(publish.announcement(&self.outbox));
             publish.rounds += 1;
             publish.signed = Some(receipt);
-            return self.begin(cx, out, now, reach, change);
+            return self.begin(cx, out, reach, change);
         }
-        self.confirmed(cx, out, now, reach, change)
+        self.confirmed(cx, out, reach, change)
     }
 
     /// What has been read back so far is what counts: of the records that were still awaited, so many peers have served
@@ -213,7 +212,6 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         ticket: Ticket,
         served: &[(RecordKey, u32)],
@@ -221,7 +219,7 @@ impl Publishing {
         let Some(confirming) = self.changes.confirming(ticket) else { return Next::Wait };
         served.iter().for_each(|(key, confirmed)| confirming.ended(key, *confirmed));
         match self.changes.remove(ticket) {
-            Some(change) => self.confirmed(cx, out, now, reach, change),
+            Some(change) => self.confirmed(cx, out, reach, change),
             None => Next::Wait,
         }
     }
@@ -231,10 +229,10 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         mut change: Underway,
     ) -> Next {
+        let now = cx.now();
         let publish = &mut change.publish;
         let Stage::Confirming(confirming) = &publish.stage else {
             out.finish(change.since);
@@ -244,7 +242,7 @@ impl Publishing {
         let name = publish.change.name().clone();
         if self.is_withheld(&name) {
             if receipt.confirmed > 0 {
-                publish.announcement = self.announce_withheld(cx, out, now, &name);
+                publish.announcement = self.announce_withheld(cx, out, &name);
             } else {
                 self.doubt_own(out, now, reach, &name);
             }

@@ -30,11 +30,11 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         ticket: Ticket,
         error: Error,
     ) {
+        let now = cx.now();
         let Some(mut change) = self.changes.remove(ticket) else { return };
         let publish = &mut change.publish;
         if publish.reply.is_some() {
@@ -52,7 +52,7 @@ impl Publishing {
                 if own.lacks_replicas() {
                     self.replicate_later(out, now, reach);
                 }
-                self.renew_later(cx, out, now, name);
+                self.renew_later(cx, out, name);
             }
             None if self.resuming.contains(name) => {
                 // Nobody holds it any more, and it is not for this life to invent it.

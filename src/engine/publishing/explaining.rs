@@ -16,7 +16,7 @@ use crate::{
         context::Context,
         deadlines::Deadline,
         effects::Effects,
-        interface::{Now, Unanswered},
+        interface::Unanswered,
         publishing::{
             Publishing,
             changes::Underway,
@@ -141,7 +141,6 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         ticket: Ticket,
         missing: Vec<Missing>,
     ) -> Next {
@@ -163,7 +162,7 @@ impl Publishing {
         for (peer, keys) in asked {
             out.ask(cx, peer, Purpose::Explaining(ticket), &Request::Explain { keys });
         }
-        let deadline = now.mono.saturating_add(PATIENCE);
+        let deadline = cx.now().mono.saturating_add(PATIENCE);
         let timer = out.wheel.insert(deadline, Deadline::Explained(ticket));
         change.publish.stage = Stage::Explaining(Box::new(Explaining { storing, waiting, timer }));
         self.changes.insert(change);

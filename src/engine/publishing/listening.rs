@@ -17,8 +17,8 @@ use crate::{
         interface::{Now, Reach},
         publishing::{
             Publishing,
-            own::{Change, Recalled, Standing},
-            recalling::Asked,
+            own::{Change, Confidence, Recalled},
+            recalling::WasAsked,
         },
     },
     package::PackageName,
@@ -49,15 +49,15 @@ impl Publishing {
         out: &mut Effects,
         head: &Signed<Head>,
         recalled: &[Recalled],
-        asked: Asked,
+        asked: WasAsked,
     ) {
-        let is_done = |recalled: &&Recalled| recalled.is_whole || asked == Asked::Yes;
+        let is_done = |recalled: &&Recalled| recalled.is_whole || asked == WasAsked::Yes;
         let digests = recalled.iter().filter(is_done).map(|recalled| recalled.head.digest());
         let mut digests: Vec<_> = digests.collect();
         // Of the epochs before its own, this head has said what stays, if the network was asked for it.
         let is_replaced = |heard: &Signed<Head>| {
             let is_older = heard.revision.epoch < head.revision.epoch;
-            cx.store.is_revoked(heard) || (is_older && asked == Asked::Yes)
+            cx.store.is_revoked(heard) || (is_older && asked == WasAsked::Yes)
         };
         let heard = self.elsewhere.heads(&head.name).into_iter();
         digests.extend(heard.filter(is_replaced).map(|heard| heard.digest()));
@@ -72,7 +72,7 @@ impl Publishing {
         match record {
             Record::Head(head) => {
                 let own = self.own.get(&head.name).filter(|_| head.owner == cx.owner);
-                own.is_some_and(|own| !matches!(own.standing, Standing::Confirmed { .. }))
+                own.is_some_and(|own| !matches!(own.standing, Confidence::Confirmed { .. }))
             }
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
         }
@@ -86,10 +86,10 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         head: &Signed<Head>,
     ) {
+        let now = cx.now();
         if head.owner != cx.owner || cx.store.is_revoked(head) {
             return;
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::Limits,
-    engine::{context::Context, interface::Now, store::Snapshot},
+    engine::{context::Context, store::Snapshot},
     package::PackageName,
     record::{Head, Signed},
     storage::Change,
@@ -27,6 +27,7 @@ use publish::Renewal;
 use topics::Topics;
 
 pub(in crate::engine) mod announcing;
+mod asked;
 pub(in crate::engine) mod changes;
 pub(in crate::engine) mod changing;
 pub(in crate::engine) mod confirming;
@@ -128,11 +129,10 @@ impl Publishing {
     pub(in crate::engine) fn restore(
         &mut self,
         cx: &Context,
-        now: Now,
         snapshot: &Snapshot,
         published: impl Iterator<Item = Signed<Head>>,
     ) {
-        self.restore_outbox(cx, now, snapshot);
+        self.restore_outbox(cx, snapshot);
         self.resuming.add(published);
     }
 

@@ -6,8 +6,9 @@
 use libp2p::PeerId;
 
 use crate::{
+    engine::calls::AwaitedBack,
     error::Error,
-    package::{Digest, PackageName},
+    package::PackageName,
     record::{Record, RecordKey},
 };
 
@@ -63,20 +64,24 @@ pub(in crate::engine) struct Missing {
     pub(in crate::engine) peers: Vec<Witness>,
 }
 
+impl Missing {
+    /// Of the peers that should hold the record, those that `explain` could say why they do not.
+    pub(in crate::engine) fn of(
+        key: RecordKey,
+        peers: Vec<PeerId>,
+        explains: impl Fn(&PeerId) -> bool,
+    ) -> Self {
+        let witness = |peer: PeerId| Witness { peer, explains: explains(&peer) };
+        Self { key, peers: peers.into_iter().map(witness).collect() }
+    }
+}
+
 /// A peer that could say why it does not hold a record.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Witness {
     pub(in crate::engine) peer: PeerId,
     /// It answers such questions. One that has not answered the DHT would be waited for in vain.
     pub(in crate::engine) explains: bool,
-}
-
-/// A record that is being read back.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct AwaitedBack {
-    pub(in crate::engine) key: RecordKey,
-    /// What a copy has to attest to count.
-    pub(in crate::engine) attests: Digest,
 }
 
 /// What the end of a lookup means for a record that it has read back.

@@ -38,14 +38,14 @@ pub(in crate::engine) struct OwnPackage {
     /// The release records at hand. Those of an earlier life of this node are with its peers.
     records: BTreeMap<Version, Signed<Release>>,
     pages: Vec<Signed<Page>>,
-    pub(in crate::engine) standing: Standing,
+    pub(in crate::engine) standing: Confidence,
     /// Whether all that was to be put of it has been, and others hold it as far as they have said.
     pub(in crate::engine) is_held: bool,
 }
 
 /// How what is known here relates to what the network holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Standing {
+pub(in crate::engine) enum Confidence {
     /// It was signed when nobody could be asked what an earlier life of this node, or another device with its key, has
     /// published.
     Unheard,
@@ -56,7 +56,7 @@ pub(in crate::engine) enum Standing {
     Confirmed { replicas: u32 },
 }
 
-impl Standing {
+impl Confidence {
     /// Another head was seen, or nobody serves this one.
     pub(in crate::engine) fn doubted(self) -> Self {
         match self {
@@ -165,7 +165,7 @@ pub(in crate::engine) fn apply(
     own: Option<&OwnPackage>,
     recalled: &[Recalled],
     change: &Change,
-    standing: Standing,
+    standing: Confidence,
     seen: Rank,
     signer: &Signer<'_>,
 ) -> Result<Changed> {
@@ -245,7 +245,7 @@ fn in_force<'a>(own: Option<&'a OwnPackage>, recalled: &'a [Recalled]) -> Option
 fn adopt(
     base: Base,
     other: &Recalled,
-    standing: Standing,
+    standing: Confidence,
     signer: &Signer<'_>,
 ) -> Result<OwnPackage> {
     let head = other.head.clone();
@@ -263,7 +263,7 @@ fn sign(
     base: Base,
     name: &PackageName,
     revision: Revision,
-    standing: Standing,
+    standing: Confidence,
     signer: &Signer<'_>,
 ) -> Result<OwnPackage> {
     let (owner, network) = (signer.owner(), signer.network.clone());
@@ -393,8 +393,8 @@ impl OwnPackage {
     /// Whether nobody else is known to hold it.
     pub(in crate::engine) fn lacks_replicas(&self) -> bool {
         match self.standing {
-            Standing::Unheard | Standing::Doubted => true,
-            Standing::Confirmed { replicas } => replicas == 0,
+            Confidence::Unheard | Confidence::Doubted => true,
+            Confidence::Confirmed { replicas } => replicas == 0,
         }
     }
 }

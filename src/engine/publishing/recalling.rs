@@ -7,12 +7,12 @@ use crate::{
         calls::{Heard, Outcome},
         context::Context,
         effects::Effects,
-        interface::{Action, Now, Reach},
+        interface::{Action, Reach},
         publishing::{
             Publishing,
             changes::Underway,
             next::{Failure, Next},
-            own::{self, Change, Recalled, Standing},
+            own::{self, Change, Confidence, Recalled},
             publish::{Recall, Recalling, Stage},
         },
     },
@@ -23,7 +23,7 @@ use crate::{
 
 /// Whether the network was asked what it holds before a change was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Asked {
+pub(in crate::engine) enum WasAsked {
     /// And what it held is part of the change.
     Yes,
     /// There was nobody to ask; or none of those who have answered had anything, and as many or more are silent.
@@ -57,7 +57,7 @@ impl Publishing {
     /// What this node itself holds of a package that an earlier life of it has published, from a snapshot say, and what
     /// it has heard of it. It may not be all. But what is signed is above whatever has been seen, and without this it
     /// would take its place.
-    fn recall_here(&self, cx: &Context, now: Now, change: &Change) -> Vec<Recalled> {
+    fn recall_here(&self, cx: &Context, change: &Change) -> Vec<Recalled> {
         let name = change.name();
         let own = self.own.get(name);
         let mut heard = self.heard_heads(cx, name);
@@ -71,7 +71,7 @@ impl Publishing {
             recall = match recall.take(record, std::mem::take(&mut heard)) {
                 Recalling::More(further) => further,
                 Recalling::Listed(recalled) => {
-                    match own::missing_newest(own, &recalled, change, &cx.signer(now)) {
+                    match own::missing_newest(own, &recalled, change, &cx.signer()) {
                         Some(entry) => Recall::newest(recalled, own, entry),
                         None => return recalled,
                     }
@@ -111,7 +111,7 @@ impl Publishing {
     fn adds(&self, head: &Signed<Head>) -> bool {
         let Some(own) = self.own.get(&head.name) else { return true };
         let is_replaced =
-            own.standing != Standing::Unheard && head.revision.epoch < own.head.revision.epoch;
+            own.standing != Confidence::Unheard && head.revision.epoch < own.head.revision.epoch;
         let is_known =
             own.head.digest() == head.digest() || self.elsewhere.is_spent(&head.digest());
         !is_replaced && !is_known
@@ -124,13 +124,12 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         reach: Reach,
         mut change: Underway,
     ) -> Next {
         match reach {
             // Nobody to ask: what others may have published is recalled later.
-            Reach::Isolated => self.commit_unheard(cx, out, now, change),
+            Reach::Isolated => self.commit_unheard(cx, out, change),
             Reach::Joined | Reach::Joining => {
                 if !change.publish.change.is_upkeep() {
                     out.approach(cx, &change.publish.change);
@@ -181,15 +180,9 @@ impl Publishing {
     }
 
     /// Signs with nobody having been heard, on what is known here.
-    fn commit_unheard(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        change: Underway,
-    ) -> Next {
-        let recalled = self.recall_here(cx, now, &change.publish.change);
-        self.commit(cx, out, now, change, &recalled, Asked::No)
+    fn commit_unheard(&mut self, cx: &Context, out: &mut Effects, change: Underway) -> Next {
+        let recalled = self.recall_here(cx, &change.publish.change);
+        self.commit(cx, out, change, &recalled, WasAsked::No)
     }
 
     /// A lookup of a recall has ended.
@@ -197,7 +190,6 @@ impl Publishing {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         mut change: Underway,
         outcome: Outcome,
     ) -> Next {
@@ -206,9 +198,9 @@ impl Publishing {
             out.finish(change.since);
             return Next::Wait;
         };
-        let found = match self.found(cx, now, &change, &recall, outcome) {
+        let found = match self.found(cx, &change, &recall, outcome) {
             Found::Record(record) => record.map(|record| *record),
-            Found::Unknown => return self.commit_unheard(cx, out, now, change),
+            Found::Unknown => return self.commit_unheard(cx, out, change),
             Found::Needed(failure) => return self.give_up(change, failure),
         };
         let publish = &change.publish;
@@ -216,7 +208,7 @@ impl Publishing {
             Recalling::More(recall) => return self.look_up(cx, change, recall, None),
             Recalling::Listed(recalled) => {
                 let own = self.own.get(publish.change.name());
-                match own::missing_newest(own, &recalled, &publish.change, &cx.signer(now)) {
+                match own::missing_newest(own, &recalled, &publish.change, &cx.signer()) {
                     Some(entry) => {
                         let recall = Recall::newest(recalled, own, entry);
                         return self.look_up(cx, change, recall, None);
@@ -226,26 +218,19 @@ impl Publishing {
             }
             Recalling::Complete(recalled) => recalled,
         };
-        self.commit(cx, out, now, change, &recalled, Asked::Yes)
+        self.commit(cx, out, change, &recalled, WasAsked::Yes)
     }
 
-    fn found(
-        &self,
-        cx: &Context,
-        now: Now,
-        change: &Underway,
-        recall: &Recall,
-        outcome: Outcome,
-    ) -> Found {
+    fn found(&self, cx: &Context, change: &Underway, recall: &Recall, outcome: Outcome) -> Found {
         let Underway { since, publish, .. } = change;
         let own = self.own.get(publish.change.name());
         let is_head = matches!(recall, Recall::Head { .. });
         let is_page = matches!(recall, Recall::Pages(_));
-        let is_known = own.is_some_and(|own| matches!(own.standing, Standing::Confirmed { .. }));
+        let is_known = own.is_some_and(|own| matches!(own.standing, Confidence::Confirmed { .. }));
         // An earlier life's, which nobody has asked to be changed. What is held here of it may be as old as the snapshot
         // that it comes from: what this node has signed since is not signed again.
         let is_resumed = publish.change.is_upkeep() && own.is_none();
-        let timeout = || Found::Needed(Failure::Other(cx.timeout(now, *since)));
+        let timeout = || Found::Needed(Failure::Other(cx.timeout(cx.now(), *since)));
         match outcome {
             // A part of the replicas may not hold the newest: to go on from it would sign a sequence twice, unless the
             // network has been heard before.

@@ -56,16 +56,10 @@ impl Publishing {
     }
 
     /// Sets the time at which an own package is put again.
-    pub(super) fn renew_later(
-        &mut self,
-        cx: &Context,
-        out: &mut Effects,
-        now: Now,
-        name: &PackageName,
-    ) {
-        let (timer, interval) = out.renewal_timer(cx, now, name);
+    pub(super) fn renew_later(&mut self, cx: &Context, out: &mut Effects, name: &PackageName) {
+        let (timer, interval) = out.renewal_timer(cx, name);
         if let Some(renewal) = self.renewals.get_mut(name) {
-            renewal.due = now.unix.saturating_add(interval.as_secs());
+            renewal.due = cx.now().unix.saturating_add(interval.as_secs());
             renewal.interval = interval;
             let before = std::mem::replace(&mut renewal.timer, timer);
             out.wheel.cancel(before);
@@ -153,13 +147,12 @@ impl Effects {
     pub(in crate::engine) fn renewal_timer(
         &mut self,
         cx: &Context,
-        now: Now,
         name: &PackageName,
     ) -> (wheel::Key, Duration) {
         // Often enough that a head is signed anew, which happens past half of its life, before it expires.
         let interval = cx.config.republish_interval.min(cx.config.record_ttl / 3);
         let after = self.jitter(interval);
-        let deadline = now.mono.saturating_add(after);
+        let deadline = cx.now().mono.saturating_add(after);
         (self.wheel.insert(deadline, Deadline::Renew(Box::new(name.clone()))), after)
     }
 }

@@ -11,25 +11,51 @@ use super::{
     waiting::Call,
 };
 use crate::{
-    counters::Counters,
+    command::Reply,
+    counters::{CallEnd, CallKind, Counters, EndedCall},
     engine::{
+        calls::AwaitedBack,
         context::Context,
         effects::Effects,
-        interface::{Action, Now, QueryKey},
+        interest::News,
+        interface::{Action, Now, QueryKey, Reach},
     },
     error::Error,
-    package::{Digest, Package, PackageId, PackageName},
+    freshness::Freshness,
+    package::{Package, PackageId, PackageName},
     record::{Head, Record, RecordKey, Selection, Side, Signed, select},
     storage::Change,
     ticket::Ticket,
 };
 
+/// How many records of others are put again at one sweep, at the most: 16,384 in an hour. With the default limits that is
+/// more than a full store's part, where each record has twenty holders and what one of them puts is a round for the others.
+/// A server's store that is full of small records comes round in some three hours.
+pub(in crate::engine) const REPLICATION_BUDGET: usize = 137;
+
 /// What was read.
 impl Reading {
-    /// What callers may read without asking. It may have been put there while a command was on its way: a crowd that asks
-    /// for one package is mostly answered from here.
-    pub(in crate::engine) fn shelved(&self, now: Now, package: &PackageId) -> Option<Arc<Package>> {
-        self.shelf.get_at(package, || (now.mono, now.unix))
+    /// Answers a caller with what stands on the shelf. If that is nothing, the place for the answer comes back.
+    ///
+    /// The package may stand there since its caller has looked: a crowd that asks for one is mostly answered from here.
+    pub(in crate::engine) fn shelved(
+        &self,
+        cx: &Context,
+        out: &mut Effects,
+        package: &PackageId,
+        freshness: Freshness,
+        reply: Reply<Box<Package>>,
+    ) -> Option<Reply<Box<Package>>> {
+        if freshness != Freshness::First {
+            return Some(reply);
+        }
+        let now = cx.now();
+        let Some(known) = self.shelf.get_at(package, || (now.mono, now.unix)) else {
+            return Some(reply);
+        };
+        let end = reply.send(Ok(Box::new(Package::clone(&known))));
+        out.count(EndedCall(CallKind::Get, end));
+        None
     }
 
     /// The packages that callers have read without the node since the last time.
@@ -55,27 +81,27 @@ impl Reading {
     }
 
     /// Whether a head says more than what was read of its package.
-    pub(in crate::engine) fn is_news(
-        &self,
-        now: Now,
-        key: &RecordKey,
-        head: &Signed<Head>,
-    ) -> bool {
-        match self.cached_head(now, key).map(|known| select(known, head)) {
+    pub(in crate::engine) fn is_news(&self, cx: &Context, head: &Signed<Head>) -> bool {
+        match self.cached_head(cx.now(), &head.key()).map(|known| select(known, head)) {
             None | Some(Selection::Right) => true,
             Some(Selection::Left | Selection::Same) => false,
             Some(Selection::Equivocation { keep }) => keep == Side::Right,
         }
     }
 
+    /// Word of a package has come that is news: whoever asks for it is told of this head.
+    pub(in crate::engine) fn hear_of(&mut self, cx: &Context, news: News, head: &Signed<Head>) {
+        self.appeared(head);
+        match news {
+            News::Announced(_) => self.keep(cx.now(), &Arc::new(Record::Head(head.clone()))),
+            // What is fetched by the thousand would wash out what is being used.
+            News::Fetched(_) => self.outdate(head, &head.key()),
+        }
+    }
+
     /// A newer head of a package is there than the one that may have been read.
     pub(in crate::engine) fn outdate(&mut self, head: &Head, key: &RecordKey) {
         self.cache.outdate(head, key);
-    }
-
-    /// What was read under this key is known better from now on.
-    pub(in crate::engine) fn forget(&mut self, key: &RecordKey) {
-        self.cache.remove(key);
     }
 
     /// This node has put a record under this key, whether or not it was there a moment ago.
@@ -134,7 +160,7 @@ impl Reading {
 /// What changes to own packages ask of the DHT, and what is put for others.
 impl Reading {
     /// Looks up who claims a name, beside the change that is to be told of its look-alikes and does not wait for that.
-    pub(in crate::engine) fn look_up_claims(&mut self, key: RecordKey, ticket: Ticket) {
+    fn look_up_claims(&mut self, key: RecordKey, ticket: Ticket) {
         self.queries.get(key, Waiter { ticket, wants: Wants::LookAlikes });
     }
 
@@ -143,28 +169,102 @@ impl Reading {
         self.queries.get(key, Waiter { ticket, wants: Wants::ReadBack });
     }
 
-    /// What a lookup asks for that somebody waits for, and who reads back by it.
+    /// A peer has served a record in this lookup. Where it is one of this node's own and somebody waits: what is looked up,
+    /// and who reads back by it.
     pub(in crate::engine) fn read_backs(
         &self,
+        cx: &Context,
         query: QueryKey,
+        record: &Record,
     ) -> Option<(RecordKey, Vec<Ticket>)> {
+        if !is_of(record, &cx.owner) {
+            return None;
+        }
         let key = self.queries.wanted(query)?;
         Some((key, self.queries.read_backs(&key)))
     }
 
-    /// Whether the lookup of this key is under way.
-    pub(in crate::engine) fn is_looked_up(&self, key: &RecordKey) -> bool {
+    /// Looks up what a change has put under these keys. Tells which of them are being looked up already: it goes along.
+    pub(in crate::engine) fn read_all_back(
+        &mut self,
+        keys: Vec<RecordKey>,
+        ticket: Ticket,
+    ) -> Vec<RecordKey> {
+        let joined = keys.iter().filter(|key| self.is_looked_up(key)).copied().collect();
+        for key in keys {
+            self.read_back(key, ticket);
+        }
+        joined
+    }
+
+    /// A change reads nothing back any longer. How many peers have served each by now.
+    pub(in crate::engine) fn stop_reading_back(
+        &mut self,
+        out: &mut Effects,
+        awaited: &[AwaitedBack],
+        ticket: Ticket,
+    ) -> Vec<(RecordKey, u32)> {
+        let served = awaited.iter().map(|awaited| (awaited.key, self.served(awaited))).collect();
+        for awaited in awaited {
+            self.leave_lookup(out, &awaited.key, ticket);
+        }
+        served
+    }
+
+    /// Asks what the network holds of an own package, and beside it who claims its name.
+    pub(in crate::engine) fn look_up_own(
+        &mut self,
+        key: RecordKey,
+        claims: Option<RecordKey>,
+        ticket: Ticket,
+    ) {
+        self.look_up(key, ticket, Freshness::First);
+        if let Some(claims) = claims {
+            self.look_up_claims(claims, ticket);
+        }
+    }
+
+    /// Puts what a change has signed. What was read under the outdated keys is known better from now on.
+    pub(in crate::engine) fn put_own(
+        &mut self,
+        outdated: &[RecordKey],
+        records: Vec<Record>,
+        ticket: Ticket,
+    ) {
+        for key in outdated {
+            self.cache.remove(key);
+        }
+        for record in records {
+            self.forget_absence(&record.key());
+            self.put(record, Some(ticket));
+        }
+    }
+
+    /// Puts records of others to the peers that are closest to them now. Where queries stand in line already,
+    /// these wait.
+    pub(in crate::engine) fn replicate_others(&mut self, cx: &Context, reach: Reach) {
+        let room = REPLICATION_BUDGET.saturating_sub(self.puts());
+        if cx.closed || reach != Reach::Joined {
+            return;
+        }
+        for record in cx.store.take_due(room) {
+            self.put(record, None);
+        }
+    }
+
+    fn is_looked_up(&self, key: &RecordKey) -> bool {
         self.queries.heard(key).is_some()
     }
 
-    /// How many peers have served what this node has put, and attests this, in the lookup that is under way.
-    pub(in crate::engine) fn served(&self, key: &RecordKey, attests: &Digest) -> u32 {
+    /// How many peers have served what is read back, in the lookup that is under way.
+    pub(in crate::engine) fn served(&self, awaited: &AwaitedBack) -> u32 {
+        let AwaitedBack { key, attests } = awaited;
         let served = self.queries.heard(key).map_or(0, |replies| replies.attesting(attests));
         u32::try_from(served).unwrap_or(u32::MAX)
     }
 
     /// Puts a record in line to be stored. It is carried out even if the change that waits for it ends.
-    pub(in crate::engine) fn put(&mut self, record: Record, ticket: Option<Ticket>) {
+    fn put(&mut self, record: Record, ticket: Option<Ticket>) {
         self.queries.put(record, ticket);
     }
 
@@ -186,6 +286,20 @@ impl Reading {
         self.calls.remove(ticket)
     }
 
+    /// A caller has gone away. False if it is not one of those who wait here.
+    pub(in crate::engine) fn cancel(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        ticket: Ticket,
+    ) -> bool {
+        let Some(Call { since, operation }) = self.calls.remove(ticket) else { return false };
+        out.finish(since);
+        out.count(EndedCall(operation.kind(), CallEnd::Cancelled));
+        self.leave(cx, out, ticket, &operation);
+        true
+    }
+
     /// Whether a call waits that has a deadline to end it.
     pub(in crate::engine) fn has_deadline(&self, ticket: Ticket) -> bool {
         self.calls.has_deadline(ticket)
@@ -196,10 +310,20 @@ impl Reading {
         self.calls.len()
     }
 
-    /// Hands queries to the DHT while there is room. One that fills the routing table waits while this node `is_led_on`: it
-    /// would ask nobody but those who have no room.
-    pub(in crate::engine) fn admit(&mut self, cx: &Context, out: &mut Effects, is_led_on: bool) {
-        while let Some((query, task)) = self.queries.admit(cx.mono, !is_led_on) {
+    /// Hands queries to the DHT while there is room, unless the first peers are about to appear: a question asked a moment
+    /// too early would be answered by nobody. One that fills the routing table waits while this node `is_led_on`: it would
+    /// ask nobody but those who have no room.
+    pub(in crate::engine) fn admit(
+        &mut self,
+        cx: &Context,
+        out: &mut Effects,
+        reach: Reach,
+        is_led_on: bool,
+    ) {
+        if cx.closed || reach == Reach::Joining {
+            return;
+        }
+        while let Some((query, task)) = self.queries.admit(cx.now().mono, !is_led_on) {
             let action = match task {
                 Task::Get(key) => Action::Get { query, key, breadth: self.queries.breadth(&key) },
                 Task::Put(record) => {
@@ -254,5 +378,15 @@ impl Reading {
     #[cfg(any(test, fuzzing))]
     pub(in crate::engine) fn is_at_rest(&self) -> bool {
         self.calls.len() == 0 && self.queries.is_empty()
+    }
+}
+
+/// Whether a record is this owner's, or has a claim of his in it.
+fn is_of(record: &Record, owner: &PeerId) -> bool {
+    match record {
+        Record::Head(head) => head.owner == *owner,
+        Record::Release(release) => release.owner == *owner,
+        Record::Page(page) => page.owner == *owner,
+        Record::Claims { set, .. } => set.iter().any(|claim| claim.owner == *owner),
     }
 }

@@ -63,12 +63,11 @@ impl Reading {
         get: GetRecord,
     ) {
         let GetRecord { key, freshness, .. } = get;
-        let known = self.known(cx, begin.now, &key, freshness);
-        if let Some((record, source)) = known.or_else(|| self.heard(cx, begin.now, &key, freshness))
-        {
+        let known = self.known(cx, &key, freshness);
+        if let Some((record, source)) = known.or_else(|| self.heard(cx, &key, freshness)) {
             return out.count(get.answer(record, source));
         }
-        if self.is_absent(begin.now, &key, freshness) {
+        if self.is_absent(cx.now(), &key, freshness) {
             return out.count(Operation::GetRecord(get).fail(Error::not_found("record")));
         }
         let since = out.since(&begin);

@@ -115,7 +115,6 @@ impl Reading {
     pub(in crate::engine) fn take_copy(
         &mut self,
         cx: &Context,
-        now: Now,
         query: QueryKey,
         from: Option<PeerId>,
         record: Record,
@@ -133,7 +132,7 @@ impl Reading {
         // This node's own replica does not count: it may have missed what has happened since it was handed over.
         let (_, replies) = self.queries.lookup(query)?;
         let before = replies.best().map(Arc::clone);
-        replies.copy(from, Arc::clone(&record), &cx.owner, now.unix);
+        replies.copy(from, Arc::clone(&record), &cx.owner, cx.now().unix);
         Some(ValidCopy { record, before, enough })
     }
 
@@ -160,12 +159,11 @@ impl Reading {
     pub(in crate::engine) fn best_so_far(
         &self,
         cx: &Context,
-        now: Now,
         query: QueryKey,
     ) -> Option<(Best, Option<(PackageName, PeerId)>)> {
         let key = self.queries.wanted(query)?;
         let replies = self.queries.heard(&key)?;
-        let best = self.best(cx, now, &key, replies);
+        let best = self.best(cx, &key, replies);
         Some((best, self.calls.subject_of(self.queries.waiting(&key))))
     }
 

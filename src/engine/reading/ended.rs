@@ -160,10 +160,9 @@ impl Reading {
     pub(in crate::engine) fn best_at_end(
         &self,
         cx: &Context,
-        now: Now,
         ended: &EndedLookup,
     ) -> (Best, Option<(PackageName, PeerId)>) {
-        let best = self.best(cx, now, &ended.key, &ended.replies);
+        let best = self.best(cx, &ended.key, &ended.replies);
         let subject = self.calls.subject_of(ended.waiting.iter().map(|waiter| waiter.ticket));
         (best, subject.or_else(|| ended.replies.listed()))
     }

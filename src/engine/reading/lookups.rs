@@ -62,13 +62,13 @@ pub(in crate::engine) enum Here {
 
 impl Reading {
     /// What is known here of the record that a read needs.
-    pub(in crate::engine) fn here(&self, cx: &Context, now: Now, read: &Read) -> Here {
+    pub(in crate::engine) fn here(&self, cx: &Context, read: &Read) -> Here {
         let (key, freshness) = (read.wants(&cx.config.network), read.freshness());
-        let known = self.known(cx, now, &key, freshness);
-        let known = known.or_else(|| self.heard(cx, now, &key, freshness));
+        let known = self.known(cx, &key, freshness);
+        let known = known.or_else(|| self.heard(cx, &key, freshness));
         match known.filter(|(record, _)| read.accepts(record)) {
             Some((record, source)) => Here::Known(record, source),
-            None if !read.is_partial() && self.is_absent(now, &key, freshness) => Here::Absent,
+            None if !read.is_partial() && self.is_absent(cx.now(), &key, freshness) => Here::Absent,
             None => Here::Lacks(key),
         }
     }
@@ -86,10 +86,10 @@ impl Reading {
     pub(in crate::engine) fn known(
         &self,
         cx: &Context,
-        now: Now,
         key: &RecordKey,
         freshness: Freshness,
     ) -> Option<(Arc<Record>, Source)> {
+        let now = cx.now();
         if let Some(record) = cx.store.own(key) {
             return Some((Arc::new(record), Source::Own));
         }
@@ -115,8 +115,9 @@ impl Reading {
     /// The best of what a lookup has found, and of what is known of it here: an announcement, or a peer that has put a
     /// record here meanwhile, may have brought something newer than any copy. What this node has signed itself is no
     /// finding; of its own heads only what peers hold counts.
-    pub(super) fn best(&self, cx: &Context, now: Now, key: &RecordKey, replies: &Replies) -> Best {
-        let known = match self.known(cx, now, key, Freshness::First) {
+    pub(super) fn best(&self, cx: &Context, key: &RecordKey, replies: &Replies) -> Best {
+        let now = cx.now();
+        let known = match self.known(cx, key, Freshness::First) {
             Some((_, Source::Own)) | None => None,
             Some((record, _)) => Some(record).filter(|known| !cx.is_overtaken(known)),
         };
@@ -143,9 +144,9 @@ impl Reading {
     }
 
     /// The best that is known so far of a record, which may be under way.
-    pub(in crate::engine) fn best_by_now(&self, cx: &Context, now: Now, key: &RecordKey) -> Best {
+    pub(in crate::engine) fn best_by_now(&self, cx: &Context, key: &RecordKey) -> Best {
         let nothing = Replies::default();
-        self.best(cx, now, key, self.queries.heard(key).unwrap_or(&nothing))
+        self.best(cx, key, self.queries.heard(key).unwrap_or(&nothing))
     }
 
     /// The best that is known so far of the record that a call waits for, whose time is up, and the package whose head it
@@ -153,18 +154,16 @@ impl Reading {
     pub(in crate::engine) fn best_awaited(
         &self,
         cx: &Context,
-        now: Now,
         operation: &Operation,
     ) -> Option<(Best, Option<(PackageName, PeerId)>)> {
         let key = operation.awaits(&cx.config.network)?;
-        Some((self.best_by_now(cx, now, &key), operation.subject()))
+        Some((self.best_by_now(cx, &key), operation.subject()))
     }
 
     /// What a lookup that goes on has found already, if it is enough.
     pub(super) fn heard(
         &self,
         cx: &Context,
-        now: Now,
         key: &RecordKey,
         freshness: Freshness,
     ) -> Option<(Arc<Record>, Source)> {
@@ -172,7 +171,7 @@ impl Reading {
         if !freshness.is_satisfied(replies.copies()) {
             return None;
         }
-        let heard = self.best(cx, now, key, replies).known();
+        let heard = self.best(cx, key, replies).known();
         heard.filter(|(record, _)| is_head_of_other(record, &cx.owner))
     }
 

@@ -43,6 +43,7 @@ mod resuming;
 mod tests;
 pub(in crate::engine) mod waiting;
 
+pub(in crate::engine) use asked::REPLICATION_BUDGET;
 pub(in crate::engine) use copies::{AfterCopy, Answered, Enough, Refusal, ValidCopy};
 pub(in crate::engine) use ended::{EndedLookup, Over};
 pub(in crate::engine) use lookups::Here;

@@ -8,7 +8,6 @@ use super::{EndedLookup, Reading, lookups::Best};
 use crate::{
     engine::{
         context::Context,
-        interface::Now,
         saying::{newest, saying},
     },
     record::Record,
@@ -21,7 +20,6 @@ impl Reading {
     pub(in crate::engine) fn choose_repair(
         &self,
         cx: &Context,
-        now: Now,
         ended: &EndedLookup,
         best: &Best,
         own: Option<Record>,
@@ -30,7 +28,7 @@ impl Reading {
         let is_own = own.is_some();
         let best = match (best, own.map(Arc::new)) {
             (Best::Found(best) | Best::Known(best) | Best::Listed(best), Some(own)) => {
-                newest(best, &own, now.unix)
+                newest(best, &own, cx.now().unix)
             }
             (Best::Found(best) | Best::Known(best) | Best::Listed(best), None) => Arc::clone(best),
             (Best::Nothing, Some(own)) => own,
@@ -52,10 +50,10 @@ impl Reading {
     pub(in crate::engine) fn repair(
         &mut self,
         cx: &Context,
-        now: Now,
         best: Arc<Record>,
         lacking: Vec<PeerId>,
     ) {
+        let now = cx.now();
         if lacking.is_empty() || cx.closed {
             return;
         }

@@ -11,7 +11,6 @@ use crate::{
     engine::{
         calls::{Heard, Outcome, Since, Untimely},
         context::Context,
-        interface::Now,
     },
     error::Error,
     freshness::Freshness,
@@ -41,7 +40,6 @@ impl GetRecord {
     pub(in crate::engine) fn ended(
         self,
         cx: &Context,
-        now: Now,
         since: Since,
         outcome: Outcome,
         nobody: Error,
@@ -55,7 +53,7 @@ impl GetRecord {
                 return self.answer(record, source);
             }
             Outcome::NoPeers => nobody,
-            Outcome::TimedOut => cx.timeout(now, since),
+            Outcome::TimedOut => cx.timeout(cx.now(), since),
             Outcome::NotFound { untimely, .. } => {
                 Error::not_found("record").because(cx.explain(untimely))
             }
@@ -82,14 +80,13 @@ impl Read {
     pub(in crate::engine) fn ended_in_vain(
         self,
         cx: &Context,
-        now: Now,
         since: Since,
         outcome: &Outcome,
         nobody: Error,
     ) -> EndedCall {
         match outcome {
             Outcome::NoPeers => self.fail(nobody),
-            Outcome::TimedOut => self.fail(cx.timeout(now, since)),
+            Outcome::TimedOut => self.fail(cx.timeout(cx.now(), since)),
             Outcome::NotFound { untimely, .. } => self.not_found_because(cx.explain(*untimely)),
             Outcome::Found { .. }
             | Outcome::Stored { .. }

@@ -11,8 +11,7 @@ use crate::{
         calls::{Begin, Outcome},
         context::Context,
         effects::Effects,
-        interface::QueryKey,
-        interface::{Action, Now, QueryEnd},
+        interface::{Action, Now, QueryEnd, QueryKey, Reach},
         store::SharedStore,
         tests::published_by,
         wheel::Wheel,
@@ -47,10 +46,12 @@ impl Room {
         let (keypair, config) = (Keypair::generate_ed25519(), Config::new());
         let owner = keypair.public().to_peer_id();
         let store = SharedStore::new(owner, &config, NOW.unix);
+        let mut cx = Context::new(keypair.into(), config.clone(), store);
+        cx.now = NOW;
         Self {
             reading: Reading::new(owner, &config, Shelf::default()),
             out: Effects::new(Wheel::new(config.sweep_granularity), Box::new(Dice)),
-            cx: Context::new(keypair.into(), config, store),
+            cx,
             tickets: 0,
         }
     }
@@ -59,7 +60,7 @@ impl Room {
         let (reply, answer) = Reply::channel();
         self.tickets += 1;
         let deadline = NOW.mono + Duration::from_secs(30);
-        let begin = Begin { now: NOW, ticket: Ticket(self.tickets), asked: NOW.mono, deadline };
+        let begin = Begin { ticket: Ticket(self.tickets), asked: NOW.mono, deadline };
         let get = GetRecord { key, freshness, reply };
         self.reading.get_record(&self.cx, &mut self.out, begin, get);
         answer
@@ -75,18 +76,18 @@ impl Room {
 
     /// What the DHT is asked next.
     fn started(&mut self) -> Option<Action> {
-        self.reading.admit(&self.cx, &mut self.out, false);
+        self.reading.admit(&self.cx, &mut self.out, Reach::Joined, false);
         self.out.actions.pop_front()
     }
 
     fn copy(&mut self, query: QueryKey, record: &Record) -> AfterCopy {
         let from = Some(PeerId::random());
-        let copy = self.reading.take_copy(&self.cx, NOW, query, from, record.clone(), false);
+        let copy = self.reading.take_copy(&self.cx, query, from, record.clone(), false);
         self.reading.after_copy(&self.cx, query, &copy.unwrap())
     }
 
     fn answered(&mut self, query: QueryKey, enough: Enough) -> Vec<Ticket> {
-        let (best, subject) = self.reading.best_so_far(&self.cx, NOW, query).unwrap();
+        let (best, subject) = self.reading.best_so_far(&self.cx, query).unwrap();
         let (cx, out) = (&self.cx, &mut self.out);
         let answered = self.reading.take_answered(cx, out, query, best, subject, enough);
         answered.map(|answered| answered.waiting).unwrap_or_default()
@@ -126,7 +127,7 @@ fn what_a_lookup_does_not_find_is_absent_for_a_while() {
     let mut first = room.get(key, Freshness::First);
     let query = room.lookup().unwrap();
     let ended = room.end(query, 5);
-    let (best, subject) = room.reading.best_at_end(&room.cx, NOW, &ended);
+    let (best, subject) = room.reading.best_at_end(&room.cx, &ended);
     assert!(matches!(best, Best::Nothing) && subject.is_none());
     assert!(matches!(
         ended.outcome(&room.cx, &best, Freshness::First),
@@ -164,7 +165,7 @@ fn what_is_found_answers_the_next_reader_without_a_lookup() {
     let query = room.lookup().unwrap();
     room.copy(query, &head);
     let ended = room.end(query, 5);
-    let (best, _) = room.reading.best_at_end(&room.cx, NOW, &ended);
+    let (best, _) = room.reading.best_at_end(&room.cx, &ended);
     let found = room.reading.note_end(NOW, &ended, &best).unwrap();
     room.reading.keep(NOW, &found);
     let next = room.get(head.key(), Freshness::First).now_or_never().unwrap().unwrap();
@@ -177,11 +178,11 @@ fn replicas_that_lack_a_record_are_sent_it_once() {
     let (mut room, old) = (Room::new(), head(1));
     let lacking = vec![PeerId::random()];
     for repairs in [1, 0] {
-        room.reading.repair(&room.cx, NOW, Arc::new(old.clone()), lacking.clone());
+        room.reading.repair(&room.cx, Arc::new(old.clone()), lacking.clone());
         let started = std::iter::from_fn(|| room.started());
         assert_eq!(started.count(), repairs);
     }
     let newer = Arc::new(head(2));
-    room.reading.repair(&room.cx, NOW, newer, lacking);
+    room.reading.repair(&room.cx, newer, lacking);
     assert!(room.started().is_some(), "a newer one need not wait");
 }

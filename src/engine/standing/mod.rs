@@ -9,7 +9,7 @@ use libp2p::PeerId;
 use crate::{
     config::Limits,
     engine::standing::reputation::Reputation,
-    record::{EquivocationProof, Head, Signed},
+    record::{EquivocationProof, Head, Rejected, Signed},
 };
 
 use equivocations::Equivocations;
@@ -52,6 +52,13 @@ impl Standing {
     /// A peer has served, or handed over, what no honest peer does.
     pub(in crate::engine) fn invalid(&mut self, peer: PeerId) {
         self.reputations.invalid(peer);
+    }
+
+    /// A peer has sent what is refused. Where an honest one may send it, too, it says nothing of its conduct.
+    pub(in crate::engine) fn hold_against(&mut self, peer: PeerId, rejected: &Rejected) {
+        if !rejected.is_excusable() {
+            self.invalid(peer);
+        }
     }
 
     /// A peer could not be reached, or did not have what it had acknowledged.

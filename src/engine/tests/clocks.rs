@@ -133,7 +133,7 @@ fn no_record_is_judged_by_what_peers_say_the_time_is() {
     assert_eq!(lab.engine.hear(now, &topic, fresh.bytes()), Verdict::Accept);
     assert_eq!(lab.engine.hear(now, &topic, early.bytes()), Verdict::Ignore);
     assert_eq!(
-        lab.engine.discovery.own_hello(&lab.engine.cx, now).map(|hello| issued(&lab, &hello)),
+        lab.engine.discovery.own_hello(&lab.engine.cx).map(|hello| issued(&lab, &hello)),
         Some(UNIX)
     );
 }
@@ -149,7 +149,7 @@ fn a_hello_says_when_it_was_sent_however_long_the_node_has_been_running() {
     for later in [0, 3600, 100_000] {
         let now = Now { mono: lab.mono + Duration::from_secs(later), unix: UNIX + later };
         lab.engine.begin(now);
-        let hello = lab.engine.discovery.own_hello(&lab.engine.cx, now).unwrap();
+        let hello = lab.engine.discovery.own_hello(&lab.engine.cx).unwrap();
         assert_eq!(issued(&lab, &hello), UNIX + later);
     }
 }

@@ -247,8 +247,7 @@ fn connections_are_counted_by_what_they_are_kept_for_and_none_is_left_out() {
     assert!((18..=20).contains(&kept.neighbour) && kept.grace >= 3, "{kept:?}");
     assert_eq!(kept.each().iter().map(|(_, peers)| peers).sum::<u32>(), about.peers);
     assert_eq!(about.connection_target, 48);
-    let now = lab.now();
-    let shown = lab.engine.connected_peers(now).into_iter().map(|peer| peer.kept_for);
+    let shown = lab.engine.connected_peers().into_iter().map(|peer| peer.kept_for);
     assert_eq!(kept, crate::engine::KeptConnections::of(shown), "as the list of peers has it");
 }
 

@@ -119,8 +119,8 @@ fn a_publisher_s_packages_are_the_owner_s() {
     assert_eq!(told_now(&mut reader, &PackageId::owned(owner_id, head.name.clone())), Some(UNIX));
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.publishing.own().get(&head.name).cloned();
-    let signer = lab.engine.cx.signer(lab.now());
-    let standing = own::Standing::Unheard;
+    let signer = lab.engine.cx.signer();
+    let standing = own::Confidence::Unheard;
     let changed = own::apply(own.as_ref(), &[], &change, standing, head.rank(), &signer);
     for record in changed.unwrap().records {
         let network = NetworkName::default();
@@ -153,8 +153,9 @@ fn a_head_is_not_signed_again_where_that_makes_it_last_no_longer() {
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.publishing.own().get(&head.name);
     let late = Now { mono: lab.mono, unix: UNIX + 3000 };
-    let standing = own::Standing::Unheard;
-    let signer = lab.engine.cx.signer(late);
+    let standing = own::Confidence::Unheard;
+    lab.engine.cx.now = late;
+    let signer = lab.engine.cx.signer();
     let changed = own::apply(own, &[], &change, standing, head.rank(), &signer).unwrap();
     assert_eq!(changed.package.head, head);
 }
@@ -246,8 +247,7 @@ fn what_another_publisher_of_the_owner_has_published_is_read_where_it_is_listed(
     let keypair = keypair(2);
     let delegation = Box::new(delegation(&keypair, 1, MONTH));
     let mut lab = lab_of(Identity::new(keypair, Authority::Delegate(delegation)), true);
-    let now = lab.now();
-    lab.engine.list(now, &head, None, Interest::Heard);
+    lab.engine.list(&head, None, Interest::Heard);
     let id = PackageId::owned(*head.owner(), head.name.clone());
     let (_, waiting) = lab.get(&id);
     // A change waits for the same lookup, and goes on from what peers hold alone.

@@ -87,8 +87,7 @@ fn pass(lab: &mut Lab, seconds: u64) {
 }
 
 fn kept_for(lab: &mut Lab, peer: PeerId) -> KeptFor {
-    let now = lab.now();
-    let peers = lab.engine.connected_peers(now);
+    let peers = lab.engine.connected_peers();
     peers.into_iter().find(|shown| shown.peer == peer).unwrap().kept_for
 }
 

@@ -6,8 +6,7 @@ use crate::{engine::discovery::catalogue::Interest, freshness::Freshness, packag
 
 fn listing(heads: &[&Signed<Head>]) -> Lab {
     let mut lab = Lab::new(Config::new().with_pin_on_first_use(true));
-    let now = lab.now();
-    heads.iter().for_each(|head| lab.engine.list(now, head, None, Interest::Heard));
+    heads.iter().for_each(|head| lab.engine.list(head, None, Interest::Heard));
     lab
 }
 
@@ -153,8 +152,7 @@ fn what_was_not_found_and_is_heard_of_since_is_read_at_once() {
     for id in [&id, &bare] {
         assert!(read(&mut lab, id, Freshness::First, nothing()).is_err());
     }
-    let now = lab.now();
-    lab.engine.list(now, &head, None, Interest::Heard);
+    lab.engine.list(&head, None, Interest::Heard);
     for id in [&bare, &id] {
         let (_, waiting) = lab.get(id);
         assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Catalogue);

@@ -79,9 +79,8 @@ fn a_slip_of_the_finger_is_told_from_what_the_catalogue_lists() {
     let (other, look_alike) = published("serd.e", 1);
     let (_, far) = published("tokio", 1);
     let mut lab = Lab::new(Config::new());
-    let now = lab.now();
     for head in [&head, &look_alike, &far] {
-        lab.engine.list(now, head, None, Interest::Heard);
+        lab.engine.list(head, None, Interest::Heard);
     }
     for slip in ["serd", "sered", "sarde", "serdee", "serd-e"] {
         let (_, waiting) = lab.get(&named(slip));
@@ -109,9 +108,8 @@ fn of_a_package_whose_owner_is_named_only_names_of_that_owner_are_told() {
     let (id, head) = published("serde", 1);
     let (_, others) = published("serde", 1);
     let mut lab = Lab::new(Config::new());
-    let now = lab.now();
     for head in [&head, &others] {
-        lab.engine.list(now, head, None, Interest::Heard);
+        lab.engine.list(head, None, Interest::Heard);
     }
     let owner = *id.owner().unwrap();
     let (_, waiting) = lab.get(&PackageId::owned(owner, "sered".parse().unwrap()));
@@ -124,8 +122,7 @@ fn of_a_package_whose_owner_is_named_only_names_of_that_owner_are_told() {
 fn who_publishes_another_owners_look_alike_is_warned() {
     let (id, head) = published("yt_dlp", 1);
     let mut lab = Lab::new(Config::new());
-    let now = lab.now();
-    lab.engine.list(now, &head, None, Interest::Heard);
+    lab.engine.list(&head, None, Interest::Heard);
     let receipt = register(&mut lab, "yt-dlp");
     assert_eq!(receipt.look_alikes.len(), 1);
     assert_eq!(receipt.look_alikes[0].name.as_str(), "yt_dlp");
@@ -138,12 +135,11 @@ fn who_publishes_another_owners_look_alike_is_warned() {
 #[test]
 fn a_look_alike_is_told_of_however_many_names_merely_read_the_same() {
     let mut lab = Lab::new(Config::new());
-    let now = lab.now();
     for _ in 0..80 {
-        lab.engine.list(now, &published("ytdlp", 1).1, None, Interest::Heard);
+        lab.engine.list(&published("ytdlp", 1).1, None, Interest::Heard);
     }
     let (id, head) = published("yt_dlp", 1);
-    lab.engine.list(now, &head, None, Interest::Heard);
+    lab.engine.list(&head, None, Interest::Heard);
     let receipt = register(&mut lab, "yt-dlp");
     let alike: Vec<_> =
         receipt.look_alikes.iter().map(|alike| (alike.name.as_str(), &*alike.owners)).collect();

@@ -39,6 +39,11 @@ fn serves_well(lab: &mut Lab, peer: PeerId) {
     }
 }
 
+fn rank(lab: &Lab, peers: &mut [PeerId]) {
+    let score = |peer: &PeerId| lab.engine.standing.score(peer);
+    lab.engine.discovery.rank_by_nearness(&lab.engine.cx, peers, score);
+}
+
 #[test]
 fn conduct_comes_before_round_trip_and_that_before_declared_distance() {
     let mut lab = lab();
@@ -56,7 +61,7 @@ fn conduct_comes_before_round_trip_and_that_before_declared_distance() {
     let expected = [proven, quick, close, far, nowhere, unmeasured, bad];
     let mut ranked = expected;
     ranked.sort();
-    lab.engine.rank_by_nearness(&mut ranked);
+    rank(&lab, &mut ranked);
     assert_eq!(ranked, expected);
     assert_eq!(lab.engine.search_targets(16), (expected.to_vec(), 0));
     assert_eq!(lab.engine.search_targets(2), (vec![proven, quick], 5));
@@ -75,7 +80,7 @@ fn providers_that_are_connected_come_first_by_the_same_order() {
         assert_eq!(verdict, Verdict::Accept);
     }
     let owner = *id.owner().unwrap();
-    let providers = lab.engine.providers(now, &owner, id.name());
+    let providers = lab.engine.providers(&owner, id.name());
     let order: Vec<PeerId> = providers.iter().map(|provider| provider.peer).collect();
     assert_eq!(order, [close, far, slow, owner]);
     assert!(providers.iter().all(|provider| provider.connected == (provider.peer != owner)));
@@ -85,6 +90,6 @@ fn providers_that_are_connected_come_first_by_the_same_order() {
 fn a_declared_place_says_nothing_to_a_node_that_declares_none() {
     let mut lab = Lab::untouched(Config::new());
     let mut peers = [Some(SYDNEY), None, Some(PARIS)].map(|place| peer(&mut lab, Some(20), place));
-    lab.engine.rank_by_nearness(&mut peers);
+    rank(&lab, &mut peers);
     assert!(peers.is_sorted(), "all stand equal");
 }

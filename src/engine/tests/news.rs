@@ -168,7 +168,7 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     let own = lab.engine.publishing.own().get("tool");
     let standing = own.map(|own| own.standing);
     assert!(
-        !matches!(standing, Some(own::Standing::Confirmed { .. })),
+        !matches!(standing, Some(own::Confidence::Confirmed { .. })),
         "{standing:?}, with sequence {:?}",
         own.map(|own| own.head.revision.sequence)
     );

@@ -1,7 +1,7 @@
 //! Replicas that lack the newest record are sent it, and nobody else is.
 
 use super::*;
-use crate::engine::interface::QueryEnd;
+use crate::engine::interface::{QueryEnd, Reach};
 use crate::freshness::Freshness;
 
 fn copy_of(query: QueryKey, head: &Signed<Head>, from: PeerId) -> Fact {
@@ -234,6 +234,6 @@ fn repairs_of_what_was_read_do_not_stop_the_replication_of_what_is_held() {
     lab.engine.cx.store.insert(&release.key(), release.bytes()).unwrap();
     lab.engine.cx.store.set_time(UNIX + 7201);
     let before = lab.engine.reading.queries().puts();
-    lab.engine.replicate_others();
+    lab.engine.reading.replicate_others(&lab.engine.cx, Reach::Joined);
     assert_eq!(lab.engine.reading.queries().puts(), before + 1, "{before} repairs leave no room");
 }

@@ -249,8 +249,7 @@ fn answered(packages: usize, query: &Query) -> usize {
     let keypair = Keypair::generate_ed25519();
     for number in 0..packages {
         let (_, head) = published_by(&keypair, &format!("tool-{number}"), 1);
-        let now = lab.now();
-        lab.engine.list(now, &head, None, crate::engine::discovery::catalogue::Interest::Heard);
+        lab.engine.list(&head, None, crate::engine::discovery::catalogue::Interest::Heard);
     }
     let peer = connect(&mut lab);
     let search = exchange::Search::of(query, 0, 1);

@@ -239,7 +239,7 @@ fn a_peer_that_does_not_answer_is_left_and_the_next_one_asked() {
     hear(&mut pair.there, &head);
     // Somebody greets, and then says nothing more.
     let mute = Lab::untouched(Config::new());
-    let hello = mute.engine.discovery.own_hello(&mute.engine.cx, mute.now()).unwrap();
+    let hello = mute.engine.discovery.own_hello(&mute.engine.cx).unwrap();
     let address = "/memory/6".parse().unwrap();
     let peer = mute.engine.cx.local;
     pair.here.learn(Fact::Connected { peer, address, direction: Direction::Outbound });
@@ -273,8 +273,7 @@ fn neither_a_light_client_nor_who_never_answers_has_the_turn_of_all_others() {
         let somebody = Lab::untouched(Config::new().with_coverage(Coverage::None));
         here.visited_by(somebody.engine.cx.local);
         if is_light {
-            let hello =
-                somebody.engine.discovery.own_hello(&somebody.engine.cx, somebody.now()).unwrap();
+            let hello = somebody.engine.discovery.own_hello(&somebody.engine.cx).unwrap();
             told(here, somebody.engine.cx.local, &exchange::Request::Hello(hello));
         }
         here.actions();
@@ -468,8 +467,7 @@ fn who_is_reading_its_catalogue_back_is_not_taken_to_lack_it() {
         .discovery
         .restore(std::iter::once(std::sync::Arc::clone(published("tool", 1).1.bytes())));
     assert!(matches!(told(&mut lab, peer, &compare), Response::Declined { .. }));
-    let now = lab.now();
-    lab.engine.restore_listed(now);
+    lab.engine.restore_listed();
     assert!(matches!(told(&mut lab, peer, &compare), Response::Compared { .. }));
 }
 

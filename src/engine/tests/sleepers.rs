@@ -5,7 +5,7 @@ use std::{sync::LazyLock, thread};
 use super::*;
 use crate::{
     engine::{
-        own::{Change, OwnPackage, Standing, apply},
+        own::{Change, Confidence, OwnPackage, apply},
         seeded::Random,
         signer::Signer,
     },
@@ -81,7 +81,7 @@ impl Script {
                 before => (before, None),
             };
             let seen = script.0.last().map(|head| head.rank()).unwrap_or_default();
-            let standing = Standing::Confirmed { replicas: 1 };
+            let standing = Confidence::Confirmed { replicas: 1 };
             let changed =
                 apply(mine.as_ref(), recalled.as_slice(), &change, standing, seen, &signer)
                     .unwrap();
@@ -201,13 +201,13 @@ impl Peer {
 
     /// Hears of a head, or is handed it to hold it.
     fn take(&mut self, unix: u64, head: &Signed<Head>, by_put: bool) {
-        let now = Now { mono: self.mono, unix };
+        self.engine.set_time(Now { mono: self.mono, unix });
         if by_put {
             let taken = self.engine.cx.store.insert(&head.key(), head.bytes());
             self.engine.learn_stored();
             self.ended |= taken.is_ok() && head.is_withdrawn();
         } else {
-            let taken = self.engine.take_head(now, *IDENTITY_OF_OTHERS, head.bytes());
+            let taken = self.engine.take_head(*IDENTITY_OF_OTHERS, head.bytes());
             self.ended |= taken.is_ok() && head.is_withdrawn();
         }
     }
@@ -300,11 +300,11 @@ fn history(seed: u64) {
             _ if peers[place].asleep => {}
             // It starts again from what it knew, or another one comes.
             _ => {
-                let (peer, now) = (&peers[place], Now { mono: STARTED, unix });
+                let peer = &mut peers[place];
+                peer.engine.set_time(Now { mono: STARTED, unix });
                 let kept = (random.below(2) == 0).then(|| {
                     let snapshot = peer.engine.cx.store.snapshot(Vec::new());
-                    snapshot
-                        .with_catalogue(peer.engine.discovery.heads_of_others(&peer.engine.cx, now))
+                    snapshot.with_catalogue(peer.engine.discovery.heads_of_others(&peer.engine.cx))
                 });
                 let (shown, ended) =
                     kept.as_ref().map_or((None, false), |_| (peer.shown, peer.ended));
@@ -334,8 +334,7 @@ fn forgetful() -> (Lab, Signed<Head>, Signed<Head>) {
         let keypair = Keypair::generate_ed25519();
         let (id, live) = published_by(&keypair, "gone", 7);
         let end = tombstone(&keypair, &id, 8);
-        let now = lab.now();
-        lab.engine.take_head(now, PeerId::random(), end.bytes()).unwrap();
+        lab.engine.take_head(PeerId::random(), end.bytes()).unwrap();
         STRANGERS.iter().for_each(|head| lab.engine.cx.store.raise_high_water(head));
         if lab
             .engine
@@ -357,7 +356,7 @@ fn what_is_listed_as_withdrawn_stays_so_though_its_sequence_was_forgotten() {
     let now = lab.now();
     let heard = lab.engine.hear_from(now, Some(PeerId::random()), "announcements", live.bytes());
     assert_eq!(heard, Verdict::Ignore);
-    assert!(lab.engine.take_head(now, PeerId::random(), live.bytes()).is_err());
+    assert!(lab.engine.take_head(PeerId::random(), live.bytes()).is_err());
     let id = PackageId::owned(live.owner, live.name.clone());
     let (_, asked) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);

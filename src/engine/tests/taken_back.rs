@@ -7,7 +7,7 @@ use semver::Version;
 use super::{sleepers::publisher_of, *};
 use crate::{
     engine::{
-        own::{Change, OwnPackage, Recalled, Standing, apply},
+        own::{Change, Confidence, OwnPackage, Recalled, apply},
         seeded::Random,
         signer::Signer,
     },
@@ -108,7 +108,7 @@ fn history(seed: u64) -> usize {
         for _ in 0..random.below(3).min(past.len()) {
             recalled.push(random.of(&past).clone().recalled());
         }
-        let standing = Standing::Confirmed { replicas: 1 };
+        let standing = Confidence::Confirmed { replicas: 1 };
         let context = format!("history {seed}, change {number}: {change:?}");
         match apply(mine, &recalled, &change, standing, seen, &signer) {
             Ok(changed) => {

@@ -38,7 +38,7 @@ impl Id {
 
 /// What is expected of a peer before it is asked. Those that stand first are asked first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Standing {
+pub(crate) enum Expectation {
     /// It can be asked without a dial.
     Connected,
     Unconnected,
@@ -103,7 +103,7 @@ pub(super) struct Candidate {
     distance: u64,
     addresses: Option<Box<Addresses>>,
     id: Id,
-    pub(super) standing: Standing,
+    pub(super) standing: Expectation,
     pub(super) state: State,
     known_to: Paths,
     /// The path that has asked it. It means nothing before.
@@ -111,7 +111,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn new(distance: u64, id: Id, standing: Standing, path: u8) -> Self {
+    pub(super) fn new(distance: u64, id: Id, standing: Expectation, path: u8) -> Self {
         Self {
             distance,
             addresses: None,
@@ -192,7 +192,7 @@ impl Candidate {
     /// place goes to the next.
     pub(super) fn takes_place(&self) -> bool {
         match self.state {
-            State::Unasked | State::Asked => self.standing != Standing::Doubtful,
+            State::Unasked | State::Asked => self.standing != Expectation::Doubtful,
             State::Answered(_) => true,
             State::Slow | State::Overdue | State::Unreachable | State::Failed => false,
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     CANDIDATES, IN_FLIGHT, REQUESTS,
-    candidate::{Candidate, Standing, State},
+    candidate::{Candidate, Expectation, State},
 };
 
 /// How wide a path asks.
@@ -65,7 +65,7 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     /// Whom to ask, by place among the candidates. Only one of the closest that can answer is asked.
-    pub(super) fn pick(&self, last: Standing) -> Option<usize> {
+    pub(super) fn pick(&self, last: Expectation) -> Option<usize> {
         self.closest()
             .filter(|(_, one)| one.state == State::Unasked && one.standing <= last)
             .min_by_key(|(_, one)| one.standing)
@@ -92,7 +92,7 @@ impl View<'_> {
             match (one.state, one.standing) {
                 (State::Answered(_), _) => {}
                 (State::Unasked, _) if !may_ask => {}
-                (_, Standing::Doubtful) => is_doubtful = true,
+                (_, Expectation::Doubtful) => is_doubtful = true,
                 _ => return true,
             }
         }
@@ -132,8 +132,8 @@ impl Flight {
         let mut flight = Self::default();
         for one in candidates.filter(|one| one.state == State::Asked) {
             match one.standing {
-                Standing::Doubtful => flight.doubtful += 1,
-                Standing::Connected | Standing::Unconnected => flight.others += 1,
+                Expectation::Doubtful => flight.doubtful += 1,
+                Expectation::Connected | Expectation::Unconnected => flight.others += 1,
             }
         }
         flight
@@ -141,11 +141,13 @@ impl Flight {
 
     /// The last of those that may be asked, where this many may be in flight. A peer in doubt takes no place from
     /// others.
-    pub(super) fn room(self, most: usize) -> Option<Standing> {
+    pub(super) fn room(self, most: usize) -> Option<Expectation> {
         match self {
             Self { others, .. } if others >= most => None,
-            Self { others, doubtful } if others + doubtful >= most => Some(Standing::Unconnected),
-            _ => Some(Standing::Doubtful),
+            Self { others, doubtful } if others + doubtful >= most => {
+                Some(Expectation::Unconnected)
+            }
+            _ => Some(Expectation::Doubtful),
         }
     }
 }

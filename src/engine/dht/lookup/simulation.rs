@@ -194,12 +194,12 @@ impl<'a> Run<'a> {
             let peer = &network.peers[*at];
             let is_there = peer.kind != Kind::Gone;
             let standing = match random.below(3) {
-                0 if is_there && connected.insert(*at) => Standing::Connected,
+                0 if is_there && connected.insert(*at) => Expectation::Connected,
                 // Some that do not answer were noticed, and a few others are under suspicion.
-                1 if !peer.answers() || random.below(20) == 0 => Standing::Doubtful,
-                _ => Standing::Unconnected,
+                1 if !peer.answers() || random.below(20) == 0 => Expectation::Doubtful,
+                _ => Expectation::Unconnected,
             };
-            Known { peer: peer.id, key: peer.key, standing }
+            Seed { peer: peer.id, key: peer.key, standing }
         });
         let lookup = Lookup::new(key, aim, known.collect::<Vec<_>>());
         Self {
@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
         }
         let closer = named.iter().filter(|named| self.hops[named] > 0).map(|named| {
             let Peer { id, key, .. } = *self.peer(*named);
-            (key, Standing::Unconnected, Contact { peer: id, addresses: Vec::new() })
+            (key, Expectation::Unconnected, Contact { peer: id, addresses: Vec::new() })
         });
         let closer: Vec<_> = closer.collect();
         let peer = self.peer(at).id;

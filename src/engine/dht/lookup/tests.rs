@@ -28,8 +28,8 @@ fn contact(distance: u8) -> (Key, Contact) {
     (key(distance), Contact { peer: peer(distance), addresses: Vec::new() })
 }
 
-fn known(standing: Standing, distances: impl IntoIterator<Item = u8>) -> Vec<Known> {
-    let known = |distance| Known { peer: peer(distance), key: key(distance), standing };
+fn known(standing: Expectation, distances: impl IntoIterator<Item = u8>) -> Vec<Seed> {
+    let known = |distance| Seed { peer: peer(distance), key: key(distance), standing };
     distances.into_iter().map(known).collect()
 }
 
@@ -41,7 +41,7 @@ fn nodes(most: u8) -> Aim {
     Aim::Nodes { most: NonZeroU8::new(most).unwrap() }
 }
 
-fn lookup(aim: Aim, known: impl IntoIterator<Item = Known>) -> Lookup {
+fn lookup(aim: Aim, known: impl IntoIterator<Item = Seed>) -> Lookup {
     Lookup::new(key(0), aim, known)
 }
 
@@ -53,7 +53,7 @@ impl Lookup {
 
     fn hears(&mut self, from: u8, heard: Heard, closer: impl IntoIterator<Item = u8>) {
         let told = closer.into_iter().map(contact);
-        let told = told.map(|(key, contact)| (key, Standing::Unconnected, contact));
+        let told = told.map(|(key, contact)| (key, Expectation::Unconnected, contact));
         self.answered(&peer(from), heard, told);
     }
 
@@ -84,8 +84,9 @@ fn who_knows_nobody_has_nobody_to_ask() {
 
 #[test]
 fn a_get_asks_the_nearest_connected_peer_and_nobody_else() {
-    let others = known(Standing::Unconnected, 1..5);
-    let mut lookup = lookup(Aim::First, others.into_iter().chain(known(Standing::Connected, 5..9)));
+    let others = known(Expectation::Unconnected, 1..5);
+    let mut lookup =
+        lookup(Aim::First, others.into_iter().chain(known(Expectation::Connected, 5..9)));
     assert_eq!(lookup.asks(), [5]);
     lookup.hears(5, Heard::Copy, []);
     // Should the copy not be enough, one more is asked.
@@ -101,7 +102,7 @@ fn a_get_asks_the_nearest_connected_peer_and_nobody_else() {
 #[test]
 fn a_get_widens_when_it_has_nothing() {
     let start = || {
-        let mut lookup = lookup(Aim::First, known(Standing::Connected, 1..9));
+        let mut lookup = lookup(Aim::First, known(Expectation::Connected, 1..9));
         assert_eq!(lookup.asks(), [1]);
         lookup
     };
@@ -121,7 +122,7 @@ fn a_get_widens_when_it_has_nothing() {
 
 #[test]
 fn few_are_asked_while_answers_bring_closer_peers_and_then_the_rest_at_once() {
-    let mut lookup = lookup(whole(1), known(Standing::Unconnected, 100..120));
+    let mut lookup = lookup(whole(1), known(Expectation::Unconnected, 100..120));
     assert_eq!(lookup.asks(), [100, 101, 102]);
     lookup.hears(100, Heard::Empty, 50..70);
     assert_eq!(lookup.asks(), [50]);
@@ -136,7 +137,7 @@ fn few_are_asked_while_answers_bring_closer_peers_and_then_the_rest_at_once() {
 
 #[test]
 fn a_lookup_ends_when_the_closest_20_have_answered() {
-    let mut lookup = lookup(whole(1), known(Standing::Unconnected, 1..50));
+    let mut lookup = lookup(whole(1), known(Expectation::Unconnected, 1..50));
     assert_eq!(lookup.hears_all(), Vec::from_iter(1..=20));
     assert!(lookup.is_finished());
     let end = lookup.end();
@@ -147,14 +148,14 @@ fn a_lookup_ends_when_the_closest_20_have_answered() {
 
 #[test]
 fn a_bucket_is_filled_with_as_few_as_it_wants() {
-    let mut lookup = lookup(nodes(4), known(Standing::Unconnected, 1..20));
+    let mut lookup = lookup(nodes(4), known(Expectation::Unconnected, 1..20));
     assert_eq!(lookup.hears_all(), [1, 2, 3, 4]);
     assert_eq!(distances(&lookup.end().closest), [1, 2, 3, 4]);
 }
 
 #[test]
 fn a_silent_peer_is_not_waited_for() {
-    let mut lookup = lookup(whole(1), known(Standing::Connected, 1..6));
+    let mut lookup = lookup(whole(1), known(Expectation::Connected, 1..6));
     assert_eq!(lookup.asks(), [1, 2, 3]);
     lookup.hears(2, Heard::Empty, []);
     assert_eq!(lookup.asks(), [4, 5]);
@@ -173,7 +174,7 @@ fn a_silent_peer_is_not_waited_for() {
 
 #[test]
 fn the_next_takes_the_place_of_a_slow_one() {
-    let mut lookup = lookup(nodes(2), known(Standing::Connected, 1..5));
+    let mut lookup = lookup(nodes(2), known(Expectation::Connected, 1..5));
     assert_eq!(lookup.asks(), [1, 2]);
     lookup.hears(2, Heard::Empty, []);
     assert_eq!(lookup.asks(), NOBODY);
@@ -188,7 +189,7 @@ fn the_next_takes_the_place_of_a_slow_one() {
 
 #[test]
 fn a_late_answer_counts_as_long_as_the_lookup_runs() {
-    let mut lookup = lookup(whole(1), known(Standing::Connected, 10..13));
+    let mut lookup = lookup(whole(1), known(Expectation::Connected, 10..13));
     assert_eq!(lookup.asks(), [10, 11, 12]);
     lookup.overdue(&peer(10));
     assert_eq!(lookup.asks(), NOBODY);
@@ -204,8 +205,9 @@ fn a_late_answer_counts_as_long_as_the_lookup_runs() {
 
 #[test]
 fn a_peer_in_doubt_is_asked_last_and_not_waited_for() {
-    let doubtful = known(Standing::Doubtful, [1, 2]);
-    let mut lookup = lookup(whole(1), doubtful.into_iter().chain(known(Standing::Connected, 3..6)));
+    let doubtful = known(Expectation::Doubtful, [1, 2]);
+    let mut lookup =
+        lookup(whole(1), doubtful.into_iter().chain(known(Expectation::Connected, 3..6)));
     assert_eq!(lookup.asks(), [3, 4, 5]);
     lookup.hears(3, Heard::Empty, []);
     assert_eq!(lookup.asks(), [1, 2]);
@@ -221,8 +223,9 @@ fn a_peer_in_doubt_is_asked_last_and_not_waited_for() {
 
 #[test]
 fn peers_in_doubt_are_waited_for_where_nobody_else_has_answered() {
-    let doubtful = known(Standing::Doubtful, 1..4);
-    let mut lookup = lookup(whole(1), doubtful.into_iter().chain(known(Standing::Connected, [6])));
+    let doubtful = known(Expectation::Doubtful, 1..4);
+    let mut lookup =
+        lookup(whole(1), doubtful.into_iter().chain(known(Expectation::Connected, [6])));
     assert_eq!(lookup.asks(), [6, 1, 2]);
     lookup.failed(&peer(6));
     assert_eq!(lookup.asks(), [3]);
@@ -237,7 +240,7 @@ fn peers_in_doubt_are_waited_for_where_nobody_else_has_answered() {
 #[test]
 fn who_is_closest_is_known_when_the_three_closest_and_some_more_have_answered() {
     let aim = Aim::Neighbours { enough: NonZeroU8::new(8).unwrap() };
-    let mut lookup = lookup(aim, known(Standing::Connected, 1..30));
+    let mut lookup = lookup(aim, known(Expectation::Connected, 1..30));
     assert_eq!(lookup.asks(), [1, 2, 3]);
     lookup.hears(1, Heard::Empty, []);
     assert_eq!(lookup.asks(), [4, 5, 6, 7, 8], "as many as are needed, and no more");
@@ -256,8 +259,8 @@ fn who_is_closest_is_known_when_the_three_closest_and_some_more_have_answered() 
 fn those_who_are_closest_are_asked_first_where_it_is_to_be_known_who_is_although_they_must_be_dialed()
  {
     let aim = Aim::Neighbours { enough: NonZeroU8::new(8).unwrap() };
-    let apart = known(Standing::Unconnected, 1..4);
-    let mut lookup = lookup(aim, apart.into_iter().chain(known(Standing::Connected, 4..21)));
+    let apart = known(Expectation::Unconnected, 1..4);
+    let mut lookup = lookup(aim, apart.into_iter().chain(known(Expectation::Connected, 4..21)));
     assert_eq!(lookup.asks(), [1, 2, 3]);
     lookup.hedge(&peer(1));
     assert_eq!(lookup.asks(), [4]);
@@ -274,8 +277,8 @@ fn those_who_are_closest_are_asked_first_where_it_is_to_be_known_who_is_although
 
 #[test]
 fn a_path_that_knows_only_peers_in_doubt_is_not_waited_for() {
-    let doubtful = known(Standing::Doubtful, 1..4);
-    let start = doubtful.into_iter().chain(known(Standing::Connected, [4, 5]));
+    let doubtful = known(Expectation::Doubtful, 1..4);
+    let start = doubtful.into_iter().chain(known(Expectation::Connected, [4, 5]));
     let mut lookup = lookup(whole(3), start);
     let asked: BTreeSet<u8> = lookup.asks().into_iter().collect();
     assert!(asked.is_superset(&[4, 5].into()), "{asked:?}");
@@ -286,7 +289,7 @@ fn a_path_that_knows_only_peers_in_doubt_is_not_waited_for() {
 
 #[test]
 fn peers_in_doubt_take_no_place_from_others() {
-    let mut lookup = lookup(whole(1), known(Standing::Doubtful, 20..40));
+    let mut lookup = lookup(whole(1), known(Expectation::Doubtful, 20..40));
     assert_eq!(lookup.asks(), [20, 21, 22]);
     lookup.hears(20, Heard::Empty, 1..10);
     assert_eq!(lookup.asks(), [1, 2, 3]);
@@ -294,7 +297,7 @@ fn peers_in_doubt_take_no_place_from_others() {
 
 #[test]
 fn a_peer_that_was_not_asked_is_not_heard() {
-    let mut lookup = lookup(whole(1), known(Standing::Connected, 10..14));
+    let mut lookup = lookup(whole(1), known(Expectation::Connected, 10..14));
     assert_eq!(lookup.asks(), [10, 11, 12]);
     lookup.hears(13, Heard::Copy, 1..5);
     lookup.hears(99, Heard::Copy, 1..5);
@@ -308,7 +311,7 @@ fn a_peer_that_was_not_asked_is_not_heard() {
 fn paths_cost_nothing_where_everybody_is_known() {
     for peers in [1, 2, 5, 19, 20] {
         for paths in [1, 2, 3, 8, 255] {
-            let start = known(Standing::Unconnected, 1..=peers);
+            let start = known(Expectation::Unconnected, 1..=peers);
             let mut lookup = lookup(whole(paths), start);
             let mut asked = BTreeSet::new();
             while let Some(contact) = lookup.next() {
@@ -323,7 +326,7 @@ fn paths_cost_nothing_where_everybody_is_known() {
 
 #[test]
 fn a_liar_misleads_one_path() {
-    let start = || known(Standing::Unconnected, [100, 101, 102]);
+    let start = || known(Expectation::Unconnected, [100, 101, 102]);
     let run = |paths| {
         let mut lookup = lookup(whole(paths), start());
         let mut asked = BTreeSet::new();
@@ -345,7 +348,7 @@ fn a_liar_misleads_one_path() {
 
 #[test]
 fn inventions_take_the_requests_of_one_path() {
-    let mut lookup = lookup(whole(2), known(Standing::Unconnected, [240, 241]));
+    let mut lookup = lookup(whole(2), known(Expectation::Unconnected, [240, 241]));
     let mut asked = BTreeMap::<_, usize>::new();
     let mut invented = 200;
     while let Some(contact) = lookup.next() {
@@ -367,11 +370,11 @@ fn inventions_take_the_requests_of_one_path() {
 fn addresses_come_with_the_one_who_is_asked() {
     let addresses: Vec<libp2p::Multiaddr> =
         (0..20).map(|port| format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap()).collect();
-    let mut lookup = lookup(whole(1), known(Standing::Connected, [9]));
+    let mut lookup = lookup(whole(1), known(Expectation::Connected, [9]));
     assert_eq!(lookup.next(), Some(Contact { peer: peer(9), addresses: Vec::new() }));
     let told = |at| {
         let contact = Contact { peer: peer(at), addresses: addresses.clone() };
-        (key(at), Standing::Unconnected, contact)
+        (key(at), Expectation::Unconnected, contact)
     };
     lookup.answered(&peer(9), Heard::Empty, [told(9), told(1)]);
     assert_eq!(lookup.next(), Some(Contact { peer: peer(1), addresses: addresses[..8].to_vec() }));
@@ -380,7 +383,7 @@ fn addresses_come_with_the_one_who_is_asked() {
     lookup.answered(
         &peer(1),
         Heard::Empty,
-        [(key(2), Standing::Unconnected, Contact { peer: peer(2), addresses })],
+        [(key(2), Expectation::Unconnected, Contact { peer: peer(2), addresses })],
     );
     assert_eq!(lookup.next().unwrap().addresses.len(), 1);
 }
@@ -390,10 +393,10 @@ fn a_peer_that_a_liar_has_placed_elsewhere_is_found_where_others_say_that_it_is(
     let address = |port: u16| format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap();
     let told = |port| {
         let contact = Contact { peer: peer(1), addresses: vec![address(port)] };
-        (key(1), Standing::Unconnected, contact)
+        (key(1), Expectation::Unconnected, contact)
     };
     for is_told_in_time in [true, false] {
-        let mut lookup = lookup(whole(1), known(Standing::Connected, [8, 9]));
+        let mut lookup = lookup(whole(1), known(Expectation::Connected, [8, 9]));
         assert_eq!(lookup.asks(), [8, 9]);
         lookup.answered(&peer(9), Heard::Empty, [told(1)]);
         assert_eq!(lookup.next().unwrap().addresses, [address(1)]);
@@ -414,7 +417,7 @@ fn a_peer_that_a_liar_has_placed_elsewhere_is_found_where_others_say_that_it_is(
 
 #[test]
 fn a_running_lookup_is_small() {
-    let lookup = lookup(whole(3), known(Standing::Connected, 1..=20));
+    let lookup = lookup(whole(3), known(Expectation::Connected, 1..=20));
     assert!(lookup.bytes() <= 1_400, "{}", lookup.bytes());
 }
 
@@ -441,11 +444,11 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
     vec(fate, 200)
 }
 
-fn start() -> impl Strategy<Value = Vec<Known>> {
+fn start() -> impl Strategy<Value = Vec<Seed>> {
     let standing = prop_oneof![
-        Just(Standing::Connected),
-        Just(Standing::Unconnected),
-        Just(Standing::Doubtful)
+        Just(Expectation::Connected),
+        Just(Expectation::Unconnected),
+        Just(Expectation::Doubtful)
     ];
     vec((1..=200u8, standing), 0..30).prop_map(|start| {
         let start: BTreeMap<_, _> = start.into_iter().collect();

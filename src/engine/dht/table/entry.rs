@@ -26,14 +26,14 @@ pub(crate) struct Entry {
     pub(crate) key: Key,
     /// Where it can be found, what was told last coming last.
     pub(crate) addresses: Vec<Multiaddr>,
-    pub(crate) standing: Standing,
+    pub(crate) standing: History,
     /// What its seat is charged to, wherever it has moved since.
     pub(crate) place: Option<Place>,
 }
 
 /// How a peer has done so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct History {
     pub(crate) link: Link,
     /// When it was last known to be there.
     pub(crate) seen: Duration,
@@ -70,7 +70,7 @@ pub(crate) enum Dialable {
 impl Entry {
     pub(super) fn new(now: Duration, key: Key, most: usize, newcomer: Newcomer) -> Self {
         let Newcomer { peer, direction, place, addresses } = newcomer;
-        let standing = Standing {
+        let standing = History {
             link: Link::Apart,
             seen: now,
             round_trip: RoundTrip::new(),
@@ -110,7 +110,7 @@ impl Entry {
     }
 }
 
-impl Standing {
+impl History {
     pub(crate) fn is_connected(&self) -> bool {
         self.link != Link::Apart
     }

@@ -78,7 +78,7 @@ impl Age {
 
 /// Why an entry stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum Worth {
     // The order is that of their worth.
     /// It was merely heard of.
     Heard,
@@ -155,7 +155,7 @@ impl Listing {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) listing: Listing,
-    pub(super) standing: Standing,
+    pub(super) standing: Worth,
     /// Peers that were seen providing it. The entry counts as brought by the first of them.
     providers: Vec<Provider>,
     /// When this head was heard of first, in Unix seconds.
@@ -171,12 +171,7 @@ impl Entry {
     /// Of more, the one that was seen longest ago is forgotten.
     pub(super) const MAX_PROVIDERS: usize = 4;
 
-    pub(super) fn new(
-        listing: Listing,
-        standing: Standing,
-        from: Option<&PeerId>,
-        unix: u64,
-    ) -> Self {
+    pub(super) fn new(listing: Listing, standing: Worth, from: Option<&PeerId>, unix: u64) -> Self {
         let (providers, told, followed) = (Vec::new(), false, false);
         let mut entry = Self { listing, standing, providers, heard: unix, told, followed };
         entry.provided(from, unix);

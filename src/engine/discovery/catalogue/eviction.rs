@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::entry::{Age, Entry, PeerKey, Standing};
+use super::entry::{Age, Entry, PeerKey, Worth};
 
 /// Pinned and used packages have no more than three quarters of the room.
 const KEPT_PART: (usize, usize) = (3, 4);
@@ -87,13 +87,13 @@ impl Places {
     pub(super) fn add(&mut self, id: u32, entry: &Entry) {
         let size = entry.listing.size();
         match entry.standing {
-            Standing::Own => return self.own.add(size),
-            Standing::Pinned => self.kept.add(size),
-            Standing::Used(turn) => {
+            Worth::Own => return self.own.add(size),
+            Worth::Pinned => self.kept.add(size),
+            Worth::Used(turn) => {
                 self.kept.add(size);
                 self.used.insert(turn, id);
             }
-            Standing::Heard => {
+            Worth::Heard => {
                 let (peer, age) = (entry.brought_by(), entry.listing.age());
                 let owner = entry.listing.key.owner;
                 self.heard.insert((peer.clone(), age, id));
@@ -109,13 +109,13 @@ impl Places {
     pub(super) fn take(&mut self, id: u32, entry: &Entry) {
         let size = entry.listing.size();
         match entry.standing {
-            Standing::Own => return self.own.take(size),
-            Standing::Pinned => self.kept.take(size),
-            Standing::Used(turn) => {
+            Worth::Own => return self.own.take(size),
+            Worth::Pinned => self.kept.take(size),
+            Worth::Used(turn) => {
                 self.kept.take(size);
                 self.used.remove(&turn);
             }
-            Standing::Heard => {
+            Worth::Heard => {
                 let (peer, age) = (entry.brought_by(), entry.listing.age());
                 let owner = entry.listing.key.owner;
                 self.heard.remove(&(peer.clone(), age, id));

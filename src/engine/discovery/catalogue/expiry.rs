@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::{
     Catalogue, Gone,
-    entry::{Entry, Listing, Standing},
+    entry::{Entry, Listing, Worth},
 };
 
 impl Catalogue {
@@ -55,6 +55,6 @@ impl Catalogue {
 }
 
 /// Whether it is a package of somebody else's that is there.
-pub(super) fn is_known(listing: &Listing, standing: Standing) -> bool {
-    !listing.rank.withdrawn && standing != Standing::Own
+pub(super) fn is_known(listing: &Listing, standing: Worth) -> bool {
+    !listing.rank.withdrawn && standing != Worth::Own
 }

@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::entry::{Entry, Listing, Standing};
+use super::entry::{Entry, Listing, Worth};
 use crate::{
     package::PackageName,
     record::{Head, Rank, Signed},
@@ -22,7 +22,7 @@ pub(crate) struct Arrival {
 
 /// What became of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Admission {
     /// It is listed, and no head of its package was.
     New,
     /// It is listed in the place of an older one.
@@ -43,7 +43,7 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Insertion {
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: Admission,
     pub(crate) gone: Gone,
 }
 
@@ -98,7 +98,7 @@ impl<'a> From<&'a Entry> for Listed<'a> {
             issued: listing.issued,
             #[cfg(test)]
             heard: entry.heard,
-            is_own: entry.standing == Standing::Own,
+            is_own: entry.standing == Worth::Own,
             is_told: entry.told,
             is_followed: entry.followed,
             listing,

@@ -38,7 +38,7 @@ use std::{
 use libp2p::PeerId;
 
 use self::{
-    entry::{Entry, Key, Listing, Standing},
+    entry::{Entry, Key, Listing, Worth},
     eviction::Places,
     expiry::is_known,
     sum::DigestSum,
@@ -63,7 +63,7 @@ mod sum;
 mod tests;
 
 pub(crate) use eviction::Load;
-pub(crate) use interface::{Arrival, Gone, Insertion, Interest, Listed, Outcome};
+pub(crate) use interface::{Admission, Arrival, Gone, Insertion, Interest, Listed};
 
 /// So often at the most an entry is handed over to another of its providers, before one really goes.
 const HANDOVERS: usize = 8;
@@ -129,7 +129,7 @@ impl Catalogue {
         match Listing::of(head) {
             Some(listing) => self.list(listing, arrival),
             // Heads are verified with the key that is their owner.
-            None => Insertion { outcome: Outcome::Uncovered, gone: Vec::new() },
+            None => Insertion { outcome: Admission::Uncovered, gone: Vec::new() },
         }
     }
 
@@ -138,12 +138,12 @@ impl Catalogue {
         let mut gone = self.drop_expired(unix.min(self.certain), SWEPT_ALONG);
         let outcome = |outcome, gone| Insertion { outcome, gone };
         if listing.expires <= unix {
-            return outcome(Outcome::Expired, gone);
+            return outcome(Admission::Expired, gone);
         }
         let listed = self.by_package.get(&listing.key).copied();
         let Some((id, before)) = listed.and_then(|id| Some((id, self.entries.get(id)?))) else {
             if interest == Interest::Heard && !listing.is_in(&self.coverage) {
-                return outcome(Outcome::Uncovered, gone);
+                return outcome(Admission::Uncovered, gone);
             }
             let standing = self.standing(interest);
             let package = listing.key.package();
@@ -156,7 +156,7 @@ impl Catalogue {
                 evicted.retain(|evicted| Some(evicted) != package.as_ref());
             }
             gone.extend(evicted);
-            return outcome(if is_full { Outcome::Full } else { Outcome::New }, gone);
+            return outcome(if is_full { Admission::Full } else { Admission::New }, gone);
         };
         if before.listing.digest == listing.digest {
             return self.seen_again(id, arrival, gone);
@@ -167,33 +167,33 @@ impl Catalogue {
             if interest != Interest::Heard {
                 gone.extend(self.promote_entry(id, interest));
             }
-            return outcome(Outcome::Older, gone);
+            return outcome(Admission::Older, gone);
         }
-        let merely_heard = interest == Interest::Heard && before.standing == Standing::Heard;
+        let merely_heard = interest == Interest::Heard && before.standing == Worth::Heard;
         // What is withdrawn was covered while it was there.
         if merely_heard && listing.keywords.is_some() && !listing.is_in(&self.coverage) {
             gone.extend(self.remove(id));
-            return outcome(Outcome::Uncovered, gone);
+            return outcome(Admission::Uncovered, gone);
         }
         let standing = self.standing(interest);
-        let Some(mut entry) = self.take(id) else { return outcome(Outcome::Full, gone) };
+        let Some(mut entry) = self.take(id) else { return outcome(Admission::Full, gone) };
         entry.standing = entry.standing.max(standing);
         entry.replace(listing, from.as_ref(), unix);
         let id = self.add(entry);
         self.make_room(id, unix, &mut gone);
         let is_full = self.entries.get(id).is_none();
-        outcome(if is_full { Outcome::Full } else { Outcome::Replaced }, gone)
+        outcome(if is_full { Admission::Full } else { Admission::Replaced }, gone)
     }
 
-    fn standing(&mut self, interest: Interest) -> Standing {
+    fn standing(&mut self, interest: Interest) -> Worth {
         match interest {
-            Interest::Heard => Standing::Heard,
+            Interest::Heard => Worth::Heard,
             Interest::Used => {
                 self.turn += 1;
-                Standing::Used(self.turn)
+                Worth::Used(self.turn)
             }
-            Interest::Pinned => Standing::Pinned,
-            Interest::Own => Standing::Own,
+            Interest::Pinned => Worth::Pinned,
+            Interest::Own => Worth::Own,
         }
     }
 
@@ -201,7 +201,7 @@ impl Catalogue {
     fn seen_again(&mut self, id: u32, arrival: Arrival, mut gone: Gone) -> Insertion {
         let Arrival { from, unix, interest } = arrival;
         if self.entries.get(id).is_some_and(|entry| entry.listing.expires <= unix) {
-            return Insertion { outcome: Outcome::Expired, gone };
+            return Insertion { outcome: Admission::Expired, gone };
         }
         let standing = self.standing(interest);
         match self.entries.get_mut(id) {
@@ -215,7 +215,7 @@ impl Catalogue {
             }),
         }
         self.make_room(id, unix, &mut gone);
-        Insertion { outcome: Outcome::Same, gone }
+        Insertion { outcome: Admission::Same, gone }
     }
 
     /// The application takes an interest in a package, if it is listed.
@@ -240,7 +240,7 @@ impl Catalogue {
     pub(crate) fn unpin(&mut self, name: &PackageName, owner: &PeerId) -> Gone {
         let mut gone = Vec::new();
         if let Some(id) = self.find(name, owner)
-            && self.entries.get(id).is_some_and(|entry| entry.standing == Standing::Pinned)
+            && self.entries.get(id).is_some_and(|entry| entry.standing == Worth::Pinned)
         {
             let standing = self.standing(Interest::Used);
             self.rearrange(id, |entry| entry.standing = standing);
@@ -342,7 +342,7 @@ impl Catalogue {
 
     /// The bytes of all heads but this node's own, withdrawals among them.
     pub(crate) fn heads_of_others(&self, unix: u64) -> Vec<Arc<[u8]>> {
-        let others = self.valid(unix).filter(|entry| entry.standing != Standing::Own);
+        let others = self.valid(unix).filter(|entry| entry.standing != Worth::Own);
         others.map(|entry| Arc::clone(&entry.listing.bytes)).collect()
     }
 
@@ -391,7 +391,7 @@ impl Catalogue {
             let coverage = &self.coverage;
             let entry = self.entries.get(falling);
             if entry.is_some_and(|entry| entry.listing.is_in(coverage)) {
-                self.rearrange(falling, |entry| entry.standing = Standing::Heard);
+                self.rearrange(falling, |entry| entry.standing = Worth::Heard);
             } else {
                 gone.extend(self.remove(falling));
             }
@@ -403,7 +403,7 @@ impl Catalogue {
                 gone.extend(swept);
                 continue;
             }
-            let own = self.entries.get(id).filter(|entry| entry.standing == Standing::Heard);
+            let own = self.entries.get(id).filter(|entry| entry.standing == Worth::Heard);
             if let Some(owner) = own.map(|entry| entry.listing.key.owner)
                 && let Some(oldest) = self.places.oldest_of_owner(&owner, scarce)
             {
@@ -478,12 +478,12 @@ impl Catalogue {
     /// Changes who an entry counts for.
     fn rearrange(&mut self, id: u32, change: impl FnOnce(&mut Entry)) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        let was_own = entry.standing == Standing::Own;
+        let was_own = entry.standing == Worth::Own;
         self.places.take(id, entry);
         change(entry);
         self.places.add(id, entry);
         let is_shown = entry.listing.expires > self.unix && !entry.listing.rank.withdrawn;
-        if entry.standing == Standing::Own && !was_own && is_shown {
+        if entry.standing == Worth::Own && !was_own && is_shown {
             self.known -= 1;
         }
     }

@@ -58,7 +58,7 @@ fn because(interest: Interest) -> Arrival {
 }
 
 impl Catalogue {
-    fn hear(&mut self, listing: Listing, from: u32) -> Outcome {
+    fn hear(&mut self, listing: Listing, from: u32) -> Admission {
         self.list(listing, heard_from(from)).outcome
     }
 
@@ -99,10 +99,10 @@ fn signed(keypair: &Keypair, name: &str, keywords: &[&str]) -> Signed<Head> {
 fn the_newest_head_of_a_package_is_listed_whichever_came_first() {
     let (old, new) = (listing_of(1, 1, 1), listing_of(1, 1, 2));
     let mut catalogue = roomy();
-    assert_eq!(catalogue.hear(old.clone(), 1), Outcome::New);
-    assert_eq!(catalogue.hear(new.clone(), 1), Outcome::Replaced);
-    assert_eq!(catalogue.hear(old.clone(), 1), Outcome::Older);
-    assert_eq!(catalogue.hear(new.clone(), 2), Outcome::Same);
+    assert_eq!(catalogue.hear(old.clone(), 1), Admission::New);
+    assert_eq!(catalogue.hear(new.clone(), 1), Admission::Replaced);
+    assert_eq!(catalogue.hear(old.clone(), 1), Admission::Older);
+    assert_eq!(catalogue.hear(new.clone(), 2), Admission::Same);
     assert!(catalogue.lists(&new) && !catalogue.lists(&old));
     assert_eq!((catalogue.len(), catalogue.known()), (1, 1));
     catalogue.check();
@@ -127,8 +127,8 @@ fn a_withdrawn_package_is_told_to_others_and_neither_searched_nor_counted() {
     let mut catalogue = roomy();
     let end = tombstone_of(1, 1, 2);
     catalogue.hear(listing(1), 1);
-    assert_eq!(catalogue.hear(end.clone(), 1), Outcome::Replaced);
-    assert_eq!(catalogue.hear(listing_of(1, 1, 3), 1), Outcome::Older, "the end is the end");
+    assert_eq!(catalogue.hear(end.clone(), 1), Admission::Replaced);
+    assert_eq!(catalogue.hear(listing_of(1, 1, 3), 1), Admission::Older, "the end is the end");
     assert_eq!(catalogue.iter(UNIX).count(), 0);
     assert_eq!((catalogue.len(), catalogue.known()), (1, 0));
     assert_eq!(catalogue.sorted_items(&Coverage::All), [(end.issued, end.digest)]);
@@ -152,9 +152,9 @@ fn nothing_that_has_expired_is_told_whether_it_was_swept_or_not() {
         assert_eq!(catalogue.sweep(later, 100), gone);
     }
     assert_eq!(catalogue.len(), 1);
-    assert_eq!(catalogue.hear(brief.clone(), 1), Outcome::New, "it holds at this time");
+    assert_eq!(catalogue.hear(brief.clone(), 1), Admission::New, "it holds at this time");
     let late = Arrival { unix: UNIX + 10, ..heard_from(1) };
-    assert_eq!(catalogue.list(brief, late).outcome, Outcome::Expired);
+    assert_eq!(catalogue.list(brief, late).outcome, Admission::Expired);
     catalogue.check();
 }
 
@@ -163,9 +163,9 @@ fn what_lapses_while_a_head_comes_in_again_is_told_to_be_gone() {
     let mut catalogue = roomy();
     for number in 0..10 {
         let lapsing = Listing { expires: UNIX + 100, ..listing(number) };
-        assert_eq!(catalogue.hear(lapsing, 1), Outcome::New);
+        assert_eq!(catalogue.hear(lapsing, 1), Admission::New);
     }
-    assert_eq!(catalogue.hear(listing(20), 1), Outcome::New);
+    assert_eq!(catalogue.hear(listing(20), 1), Admission::New);
     let later = Arrival { unix: UNIX + 200, ..heard_from(1) };
     let mut gone = catalogue.sweep(UNIX + 200, 1).len();
     while gone < 10 {
@@ -183,7 +183,7 @@ fn a_package_that_lapsed_may_come_back_with_whatever_head_is_valid() {
     catalogue.sweep(UNIX + 10, 0);
     let late = Arrival { unix: UNIX + 10, ..heard_from(1) };
     let inserted = catalogue.list(listing_of(1, 1, 4), late);
-    assert_eq!(inserted, Insertion { outcome: Outcome::New, gone: vec![(name(1), peer(1))] });
+    assert_eq!(inserted, Insertion { outcome: Admission::New, gone: vec![(name(1), peer(1))] });
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn heads_are_read_again_and_own_packages_are_among_them() {
         (signed(&theirs, "gui", &[]), Interest::Heard),
     ];
     for (head, interest) in &heads {
-        assert_eq!(catalogue.insert(head, because(*interest)).outcome, Outcome::New);
+        assert_eq!(catalogue.insert(head, because(*interest)).outcome, Admission::New);
     }
     let mut found: Vec<_> = catalogue
         .iter(UNIX)
@@ -234,12 +234,12 @@ fn own_heads_are_told_beyond_all_bounds_and_follow_what_is_published() {
     let mut catalogue = Catalogue::new(Load { packages: 1, bytes: 1000 }, Coverage::None);
     for number in 0..20 {
         let inserted = catalogue.list(listing(number), because(Interest::Own));
-        assert_eq!(inserted, Insertion { outcome: Outcome::New, gone: vec![] });
+        assert_eq!(inserted, Insertion { outcome: Admission::New, gone: vec![] });
     }
     let again = listing_of(3, 3, 1);
     let renewed = Listing { digest: Digest::of("signed anew"), ..again };
     let inserted = catalogue.list(renewed.clone(), because(Interest::Own));
-    assert_eq!(inserted.outcome, Outcome::Replaced);
+    assert_eq!(inserted.outcome, Admission::Replaced);
     assert!(catalogue.lists(&renewed));
     assert_eq!(catalogue.items(&Coverage::All, UNIX).count(), 20);
     assert_eq!((catalogue.len(), catalogue.known()), (20, 0));
@@ -272,16 +272,19 @@ fn about(number: u32, keywords: &str) -> Listing {
 #[test]
 fn a_node_that_covers_keywords_lists_packages_with_one_of_them() {
     let mut catalogue = Catalogue::new(ROOMY, Coverage::of(["http", "tls"]));
-    assert_eq!(catalogue.hear(about(1, "web\nhttp"), 1), Outcome::New);
-    assert_eq!(catalogue.hear(about(2, "httpd"), 1), Outcome::Uncovered);
-    assert_eq!(catalogue.hear(about(3, ""), 1), Outcome::Uncovered);
+    assert_eq!(catalogue.hear(about(1, "web\nhttp"), 1), Admission::New);
+    assert_eq!(catalogue.hear(about(2, "httpd"), 1), Admission::Uncovered);
+    assert_eq!(catalogue.hear(about(3, ""), 1), Admission::Uncovered);
     // What the application has asked for stays, covered or not.
-    assert_eq!(catalogue.list(about(4, "gui"), because(Interest::Used)).outcome, Outcome::New);
+    assert_eq!(catalogue.list(about(4, "gui"), because(Interest::Used)).outcome, Admission::New);
     assert_eq!(*catalogue.coverage(), Coverage::of(["http", "tls"]));
     // The package has left the subject.
     let moved = Listing { keywords: Some("gui".into()), ..listing_of(1, 1, 2) };
     let inserted = catalogue.list(moved, heard_from(1));
-    assert_eq!(inserted, Insertion { outcome: Outcome::Uncovered, gone: vec![(name(1), peer(1))] });
+    assert_eq!(
+        inserted,
+        Insertion { outcome: Admission::Uncovered, gone: vec![(name(1), peer(1))] }
+    );
     assert_eq!(catalogue.len(), 1);
 }
 
@@ -290,15 +293,15 @@ fn a_withdrawal_is_covered_as_its_package_was() {
     let web = Coverage::of(["http"]);
     let mut catalogue = Catalogue::new(ROOMY, web.clone());
     catalogue.hear(about(1, "http"), 1);
-    assert_eq!(catalogue.hear(tombstone_of(1, 1, 2), 1), Outcome::Replaced);
-    assert_eq!(catalogue.hear(tombstone_of(2, 2, 2), 1), Outcome::Uncovered, "never listed");
+    assert_eq!(catalogue.hear(tombstone_of(1, 1, 2), 1), Admission::Replaced);
+    assert_eq!(catalogue.hear(tombstone_of(2, 2, 2), 1), Admission::Uncovered, "never listed");
     assert_eq!(catalogue.items(&web, UNIX).count(), 1, "and it is told to those who cover it");
     // A withdrawal that is signed anew is still of that package.
-    assert_eq!(catalogue.hear(tombstone_of(1, 1, 3), 1), Outcome::Replaced);
+    assert_eq!(catalogue.hear(tombstone_of(1, 1, 3), 1), Admission::Replaced);
     assert_eq!(catalogue.items(&web, UNIX).count(), 1);
 
     let mut everything = roomy();
-    assert_eq!(everything.hear(tombstone_of(2, 2, 2), 1), Outcome::New);
+    assert_eq!(everything.hear(tombstone_of(2, 2, 2), 1), Admission::New);
     assert_eq!(everything.items(&Coverage::All, UNIX).count(), 1);
     assert_eq!(everything.items(&web, UNIX).count(), 0, "nobody has told what it was");
 }
@@ -322,10 +325,10 @@ fn a_slice_is_what_both_nodes_cover() {
 #[test]
 fn a_light_client_lists_what_its_application_uses_and_nothing_else() {
     let mut catalogue = Catalogue::new(Load { packages: 8, bytes: 1 << 20 }, Coverage::None);
-    assert_eq!(catalogue.hear(listing(0), 1), Outcome::Uncovered);
+    assert_eq!(catalogue.hear(listing(0), 1), Admission::Uncovered);
     for number in 1..=7 {
         let inserted = catalogue.list(listing(number), because(Interest::Used));
-        assert_eq!(inserted.outcome, Outcome::New);
+        assert_eq!(inserted.outcome, Admission::New);
         // Three quarters of the room; there is nothing for the others to fall back among.
         let gone = number.checked_sub(6).filter(|number| *number > 0);
         let gone: Vec<_> = gone.map(|number| (name(number), peer(number))).into_iter().collect();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 
-use super::{Course, Fetch, LONGEST_PAUSE, Offer, Outcome, Running, Talk};
+use super::{Course, Fetch, LONGEST_PAUSE, Offer, Running, SessionResult, Talk};
 use crate::{
     coverage::Coverage,
     engine::{
@@ -57,10 +57,10 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         peer: PeerId,
         answer: Result<Response, Unanswered>,
     ) -> Result<Option<Delivery>, Misconduct> {
+        let now = cx.now();
         let Some(running) = self.session.take_if(|running| running.talk.peer == peer) else {
             return Ok(None);
         };
@@ -68,31 +68,31 @@ impl Discovery {
         out.wheel.cancel(timer);
         if talk.patience(now) <= now.mono {
             self.waited_for(now, talk);
-            self.session_failed(cx, out, now, &peer, "it takes too long");
+            self.session_failed(cx, out, &peer, "it takes too long");
             return Ok(None);
         }
         match (course, answer) {
             (Course::Comparing(session), Ok(Response::Compared { message })) => {
-                self.comparison_answered(cx, out, now, talk, session, &message)?;
+                self.comparison_answered(cx, out, talk, session, &message)?;
             }
             (Course::Fetching(fetch), Ok(Response::Heads { heads })) => {
                 return Ok(Some(self.delivery(out, now, talk, fetch, heads)));
             }
             (Course::Offering(offer), Ok(Response::Noted)) => {
                 self.resume(out, now, talk, Course::Offering(offer));
-                self.offer_on(cx, out, now);
+                self.offer_on(cx, out);
             }
             (_, Ok(Response::Declined { retry_after_secs })) => {
                 self.leave_alone(now, &peer, Duration::from_secs(retry_after_secs.into()));
-                self.session_failed(cx, out, now, &peer, "it has no time");
+                self.session_failed(cx, out, &peer, "it has no time");
             }
             (_, Ok(_)) => {
-                self.session_failed(cx, out, now, &peer, "it answers something else");
+                self.session_failed(cx, out, &peer, "it answers something else");
                 return Err(Misconduct);
             }
             (_, Err(_)) => {
                 self.waited_for(now, talk);
-                self.session_failed(cx, out, now, &peer, "it does not answer");
+                self.session_failed(cx, out, &peer, "it does not answer");
             }
         }
         Ok(None)
@@ -102,11 +102,11 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         talk: Talk,
         mut session: Box<Session>,
         message: &[u8],
     ) -> Result<(), Misconduct> {
+        let now = cx.now();
         match session.take(message) {
             Step::Ask(message) => {
                 self.resume(out, now, talk, Course::Comparing(session));
@@ -114,10 +114,10 @@ impl Discovery {
             }
             Step::Done { need, have, complete } => {
                 let offer = Offer { have: have.into(), more: !complete };
-                self.fetch_first(cx, out, now, talk, need, offer);
+                self.fetch_first(cx, out, talk, need, offer);
             }
             Step::Failed(failure) => {
-                self.session_failed(cx, out, now, &talk.peer, &failure.to_string());
+                self.session_failed(cx, out, &talk.peer, &failure.to_string());
                 // A catalogue that changes all the time is nobody's fault.
                 if failure != Failure::Endless {
                     return Err(Misconduct);
@@ -153,21 +153,22 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         mut talk: Talk,
         need: Vec<Digest>,
         offer: Offer,
     ) {
+        let now = cx.now();
         if !need.is_empty() || !offer.have.is_empty() {
-            talk.outcome = Outcome::Differs;
+            talk.outcome = SessionResult::Differs;
         }
         let fetch = Fetch { fetching: Fetching::new(need), offer };
         self.resume(out, now, talk, Course::Fetching(fetch));
-        self.fetch_on(cx, out, now);
+        self.fetch_on(cx, out);
     }
 
     /// Asks for the next heads that are missing, or goes on to the offer.
-    pub(super) fn fetch_on(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+    pub(super) fn fetch_on(&mut self, cx: &Context, out: &mut Effects) {
+        let now = cx.now();
         let (catalogue, vain) = (&self.catalogue, &self.vain);
         let Some(Running { talk, course, .. }) = &mut self.session else { return };
         let Course::Fetching(Fetch { fetching, offer }) = course else { return };
@@ -183,7 +184,7 @@ impl Discovery {
         // Who has delivered too much has its turn again another time.
         let (have, more) = (std::mem::take(&mut offer.have), offer.more && is_allowed);
         *course = Course::Offering(Offer { have, more });
-        self.offer_on(cx, out, now);
+        self.offer_on(cx, out);
     }
 
     fn delivery(
@@ -231,9 +232,9 @@ impl Discovery {
         &mut self,
         cx: &Context,
         out: &mut Effects,
-        now: Now,
         delivery: Delivery,
     ) -> Result<(), Misconduct> {
+        let now = cx.now();
         let Delivery { mut talk, mut fetch, digests, newer, sound, .. } = delivery;
         if !newer.is_empty() {
             add_new(&mut fetch.offer.have, newer, usize::MAX);
@@ -241,13 +242,13 @@ impl Discovery {
         match fetch.fetching.take(digests) {
             Taken::Delivered(digests) if sound => {
                 if self.note_vain(now, &talk.peer, &digests) < digests.len() {
-                    talk.outcome = Outcome::Learnt;
+                    talk.outcome = SessionResult::Learnt;
                 }
             }
             Taken::Nothing if sound => {}
             taken => {
                 let why = "it sends what it was not asked for";
-                self.session_failed(cx, out, now, &talk.peer, why);
+                self.session_failed(cx, out, &talk.peer, why);
                 return match taken {
                     Taken::Unasked(_) => Err(Misconduct),
                     // Each head that is not sound was held against it as it came.
@@ -256,7 +257,7 @@ impl Discovery {
             }
         }
         self.resume(out, now, talk, Course::Fetching(fetch));
-        self.fetch_on(cx, out, now);
+        self.fetch_on(cx, out);
         Ok(())
     }
 
@@ -280,7 +281,8 @@ impl Discovery {
     }
 
     /// Tells the peer of the next heads that it lacks, or ends the session.
-    fn offer_on(&mut self, cx: &Context, out: &mut Effects, now: Now) {
+    fn offer_on(&mut self, cx: &Context, out: &mut Effects) {
+        let now = cx.now();
         let Some(Running { talk, course: Course::Offering(offer), .. }) = &mut self.session else {
             return;
         };
@@ -295,13 +297,13 @@ impl Discovery {
         out.wheel.cancel(ended.timer);
         self.compared(now, &peer);
         match ended.talk.outcome {
-            Outcome::Same => self.doubt(out, now, peer),
+            SessionResult::Same => self.doubt(out, now, peer),
             // Another one at once would find the same.
-            Outcome::Differs => {}
-            Outcome::Learnt if more => self.neighbours.enqueue(peer),
-            Outcome::Learnt => {}
+            SessionResult::Differs => {}
+            SessionResult::Learnt if more => self.neighbours.enqueue(peer),
+            SessionResult::Learnt => {}
         }
-        self.next_session(cx, out, now);
+        self.next_session(cx, out);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 
 use super::{
-    OwnPackage, Recalled, Standing,
+    Confidence, OwnPackage, Recalled,
     said::{Said, later},
 };
 use crate::{
@@ -67,7 +67,7 @@ impl Base {
             base.latest = own.head.latest().cloned();
             base.hear(&own.head, &own.releases, recalled, signer);
         }
-        let unheard = own.filter(|own| own.standing == Standing::Unheard);
+        let unheard = own.filter(|own| own.standing == Confidence::Unheard);
         for one in recalled {
             base.merge(one, recalled, unheard, signer);
         }

@@ -42,7 +42,7 @@ impl Owner {
             })
             .into_iter()
             .collect();
-        let standing = Standing::Confirmed { replicas: 0 };
+        let standing = Confidence::Confirmed { replicas: 0 };
         let seen = Revision::default();
         apply(own, &recalled, change, standing, seen.into(), &self.signer()).unwrap().package
     }
@@ -71,7 +71,7 @@ fn alone(owner: &Owner, version: &str, unix: u64) -> Signed<Head> {
     let signer = Signer { unix, ..owner.signer() };
     let manifest = Box::new(Manifest::new(name(), version.parse().unwrap()));
     let (change, seen) = (Change::Register(manifest), Revision::default());
-    let changed = apply(None, &[], &change, Standing::Unheard, seen.into(), &signer);
+    let changed = apply(None, &[], &change, Confidence::Unheard, seen.into(), &signer);
     changed.unwrap().package.head
 }
 
@@ -157,7 +157,7 @@ fn a_head_that_was_signed_while_the_clock_was_ahead_is_signed_anew_when_it_is_ri
     let renew = Change::Renew { name: name() };
     let signed = |own: &OwnPackage, unix: u64| {
         let signer = Signer { unix, ..owner.signer() };
-        let standing = Standing::Confirmed { replicas: 1 };
+        let standing = Confidence::Confirmed { replicas: 1 };
         apply(Some(own), &[], &renew, standing, own.head.rank(), &signer).unwrap().package
     };
     let ahead = signed(&first, NOW + 10 * 24 * 3600);
@@ -241,7 +241,7 @@ fn apply_at(
     seen: Rank,
     signer: Signer<'_>,
 ) -> Result<OwnPackage> {
-    let standing = Standing::Confirmed { replicas: 1 };
+    let standing = Confidence::Confirmed { replicas: 1 };
     assert_eq!(signer.owner(), owner.signer().owner());
     Ok(apply(Some(own), &[], change, standing, seen, &signer)?.package)
 }

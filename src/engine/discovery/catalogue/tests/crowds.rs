@@ -14,12 +14,12 @@ fn settled(honest_peers: u32, each: u32) -> Catalogue {
     let mut catalogue = small();
     for number in 0..1000 {
         let interest = if number % 2 == 0 { Interest::Pinned } else { Interest::Used };
-        assert_eq!(catalogue.list(listing(number), because(interest)).outcome, Outcome::New);
+        assert_eq!(catalogue.list(listing(number), because(interest)).outcome, Admission::New);
     }
     for honest in 0..honest_peers {
         for number in 0..each {
             let number = 10_000 + honest * each + number;
-            assert_eq!(catalogue.hear(listing(number), 100 + honest), Outcome::New);
+            assert_eq!(catalogue.hear(listing(number), 100 + honest), Admission::New);
         }
     }
     catalogue
@@ -30,7 +30,7 @@ fn flood(catalogue: &mut Catalogue, peers: u32) {
         // As fresh as a head can be made, so that it would be the last to go.
         let fresh = Listing { issued: UNIX + 300, ..listing(1_000_000 + number) };
         let outcome = catalogue.hear(fresh, 1000 + number % peers);
-        assert!(matches!(outcome, Outcome::New | Outcome::Full), "{outcome:?}");
+        assert!(matches!(outcome, Admission::New | Admission::Full), "{outcome:?}");
     }
     catalogue.check();
 }
@@ -122,7 +122,7 @@ fn one_owner_makes_room_for_its_own_once_it_has_a_sixteenth() {
     // Each newer than the one before.
     for number in 0..2000 {
         let next = Listing { issued: UNIX + u64::from(number), ..listing_of(77_777, number, 1) };
-        assert_eq!(catalogue.hear(next, 1), Outcome::New);
+        assert_eq!(catalogue.hear(next, 1), Admission::New);
     }
     let theirs = |listed: &Listed<'_>| listed.listing.key == listing_of(77_777, 0, 1).key;
     assert!(!catalogue.iter(UNIX).any(|listed| theirs(&listed)), "its oldest has gone");
@@ -135,7 +135,7 @@ fn one_owner_makes_room_for_its_own_once_it_has_a_sixteenth() {
 fn a_large_owner_has_all_the_room_that_nobody_else_needs() {
     let mut catalogue = small();
     for number in 0..PACKAGES as u32 {
-        assert_eq!(catalogue.hear(listing_of(1, number, 1), 1), Outcome::New);
+        assert_eq!(catalogue.hear(listing_of(1, number, 1), 1), Admission::New);
     }
     assert_eq!(catalogue.len(), PACKAGES);
 }
@@ -149,13 +149,13 @@ fn what_has_just_gone_for_want_of_room_does_not_come_back_to_push_out_another() 
     }
     let generation = catalogue.generation();
     let inserted = catalogue.list(dated(9000), heard_from(1));
-    assert_eq!(inserted, Insertion { outcome: Outcome::Full, gone: vec![] });
+    assert_eq!(inserted, Insertion { outcome: Admission::Full, gone: vec![] });
     assert!(catalogue.generation() > generation);
     let newer = Listing { issued: UNIX, ..listing(9001) };
     let oldest = PACKAGES as u32 - 1;
     assert_eq!(
         catalogue.list(newer, heard_from(1)),
-        Insertion { outcome: Outcome::New, gone: vec![(name(oldest), peer(oldest))] }
+        Insertion { outcome: Admission::New, gone: vec![(name(oldest), peer(oldest))] }
     );
 }
 
@@ -198,7 +198,7 @@ fn expired_entries_make_room_before_any_other() {
     }
     let later = Arrival { unix: UNIX + 10, ..heard_from(2) };
     let inserted = catalogue.list(listing(4), later);
-    assert_eq!(inserted, Insertion { outcome: Outcome::New, gone: vec![(name(0), peer(0))] });
+    assert_eq!(inserted, Insertion { outcome: Admission::New, gone: vec![(name(0), peer(0))] });
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_bound_of_nothing_lists_nothing() {
         for interest in [Interest::Heard, Interest::Used, Interest::Pinned] {
             let mut catalogue = Catalogue::new(bounds, Coverage::All);
             let inserted = catalogue.list(listing(1), because(interest));
-            assert_eq!(inserted, Insertion { outcome: Outcome::Full, gone: vec![] });
+            assert_eq!(inserted, Insertion { outcome: Admission::Full, gone: vec![] });
             assert_eq!(catalogue.len(), 0);
         }
     }
@@ -217,9 +217,9 @@ fn a_bound_of_nothing_lists_nothing() {
 fn a_small_catalogue_that_is_full_takes_what_is_newer_too() {
     let mut catalogue = Catalogue::new(Load { packages: 8, bytes: 1 << 20 }, Coverage::All);
     for number in 0..8 {
-        assert_eq!(catalogue.hear(listing(number), 1), Outcome::New);
+        assert_eq!(catalogue.hear(listing(number), 1), Admission::New);
     }
     let newer = Listing { issued: UNIX, ..listing(8) };
-    assert_eq!(catalogue.hear(newer, 2), Outcome::New);
+    assert_eq!(catalogue.hear(newer, 2), Admission::New);
     assert_eq!(catalogue.len(), 8);
 }

@@ -86,15 +86,15 @@ impl Model {
         }
     }
 
-    fn standing(&mut self, interest: Interest) -> Standing {
+    fn standing(&mut self, interest: Interest) -> Worth {
         match interest {
-            Interest::Heard => Standing::Heard,
+            Interest::Heard => Worth::Heard,
             Interest::Used => {
                 self.turn += 1;
-                Standing::Used(self.turn)
+                Worth::Used(self.turn)
             }
-            Interest::Pinned => Standing::Pinned,
-            Interest::Own => Standing::Own,
+            Interest::Pinned => Worth::Pinned,
+            Interest::Own => Worth::Own,
         }
     }
 
@@ -128,7 +128,7 @@ impl Model {
                 self.promote(&key, interest, coverage);
             }
         } else if interest == Interest::Heard
-            && before.standing == Standing::Heard
+            && before.standing == Worth::Heard
             && !listing.rank.withdrawn
             && !listing.is_in(coverage)
         {
@@ -153,7 +153,7 @@ impl Model {
 
     fn unpin(&mut self, key: &Key, coverage: &Coverage) {
         if let Some(place) = self.find(key)
-            && self.entries[place].standing == Standing::Pinned
+            && self.entries[place].standing == Worth::Pinned
         {
             self.entries[place].standing = self.standing(Interest::Used);
             self.make_room(key, coverage, 0);
@@ -168,22 +168,22 @@ impl Model {
     }
 
     fn counted(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.standing != Standing::Own)
+        self.entries.iter().filter(|entry| entry.standing != Worth::Own)
     }
 
     fn brought(&self, peer: &PeerKey, scarce: Scarce) -> usize {
-        let heard = self.entries.iter().filter(|entry| entry.standing == Standing::Heard);
+        let heard = self.entries.iter().filter(|entry| entry.standing == Worth::Heard);
         amount(Self::load(heard.filter(|entry| entry.brought_by() == *peer)), scarce)
     }
 
     fn make_room(&mut self, newcomer: &Key, coverage: &Coverage, unix: u64) {
         loop {
-            let kept = Self::load(self.counted().filter(|entry| entry.standing > Standing::Heard));
-            let used = |entry: &&mut Entry| matches!(entry.standing, Standing::Used(_));
+            let kept = Self::load(self.counted().filter(|entry| entry.standing > Worth::Heard));
+            let used = |entry: &&mut Entry| matches!(entry.standing, Worth::Used(_));
             let longest = self.entries.iter_mut().filter(used).min_by_key(|entry| entry.standing);
             match longest {
                 Some(entry) if kept.packages > 15 || kept.bytes > 6000 => {
-                    entry.standing = Standing::Heard;
+                    entry.standing = Worth::Heard;
                     if !entry.listing.is_in(coverage) {
                         let key = entry.listing.key.clone();
                         self.entries.retain(|entry| entry.listing.key != key);
@@ -208,7 +208,7 @@ impl Model {
                 continue;
             }
             let oldest = |entry: &&Entry| entry.listing.age();
-            let heard = || self.entries.iter().filter(|entry| entry.standing == Standing::Heard);
+            let heard = || self.entries.iter().filter(|entry| entry.standing == Worth::Heard);
             let owners = || heard().filter(|entry| entry.listing.key.owner == newcomer.owner);
             let is_heard = heard().any(|entry| entry.listing.key == *newcomer);
             let share = amount(Self::load(owners()), scarce);
@@ -284,8 +284,8 @@ proptest! {
                     for gone in &gone {
                         prop_assert!(followed.remove(gone), "{gone:?} was not listed");
                     }
-                    if matches!(outcome, Outcome::New | Outcome::Replaced) {
-                        prop_assert_eq!(followed.insert(id), outcome == Outcome::New);
+                    if matches!(outcome, Admission::New | Admission::Replaced) {
+                        prop_assert_eq!(followed.insert(id), outcome == Admission::New);
                     }
                     Vec::new()
                 }

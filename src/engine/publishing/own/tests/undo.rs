@@ -111,7 +111,7 @@ fn two_devices_agree_on_what_is_said_and_sign_no_more() {
 fn nobody_deprecates_what_is_not_there_or_succeeds_itself() {
     let owner = Owner::new();
     let refused = |own: Option<&OwnPackage>, change: &Change| {
-        let (standing, seen) = (Standing::Confirmed { replicas: 0 }, Revision::default());
+        let (standing, seen) = (Confidence::Confirmed { replicas: 0 }, Revision::default());
         apply(own, &[], change, standing, seen.into(), &owner.signer()).unwrap_err()
     };
     for change in [deprecate(Some("old")), unyank("1.0.0"), yank("1.0.0", "")] {
