@@ -26,6 +26,7 @@ macro_rules! setters {
     };
 }
 
+mod dns;
 mod gossip;
 mod limits;
 pub(crate) mod tcp;
@@ -33,6 +34,7 @@ mod transport;
 
 pub(crate) use gossip::Budget;
 
+pub use dns::DnsConfig;
 pub use limits::Limits;
 pub use transport::TransportConfig;
 
