@@ -159,7 +159,9 @@ fn config(options: Options) -> Config {
         .with_network(options.network)
         .with_bootstrap(options.bootstrap)
         .with_mode(mode)
-        .with_transport(TransportConfig::new().with_dns(DnsConfig::new().with_servers(options.dns)));
+        .with_transport(
+            TransportConfig::new().with_dns(DnsConfig::new().with_servers(options.dns)),
+        );
     if let Some(interval) = options.rejoin_interval {
         config = config.with_rejoin_interval(interval);
     }
