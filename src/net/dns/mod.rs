@@ -86,7 +86,8 @@ pub use crate::config::DnsConfig;
 ///
 /// The other transport is one that authenticates peers and limits the time of a dial, such as
 /// [`transport::upgraded`](super::transport::upgraded) makes one. [`transport::tcp`](super::transport::tcp()) has names
-/// already.
+/// already, which a node has as well unless it is given another transport. One that is given this one does not learn where
+/// names have led: it knows connections by name, and does not count them by host.
 ///
 /// ```
 /// use peerage::{DnsConfig, Limits, TransportConfig, identity::Keypair, net::{dns, tcp, transport}};
