@@ -506,11 +506,19 @@ fn a_list_that_names_the_node_itself_leads_to_the_others() {
         let both = ["/dnsaddr/all.example", "/dnsaddr/own.example"].map(address);
         let (node, handle) = Node::new(keypair, config.with_bootstrap(both)).expect("a node");
         let mut peer = Peer::run(Executor::Smol, node, handle);
-        peer.wait_for("the other", |event| match event {
-            Event::Connected { peer, .. } if peer == id => Some(()),
-            // The address of which it is all there is is known to be its own.
-            Event::BootstrapUnreachable { address, reason } => panic!("{address}: {reason}"),
-            _ => None,
+        let (mut met_other, mut met_itself) = (false, false);
+        peer.wait_for("the other, and itself", |event| {
+            match event {
+                Event::Connected { peer, .. } => met_other |= peer == id,
+                // Of the list that names nobody else it is told that it is the node's own.
+                Event::BootstrapUnreachable { address, reason } => {
+                    assert_eq!(address.to_string(), "/dnsaddr/own.example");
+                    assert_eq!(reason, "is this node itself");
+                    met_itself = true;
+                }
+                _ => {}
+            }
+            (met_other && met_itself).then_some(())
         })
         .await;
     });
