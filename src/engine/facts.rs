@@ -60,6 +60,12 @@ impl Engine {
             Fact::ToldDialed { peer } => {
                 self.peers.told_dialed(&self.cx, &mut self.out, now, &peer);
             }
+            Fact::Discovered { peer, addresses } => {
+                self.peers.discovered(&self.cx, &mut self.out, now, peer, addresses);
+            }
+            Fact::DiscoveredDialed { peer } => {
+                self.peers.discovered_dialed(&self.cx, &mut self.out, now, &peer);
+            }
             Fact::Copy { query, from, bytes } => self.copy(now, query, from, &bytes),
             Fact::Acknowledged { query, peers } => self.acknowledged(query, peers),
             Fact::QueryEnded { query, end } => self.query_ended(now, query, end),

@@ -10,6 +10,8 @@ mod gate;
 mod gossip;
 mod introduction;
 pub(crate) mod kad;
+#[cfg(feature = "mdns")]
+pub(crate) mod mdns;
 mod scope;
 mod tasks;
 pub mod tcp;

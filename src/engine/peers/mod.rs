@@ -7,6 +7,7 @@
 //! | `dialing.rs` | callers who dial, and wait for an introduction |
 //! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
+//! | `nearby.rs` | who was discovered on the local network |
 //! | `blocked.rs` | with whom no connection is made |
 
 use crate::engine::interface::Reach;
@@ -33,6 +34,7 @@ use blocked::Blocked;
 use connected::{Company, GRACE, Introduction, Peers, above_target, for_newcomer, keep_catalogues};
 use dialing::Dials;
 use goodbyes::Goodbyes;
+use nearby::Nearby;
 use rejoining::Rejoining;
 
 mod blocked;
@@ -40,6 +42,7 @@ mod connected;
 pub(in crate::engine) mod dialing;
 pub(in crate::engine) mod goodbyes;
 pub(in crate::engine) mod keeping;
+mod nearby;
 mod rejoining;
 
 pub(in crate::engine) use connected::Candidate;
@@ -55,6 +58,7 @@ pub(in crate::engine) struct Peering {
     addresses: Vec<Multiaddr>,
     goodbyes: Goodbyes,
     rejoining: Rejoining,
+    nearby: Nearby,
     dials: Dials,
     blocked: Blocked,
 }
@@ -66,6 +70,7 @@ impl Peering {
             addresses: Vec::new(),
             goodbyes: Goodbyes::default(),
             rejoining: Rejoining::new(local, config),
+            nearby: Nearby::default(),
             dials: Dials::default(),
             blocked: Blocked::default(),
         }
