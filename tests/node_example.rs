@@ -22,6 +22,12 @@ use serde_json::{Value, json};
 mod clocks;
 #[path = "node_example/look_alikes.rs"]
 mod look_alikes;
+#[cfg(target_os = "linux")]
+#[path = "node_example/mdns.rs"]
+mod mdns;
+#[cfg(target_os = "linux")]
+#[path = "support/namespace.rs"]
+mod namespace;
 #[path = "support/process.rs"]
 mod process;
 #[cfg(unix)]

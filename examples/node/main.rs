@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --example node -- --listen /ip4/127.0.0.1/tcp/4001 --key alice.key
 //! cargo run --example node -- --bootstrap /ip4/127.0.0.1/tcp/4001 --executor tokio
+//! cargo run --example node -- --mdns
 //! ```
 //!
 //! It reads commands from standard input, or with `--json` a JSON object a line (see `json.rs`), and prints
@@ -29,7 +30,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use humantime_serde::re::humantime::parse_duration;
-use peerage::{Config, DhtMode, Multiaddr, NetworkName, Node, identity::Keypair};
+use peerage::{Config, DhtMode, MdnsConfig, Multiaddr, NetworkName, Node, identity::Keypair};
 use tracing_subscriber::EnvFilter;
 
 mod about;
@@ -62,6 +63,10 @@ struct Options {
     /// A peer to dial at the start; may be given several times
     #[arg(long, value_name = "ADDRESS")]
     bootstrap: Vec<Multiaddr>,
+
+    /// Find peers on the local network, and be found there: they need no address of each other
+    #[arg(long)]
+    mdns: bool,
 
     /// How long to leave a peer alone that has left, before it is dialed again [default: 1min]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -154,6 +159,9 @@ fn config(options: Options) -> Config {
         .with_mode(mode);
     if let Some(interval) = options.rejoin_interval {
         config = config.with_rejoin_interval(interval);
+    }
+    if options.mdns {
+        config = config.with_mdns(MdnsConfig::new());
     }
     if options.listen.is_empty() { config } else { config.with_listen(options.listen) }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -25,7 +26,7 @@ use super::{
     socket::Socket,
     watch::{Interfaces, Watch},
 };
-use crate::{clock::SystemEntropy, config::MdnsConfig};
+use crate::{bell::Bell, clock::SystemEntropy, config::MdnsConfig};
 
 /// So many packets of an interface are read in one poll, before others have their turn.
 const PACKETS_PER_POLL: usize = 32;
@@ -50,6 +51,8 @@ pub(crate) struct Behaviour {
     watch: Watch,
     sockets: BTreeMap<Interface, Membership>,
     listening: ListenAddresses,
+    /// Rung by sockets, watcher and timer: what else wakes the Swarm is no reason to ask the operating system for packets.
+    bell: Bell,
     origin: Instant,
     timer: Option<Timer>,
     buffer: Box<[u8]>,
@@ -83,6 +86,7 @@ impl Behaviour {
             watch: Watch::new(config.interfaces().to_vec()),
             sockets: BTreeMap::new(),
             listening: ListenAddresses::default(),
+            bell: Bell::new(Arc::default()),
             origin: Instant::now(),
             timer: None,
             // One byte more than may be in a packet shows that there were too many.
@@ -93,6 +97,20 @@ impl Behaviour {
 
     fn now(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    fn work(&mut self, cx: &mut Context<'_>) {
+        let now = self.now();
+        while let Poll::Ready(interfaces) = self.watch.poll(cx) {
+            self.follow(now, interfaces);
+        }
+        self.join_again(now);
+        let has_more = self.receive(cx, now);
+        self.machine.expire(now);
+        self.carry_out();
+        if has_more || self.arm(cx, now).is_ready() {
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// These are the interfaces now.
@@ -130,7 +148,7 @@ impl Behaviour {
     /// Reads what has come. Tells whether there may be more that could be read at once.
     fn receive(&mut self, cx: &mut Context<'_>, now: Duration) -> bool {
         let mut has_more = false;
-        for (interface, membership) in &self.sockets {
+        for (interface, membership) in &mut self.sockets {
             let Membership::Joined { socket, .. } = membership else { continue };
             let mut packets = 0;
             while self.machine.may_read(now, *interface) == Some(now) {
@@ -252,6 +270,7 @@ impl NetworkBehaviour for Behaviour {
         if self.listening.on_swarm_event(&event) {
             let now = self.now();
             self.machine.listen(now, self.listening.iter().cloned().collect());
+            self.bell.keep_rung();
         }
     }
 
@@ -268,17 +287,12 @@ impl NetworkBehaviour for Behaviour {
         if let Some(event) = self.events.pop_front() {
             return Poll::Ready(ToSwarm::GenerateEvent(event));
         }
-        let now = self.now();
-        while let Poll::Ready(interfaces) = self.watch.poll(cx) {
-            self.follow(now, interfaces);
+        self.bell.attach(cx.waker());
+        if !self.bell.answer() {
+            return Poll::Pending;
         }
-        self.join_again(now);
-        let has_more = self.receive(cx, now);
-        self.machine.expire(now);
-        self.carry_out();
-        if has_more || self.arm(cx, now).is_ready() {
-            cx.waker().wake_by_ref();
-        }
+        let waker = self.bell.context().waker().clone();
+        self.work(&mut Context::from_waker(&waker));
         match self.events.pop_front() {
             Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),
             None => Poll::Pending,

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use async_io::Async;
@@ -23,6 +23,8 @@ const HOPS: u32 = 255;
 pub(super) struct Socket {
     socket: Async<UdpSocket>,
     group: SocketAddr,
+    /// Whether there may be a packet to read.
+    is_readable: bool,
 }
 
 impl Socket {
@@ -35,25 +37,29 @@ impl Socket {
                 (join_v6(index)?, SocketAddr::V6(group))
             }
         };
-        Ok(Self { socket: Async::new(socket.into())?, group })
+        Ok(Self { socket: Async::new(socket.into())?, group, is_readable: true })
     }
 
     /// The next packet, with who has sent it.
     pub(super) fn poll_receive(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
         loop {
-            match self.socket.get_ref().recv_from(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => return Poll::Ready(result),
+            if !self.is_readable {
+                ready!(self.socket.poll_readable(cx))?;
+                self.is_readable = true;
             }
-            match self.socket.poll_readable(cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
+            match self.socket.get_ref().recv_from(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.is_readable = false;
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+                received => return Poll::Ready(received),
             }
         }
     }
