@@ -38,7 +38,8 @@ enum Watcher {
 impl Watch {
     /// Follows the interfaces that have one of these addresses, or all if none is named.
     pub(super) fn new(only: Vec<IpAddr>) -> Self {
-        Self { only, watcher: Watcher::new() }
+        let watcher = Watcher::new().unwrap_or_else(|error| Watcher::after(&error));
+        Self { only, watcher }
     }
 
     /// Ready with all interfaces that there are when something has changed.
@@ -56,7 +57,10 @@ impl Watch {
                 },
                 Watcher::Off(retry) => {
                     ready!(Future::poll(Pin::new(retry), cx));
-                    self.watcher = Watcher::new();
+                    self.watcher = Watcher::new().unwrap_or_else(|error| {
+                        tracing::debug!(%error, "still no watcher of the network interfaces");
+                        Watcher::later()
+                    });
                 }
             }
         }
@@ -64,14 +68,17 @@ impl Watch {
 }
 
 impl Watcher {
-    fn new() -> Self {
-        IfWatcher::new().map(Box::new).map_or_else(|error| Self::after(&error), Self::On)
+    fn new() -> io::Result<Self> {
+        IfWatcher::new().map(Box::new).map(Self::On)
     }
 
     fn after(error: &io::Error) -> Self {
-        let wait = RETRY_WATCH;
-        tracing::warn!(%error, "no peers are discovered on interfaces that come now, for {wait:?}");
-        Self::Off(Timer::after(wait))
+        tracing::warn!(%error, "interfaces cannot be followed: peers on those that come now are not discovered");
+        Self::later()
+    }
+
+    fn later() -> Self {
+        Self::Off(Timer::after(RETRY_WATCH))
     }
 }
 
