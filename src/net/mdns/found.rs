@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(hear(2, 2), Some(vec![address(1), address(2)]));
         assert_eq!(hear(31, 2), None);
         assert_eq!(hear(32, 2), Some(vec![address(1), address(2)]));
-        assert_eq!(hear(100, 2), None);
+        assert_eq!(hear(61, 2), None);
         assert_eq!(hear(101, 3), Some(vec![address(2), address(3)]), "the first has expired");
     }
 
