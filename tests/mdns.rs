@@ -97,9 +97,10 @@ fn an_interface_that_comes_later_is_used() {
         assert_eq!(bootstrap, Err(Error::NoPeers));
 
         // An interface of a local network, of which these two are the only machines.
-        ip("link add lan type dummy");
+        ip("link add lan type veth peer name cable");
         ip("address add 192.168.7.1/24 dev lan");
         ip("link set lan up");
+        ip("link set cable up");
         // What a machine sends to its own addresses goes this way.
         loopback_up();
         connected(&mut alice, bob.id()).await;
