@@ -184,11 +184,9 @@ impl Machine {
             return;
         }
         match packet::read(bytes) {
-            Some(Packet::Query { id, asked }) => {
-                if !self.asked.contains(&Some(id)) {
-                    self.answer_later(now, on, asked);
-                }
-            }
+            // It is this node's own, and has come back.
+            Some(Packet::Query { id, .. }) if self.asked.contains(&Some(id)) => {}
+            Some(Packet::Query { asked, .. }) => self.answer_later(now, on, asked),
             Some(Packet::Answer(told)) => {
                 told.into_iter().for_each(|told| self.hear_of(now, on, told));
             }
