@@ -29,6 +29,8 @@ macro_rules! setters {
 mod dns;
 mod gossip;
 mod limits;
+#[cfg(feature = "mdns")]
+mod mdns;
 pub(crate) mod tcp;
 mod transport;
 
@@ -36,6 +38,8 @@ pub(crate) use gossip::Budget;
 
 pub use dns::DnsConfig;
 pub use limits::Limits;
+#[cfg(feature = "mdns")]
+pub use mdns::MdnsConfig;
 pub use transport::TransportConfig;
 
 /// How a node is set up. Every field has a default; [`Config::new`] is a node of the network `main` that
@@ -78,6 +82,9 @@ pub struct Config {
     /// Default: 1 min; 1 s to 1 h.
     #[serde(with = "humantime_serde")]
     pub rejoin_interval: Duration,
+    /// Discovery of peers on the local network by multicast DNS. Default: off.
+    #[cfg(feature = "mdns")]
+    pub mdns: Option<MdnsConfig>,
     /// Whether this node serves the DHT. Default: [`DhtMode::Server`].
     pub mode: DhtMode,
     /// The topic on which packages are announced. Peers with another topic do not hear of each other's
@@ -144,6 +151,8 @@ impl Default for Config {
             external_addresses: Vec::new(),
             bootstrap: Vec::new(),
             rejoin_interval: Duration::from_secs(60),
+            #[cfg(feature = "mdns")]
+            mdns: None,
             mode: DhtMode::default(),
             announcements_topic: "announcements".to_owned(),
             command_capacity: 100,
@@ -221,6 +230,19 @@ impl Config {
         self
     }
 
+    /// Discovers peers on the local network, and is discovered there: see the chapter on
+    /// [connections](crate::guide::connections#peers-on-the-local-network). Sets [`mdns`](Self::mdns).
+    ///
+    /// Found peers are dialed while this node has room and few peers of its network. They say themselves which network
+    /// they belong to; those of another are let go. Everybody on the local network can read this node's peer id and
+    /// addresses there.
+    #[cfg(feature = "mdns")]
+    #[must_use]
+    pub fn with_mdns(mut self, mdns: MdnsConfig) -> Self {
+        self.mdns = Some(mdns);
+        self
+    }
+
     /// Sets [`external_addresses`](Self::external_addresses).
     #[must_use]
     pub fn with_external_addresses(
@@ -293,6 +315,8 @@ impl Config {
         }
         validate_topic("announcements_topic", &self.announcements_topic)?;
         self.coverage.validate()?;
+        #[cfg(feature = "mdns")]
+        self.mdns.as_ref().map_or(Ok(()), MdnsConfig::validate)?;
         self.transport.validate()?;
         self.limits.validate()
     }

@@ -1,6 +1,8 @@
 //! What the fuzz targets drive that is no part of the interface. It exists only where `cargo fuzz` builds.
 
 pub mod exchange;
+#[cfg(feature = "mdns")]
+pub mod mdns;
 pub mod wire;
 
 use std::{fmt, time::Duration};

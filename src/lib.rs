@@ -144,6 +144,8 @@ pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use clock_offset::ClockOffset;
+#[cfg(feature = "mdns")]
+pub use config::MdnsConfig;
 pub use config::{Config, DhtMode, DnsConfig, Limits, TransportConfig};
 pub use counters::{
     AnnouncementCounters, CallCounters, Counters, GoodbyeCounters, LetGoCounters, OutcomeCounters,

@@ -33,6 +33,10 @@ fn documented() -> BTreeMap<String, Value> {
             );
         }
     }
+    // It exists with that feature alone.
+    if !cfg!(feature = "mdns") {
+        defaults.remove("mdns").expect("it is documented");
+    }
     defaults
 }
 

@@ -25,8 +25,14 @@ mod clocks;
 mod dns_server;
 #[path = "node_example/look_alikes.rs"]
 mod look_alikes;
+#[cfg(target_os = "linux")]
+#[path = "node_example/mdns.rs"]
+mod mdns;
 #[path = "node_example/names.rs"]
 mod names;
+#[cfg(target_os = "linux")]
+#[path = "support/namespace.rs"]
+mod namespace;
 #[path = "support/process.rs"]
 mod process;
 #[cfg(unix)]

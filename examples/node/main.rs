@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --example node -- --listen /ip4/127.0.0.1/tcp/4001 --key alice.key
 //! cargo run --example node -- --bootstrap /ip4/127.0.0.1/tcp/4001 --executor tokio
+//! cargo run --example node -- --mdns
 //! ```
 //!
 //! It reads commands from standard input, or with `--json` a JSON object a line (see `json.rs`), and prints
@@ -31,7 +32,7 @@ use std::{
 use clap::{Parser, ValueEnum};
 use humantime_serde::re::humantime::parse_duration;
 use peerage::{
-    Config, DhtMode, DnsConfig, KeyFile, KeyFileError, Multiaddr, NetworkName, Node,
+    Config, DhtMode, DnsConfig, KeyFile, KeyFileError, MdnsConfig, Multiaddr, NetworkName, Node,
     TransportConfig, identity::Keypair,
 };
 use tracing_subscriber::EnvFilter;
@@ -69,6 +70,10 @@ struct Options {
     /// A DNS server to ask for names; may be given several times [default: those of the operating system]
     #[arg(long, value_name = "IP:PORT")]
     dns: Vec<SocketAddr>,
+
+    /// Find peers on the local network, and be found there: they need no address of each other
+    #[arg(long)]
+    mdns: bool,
 
     /// How long to leave a peer alone that has left, before it is dialed again [default: 1min]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -166,6 +171,9 @@ fn config(options: Options) -> Config {
         );
     if let Some(interval) = options.rejoin_interval {
         config = config.with_rejoin_interval(interval);
+    }
+    if options.mdns {
+        config = config.with_mdns(MdnsConfig::new());
     }
     if options.listen.is_empty() { config } else { config.with_listen(options.listen) }
 }

@@ -115,6 +115,11 @@ pub(crate) enum Action {
         addresses: Vec<Multiaddr>,
         over: Multiaddr,
     },
+    /// Dial a peer that was discovered on the local network. The end is reported.
+    DialDiscovered {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
     /// Tell a connected peer why it is let go, and of others if there is no room. The answer is that to a question.
     Goodbye {
         question: QuestionId,
@@ -301,6 +306,19 @@ pub(crate) enum Fact {
     },
     /// A dial to a peer of which another has told has ended, with a connection or without.
     ToldDialed {
+        peer: PeerId,
+    },
+    /// Somebody on the local network says that a peer is there, at addresses of that network. It may belong to any network.
+    #[cfg_attr(
+        not(any(feature = "mdns", test)),
+        allow(dead_code, reason = "nothing else discovers peers there")
+    )]
+    Discovered {
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    },
+    /// A dial to a discovered peer has ended, with a connection or without.
+    DiscoveredDialed {
         peer: PeerId,
     },
     /// A lookup was answered with a copy of the record, by a peer or by this node's own store.

@@ -74,6 +74,8 @@ mod look_alikes;
 #[cfg(test)]
 mod lookups;
 #[cfg(test)]
+mod nearby;
+#[cfg(test)]
 mod nearness;
 #[cfg(test)]
 mod news;

@@ -1,9 +1,13 @@
 //! The protocols that a node speaks, set up for one network.
 
+#[cfg(feature = "mdns")]
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{
     PeerId, StreamProtocol, allow_block_list, identify, identity::Keypair, swarm::NetworkBehaviour,
 };
 
+#[cfg(feature = "mdns")]
+use super::mdns;
 use super::{
     Resolved, admission, counts,
     exchange::{self, Exchange},
@@ -30,6 +34,8 @@ pub(crate) struct Behaviour {
     pub(crate) kad: kad::Behaviour,
     pub(crate) gossipsub: Gossipsub,
     pub(crate) exchange: Exchange,
+    #[cfg(feature = "mdns")]
+    pub(crate) mdns: Toggle<mdns::Behaviour>,
 }
 
 impl Behaviour {
@@ -49,6 +55,8 @@ impl Behaviour {
             kad: kad::Behaviour::new(dht_protocol(&config.network)?, config.mode),
             gossipsub: gossip::behaviour(&config.network, subscriptions)?,
             exchange: exchange::behaviour(&config.network)?,
+            #[cfg(feature = "mdns")]
+            mdns: config.mdns.as_ref().map(|mdns| mdns::Behaviour::new(peer_id, mdns)).into(),
         })
     }
 

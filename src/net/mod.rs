@@ -13,6 +13,8 @@ mod gate;
 mod gossip;
 mod introduction;
 pub(crate) mod kad;
+#[cfg(feature = "mdns")]
+pub(crate) mod mdns;
 mod resolved;
 mod scope;
 mod tasks;

@@ -56,6 +56,9 @@ impl Link {
             Action::DialTold { peer, addresses, over } => {
                 self.dial_told(now, peer, addresses, &over);
             }
+            Action::DialDiscovered { peer, addresses } => {
+                self.dial_discovered(now, peer, addresses);
+            }
             Action::Ask { question, peer, request } => self.ask(now, question, peer, request),
             Action::Answer { asked, response } => self.answer(asked, response),
             Action::Goodbye { question, peer, farewell } => {

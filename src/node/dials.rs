@@ -60,6 +60,12 @@ impl Link {
         self.dial(now, options, DialFor::Told(peer));
     }
 
+    /// Dials a peer that was discovered on the local network.
+    pub(super) fn dial_discovered(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let options = to_peer(peer, PeerCondition::DisconnectedAndNotDialing, addresses);
+        self.dial(now, options, DialFor::Discovered(peer));
+    }
+
     fn dial(&mut self, now: Now, options: DialOpts, purpose: DialFor) {
         let (connection, peer) = (options.connection_id(), options.get_peer_id());
         let fact = match (self.swarm.dial(options), peer) {

@@ -7,6 +7,8 @@ use libp2p::{
 };
 
 use super::{failures::innermost, link::Link};
+#[cfg(feature = "mdns")]
+use crate::net::mdns;
 use crate::{
     engine::{Fact, Lacking, Now},
     event::Direction,
@@ -71,6 +73,11 @@ impl Link {
             BehaviourEvent::Gossipsub(event) => self.learn_gossip(now, event),
             BehaviourEvent::Identify(event) => self.learn_introduction(now, event),
             BehaviourEvent::Exchange(event) => self.learn_exchange(now, event),
+            #[cfg(feature = "mdns")]
+            BehaviourEvent::Mdns(mdns::Event::Found { peer, addresses }) => {
+                tracing::debug!(%peer, ?addresses, "is on the local network");
+                self.engine.learn(now, Fact::Discovered { peer, addresses });
+            }
             other => tracing::trace!(?other, "swarm"),
         }
     }

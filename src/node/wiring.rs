@@ -46,6 +46,8 @@ pub(super) enum DialFor {
     Lost,
     /// To see whether a peer has room of which one without room has told.
     Told(PeerId),
+    /// To see whether a peer that was discovered on the local network is of this one.
+    Discovered(PeerId),
     /// To ask it something, or to see whether it still needs its seat.
     Dht(PeerId),
 }
@@ -57,6 +59,7 @@ impl DialFor {
             Self::Caller(ticket) => Some(Fact::Dialed { ticket, failure: None }),
             Self::Bootstrap(address) => Some(Fact::BootstrapDialed { address, end: Ok(peer) }),
             Self::Told(peer) => Some(Fact::ToldDialed { peer }),
+            Self::Discovered(peer) => Some(Fact::DiscoveredDialed { peer }),
             Self::Lost | Self::Dht(_) => None,
         }
     }
@@ -70,6 +73,7 @@ impl DialFor {
                 Some(Fact::BootstrapDialed { address, end })
             }
             Self::Told(peer) => Some(Fact::ToldDialed { peer }),
+            Self::Discovered(peer) => Some(Fact::DiscoveredDialed { peer }),
             Self::Dht(peer) => nobody_is_there(error).then_some(Fact::Left { peer }),
             Self::Lost => None,
         }

@@ -8,6 +8,7 @@
 //! | `goodbyes.rs` | why peers are let go, and why they let this node go |
 //! | `rejoining.rs`, `rejoining/` | who has left, and when they are dialed again |
 //! | `known.rs` | who is looked for after a restart |
+//! | `nearby.rs` | who was discovered on the local network |
 //! | `blocked.rs` | with whom no connection is made |
 
 use std::collections::HashSet;
@@ -36,6 +37,7 @@ use connected::{Company, GRACE, Introduction, Peers, above_target, for_newcomer,
 use dialing::Dials;
 use goodbyes::Goodbyes;
 use known::Known;
+use nearby::Nearby;
 use rejoining::Rejoining;
 
 mod blocked;
@@ -44,6 +46,7 @@ pub(in crate::engine) mod dialing;
 pub(in crate::engine) mod goodbyes;
 pub(in crate::engine) mod keeping;
 mod known;
+mod nearby;
 mod rejoining;
 
 pub(in crate::engine) use connected::Candidate;
@@ -59,6 +62,7 @@ pub(in crate::engine) struct Peering {
     addresses: Vec<Multiaddr>,
     goodbyes: Goodbyes,
     rejoining: Rejoining,
+    nearby: Nearby,
     dials: Dials,
     blocked: Blocked,
     known: Known,
@@ -71,6 +75,7 @@ impl Peering {
             addresses: Vec::new(),
             goodbyes: Goodbyes::default(),
             rejoining: Rejoining::new(local, config),
+            nearby: Nearby::default(),
             dials: Dials::default(),
             blocked: Blocked::default(),
             known: Known::new(&local),

@@ -439,6 +439,7 @@ impl Chaos {
                 Action::Approach { .. }
                 | Action::Answer { .. }
                 | Action::Redial { .. }
+                | Action::DialDiscovered { .. }
                 | Action::Subscribe { .. }
                 | Action::Unsubscribe { .. }
                 | Action::Disconnect { .. }
