@@ -2,10 +2,12 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
 
+use futures::task::AtomicWaker;
 use libp2p::Stream;
 
 use super::{
@@ -13,7 +15,10 @@ use super::{
     codec::{Asked, decode_request, encode_response},
     framed::Framed,
 };
-use crate::engine::dht::message::{Request, Response};
+use crate::{
+    bell::Bell,
+    engine::dht::message::{Request, Response},
+};
 
 /// Streams of the peer, and so requests of it that wait for an answer. rust-libp2p serves as many.
 pub(super) const MAX_STREAMS: usize = 32;
@@ -32,11 +37,15 @@ pub(super) struct Inbound {
     next: u64,
     /// Messages that want no answer, and that nobody has been told of.
     dropped: u32,
+    /// Whom the streams wake.
+    task: Arc<AtomicWaker>,
 }
 
 #[derive(Debug)]
 struct Lane {
     framed: Framed<Stream>,
+    /// Rung when there is something to do: the peer asks on one stream, and the others are left alone.
+    bell: Bell,
     state: State,
     /// Since when it is in this state.
     since: Instant,
@@ -86,8 +95,8 @@ impl Inbound {
             let Some((longest, _)) = idle.min_by_key(|(_, lane)| lane.since) else { return };
             self.lanes.swap_remove(longest);
         }
-        let framed = Framed::new(stream);
-        self.lanes.push(Lane { framed, state: State::Idle, since: Instant::now() });
+        let (framed, bell) = (Framed::new(stream), Bell::new(Arc::clone(&self.task)));
+        self.lanes.push(Lane { framed, bell, state: State::Idle, since: Instant::now() });
     }
 
     /// Answers a request, if its stream is still there.
@@ -97,6 +106,7 @@ impl Inbound {
         if let State::Asked(_, asked) = lane.state {
             lane.framed.start_send(encode_response(response, asked));
             lane.enter(State::Answering);
+            lane.bell.keep_rung();
         }
     }
 
@@ -107,11 +117,17 @@ impl Inbound {
         scratch: &mut [u8],
         requests: &mut VecDeque<(Serial, Request)>,
     ) {
+        self.task.register(cx.waker());
         let mut index = 0;
         while let Some(lane) = self.lanes.get_mut(index) {
-            match lane.step(cx, scratch, &mut self.dropped) {
+            if !lane.bell.answer() {
+                index += 1;
+                continue;
+            }
+            let waker = lane.bell.context().waker().clone();
+            match lane.step(&mut Context::from_waker(&waker), scratch, &mut self.dropped) {
                 Step::Pending => {}
-                Step::Yields => cx.waker().wake_by_ref(),
+                Step::Yields => waker.wake(),
                 Step::Asked(request) => {
                     let serial = Serial(self.next);
                     self.next = self.next.wrapping_add(1);

@@ -3,17 +3,22 @@
 use std::{
     collections::VecDeque,
     io,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
+use futures::task::AtomicWaker;
 use libp2p::{Stream, core::upgrade::NegotiationError, swarm::StreamUpgradeError};
 
 use super::{
     codec::{decode_response, encode_request},
     framed::Framed,
 };
-use crate::engine::dht::message::{Failure, Request, RequestId, Response};
+use crate::{
+    bell::Bell,
+    engine::dht::message::{Failure, Request, RequestId, Response},
+};
 
 /// Streams to a peer. Each carries one request at a time, so that with fewer a far peer would seem slow where only its stream
 /// was taken. Those of a burst are closed when they have been idle for long.
@@ -33,6 +38,8 @@ pub(super) struct Outbound {
     /// Streams that were asked for and have not come. With these there are at most [`MAX_STREAMS`].
     opening: usize,
     habit: Habit,
+    /// Whom the streams wake.
+    task: Arc<AtomicWaker>,
 }
 
 /// What the peer does with a stream once it has answered.
@@ -67,6 +74,9 @@ enum Attempt {
 #[derive(Debug)]
 struct Lane {
     framed: Framed<Stream>,
+    /// Rung when there is something to do. A connection is polled for every message that goes over it, and mostly that is one
+    /// on another stream.
+    bell: Bell,
     /// How many answers have come on it.
     answers: usize,
     state: State,
@@ -130,7 +140,7 @@ impl Outbound {
         // A stream that waits for the next request keeps no connection open.
         stream.ignore_for_keep_alive();
         if let Some(job) = self.next_for_new_stream() {
-            self.lanes.push(Lane::new(Framed::new(stream), job));
+            self.lanes.push(Lane::new(Framed::new(stream), Bell::new(Arc::clone(&self.task)), job));
         }
     }
 
@@ -170,6 +180,7 @@ impl Outbound {
         scratch: &mut [u8],
         outcomes: &mut VecDeque<Outcome>,
     ) {
+        self.task.register(cx.waker());
         loop {
             self.poll_lanes(cx, scratch, outcomes);
             if !self.assign() {
@@ -199,9 +210,15 @@ impl Outbound {
     ) {
         let mut index = 0;
         while let Some(lane) = self.lanes.get_mut(index) {
-            match lane.step(cx, scratch) {
+            if !lane.bell.answer() {
+                index += 1;
+                continue;
+            }
+            match lane.step(scratch) {
                 Step::Pending => index += 1,
                 Step::Answered(id, response) => {
+                    // It may have ended with that.
+                    lane.bell.keep_rung();
                     outcomes.push_back((id, Ok(response)));
                     self.answered(index, cx);
                 }
@@ -213,7 +230,7 @@ impl Outbound {
         }
     }
 
-    /// A stream has brought an answer. It is polled again, since it may have ended with that.
+    /// A stream has brought an answer.
     fn answered(&mut self, index: usize, cx: &mut Context<'_>) {
         let Some(lane) = self.lanes.get(index) else { return };
         if lane.answers > 1 {
@@ -262,8 +279,9 @@ impl Outbound {
 }
 
 impl Lane {
-    fn new(framed: Framed<Stream>, job: Job) -> Self {
-        let mut lane = Self { framed, answers: 0, state: State::Idle { since: Instant::now() } };
+    fn new(framed: Framed<Stream>, bell: Bell, job: Job) -> Self {
+        let state = State::Idle { since: Instant::now() };
+        let mut lane = Self { framed, bell, answers: 0, state };
         lane.begin(job);
         lane
     }
@@ -271,6 +289,7 @@ impl Lane {
     fn begin(&mut self, job: Job) {
         self.framed.start_send(encode_request(&job.request));
         self.state = State::Busy(job);
+        self.bell.keep_rung();
     }
 
     fn job(&self) -> Option<&Job> {
@@ -287,7 +306,8 @@ impl Lane {
         }
     }
 
-    fn step(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Step {
+    fn step(&mut self, scratch: &mut [u8]) -> Step {
+        let cx = &mut self.bell.context();
         let State::Busy(job) = &self.state else {
             // Nothing is to come but the end.
             return match self.framed.poll_message(cx, scratch, |_| ()) {

@@ -4,6 +4,7 @@ mod codec;
 mod foreign;
 mod others;
 mod raw;
+mod rest;
 mod serving;
 mod streams;
 
