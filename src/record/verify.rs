@@ -190,6 +190,16 @@ impl Signed<Head> {
     ) -> Result<Self, Rejected> {
         unasked(bytes, &Against { network, now, seen: &seen }, None)
     }
+
+    /// Verifies one that was verified before, in these very bytes: what depends on the time and on what has been seen since.
+    pub(crate) fn verify_again(
+        &self,
+        network: &NetworkName,
+        now: u64,
+        seen: impl Seen,
+    ) -> Result<(), Rejected> {
+        self.check_again(&Against { network, now, seen: &seen })
+    }
 }
 
 impl Signed<Claim> {

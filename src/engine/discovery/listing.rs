@@ -93,6 +93,17 @@ impl Discovery {
         self.catalogue.by_digest(digest, now.unix).is_some()
     }
 
+    /// The head that is written down in these bytes, if it is listed. It was verified before it was listed.
+    pub(in crate::engine) fn listed_as(&self, now: Now, bytes: &[u8]) -> Option<Signed<Head>> {
+        let digest = Signed::<Head>::claimed_digest(bytes)?;
+        let listed = self.catalogue.by_digest(&digest, now.unix)?;
+        // The digest is one of the body alone, and says nothing of the signature.
+        if **listed != *bytes {
+            return None;
+        }
+        Signed::reopened(listed, digest).ok()
+    }
+
     /// What the application is to be told of a head that has just been listed, where it was `told` of this rank before, and
     /// the head has `said` this anew.
     pub(in crate::engine) fn discovered(

@@ -82,6 +82,12 @@ impl SharedStore {
         })
     }
 
+    /// As [`verify_announcement`](Self::verify_announcement), of one that has been verified before, in the same bytes.
+    pub(crate) fn verify_again(&self, head: &Signed<Head>, now: u64) -> Result<(), Rejected> {
+        let store = self.lock();
+        head.verify_again(&store.network, now, &*store)
+    }
+
     /// As [`verify_announcement`](Self::verify_announcement), where a newer head of the package has been seen. One of
     /// this node's own owner may say what no newer one does: another device with its key may have signed both. Those who
     /// have been replaced are not believed.
@@ -145,6 +151,18 @@ impl SharedStore {
     pub(crate) fn know_signatures_of(&self, other: &Self) {
         let verifier = other.lock().verifier.clone();
         self.lock().verifier = verifier;
+    }
+
+    /// Forgets which signatures have been verified, as after many others.
+    #[cfg(test)]
+    pub(crate) fn forget_signatures(&self) {
+        self.lock().verifier = crate::record::Verifier::default();
+    }
+
+    /// How many signatures have been verified since they were last forgotten.
+    #[cfg(test)]
+    pub(crate) fn signatures_verified(&self) -> u64 {
+        self.lock().verifier.signatures_verified()
     }
 
     /// Remembers the sequence of a head that was seen, stored or not.

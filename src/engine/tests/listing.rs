@@ -67,6 +67,34 @@ fn who_forwarded_an_announcement_is_known_as_a_provider_and_so_is_who_served_a_l
 }
 
 #[test]
+fn what_is_listed_is_not_verified_again_when_it_is_announced_however_much_was_verified_since() {
+    let mut lab = Lab::new(Config::new());
+    let head = fresh("tool");
+    hear(&mut lab, PeerId::random(), &head);
+    let store = lab.engine.cx.store.clone();
+    store.forget_signatures();
+    hear(&mut lab, PeerId::random(), &head);
+    assert_eq!(store.signatures_verified(), 0);
+    // It still has to be in force.
+    let late = Now { unix: head.validity.expires, ..lab.now() };
+    let from = Some(PeerId::random());
+    let verdict = lab.engine.hear_from(late, from, "announcements", head.bytes());
+    assert_eq!(verdict, Verdict::Ignore);
+}
+
+#[test]
+fn another_signature_under_a_head_that_is_listed_is_verified() {
+    let mut lab = Lab::new(Config::new());
+    let head = fresh("tool");
+    hear(&mut lab, PeerId::random(), &head);
+    let mut forged = head.bytes().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let (now, from) = (lab.now(), Some(PeerId::random()));
+    let verdict = lab.engine.hear_from(now, from, "announcements", &forged);
+    assert_eq!(verdict, Verdict::Reject);
+}
+
+#[test]
 fn what_was_looked_up_is_found_by_the_next_search() {
     let mut lab = Lab::new(Config::new());
     let (id, head) = published("tool", 1);
