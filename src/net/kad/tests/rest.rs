@@ -15,7 +15,7 @@ use libp2p::core::{
 
 use super::{
     super::outbound::MAX_STREAMS,
-    raw::{serve_raw, streams_to},
+    raw::{no_answer, serve_raw, streams_to},
     *,
 };
 
@@ -130,13 +130,14 @@ fn streams_that_wait_for_a_request_are_not_read_for_the_sake_of_another() {
             client.begin(peer, find(number));
         }
         for _ in 0..REQUESTS {
-            client.ended().await;
+            let (_, outcome) = client.ended().await;
+            assert_eq!(outcome, Ok(no_answer(&find(0))));
         }
         // All streams are open, and at rest.
         let before = reads.load(Relaxed);
         for number in 0..REQUESTS {
             let answer = client.ask(peer, find(number)).await;
-            assert_eq!(answer, Ok(raw::no_answer(&find(number))));
+            assert_eq!(answer, Ok(no_answer(&find(number))));
         }
         let each = (reads.load(Relaxed) - before).div_ceil(REQUESTS as usize);
         assert!(each <= READS_AT_MOST, "{each} reads for each request, with {MAX_STREAMS} streams");
@@ -152,7 +153,7 @@ fn streams_on_which_nobody_asks_are_not_read_for_the_sake_of_another() {
             loop {
                 let event = server.select_next_some().await;
                 if let SwarmEvent::Behaviour(Event::Asked { asked, request, .. }) = event {
-                    server.behaviour_mut().answer(asked, raw::no_answer(&request));
+                    server.behaviour_mut().answer(asked, no_answer(&request));
                 }
             }
         };
