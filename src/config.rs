@@ -26,6 +26,7 @@ macro_rules! setters {
     };
 }
 
+mod dns;
 mod gossip;
 mod limits;
 pub(crate) mod tcp;
@@ -33,6 +34,7 @@ mod transport;
 
 pub(crate) use gossip::Budget;
 
+pub use dns::DnsConfig;
 pub use limits::Limits;
 pub use transport::TransportConfig;
 
@@ -62,10 +64,11 @@ pub struct Config {
     /// interface. Empty: do not listen.
     pub listen: Vec<Multiaddr>,
     /// Addresses under which this node can be reached from elsewhere (a forwarded port, say). They are told
-    /// to other peers beside those it listens on. Default: none.
+    /// to other peers beside those it listens on. Not by name: peers look up none that others tell. Default: none.
     pub external_addresses: Vec<Multiaddr>,
     /// Peers to dial at the start, and again as long as they are not connected: see
-    /// [`rejoin_interval`](Self::rejoin_interval). Each with or without a trailing `/p2p/<peer>`. Default: none.
+    /// [`rejoin_interval`](Self::rejoin_interval). Each with or without a trailing `/p2p/<peer>`, and by IP address or by
+    /// [name](crate::guide::configuration#names-in-addresses). Default: none.
     pub bootstrap: Vec<Multiaddr>,
     /// How long a bootstrap peer or a close neighbour that has left is left alone before it is dialed again. Further
     /// pauses are longer and longer, up to ten times as long, less in a network of a few peers; while nobody is there

@@ -254,7 +254,8 @@ impl Handle {
 
     /// Connects to `peer` at one of `addresses`. Whoever answers there must prove to be that peer, and introduce itself:
     /// when this is done, the next question goes to the peer as well, if it is a server and the limits of the routing
-    /// table leave room for it. Done at once where that has happened already.
+    /// table leave room for it. Done at once where that has happened already. Addresses may begin with a
+    /// [name](crate::guide::configuration#names-in-addresses).
     ///
     /// Cancel safe: dropping the future gives the call up; the dial takes its course.
     ///

@@ -144,7 +144,7 @@ pub use semver;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy, Timer};
 pub use clock_offset::ClockOffset;
-pub use config::{Config, DhtMode, Limits, TransportConfig};
+pub use config::{Config, DhtMode, DnsConfig, Limits, TransportConfig};
 pub use counters::{
     AnnouncementCounters, CallCounters, Counters, GoodbyeCounters, LetGoCounters, OutcomeCounters,
     PeerCounters, ProtocolCounters, QueryCounters, ReadCounters, ReconciliationCounters,

@@ -15,6 +15,14 @@ pub(crate) fn named_peer(address: &Multiaddr) -> Option<PeerId> {
     }
 }
 
+/// Whether an address begins with a name that has to be looked up.
+pub(crate) fn begins_with_name(address: &Multiaddr) -> bool {
+    matches!(
+        address.iter().next(),
+        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_))
+    )
+}
+
 /// One IPv4 address; of IPv6 the /64 that a household or a rented machine is given as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Host {

@@ -20,8 +20,13 @@ use serde_json::{Value, json};
 
 #[path = "node_example/clocks.rs"]
 mod clocks;
+#[path = "dns/server.rs"]
+#[allow(dead_code, reason = "nobody lies here")]
+mod dns_server;
 #[path = "node_example/look_alikes.rs"]
 mod look_alikes;
+#[path = "node_example/names.rs"]
+mod names;
 #[path = "support/process.rs"]
 mod process;
 #[cfg(unix)]

@@ -22,6 +22,7 @@
 use std::{
     error::Error,
     io::{self, IsTerminal},
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -30,7 +31,8 @@ use std::{
 use clap::{Parser, ValueEnum};
 use humantime_serde::re::humantime::parse_duration;
 use peerage::{
-    Config, DhtMode, KeyFile, KeyFileError, Multiaddr, NetworkName, Node, identity::Keypair,
+    Config, DhtMode, DnsConfig, KeyFile, KeyFileError, Multiaddr, NetworkName, Node,
+    TransportConfig, identity::Keypair,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -60,9 +62,13 @@ struct Options {
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<Multiaddr>,
 
-    /// A peer to dial at the start; may be given several times
+    /// A peer to dial at the start, by IP address or by name (/dns/…, /dnsaddr/…); may be given several times
     #[arg(long, value_name = "ADDRESS")]
     bootstrap: Vec<Multiaddr>,
+
+    /// A DNS server to ask for names; may be given several times [default: those of the operating system]
+    #[arg(long, value_name = "IP:PORT")]
+    dns: Vec<SocketAddr>,
 
     /// How long to leave a peer alone that has left, before it is dialed again [default: 1min]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
@@ -154,7 +160,10 @@ fn config(options: Options) -> Config {
     let mut config = Config::new()
         .with_network(options.network)
         .with_bootstrap(options.bootstrap)
-        .with_mode(mode);
+        .with_mode(mode)
+        .with_transport(
+            TransportConfig::new().with_dns(DnsConfig::new().with_servers(options.dns)),
+        );
     if let Some(interval) = options.rejoin_interval {
         config = config.with_rejoin_interval(interval);
     }

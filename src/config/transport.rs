@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::tcp;
+use super::{DnsConfig, tcp};
 use crate::error::{Error, Result};
 
 /// No limit is longer than a day: a connection that takes longer is not one, and the clock can still add
@@ -32,6 +32,7 @@ pub struct TransportConfig {
     #[serde(with = "humantime_serde")]
     ping_timeout: Duration,
     tcp: tcp::Config,
+    dns: DnsConfig,
 }
 
 impl Default for TransportConfig {
@@ -42,6 +43,7 @@ impl Default for TransportConfig {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(4),
             tcp: tcp::Config::default(),
+            dns: DnsConfig::default(),
         }
     }
 }
@@ -94,6 +96,13 @@ impl TransportConfig {
         self
     }
 
+    /// Who is asked for the names in addresses, and how patiently.
+    #[must_use]
+    pub fn with_dns(mut self, dns: DnsConfig) -> Self {
+        self.dns = dns;
+        self
+    }
+
     /// Short for [`tcp::Config::with_nodelay`]. Default: `true`.
     #[must_use]
     pub fn with_nodelay(mut self, nodelay: bool) -> Self {
@@ -137,12 +146,19 @@ impl TransportConfig {
                 return Err(Error::invalid(field, "must be more than nothing and at most a day"));
             }
         }
-        self.tcp.validate()
+        self.tcp.validate()?;
+        self.dns.validate()
     }
 
     /// See [`with_tcp`](Self::with_tcp).
     #[must_use]
     pub fn tcp(&self) -> &tcp::Config {
         &self.tcp
+    }
+
+    /// See [`with_dns`](Self::with_dns).
+    #[must_use]
+    pub fn dns(&self) -> &DnsConfig {
+        &self.dns
     }
 }

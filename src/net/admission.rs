@@ -15,7 +15,10 @@ use libp2p::{
     swarm::{ConnectionDenied, ConnectionId},
 };
 
-use super::gate::{Gate, Rule};
+use super::{
+    Resolved,
+    gate::{Gate, Rule},
+};
 use crate::{
     config::Limits,
     place::{Host, Place},
@@ -44,6 +47,8 @@ pub(crate) struct Admission {
     per_host: u32,
     count_private: bool,
     memory: Option<Memory>,
+    /// Where those are that were dialed by name.
+    resolved: Resolved,
 }
 
 impl Behaviour {
@@ -53,8 +58,15 @@ impl Behaviour {
             per_host: limits.connections_per_ip,
             count_private: limits.count_private_addresses,
             memory: limits.process_memory.map(|allowed| Memory::new(allowed, resident)),
+            resolved: Resolved::default(),
         };
         Self { rule }
+    }
+
+    /// Counts those that are dialed by name where the name has led.
+    pub(super) fn with_resolved(mut self, resolved: Resolved) -> Self {
+        self.rule.resolved = resolved;
+        self
     }
 }
 
@@ -129,11 +141,12 @@ impl Rule for Admission {
     fn reach(
         &mut self,
         id: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         at: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         // Only now is it known which of its addresses answered.
-        self.take_place(id, at).map_err(ConnectionDenied::new)
+        let at = self.resolved.real(at, peer);
+        self.take_place(id, &at).map_err(ConnectionDenied::new)
     }
 
     fn ended(&mut self, id: ConnectionId) {
@@ -199,6 +212,23 @@ mod tests {
         };
         assert!(dial(1));
         assert!(!dial(2));
+    }
+
+    #[test]
+    fn whom_this_node_dials_by_name_counts_where_the_name_has_led() {
+        let resolved = Resolved::default();
+        let limits = Limits::new().with_connections_per_ip(1);
+        let mut gate = Behaviour::new(&limits).with_resolved(resolved.clone());
+        let mut dial = |id, name: &str, found: &str| {
+            let (id, peer) = (ConnectionId::new_unchecked(id), PeerId::random());
+            resolved.found(address(name), peer, address(found));
+            let (role, port) = (Endpoint::Dialer, PortUse::Reuse);
+            gate.handle_established_outbound_connection(id, peer, &address(name), role, port)
+                .is_ok()
+        };
+        assert!(dial(1, "/dns4/a.example/tcp/1", "/ip4/198.51.100.1/tcp/1"));
+        assert!(!dial(2, "/dns4/b.example/tcp/1", "/ip4/198.51.100.1/tcp/1"));
+        assert!(dial(3, "/dns4/a.example/tcp/1", "/ip4/198.51.100.2/tcp/1"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use libp2p::{
 };
 
 use super::{
-    admission, counts,
+    Resolved, admission, counts,
     exchange::{self, Exchange},
     gossip::{self, Gossipsub, Subscriptions},
     introduction, kad,
@@ -33,17 +33,18 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    /// What is subscribed goes through `subscriptions`.
+    /// What is subscribed goes through `subscriptions`, and where names have led comes from `resolved`.
     pub(crate) fn new(
         keypair: &Keypair,
         config: &Config,
         subscriptions: &Subscriptions,
+        resolved: Resolved,
     ) -> Result<Self> {
         let peer_id = keypair.public().to_peer_id();
         Ok(Self {
             blocked: allow_block_list::Behaviour::default(),
             counts: counts::Behaviour::new(peer_id, &config.limits),
-            admission: admission::Behaviour::new(&config.limits),
+            admission: admission::Behaviour::new(&config.limits).with_resolved(resolved),
             identify: identify(keypair, &config.network),
             kad: kad::Behaviour::new(dht_protocol(&config.network)?, config.mode),
             gossipsub: gossip::behaviour(&config.network, subscriptions)?,

@@ -75,7 +75,7 @@ use libp2p::{
 };
 
 use self::{authentication::Authentication, turns::Turns};
-use super::tcp;
+use super::{Resolved, tcp};
 use crate::{
     config::Limits,
     error::{Error, Result},
@@ -87,14 +87,33 @@ pub use crate::config::TransportConfig;
 /// [the module](self#whose-traits-these-are) for which version, and why.
 pub type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
-/// The stack over TCP. Of the limits, those on streams hold here: [`Limits::streams_per_connection`] and
-/// [`Limits::receive_window`].
+/// The stack over TCP, with [names](super::dns) in addresses if this crate has the feature `dns`. Of the limits, those on
+/// streams hold here: [`Limits::streams_per_connection`] and [`Limits::receive_window`].
 ///
 /// # Errors
 ///
 /// [`Error::Transport`] if the key cannot sign, which no key that has its private half does.
 pub fn tcp(keypair: &Keypair, config: &TransportConfig, limits: &Limits) -> Result<BoxedTransport> {
-    upgraded(tcp::Transport::new(config.tcp().clone()), keypair, config, limits)
+    telling(keypair, config, limits, &Resolved::default())
+}
+
+/// The same, which tells where names have led.
+pub(crate) fn telling(
+    keypair: &Keypair,
+    config: &TransportConfig,
+    limits: &Limits,
+    resolved: &Resolved,
+) -> Result<BoxedTransport> {
+    let tcp = tcp::Transport::new(config.tcp().clone());
+    let tcp = upgraded(tcp, keypair, config, limits)?;
+    #[cfg(feature = "dns")]
+    let tcp = {
+        let (local, dns) = (keypair.public().to_peer_id(), config.dns().clone());
+        super::dns::Transport::telling(tcp, local, dns, resolved.clone()).boxed()
+    };
+    #[cfg(not(feature = "dns"))]
+    let _ = resolved;
+    Ok(tcp)
 }
 
 /// The stack over channels within the process (`/memory/<port>`), for tests and simulations: the

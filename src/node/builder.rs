@@ -27,8 +27,8 @@ use crate::{
     error::{Error, Result},
     handle::{Facts, Handle},
     net::{
-        self, Behaviour, ConnectionTask, ConnectionTasks, Spawner, Subscriptions, Traffic,
-        transport::BoxedTransport,
+        self, Behaviour, ConnectionTask, ConnectionTasks, Resolved, Spawner, Subscriptions,
+        Traffic, transport::BoxedTransport,
     },
     queue,
     record::Delegation,
@@ -211,7 +211,8 @@ impl NodeBuilder {
         self.config.validate()?;
         let identity = self.identity()?;
         let (disk, kept) = self.disk(&identity)?;
-        let transport = self.transport()?;
+        let resolved = Resolved::default();
+        let transport = self.transport(&resolved)?;
         let traffic = Arc::new(Traffic::new(&self.config.network)?);
         let transport = net::metered(transport, Arc::clone(&traffic));
         let watch = Watch::new(Arc::clone(&self.clock));
@@ -219,7 +220,7 @@ impl NodeBuilder {
         let store = SharedStore::new(self.peer_id(), &self.config, now.unix);
         let subscriptions = Subscriptions::new(&self.config.limits);
         let (tasks, executor) = ConnectionTasks::new(self.spawner.take());
-        let mut swarm = self.swarm(transport, executor, &subscriptions)?;
+        let mut swarm = self.swarm(transport, executor, &subscriptions, resolved.clone())?;
         let listeners = listen(&mut swarm, &self.config)?;
         for address in &self.config.external_addresses {
             swarm.add_external_address(address.clone());
@@ -245,7 +246,7 @@ impl NodeBuilder {
             metrics: std::mem::take(&mut self.metrics),
             disk,
             link: Link {
-                wiring: Wiring::new(&self.config, listeners, subscriptions)?,
+                wiring: Wiring::new(&self.config, listeners, subscriptions, resolved)?,
                 swarm,
                 bell: Bell::new(task),
                 dht: self.dht(now),
@@ -297,11 +298,11 @@ impl NodeBuilder {
         Ok(Authority::Delegate(Box::new(delegation)))
     }
 
-    fn transport(&mut self) -> Result<BoxedTransport> {
+    fn transport(&mut self, resolved: &Resolved) -> Result<BoxedTransport> {
         let Config { transport, limits, .. } = &self.config;
         match self.transport.take() {
             Some(transport) => Ok(transport),
-            None => net::transport::tcp(&self.keypair, transport, limits),
+            None => net::transport::telling(&self.keypair, transport, limits, resolved),
         }
     }
 
@@ -310,8 +311,9 @@ impl NodeBuilder {
         transport: BoxedTransport,
         executor: Spawner,
         subscriptions: &Subscriptions,
+        resolved: Resolved,
     ) -> Result<Swarm<Behaviour>> {
-        let behaviour = Behaviour::new(&self.keypair, &self.config, subscriptions)?;
+        let behaviour = Behaviour::new(&self.keypair, &self.config, subscriptions, resolved)?;
         let config = swarm::Config::with_executor(executor)
             // A dialed substream names one protocol: the first bytes may follow without waiting for the
             // other side to agree, which saves a round trip.

@@ -14,7 +14,7 @@ use crate::{
     event::Direction,
     net::{Scope, of_use},
     place::Place,
-    place::named_peer,
+    place::{begins_with_name, named_peer},
     ticket::Ticket,
 };
 
@@ -42,6 +42,7 @@ impl Link {
         // The routing table may know more by now. The Swarm dials each once.
         let mut known = self.dht.addresses(&peer).to_vec();
         known.extend(addresses);
+        let known = without_names(known);
         let options = to_peer(peer, PeerCondition::DisconnectedAndNotDialing, known);
         self.dial(now, options, DialFor::Lost);
     }
@@ -54,7 +55,7 @@ impl Link {
         addresses: Vec<Multiaddr>,
         over: &Multiaddr,
     ) {
-        let addresses = of_use(addresses, Scope::of(over));
+        let addresses = without_names(of_use(addresses, Scope::of(over)));
         let options = to_peer(peer, PeerCondition::DisconnectedAndNotDialing, addresses);
         self.dial(now, options, DialFor::Told(peer));
     }
@@ -73,6 +74,7 @@ impl Link {
     }
 
     pub(super) fn dial_for_dht(&mut self, now: Now, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let addresses = without_names(addresses);
         let options = to_peer(peer, PeerCondition::DisconnectedAndNotDialing, addresses);
         let connection = options.connection_id();
         match self.swarm.dial(options) {
@@ -157,6 +159,12 @@ impl Link {
             | DialError::Denied { .. } => false,
         }
     }
+}
+
+/// Without those that begin with a name, of addresses that other peers have told: nobody else has this node look up what
+/// they like.
+fn without_names(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    addresses.into_iter().filter(|address| !begins_with_name(address)).collect()
 }
 
 fn to_peer(peer: PeerId, condition: PeerCondition, addresses: Vec<Multiaddr>) -> DialOpts {

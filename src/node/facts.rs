@@ -78,7 +78,8 @@ impl Link {
     /// The first connection with a peer stands.
     fn connected(&mut self, now: Now, peer: PeerId, endpoint: &ConnectedPoint) {
         let direction = if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
-        let address = endpoint.get_remote_address().clone();
+        // Everything that goes by where a peer is goes by this.
+        let address = self.wiring.resolved.real(endpoint.get_remote_address(), peer);
         self.engine.learn(now, Fact::Connected { peer, address, direction });
         self.swarm.behaviour_mut().set_application_score(&peer, 0.0);
         self.dht.connected(now.mono, peer, direction);

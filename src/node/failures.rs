@@ -1,12 +1,16 @@
 //! Why something has failed, read off libp2p's errors.
 
-use std::{error::Error, io, iter};
+use std::io;
 
 use libp2p::{
     core::upgrade::NegotiationError,
     identify,
     swarm::{DialError, StreamUpgradeError},
 };
+
+use crate::net::causes;
+
+pub(super) use crate::net::innermost;
 
 /// Why a dial failed, for a person: libp2p's own text spans several lines and repeats itself.
 pub(super) fn reason(error: &DialError) -> String {
@@ -50,20 +54,4 @@ pub(super) fn is_unsupported(error: &StreamUpgradeError<identify::UpgradeError>)
             .any(|cause| matches!(cause.downcast_ref(), Some(NegotiationError::Failed))),
         StreamUpgradeError::Timeout | StreamUpgradeError::Io(_) => false,
     }
-}
-
-/// The cause at the bottom of a chain of errors.
-pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().unwrap_or(error).to_string()
-}
-
-/// An error and what has caused it, down to the bottom.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| {
-        // What an I/O error wraps, it leaves out of its sources.
-        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        }
-    })
 }

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     engine::{AskedId, Fact, QuestionId},
     error::Result,
-    net::{Behaviour, Subscriptions, dht_protocol, topic_name},
+    net::{Behaviour, Resolved, Subscriptions, dht_protocol, topic_name},
     record::NetworkName,
     ticket::Ticket,
 };
@@ -33,6 +33,8 @@ pub(super) struct Wiring {
     pub(super) addresses_per_peer: usize,
     pub(super) count_private: bool,
     pub(super) exchanges: Exchanges,
+    /// Where those are that were dialed by name.
+    pub(super) resolved: Resolved,
 }
 
 /// On whose behalf a dial was made.
@@ -79,6 +81,7 @@ impl Wiring {
         config: &Config,
         listeners: Vec<ListenerId>,
         subscriptions: Subscriptions,
+        resolved: Resolved,
     ) -> Result<Self> {
         Ok(Self {
             network: config.network.clone(),
@@ -90,6 +93,7 @@ impl Wiring {
             addresses_per_peer: config.limits.addresses_per_peer,
             count_private: config.limits.count_private_addresses,
             exchanges: Exchanges::default(),
+            resolved,
         })
     }
 

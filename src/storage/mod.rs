@@ -14,6 +14,11 @@ use std::{fmt, sync::Arc};
 #[cfg(test)]
 mod contract;
 mod error;
+#[cfg(test)]
+#[allow(dead_code, reason = "some of it is for the tests of one feature alone")]
+pub(crate) mod faulty;
+#[cfg(test)]
+mod faulty_tests;
 #[cfg(feature = "redb")]
 mod file;
 mod memory;

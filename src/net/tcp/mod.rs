@@ -7,7 +7,7 @@
 //! # Addresses
 //!
 //! `/ip4/<ip>/tcp/<port>` and `/ip6/<ip>/tcp/<port>`, with or without a `/p2p/<peer>` behind, as in the
-//! [libp2p addressing] specification. Names (`/dns4/…`) are another transport's business. Port 0 asks for
+//! [libp2p addressing] specification. Names (`/dns4/…`) are another transport's business, that of `net::dns`. Port 0 asks for
 //! a free port. A wildcard address (`0.0.0.0`, `::`) stands for every address that the interfaces have,
 //! each of which is announced, also when it appears later, and expires when it goes. A socket serves one
 //! family: to listen on both, listen on both wildcards, which can have the same port.

@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use redb::{Builder, Database, backends::FileBackend};
+use redb::{Database, backends::FileBackend};
 
 use super::{
     super::{Result, StorageError},
@@ -38,8 +38,19 @@ pub(super) struct Opened {
     pub(super) set_aside: Option<PathBuf>,
 }
 
-/// Takes the file for this process. It is free again when what is returned is dropped, or when the process ends.
-pub(super) fn lock(path: &Path) -> Result<fs::File> {
+/// The file is this process's own for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Lock(fs::File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone leaves it locked while a process that is being started still has what this one had open.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the file for this process.
+pub(super) fn lock(path: &Path) -> Result<Lock> {
     let directory = directory(path);
     create_directory(directory).map_err(|error| of_disk(directory, &error))?;
     let name = beside(path, LOCK);
@@ -49,10 +60,10 @@ pub(super) fn lock(path: &Path) -> Result<fs::File> {
         _ => of_disk(&name, &error),
     })?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StorageError::InUse { path: path.to_owned() }),
         // A file system without such locks. The database tries a lock of its own.
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(Lock(file)),
         Err(TryLockError::Error(error)) => Err(of_disk(&name, &error)),
     }
 }
@@ -106,7 +117,12 @@ fn open_checked(
     rows: bool,
 ) -> std::result::Result<Database, Trouble> {
     guarded(|| {
-        let database = builder(options).set_check_integrity_on_open(pages).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(Trouble::Disk)?;
+        if file.metadata().map_err(Trouble::Disk)?.len() == 0 {
+            // The database would start anew in it.
+            return Err(Trouble::Damage("it is empty".to_owned()));
+        }
+        let database = database(file, options, pages)?;
         layout::check_format(&database)?;
         if rows {
             layout::check_rows(&database)?;
@@ -123,7 +139,7 @@ fn create(path: &Path, options: FileOptions) -> std::result::Result<Database, Tr
         let file = private(create.read(true).write(true).create(true).truncate(true))
             .open(&draft)
             .map_err(Trouble::Disk)?;
-        let database = builder(options).create_with_backend(FileBackend::new(file)?)?;
+        let database = database(file, options, false)?;
         layout::create(&database)?;
         fs::rename(&draft, path).map_err(Trouble::Disk)?;
         sync_directory(directory(path)).map_err(Trouble::Disk)?;
@@ -135,10 +151,19 @@ fn create(path: &Path, options: FileOptions) -> std::result::Result<Database, Tr
     created
 }
 
-fn builder(options: FileOptions) -> Builder {
+fn database(
+    file: fs::File,
+    options: FileOptions,
+    is_checked: bool,
+) -> std::result::Result<Database, Trouble> {
     let mut builder = Database::builder();
-    builder.set_cache_size(options.cache);
-    builder
+    builder.set_cache_size(options.cache).set_check_integrity_on_open(is_checked);
+    let backend = FileBackend::new(file)?;
+    #[cfg(test)]
+    if let Some(failures) = options.failures {
+        return Ok(builder.create_with_backend(failures.over(backend))?);
+    }
+    Ok(builder.create_with_backend(backend)?)
 }
 
 fn outside(path: &Path, trouble: Trouble) -> StorageError {
@@ -147,6 +172,7 @@ fn outside(path: &Path, trouble: Trouble) -> StorageError {
             StorageError::other(format!("{}: {reason}", path.display()))
         }
         Trouble::Refused(error) => error,
+        Trouble::InUse => StorageError::InUse { path: path.to_owned() },
         Trouble::Disk(error) => of_disk(path, &error),
         Trouble::Stale => StorageError::other(format!("{}: the disk has failed", path.display())),
         Trouble::Damage(reason) => StorageError::Corrupted { path: path.to_owned(), reason },

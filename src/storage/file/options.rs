@@ -13,15 +13,23 @@ use super::{super::Result, File};
 /// let file = FileOptions::default().cache(64 * 1024 * 1024).open(folder.path().join("node.redb"))?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct FileOptions {
     pub(super) cache: usize,
     pub(super) check_up_to: u64,
+    /// What the disk of a test refuses.
+    #[cfg(test)]
+    pub(super) failures: Option<&'static super::Failures>,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { cache: 8 * 1024 * 1024, check_up_to: 64 * 1024 * 1024 }
+        Self {
+            cache: 8 * 1024 * 1024,
+            check_up_to: 32 * 1024 * 1024,
+            #[cfg(test)]
+            failures: None,
+        }
     }
 }
 
@@ -34,7 +42,7 @@ impl FileOptions {
         self
     }
 
-    /// A file of at most this many bytes is read and checked as a whole when it is opened. By default 64 MiB. In a
+    /// A file of at most this many bytes is read and checked as a whole when it is opened. By default 32 MiB. In a
     /// larger file, damage is found once the rows that it has hit are read. A damaged index may hide rows from being
     /// found there, and only a whole check tells.
     #[must_use]

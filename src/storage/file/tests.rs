@@ -15,6 +15,7 @@ use super::{
 
 mod crash;
 mod damage;
+pub(super) mod failing;
 #[cfg(target_os = "linux")]
 mod full;
 mod room;
@@ -64,6 +65,22 @@ fn a_file_that_is_open_is_in_use_until_it_is_closed() {
     drop(file);
     File::open(&path).unwrap();
     assert_eq!(names(folder.path()), ["node.redb", "node.redb.lock"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn in_a_folder_that_cannot_be_written_a_file_cannot_be_opened() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempdir().unwrap();
+    let inner = folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::set_permissions(&inner, fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(inner.join("probe"), b"").is_ok() {
+        println!("skipped: whoever runs this test can write everywhere");
+        return;
+    }
+    let error = File::open(inner.join("node.redb")).unwrap_err();
+    assert!(matches!(error, StorageError::ReadOnly { ref path, .. } if *path == inner), "{error}");
 }
 
 #[cfg(unix)]

@@ -13,6 +13,8 @@ pub(super) enum Trouble {
     Stale,
     /// The file is not what was written.
     Damage(String),
+    /// Another program has it open.
+    InUse,
     /// Nothing is wrong with the file itself.
     Refused(StorageError),
 }
@@ -46,6 +48,8 @@ impl From<redb::Error> for Trouble {
             | Error::TableTypeMismatch { .. }
             | Error::TableIsMultimap(_)
             | Error::TypeDefinitionChanged { .. }) => Self::Damage(error.to_string()),
+            // Some program that has this database open as such, without the lock file of this crate.
+            Error::DatabaseAlreadyOpen => Self::InUse,
             error => Self::Refused(StorageError::other(error)),
         }
     }

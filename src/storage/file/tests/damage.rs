@@ -176,7 +176,7 @@ fn harm(path: &Path, damage: &Damage) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Checked as a whole when it is opened, a file has all its rows or is set aside. Otherwise rows may be missing where
     /// the index is damaged, but none is wrong.

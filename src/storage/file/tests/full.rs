@@ -67,6 +67,7 @@ fn on_a_small_disk(disk: &Path) {
     let rest = fs::File::create(disk.join("rest")).unwrap();
     let bytes = [0; 4096];
     while std::io::Write::write_all(&mut &rest, &bytes).is_ok() {}
+    drop(rest);
     let number = batches_of(&file);
     for _ in 0..5 {
         assert_eq!(file.commit(&batch(number)).unwrap_err(), StorageError::Full);
@@ -74,6 +75,11 @@ fn on_a_small_disk(disk: &Path) {
     }
     drop(file);
     assert_eq!(batches_of(&File::open(&path).unwrap()), number);
+
+    let mounted = Command::new("mount").args(["-o", "remount,ro"]).arg(disk).status().unwrap();
+    assert!(mounted.success());
+    let error = File::open(&path).unwrap_err();
+    assert!(matches!(error, StorageError::ReadOnly { .. }), "{error}");
 }
 
 #[test]
