@@ -99,7 +99,7 @@ impl Aim {
 pub(crate) struct Seed {
     pub(crate) peer: PeerId,
     pub(crate) key: Key,
-    pub(crate) standing: Expectation,
+    pub(crate) expectation: Expectation,
 }
 
 /// What a peer has answered, beside the peers that it knows.
@@ -159,7 +159,7 @@ impl Lookup {
             .filter_map(|known| {
                 let id = Id::of(&known.peer)?;
                 let distance = target.distance(&known.key).high();
-                Some(Candidate::new(distance, id, known.standing, 0))
+                Some(Candidate::new(distance, id, known.expectation, 0))
             })
             .collect();
         candidates.sort_unstable_by(|one, other| one.order(other.distance(), other.id()));
@@ -170,7 +170,7 @@ impl Lookup {
         let mut numbers = (0..aim.paths()).cycle();
         for is_doubtful in [false, true] {
             let dealt =
-                |one: &&mut Candidate| (one.standing == Expectation::Doubtful) == is_doubtful;
+                |one: &&mut Candidate| (one.expectation == Expectation::Doubtful) == is_doubtful;
             for (one, path) in candidates.iter_mut().filter(dealt).zip(&mut numbers) {
                 one.deal_to(path);
             }
@@ -314,7 +314,7 @@ impl Lookup {
         let mut neighbours = Neighbours::default();
         for mut one in self.candidates.into_iter().filter(|one| !one.is_out()) {
             let Some(peer) = one.peer() else { continue };
-            let is_doubtful = one.standing == Expectation::Doubtful && !one.has_answered();
+            let is_doubtful = one.expectation == Expectation::Doubtful && !one.has_answered();
             let contact = Contact { peer, addresses: one.take_addresses() };
             match is_doubtful {
                 true => neighbours.doubtful.push(contact),
@@ -358,7 +358,7 @@ impl Lookup {
     ) -> bool {
         let bar = self.view(path).bar();
         let mut is_progress = false;
-        for (key, standing, Contact { peer, addresses }) in closer.into_iter().take(CONTACTS) {
+        for (key, expectation, Contact { peer, addresses }) in closer.into_iter().take(CONTACTS) {
             let Some(id) = Id::of(&peer) else { continue };
             let distance = self.target.distance(&key).high();
             match self.candidates.binary_search_by(|one| one.order(distance, &id)) {
@@ -374,7 +374,7 @@ impl Lookup {
                     if self.candidates.len() == self.candidates.capacity() {
                         self.candidates.reserve_exact(CONTACTS / 2);
                     }
-                    let mut one = Candidate::new(distance, id, standing, path);
+                    let mut one = Candidate::new(distance, id, expectation, path);
                     one.learn(addresses);
                     self.candidates.insert(at, one);
                 }

@@ -42,8 +42,11 @@ impl Dht {
         let (doubtful, likely): (Vec<_>, Vec<_>) =
             nearest.into_iter().partition(|entry| entry.standing.is_tried_last());
         let known = [likely, doubtful].into_iter().flat_map(|some| some.into_iter().take(REPLICAS));
-        let known =
-            known.map(|entry| Seed { peer: entry.peer, key: entry.key, standing: expected(entry) });
+        let known = known.map(|entry| Seed {
+            peer: entry.peer,
+            key: entry.key,
+            expectation: expected(entry),
+        });
         Lookup::new(*target, aim, known)
     }
 

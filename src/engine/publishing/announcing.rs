@@ -157,7 +157,7 @@ impl Publishing {
         is_upkeep: bool,
     ) -> Option<AnnouncementId> {
         let name = &package.head.name;
-        let is_heard = matches!(package.standing, Confidence::Confirmed { .. });
+        let is_heard = matches!(package.confidence, Confidence::Confirmed { .. });
         let is_signed = head == Authorship::Signed;
         if is_signed && !is_heard && !self.release(out, self.outbox.on_hold_of(name)) {
             // What waits to be heard is older. What was on hold leaves: this head may be withheld for long.

@@ -152,19 +152,19 @@ impl Publishing {
         let name = change.name();
         let own = self.own.get(name);
         let seen = cx.store.high_water(Kind::Head, &cx.owner, name).unwrap_or_default();
-        let before = own.map(|own| own.standing);
-        let standing = match asked {
+        let before = own.map(|own| own.confidence);
+        let confidence = match asked {
             WasAsked::Yes => Confidence::heard(before),
             WasAsked::No => Confidence::Unheard,
         };
         let signer = cx.signer();
-        let mut changed = own::apply(own, recalled, change, standing, seen, &signer)?;
+        let mut changed = own::apply(own, recalled, change, confidence, seen, &signer)?;
         // Others may have taken the last places while the package was recalled.
         if own.is_none() && self.own.len() >= cx.config.limits.own_packages {
             return Err(Error::busy("own_packages"));
         }
         if let (Authorship::Kept, WasAsked::No, Some(before)) = (changed.head, asked, before) {
-            changed.package.standing = before;
+            changed.package.confidence = before;
         }
         Ok(changed)
     }
@@ -269,8 +269,8 @@ impl Publishing {
             let was_held = own.is_held;
             own.is_held = replicas > 0 && (was_held || storing.is_whole);
             is_taken = !was_held && own.is_held;
-            if let Confidence::Confirmed { .. } = own.standing {
-                own.standing = match replicas {
+            if let Confidence::Confirmed { .. } = own.confidence {
+                own.confidence = match replicas {
                     // Peers that refuse it may hold a newer one, which the next round reads first.
                     0 => Confidence::Doubted,
                     replicas => Confidence::Confirmed { replicas },

@@ -72,7 +72,7 @@ impl Publishing {
         match record {
             Record::Head(head) => {
                 let own = self.own.get(&head.name).filter(|_| head.owner == cx.owner);
-                own.is_some_and(|own| !matches!(own.standing, Confidence::Confirmed { .. }))
+                own.is_some_and(|own| !matches!(own.confidence, Confidence::Confirmed { .. }))
             }
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => false,
         }
@@ -100,7 +100,7 @@ impl Publishing {
         if !own.is_behind(head) {
             return self.elsewhere.spend(head.digest());
         }
-        own.standing = own.standing.doubted();
+        own.confidence = own.confidence.doubted();
         if self.elsewhere.hear(head) {
             self.merge_later(out, now, &head.name);
         } else if !self.elsewhere.is_awaited(&head.name) {
@@ -135,7 +135,7 @@ impl Publishing {
         // It may have been heard while a change was under way that knows nothing of it. Should nothing come of this
         // merge, what is in doubt is put again as soon as somebody is there.
         if let Some(own) = self.own.get_mut(&name) {
-            own.standing = own.standing.doubted();
+            own.confidence = own.confidence.doubted();
         }
         (reach == Reach::Joined).then_some(Change::Merge { name })
     }
@@ -150,7 +150,7 @@ impl Publishing {
         name: &PackageName,
     ) {
         let Some(own) = self.own.get_mut(name) else { return };
-        own.standing = own.standing.doubted();
+        own.confidence = own.confidence.doubted();
         own.is_held = false;
         self.replicate_later(out, now, reach);
     }

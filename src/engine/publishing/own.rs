@@ -38,7 +38,7 @@ pub(in crate::engine) struct OwnPackage {
     /// The release records at hand. Those of an earlier life of this node are with its peers.
     records: BTreeMap<Version, Signed<Release>>,
     pages: Vec<Signed<Page>>,
-    pub(in crate::engine) standing: Confidence,
+    pub(in crate::engine) confidence: Confidence,
     /// Whether all that was to be put of it has been, and others hold it as far as they have said.
     pub(in crate::engine) is_held: bool,
 }
@@ -165,7 +165,7 @@ pub(in crate::engine) fn apply(
     own: Option<&OwnPackage>,
     recalled: &[Recalled],
     change: &Change,
-    standing: Confidence,
+    confidence: Confidence,
     seen: Rank,
     signer: &Signer<'_>,
 ) -> Result<Changed> {
@@ -177,11 +177,11 @@ pub(in crate::engine) fn apply(
     let in_force = in_force(own, recalled).filter(|_| !changes);
     let (mut package, head) = match in_force {
         Some(InForce::Own(own)) if base.is_said_by(&own.head, &own.releases, signer) => {
-            let package = OwnPackage { standing, records: base.records, ..own.clone() };
+            let package = OwnPackage { confidence, records: base.records, ..own.clone() };
             (package, Authorship::Kept)
         }
         Some(InForce::Other(other)) if base.is_said_by(&other.head, &other.releases, signer) => {
-            (adopt(base, other, standing, signer)?, Authorship::Adopted)
+            (adopt(base, other, confidence, signer)?, Authorship::Adopted)
         }
         Some(_) | None => {
             // What has ended stays so in its own epoch: in a higher one somebody may begin it anew.
@@ -189,7 +189,7 @@ pub(in crate::engine) fn apply(
                 true => signer.revision_within(base.revision)?,
                 false => signer.revision_after(base.revision)?,
             };
-            (sign(base, &name, revision, standing, signer)?, Authorship::Signed)
+            (sign(base, &name, revision, confidence, signer)?, Authorship::Signed)
         }
     };
     package.is_held = own.is_some_and(|own| own.is_held);
@@ -245,7 +245,7 @@ fn in_force<'a>(own: Option<&'a OwnPackage>, recalled: &'a [Recalled]) -> Option
 fn adopt(
     base: Base,
     other: &Recalled,
-    standing: Confidence,
+    confidence: Confidence,
     signer: &Signer<'_>,
 ) -> Result<OwnPackage> {
     let head = other.head.clone();
@@ -256,14 +256,14 @@ fn adopt(
     let claim = signer.claim(&head, status)?;
     let Base { releases, records, .. } = base;
     let pages = other.pages.clone();
-    Ok(OwnPackage { head, claim, releases, records, pages, standing, is_held: false })
+    Ok(OwnPackage { head, claim, releases, records, pages, confidence, is_held: false })
 }
 
 fn sign(
     base: Base,
     name: &PackageName,
     revision: Revision,
-    standing: Confidence,
+    confidence: Confidence,
     signer: &Signer<'_>,
 ) -> Result<OwnPackage> {
     let (owner, network) = (signer.owner(), signer.network.clone());
@@ -284,7 +284,7 @@ fn sign(
     let claim = signer.claim(&head, status)?;
     head.ext = ext;
     let head = Signed::sign(signer.keypair, head)?;
-    Ok(OwnPackage { head, claim, releases, records, pages, standing, is_held: false })
+    Ok(OwnPackage { head, claim, releases, records, pages, confidence, is_held: false })
 }
 
 /// The records to put, in the order in which they should arrive: what is linked to before what links to it.
@@ -392,7 +392,7 @@ impl OwnPackage {
 
     /// Whether nobody else is known to hold it.
     pub(in crate::engine) fn lacks_replicas(&self) -> bool {
-        match self.standing {
+        match self.confidence {
             Confidence::Unheard | Confidence::Doubted => true,
             Confidence::Confirmed { replicas } => replicas == 0,
         }

@@ -111,7 +111,7 @@ impl Publishing {
     fn adds(&self, head: &Signed<Head>) -> bool {
         let Some(own) = self.own.get(&head.name) else { return true };
         let is_replaced =
-            own.standing != Confidence::Unheard && head.revision.epoch < own.head.revision.epoch;
+            own.confidence != Confidence::Unheard && head.revision.epoch < own.head.revision.epoch;
         let is_known =
             own.head.digest() == head.digest() || self.elsewhere.is_spent(&head.digest());
         !is_replaced && !is_known
@@ -226,7 +226,8 @@ impl Publishing {
         let own = self.own.get(publish.change.name());
         let is_head = matches!(recall, Recall::Head { .. });
         let is_page = matches!(recall, Recall::Pages(_));
-        let is_known = own.is_some_and(|own| matches!(own.standing, Confidence::Confirmed { .. }));
+        let is_known =
+            own.is_some_and(|own| matches!(own.confidence, Confidence::Confirmed { .. }));
         // An earlier life's, which nobody has asked to be changed. What is held here of it may be as old as the snapshot
         // that it comes from: what this node has signed since is not signed again.
         let is_resumed = publish.change.is_upkeep() && own.is_none();

@@ -166,7 +166,7 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     // The others, who hold sequence 2, are too slow.
     lab.learn(Fact::QueryEnded { query, end: QueryEnd::LookupCutShort });
     let own = lab.engine.publishing.own().get("tool");
-    let standing = own.map(|own| own.standing);
+    let standing = own.map(|own| own.confidence);
     assert!(
         !matches!(standing, Some(own::Confidence::Confirmed { .. })),
         "{standing:?}, with sequence {:?}",

@@ -103,7 +103,7 @@ pub(super) struct Candidate {
     distance: u64,
     addresses: Option<Box<Addresses>>,
     id: Id,
-    pub(super) standing: Expectation,
+    pub(super) expectation: Expectation,
     pub(super) state: State,
     known_to: Paths,
     /// The path that has asked it. It means nothing before.
@@ -111,12 +111,12 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn new(distance: u64, id: Id, standing: Expectation, path: u8) -> Self {
+    pub(super) fn new(distance: u64, id: Id, expectation: Expectation, path: u8) -> Self {
         Self {
             distance,
             addresses: None,
             id,
-            standing,
+            expectation,
             state: State::Unasked,
             known_to: Paths::only(path),
             asked_by: path,
@@ -192,7 +192,7 @@ impl Candidate {
     /// place goes to the next.
     pub(super) fn takes_place(&self) -> bool {
         match self.state {
-            State::Unasked | State::Asked => self.standing != Expectation::Doubtful,
+            State::Unasked | State::Asked => self.expectation != Expectation::Doubtful,
             State::Answered(_) => true,
             State::Slow | State::Overdue | State::Unreachable | State::Failed => false,
         }

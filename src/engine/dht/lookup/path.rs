@@ -67,8 +67,8 @@ impl View<'_> {
     /// Whom to ask, by place among the candidates. Only one of the closest that can answer is asked.
     pub(super) fn pick(&self, last: Expectation) -> Option<usize> {
         self.closest()
-            .filter(|(_, one)| one.state == State::Unasked && one.standing <= last)
-            .min_by_key(|(_, one)| one.standing)
+            .filter(|(_, one)| one.state == State::Unasked && one.expectation <= last)
+            .min_by_key(|(_, one)| one.expectation)
             .map(|(at, _)| at)
     }
 
@@ -89,7 +89,7 @@ impl View<'_> {
     pub(super) fn is_open(&self, may_ask: bool, is_heard: bool) -> bool {
         let mut is_doubtful = false;
         for (_, one) in self.closest() {
-            match (one.state, one.standing) {
+            match (one.state, one.expectation) {
                 (State::Answered(_), _) => {}
                 (State::Unasked, _) if !may_ask => {}
                 (_, Expectation::Doubtful) => is_doubtful = true,
@@ -131,7 +131,7 @@ impl Flight {
     pub(super) fn of<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Self {
         let mut flight = Self::default();
         for one in candidates.filter(|one| one.state == State::Asked) {
-            match one.standing {
+            match one.expectation {
                 Expectation::Doubtful => flight.doubtful += 1,
                 Expectation::Connected | Expectation::Unconnected => flight.others += 1,
             }

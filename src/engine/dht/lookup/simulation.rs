@@ -193,13 +193,13 @@ impl<'a> Run<'a> {
         let known = near.iter().map(|at| {
             let peer = &network.peers[*at];
             let is_there = peer.kind != Kind::Gone;
-            let standing = match random.below(3) {
+            let expectation = match random.below(3) {
                 0 if is_there && connected.insert(*at) => Expectation::Connected,
                 // Some that do not answer were noticed, and a few others are under suspicion.
                 1 if !peer.answers() || random.below(20) == 0 => Expectation::Doubtful,
                 _ => Expectation::Unconnected,
             };
-            Seed { peer: peer.id, key: peer.key, standing }
+            Seed { peer: peer.id, key: peer.key, expectation }
         });
         let lookup = Lookup::new(key, aim, known.collect::<Vec<_>>());
         Self {

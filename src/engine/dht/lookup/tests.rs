@@ -28,8 +28,8 @@ fn contact(distance: u8) -> (Key, Contact) {
     (key(distance), Contact { peer: peer(distance), addresses: Vec::new() })
 }
 
-fn known(standing: Expectation, distances: impl IntoIterator<Item = u8>) -> Vec<Seed> {
-    let known = |distance| Seed { peer: peer(distance), key: key(distance), standing };
+fn known(expectation: Expectation, distances: impl IntoIterator<Item = u8>) -> Vec<Seed> {
+    let known = |distance| Seed { peer: peer(distance), key: key(distance), expectation };
     distances.into_iter().map(known).collect()
 }
 
@@ -445,14 +445,14 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
 }
 
 fn start() -> impl Strategy<Value = Vec<Seed>> {
-    let standing = prop_oneof![
+    let expectation = prop_oneof![
         Just(Expectation::Connected),
         Just(Expectation::Unconnected),
         Just(Expectation::Doubtful)
     ];
-    vec((1..=200u8, standing), 0..30).prop_map(|start| {
+    vec((1..=200u8, expectation), 0..30).prop_map(|start| {
         let start: BTreeMap<_, _> = start.into_iter().collect();
-        start.into_iter().flat_map(|(at, standing)| known(standing, [at])).collect()
+        start.into_iter().flat_map(|(at, expectation)| known(expectation, [at])).collect()
     })
 }
 

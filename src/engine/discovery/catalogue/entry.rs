@@ -155,7 +155,7 @@ impl Listing {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) listing: Listing,
-    pub(super) standing: Worth,
+    pub(super) worth: Worth,
     /// Peers that were seen providing it. The entry counts as brought by the first of them.
     providers: Vec<Provider>,
     /// When this head was heard of first, in Unix seconds.
@@ -171,9 +171,9 @@ impl Entry {
     /// Of more, the one that was seen longest ago is forgotten.
     pub(super) const MAX_PROVIDERS: usize = 4;
 
-    pub(super) fn new(listing: Listing, standing: Worth, from: Option<&PeerId>, unix: u64) -> Self {
+    pub(super) fn new(listing: Listing, worth: Worth, from: Option<&PeerId>, unix: u64) -> Self {
         let (providers, told, followed) = (Vec::new(), false, false);
-        let mut entry = Self { listing, standing, providers, heard: unix, told, followed };
+        let mut entry = Self { listing, worth, providers, heard: unix, told, followed };
         entry.provided(from, unix);
         entry
     }

@@ -86,7 +86,7 @@ impl Places {
 
     pub(super) fn add(&mut self, id: u32, entry: &Entry) {
         let size = entry.listing.size();
-        match entry.standing {
+        match entry.worth {
             Worth::Own => return self.own.add(size),
             Worth::Pinned => self.kept.add(size),
             Worth::Used(turn) => {
@@ -108,7 +108,7 @@ impl Places {
     /// Takes out an entry that is as it was when it was added.
     pub(super) fn take(&mut self, id: u32, entry: &Entry) {
         let size = entry.listing.size();
-        match entry.standing {
+        match entry.worth {
             Worth::Own => return self.own.take(size),
             Worth::Pinned => self.kept.take(size),
             Worth::Used(turn) => {

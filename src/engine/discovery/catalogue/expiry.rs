@@ -34,8 +34,8 @@ impl Catalogue {
         let is_later = unix > self.unix;
         self.unix = unix;
         for (_, id) in self.by_expiry.range(passed) {
-            let Some(Entry { listing, standing, .. }) = self.entries.get(*id) else { continue };
-            let is_known = usize::from(is_known(listing, *standing));
+            let Some(Entry { listing, worth, .. }) = self.entries.get(*id) else { continue };
+            let is_known = usize::from(is_known(listing, *worth));
             if is_later {
                 self.hidden += 1;
                 self.sum.take(&listing.digest);
@@ -55,6 +55,6 @@ impl Catalogue {
 }
 
 /// Whether it is a package of somebody else's that is there.
-pub(super) fn is_known(listing: &Listing, standing: Worth) -> bool {
-    !listing.rank.withdrawn && standing != Worth::Own
+pub(super) fn is_known(listing: &Listing, worth: Worth) -> bool {
+    !listing.rank.withdrawn && worth != Worth::Own
 }

@@ -98,7 +98,7 @@ impl<'a> From<&'a Entry> for Listed<'a> {
             issued: listing.issued,
             #[cfg(test)]
             heard: entry.heard,
-            is_own: entry.standing == Worth::Own,
+            is_own: entry.worth == Worth::Own,
             is_told: entry.told,
             is_followed: entry.followed,
             listing,

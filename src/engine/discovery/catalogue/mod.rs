@@ -145,9 +145,9 @@ impl Catalogue {
             if interest == Interest::Heard && !listing.is_in(&self.coverage) {
                 return outcome(Admission::Uncovered, gone);
             }
-            let standing = self.standing(interest);
+            let worth = self.worth(interest);
             let package = listing.key.package();
-            let id = self.add(Entry::new(listing, standing, from.as_ref(), unix));
+            let id = self.add(Entry::new(listing, worth, from.as_ref(), unix));
             let mut evicted = Vec::new();
             self.make_room(id, unix, &mut evicted);
             let is_full = self.entries.get(id).is_none();
@@ -169,15 +169,15 @@ impl Catalogue {
             }
             return outcome(Admission::Older, gone);
         }
-        let merely_heard = interest == Interest::Heard && before.standing == Worth::Heard;
+        let merely_heard = interest == Interest::Heard && before.worth == Worth::Heard;
         // What is withdrawn was covered while it was there.
         if merely_heard && listing.keywords.is_some() && !listing.is_in(&self.coverage) {
             gone.extend(self.remove(id));
             return outcome(Admission::Uncovered, gone);
         }
-        let standing = self.standing(interest);
+        let worth = self.worth(interest);
         let Some(mut entry) = self.take(id) else { return outcome(Admission::Full, gone) };
-        entry.standing = entry.standing.max(standing);
+        entry.worth = entry.worth.max(worth);
         entry.replace(listing, from.as_ref(), unix);
         let id = self.add(entry);
         self.make_room(id, unix, &mut gone);
@@ -185,7 +185,7 @@ impl Catalogue {
         outcome(if is_full { Admission::Full } else { Admission::Replaced }, gone)
     }
 
-    fn standing(&mut self, interest: Interest) -> Worth {
+    fn worth(&mut self, interest: Interest) -> Worth {
         match interest {
             Interest::Heard => Worth::Heard,
             Interest::Used => {
@@ -203,14 +203,14 @@ impl Catalogue {
         if self.entries.get(id).is_some_and(|entry| entry.listing.expires <= unix) {
             return Insertion { outcome: Admission::Expired, gone };
         }
-        let standing = self.standing(interest);
+        let worth = self.worth(interest);
         match self.entries.get_mut(id) {
             // It keeps its place, as most do that are seen again.
-            Some(entry) if entry.standing >= standing && entry.was_brought() => {
+            Some(entry) if entry.worth >= worth && entry.was_brought() => {
                 entry.provided(from.as_ref(), unix);
             }
             _ => self.rearrange(id, |entry| {
-                entry.standing = entry.standing.max(standing);
+                entry.worth = entry.worth.max(worth);
                 entry.provided(from.as_ref(), unix);
             }),
         }
@@ -230,8 +230,8 @@ impl Catalogue {
 
     fn promote_entry(&mut self, id: u32, interest: Interest) -> Gone {
         let mut gone = Vec::new();
-        let standing = self.standing(interest);
-        self.rearrange(id, |entry| entry.standing = entry.standing.max(standing));
+        let worth = self.worth(interest);
+        self.rearrange(id, |entry| entry.worth = entry.worth.max(worth));
         self.make_room(id, 0, &mut gone);
         gone
     }
@@ -240,10 +240,10 @@ impl Catalogue {
     pub(crate) fn unpin(&mut self, name: &PackageName, owner: &PeerId) -> Gone {
         let mut gone = Vec::new();
         if let Some(id) = self.find(name, owner)
-            && self.entries.get(id).is_some_and(|entry| entry.standing == Worth::Pinned)
+            && self.entries.get(id).is_some_and(|entry| entry.worth == Worth::Pinned)
         {
-            let standing = self.standing(Interest::Used);
-            self.rearrange(id, |entry| entry.standing = standing);
+            let worth = self.worth(Interest::Used);
+            self.rearrange(id, |entry| entry.worth = worth);
             self.make_room(id, 0, &mut gone);
         }
         gone
@@ -342,7 +342,7 @@ impl Catalogue {
 
     /// The bytes of all heads but this node's own, withdrawals among them.
     pub(crate) fn heads_of_others(&self, unix: u64) -> Vec<Arc<[u8]>> {
-        let others = self.valid(unix).filter(|entry| entry.standing != Worth::Own);
+        let others = self.valid(unix).filter(|entry| entry.worth != Worth::Own);
         others.map(|entry| Arc::clone(&entry.listing.bytes)).collect()
     }
 
@@ -391,7 +391,7 @@ impl Catalogue {
             let coverage = &self.coverage;
             let entry = self.entries.get(falling);
             if entry.is_some_and(|entry| entry.listing.is_in(coverage)) {
-                self.rearrange(falling, |entry| entry.standing = Worth::Heard);
+                self.rearrange(falling, |entry| entry.worth = Worth::Heard);
             } else {
                 gone.extend(self.remove(falling));
             }
@@ -403,7 +403,7 @@ impl Catalogue {
                 gone.extend(swept);
                 continue;
             }
-            let own = self.entries.get(id).filter(|entry| entry.standing == Worth::Heard);
+            let own = self.entries.get(id).filter(|entry| entry.worth == Worth::Heard);
             if let Some(owner) = own.map(|entry| entry.listing.key.owner)
                 && let Some(oldest) = self.places.oldest_of_owner(&owner, scarce)
             {
@@ -431,9 +431,9 @@ impl Catalogue {
 
     fn add(&mut self, entry: Entry) -> u32 {
         let links = Links { prev: NIL, next: NIL };
-        let Entry { listing, standing, .. } = &entry;
+        let Entry { listing, worth, .. } = &entry;
         let (key, digest, expires) = (listing.key.clone(), listing.digest, listing.expires);
-        let is_known = is_known(listing, *standing);
+        let is_known = is_known(listing, *worth);
         let id = self.entries.insert(links, entry);
         if let Some(entry) = self.entries.get(id) {
             self.places.add(id, entry);
@@ -454,7 +454,7 @@ impl Catalogue {
 
     fn take(&mut self, id: u32) -> Option<Entry> {
         let (_, entry) = self.entries.take(id)?;
-        let Entry { listing, standing, .. } = &entry;
+        let Entry { listing, worth, .. } = &entry;
         self.places.take(id, &entry);
         self.by_package.remove(&listing.key);
         self.changed.mark(|| listing.key.clone());
@@ -462,7 +462,7 @@ impl Catalogue {
         self.by_expiry.remove(&(listing.expires, id));
         if listing.expires > self.unix {
             self.sum.take(&listing.digest);
-            self.known -= usize::from(is_known(listing, *standing));
+            self.known -= usize::from(is_known(listing, *worth));
         } else {
             self.hidden -= 1;
         }
@@ -478,12 +478,12 @@ impl Catalogue {
     /// Changes who an entry counts for.
     fn rearrange(&mut self, id: u32, change: impl FnOnce(&mut Entry)) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        let was_own = entry.standing == Worth::Own;
+        let was_own = entry.worth == Worth::Own;
         self.places.take(id, entry);
         change(entry);
         self.places.add(id, entry);
         let is_shown = entry.listing.expires > self.unix && !entry.listing.rank.withdrawn;
-        if entry.standing == Worth::Own && !was_own && is_shown {
+        if entry.worth == Worth::Own && !was_own && is_shown {
             self.known -= 1;
         }
     }

@@ -25,7 +25,7 @@ impl Catalogue {
     pub(crate) fn take_changes(&mut self, changes: &mut Vec<Change>) {
         for key in self.changed.take(MOST_HEADS) {
             let entry = self.by_package.get(&key).and_then(|id| self.entries.get(*id));
-            let entry = entry.filter(|entry| entry.standing != Worth::Own);
+            let entry = entry.filter(|entry| entry.worth != Worth::Own);
             let head = entry.map(|entry| &*entry.listing.bytes);
             changes.push(rows::listed(row_key(&key), head));
         }

@@ -67,7 +67,7 @@ impl Base {
             base.latest = own.head.latest().cloned();
             base.hear(&own.head, &own.releases, recalled, signer);
         }
-        let unheard = own.filter(|own| own.standing == Confidence::Unheard);
+        let unheard = own.filter(|own| own.confidence == Confidence::Unheard);
         for one in recalled {
             base.merge(one, recalled, unheard, signer);
         }

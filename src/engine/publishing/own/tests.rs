@@ -42,9 +42,9 @@ impl Owner {
             })
             .into_iter()
             .collect();
-        let standing = Confidence::Confirmed { replicas: 0 };
+        let confidence = Confidence::Confirmed { replicas: 0 };
         let seen = Revision::default();
-        apply(own, &recalled, change, standing, seen.into(), &self.signer()).unwrap().package
+        apply(own, &recalled, change, confidence, seen.into(), &self.signer()).unwrap().package
     }
 
     fn register(&self, own: Option<&OwnPackage>, version: &str) -> OwnPackage {
@@ -157,8 +157,8 @@ fn a_head_that_was_signed_while_the_clock_was_ahead_is_signed_anew_when_it_is_ri
     let renew = Change::Renew { name: name() };
     let signed = |own: &OwnPackage, unix: u64| {
         let signer = Signer { unix, ..owner.signer() };
-        let standing = Confidence::Confirmed { replicas: 1 };
-        apply(Some(own), &[], &renew, standing, own.head.rank(), &signer).unwrap().package
+        let confidence = Confidence::Confirmed { replicas: 1 };
+        apply(Some(own), &[], &renew, confidence, own.head.rank(), &signer).unwrap().package
     };
     let ahead = signed(&first, NOW + 10 * 24 * 3600);
     assert!(ahead.head.validity.issued > NOW + 300, "nobody else believes it");
@@ -191,8 +191,8 @@ fn of_two_contents_of_one_version_every_device_keeps_the_same_and_signs_no_more(
 /// Registers this version, and says what a conflict is with.
 fn conflict(owner: &Owner, own: &OwnPackage, version: &str) -> Option<String> {
     let manifest = Box::new(Manifest::new(name(), version.parse().unwrap()));
-    let (change, standing) = (Change::Register(manifest), own.standing);
-    match apply(Some(own), &[], &change, standing, own.head.rank(), &owner.signer()) {
+    let (change, confidence) = (Change::Register(manifest), own.confidence);
+    match apply(Some(own), &[], &change, confidence, own.head.rank(), &owner.signer()) {
         Ok(_) => None,
         Err(Error::Conflict { reason }) => Some(reason),
         Err(error) => panic!("{error}"),
@@ -211,7 +211,7 @@ fn build_metadata_makes_no_other_release() {
     assert_eq!(conflict(&owner, &own, "1.0.0-rc.1+linux"), None, "another version");
     let yank = yank("1.0.0", "");
     let signer = owner.signer();
-    let yanked = apply(Some(&own), &[], &yank, own.standing, own.head.rank(), &signer).unwrap();
+    let yanked = apply(Some(&own), &[], &yank, own.confidence, own.head.rank(), &signer).unwrap();
     assert_eq!(yanked.id.version().unwrap().to_string(), "1.0.0+linux");
     assert!(yanked.package.releases[0].yanked);
 }
@@ -241,9 +241,9 @@ fn apply_at(
     seen: Rank,
     signer: Signer<'_>,
 ) -> Result<OwnPackage> {
-    let standing = Confidence::Confirmed { replicas: 1 };
+    let confidence = Confidence::Confirmed { replicas: 1 };
     assert_eq!(signer.owner(), owner.signer().owner());
-    Ok(apply(Some(own), &[], change, standing, seen, &signer)?.package)
+    Ok(apply(Some(own), &[], change, confidence, seen, &signer)?.package)
 }
 
 #[test]

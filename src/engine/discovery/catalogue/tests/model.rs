@@ -86,7 +86,7 @@ impl Model {
         }
     }
 
-    fn standing(&mut self, interest: Interest) -> Worth {
+    fn worth(&mut self, interest: Interest) -> Worth {
         match interest {
             Interest::Heard => Worth::Heard,
             Interest::Used => {
@@ -107,8 +107,8 @@ impl Model {
         let key = listing.key.clone();
         let Some(place) = self.find(&key) else {
             if interest > Interest::Heard || listing.is_in(coverage) {
-                let standing = self.standing(interest);
-                self.entries.push(Entry::new(listing, standing, from.as_ref(), unix));
+                let worth = self.worth(interest);
+                self.entries.push(Entry::new(listing, worth, from.as_ref(), unix));
                 self.make_room(&key, coverage, unix);
             }
             return;
@@ -117,9 +117,9 @@ impl Model {
         let is_past = before.listing.expires <= unix || interest == Interest::Own;
         if before.listing.digest == listing.digest {
             if before.listing.expires > unix {
-                let standing = self.standing(interest);
+                let worth = self.worth(interest);
                 let entry = &mut self.entries[place];
-                entry.standing = entry.standing.max(standing);
+                entry.worth = entry.worth.max(worth);
                 entry.provided(from.as_ref(), unix);
                 self.make_room(&key, coverage, unix);
             }
@@ -128,15 +128,15 @@ impl Model {
                 self.promote(&key, interest, coverage);
             }
         } else if interest == Interest::Heard
-            && before.standing == Worth::Heard
+            && before.worth == Worth::Heard
             && !listing.rank.withdrawn
             && !listing.is_in(coverage)
         {
             self.entries.remove(place);
         } else {
-            let standing = self.standing(interest);
+            let worth = self.worth(interest);
             let entry = &mut self.entries[place];
-            entry.standing = entry.standing.max(standing);
+            entry.worth = entry.worth.max(worth);
             entry.replace(listing, from.as_ref(), unix);
             self.make_room(&key, coverage, unix);
         }
@@ -144,18 +144,18 @@ impl Model {
 
     fn promote(&mut self, key: &Key, interest: Interest, coverage: &Coverage) {
         if let Some(place) = self.find(key) {
-            let standing = self.standing(interest);
+            let worth = self.worth(interest);
             let entry = &mut self.entries[place];
-            entry.standing = entry.standing.max(standing);
+            entry.worth = entry.worth.max(worth);
             self.make_room(key, coverage, 0);
         }
     }
 
     fn unpin(&mut self, key: &Key, coverage: &Coverage) {
         if let Some(place) = self.find(key)
-            && self.entries[place].standing == Worth::Pinned
+            && self.entries[place].worth == Worth::Pinned
         {
-            self.entries[place].standing = self.standing(Interest::Used);
+            self.entries[place].worth = self.worth(Interest::Used);
             self.make_room(key, coverage, 0);
         }
     }
@@ -168,22 +168,22 @@ impl Model {
     }
 
     fn counted(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.standing != Worth::Own)
+        self.entries.iter().filter(|entry| entry.worth != Worth::Own)
     }
 
     fn brought(&self, peer: &PeerKey, scarce: Scarce) -> usize {
-        let heard = self.entries.iter().filter(|entry| entry.standing == Worth::Heard);
+        let heard = self.entries.iter().filter(|entry| entry.worth == Worth::Heard);
         amount(Self::load(heard.filter(|entry| entry.brought_by() == *peer)), scarce)
     }
 
     fn make_room(&mut self, newcomer: &Key, coverage: &Coverage, unix: u64) {
         loop {
-            let kept = Self::load(self.counted().filter(|entry| entry.standing > Worth::Heard));
-            let used = |entry: &&mut Entry| matches!(entry.standing, Worth::Used(_));
-            let longest = self.entries.iter_mut().filter(used).min_by_key(|entry| entry.standing);
+            let kept = Self::load(self.counted().filter(|entry| entry.worth > Worth::Heard));
+            let used = |entry: &&mut Entry| matches!(entry.worth, Worth::Used(_));
+            let longest = self.entries.iter_mut().filter(used).min_by_key(|entry| entry.worth);
             match longest {
                 Some(entry) if kept.packages > 15 || kept.bytes > 6000 => {
-                    entry.standing = Worth::Heard;
+                    entry.worth = Worth::Heard;
                     if !entry.listing.is_in(coverage) {
                         let key = entry.listing.key.clone();
                         self.entries.retain(|entry| entry.listing.key != key);
@@ -208,7 +208,7 @@ impl Model {
                 continue;
             }
             let oldest = |entry: &&Entry| entry.listing.age();
-            let heard = || self.entries.iter().filter(|entry| entry.standing == Worth::Heard);
+            let heard = || self.entries.iter().filter(|entry| entry.worth == Worth::Heard);
             let owners = || heard().filter(|entry| entry.listing.key.owner == newcomer.owner);
             let is_heard = heard().any(|entry| entry.listing.key == *newcomer);
             let share = amount(Self::load(owners()), scarce);
@@ -312,7 +312,7 @@ proptest! {
             catalogue.check();
             let listed = |entry: &Entry| {
                 let listing = &entry.listing;
-                (listing.digest, entry.standing, entry.brought_by(), listing.keywords.clone())
+                (listing.digest, entry.worth, entry.brought_by(), listing.keywords.clone())
             };
             let ids = catalogue.by_package.values();
             let mut real: Vec<_> =

@@ -111,8 +111,8 @@ fn two_devices_agree_on_what_is_said_and_sign_no_more() {
 fn nobody_deprecates_what_is_not_there_or_succeeds_itself() {
     let owner = Owner::new();
     let refused = |own: Option<&OwnPackage>, change: &Change| {
-        let (standing, seen) = (Confidence::Confirmed { replicas: 0 }, Revision::default());
-        apply(own, &[], change, standing, seen.into(), &owner.signer()).unwrap_err()
+        let (confidence, seen) = (Confidence::Confirmed { replicas: 0 }, Revision::default());
+        apply(own, &[], change, confidence, seen.into(), &owner.signer()).unwrap_err()
     };
     for change in [deprecate(Some("old")), unyank("1.0.0"), yank("1.0.0", "")] {
         assert_eq!(refused(None, &change).kind(), "not_found");
@@ -130,7 +130,7 @@ fn nobody_deprecates_what_is_not_there_or_succeeds_itself() {
 /// What a change is refused for.
 fn refusal(owner: &Owner, own: &OwnPackage, change: &Change) -> Option<(String, String)> {
     let seen = own.head.rank();
-    match apply(Some(own), &[], change, own.standing, seen, &owner.signer()) {
+    match apply(Some(own), &[], change, own.confidence, seen, &owner.signer()) {
         Ok(_) => None,
         Err(Error::Invalid { field, reason }) => Some((field.into_owned(), reason)),
         Err(error) => panic!("{error}"),
@@ -176,7 +176,7 @@ fn no_yank_that_was_taken_back_returns_with_an_older_head_however_many_there_wer
     let renew = Change::Renew { name: name() };
     for (own, other) in [(&back, &old), (&old, &back)] {
         let (recalled, seen) = ([other.clone().recalled()], back.head.rank());
-        let merged = apply(Some(own), &recalled, &renew, own.standing, seen, &owner.signer());
+        let merged = apply(Some(own), &recalled, &renew, own.confidence, seen, &owner.signer());
         assert_eq!(yanked(&merged.unwrap().package), before);
     }
     // Whatever else would take their room is refused, and what takes none is not.
@@ -262,7 +262,7 @@ fn a_device_that_slept_for_longer_than_notes_are_kept_brings_nothing_back() {
         let signer = Signer { unix: NOW + days * 24 * 3600, ..owner.signer() };
         let recalled: Vec<_> = other.cloned().map(OwnPackage::recalled).into_iter().collect();
         let seen = Rank::from(Revision::default());
-        apply(Some(own), &recalled, change, own.standing, seen, &signer).unwrap().package
+        apply(Some(own), &recalled, change, own.confidence, seen, &signer).unwrap().package
     };
     let renew = Change::Renew { name: name() };
     // Another device takes both back, and a month later nothing needs to be said of it any more.
