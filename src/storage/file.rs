@@ -31,6 +31,9 @@ pub use options::FileOptions;
 /// Smaller files are never compacted: what they could give back is not worth the writes.
 const COMPACT_FROM_BYTES: u64 = 4 * 1024 * 1024;
 
+/// A file that was just rebuilt takes this part of its rows more than they do.
+const REBUILT_OVERHEAD: u64 = 8;
+
 /// A [`Storage`] in one file on disk, a [`redb`] database.
 ///
 /// A commit is durable when it returns: its pages are written and synced before the one byte that makes them count is
@@ -135,29 +138,30 @@ impl File {
         self.set_aside.as_deref()
     }
 
-    /// Gives back to the disk what was removed, if that is more than half of the file and the file is larger than 4 MiB.
-    /// True if the file is smaller now.
+    /// Gives back to the disk what was removed, if the file is larger than 4 MiB and would be less than half as large
+    /// without it. True if the file is smaller now.
     ///
-    /// This reads the whole file and may write most of it. Other calls wait meanwhile. Call it now and then, from a
-    /// thread that may block. Without it, the file gives back only free space at its end, and the rest is used again.
+    /// This reads the whole file, and may write a new one beside it with all its rows, which then takes its place. A crash
+    /// leaves one of the two. Commits wait meanwhile; others read on. Call it now and then, from a thread that may block.
+    /// Without it, the file gives back only free space at its end, and the rest is used again.
     ///
     /// # Errors
-    /// As those of [`commit`](Storage::commit). Nothing is lost by an error.
+    /// As those of [`commit`](Storage::commit): [`StorageError::Full`] if there is no room for the new file. Nothing is
+    /// lost by an error.
     pub fn compact(&self) -> Result<bool> {
         let before = self.size()?;
         if before <= COMPACT_FROM_BYTES {
             return Ok(false);
         }
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.with(layout::used_bytes)? > before / 2 {
+        let stored = self.with(layout::stored_bytes)?;
+        if stored.saturating_add(stored / REBUILT_OVERHEAD) > before / 2
+            || !self.with(layout::is_known)?
+        {
             return Ok(false);
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if let State::Open(database) = &mut *state {
-            let result = guarded(|| layout::compact(database));
-            drop(state);
-            result.map_err(|trouble| self.failed(trouble))?;
-        }
+        let rebuilt = self.with(|database| opening::rebuild(&self.path, self.options, database))?;
+        self.leave(State::Open(rebuilt));
         Ok(self.size()? < before)
     }
 

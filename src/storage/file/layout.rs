@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use redb::{
     Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError,
-    WriteTransaction,
+    TableHandle, WriteTransaction,
 };
 
 use super::{
@@ -115,19 +115,39 @@ pub(super) fn commit(
     Ok(transaction.commit()?)
 }
 
-/// How much of the file is in use.
-pub(super) fn used_bytes(database: &Database) -> Result<u64, Trouble> {
+/// The bytes of all keys and values.
+pub(super) fn stored_bytes(database: &Database) -> Result<u64, Trouble> {
     let transaction = database.begin_write()?;
-    let stats = transaction.stats()?;
-    let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
+    let bytes = transaction.stats()?.stored_bytes();
     transaction.abort()?;
-    Ok(used)
+    Ok(bytes)
 }
 
-pub(super) fn compact(database: &mut Database) -> Result<(), Trouble> {
-    database.compact()?;
-    // Compaction leaves a file that would have to be read as a whole after a crash. A commit of nothing does not.
-    Ok(begin(database)?.commit()?)
+/// Whether the database has no tables but those that are known here: others would be lost with a copy.
+pub(super) fn is_known(database: &Database) -> Result<bool, Trouble> {
+    let is_known =
+        |name: &str| name == FILE.name() || Table::ALL.iter().any(|table| table.name() == name);
+    Ok(database.begin_read()?.list_tables()?.all(|table| is_known(table.name())))
+}
+
+/// Writes all that is in one database to another, which is empty. In the order of their keys, rows fill their pages.
+pub(super) fn copy(from: &Database, to: &Database) -> Result<(), Trouble> {
+    let transaction = begin(to)?;
+    for table in Table::ALL {
+        let Some(rows) = rows(from, table)? else { continue };
+        let mut copies = transaction.open_table(definition(table))?;
+        for stored in rows.iter()? {
+            let (key, stored) = stored?;
+            row::value(table, key.value(), stored.value())?;
+            copies.insert(key.value(), stored.value())?;
+        }
+    }
+    {
+        let mut file = transaction.open_table(FILE)?;
+        file.insert(FORMAT_KEY, FORMAT)?;
+        file.insert(COMMITS_KEY, last_commit(from)?)?;
+    }
+    Ok(transaction.commit()?)
 }
 
 /// Reads every row, each of which is checked by that.

@@ -22,7 +22,7 @@ const KEPT_ASIDE: usize = 2;
 const ASIDE: &str = ".corrupted-";
 /// Behind the name of an empty file: damage was found while the file was in use.
 const DAMAGED: &str = ".damaged";
-/// Behind the name of a file that is being created.
+/// Behind the name of a file that is being made.
 const DRAFT: &str = ".new";
 /// Behind the name of the file that is locked.
 const LOCK: &str = ".lock";
@@ -71,6 +71,8 @@ pub(super) fn lock(path: &Path) -> Result<Lock> {
 /// Opens the file, creates it where there is none, and sets it aside where it is damaged.
 pub(super) fn open(path: &Path, options: FileOptions) -> Result<Opened> {
     let outside = |trouble| outside(path, trouble);
+    // Of a process that was killed while it made it.
+    let _ = fs::remove_file(beside(path, DRAFT));
     let found = match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let database = create(path, options).map_err(outside)?;
@@ -107,6 +109,8 @@ pub(super) fn open(path: &Path, options: FileOptions) -> Result<Opened> {
 
 /// Opens a file again that this process has had open.
 pub(super) fn reopen(path: &Path, options: FileOptions) -> std::result::Result<Database, Trouble> {
+    // The file may be one that was rebuilt just now. No commit may count before its name is durable.
+    sync_directory(directory(path)).map_err(Trouble::Disk)?;
     open_checked(path, options, false, false)
 }
 
@@ -131,24 +135,41 @@ fn open_checked(
     })
 }
 
-/// Creates the file under another name first: whoever finds it finds a whole one.
 fn create(path: &Path, options: FileOptions) -> std::result::Result<Database, Trouble> {
+    build(path, options, layout::create)
+}
+
+/// Puts a file in the place of this one that has its rows and nothing else.
+pub(super) fn rebuild(
+    path: &Path,
+    options: FileOptions,
+    from: &Database,
+) -> std::result::Result<Database, Trouble> {
+    build(path, options, |to| layout::copy(from, to))
+}
+
+/// Makes the file under another name first: whoever finds it finds a whole one.
+fn build(
+    path: &Path,
+    options: FileOptions,
+    fill: impl FnOnce(&Database) -> std::result::Result<(), Trouble>,
+) -> std::result::Result<Database, Trouble> {
     let draft = beside(path, DRAFT);
-    let created = guarded(|| {
+    let built = guarded(|| {
         let mut create = OpenOptions::new();
         let file = private(create.read(true).write(true).create(true).truncate(true))
             .open(&draft)
             .map_err(Trouble::Disk)?;
         let database = database(file, options, false)?;
-        layout::create(&database)?;
+        fill(&database)?;
         fs::rename(&draft, path).map_err(Trouble::Disk)?;
         sync_directory(directory(path)).map_err(Trouble::Disk)?;
         Ok(database)
     });
-    if created.is_err() {
+    if built.is_err() {
         let _ = fs::remove_file(&draft);
     }
-    created
+    built
 }
 
 fn database(
