@@ -197,3 +197,40 @@ fn a_disk_that_fails_for_a_while_costs_only_the_commits_of_that_time() {
     assert_eq!(file.set_aside(), None);
     assert_eq!(file.len(Table::Held).unwrap(), 30);
 }
+
+#[test]
+fn whatever_fails_while_a_file_is_compacted_costs_no_row() {
+    let (folder, path, file, failures) = open();
+    let key = |row: u32| row.wrapping_mul(0x9e37_79b1).to_be_bytes();
+    let all: Vec<_> = (0..12_000).map(|row| put(Table::Held, &key(row), &[1; 600])).collect();
+    file.commit(&all).unwrap();
+    let gone: Vec<_> = (2_000..12_000).map(|row| remove(Table::Held, &key(row))).collect();
+    file.commit(&gone).unwrap();
+    let expected = rows(&file, Table::Held, 500);
+    assert_eq!(expected.len(), 2_000);
+
+    let (mut errors, mut good) = (0, 0);
+    loop {
+        failures.fail(good, u64::MAX, true);
+        let compacted = file.compact();
+        failures.fail(0, 0, false);
+        assert_eq!(rows(&file, Table::Held, 500), expected, "after {good} operations");
+        assert_eq!(names(folder.path()), ["node.redb", "node.redb.lock"]);
+        file.commit(&[put(Table::Own, b"good", &good.to_be_bytes())]).unwrap();
+        match compacted {
+            Ok(is_smaller) => {
+                assert!(is_smaller);
+                break;
+            }
+            Err(error) => assert_eq!(error, StorageError::Full),
+        }
+        errors += 1;
+        good = good * 3 / 2 + 1;
+    }
+    assert!(errors > 5, "{errors} errors");
+    drop(file);
+    let file = File::open(&path).unwrap();
+    assert_eq!(file.set_aside(), None);
+    assert_eq!(rows(&file, Table::Held, 500), expected);
+    assert_eq!(file.get(Table::Own, b"good").unwrap(), Some(good.to_be_bytes().to_vec()));
+}
