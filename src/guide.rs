@@ -12,7 +12,7 @@
 //! | [Freshness and receipts](freshness) | how new an answer is, silent peers, what a receipt says |
 //! | [Storage](storage) | what is kept where and for how long, snapshots |
 //! | [Discovery and search](discovery) | the catalogue, search, announcements |
-//! | [Connections](connections) | which peers a node stays connected with, the wire |
+//! | [Connections](connections) | which peers a node stays connected with, peers on the local network, the wire |
 //! | [Errors](errors) | what each error means and what to do |
 //! | [Monitoring](monitoring) | metadata, counters, Prometheus |
 //! | [Security](security) | what holds, what does not, the reputation of peers |

@@ -1,4 +1,9 @@
 //! What the fuzz target of discovery drives.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how it says that something does not hold"
+)]
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@
 
 mod behaviour;
 mod found;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod machine;
 mod packet;
