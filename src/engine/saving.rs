@@ -225,7 +225,7 @@ impl Saving {
             }
         };
         self.state = State::Idle(health);
-        let saved = outcome.as_ref().map(|()| ()).map_err(Error::storage);
+        let saved = outcome.clone().map_err(|error| Error::storage(&error));
         (send(self.leaving.drain(..), &saved), turned)
     }
 

@@ -158,12 +158,12 @@ impl Snapshot {
 
     fn read_section(&mut self, tag: u8, body: &[u8]) -> Result<()> {
         match tag {
-            RECORDS => each(body, |wire: RecordWire<'_>| Ok(self.records.push(wire.read()?))),
-            MARKS => each(body, |wire: MarkWire<'_>| Ok(self.marks.push(wire.read()?))),
-            PINS => each(body, |wire: PinWire<'_>| Ok(self.pins.push(wire.read()?))),
-            EPOCHS => each(body, |wire: EpochWire<'_>| Ok(self.epochs.push(wire.read()?))),
-            OUTBOX => each(body, |wire: UnheardWire<'_>| Ok(self.outbox.push(wire.read()?))),
-            CATALOGUE => each(body, |wire: HeadWire<'_>| Ok(self.catalogue.push(wire.read()?))),
+            RECORDS => read_into(&mut self.records, body, RecordWire::read),
+            MARKS => read_into(&mut self.marks, body, MarkWire::read),
+            PINS => read_into(&mut self.pins, body, PinWire::read),
+            EPOCHS => read_into(&mut self.epochs, body, EpochWire::read),
+            OUTBOX => read_into(&mut self.outbox, body, UnheardWire::read),
+            CATALOGUE => read_into(&mut self.catalogue, body, HeadWire::read),
             _ => Err(invalid("was written by a later version")),
         }
     }
@@ -331,13 +331,15 @@ fn section(bytes: &mut Vec<u8>, tag: u8, entries: impl Iterator<Item = Vec<u8>>)
     }
 }
 
-fn each<'a, T: Deserialize<'a>>(
+/// Reads all entries of a section.
+fn read_into<'a, W: Deserialize<'a>, T>(
+    entries: &mut Vec<T>,
     mut body: &'a [u8],
-    mut read: impl FnMut(T) -> Result<()>,
+    read: impl Fn(W) -> Result<T>,
 ) -> Result<()> {
     while !body.is_empty() {
-        let (entry, rest) = take(body)?;
-        read(entry)?;
+        let (wire, rest) = take(body)?;
+        entries.push(read(wire)?);
         body = rest;
     }
     Ok(())
