@@ -19,6 +19,7 @@ use crate::{
         Requirement, SearchResults, Versions,
     },
     record::NetworkName,
+    storage::StorageReport,
 };
 
 /// A package registry. [`Handle`](crate::Handle) implements it over the peer-to-peer network; an application
@@ -235,6 +236,8 @@ pub struct RegistryMetadata {
     /// The size of those that it holds for others, in bytes on the wire:
     /// [`Limits::store_bytes`](crate::Limits::store_bytes) bounds it.
     pub record_bytes: u64,
+    /// What it says of its [storage](crate::storage), if it has one.
+    pub storage: Option<StorageReport>,
     /// What it has done since it started.
     pub counters: Counters,
 }

@@ -179,6 +179,7 @@ impl Engine {
         self.discovery.forgive_vain();
         self.cx.store.calendar_moved(by);
         self.publishing.calendar_moved(&mut self.out, now);
+        self.peers.network_changed(&self.cx, &mut self.out);
         self.catch_up();
     }
 

@@ -63,6 +63,7 @@ impl Engine {
             coverage: self.discovery.coverage().clone(),
             records: count(self.cx.store.len()),
             record_bytes: self.cx.store.bytes_held(),
+            storage: self.storage_report(),
             counters: self.counters(),
         }
     }

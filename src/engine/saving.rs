@@ -19,7 +19,7 @@ use crate::{
     command::Reply,
     counters::{Answer, CallEnd, CallKind, EndedCall},
     error::{Error, Result},
-    storage::{Change, StorageError},
+    storage::{Change, StorageError, StorageReport},
 };
 
 /// Changes for which nobody waits are written after this time.
@@ -73,6 +73,9 @@ pub(in crate::engine) struct Saving {
     obsolete: Vec<Change>,
     /// The same, which are being removed.
     removing: Vec<Change>,
+    /// How many rows the commit that runs has.
+    rows: usize,
+    report: StorageReport,
 }
 
 /// An answer that is owed to a caller.
@@ -129,12 +132,34 @@ impl Saving {
             leaving: Vec::new(),
             obsolete: Vec::new(),
             removing: Vec::new(),
+            rows: 0,
+            report: StorageReport::default(),
         }
     }
 
-    /// There is a storage.
-    pub(in crate::engine) fn turn_on(&mut self) {
+    /// There is a storage, which takes so many bytes.
+    pub(in crate::engine) fn turn_on(&mut self, bytes: u64) {
         self.state = State::Idle(Health::Good);
+        self.report.bytes = bytes;
+    }
+
+    /// All is read that an earlier life has left.
+    pub(in crate::engine) fn restored(&mut self) {
+        self.report.is_restored = true;
+    }
+
+    /// What is known of the storage, if there is one.
+    pub(in crate::engine) fn report(&self, rows: Unsaved) -> Option<StorageReport> {
+        let health = match self.state {
+            State::Off => return None,
+            State::Idle(health) | State::Writing(health) => health,
+        };
+        let unsaved = rows.own + rows.others + self.obsolete.len();
+        Some(StorageReport {
+            unsaved: u64::try_from(unsaved).unwrap_or(u64::MAX),
+            is_failing: health != Health::Good,
+            ..self.report
+        })
     }
 
     pub(in crate::engine) fn is_on(&self) -> bool {
@@ -193,7 +218,12 @@ impl Saving {
         }
     }
 
-    /// A commit begins. Tells which rows are to go besides what has changed.
+    /// A commit of so many rows is complete, and begins.
+    pub(in crate::engine) fn begun(&mut self, rows: usize) {
+        self.rows = rows;
+    }
+
+    /// A commit is put together. Tells which rows are to go besides what has changed.
     pub(in crate::engine) fn begin(&mut self) -> Vec<Change> {
         if let State::Idle(health) = self.state {
             self.state = State::Writing(health);
@@ -208,13 +238,13 @@ impl Saving {
     pub(in crate::engine) fn end(
         &mut self,
         mono: Duration,
-        outcome: &std::result::Result<(), StorageError>,
+        outcome: &std::result::Result<u64, StorageError>,
     ) -> (Vec<EndedCall>, Option<Turned>) {
         let State::Writing(before) = self.state else { return (Vec::new(), None) };
         let removed = std::mem::take(&mut self.removing);
         let (health, turned) = match (outcome, before) {
-            (Ok(()), Health::Good) => (Health::Good, None),
-            (Ok(()), Health::Failing { .. }) => (Health::Good, Some(Turned::Good)),
+            (Ok(_), Health::Good) => (Health::Good, None),
+            (Ok(_), Health::Failing { .. }) => (Health::Good, Some(Turned::Good)),
             (Err(error), before) => {
                 self.obsolete.extend(removed);
                 let (pause, turned) = match before {
@@ -225,7 +255,15 @@ impl Saving {
             }
         };
         self.state = State::Idle(health);
-        let saved = outcome.clone().map_err(|error| Error::storage(&error));
+        match outcome {
+            Ok(bytes) => {
+                self.report.bytes = *bytes;
+                self.report.commits += 1;
+                self.report.rows += self.rows as u64;
+            }
+            Err(_) => self.report.failures += 1,
+        }
+        let saved = outcome.clone().map(drop).map_err(|error| Error::storage(&error));
         (send(self.leaving.drain(..), &saved), turned)
     }
 

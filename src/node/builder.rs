@@ -15,7 +15,7 @@ use super::{
     link::Link,
     metrics::Metrics,
     poll::{Budgets, Node, Phase},
-    storage::Disk,
+    storage::{Disk, Kept},
     watch::Watch,
     wiring::Wiring,
 };
@@ -23,7 +23,7 @@ use crate::{
     bell::Bell,
     clock::{Clock, Entropy, SystemClock, SystemEntropy},
     config::Config,
-    engine::{Authority, Engine, Identity, Now, Rows, SharedStore, Snapshot, dht::Dht},
+    engine::{Authority, Engine, Identity, Now, SharedStore, Snapshot, dht::Dht},
     error::{Error, Result},
     handle::{Facts, Handle},
     net::{
@@ -325,7 +325,7 @@ impl NodeBuilder {
     }
 
     /// The storage, and what was read from it.
-    fn disk(&mut self, identity: &Identity) -> Result<(Option<Disk>, Option<Vec<Rows>>)> {
+    fn disk(&mut self, identity: &Identity) -> Result<(Option<Disk>, Option<Kept>)> {
         let Some(storage) = self.storage.take() else { return Ok((None, None)) };
         let (disk, kept) = Disk::open(storage, &self.config.network, &identity.owner())?;
         Ok((Some(disk), Some(kept)))
@@ -355,12 +355,12 @@ impl NodeBuilder {
         identity: Identity,
         store: SharedStore,
         shelf: Shelf,
-        kept: Option<Vec<Rows>>,
+        kept: Option<Kept>,
     ) -> Result<Engine> {
         let mut engine = Engine::new(identity, self.config, store, self.entropy, shelf);
         if let Some(kept) = &kept {
-            engine.note_changes();
-            engine.restore_first(now, kept)?;
+            engine.note_changes(kept.bytes);
+            engine.restore_first(now, &kept.rows)?;
         }
         if let Some(snapshot) = &self.snapshot {
             engine.restore(now, snapshot)?;

@@ -45,14 +45,19 @@ pub(super) struct Disk {
     storage: Arc<dyn Storage>,
     commit: Option<Work<u64>>,
     load: Load,
-    /// How many bytes it took after the last commit.
-    bytes: u64,
     /// When the routing table is looked at next.
     table_due: Duration,
 }
 
 /// So often some of the routing table is kept. A node that has run for less is found by what it had from before.
 const TABLE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What an earlier life has left, as far as it is read before the first poll.
+pub(super) struct Kept {
+    /// How many bytes the storage takes.
+    pub(super) bytes: u64,
+    pub(super) rows: Vec<Rows>,
+}
 
 /// How far the tables are read that may be large.
 enum Load {
@@ -91,7 +96,7 @@ impl Disk {
         storage: Arc<dyn Storage>,
         network: &NetworkName,
         owner: &PeerId,
-    ) -> Result<(Self, Vec<Rows>)> {
+    ) -> Result<(Self, Kept)> {
         let failed = |error: StorageError| Error::storage(&error);
         claim(&*storage, network, owner).map_err(failed)?;
         let rows = FIRST.map(|table| read_all(&*storage, table));
@@ -99,7 +104,7 @@ impl Disk {
         let bytes = storage.size().map_err(failed)?;
         let first = LATER.first().map(|table| Cursor { table: *table, after: None });
         let load = first.map_or(Load::Done, Load::Next);
-        Ok((Self { storage, commit: None, load, bytes, table_due: Duration::ZERO }, rows))
+        Ok((Self { storage, commit: None, load, table_due: Duration::ZERO }, Kept { bytes, rows }))
     }
 
     /// Writes what has changed, and reads on what is left from an earlier life.
@@ -132,10 +137,7 @@ impl Disk {
         let Some(commit) = &mut self.commit else { return Moved::No };
         let Poll::Ready(outcome) = commit.as_mut().poll(cx) else { return Moved::No };
         self.commit = None;
-        if let Ok(bytes) = outcome {
-            self.bytes = bytes;
-        }
-        engine.saved(now, &outcome.map(|_| ()));
+        engine.saved(now, &outcome);
         Moved::Yes
     }
 
@@ -176,6 +178,9 @@ impl Disk {
             && (*next, table) == (Table::Held, Table::Catalogue)
         {
             engine.catalogue_read(now);
+        }
+        if let Load::Done = self.load {
+            engine.all_read();
         }
         // Others come first, and the next rows after them.
         cx.waker().wake_by_ref();

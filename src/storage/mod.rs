@@ -22,11 +22,13 @@ mod faulty_tests;
 #[cfg(feature = "redb")]
 mod file;
 mod memory;
+mod report;
 
 pub use error::StorageError;
 #[cfg(feature = "redb")]
 pub use file::{File, FileOptions};
 pub use memory::Memory;
+pub use report::StorageReport;
 
 /// What a storage returns.
 pub type Result<T> = std::result::Result<T, StorageError>;

@@ -11,7 +11,7 @@ use crate::{
     },
     error::Result,
     event::Event,
-    storage::{self, Change, Row, StorageError, Table},
+    storage::{self, Change, Row, StorageError, StorageReport, Table},
 };
 
 /// Rows of a storage, as they were read.
@@ -22,9 +22,9 @@ pub(crate) struct Rows {
 }
 
 impl Engine {
-    /// There is a storage: from here on, it is noted what changes.
-    pub(crate) fn note_changes(&mut self) {
-        self.out.saving.turn_on();
+    /// There is a storage, which takes so many bytes: from here on, it is noted what changes.
+    pub(crate) fn note_changes(&mut self, bytes: u64) {
+        self.out.saving.turn_on(bytes);
         self.cx.store.note_changes();
         self.reading.note_changes();
         self.publishing.note_changes();
@@ -56,11 +56,22 @@ impl Engine {
         self.publishing.take_changes(&mut changes);
         self.discovery.take_changes(&mut changes);
         self.peers.take_changes(&mut changes);
+        self.out.saving.begun(changes.len());
         Some(changes)
     }
 
-    /// What was to be written is durable, or could not be written.
-    pub(crate) fn saved(&mut self, now: Now, outcome: &storage::Result<()>) {
+    /// What is known of the storage, if there is one.
+    pub(in crate::engine) fn storage_report(&self) -> Option<StorageReport> {
+        self.out.saving.report(self.unsaved())
+    }
+
+    /// All is read that an earlier life has left, or cannot be.
+    pub(crate) fn all_read(&mut self) {
+        self.out.saving.restored();
+    }
+
+    /// What was to be written is durable, and the storage takes so many bytes, or it could not be written.
+    pub(crate) fn saved(&mut self, now: Now, outcome: &storage::Result<u64>) {
         let is_written = outcome.is_ok();
         self.cx.store.settle_changes(is_written);
         self.reading.settle_changes(is_written);

@@ -92,6 +92,7 @@ impl Peering {
         let address = cx.dialable(address);
         self.addresses.push(address.clone());
         out.events.push_back(Event::Listening { address });
+        self.network_changed(cx, out);
     }
 
     /// This node listens there no longer.

@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     engine::{
         context::Context,
-        deadlines::{Backoff, Deadline, jitter},
+        deadlines::{Backoff, Deadline, jitter, spread},
         effects::Effects,
         interface::Action,
         peers::Peering,
@@ -44,6 +44,11 @@ const ALONE_LONGEST: Duration = Duration::from_secs(60);
 /// A bootstrap peer that had no room is believed to have some once a connection with it has lasted for so long.
 const SETTLING: Duration = Duration::from_secs(3);
 
+/// Once the network has changed, whoever is away is dialed within this time, so that not all machines of a place do it at
+/// once. That is so once in the interval.
+const HURRY: Duration = Duration::from_secs(1);
+const HURRY_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Who is dialed again, and when.
 #[derive(Debug)]
 pub(super) struct Rejoining {
@@ -53,6 +58,8 @@ pub(super) struct Rejoining {
     pauses: Pauses,
     membership: Membership,
     alone: Backoff,
+    /// When the network has changed last.
+    hurried: Option<Duration>,
     /// The timer that is set, and when it falls due.
     timer: Option<(wheel::Key, Duration)>,
 }
@@ -131,6 +138,7 @@ impl Rejoining {
             pauses,
             membership: Membership::Joining,
             alone: Backoff::new(ALONE_FIRST.min(interval), ALONE_LONGEST.min(interval)),
+            hurried: None,
             timer: None,
         }
     }
@@ -139,6 +147,26 @@ impl Rejoining {
     #[cfg(any(test, fuzzing))]
     pub(super) fn is_waiting(&self) -> bool {
         self.timer.is_some()
+    }
+
+    /// The network may be another one than a moment ago: whoever is away is dialed soon. Tells whether that is news, since
+    /// interfaces come several at a time.
+    fn hurry(&mut self, now: Duration, entropy: &mut dyn Entropy) -> bool {
+        if self.hurried.is_some_and(|at| now < at.saturating_add(HURRY_INTERVAL)) {
+            return false;
+        }
+        self.hurried = Some(now);
+        let soon = now.saturating_add(spread(HURRY, [0.0, 1.0], entropy));
+        for contact in self.contacts.values_mut() {
+            if let State::Away { due } = &mut contact.state {
+                *due = soon.min(*due);
+            }
+        }
+        self.lost.hurry(soon);
+        if let Membership::Alone { due } = &mut self.membership {
+            *due = soon.min(*due);
+        }
+        true
     }
 
     /// A peer of an earlier life is looked for.
@@ -283,6 +311,13 @@ impl Rejoining {
 }
 
 impl Peering {
+    /// An interface has come, or the machine has slept: whoever is away may be reached now.
+    pub(in crate::engine) fn network_changed(&mut self, cx: &Context, out: &mut Effects) {
+        if !cx.closed && self.rejoining.hurry(cx.now().mono, &mut *out.entropy) {
+            self.rejoin_later(cx, out);
+        }
+    }
+
     /// Whether bootstrap peers have no room, and somebody may be found yet by what they have told, or by asking again.
     pub(in crate::engine) fn is_led_on(&self) -> bool {
         let is_looking = self.rejoining.told.has_dialed() || self.rejoining.turning_away().0 > 0;

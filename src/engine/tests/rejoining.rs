@@ -351,3 +351,42 @@ fn a_call_dials_no_address_twice_and_a_closed_node_none() {
     scene.lab.engine.shut_down();
     assert_eq!(scene.next_dial(3600), None);
 }
+
+#[test]
+fn whoever_is_away_is_dialed_soon_once_an_interface_comes_or_the_machine_wakes() {
+    let (peer, address) = (PeerId::random(), UNNAMED.to_owned());
+    let scene = || {
+        let mut scene = Scene::joined(&address, peer);
+        scene.go(peer);
+        for _ in 0..4 {
+            assert!(scene.next_dial(1000).is_some());
+            scene.dial_ends(&address, refused());
+        }
+        scene
+    };
+    let mut unchanged = scene();
+    assert_eq!(unchanged.next_dial(60), None, "pauses have grown");
+    let mut moved = scene();
+    moved.lab.learn(Fact::Listening { address: "/ip4/192.0.2.7/tcp/4001".parse().unwrap() });
+    assert!(moved.next_dial(2).is_some(), "another network");
+    let mut woken = scene();
+    woken.lab.set_calendar(3600);
+    assert!(woken.next_dial(2).is_some(), "another place, perhaps");
+}
+
+#[test]
+fn interfaces_that_come_and_go_have_nobody_dialed_all_the_time() {
+    let (peer, address) = (PeerId::random(), UNNAMED.to_owned());
+    let mut scene = Scene::joined(&address, peer);
+    scene.go(peer);
+    let mut dials = 0;
+    for port in 0..60 {
+        let listening = format!("/ip4/192.0.2.7/tcp/{}", 1 + port).parse().unwrap();
+        scene.lab.learn(Fact::Listening { address: listening });
+        if scene.next_dial(1).is_some() {
+            dials += 1;
+            scene.dial_ends(&address, refused());
+        }
+    }
+    assert!(dials <= 7, "{dials} dials in a minute");
+}

@@ -98,6 +98,15 @@ impl Lost {
         }
     }
 
+    /// All who are away are dialed at this time at the latest.
+    pub(super) fn hurry(&mut self, soon: Duration) {
+        for neighbour in self.peers.values_mut() {
+            if let State::Away { due, .. } = &mut neighbour.state {
+                *due = soon.min(*due);
+            }
+        }
+    }
+
     /// When one of them is to be dialed.
     pub(super) fn due(&self) -> Option<Duration> {
         let due = self.peers.values().filter_map(|neighbour| match neighbour.state {
