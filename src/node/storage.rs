@@ -25,8 +25,15 @@ use crate::{
 const SCHEMA: u32 = 1;
 
 /// What a node reads before its first poll: little beside what it holds for others.
-const FIRST: [Table; 6] =
-    [Table::Sequences, Table::Epochs, Table::Pins, Table::Own, Table::Outbox, Table::Peers];
+const FIRST: [Table; 7] = [
+    Table::Sequences,
+    Table::Epochs,
+    Table::Pins,
+    Table::Own,
+    Table::Outbox,
+    Table::Peers,
+    Table::Reputations,
+];
 
 /// What it reads while it runs already.
 const LATER: [Table; 2] = [Table::Catalogue, Table::Held];

@@ -30,6 +30,7 @@ impl Engine {
         self.publishing.note_changes();
         self.discovery.note_changes();
         self.peers.note_changes();
+        self.standing.note_changes();
     }
 
     /// How many rows wait to be written.
@@ -56,6 +57,7 @@ impl Engine {
         self.publishing.take_changes(&mut changes);
         self.discovery.take_changes(&mut changes);
         self.peers.take_changes(&mut changes);
+        self.standing.take_changes(&self.cx, &mut changes);
         self.out.saving.begun(changes.len());
         Some(changes)
     }
@@ -78,6 +80,7 @@ impl Engine {
         self.publishing.settle_changes(is_written);
         self.discovery.settle_changes(is_written);
         self.peers.settle_changes(is_written);
+        self.standing.settle_changes(is_written);
         let (ended, turned) = self.out.saving.end(now.mono, outcome);
         self.count_all(ended);
         match turned {
@@ -130,11 +133,14 @@ impl Engine {
     /// # Errors
     /// If what was read belongs to another network.
     pub(crate) fn restore_first(&mut self, now: Now, tables: &[Rows]) -> Result<()> {
+        self.set_time(now);
         let mut snapshot = Snapshot::of_rows(self.cx.config.network.clone());
         let mut obsolete = Vec::new();
         for Rows { table, rows } in tables {
-            if *table == Table::Peers {
-                self.peers.restore(now, rows);
+            match table {
+                Table::Peers => self.peers.restore(now, rows),
+                Table::Reputations => obsolete.extend(self.standing.restore(&self.cx, rows)),
+                _ => {}
             }
             for row in rows {
                 // An announcement gets another number in this life.

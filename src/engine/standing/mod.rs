@@ -8,8 +8,9 @@ use libp2p::PeerId;
 
 use crate::{
     config::Limits,
-    engine::standing::reputation::Reputation,
+    engine::{context::Context, standing::reputation::Reputation},
     record::{EquivocationProof, Head, Rejected, Signed},
+    storage::{Change, Row},
 };
 
 use equivocations::Equivocations;
@@ -42,6 +43,24 @@ impl Standing {
     /// From here on it is this late, on the monotonic scale.
     pub(in crate::engine) fn set_time(&mut self, now: Duration) {
         self.reputations.set_time(now);
+    }
+
+    pub(in crate::engine) fn note_changes(&mut self) {
+        self.reputations.note_changes();
+    }
+
+    /// Takes the rows that are to be written now: they go along with others.
+    pub(in crate::engine) fn take_changes(&mut self, cx: &Context, changes: &mut Vec<Change>) {
+        self.reputations.take_changes(cx.now(), changes);
+    }
+
+    pub(in crate::engine) fn settle_changes(&mut self, is_written: bool) {
+        self.reputations.settle_changes(is_written);
+    }
+
+    /// Takes in what an earlier life has seen of peers. Tells which rows mean nothing.
+    pub(in crate::engine) fn restore(&mut self, cx: &Context, rows: &[Row]) -> Vec<Change> {
+        self.reputations.restore(cx.now(), rows)
     }
 
     /// A connection stands: gossip is told how the peer stands, if it would not guess.

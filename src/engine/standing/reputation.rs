@@ -4,12 +4,14 @@
 //! |--|--|
 //! | `reputation/conduct.rs` | what was seen of one peer, and how it fades |
 //! | `reputation/remembered.rs` | the conduct of a bounded number of peers |
+//! | `reputation/kept.rs` | what of it outlives the process |
 //! | `reputation/consequences.rs` | what is to be done about it |
 
 use serde::{Deserialize, Serialize};
 
 mod conduct;
 mod consequences;
+mod kept;
 mod remembered;
 impl crate::counters::Answer for Reputation {}
 

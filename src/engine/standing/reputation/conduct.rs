@@ -165,6 +165,31 @@ impl Conduct {
         }
     }
 
+    /// How often it was seen to deliver, to lie and to fail.
+    pub(super) fn counts(&self) -> [u64; 3] {
+        [self.valid, self.invalid, self.failed]
+    }
+
+    /// How much of that has not faded.
+    pub(super) fn remembered(&self, now: Duration) -> [f64; 3] {
+        let mut then = *self;
+        then.fade(now);
+        [then.deliveries, then.lies, then.failures]
+    }
+
+    /// What an earlier life has seen, which ended so long ago.
+    pub(super) fn restored(
+        now: Duration,
+        [valid, invalid, failed]: [u64; 3],
+        remembered: [f64; 3],
+        away: Duration,
+    ) -> Self {
+        let left = left(Duration::ZERO, away, Reputation::HALF_LIFE);
+        let most = f64::from(Reputation::MOST_REMEMBERED);
+        let [deliveries, lies, failures] = remembered.map(|count| count.min(most) * left);
+        Self { valid, invalid, failed, at: now, deliveries, lies, failures, ..Self::default() }
+    }
+
     /// How many of its copies are remembered, valid or not.
     pub(super) fn seen(&self, now: Duration) -> f64 {
         (self.deliveries + self.lies) * left(self.at, now, Reputation::HALF_LIFE)

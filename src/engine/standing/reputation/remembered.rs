@@ -18,6 +18,7 @@ use super::{
     Reputation,
     conduct::{Conduct, Nearness},
 };
+use crate::engine::dirty::Dirty;
 
 /// A change of the score that gossip is told of.
 const NOTICEABLE: u8 = 5;
@@ -66,6 +67,8 @@ pub(crate) struct Reputations {
     bound: usize,
     turns: u64,
     judgements: VecDeque<Judgement>,
+    /// Peers of whom the storage does not know what is known here.
+    pub(super) changed: Dirty<PeerId>,
 }
 
 impl Reputations {
@@ -78,6 +81,7 @@ impl Reputations {
             bound,
             turns: 0,
             judgements: VecDeque::new(),
+            changed: Dirty::default(),
         }
     }
 
@@ -158,16 +162,40 @@ impl Reputations {
         let mut conduct = before.conduct;
         note(&mut conduct);
         let reputation = conduct.reputation(self.now);
-        let class = match conduct.seen(self.now) {
-            seen if seen <= KNOWN => Class::Stranger,
-            _ if reputation.success < Reputation::NEUTRAL => Class::Bad,
-            _ => Class::Good,
-        };
+        let class = self.class(&conduct);
+        if (before.class, class) != (Class::Stranger, Class::Stranger) {
+            self.changed.mark(|| peer);
+        }
         self.turns = self.turns.saturating_add(1);
         let entry = Entry { conduct, class, turn: self.turns, told: before.told };
         self.put(peer, entry);
         self.retell(&peer, false);
         Some((conduct, reputation.score()))
+    }
+
+    fn class(&self, conduct: &Conduct) -> Class {
+        match conduct.seen(self.now) {
+            seen if seen <= KNOWN => Class::Stranger,
+            _ if conduct.reputation(self.now).success < Reputation::NEUTRAL => Class::Bad,
+            _ => Class::Good,
+        }
+    }
+
+    /// What is known of a peer that is no stranger.
+    pub(super) fn known(&self, peer: &PeerId) -> Option<&Conduct> {
+        let entry = self.peers.get(peer).filter(|entry| entry.class != Class::Stranger)?;
+        Some(&entry.conduct)
+    }
+
+    /// Takes in what an earlier life has seen of a peer, unless this one has seen something already.
+    pub(super) fn remember(&mut self, peer: PeerId, conduct: Conduct) {
+        if self.bound == 0 || self.peers.contains_key(&peer) {
+            return;
+        }
+        self.make_room();
+        let (class, told) = (self.class(&conduct), Reputation::default().score());
+        self.turns = self.turns.saturating_add(1);
+        self.put(peer, Entry { conduct, class, turn: self.turns, told });
     }
 
     fn take(&mut self, peer: &PeerId) -> Option<Entry> {
@@ -205,6 +233,9 @@ impl Reputations {
         let first = self.order.range((class, 0)..=(class, u64::MAX)).next();
         if let Some((_, &peer)) = first {
             self.take(&peer);
+            if class != Class::Stranger {
+                self.changed.mark(|| peer);
+            }
         }
     }
 
