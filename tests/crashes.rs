@@ -21,11 +21,7 @@ use std::{
 
 use futures::FutureExt;
 use peerage::{
-    Config, Error, Handle, Node, Registry,
-    identity::Keypair,
-    net::transport,
-    package::PackageName,
-    record::{NetworkName, Record, RecordKey},
+    Config, Error, Handle, Node, Registry, identity::Keypair, net::transport, package::PackageName,
 };
 use semver::Version;
 
@@ -71,8 +67,6 @@ struct Acknowledged {
     sequence: u64,
     versions: BTreeSet<Version>,
     yanked: BTreeSet<Version>,
-    /// A call has failed whose change may be there or not.
-    is_in_doubt: bool,
 }
 
 /// One process after the other, each with the disk that the last one has left.
@@ -82,6 +76,8 @@ struct World {
     key: Keypair,
     disk: Faulty,
     packages: BTreeMap<PackageName, Acknowledged>,
+    /// Those of which a call has failed, whose change may be there or not.
+    in_doubt: BTreeSet<PackageName>,
     pins: BTreeMap<PackageName, peerage::PeerId>,
 }
 
@@ -105,6 +101,7 @@ impl World {
             clock: VirtualClock::default(),
             key,
             packages: BTreeMap::new(),
+            in_doubt: BTreeSet::new(),
             pins: BTreeMap::new(),
         }
     }
@@ -220,9 +217,7 @@ impl World {
     }
 
     fn doubt(&mut self, name: &PackageName) {
-        if let Some(known) = self.packages.get_mut(name) {
-            known.is_in_doubt = true;
-        }
+        self.in_doubt.insert(name.clone());
     }
 
     /// What was acknowledged is there.
@@ -233,9 +228,6 @@ impl World {
             let id = peerage::PackageId::owned(owner, name.clone());
             let handle = process.handle.clone();
             let listed = self.finish(process, handle.list_versions(id)).expect("it is there");
-            let key = RecordKey::head(&NetworkName::default(), &owner, &name);
-            let found = self.finish(process, handle.get_record(key)).expect("its head is there");
-            let Record::Head(head) = found.record else { panic!("another record") };
             let known = self.packages.get_mut(&name).expect("one of these");
             let releases = listed.releases.iter();
             let versions: BTreeSet<Version> =
@@ -244,12 +236,12 @@ impl World {
             let yanked: BTreeSet<Version> = yanked.map(|release| release.version.clone()).collect();
             assert!(versions.is_superset(&known.versions), "{name}: {versions:?}, {known:?}");
             assert!(yanked.is_superset(&known.yanked), "{name}: {yanked:?}, {known:?}");
-            if !known.is_in_doubt {
+            if !self.in_doubt.contains(&name) {
                 assert_eq!((&versions, &yanked), (&known.versions, &known.yanked), "{name}");
             }
-            let sequence = head.revision.sequence;
+            let sequence = listed.sequence;
             assert!(sequence >= known.sequence, "{name}: {sequence} after {}", known.sequence);
-            *known = Acknowledged { sequence, versions, yanked, is_in_doubt: known.is_in_doubt };
+            *known = Acknowledged { sequence, versions, yanked };
         }
         for (name, owner) in self.pins.clone() {
             let handle = process.handle.clone();
