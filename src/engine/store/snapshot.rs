@@ -117,8 +117,8 @@ impl Snapshot {
     /// Reads a file. Takes memory in proportion to the file's length, whatever is in it.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for anything that [`to_bytes`](Self::to_bytes) has not written: a file that is cut
-    /// short, altered, of another format, or something else.
+    /// [`Error::Invalid`](crate::Error::Invalid) for anything that [`to_bytes`](Self::to_bytes) has not written: a file
+    /// that is cut short, altered, of another format, or something else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let (content, checksum) = bytes
             .split_last_chunk::<CHECKSUM_BYTES>()
