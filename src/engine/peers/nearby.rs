@@ -19,9 +19,9 @@ const MOST_WAITING: usize = 64;
 /// Of so many it is known when they were dialed. Nobody else is dialed until one of those may be dialed again.
 const MOST_TRIED: usize = 256;
 
-/// Pauses before the same peer is dialed again. It may belong to another network, and is asked there only by whoever looks
-/// for it.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(3600));
+/// Pauses before the same peer is dialed again. The first is short, since an interface that has just come may not lead
+/// anywhere yet. They grow, since a peer that is there may belong to another network.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(3600));
 
 /// Peers nearby that may be of this network.
 #[derive(Debug, Default)]

@@ -65,7 +65,7 @@ fn one_that_is_there_and_of_another_network_is_dialed_less_and_less_often() {
         }
     }
     let pauses: Vec<u64> = dials.windows(2).map(|two| two[1] - two[0]).collect();
-    assert_eq!(pauses, [60, 120, 240, 480, 960, 1920]);
+    assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1280]);
 }
 
 #[test]
