@@ -11,12 +11,13 @@ use std::{
 const ROOMS: [&str; 6] = ["dht", "discovery", "peers", "publishing", "reading", "standing"];
 
 /// Modules from the bottom to the top, and what each may never name.
-const FORBIDDEN: [(&str, &[&str]); 5] = [
+const FORBIDDEN: [(&str, &[&str]); 6] = [
+    ("storage", &["command", "config", "engine", "exchange", "handle", "net", "node", "record"]),
     ("package", &["command", "config", "engine", "exchange", "handle", "net", "node", "record"]),
     ("record", &["command", "config", "engine", "exchange", "handle", "net", "node"]),
     ("exchange", &["command", "config", "engine", "handle", "net", "node"]),
     ("engine", &["handle", "net", "node"]),
-    ("net", &["command", "engine", "handle", "node"]),
+    ("net", &["command", "engine", "handle", "node", "storage"]),
 ];
 
 /// Fields of the switchboard.

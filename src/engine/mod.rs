@@ -30,6 +30,7 @@
 //! | `identity.rs`, `signer.rs` | by what right this node publishes, and how it signs |
 //! | `clocks.rs`, `peer_clocks.rs` | a calendar that does not keep step with the monotonic clock; what peers say of the time |
 //! | `counters.rs` | what the node says of itself |
+//! | `saving.rs`, `dirty.rs` | callers who are answered once their change is durable; which rows the storage does not have yet |
 //! | `wheel/`, `pages.rs`, `recent.rs` | every deadline in its order; things kept by the thousand; what was seen a moment ago |
 //!
 //! `ARCHITECTURE.md` follows a `get`, a `register` and an announcement through the rooms.
