@@ -1,8 +1,10 @@
 //! How each command begins. Most are answered at once; the others become calls that wait.
 
+use libp2p::PeerId;
+
 use super::{Engine, reading::waiting::GetRecord};
 use crate::{
-    command::{Command, Request},
+    command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
     engine::{
         calls::Begin,
@@ -12,6 +14,7 @@ use crate::{
         saving::Durable,
     },
     error::Error,
+    package::PackageName,
     ticket::Ticket,
 };
 
@@ -58,10 +61,7 @@ impl Engine {
             Command::Reputation { peer, reply } => {
                 uncounted(reply.send(Ok(self.standing.reputation(&peer))));
             }
-            Command::Pin { name, owner, reply } => {
-                let (answer, latest) = (self.pin(name, owner), begin.deadline);
-                self.out.answer(Durable { reply, answer, kind: None, latest });
-            }
+            Command::Pin { name, owner, reply } => self.begin_pin(begin, name, owner, reply),
             Command::Snapshot { reply } => uncounted(reply.send(Ok(Box::new(self.snapshot())))),
             Command::Subscribe { topic, reply } => {
                 uncounted(reply.send(self.publishing.subscribe(cx, out, topic)));
@@ -139,9 +139,26 @@ impl Engine {
         self.time_out_call(ticket);
     }
 
-    /// How many calls wait for the network.
+    /// Says whose package a name means. The caller waits only where there is a storage, until it is written.
+    fn begin_pin(
+        &mut self,
+        begin: Begin,
+        name: PackageName,
+        owner: Option<PeerId>,
+        reply: Reply<Option<PeerId>>,
+    ) {
+        let answer = if self.out.saving.callers() < self.cx.config.limits.waiting_calls {
+            self.pin(name, owner)
+        } else {
+            Err(Error::busy("waiting_calls"))
+        };
+        self.out.answer(Durable { reply, answer, kind: None, latest: begin.deadline });
+    }
+
+    /// How many calls wait for the network or for the storage.
     fn waiting_calls(&self) -> usize {
-        self.reading.waiting_calls() + self.publishing.changes_len() + self.peers.callers()
+        let network = self.reading.waiting_calls() + self.peers.callers();
+        network + self.publishing.changes_len() + self.out.saving.callers()
     }
 }
 

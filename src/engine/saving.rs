@@ -277,6 +277,11 @@ impl Saving {
         send(late, &Err(Error::unsaved()))
     }
 
+    /// How many callers wait.
+    pub(in crate::engine) fn callers(&self) -> usize {
+        self.waiting.len() + self.leaving.len()
+    }
+
     /// When the next commit begins, or a caller's time is up.
     pub(in crate::engine) fn next_deadline(&self) -> Option<Duration> {
         let callers = self.waiting.iter().chain(&self.leaving).map(|owed| owed.latest).min();
