@@ -292,7 +292,8 @@ impl Error {
     }
 
     /// What a call has changed cannot be written.
-    pub(crate) fn storage(error: &StorageError) -> Self {
+    #[must_use]
+    pub fn storage(error: &StorageError) -> Self {
         Self::Storage { reason: error.to_string() }
     }
 

@@ -10,7 +10,7 @@
 //! | [Releases](releases) | records, yanking, deprecating, withdrawing, several devices, requirements |
 //! | [Delegation](delegation) | publishing without the owner's key, replacing a publisher's key |
 //! | [Freshness and receipts](freshness) | how new an answer is, silent peers, what a receipt says |
-//! | [Storage](storage) | what is kept where and for how long, snapshots |
+//! | [Storage](storage) | what is kept where and for how long, restarts, backups, snapshots |
 //! | [Discovery and search](discovery) | the catalogue, search, announcements |
 //! | [Connections](connections) | which peers a node stays connected with, peers on the local network, the wire |
 //! | [Errors](errors) | what each error means and what to do |

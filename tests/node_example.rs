@@ -11,6 +11,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Write},
+    path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -35,12 +36,17 @@ mod names;
 mod namespace;
 #[path = "support/process.rs"]
 mod process;
+#[path = "node_example/restarts.rs"]
+mod restarts;
 #[cfg(unix)]
 #[path = "node_example/signals.rs"]
 mod signals;
 #[cfg(unix)]
 #[path = "node_example/silence.rs"]
 mod silence;
+#[cfg(target_os = "linux")]
+#[path = "node_example/small_disk.rs"]
+mod small_disk;
 
 use process::{ANY_PORT, Node, PATIENCE, command, executable, started_and_listening};
 
@@ -161,7 +167,7 @@ fn what_one_process_takes_back_another_reads_so() {
 fn a_bootstrap_node_that_is_killed_and_starts_anew_is_in_the_same_network() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("bootstrap.key");
-    let identity = ["--key", key.to_str().unwrap()];
+    let identity = ["--key", key.to_str().unwrap(), "--memory"];
     let mut bootstrap = Node::start(&identity);
     let (id, address) = started_and_listening(&mut bootstrap);
     let (place, _) = address.split_once("/p2p/").unwrap();
@@ -244,7 +250,9 @@ fn resolve(mut peers: Vec<Node>, address: &str, owner: &str, versions: &[&str]) 
 #[test]
 fn an_owner_s_process_that_publishes_alone_and_joins_again_keeps_both_releases() {
     let (peers, address, _folder, key) = two_and_a_key();
-    let mut owner = Node::start(&["--key", &key, "--bootstrap", &address]);
+    // It remembers neither what it has published nor whom it has met.
+    let identity = ["--key", &key, "--memory"];
+    let mut owner = Node::start(&[&identity[..], &["--bootstrap", &address]].concat());
     let (id, _) = started_and_listening(&mut owner);
     owner.ask(json!({"id": "b", "op": "bootstrap"}));
     let receipt = publish(&mut owner, "1.0.0", 2);
@@ -256,7 +264,7 @@ fn an_owner_s_process_that_publishes_alone_and_joins_again_keeps_both_releases()
         thread::sleep(Duration::from_millis(20));
     }
 
-    let mut owner = Node::start(&["--key", &key]);
+    let mut owner = Node::start(&identity);
     assert_eq!(started_and_listening(&mut owner).0, id);
     assert_eq!(publish(&mut owner, "1.1.0", 0)["replicas"], json!(0));
     owner.ask(json!({"id": "d", "op": "dial", "addresses": [address]}));
@@ -268,9 +276,12 @@ fn an_owner_s_process_that_publishes_alone_and_joins_again_keeps_both_releases()
 
 #[test]
 fn processes_on_two_machines_with_one_key_lose_no_release() {
-    let (peers, address, _folder, key) = two_and_a_key();
-    let mut devices = [0, 1].map(|_| {
-        let mut device = Node::start(&["--key", &key, "--bootstrap", &address]);
+    let (peers, address, folder, key) = two_and_a_key();
+    let mut devices = ["one", "other"].map(|machine| {
+        let data = folder.path().join(machine);
+        let data = ["--data", data.to_str().unwrap()];
+        let arguments = ["--key", &key, "--bootstrap", &address];
+        let mut device = Node::start(&[&arguments[..], &data].concat());
         let (id, _) = started_and_listening(&mut device);
         device.ask(json!({"id": "b", "op": "bootstrap"}));
         (device, id)

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use peerage::{Error, NetworkName, PackageId, record::ClaimSet};
+use peerage::{Error, NetworkName, PackageId, record::ClaimSet, storage::StorageError};
 
 const README: &str = include_str!("../README.md");
 const GUIDE: &str = include_str!("../src/guide.rs");
@@ -70,6 +70,7 @@ fn errors() -> Vec<Error> {
         Error::too_large("what", 2, 1),
         Error::conflict(""),
         Error::other_network(address, None, NetworkName::default()),
+        Error::storage(&StorageError::Full),
         Error::transport(""),
     ]
 }

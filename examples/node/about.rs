@@ -4,6 +4,7 @@ use std::fmt::{Result, Write};
 
 use peerage::{
     CallCounters, Counters, PeerCounters, ProtocolCounters, RegistryMetadata, TrafficCounters,
+    storage::StorageReport,
 };
 
 pub(crate) fn write(out: &mut String, about: &RegistryMetadata) -> Result {
@@ -30,6 +31,10 @@ pub(crate) fn write(out: &mut String, about: &RegistryMetadata) -> Result {
     writeln!(out, "packages  {own} own, {known} of others known ({bytes} bytes)")?;
     let (records, bytes) = (about.records, about.record_bytes);
     writeln!(out, "records   {records} ({bytes} bytes for others)")?;
+    if let Some(StorageReport { bytes, unsaved, commits, failures, .. }) = about.storage {
+        let commits = format!("{commits} commits, {failures} failed");
+        writeln!(out, "storage   {bytes} bytes, {unsaved} rows not yet written; {commits}")?;
+    }
     write_calls(out, &about.counters.calls)?;
     write_work(out, &about.counters)?;
     write_leaving(out, &about.counters.peers)?;
@@ -172,6 +177,25 @@ mod tests {
         for label in ["let go", "goodbyes", "no room", "traffic"] {
             assert!(!out.contains(label), "{out}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_on_disk_is_shown() {
+        let mut about = about(&Counters::default());
+        let storage = json!({
+            "bytes": 4096,
+            "unsaved": 2,
+            "is_restored": true,
+            "is_failing": false,
+            "commits": 7,
+            "rows": 20,
+            "failures": 1,
+        });
+        about.storage = Some(from_value(storage).unwrap());
+        let mut out = String::new();
+        write(&mut out, &about).unwrap();
+        let line = "storage   4096 bytes, 2 rows not yet written; 7 commits, 1 failed\n";
+        assert!(out.contains(line), "{out}");
     }
 
     #[test]

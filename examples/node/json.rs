@@ -5,6 +5,7 @@
 //! | `{"id":1,"op":"get","package":"tiny-http"}` | in: a request; the id is a number or a string |
 //! | `{"id":3,"op":"get","package":"tiny-http@^1.2"}` | in: the newest release that will do |
 //! | `{"id":2,"op":"search","text":"http","license":"MIT"}` | in: another; the fields are those of `Query` |
+//! | `{"id":4,"op":"export","file":"alice.snapshot"}` | in: write a snapshot to this file |
 //! | `{"id":1,"ok":{…}}` | out: its answer |
 //! | `{"id":1,"error":{"kind":"not_found","message":"…"}}` | out: why there is none |
 //! | `{"event":"connected","peer":"12D3KooW…",…}` | out: something happened |
@@ -19,6 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
+    data::Found,
     input::{Line, MAX_LINE_BYTES},
     ops::{
         Answer, Request, invalid, one_version, parse_address, parse_name, parse_package,
@@ -115,6 +117,7 @@ fn parse_request(mut fields: Fields) -> Result<Request> {
         },
         "unpin" => Request::Unpin(parse_name("package", &fields.text("package")?)?),
         "reputation" => Request::Reputation(parse_peer("peer", &fields.text("peer")?)?),
+        "export" => Request::Export(fields.text("file")?.into()),
         "shutdown" => Request::Shutdown,
         _ => return Err(invalid("op", format!("`{op}` is not known; known are {OPS}"))),
     };
@@ -125,7 +128,7 @@ fn parse_request(mut fields: Fields) -> Result<Request> {
 }
 
 const OPS: &str = "register, get, versions, search, yank, unyank, deprecate, undeprecate, \
-                   unregister, metadata, peers, dial, bootstrap, subscribe, unsubscribe, announce, pin, unpin, reputation, shutdown";
+                   unregister, metadata, peers, dial, bootstrap, subscribe, unsubscribe, announce, pin, unpin, reputation, export, shutdown";
 
 /// The fields of a request that have not been used yet. One that is `null` is as good as absent.
 struct Fields(Map<String, Value>);
@@ -257,15 +260,17 @@ fn read_each<T: DeserializeOwned>(
     })
 }
 
-/// The first line: who speaks.
-pub(crate) fn started(peer: PeerId, network: &NetworkName) -> String {
+/// The first line: who speaks, and what of an earlier life was found.
+pub(crate) fn started(peer: PeerId, network: &NetworkName, data: Option<&Found>) -> String {
     #[derive(Serialize)]
     struct Started<'a> {
         event: &'a str,
         peer: PeerId,
         network: &'a NetworkName,
+        /// None if nothing is kept.
+        data: Option<&'a Found>,
     }
-    line(&Started { event: "started", peer, network })
+    line(&Started { event: "started", peer, network, data })
 }
 
 pub(crate) fn event(event: &Event) -> String {

@@ -260,8 +260,18 @@ fn errors_name_the_field_or_the_claimants_where_there_are_any() {
 
 #[test]
 fn the_first_line_says_who_speaks() {
-    let line = started(PEER.parse().unwrap(), &NetworkName::default());
-    assert_eq!(read(&line), json!({"event": "started", "peer": PEER, "network": "main"}));
+    let started =
+        |data: Option<&Found>| read(&started(PEER.parse().unwrap(), &NetworkName::default(), data));
+    let mut expected = json!({"event": "started", "peer": PEER, "network": "main", "data": null});
+    assert_eq!(started(None), expected);
+    let path = "alice.peerage".to_owned();
+    let mut found = Found { path, bytes: 9, own: 3, held: 4, listed: 5, set_aside: None };
+    expected["data"] =
+        json!({"path": "alice.peerage", "bytes": 9, "own": 3, "held": 4, "listed": 5});
+    assert_eq!(started(Some(&found)), expected);
+    found.set_aside = Some("old".to_owned());
+    expected["data"]["set_aside"] = json!("old");
+    assert_eq!(started(Some(&found)), expected);
 }
 
 #[test]

@@ -6,6 +6,10 @@
 //! cargo run --example node -- --mdns
 //! ```
 //!
+//! With `--key`, it also keeps what it knows: in a database beside the key file, or where `--data` says. So it may be
+//! killed at any time, and started again with the same key. Without a key it is somebody else each time, and keeps
+//! nothing. See `data.rs`.
+//!
 //! It reads commands from standard input, or with `--json` a JSON object a line (see `json.rs`), and prints
 //! answers and events. Logs go to standard error; `RUST_LOG` says which.
 //!
@@ -29,16 +33,17 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use humantime_serde::re::humantime::parse_duration;
 use peerage::{
-    Config, DhtMode, DnsConfig, KeyFile, KeyFileError, MdnsConfig, Multiaddr, NetworkName, Node,
-    TransportConfig, identity::Keypair,
+    Config, DhtMode, DnsConfig, Handle, KeyFile, KeyFileError, MdnsConfig, Multiaddr, NetworkName,
+    Node, TransportConfig, identity::Keypair,
 };
 use tracing_subscriber::EnvFilter;
 
 mod about;
 mod clock;
+mod data;
 mod input;
 mod json;
 mod ops;
@@ -49,6 +54,7 @@ mod session;
 mod signals;
 mod undo;
 
+use data::Found;
 use session::Form;
 
 /// A peer of the package registry.
@@ -58,6 +64,18 @@ struct Options {
     /// The key file, which is this peer's identity; created if missing [default: a new identity each time]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+
+    /// The folder for what it knows; created if missing [default: `alice.peerage` beside `alice.key`]
+    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
+    data: Option<PathBuf>,
+
+    /// Keep nothing of what it knows
+    #[arg(long)]
+    memory: bool,
+
+    /// A snapshot to start from, beside what it has kept: a file that the command `export` has written
+    #[arg(long, value_name = "FILE")]
+    import: Option<PathBuf>,
 
     /// Where to listen; may be given several times [default: a free port on every interface]
     #[arg(long, value_name = "ADDRESS")]
@@ -117,8 +135,25 @@ impl Executor {
     }
 }
 
+impl Options {
+    fn checked(self) -> Result<Self, clap::Error> {
+        if self.data.is_some() && self.key.is_none() {
+            let reason =
+                "`--data` keeps the data of one identity: name its key file with `--key FILE`";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, reason));
+        }
+        Ok(self)
+    }
+
+    /// Where its data is kept, if it is.
+    fn folder(&self) -> Option<PathBuf> {
+        let beside_key = || self.key.as_deref().map(data::beside);
+        if self.memory { None } else { self.data.clone().or_else(beside_key) }
+    }
+}
+
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Options::parse().checked().unwrap_or_else(|error| error.exit());
     log_to_standard_error();
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,17 +173,49 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
     };
     let executor = options.executor;
     let leave = signals::watch(form)?;
-    let clock = clock::from_environment()?;
-    let (node, handle) = Node::builder(keypair, config(options)).with_clock(clock).build()?;
+    let started = start(keypair, options)?;
+    let Started { node, handle, found } = started;
     let input = input::spawn(move |line| form.parse(line))?;
-    let output = output::Output::to(io::stdout())?;
+    let mut output = output::Output::to(io::stdout())?;
+    output.answer(form.started(handle.peer_id(), handle.network(), found.as_ref()));
     executor.run(session::drive(node, handle, form, input, output, leave))?;
     Ok(())
 }
 
+/// A node, and what of its data was found.
+struct Started {
+    node: Node,
+    handle: Handle,
+    found: Option<Found>,
+}
+
+fn start(keypair: Keypair, options: Options) -> Result<Started, Box<dyn Error>> {
+    let (folder, import) = (options.folder(), options.import.clone());
+    let mut builder =
+        Node::builder(keypair, config(options)).with_clock(clock::from_environment()?);
+    if let Some(file) = import {
+        builder = builder.with_snapshot(data::import(&file)?);
+    }
+    let mut found = None;
+    if let Some(folder) = &folder {
+        let (file, what) = data::open(folder)?;
+        found = Some(what);
+        builder = builder.with_storage(file);
+    }
+    match (builder.build(), folder) {
+        (Ok((node, handle)), _) => Ok(Started { node, handle, found }),
+        (Err(error @ peerage::Error::Storage { .. }), Some(folder)) => {
+            Err(data::cannot_keep(&folder, error))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
 fn identity(options: &Options) -> Result<Keypair, KeyFileError> {
     let Some(path) = &options.key else {
-        eprintln!("node: a new identity for this run; `--key FILE` keeps one");
+        eprintln!(
+            "node: a new identity for this run, and nothing is kept; `--key FILE` keeps both"
+        );
         return Ok(Keypair::generate_ed25519());
     };
     let file = KeyFile::new(path);
@@ -190,7 +257,6 @@ fn log_to_standard_error() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_options_are_consistent() {
@@ -207,6 +273,22 @@ mod tests {
         assert_eq!(config.mode, DhtMode::Client);
         assert!(Options::try_parse_from(["node", "--listen", "localhost:80"]).is_err());
         assert!(Options::try_parse_from(["node", "--network", ""]).is_err());
+    }
+
+    #[test]
+    fn data_is_kept_with_a_key_unless_told_otherwise() {
+        let options = |arguments: &[&str]| {
+            let arguments = ["node"].iter().chain(arguments);
+            Options::try_parse_from(arguments).and_then(Options::checked)
+        };
+        let folder = |arguments: &[&str]| options(arguments).unwrap().folder();
+        assert_eq!(folder(&[]), None);
+        assert_eq!(folder(&["--key", "alice.key"]), Some("alice.peerage".into()));
+        assert_eq!(folder(&["--key", "alice.key", "--data", "d"]), Some("d".into()));
+        assert_eq!(folder(&["--key", "alice.key", "--memory"]), None);
+        let error = options(&["--data", "d"]).unwrap_err().to_string();
+        assert!(error.contains("`--key FILE`"), "{error}");
+        assert!(options(&["--key", "a", "--data", "d", "--memory"]).is_err());
     }
 
     #[test]

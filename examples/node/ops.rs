@@ -1,11 +1,15 @@
 //! What can be asked of this peer, and what it answers, whichever form the question came in.
 
+use std::path::PathBuf;
+
 use peerage::{
     Announcement, ConnectedPeer, Deprecation, Error, Freshness, Handle, Manifest, Multiaddr,
     Package, PackageId, PackageName, PeerId, Query, Receipt, Registry, RegistryMetadata,
     Reputation, Requirement, Result, SearchReport, Versions, semver::Version,
 };
 use serde::Serialize;
+
+use crate::data;
 
 /// One call of the library.
 #[derive(Debug, PartialEq)]
@@ -58,6 +62,8 @@ pub(crate) enum Request {
     },
     Unpin(PackageName),
     Reputation(PeerId),
+    /// To this file.
+    Export(PathBuf),
     Shutdown,
 }
 
@@ -105,6 +111,11 @@ pub(crate) enum Answer {
         seen: Reputation,
         /// From 0 to 100.
         score: u8,
+    },
+    Exported {
+        /// The file.
+        file: String,
+        bytes: usize,
     },
     Stopped {},
 }
@@ -170,6 +181,13 @@ impl Request {
             Self::Reputation(peer) => {
                 let seen = handle.reputation(peer).await?;
                 Answer::Reputation { seen, score: seen.score() }
+            }
+            Self::Export(file) => {
+                let snapshot = handle.snapshot().await?;
+                let name = file.display().to_string();
+                // The disk may take its time.
+                let bytes = smol::unblock(move || data::export(&snapshot, &file)).await?;
+                Answer::Exported { file: name, bytes }
             }
             Self::Shutdown => {
                 handle.shutdown().await?;

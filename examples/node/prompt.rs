@@ -3,13 +3,14 @@
 use std::{fmt::Write as _, fs::File, io::Read};
 
 use peerage::{
-    Announcement, Event, Freshness, Manifest, Match, Package, PeerId, Query, Receipt, Reputation,
-    Result, SearchReport, SimilarName, Sort, Source,
+    Announcement, Event, Freshness, Manifest, Match, NetworkName, Package, PeerId, Query, Receipt,
+    Reputation, Result, SearchReport, SimilarName, Sort, Source,
 };
 use serde_json::Value;
 
 use crate::{
     about,
+    data::{self, Found},
     input::{Line, MAX_LINE_BYTES},
     json,
     ops::{
@@ -42,6 +43,7 @@ pub(crate) const HELP: &str = "commands:
   peers | reputation PEER      who is connected, what for and since when; a peer's conduct
   subscribe TOPIC | unsubscribe TOPIC | announce TOPIC TEXT
   metadata | info              what this node says of itself, and what it has done so far
+  export FILE                  write a snapshot of what it knows; `--import FILE` starts from it
   help | quit
 ";
 
@@ -82,6 +84,9 @@ fn parse_command(text: &str) -> Result<Request> {
             let text = text.strip_prefix("register").unwrap_or_default().trim();
             let (file, confirm) = file_and_confirmation(text);
             Ok(Request::Register { manifest: Box::new(read_manifest(file)?), confirm })
+        }
+        ("export", [_, ..]) => {
+            Ok(Request::Export(text.strip_prefix("export").unwrap_or_default().trim().into()))
         }
         ("get", [_, ..]) => {
             let (wanted, rest) = package_and_rest(arguments);
@@ -280,6 +285,7 @@ fn write_answer(out: &mut String, answer: &Answer) -> std::fmt::Result {
             }
             Ok(())
         }
+        Answer::Exported { file, bytes } => writeln!(out, "{bytes} bytes in {file}"),
         Answer::Stopped {} => Ok(()),
     }
 }
@@ -434,13 +440,19 @@ pub(crate) fn event(event: &Event) -> String {
             let (way, or) = if *by < 0 { ("back", "") } else { ("forward", ", or it has slept") };
             format!("* this machine's clock has moved {way} by {} s{or}\n", by.unsigned_abs())
         }
+        Event::StorageFailed { reason } => {
+            let again = "this peer goes on, and tries again by itself";
+            format!("* what has changed cannot be kept: {reason}; {again}\n")
+        }
+        Event::StorageRecovered => "* all that has changed is kept again\n".to_owned(),
         other => undo::event(other).unwrap_or_else(|| format!("* {other:?}\n")),
     }
 }
 
-/// Tells a terminal's user who this is.
-pub(crate) fn started(peer: peerage::PeerId, network: &peerage::NetworkName) -> String {
-    format!("this is {peer} on the network `{network}`; `help` lists the commands\n")
+/// Tells a terminal's user who this is, and what of an earlier life was found.
+pub(crate) fn started(peer: PeerId, network: &NetworkName, data: Option<&Found>) -> String {
+    let data = data::words(data);
+    format!("this is {peer} on the network `{network}`; `help` lists the commands\n{data}")
 }
 
 #[cfg(test)]

@@ -233,6 +233,15 @@ fn a_clock_that_has_moved_is_told_in_words() {
 }
 
 #[test]
+fn a_disk_that_fails_is_told_in_words() {
+    let failed = event(&Event::StorageFailed { reason: "no space is left on the disk".to_owned() });
+    assert!(failed.contains("cannot be kept: no space is left on the disk; "), "{failed}");
+    assert_eq!(event(&Event::StorageRecovered), "* all that has changed is kept again\n");
+    assert_eq!(request("export my file"), Request::Export("my file".into()));
+    assert!(refusal("export").contains("export FILE"));
+}
+
+#[test]
 fn what_was_found_is_listed_with_what_is_yanked_and_who_has_not_answered() {
     let id = format!("{PEER}/tiny@1.0.0");
     let package: Package = serde_json::from_value(serde_json::json!({

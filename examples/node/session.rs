@@ -16,6 +16,7 @@ use peerage::{Error, Event, Handle, NetworkName, Node, PeerId, Result};
 use serde_json::Value;
 
 use crate::{
+    data::Found,
     input::Line,
     json,
     ops::{Answer, Request},
@@ -56,10 +57,16 @@ impl Form {
         }
     }
 
-    fn started(self, peer: PeerId, network: &NetworkName) -> String {
+    /// The first line: who this is, and what of an earlier life was found.
+    pub(crate) fn started(
+        self,
+        peer: PeerId,
+        network: &NetworkName,
+        data: Option<&Found>,
+    ) -> String {
         match self {
-            Self::Json => json::started(peer, network),
-            Self::Words | Self::Prompt => self.above_prompt(prompt::started(peer, network)),
+            Self::Json => json::started(peer, network, data),
+            Self::Words | Self::Prompt => self.above_prompt(prompt::started(peer, network, data)),
         }
     }
 
@@ -120,7 +127,6 @@ pub(crate) async fn drive(
 ) {
     let leave = leave.shared();
     let mut told_to_leave = leave.clone().fuse();
-    output.answer(form.started(handle.peer_id(), handle.network()));
     let mut asked = FuturesUnordered::<BoxFuture<'_, Option<String>>>::new();
     let mut stage = Stage::Serving;
     loop {

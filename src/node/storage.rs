@@ -56,8 +56,9 @@ pub(super) struct Disk {
     table_due: Duration,
 }
 
-/// So often some of the routing table is kept. A node that has run for less is found by what it had from before.
-const TABLE_INTERVAL: Duration = Duration::from_secs(10);
+/// So often some of the routing table is kept: peers of which nobody knows are lost with the process. What has not changed
+/// is not written again.
+const TABLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What an earlier life has left, as far as it is read before the first poll.
 pub(super) struct Kept {

@@ -4,7 +4,10 @@
 //! their addresses: half of them the ones closest to this node, which change least, and half of them those that were
 //! there last. After a restart they are dialed as peers are that have left, beside the bootstrap addresses.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+};
 
 use libp2p::{Multiaddr, PeerId};
 use serde::{Deserialize, Serialize};
@@ -19,7 +22,8 @@ use crate::{
     storage::{Change, Row, Table},
 };
 
-/// That a peer is still where it was is written again after so many seconds.
+/// That a peer is still where it was is written again after so many seconds, and of two peers that were seen within so
+/// many seconds neither is the later one: who is kept does not change with every message.
 const STALE: u64 = 600;
 
 /// The most addresses that are kept of one.
@@ -30,6 +34,8 @@ const MOST_ADDRESSES: usize = 8;
 struct Contact {
     addresses: Vec<Multiaddr>,
     seen: u64,
+    /// What is written for `seen`. None if the storage has no such row, or one with other addresses.
+    written: Option<u64>,
 }
 
 /// As it is written.
@@ -56,12 +62,26 @@ impl Known {
 
     /// The routing table is like this. Those of an earlier look stay as long as there is room.
     pub(super) fn look(&mut self, now: Now, table: Vec<KnownPeer>) {
+        let before: BTreeSet<PeerId> = self.peers.keys().copied().collect();
         for KnownPeer { peer, mut addresses, seen } in table {
             addresses.truncate(MOST_ADDRESSES);
             let ago = now.mono.saturating_sub(seen).as_secs();
-            self.insert(peer, Contact { addresses, seen: now.unix.saturating_sub(ago) });
+            let seen = now.unix.saturating_sub(ago);
+            match self.peers.entry(peer) {
+                Entry::Occupied(mut known) => {
+                    let contact = known.get_mut();
+                    contact.seen = seen;
+                    if contact.addresses != addresses {
+                        (contact.addresses, contact.written) = (addresses, None);
+                    }
+                }
+                Entry::Vacant(place) => {
+                    place.insert(Contact { addresses, seen, written: None });
+                }
+            }
         }
-        self.trim();
+        self.trim(now.unix, &before);
+        self.mark(&before);
     }
 
     /// What the storage says of a peer. Tells who it is, and where it was.
@@ -72,7 +92,7 @@ impl Known {
             wire.addresses.into_iter().filter_map(address).take(MOST_ADDRESSES).collect();
         let peer = PeerId::from_bytes(&wire.peer).ok()?;
         let is_sound = rest.is_empty() && !addresses.is_empty();
-        is_sound.then_some((peer, Contact { addresses, seen: wire.seen }))
+        is_sound.then_some((peer, Contact { addresses, seen: wire.seen, written: Some(wire.seen) }))
     }
 
     /// Takes in what the storage has, and tells whom to look for.
@@ -83,35 +103,41 @@ impl Known {
                 None => tracing::debug!("a peer in the storage cannot be read"),
             }
         }
-        self.trim();
+        let all: BTreeSet<PeerId> = self.peers.keys().copied().collect();
+        let last = self.peers.values().map(|contact| contact.seen).max();
+        self.trim(last.unwrap_or_default(), &all);
+        self.mark(&all);
         let contacts = self.peers.iter();
         contacts.map(|(peer, contact)| (*peer, contact.addresses.clone())).collect()
     }
 
-    fn insert(&mut self, peer: PeerId, contact: Contact) {
-        let before = self.peers.get(&peer);
-        // That it is still where it was is written now and then.
-        let is_news = before.is_none_or(|before| {
-            before.addresses != contact.addresses || contact.seen.abs_diff(before.seen) > STALE
-        });
-        if is_news {
-            self.peers.insert(peer, contact);
-            self.changed.mark(|| peer);
-        }
-    }
-
-    /// Keeps half by distance and half by time.
-    fn trim(&mut self) {
+    /// Keeps half by distance and half by time. Of those seen lately, the ones that were known before stay.
+    fn trim(&mut self, now: u64, before: &BTreeSet<PeerId>) {
         if self.peers.len() <= MOST_LOST {
             return;
         }
         let mut peers: Vec<PeerId> = self.peers.keys().copied().collect();
         peers.sort_by_cached_key(|peer| self.local.distance(&Key::of_peer(peer)));
         let mut others = peers.split_off(MOST_LOST / 2);
-        others.sort_by_cached_key(|peer| Reverse(self.peers.get(peer).map(|it| it.seen)));
+        others.sort_by_cached_key(|peer| {
+            let seen = self.peers.get(peer).map_or(0, |contact| contact.seen);
+            (now.saturating_sub(seen) / STALE, !before.contains(peer), Reverse(seen))
+        });
         for peer in others.split_off(MOST_LOST - MOST_LOST / 2) {
             self.peers.remove(&peer);
-            self.changed.mark(|| peer);
+        }
+    }
+
+    /// Notes what is to be written now that was not known like this before.
+    fn mark(&mut self, before: &BTreeSet<PeerId>) {
+        for gone in before.iter().filter(|peer| !self.peers.contains_key(peer)) {
+            self.changed.mark(|| *gone);
+        }
+        for (peer, contact) in &mut self.peers {
+            if contact.written.is_none_or(|written| contact.seen.abs_diff(written) > STALE) {
+                contact.written = Some(contact.seen);
+                self.changed.mark(|| *peer);
+            }
         }
     }
 }
@@ -192,6 +218,37 @@ mod tests {
         let closest = peers.iter().min_by_key(|peer| known.local.distance(&Key::of_peer(peer)));
         assert!(known.peers.contains_key(closest.expect("200")));
         assert!(known.peers.contains_key(&peers[199]), "the one that was there last");
+    }
+
+    #[test]
+    fn a_table_that_is_larger_than_what_is_kept_is_not_written_each_time() {
+        let mut known = known();
+        let peers: Vec<PeerId> = (0..200).map(|_| PeerId::random()).collect();
+        let mut written = 0;
+        for second in 0..600_usize {
+            let at = 1000 + second as u64;
+            // Each second others of them are heard.
+            let table = peers.iter().enumerate().map(|(number, peer)| {
+                let is_heard = number % 7 == second % 7;
+                seen(*peer, if is_heard { at } else { at - 7 })
+            });
+            known.look(now(at), table.collect());
+            written += known.unsaved();
+            rows(&mut known);
+        }
+        assert!(written <= 2 * MOST_LOST, "{written} rows within ten minutes");
+    }
+
+    #[test]
+    fn a_peer_that_has_moved_is_written_at_once() {
+        let (mut known, peer) = (known(), PeerId::random());
+        known.look(now(1000), vec![seen(peer, 1000)]);
+        rows(&mut known);
+        let mut moved = seen(peer, 1001);
+        moved.addresses = vec!["/ip4/192.0.2.2/tcp/2".parse().expect("an address")];
+        known.look(now(1001), vec![moved.clone()]);
+        let rows = rows(&mut known);
+        assert_eq!(self::known().restore(&rows), [(peer, moved.addresses)]);
     }
 
     #[test]
