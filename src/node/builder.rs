@@ -132,9 +132,9 @@ impl NodeBuilder {
 
     /// Keeps what it knows in this storage, and starts from what is there: see [`storage`](crate::storage).
     ///
-    /// [`build`](Self::build) then reads what the node has published, the sequences that it has seen, and pins: it blocks
-    /// for some milliseconds, and for up to 100 where tens of thousands of packages were seen. The rest is read while the
-    /// node runs. Should there be a snapshot as well, it is taken in besides.
+    /// [`build`](Self::build) then reads what the node has published, the sequences that it has seen, and pins. It blocks
+    /// for that: some milliseconds, and about 0.1 ms for each record of the node's own, since a change is built on all of
+    /// them. The rest is read while the node runs. A snapshot, if there is one as well, is taken in besides.
     ///
     /// ```
     /// use peerage::{Config, Node, identity::Keypair, storage::Memory};
