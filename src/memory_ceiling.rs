@@ -163,6 +163,7 @@ impl Config {
             network_events_per_poll: _,
             store_records_per_owner: _,
             store_records_per_peer: _,
+            store_memory_bytes: _,
             requests_per_second: _,
             request_burst: _,
             connection_target: _,

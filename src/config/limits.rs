@@ -35,6 +35,10 @@ pub struct Limits {
     /// them is held to the part of these that [`store_records_per_peer`](Self::store_records_per_peer) is of
     /// [`store_records`](Self::store_records). At least 8 KiB. Default: 64 MiB.
     pub store_bytes: usize,
+    /// With a [storage](crate::storage), bytes of memory that records held for the network take, with some 210 beside each.
+    /// Those that nobody has asked for lately lie in the storage alone, with some 90 bytes of memory for each. Without a
+    /// storage it means nothing. Default: 64 MiB.
+    pub store_memory_bytes: usize,
     /// Records held that one peer has put, whoever signed them. A peer with more has its own farthest ones
     /// replaced, not those of others. In force is no more than a quarter of [`store_records`](Self::store_records), or
     /// 64 where that is more. Default: 65,536.
@@ -147,6 +151,7 @@ impl Default for Limits {
             store_records: 262_144,
             store_records_per_owner: 65_536,
             store_bytes: 64 * 1024 * 1024,
+            store_memory_bytes: 64 * 1024 * 1024,
             store_records_per_peer: 65_536,
             requests_per_second: 4_000,
             request_burst: 16_000,
@@ -237,6 +242,8 @@ impl Limits {
         with_store_records_per_owner: store_records_per_owner: usize,
         /// Sets [`store_bytes`](Self::store_bytes).
         with_store_bytes: store_bytes: usize,
+        /// Sets [`store_memory_bytes`](Self::store_memory_bytes).
+        with_store_memory_bytes: store_memory_bytes: usize,
         /// Sets [`store_records_per_peer`](Self::store_records_per_peer).
         with_store_records_per_peer: store_records_per_peer: usize,
         /// Sets [`requests_per_second`](Self::requests_per_second).

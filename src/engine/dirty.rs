@@ -30,9 +30,9 @@ impl<K> Default for Dirty<K> {
 }
 
 impl<K: Clone + Eq + Hash> Dirty<K> {
-    /// From here on, changes are noted, or they are not any more.
-    pub(in crate::engine) fn turn(&mut self, is_on: bool) {
-        self.is_on = is_on;
+    /// From here on, changes are noted.
+    pub(in crate::engine) fn turn_on(&mut self) {
+        self.is_on = true;
     }
 
     /// A row has changed, or has gone.
@@ -45,6 +45,11 @@ impl<K: Clone + Eq + Hash> Dirty<K> {
     /// The row is as the storage has it.
     pub(in crate::engine) fn unmark(&mut self, key: &K) {
         self.waiting.remove(key);
+    }
+
+    /// Whether the storage may have this row otherwise.
+    pub(in crate::engine) fn contains(&self, key: &K) -> bool {
+        self.waiting.contains(key) || self.leaving.contains(key)
     }
 
     /// How many rows wait to be written.
@@ -78,7 +83,7 @@ mod tests {
 
     fn on() -> Dirty<u8> {
         let mut dirty = Dirty::default();
-        dirty.turn(true);
+        dirty.turn_on();
         dirty
     }
 

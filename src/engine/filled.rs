@@ -74,7 +74,8 @@ impl Filled {
 
     /// As [`put`](Self::put), of a record that this peer sends.
     pub fn put_by(&mut self, peer: PeerId, key: &RecordKey, bytes: &[u8]) -> bool {
-        self.store.hear(peer);
+        self.store.request(peer);
+        self.store.speak(peer);
         let held = self.store.offer(key.as_ref(), bytes).is_ok();
         self.store.fall_silent();
         self.engine.learn_stored();

@@ -101,7 +101,7 @@ pub(crate) use identity::{Authority, Identity};
 pub(crate) use interface::Lacking;
 pub(crate) use interface::Published;
 pub(crate) use interface::{
-    Action, Affiliation, AskedId, Fact, Now, QueryKey, QuestionId, Unanswered, Verdict,
+    Action, Affiliation, AskedId, Breadth, Fact, Now, QueryKey, QuestionId, Unanswered, Verdict,
 };
 pub(crate) use reading::REMEMBERED_REPAIRS;
 pub(crate) use reconciling::REMEMBERED_IN_VAIN;

@@ -56,6 +56,11 @@ impl<E> Pages<E> {
         self.len
     }
 
+    /// All indices are below this.
+    pub(super) fn end(&self) -> u32 {
+        (self.pages.len() as u32) << PAGE_BITS
+    }
+
     /// The neighbours of the entry at `index`, if there is one.
     pub(super) fn links(&self, index: u32) -> Option<Links> {
         let node =

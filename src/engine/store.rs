@@ -25,7 +25,9 @@ use high_water::HighWater;
 use quota::{Amount, Putters, Shares};
 use rates::Rates;
 use refusals::Refusals;
+use tiers::Tiers;
 
+mod cold;
 mod epochs;
 mod eviction;
 mod held;
@@ -40,6 +42,7 @@ mod shared;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod tiers;
 mod wire;
 
 pub(crate) use epochs::MAX_OWNERS;
@@ -131,7 +134,10 @@ pub(crate) struct Store {
     /// The node's own clock, as of the current poll.
     mono: Duration,
     ttl: u64,
+    /// What lies in memory.
     records: Table,
+    /// What does not.
+    tiers: Tiers,
     shares: Shares,
     putters: Putters,
     high_water: HighWater,
@@ -165,6 +171,7 @@ impl Store {
             mono: Duration::ZERO,
             ttl: config.record_ttl.as_secs(),
             records: Table::new(),
+            tiers: Tiers::new(limits.store_memory_bytes),
             shares: Shares::new(limits.granted_records_per_owner()),
             putters: Putters::new(most.part(limits.granted_records_per_peer())),
             high_water: HighWater::new(config.network.clone(), local, limits.remembered_sequences),
@@ -218,6 +225,10 @@ impl Store {
         let key = record.key();
         if !own && self.is_leftover(&record) {
             return Err(Refused::Withdrawn);
+        }
+        if let Some(cold) = self.cold_record(&key) {
+            // Whoever serves peers has it fetched first. Others have not looked at it, and what they have comes from peers.
+            self.remove_cold(&cold);
         }
         let fact = match &record {
             Record::Head(head) if !own => Some(StoreFact::Head(head.clone())),

@@ -2,9 +2,9 @@
 
 use libp2p::PeerId;
 
-use super::link::Link;
+use super::{fetches::Waiting, link::Link};
 use crate::{
-    engine::{Action, Fact, Now, QueryKey, dht::Effect},
+    engine::{Action, Breadth, Fact, Now, QueryKey, dht::Effect},
     record::RecordKey,
 };
 
@@ -32,8 +32,7 @@ impl Link {
     fn perform(&mut self, now: Now, action: Action) {
         match action {
             Action::Get { query, key, breadth } => {
-                self.tell_own_copy(now, query, &key);
-                self.dht.get(now.mono, query, &key, breadth);
+                self.look_up(now, query, key, breadth);
             }
             Action::Approach { key } => self.dht.approach(now.mono, &key),
             Action::Put { query, key, bytes } => self.dht.put(now.mono, query, &key, &bytes),
@@ -41,7 +40,7 @@ impl Link {
                 self.dht.put_to(now.mono, query, &key, &bytes, peers);
             }
             Action::Bootstrap { query } => self.dht.bootstrap(now.mono, query),
-            Action::Finish { query } => self.dht.finish(now.mono, query),
+            Action::Finish { query } => self.finish(now, query),
             Action::Publish { id, topic, data } => {
                 let outcome = self.publish(&topic, data);
                 self.engine.learn(now, Fact::Published { id, outcome });
@@ -86,10 +85,39 @@ impl Link {
         }
     }
 
-    /// A query begins with what this node holds itself.
-    fn tell_own_copy(&mut self, now: Now, query: QueryKey, key: &RecordKey) {
+    fn look_up(&mut self, now: Now, query: QueryKey, key: RecordKey, breadth: Breadth) {
+        if !self.store.is_away(&key) {
+            return self.begin_lookup(now, query, &key, breadth);
+        }
+        let waiting = Waiting::Lookup { query, key: key.clone(), breadth };
+        if self.fetches.wait(key.digest(), waiting).is_some() {
+            self.begin_lookup(now, query, &key, breadth);
+        }
+    }
+
+    /// A lookup begins with what this node holds itself.
+    fn begin_lookup(&mut self, now: Now, query: QueryKey, key: &RecordKey, breadth: Breadth) {
         if let Some((bytes, _)) = self.store.bytes(key) {
             self.engine.learn(now, Fact::Copy { query, from: None, bytes });
+        }
+        self.dht.get(now.mono, query, key, breadth);
+    }
+
+    fn finish(&mut self, now: Now, query: QueryKey) {
+        self.fetches.forget(query);
+        self.dht.finish(now.mono, query);
+    }
+
+    /// Goes on with what has waited for a record from the storage, which lies in memory now if it is there.
+    pub(super) fn resume(&mut self, now: Now, waiting: Vec<Waiting>) {
+        for waiting in waiting {
+            match waiting {
+                Waiting::Peer { asked, peer, request } => self.serve(asked, peer, request),
+                Waiting::Lookup { query, key, breadth } => {
+                    self.begin_lookup(now, query, &key, breadth);
+                }
+            }
+            self.bell.keep_rung();
         }
     }
 

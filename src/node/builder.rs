@@ -12,6 +12,7 @@ use libp2p::{
 
 use super::{
     failures::innermost,
+    fetches::Fetches,
     link::Link,
     metrics::Metrics,
     poll::{Budgets, Node, Phase},
@@ -252,6 +253,7 @@ impl NodeBuilder {
                 dht: self.dht(now),
                 engine: self.engine(now, identity, store.clone(), shelf, kept)?,
                 store,
+                fetches: Fetches::default(),
                 traffic,
             },
         };

@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::link::Link;
+use super::{fetches::Waiting, link::Link};
 use crate::{
     engine::{
         Hearing, Now, SharedStore,
@@ -19,7 +19,7 @@ use crate::{
 impl Link {
     pub(super) fn learn_dht(&mut self, now: Now, event: kad::Event) {
         match event {
-            kad::Event::Asked { asked, peer, request } => self.serve(asked, peer, request),
+            kad::Event::Asked { asked, peer, request } => self.hear(asked, peer, request),
             // It is about to be blocked.
             kad::Event::Answered { request, peer, .. } if self.wiring.muted.contains(&peer) => {
                 self.dht.failed(now.mono, request, Failure::Gone);
@@ -49,24 +49,54 @@ impl Link {
         }
     }
 
-    fn serve(&mut self, asked: kad::InboundId, peer: PeerId, request: Request) {
+    /// A peer asks something. If it takes a record that lies in the storage alone, it waits until that is read.
+    fn hear(&mut self, asked: kad::InboundId, peer: PeerId, request: Request) {
+        if self.wiring.muted.contains(&peer) {
+            return;
+        }
+        let request = match self.store.request(peer) {
+            Hearing::Closed => return self.let_go_of(peer),
+            Hearing::Unserved => request,
+            Hearing::Served => match away(&self.store, &request) {
+                None => request,
+                Some(digest) => {
+                    let waiting = Waiting::Peer { asked, peer, request };
+                    match self.fetches.wait(digest, waiting) {
+                        Some(Waiting::Peer { request, .. }) => request,
+                        _ => return,
+                    }
+                }
+            },
+        };
+        self.serve(asked, peer, request);
+    }
+
+    /// Answers what a peer asks.
+    pub(super) fn serve(&mut self, asked: kad::InboundId, peer: PeerId, request: Request) {
         if self.wiring.muted.contains(&peer) {
             return;
         }
         let mut records = Kept::new(self.store.clone());
-        match records.hear(peer) {
-            Hearing::Served | Hearing::Unserved => {
-                let response = self.dht.serve(&peer, request, &mut records);
-                self.swarm.behaviour_mut().kad.answer(asked, response);
-            }
-            Hearing::Closed => self.let_go_of(peer),
-        }
+        records.speak(peer);
+        let response = self.dht.serve(&peer, request, &mut records);
+        self.swarm.behaviour_mut().kad.answer(asked, response);
     }
 
     fn let_go_of(&mut self, peer: PeerId) {
         tracing::debug!(%peer, "sends too much");
         self.disconnect(peer);
     }
+}
+
+/// The digest of the key of the record that a request needs, if it lies in the storage alone.
+fn away(store: &SharedStore, request: &Request) -> Option<[u8; 32]> {
+    let key: &[u8] = match request {
+        Request::GetValue { key } => key,
+        Request::PutValue(value) => &value.key,
+        Request::FindNode { .. } | Request::GetProviders { .. } | Request::Ping => return None,
+    };
+    let key = RecordKey::try_from(key).ok()?;
+    store.is_away(&key).then(|| key.digest())
 }
 
 /// The engine's record store as peers reach it.
@@ -81,6 +111,12 @@ impl Kept {
     }
 
     /// A peer speaks: what follows is on its account, until this is dropped.
+    fn speak(&mut self, peer: PeerId) {
+        self.store.speak(peer);
+    }
+
+    /// A peer asks something, which follows.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn hear(&mut self, peer: PeerId) -> Hearing {
         self.store.hear(peer)
     }

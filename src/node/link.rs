@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use libp2p::{Multiaddr, PeerId, Swarm};
 
-use super::wiring::Wiring;
+use super::{fetches::Fetches, wiring::Wiring};
 use crate::{
     bell::Bell,
     engine::{Engine, Fact, Now, SharedStore, dht::Dht},
@@ -21,6 +21,8 @@ pub(super) struct Link {
     pub(super) dht: Dht,
     /// What the engine holds for the network, as peers reach it.
     pub(super) store: SharedStore,
+    /// What of it is being read.
+    pub(super) fetches: Fetches,
     pub(super) wiring: Wiring,
     pub(super) traffic: Arc<Traffic>,
 }

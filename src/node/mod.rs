@@ -17,6 +17,7 @@
 //! | `link.rs` | the engine, the DHT and the Swarm, side by side |
 //! | `wiring.rs` | whose matter each thing under way in the Swarm is |
 //! | `failures.rs` | why something has failed |
+//! | `fetches.rs` | requests that wait for a record which lies in the storage alone |
 //! | `storage.rs` | what outlives the process: what is read at the start, and written behind |
 //! | `metrics.rs` | what a Prometheus registry is shown |
 //! | `watch.rs` | what time it is |
@@ -28,6 +29,7 @@ mod dials;
 mod exchange;
 mod facts;
 mod failures;
+mod fetches;
 mod goodbyes;
 mod gossip;
 mod link;

@@ -344,6 +344,21 @@ impl Node {
             // The network has its turn in the next poll.
             cx.waker().wake_by_ref();
         }
+        self.poll_fetches(cx, now);
+    }
+
+    /// Goes on with what has waited for records from the storage.
+    fn poll_fetches(&mut self, cx: &mut Context<'_>, now: Now) {
+        let Some(disk) = &mut self.disk else { return };
+        while let Poll::Ready(waiting) =
+            disk.poll_fetch(cx, now, &mut self.link.engine, &mut self.link.fetches)
+        {
+            self.link.resume(now, waiting);
+            self.link.carry_out(now);
+            // They have been served: the memory that they took may be needed by the next.
+            self.link.engine.cool();
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// When the node is to be polled next, if nothing else wakes it before.

@@ -14,6 +14,7 @@ use std::{
 
 use libp2p::PeerId;
 
+use super::fetches::{Fetches, Waiting};
 use crate::{
     engine::{Engine, Now, Rows},
     error::{Error, Result},
@@ -44,6 +45,9 @@ const FIRST_ROWS: usize = 4096;
 /// Rows that are read at once later on. Their records are verified in one poll: some milliseconds' work.
 const LATER_ROWS: usize = 64;
 
+/// The digest of a record's key, and the value of its row, if there is one.
+type Fetched = ([u8; 32], Option<Vec<u8>>);
+
 /// What runs on another thread, or is done already.
 type Work<T> = Pin<Box<dyn Future<Output = storage::Result<T>> + Send>>;
 
@@ -51,7 +55,12 @@ type Work<T> = Pin<Box<dyn Future<Output = storage::Result<T>> + Send>>;
 pub(super) struct Disk {
     storage: Arc<dyn Storage>,
     commit: Option<Work<u64>>,
+    /// How many commits have ended. What was read while one did may be out of date.
+    commits: u64,
     load: Load,
+    fetch: Option<Reading<Vec<Fetched>>>,
+    /// The last fetch has failed.
+    is_unreadable: bool,
     /// When the routing table is looked at next.
     table_due: Duration,
 }
@@ -67,13 +76,25 @@ pub(super) struct Kept {
     pub(super) rows: Vec<Rows>,
 }
 
+/// Something is read.
+struct Reading<T> {
+    /// How many commits had ended when it began.
+    commits: u64,
+    work: Work<T>,
+}
+
 /// How far the tables are read that may be large.
 enum Load {
     /// The next rows are those of this table after this key.
     Next(Cursor),
-    Reading(Cursor, Work<Vec<storage::Row>>),
+    /// The same, but not before this time: the storage could not be read.
+    Later(Cursor, Duration),
+    Reading(Cursor, Reading<Vec<storage::Row>>),
     Done,
 }
+
+/// After the storage could not be read, it is tried again after so long.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// A place in the tables that are read later.
 #[derive(Debug, Clone)]
@@ -112,7 +133,16 @@ impl Disk {
         let bytes = storage.size().map_err(failed)?;
         let first = LATER.first().map(|table| Cursor { table: *table, after: None });
         let load = first.map_or(Load::Done, Load::Next);
-        Ok((Self { storage, commit: None, load, table_due: Duration::ZERO }, Kept { bytes, rows }))
+        let disk = Self {
+            storage,
+            commit: None,
+            commits: 0,
+            load,
+            fetch: None,
+            is_unreadable: false,
+            table_due: Duration::ZERO,
+        };
+        Ok((disk, Kept { bytes, rows }))
     }
 
     /// Writes what has changed, and reads on what is left from an earlier life.
@@ -145,29 +175,76 @@ impl Disk {
         let Some(commit) = &mut self.commit else { return Moved::No };
         let Poll::Ready(outcome) = commit.as_mut().poll(cx) else { return Moved::No };
         self.commit = None;
+        self.commits += 1;
         engine.saved(now, &outcome);
         Moved::Yes
     }
 
-    fn poll_load(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
-        if matches!(self.load, Load::Next(_)) && engine.is_restoring() {
-            // What was read last is still being verified.
-            return Moved::No;
+    /// Reads the records that somebody waits for. Tells what goes on with them.
+    pub(super) fn poll_fetch(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Now,
+        engine: &mut Engine,
+        fetches: &mut Fetches,
+    ) -> Poll<Vec<Waiting>> {
+        if self.fetch.is_none() {
+            let digests = fetches.begin(std::iter::from_fn(|| engine.next_wanted()));
+            if digests.is_empty() {
+                return Poll::Pending;
+            }
+            self.fetch = Some(self.read(move |storage| fetch(storage, digests)));
         }
+        let Some(reading) = &mut self.fetch else { return Poll::Pending };
+        let Poll::Ready(outcome) = reading.work.as_mut().poll(cx) else { return Poll::Pending };
+        let is_current = reading.commits == self.commits;
+        self.fetch = None;
+        self.note_read(engine, outcome.as_ref().err());
+        let rows = match outcome {
+            Ok(rows) => rows,
+            Err(_) => {
+                return Poll::Ready(fetches.end_all());
+            }
+        };
+        let mut waiting = Vec::new();
+        for (digest, value) in rows {
+            if is_current {
+                engine.fetched(now, digest, value);
+                waiting.extend(fetches.end(&digest));
+            } else {
+                fetches.again(digest);
+            }
+        }
+        Poll::Ready(waiting)
+    }
+
+    fn poll_load(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
         match std::mem::replace(&mut self.load, Load::Done) {
             Load::Done => return Moved::No,
-            Load::Next(cursor) => {
+            // What was read last is still being verified.
+            Load::Next(cursor) if engine.is_restoring() => {
+                self.load = Load::Next(cursor);
+                return Moved::No;
+            }
+            Load::Later(cursor, due) if now.mono < due => {
+                self.load = Load::Later(cursor, due);
+                return Moved::No;
+            }
+            Load::Next(cursor) | Load::Later(cursor, _) => {
                 let Cursor { table, after } = cursor.clone();
-                let page =
-                    self.run(move |storage| storage.scan(table, after.as_deref(), LATER_ROWS));
-                self.load = Load::Reading(cursor, page);
+                let scan =
+                    self.read(move |storage| storage.scan(table, after.as_deref(), LATER_ROWS));
+                self.load = Load::Reading(cursor, scan);
             }
             reading @ Load::Reading(..) => self.load = reading,
         }
         let Load::Reading(cursor, page) = &mut self.load else { return Moved::No };
-        let Poll::Ready(page) = page.as_mut().poll(cx) else { return Moved::No };
+        let Poll::Ready(rows) = page.work.as_mut().poll(cx) else { return Moved::No };
+        let (cursor, is_current) = (cursor.clone(), page.commits == self.commits);
         let table = cursor.table;
-        match page {
+        self.note_read(engine, rows.as_ref().err());
+        match rows {
+            Ok(_) if !is_current => self.load = Load::Next(cursor),
             Ok(rows) => {
                 self.load = match (rows.len() == LATER_ROWS, rows.last()) {
                     (true, Some((last, _))) => {
@@ -177,9 +254,9 @@ impl Disk {
                 };
                 engine.restore_more(now, &Rows { table, rows });
             }
-            Err(error) => {
-                self.load = next_table(table);
-                engine.cannot_read(&error);
+            Err(_) => {
+                self.load = Load::Later(cursor, now.mono.saturating_add(READ_AGAIN));
+                return Moved::Yes;
             }
         }
         if let Load::Next(Cursor { table: next, .. }) = &self.load
@@ -193,6 +270,21 @@ impl Disk {
         // Others come first, and the next rows after them.
         cx.waker().wake_by_ref();
         Moved::Yes
+    }
+
+    /// Something was read, or could not be: that is told once.
+    fn note_read(&mut self, engine: &mut Engine, error: Option<&StorageError>) {
+        let was_unreadable = std::mem::replace(&mut self.is_unreadable, error.is_some());
+        if let Some(error) = error.filter(|_| !was_unreadable) {
+            engine.cannot_read(error);
+        }
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Storage) -> storage::Result<T> + Send + 'static,
+    ) -> Reading<T> {
+        Reading { commits: self.commits, work: self.run(work) }
     }
 
     fn run<T: Send + 'static>(
@@ -210,6 +302,14 @@ impl Disk {
 fn next_table(table: Table) -> Load {
     let mut following = LATER.into_iter().skip_while(|other| *other != table).skip(1);
     following.next().map_or(Load::Done, |table| Load::Next(Cursor { table, after: None }))
+}
+
+fn fetch(storage: &dyn Storage, digests: Vec<[u8; 32]>) -> storage::Result<Vec<Fetched>> {
+    let row = |digest: [u8; 32]| {
+        let held = storage.get(Table::Held, &digest)?;
+        Ok((digest, held))
+    };
+    digests.into_iter().map(row).collect()
 }
 
 fn commit(storage: &dyn Storage, changes: &[Change]) -> storage::Result<u64> {

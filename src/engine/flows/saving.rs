@@ -69,6 +69,7 @@ impl Engine {
 
     /// All is read that an earlier life has left, or cannot be.
     pub(crate) fn all_read(&mut self) {
+        self.cx.store.all_read();
         self.out.saving.restored();
     }
 
@@ -76,6 +77,9 @@ impl Engine {
     pub(crate) fn saved(&mut self, now: Now, outcome: &storage::Result<u64>) {
         let is_written = outcome.is_ok();
         self.cx.store.settle_changes(is_written);
+        if is_written {
+            self.cx.store.cool();
+        }
         self.reading.settle_changes(is_written);
         self.publishing.settle_changes(is_written);
         self.discovery.settle_changes(is_written);
@@ -164,13 +168,37 @@ impl Engine {
             rows.iter().partition(|row| snapshot.read_row(*table, row).is_ok());
         let gone = |(key, _): &Row| Change { table: *table, key: key.clone(), value: None };
         self.out.saving.remove(bad.into_iter().map(gone));
+        let snapshot = self.cx.store.index(snapshot);
         let published = self.cx.store.restore(&snapshot);
         self.cx.store.unmark(&snapshot);
+        self.cx.store.cool();
         self.publishing.restore_more(published.into_values());
         if *table == Table::Catalogue {
             let keys = good.into_iter().map(|(key, _)| key.clone());
             self.discovery.restore_more(keys.zip(snapshot.catalogue().iter().cloned()));
         }
         self.restore_listed();
+    }
+
+    /// Takes in the row that the storage has of a held record, or that it has none.
+    pub(crate) fn fetched(&mut self, now: Now, digest: [u8; 32], value: Option<Vec<u8>>) {
+        self.set_time(now);
+        let mut snapshot = Snapshot::of_rows(self.cx.config.network.clone());
+        let row = value.map(|value| (digest.to_vec(), value));
+        let is_read = row.as_ref().is_some_and(|row| snapshot.read_row(Table::Held, row).is_ok());
+        if is_read {
+            self.cx.store.warm(&snapshot);
+        }
+        self.cx.store.settle_fetch(&digest);
+    }
+
+    /// The digest of the key of a held record that is to be fetched, though nobody waits for it.
+    pub(crate) fn next_wanted(&self) -> Option<[u8; 32]> {
+        self.cx.store.next_wanted()
+    }
+
+    /// Makes room in memory again for what is fetched next.
+    pub(crate) fn cool(&self) {
+        self.cx.store.cool();
     }
 }

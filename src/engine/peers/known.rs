@@ -145,7 +145,7 @@ impl Known {
 /// What the node's storage is to have of these.
 impl Known {
     pub(super) fn note_changes(&mut self) {
-        self.changed.turn(true);
+        self.changed.turn_on();
     }
 
     pub(super) fn unsaved(&self) -> usize {

@@ -335,7 +335,7 @@ impl Outbox {
 
     /// From here on, it is noted which announcements change.
     pub(crate) fn note_changes(&mut self) {
-        self.changed.turn(true);
+        self.changed.turn_on();
     }
 
     /// How many wait to be written.

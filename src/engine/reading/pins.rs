@@ -72,7 +72,7 @@ impl Pins {
 
     /// From here on, it is noted which names change.
     pub(crate) fn note_changes(&mut self) {
-        self.changed.turn(true);
+        self.changed.turn_on();
     }
 
     /// How many names wait to be written.

@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::{Amount, Held, PackageKey, Refused, Store};
+use super::{Amount, Held, PackageKey, Refused, Store, tiers::Place};
 use crate::record::{Record, RecordKey};
 
 /// Among so many records one that can go is looked for. A peer may have put very many, and each request of it is
@@ -30,13 +30,13 @@ impl Store {
             None => Vec::new(),
         };
         let mut left = self.held.plus(bytes);
-        for number in &going {
-            left = left.minus(self.bytes_of(*number));
+        for place in &going {
+            left = left.minus(self.bytes_of(place));
         }
-        let others = self.records.farthest().filter(|(_, number)| !going.contains(number));
+        let others = self.farthest().filter(|(_, place)| !going.contains(place));
         let more = self.farther(others, left, self.most, distance).ok_or(Refused::Full)?;
         going.extend(more);
-        going.into_iter().for_each(|number| self.remove(number));
+        going.into_iter().for_each(|place| self.remove_at(place));
         Ok(())
     }
 
@@ -46,18 +46,20 @@ impl Store {
     }
 
     /// Which of a peer's own records go for another one of it.
-    fn room_of(&self, peer: &PeerId, bytes: usize, distance: u64) -> Option<Vec<u32>> {
+    fn room_of(&self, peer: &PeerId, bytes: usize, distance: u64) -> Option<Vec<Place>> {
         let left = self.putters.held(peer).plus(bytes);
         self.farther(self.going_for(peer), left, self.putters.most(), distance)
     }
 
     /// What may go to make room for what the same peer puts, the farthest first. Not the claims of several owners: a
-    /// peer that adds one of its own to a set has the set on its account, and must not be able to end it with that.
-    fn going_for(&self, peer: &PeerId) -> impl Iterator<Item = (u64, u32)> {
+    /// peer that adds one of its own to a set has the set on its account, and must not be able to end it with that. Nor
+    /// what lies in the storage alone.
+    fn going_for(&self, peer: &PeerId) -> impl Iterator<Item = (u64, Place)> {
         let is_of_several =
             |number| self.records.at(number).is_some_and(|held| held.is_of_several());
         let farthest = self.putters.farthest(peer).take(MAX_LOOKED_AT);
-        farthest.filter(move |(_, number)| !is_of_several(*number))
+        let mine = farthest.filter(move |(_, number)| !is_of_several(*number));
+        mine.map(|(distance, number)| (distance, Place::Memory(number)))
     }
 
     /// Makes room for a record of so many bytes that takes the place of the one that is held, and tells whose room it
@@ -80,9 +82,9 @@ impl Store {
         if bytes <= before.len() && !left.fits(self.putters.most()) {
             return Ok(putter);
         }
-        let others = self.going_for(&speaker).filter(|(_, other)| *other != number);
+        let others = self.going_for(&speaker).filter(|(_, other)| *other != Place::Memory(number));
         let going = self.farther(others, left, self.putters.most(), 0);
-        going.ok_or(Refused::PeerQuota)?.into_iter().for_each(|number| self.remove(number));
+        going.ok_or(Refused::PeerQuota)?.into_iter().for_each(|place| self.remove_at(place));
         Ok(Some(speaker))
     }
 
@@ -90,34 +92,45 @@ impl Store {
     /// the bound.
     fn farther(
         &self,
-        farthest_first: impl Iterator<Item = (u64, u32)>,
+        farthest_first: impl Iterator<Item = (u64, Place)>,
         mut left: Amount,
         most: Amount,
         distance: u64,
-    ) -> Option<Vec<u32>> {
+    ) -> Option<Vec<Place>> {
         let mut going = Vec::new();
         let mut candidates = farthest_first.take_while(|(farther, _)| *farther > distance);
         while !left.fits(most) {
-            let (_, number) = candidates.next()?;
-            left = left.minus(self.bytes_of(number));
-            going.push(number);
+            let (_, place) = candidates.next()?;
+            left = left.minus(self.bytes_of(&place));
+            going.push(place);
         }
         Some(going)
     }
 
-    fn bytes_of(&self, number: u32) -> usize {
-        self.records.at(number).map_or(0, Held::len)
+    fn bytes_of(&self, place: &Place) -> usize {
+        match place {
+            Place::Memory(number) => self.records.at(*number).map_or(0, Held::len),
+            Place::Storage(cold) => cold.len,
+        }
+    }
+
+    fn remove_at(&mut self, place: Place) {
+        match place {
+            Place::Memory(number) => self.remove(number),
+            Place::Storage(cold) => self.remove_cold(&cold),
+        }
     }
 
     /// After a record has taken the place of a smaller one: the farthest go, whichever they are.
     pub(super) fn trim(&mut self) {
         while !self.held.fits(self.most) {
-            let Some((_, number)) = self.records.farthest().next() else { return };
-            self.remove(number);
+            let Some((_, place)) = self.farthest().next() else { return };
+            self.remove_at(place);
         }
     }
 
-    /// Removes everything of a package: its releases and pages mean nothing once it is withdrawn.
+    /// Removes everything of a package that lies in memory: its releases and pages mean nothing once it is withdrawn. What
+    /// lies in the storage alone goes when somebody asks for it, or with its time.
     pub(super) fn purge(&mut self, (owner, name): &PackageKey) {
         let Some(owner) = self.shares.find(owner) else { return };
         for number in self.records.of_package(owner, name) {
@@ -132,10 +145,11 @@ impl Store {
         for _ in 0..budget {
             let first = self.records.by_expiry().next();
             let Some((number, _)) = first.filter(|(_, held)| held.until() <= self.certain) else {
-                return;
+                break;
             };
             self.remove(number);
         }
+        self.look_through();
     }
 
     /// Drops as many records whose time seems to be over as so many bytes need room: what holds comes before them. Those
@@ -185,19 +199,28 @@ impl Store {
     pub(super) fn calendar_moved(&mut self, by: i64) {
         let (now, last) = (self.now, self.now.saturating_add(self.ttl));
         let most = last.saturating_add_signed(by);
+        let moved = |until| match until {
+            until if now < until && until <= last => until.saturating_add_signed(by),
+            until => until.min(most),
+        };
         let all: Vec<u32> = self.records.by_expiry().map(|(number, _)| number).collect();
         for number in all {
             self.records.change(number, |held| {
                 if held.is_undated() {
-                    held.set_until(match held.until() {
-                        until if now < until && until <= last => until.saturating_add_signed(by),
-                        until => until.min(most),
-                    });
+                    held.set_until(moved(held.until()));
                 }
                 if by < 0 && !held.is_own() {
                     held.set_replicate_at(held.replicate_at().saturating_add_signed(by));
                 }
             });
         }
+        self.tiers.cold.move_times(|cold| {
+            if cold.is_undated {
+                cold.until = moved(cold.until);
+            }
+            if by < 0 {
+                cold.replicate_at = cold.replicate_at.saturating_add_signed(by);
+            }
+        });
     }
 }

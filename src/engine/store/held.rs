@@ -12,6 +12,8 @@ use std::{
 
 use hashbrown::HashTable;
 
+mod cooling;
+
 use crate::{
     engine::{
         dirty::Dirty,
@@ -49,6 +51,8 @@ const OWN: u8 = 1;
 const UNDATED: u8 = 2;
 /// Several owners have signed it.
 const OF_SEVERAL: u8 = 4;
+/// Somebody has asked for it since it was last looked at.
+const USED: u8 = 8;
 
 impl Held {
     /// A record, nobody's yet. It is no longer served after `until`.
@@ -185,6 +189,8 @@ pub(super) struct Table {
     /// Those that are not this node's own: these the engine renews.
     by_replication: BTreeSet<ByTime>,
     hasher: RandomState,
+    /// Up to where it was looked for what need not lie in memory.
+    hand: u32,
     /// This node's own records that the storage does not have as they are.
     pub(super) own_changed: Dirty<[u8; 32]>,
     /// The same for those of others.
@@ -204,6 +210,7 @@ impl Table {
             by_expiry: BTreeSet::new(),
             by_replication: BTreeSet::new(),
             hasher: RandomState::new(),
+            hand: 0,
             own_changed: Dirty::default(),
             changed: Dirty::default(),
             #[cfg(test)]
@@ -257,6 +264,15 @@ impl Table {
 
     /// Takes the record with this number out.
     pub(super) fn take(&mut self, number: u32) -> Option<Held> {
+        let held = self.take_unmarked(number)?;
+        // What an earlier life has published lies among the own ones there, and among those of others here.
+        self.own_changed.mark(|| held.key);
+        self.changed.mark(|| held.key);
+        Some(held)
+    }
+
+    /// The same, of one that stays in the storage.
+    fn take_unmarked(&mut self, number: u32) -> Option<Held> {
         self.unorder(number);
         self.unlink(number);
         let (_, held) = self.records.take(number)?;
@@ -265,9 +281,6 @@ impl Table {
         {
             place.remove();
         }
-        // What an earlier life has published lies among the own ones there, and among those of others here.
-        self.own_changed.mark(|| held.key);
-        self.changed.mark(|| held.key);
         Some(held)
     }
 

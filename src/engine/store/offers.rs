@@ -12,12 +12,23 @@ use crate::{
 const MIN_CLAIM_BYTES: usize = 150;
 
 impl SharedStore {
-    /// What a peer asks is about to be carried out.
-    pub(crate) fn hear(&self, peer: PeerId) -> Hearing {
+    /// A peer asks something. What it meets with.
+    pub(crate) fn request(&self, peer: PeerId) -> Hearing {
         let mut store = self.lock();
         let now = store.mono;
-        store.speaker = Some(peer);
         store.rates.hear(now, peer)
+    }
+
+    /// What a peer asks is about to be carried out, on its account.
+    pub(crate) fn speak(&self, peer: PeerId) {
+        self.lock().speaker = Some(peer);
+    }
+
+    /// A peer asks something, which is about to be carried out.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn hear(&self, peer: PeerId) -> Hearing {
+        self.speak(peer);
+        self.request(peer)
     }
 
     /// A peer has asked for something that costs so many requests. What it meets with.

@@ -225,8 +225,21 @@ impl Putters {
         })
     }
 
-    /// A peer has put a record. Tells the peer's number.
+    /// A peer has put a record, which lies in memory. Tells the peer's number.
     pub(super) fn take(&mut self, peer: PeerId, distance: u64, record: u32, bytes: usize) -> u32 {
+        let number = self.count(peer, bytes);
+        self.place(number, distance, record);
+        number
+    }
+
+    /// A record that the peer with this number has put goes, or is another's.
+    pub(super) fn give_back(&mut self, number: u32, distance: u64, record: u32, bytes: usize) {
+        self.unplace(number, distance, record);
+        self.uncount(number, bytes);
+    }
+
+    /// A record is on a peer's account, wherever it lies. Tells the peer's number.
+    pub(super) fn count(&mut self, peer: PeerId, bytes: usize) -> u32 {
         let peers = &mut self.peers;
         let number = *self.numbers.entry(peer).or_insert_with(|| {
             let put = Put { peer, held: Amount::default() };
@@ -235,19 +248,27 @@ impl Putters {
         if let Some(put) = peers.get_mut(number) {
             put.held = put.held.plus(bytes);
         }
-        self.records.insert(Place::new(number, distance, record));
         number
     }
 
-    /// A record that the peer with this number has put goes, or is another's.
-    pub(super) fn give_back(&mut self, number: u32, distance: u64, record: u32, bytes: usize) {
+    /// It is so no more.
+    pub(super) fn uncount(&mut self, number: u32, bytes: usize) {
         let Some(put) = self.peers.get_mut(number) else { return };
         put.held = put.held.minus(bytes);
         let (peer, is_last) = (put.peer, put.held.records == 0);
-        self.records.remove(&Place::new(number, distance, record));
         if is_last {
             self.numbers.remove(&peer);
             self.peers.take(number);
         }
+    }
+
+    /// A record lies in memory, and is found among those of its peer by distance.
+    fn place(&mut self, number: u32, distance: u64, record: u32) {
+        self.records.insert(Place::new(number, distance, record));
+    }
+
+    /// It lies there no more.
+    pub(super) fn unplace(&mut self, number: u32, distance: u64, record: u32) {
+        self.records.remove(&Place::new(number, distance, record));
     }
 }

@@ -90,7 +90,7 @@ fn whole<'a, T: serde::Deserialize<'a>>(value: &'a [u8]) -> Result<T> {
 impl SharedStore {
     /// From here on, it is noted which rows change.
     pub(crate) fn note_changes(&self) {
-        self.lock().turn_changes(true);
+        self.lock().note_changes();
     }
 
     /// How many rows of this node's own records wait to be written.
@@ -114,7 +114,7 @@ impl SharedStore {
             if held.is_some_and(|held| *held.bytes() == *kept.bytes) {
                 store.records.own_changed.unmark(&digest);
                 store.records.changed.unmark(&digest);
-            } else if held.is_none() {
+            } else if held.is_none() && store.cold_record(&key).is_none() {
                 store.records.own_changed.mark(|| digest);
                 store.records.changed.mark(|| digest);
             }
@@ -161,11 +161,12 @@ impl SharedStore {
 }
 
 impl Store {
-    fn turn_changes(&mut self, is_on: bool) {
-        self.records.own_changed.turn(is_on);
-        self.records.changed.turn(is_on);
-        self.high_water.changed.turn(is_on);
-        self.epochs.changed.turn(is_on);
+    fn note_changes(&mut self) {
+        self.tiers.turn_on();
+        self.records.own_changed.turn_on();
+        self.records.changed.turn_on();
+        self.high_water.changed.turn_on();
+        self.epochs.changed.turn_on();
     }
 
     /// The row of a record in one of its two tables, in which it lies or no longer does.

@@ -250,8 +250,10 @@ impl SharedStore {
         store.live(key).filter(|held| !held.is_own())?.record()
     }
 
+    /// What is held under this key, for somebody who asks, and whether it is this node's own.
     pub(crate) fn bytes(&self, key: &RecordKey) -> Option<(Vec<u8>, bool)> {
-        let store = self.lock();
+        let mut store = self.lock();
+        store.records.touch(key);
         let held = store.live(key)?;
         Some((held.bytes().to_vec(), held.is_own()))
     }
@@ -274,7 +276,7 @@ impl SharedStore {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().records.len()
+        self.lock().len()
     }
 
     /// The bytes of the records that are held for others, as they are on the wire.

@@ -13,7 +13,7 @@ const MOST_HEADS: usize = 16_384;
 impl Catalogue {
     /// From here on, it is noted which packages change.
     pub(crate) fn note_changes(&mut self) {
-        self.changed.turn(true);
+        self.changed.turn_on();
     }
 
     /// How many packages wait to be written.

@@ -52,7 +52,7 @@ impl ConductWire {
 /// What the node's storage is to have of these.
 impl Reputations {
     pub(in crate::engine) fn note_changes(&mut self) {
-        self.changed.turn(true);
+        self.changed.turn_on();
     }
 
     /// Takes the rows that are to be written now. No commit is made for them alone: they go along with others.

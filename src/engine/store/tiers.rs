@@ -1,0 +1,312 @@
+//! Where the records of others lie: in memory, or in the storage alone.
+//!
+//! ```text
+//!            put ─▶ memory ── its turn comes, and the storage has it ──▶ storage alone
+//!                     ▲                                                      │
+//!                     └── fetched: asked for, or due to be put to others ◀───┘
+//! ```
+//!
+//! What lies in the storage alone counts towards every bound as before. Nothing here reads it: the node does, on another
+//! thread, and hands it back. Until then a request for it waits.
+
+use std::collections::VecDeque;
+
+use super::{
+    SharedStore, Snapshot, Store,
+    cold::{Cold, ColdRecord},
+    held::Held,
+    wire::Kept,
+};
+use crate::{
+    engine::pages::NIL,
+    record::{Record, RecordKey},
+};
+
+/// What a record takes in memory beside its bytes.
+const BESIDE: usize = 210;
+
+/// So many records that are due are fetched at a time.
+const MOST_WANTED: usize = 64;
+
+/// In so many sweeps all records in the storage are looked through: half the time after which the first of them is put to
+/// others again.
+const SWEEPS_PER_ROUND: usize = 1_800;
+
+/// Places that are looked at for one record that need not lie in memory.
+const LOOKS: usize = 1_024;
+
+/// The records that lie in the storage alone, and what memory the others may take.
+#[derive(Debug)]
+pub(super) struct Tiers {
+    pub(super) cold: Cold,
+    /// The digests of the keys of those that are to be fetched.
+    wanted: VecDeque<[u8; 32]>,
+    /// The most bytes that records of others take in memory.
+    most: usize,
+    below: Below,
+}
+
+/// What lies below the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Nothing,
+    /// A storage that has been read in part: any record may lie there.
+    Unread,
+    /// A storage, all of which is known.
+    Known,
+}
+
+impl Tiers {
+    pub(super) fn new(most: usize) -> Self {
+        Self { cold: Cold::default(), wanted: VecDeque::new(), most, below: Below::Nothing }
+    }
+
+    /// There is a storage, of which nothing has been read.
+    pub(super) fn turn_on(&mut self) {
+        self.below = Below::Unread;
+    }
+}
+
+impl SharedStore {
+    /// All is read that an earlier life has left, or cannot be.
+    pub(crate) fn all_read(&self) {
+        let below = &mut self.lock().tiers.below;
+        if *below == Below::Unread {
+            *below = Below::Known;
+        }
+    }
+
+    /// Whether the record under this key lies in the storage alone, or may do so.
+    pub(crate) fn is_away(&self, key: &RecordKey) -> bool {
+        let store = self.lock();
+        if store.tiers.below == Below::Nothing || store.records.find(key).is_some() {
+            return false;
+        }
+        let is_unread = store.tiers.below == Below::Unread;
+        store.cold_record(key).is_some()
+            || (is_unread && !store.records.changed.contains(&key.digest()))
+    }
+
+    /// The digest of the key of a record that is to be fetched, though nobody has asked for it.
+    pub(crate) fn next_wanted(&self) -> Option<[u8; 32]> {
+        self.lock().tiers.wanted.pop_front()
+    }
+
+    /// Rows of records that may lie in the storage alone were read there. Those lie in memory from here on that are as the
+    /// storage has them.
+    pub(crate) fn warm(&self, rows: &Snapshot) {
+        let mut store = self.lock();
+        for kept in &rows.records {
+            store.warm(kept);
+        }
+        drop(store);
+        self.unmark(rows);
+    }
+
+    /// The row of this record has been taken in, if there was one. A record that does not lie in memory now is lost.
+    pub(crate) fn settle_fetch(&self, digest: &[u8; 32]) {
+        let mut store = self.lock();
+        if let Some(cold) = store.cold_record(&RecordKey::of_digest(digest)) {
+            store.remove_cold(&cold);
+        }
+    }
+
+    /// Leaves those of the rows out that say nothing new, since the record is known here or has just gone, and those for
+    /// whose records memory has no room: of these note is taken.
+    pub(crate) fn index(&self, mut rows: Snapshot) -> Snapshot {
+        let mut store = self.lock();
+        rows.records.retain(|kept| {
+            let Ok(key) = Record::claimed_key(&kept.bytes) else { return true };
+            !store.knows(&key) && !store.index(kept)
+        });
+        rows
+    }
+
+    /// Leaves records in the storage alone until the rest keeps to the memory that it may take.
+    pub(crate) fn cool(&self) {
+        self.lock().cool();
+    }
+}
+
+impl Store {
+    /// What is known of the record under this key, if it lies in the storage alone.
+    pub(super) fn cold_record(&self, key: &RecordKey) -> Option<ColdRecord> {
+        if self.tiers.cold.len() == 0 {
+            return None;
+        }
+        self.tiers.cold.find(self.distance(key), &key.digest())
+    }
+
+    /// Whether the storage's row of this record says nothing new.
+    fn knows(&self, key: &RecordKey) -> bool {
+        let digest = key.digest();
+        self.records.changed.contains(&digest)
+            || self.records.own_changed.contains(&digest)
+            || self.records.find(key).is_some()
+            || self.cold_record(key).is_some()
+    }
+
+    /// Whether what lies in memory takes more of it than it may.
+    fn exceeds_memory(&self) -> bool {
+        let cold = &self.tiers.cold;
+        let records = self.held.records.saturating_sub(cold.len());
+        let bytes = self.held.bytes.saturating_sub(cold.bytes());
+        bytes.saturating_add(records.saturating_mul(BESIDE)) > self.tiers.most
+    }
+
+    fn cool(&mut self) {
+        if self.tiers.below == Below::Nothing {
+            return;
+        }
+        // The rows of this node's own packages lie elsewhere.
+        let own = self.shares.find(&self.owner);
+        let mut looks = LOOKS;
+        while self.exceeds_memory() {
+            let Some(number) = self.records.next_to_cool(&mut looks) else { return };
+            if self.records.at(number).is_some_and(|held| own.is_none_or(|own| held.owner != own))
+                && self.cool_one(number)
+            {
+                looks = LOOKS;
+            }
+        }
+    }
+
+    fn cool_one(&mut self, number: u32) -> bool {
+        let Some(held) = self.records.at(number) else { return false };
+        if !self.tiers.cold.insert(&cold(held)) {
+            return false;
+        }
+        if let Some(held) = self.records.cool(number) {
+            self.putters.unplace(held.putter, held.distance, number);
+        }
+        true
+    }
+
+    fn warm(&mut self, kept: &Kept) {
+        let Ok(key) = Record::claimed_key(&kept.bytes) else { return };
+        let cold = self.cold_record(&key);
+        match &cold {
+            Some(cold) => self.forget_cold(cold),
+            None if self.tiers.below == Below::Unread && self.records.find(&key).is_none() => {}
+            None => return,
+        }
+        let facts = self.facts.len();
+        self.restore(kept);
+        // It was held all the time.
+        self.facts.truncate(facts);
+        if let Some(cold) = cold
+            && let Some(number) = self.records.find(&key)
+        {
+            self.records.change(number, |held| held.set_replicate_at(cold.replicate_at));
+        }
+    }
+
+    /// Takes note of a record in the storage without reading it into memory, which is full. Tells whether that was done.
+    /// It is verified when it is fetched.
+    fn index(&mut self, kept: &Kept) -> bool {
+        if !self.exceeds_memory() {
+            return false;
+        }
+        let Ok(record) = Record::reopened(&kept.bytes) else { return false };
+        let owner = self.shares.account(&record);
+        if owner.is_some_and(|owner| owner == self.owner || self.shares.is_used_up(&owner)) {
+            return false;
+        }
+        let len = kept.bytes.len();
+        let has_room = kept.putter.is_none_or(|peer| self.putters.has_room(&peer, len));
+        if !self.held.plus(len).fits(self.most) || !has_room || kept.until <= self.certain {
+            return false;
+        }
+        let key = record.key();
+        let distance = self.distance(&key);
+        let mut held = Held::new(&record, distance, kept.until, self.next_replication(distance));
+        if self.tiers.cold.find(distance, &key.digest()).is_some() {
+            return false;
+        }
+        held.owner = owner.map_or(NIL, |owner| self.shares.take(&owner, true));
+        held.putter = kept.putter.map_or(NIL, |peer| self.putters.count(peer, len));
+        self.held = self.held.plus(len);
+        if !self.tiers.cold.insert(&cold(&held)) {
+            // Another one lies at the same distance, which does not happen.
+            self.give_back(&cold(&held));
+            return false;
+        }
+        true
+    }
+
+    /// A record that lies in the storage alone goes.
+    pub(super) fn remove_cold(&mut self, cold: &ColdRecord) {
+        self.forget_cold(cold);
+        self.records.changed.mark(|| cold.key);
+    }
+
+    fn forget_cold(&mut self, cold: &ColdRecord) {
+        if self.tiers.cold.take(cold.distance, &cold.key).is_some() {
+            self.give_back(cold);
+        }
+    }
+
+    fn give_back(&mut self, cold: &ColdRecord) {
+        self.shares.give_back(cold.owner, true);
+        self.putters.uncount(cold.putter, cold.len);
+        self.held = self.held.minus(cold.len);
+    }
+
+    /// Looks some of the records through that lie in the storage alone: drops those whose time is over for certain, and
+    /// wants those that are due to be put to others.
+    pub(super) fn look_through(&mut self) {
+        let budget = self.tiers.cold.len() / SWEEPS_PER_ROUND + 64;
+        for cold in self.tiers.cold.look_through(budget) {
+            if cold.until <= self.certain {
+                self.remove_cold(&cold);
+            } else if cold.replicate_at <= self.now && self.tiers.wanted.len() < MOST_WANTED {
+                self.tiers.wanted.push_back(cold.key);
+            }
+        }
+    }
+
+    /// How many records are held, wherever they lie.
+    pub(super) fn len(&self) -> usize {
+        self.records.len() + self.tiers.cold.len()
+    }
+
+    /// Those of others, the farthest first, wherever they lie.
+    pub(super) fn farthest(&self) -> impl Iterator<Item = (u64, Place)> {
+        let mut hot = self.records.farthest().peekable();
+        let mut cold = self.tiers.cold.farthest().peekable();
+        std::iter::from_fn(move || {
+            let is_hot_farther = match (hot.peek(), cold.peek()) {
+                (Some((distance, _)), Some(cold)) => *distance >= cold.distance,
+                (hot, _) => hot.is_some(),
+            };
+            if is_hot_farther {
+                hot.next().map(|(distance, number)| (distance, Place::Memory(number)))
+            } else {
+                cold.next().map(|cold| (cold.distance, Place::Storage(Box::new(cold))))
+            }
+        })
+    }
+}
+
+/// Where a record lies.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In memory, under this number.
+    Memory(u32),
+    /// In the storage alone.
+    Storage(Box<ColdRecord>),
+}
+
+/// What stays in memory of a record that does not.
+fn cold(held: &Held) -> ColdRecord {
+    ColdRecord {
+        key: held.digest(),
+        distance: held.distance,
+        len: held.len(),
+        owner: held.owner,
+        putter: held.putter,
+        until: held.until(),
+        replicate_at: held.replicate_at(),
+        is_undated: held.is_undated(),
+    }
+}
