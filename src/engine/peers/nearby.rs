@@ -19,6 +19,9 @@ const MOST_WAITING: usize = 64;
 /// Of so many it is known when they were dialed. Nobody else is dialed until one of those may be dialed again.
 const MOST_TRIED: usize = 256;
 
+/// For so long it is known at the least, so that a flood of made-up peers is dialed no faster than `MOST_TRIED` in this time.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
 /// Pauses before the same peer is dialed again. The first is short, since an interface that has just come may not lead
 /// anywhere yet. They grow, since a peer that is there may belong to another network.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(3600));
@@ -36,6 +39,13 @@ struct Tried {
     pauses: Backoff,
     /// It is not dialed before this time.
     until: Duration,
+    dialed: Duration,
+}
+
+impl Tried {
+    fn is_over(&self, now: Duration) -> bool {
+        self.until.max(self.dialed.saturating_add(REMEMBERED)) <= now
+    }
 }
 
 impl Nearby {
@@ -66,17 +76,18 @@ impl Nearby {
             let may = tried.until <= now;
             if may {
                 tried.until = now.saturating_add(tried.pauses.pause());
+                tried.dialed = now;
             }
             return may;
         }
         if self.tried.len() >= MOST_TRIED {
-            self.tried.retain(|_, tried| now < tried.until);
+            self.tried.retain(|_, tried| !tried.is_over(now));
         }
         let may = self.tried.len() < MOST_TRIED;
         if may {
             let mut pauses = PAUSES;
             let until = now.saturating_add(pauses.pause());
-            self.tried.insert(peer, Tried { pauses, until });
+            self.tried.insert(peer, Tried { pauses, until, dialed: now });
         }
         may
     }

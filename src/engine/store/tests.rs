@@ -11,6 +11,7 @@ mod marks;
 mod quotas;
 mod snapshots;
 mod tables;
+mod tiers;
 
 const NOW: u64 = 1_800_000_000;
 
