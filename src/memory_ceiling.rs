@@ -114,7 +114,7 @@ impl Config {
     /// | `cache` | `cache_records` × (8 KiB + 2 × 96 KiB + ½ KiB) + 4,096 × ½ KiB |
     /// | `catalogue` | 4 × the lesser of `catalogue_packages` × 12 KiB and `catalogue_bytes`, + `catalogue_packages` × 2 KiB + 16,384 × ½ KiB |
     /// | `marks` | (`remembered_sequences` + `remembered_peers` + `blocked_peers` + `pins` + 33,792) × ½ KiB |
-    /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 777 × (8 KiB + 96 KiB) |
+    /// | `queues` | (`waiting_calls` + `command_capacity`) × 1 KiB + `queued_announcements` × 9 KiB + `topics` × ½ KiB + 777 × (8 KiB + 96 KiB) + 1,024 × 9 KiB |
     /// | `gossip` | 48 × (480 × `announcements_per_second` + `announcement_burst`) × ½ KiB + 4 × (20 × `announcements_per_second` + `announcement_burst`) × 9 KiB |
     /// | `queries` | `running_queries` × 4 MiB |
     /// | `routing` | 7,188 × (`addresses_per_peer` × ¼ KiB + ½ KiB) |
@@ -184,7 +184,8 @@ impl Config {
             queues: times(waiting_calls.saturating_add(self.command_capacity), CALL)
                 .saturating_add(times(queued_announcements, RECORD + KIB))
                 .saturating_add(times(topics, ENTRY))
-                .saturating_add(times(crate::engine::RECORDS_ASIDE, RECORD + DECODED)),
+                .saturating_add(times(crate::engine::RECORDS_ASIDE, RECORD + DECODED))
+                .saturating_add(times(crate::node::MOST_FETCHES, RECORD + KIB)),
             gossip: gossip(&self.limits),
             queries: times(running_queries, QUERY),
             routing: SEATS.saturating_mul(times(addresses_per_peer, ADDRESS).saturating_add(ENTRY)),

@@ -13,7 +13,7 @@ use crate::{
     },
     event::Direction,
     net::kad,
-    record::RecordKey,
+    record::{MAX_RECORD_BYTES, RecordKey},
 };
 
 impl Link {
@@ -92,7 +92,9 @@ impl Link {
 fn away(store: &SharedStore, request: &Request) -> Option<[u8; 32]> {
     let key: &[u8] = match request {
         Request::GetValue { key } => key,
-        Request::PutValue(value) => &value.key,
+        // What is too large for a record is refused, whatever is held.
+        Request::PutValue(value) if value.bytes.len() <= MAX_RECORD_BYTES => &value.key,
+        Request::PutValue(_) => return None,
         Request::FindNode { .. } | Request::GetProviders { .. } | Request::Ping => return None,
     };
     let key = RecordKey::try_from(key).ok()?;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// So many requests wait at the most. Beyond it, they are answered as if nothing lay in the storage.
-const MOST: usize = 1_024;
+pub(crate) const MOST: usize = 1_024;
 
 /// So many records are fetched at once.
 const AT_ONCE: usize = 64;

@@ -40,4 +40,5 @@ mod storage;
 mod watch;
 mod wiring;
 
+pub(crate) use self::fetches::MOST as MOST_FETCHES;
 pub use self::{builder::NodeBuilder, poll::Node};

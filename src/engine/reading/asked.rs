@@ -245,7 +245,7 @@ impl Reading {
     pub(in crate::engine) fn replicate_others(&mut self, cx: &Context, reach: Reach) {
         let room = REPLICATION_BUDGET.saturating_sub(self.puts());
         if cx.closed || reach != Reach::Joined {
-            return;
+            return cx.store.want_nothing();
         }
         for record in cx.store.take_due(room) {
             self.put(record, None);

@@ -44,6 +44,8 @@ const CHECKSUM_BYTES: usize = 32;
 /// may start with any: what is out of its time by it is hidden, is there again once the calendar is right, and is dropped
 /// no sooner than after an hour.
 ///
+/// Of a node with a [storage](crate::storage), records of others that lie there alone are not part of it.
+///
 /// Keep it where you keep the node's key: on your own disk. Records are verified again when a node starts from
 /// it, so that nobody can have them say what their owners did not. But who can write the file can forget
 /// sequences, or raise them so that true records are refused, and can pin names. The checksum finds accidents,

@@ -92,6 +92,11 @@ impl SharedStore {
         self.lock().tiers.wanted.pop_front()
     }
 
+    /// Nobody is there to whom records could be put.
+    pub(crate) fn want_nothing(&self) {
+        self.lock().tiers.wanted.clear();
+    }
+
     /// Rows of records that may lie in the storage alone were read there. Those lie in memory from here on that are as the
     /// storage has them.
     pub(crate) fn warm(&self, rows: &Snapshot) {
@@ -187,13 +192,15 @@ impl Store {
         let cold = self.cold_record(&key);
         match &cold {
             Some(cold) => self.forget_cold(cold),
-            None if self.tiers.below == Below::Unread && self.records.find(&key).is_none() => {}
+            None if self.tiers.below == Below::Unread && !self.knows(&key) => {}
             None => return,
         }
         let facts = self.facts.len();
         self.restore(kept);
         // It was held all the time.
         self.facts.truncate(facts);
+        // Whoever has had it fetched finds it here.
+        self.records.touch(&key);
         if let Some(cold) = cold
             && let Some(number) = self.records.find(&key)
         {
