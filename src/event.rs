@@ -163,7 +163,7 @@ pub enum Event {
         /// What the storage says.
         reason: String,
     },
-    /// All that could not be written before has been written.
+    /// All that could not be written before has been written. That may take several commits.
     StorageRecovered,
 }
 

@@ -403,8 +403,14 @@ impl Handle {
 
     /// Stops the node: no command is taken any more, everyone who waits hears
     /// [`Error::ShuttingDown`]. Peers are told that the node is going away, and connections are closed when they have heard it,
-    /// or after a second. Acknowledged once everybody else has been answered; the [`Node`](crate::Node) ends when the
-    /// connections are closed, within three seconds.
+    /// or after a second. Acknowledged once everybody else has been answered, but for those whose change is still being
+    /// written to the node's [storage](crate::storage): they are answered when it is, or when the node ends. The
+    /// [`Node`](crate::Node) ends when the connections are closed and all is written, within three seconds.
+    ///
+    /// A commit that takes longer goes on after that, on its thread. Until it ends, the storage is in use: a
+    /// file (`storage::File`) that is opened again in the same process is refused with
+    /// [`StorageError::InUse`](crate::storage::StorageError::InUse). What a storage that fails has not taken is tried once
+    /// more, and then lost.
     ///
     /// Cancel safe: a node that was told to stop stops, whether or not anybody waits to hear of it.
     ///

@@ -69,6 +69,13 @@ impl Engine {
             Command::Unsubscribe { topic, reply } => {
                 uncounted(reply.send(Ok(self.publishing.unsubscribe(out, topic))));
             }
+            // Nobody waits for the network here, which says at once what becomes of it, but for the storage.
+            Command::Announce { reply, .. }
+                if out.saving.callers() >= cx.config.limits.waiting_calls =>
+            {
+                let end = reply.send(Err(Error::busy("waiting_calls")));
+                out.count(EndedCall(CallKind::Announce, end));
+            }
             Command::Announce { topic, data, reply } => {
                 self.publishing.announce(cx, out, topic, data, reply, begin.deadline);
             }
@@ -152,7 +159,8 @@ impl Engine {
         } else {
             Err(Error::busy("waiting_calls"))
         };
-        self.out.answer(Durable { reply, answer, kind: None, latest: begin.deadline });
+        let (latest, commit) = (begin.deadline, self.out.saving.next_commit());
+        self.out.answer(Durable { reply, answer, kind: None, latest, commit });
     }
 
     /// How many calls wait for the network or for the storage.

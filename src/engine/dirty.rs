@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, hash::Hash};
 
+use crate::storage::Change;
+
 /// So many rows of one table wait to be written at the most. That is more than a second's work. Beyond it the storage has
 /// failed for long: what is not written then is lost with the process, as it would be without a storage.
 const MOST_WAITING: usize = 1 << 20;
@@ -62,10 +64,17 @@ impl<K: Clone + Eq + Hash> Dirty<K> {
         if self.waiting.len() <= most {
             self.leaving = std::mem::take(&mut self.waiting);
         } else {
-            self.leaving = self.waiting.iter().take(most).cloned().collect();
-            self.waiting.retain(|key| !self.leaving.contains(key));
+            // It is left where it is after so many: there may be a million.
+            self.leaving = self.waiting.extract_if(|_| true).take(most).collect();
         }
         self.leaving.iter().cloned().collect()
+    }
+
+    /// A row that was taken finds no room. It waits again.
+    pub(in crate::engine) fn put_back(&mut self, key: K) {
+        if self.leaving.remove(&key) {
+            self.waiting.insert(key);
+        }
     }
 
     /// The rows that were taken have been written. If not, they wait again.
@@ -74,6 +83,31 @@ impl<K: Clone + Eq + Hash> Dirty<K> {
         if !is_written {
             self.waiting.extend(leaving);
         }
+    }
+}
+
+/// The rows of one table in one commit, where nobody waits for them. They are copied within a poll, and go in portions that
+/// take a millisecond: about a thousand rows and a megabyte for all tables.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Portion {
+    bytes: usize,
+}
+
+impl Portion {
+    /// So many rows at the most.
+    pub(in crate::engine) const ROWS: usize = 256;
+
+    /// With so many bytes it is full.
+    const BYTES: usize = 256 * 1024;
+
+    pub(in crate::engine) fn is_full(&self) -> bool {
+        self.bytes >= Self::BYTES
+    }
+
+    /// Adds a row to what is written.
+    pub(in crate::engine) fn add(&mut self, changes: &mut Vec<Change>, change: Change) {
+        self.bytes += change.key.len() + change.value.as_ref().map_or(0, Vec::len);
+        changes.push(change);
     }
 }
 
@@ -140,5 +174,59 @@ mod tests {
         }
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_finds_no_room_waits_again_and_is_not_taken_for_written() {
+        let mut dirty = on();
+        (0..3).for_each(|key| dirty.mark(|| key));
+        let mut keys = taken(&mut dirty, 9);
+        dirty.put_back(keys.remove(0));
+        assert_eq!(dirty.len(), 1);
+        dirty.settle(true);
+        assert_eq!(taken(&mut dirty, 9), [0]);
+    }
+
+    /// A key that counts how often it is hashed or compared.
+    #[derive(Debug, Clone)]
+    struct Counting(u32, std::rc::Rc<std::cell::Cell<u64>>);
+
+    impl PartialEq for Counting {
+        fn eq(&self, other: &Self) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Counting {}
+
+    impl Hash for Counting {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.1.set(self.1.get() + 1);
+            self.0.hash(state);
+        }
+    }
+
+    #[test]
+    fn a_few_of_many_rows_are_taken_without_a_look_at_all_of_them() {
+        let looks = std::rc::Rc::new(std::cell::Cell::new(0));
+        let mut dirty = Dirty::default();
+        dirty.turn_on();
+        for key in 0..100_000 {
+            dirty.mark(|| Counting(key, looks.clone()));
+        }
+        looks.set(0);
+        assert_eq!(dirty.take(100).len(), 100);
+        assert!(looks.get() < 1000, "{} looks for 100 rows", looks.get());
+    }
+
+    #[test]
+    fn a_portion_is_full_by_bytes() {
+        let (mut portion, mut changes) = (Portion::default(), Vec::new());
+        while !portion.is_full() {
+            let (table, key, value) = (crate::storage::Table::Held, vec![0; 32], vec![0; 8192]);
+            portion.add(&mut changes, Change { table, key, value: Some(value) });
+        }
+        assert_eq!(changes.len(), 32);
     }
 }

@@ -1,19 +1,23 @@
 //! When what has changed is written to the node's storage, and which callers wait for that.
 //!
 //! ```text
-//! change ─▶ dirty rows ─┬─ a caller waits: at once ──┬─▶ commit ─┬─ written ─▶ callers are answered
-//!                       └─ nobody does: in a second ─┘     ▲     └─ failed ──▶ callers hear of it
-//!                                                          └─ again, after a pause ◀┘
+//! change ─▶ dirty rows ─┬─ own, or a caller waits: at once ──┬─▶ commit ─┬─ written ─▶ callers are answered
+//!                       └─ of others: in a second ───────────┘     ▲     └─ failed ──▶ callers hear of it
+//!                                                                  └─ again, after a pause ◀┘
 //! ```
 //!
 //! One commit runs at a time. What changes meanwhile goes into the next one, so that many callers share the time that a
 //! disk takes to make data durable.
 //!
+//! Commits have numbers. Each holds all own rows that had changed when it began, so that whoever changes something knows
+//! the [number](Saving::next_commit) of the one that holds it. The commit of an own package begins when it is signed,
+//! beside the puts: after them, it is mostly done.
+//!
 //! A caller is answered only after the commit of what its call has changed, whether or not the network has heard of it
 //! before. Should the process end in between, then the network knows more than the file, which is read from it after the
 //! restart as if another device had published it.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
     command::Reply,
@@ -28,6 +32,14 @@ const WRITE_BEHIND: Duration = Duration::from_secs(1);
 /// After a commit has failed, the next one is tried after so long, and after twice as long each time, up to the longest.
 /// A caller who waits has it tried at once, but no sooner than after the first of these.
 const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(60)];
+
+/// A caller whose answer comes when its time is up, or soon will be, waits so long for the storage all the same: what it
+/// asked for is done, and the disk mostly needs less than that.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// The number of a commit, from one on. What needs none is in number zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::engine) struct CommitNumber(u64);
 
 /// What the storage is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +65,31 @@ enum Health {
 /// How many rows wait to be written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::engine) struct Unsaved {
-    /// Of what callers have changed: own records, pins, announcements.
+    /// Of what must not be lost: own records and pins.
     pub(in crate::engine) own: usize,
+    /// Of announcements. Those that a caller waits for are as urgent as the caller; the others have been heard, and go.
+    pub(in crate::engine) announcements: usize,
     /// Of all else.
     pub(in crate::engine) others: usize,
+}
+
+impl Unsaved {
+    fn all(self) -> usize {
+        self.own + self.announcements + self.others
+    }
+}
+
+/// How soon a commit is to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    /// Nobody waits for it.
+    Behind,
+    /// As soon as the storage takes it: peers are being told of what it holds.
+    Soon,
+    /// A caller waits, or the node stops.
+    Awaited,
+    /// The node stops, and has not tried since: also a disk that fails is tried once more.
+    Last,
 }
 
 /// The room of answers that wait until they are true on disk.
@@ -65,29 +98,45 @@ pub(in crate::engine) struct Saving {
     state: State,
     /// Since when rows wait for which no caller does.
     dirty_since: Option<Duration>,
-    /// Answers that go with the next commit.
-    waiting: Vec<Owed>,
-    /// Answers that go with the commit that runs.
-    leaving: Vec<Owed>,
+    urgency: Urgency,
+    /// The commit that has begun last.
+    begun: CommitNumber,
+    /// The last one that was written.
+    written: CommitNumber,
+    /// Answers that have come since the callers were looked at.
+    arriving: Vec<Owed>,
+    /// Answers that wait, by when the caller is told in any case, and by which came first.
+    waiting: BTreeMap<(Duration, u64), Owed>,
+    /// How many have come to wait.
+    arrived: u64,
     /// Rows that were read and mean nothing any more.
     obsolete: Vec<Change>,
     /// The same, which are being removed.
     removing: Vec<Change>,
     /// How many rows the commit that runs has.
     rows: usize,
+    /// More rows had changed than the commit that began last could hold.
+    has_more: bool,
+    /// The application has been told that the storage fails, and not that it has recovered.
+    is_troubled: bool,
+    /// A commit has begun since the node stops.
+    has_tried_last: bool,
     report: StorageReport,
 }
 
 /// An answer that is owed to a caller.
 struct Owed {
-    /// When the caller is told in any case.
+    /// When the caller's time is up.
     latest: Duration,
+    /// The commit that holds what its call has changed.
+    commit: CommitNumber,
     answer: Box<dyn FnOnce(Result<()>) -> Option<EndedCall> + Send>,
 }
 
 impl fmt::Debug for Owed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Owed").field("latest", &self.latest).finish_non_exhaustive()
+        let mut owed = f.debug_struct("Owed");
+        owed.field("latest", &self.latest).field("commit", &self.commit).finish_non_exhaustive()
     }
 }
 
@@ -101,6 +150,8 @@ pub(in crate::engine) struct Durable<T> {
     pub(in crate::engine) kind: Option<CallKind>,
     /// When the caller's time is up, on the monotonic scale.
     pub(in crate::engine) latest: Duration,
+    /// The commit that holds what the call has changed.
+    pub(in crate::engine) commit: CommitNumber,
 }
 
 impl<T: Answer> Durable<T> {
@@ -119,7 +170,7 @@ fn ended(kind: Option<CallKind>, end: CallEnd) -> Option<EndedCall> {
 pub(in crate::engine) enum Turned {
     /// The first one that has failed.
     Bad(StorageError),
-    /// The first one that has succeeded after that.
+    /// One that has succeeded after that, and left nothing over.
     Good,
 }
 
@@ -128,11 +179,18 @@ impl Saving {
         Self {
             state: State::Off,
             dirty_since: None,
-            waiting: Vec::new(),
-            leaving: Vec::new(),
+            urgency: Urgency::Behind,
+            begun: CommitNumber::default(),
+            written: CommitNumber::default(),
+            arriving: Vec::new(),
+            waiting: BTreeMap::new(),
+            arrived: 0,
             obsolete: Vec::new(),
             removing: Vec::new(),
             rows: 0,
+            has_more: false,
+            is_troubled: false,
+            has_tried_last: false,
             report: StorageReport::default(),
         }
     }
@@ -154,7 +212,8 @@ impl Saving {
             State::Off => return None,
             State::Idle(health) | State::Writing(health) => health,
         };
-        let unsaved = rows.own + rows.others + self.obsolete.len();
+        let writing = if let State::Writing(_) = self.state { self.rows } else { 0 };
+        let unsaved = rows.all() + self.obsolete.len() + writing;
         Some(StorageReport {
             unsaved: u64::try_from(unsaved).unwrap_or(u64::MAX),
             is_failing: health != Health::Good,
@@ -171,20 +230,26 @@ impl Saving {
         self.obsolete.extend(rows);
     }
 
+    /// The commit that holds what is changed now.
+    pub(in crate::engine) fn next_commit(&self) -> CommitNumber {
+        CommitNumber(self.begun.0 + 1)
+    }
+
     /// Answers a caller, once what it is told is durable. An error is told at once.
     pub(in crate::engine) fn answer<T: Answer + Send + 'static>(
         &mut self,
         durable: Durable<T>,
     ) -> Option<EndedCall> {
-        if self.state == State::Off || durable.answer.is_err() {
+        let is_durable = self.state == State::Off || durable.commit <= self.written;
+        if is_durable || durable.answer.is_err() {
             return durable.send();
         }
-        let latest = durable.latest;
+        let (latest, commit) = (durable.latest, durable.commit);
         let answer = Box::new(move |saved: Result<()>| {
-            let Durable { reply, answer, kind, latest } = durable;
-            Durable { reply, answer: saved.and(answer), kind, latest }.send()
+            let answer = saved.and(durable.answer);
+            Durable { answer, ..durable }.send()
         });
-        self.waiting.push(Owed { latest, answer });
+        self.arriving.push(Owed { latest, commit, answer });
         None
     }
 
@@ -195,32 +260,45 @@ impl Saving {
         rows: Unsaved,
         closed: bool,
     ) -> bool {
-        if rows.own + rows.others + self.obsolete.len() == 0 {
+        if rows.all() + self.obsolete.len() == 0 {
             self.dirty_since = None;
             return false;
         }
         self.dirty_since.get_or_insert(mono);
-        let is_urgent = closed || !self.waiting.is_empty();
-        self.due(is_urgent).is_some_and(|due| due <= mono)
+        self.urgency = if closed && !self.has_tried_last {
+            Urgency::Last
+        } else if closed || self.callers() > 0 {
+            Urgency::Awaited
+        } else if rows.own > 0 || self.has_more {
+            Urgency::Soon
+        } else {
+            Urgency::Behind
+        };
+        self.due().is_some_and(|due| due <= mono)
     }
 
     /// When the next commit begins, if rows wait and none runs.
-    fn due(&self, is_urgent: bool) -> Option<Duration> {
+    fn due(&self) -> Option<Duration> {
         let dirty_since = self.dirty_since?;
-        match self.state {
-            State::Off | State::Writing(_) => None,
-            State::Idle(Health::Good) if is_urgent => Some(dirty_since),
-            State::Idle(Health::Good) => Some(dirty_since.saturating_add(WRITE_BEHIND)),
-            State::Idle(Health::Failing { since, pause }) => {
-                let pause = if is_urgent { PAUSES[0] } else { pause };
+        match (self.state, self.urgency) {
+            (State::Off | State::Writing(_), _) => None,
+            (State::Idle(Health::Good), Urgency::Behind) => {
+                Some(dirty_since.saturating_add(WRITE_BEHIND))
+            }
+            (State::Idle(Health::Good), _) | (State::Idle(_), Urgency::Last) => Some(dirty_since),
+            (State::Idle(Health::Failing { since, pause }), Urgency::Behind | Urgency::Soon) => {
                 Some(since.saturating_add(pause))
+            }
+            (State::Idle(Health::Failing { since, .. }), Urgency::Awaited) => {
+                Some(since.saturating_add(PAUSES[0]))
             }
         }
     }
 
-    /// A commit of so many rows is complete, and begins.
-    pub(in crate::engine) fn begun(&mut self, rows: usize) {
+    /// A commit of so many rows is complete, and begins. These are left for the next one.
+    pub(in crate::engine) fn begun(&mut self, rows: usize, left: Unsaved) {
         self.rows = rows;
+        self.has_more = left.all() > 0;
     }
 
     /// A commit is put together. Tells which rows are to go besides what has changed.
@@ -229,12 +307,13 @@ impl Saving {
             self.state = State::Writing(health);
         }
         self.dirty_since = None;
-        self.leaving.append(&mut self.waiting);
+        self.has_tried_last |= self.urgency == Urgency::Last;
+        self.begun = self.next_commit();
         self.removing = std::mem::take(&mut self.obsolete);
         self.removing.clone()
     }
 
-    /// The commit has ended: answers those whose call was part of it.
+    /// The commit has ended: answers those of whose changes it was the first chance, or one more.
     pub(in crate::engine) fn end(
         &mut self,
         mono: Duration,
@@ -242,62 +321,88 @@ impl Saving {
     ) -> (Vec<EndedCall>, Option<Turned>) {
         let State::Writing(before) = self.state else { return (Vec::new(), None) };
         let removed = std::mem::take(&mut self.removing);
-        let (health, turned) = match (outcome, before) {
-            (Ok(_), Health::Good) => (Health::Good, None),
-            (Ok(_), Health::Failing { .. }) => (Health::Good, Some(Turned::Good)),
-            (Err(error), before) => {
+        let (health, turned) = match outcome {
+            Ok(bytes) => {
+                self.written = self.begun;
+                self.report.bytes = *bytes;
+                self.report.commits += 1;
+                self.report.rows += self.rows as u64;
+                // What could not be written before may take several commits.
+                let is_over = self.is_troubled && !self.has_more;
+                self.is_troubled &= !is_over;
+                (Health::Good, is_over.then_some(Turned::Good))
+            }
+            Err(error) => {
                 self.obsolete.extend(removed);
-                let (pause, turned) = match before {
-                    Health::Good => (PAUSES[0], Some(Turned::Bad(error.clone()))),
-                    Health::Failing { pause, .. } => ((2 * pause).min(PAUSES[1]), None),
+                self.report.failures += 1;
+                let pause = match before {
+                    Health::Good => PAUSES[0],
+                    Health::Failing { pause, .. } => (2 * pause).min(PAUSES[1]),
                 };
+                let is_new = !std::mem::replace(&mut self.is_troubled, true);
+                let turned = is_new.then(|| Turned::Bad(error.clone()));
                 (Health::Failing { since: mono, pause }, turned)
             }
         };
         self.state = State::Idle(health);
-        match outcome {
-            Ok(bytes) => {
-                self.report.bytes = *bytes;
-                self.report.commits += 1;
-                self.report.rows += self.rows as u64;
-            }
-            Err(_) => self.report.failures += 1,
-        }
-        let saved = outcome.clone().map(drop).map_err(|error| Error::storage(&error));
-        (send(self.leaving.drain(..), &saved), turned)
+        let saved = outcome.as_ref().map(drop).map_err(Error::storage);
+        (send(self.take(|owed, begun| owed.commit <= begun), &saved), turned)
     }
 
-    /// Answers those whose change has been written before, and those whose time is up.
+    /// Takes the answers out of which this is true, of them and of the commit that has begun last.
+    fn take(&mut self, is_to_go: impl Fn(&Owed, CommitNumber) -> bool) -> Vec<Owed> {
+        let begun = self.begun;
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (taken, left) = waiting.partition(|(_, owed)| is_to_go(owed, begun));
+        self.waiting = left;
+        let arrived = self.arriving.extract_if(.., |owed| is_to_go(owed, begun));
+        BTreeMap::into_values(taken).chain(arrived).collect()
+    }
+
+    /// Answers those whose time is up, and all where nothing is left that could be written for them.
     pub(in crate::engine) fn release(&mut self, mono: Duration, rows: Unsaved) -> Vec<EndedCall> {
-        if matches!(self.state, State::Idle(_)) && rows.own == 0 {
-            return send(self.waiting.drain(..), &Ok(()));
+        if matches!(self.state, State::Idle(_)) && rows.own + rows.announcements == 0 {
+            return send(self.take(|_, _| true), &Ok(()));
         }
-        let late = |owed: &mut Owed| owed.latest <= mono;
-        let late = self.waiting.extract_if(.., late).chain(self.leaving.extract_if(.., late));
-        send(late, &Err(Error::unsaved()))
+        for owed in self.arriving.drain(..) {
+            let until = owed.latest.max(mono.saturating_add(GRACE));
+            self.waiting.insert((until, self.arrived), owed);
+            self.arrived += 1;
+        }
+        let left = self.waiting.split_off(&(mono, u64::MAX));
+        let late = std::mem::replace(&mut self.waiting, left);
+        send(late.into_values(), &Err(Error::unsaved()))
     }
 
     /// How many callers wait.
     pub(in crate::engine) fn callers(&self) -> usize {
-        self.waiting.len() + self.leaving.len()
+        self.arriving.len() + self.waiting.len()
     }
 
     /// When the next commit begins, or a caller's time is up.
     pub(in crate::engine) fn next_deadline(&self) -> Option<Duration> {
-        let callers = self.waiting.iter().chain(&self.leaving).map(|owed| owed.latest).min();
-        callers.into_iter().chain(self.due(!self.waiting.is_empty())).min()
+        let arriving = self.arriving.iter().map(|owed| owed.latest).min();
+        let waiting = self.waiting.keys().next().map(|(until, _)| *until);
+        arriving.into_iter().chain(waiting).chain(self.due()).min()
     }
 
-    /// Whether a commit runs, or has to.
+    /// The node ends. Those who still wait hear that it was not written in their time.
+    pub(in crate::engine) fn give_up(&mut self) -> Vec<EndedCall> {
+        send(self.take(|_, _| true), &Err(Error::unsaved()))
+    }
+
+    /// Whether a commit runs, or has to before a node that stops has ended. A disk that fails is tried once.
     pub(in crate::engine) fn is_busy(&self, rows: Unsaved) -> bool {
+        let has_rows = rows.all() + self.obsolete.len() > 0;
         match self.state {
-            State::Off | State::Idle(Health::Failing { .. }) => false,
-            State::Idle(Health::Good) => rows.own + rows.others + self.obsolete.len() > 0,
+            State::Off => false,
+            State::Idle(Health::Failing { .. }) => has_rows && !self.has_tried_last,
+            State::Idle(Health::Good) => has_rows,
             State::Writing(_) => true,
         }
     }
 }
 
-fn send(owed: impl Iterator<Item = Owed>, saved: &Result<()>) -> Vec<EndedCall> {
-    owed.filter_map(|owed| (owed.answer)(saved.clone())).collect()
+fn send(owed: impl IntoIterator<Item = Owed>, saved: &Result<()>) -> Vec<EndedCall> {
+    owed.into_iter().filter_map(|owed| (owed.answer)(saved.clone())).collect()
 }

@@ -97,6 +97,8 @@ mod restarts;
 #[cfg(test)]
 mod said;
 #[cfg(test)]
+mod saving;
+#[cfg(test)]
 mod searches;
 #[cfg(test)]
 mod sessions;

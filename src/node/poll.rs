@@ -186,6 +186,7 @@ impl Node {
                 continue;
             }
             if self.has_closed(now, turns) {
+                self.link.engine.give_up_saving();
                 self.show(now);
                 self.phase = Phase::Terminated;
                 continue;

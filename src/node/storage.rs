@@ -4,8 +4,10 @@
 //! [`blocking`] crate, and wakes the node when it is done. One thing at a time is written, and one is read.
 
 use std::{
+    any::Any,
     fmt,
     future::{Future, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -55,6 +57,8 @@ type Work<T> = Pin<Box<dyn Future<Output = storage::Result<T>> + Send>>;
 pub(super) struct Disk {
     storage: Arc<dyn Storage>,
     commit: Option<Work<u64>>,
+    /// How many bytes the storage took when that was last known.
+    bytes: u64,
     /// How many commits have ended. What was read while one did may be out of date.
     commits: u64,
     load: Load,
@@ -68,6 +72,9 @@ pub(super) struct Disk {
 /// So often some of the routing table is kept: peers of which nobody knows are lost with the process. What has not changed
 /// is not written again.
 const TABLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many commits end in one poll. One may have run before it, and a storage in memory ends the next at once.
+const COMMITS_PER_POLL: usize = 2;
 
 /// What an earlier life has left, as far as it is read before the first poll.
 pub(super) struct Kept {
@@ -136,6 +143,7 @@ impl Disk {
         let disk = Self {
             storage,
             commit: None,
+            bytes,
             commits: 0,
             load,
             fetch: None,
@@ -148,9 +156,17 @@ impl Disk {
     /// Writes what has changed, and reads on what is left from an earlier life.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
         let mut moved = Moved::No;
-        while self.poll_commit(cx, now, engine) == Moved::Yes {
+        for round in 0..COMMITS_PER_POLL {
+            if self.poll_commit(cx, now, engine) == Moved::No {
+                break;
+            }
             moved = Moved::Yes;
+            if round + 1 == COMMITS_PER_POLL {
+                cx.waker().wake_by_ref();
+            }
         }
+        // After the commit: what is durable by now is not late.
+        engine.release(now);
         if self.poll_load(cx, now, engine) == Moved::Yes {
             moved = Moved::Yes;
         }
@@ -170,12 +186,14 @@ impl Disk {
         if self.commit.is_none()
             && let Some(changes) = engine.save(now)
         {
-            self.commit = Some(self.run(move |storage| commit(storage, &changes)));
+            let bytes = self.bytes;
+            self.commit = Some(self.run(move |storage| commit(storage, &changes, bytes)));
         }
         let Some(commit) = &mut self.commit else { return Moved::No };
         let Poll::Ready(outcome) = commit.as_mut().poll(cx) else { return Moved::No };
         self.commit = None;
         self.commits += 1;
+        self.bytes = outcome.as_ref().map_or(self.bytes, |bytes| *bytes);
         engine.saved(now, &outcome);
         Moved::Yes
     }
@@ -292,10 +310,10 @@ impl Disk {
         work: impl FnOnce(&dyn Storage) -> storage::Result<T> + Send + 'static,
     ) -> Work<T> {
         if !self.storage.blocks() {
-            return Box::pin(ready(work(&*self.storage)));
+            return Box::pin(ready(caught(|| work(&*self.storage))));
         }
         let storage = Arc::clone(&self.storage);
-        Box::pin(blocking::unblock(move || work(&*storage)))
+        Box::pin(blocking::unblock(move || caught(|| work(&*storage))))
     }
 }
 
@@ -312,9 +330,23 @@ fn fetch(storage: &dyn Storage, digests: Vec<[u8; 32]>) -> storage::Result<Vec<F
     digests.into_iter().map(row).collect()
 }
 
-fn commit(storage: &dyn Storage, changes: &[Change]) -> storage::Result<u64> {
+/// Tells the size after that. What is durable stays so where the size cannot be found out: it is as it was before.
+fn commit(storage: &dyn Storage, changes: &[Change], before: u64) -> storage::Result<u64> {
     storage.commit(changes)?;
-    storage.size()
+    Ok(caught(|| storage.size()).unwrap_or(before))
+}
+
+/// A panic in the application's code is a failure of the storage. [`blocking`] would go on with it in the node's poll, and
+/// the node would end with it.
+fn caught<T>(work: impl FnOnce() -> storage::Result<T>) -> storage::Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(StorageError::other(format!("the storage has panicked: {}", words(&*panic))))
+    })
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("it does not say why")
 }
 
 fn read_all(storage: &dyn Storage, table: Table) -> storage::Result<Rows> {

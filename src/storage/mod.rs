@@ -123,6 +123,14 @@ pub type Row = (Vec<u8>, Vec<u8>);
 /// All methods block. A node calls [`commit`](Self::commit) from one thread at a time, and the others from any thread,
 /// also while a commit runs.
 ///
+/// A commit that has begun runs to its end, even where its node has been dropped or has shut down meanwhile. Whoever then
+/// starts another node with the same storage sees to it that the two do not meet: its commits may come while that one still
+/// runs, and what it reads at the start may be from before it. A storage that has one handle for each node, as a file that
+/// is opened anew, is free of that: it is in use until the last commit has ended.
+///
+/// A method that panics is taken for one that has failed, with an error that says so. Where a program is compiled with
+/// `panic = "abort"`, nothing can catch a panic, and the process ends.
+///
 /// A node answers a caller, for example of [`register`](crate::Registry::register), only after the commit of what the
 /// call has changed. So a commit must be durable when it returns.
 pub trait Storage: fmt::Debug + Send + Sync + 'static {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct StorageReport {
     /// The bytes that it took on disk after the last commit.
     pub bytes: u64,
-    /// Rows that wait to be written.
+    /// Rows that the storage does not have yet: those that wait, and those that are being written.
     pub unsaved: u64,
     /// Whether all is read that an earlier life has left.
     pub is_restored: bool,

@@ -35,9 +35,11 @@ impl Engine {
 
     /// How many rows wait to be written.
     fn unsaved(&self) -> Unsaved {
-        let own = self.cx.store.unsaved_own() + self.reading.unsaved() + self.publishing.unsaved();
-        let others = self.cx.store.unsaved() + self.discovery.unsaved() + self.peers.unsaved();
-        Unsaved { own, others }
+        Unsaved {
+            own: self.cx.store.unsaved_own() + self.reading.unsaved(),
+            announcements: self.publishing.unsaved(),
+            others: self.cx.store.unsaved() + self.discovery.unsaved() + self.peers.unsaved(),
+        }
     }
 
     /// What is to be written now, if anything is. It has not begun until the one before has [ended](Self::saved).
@@ -46,8 +48,6 @@ impl Engine {
             return None;
         }
         let unsaved = self.unsaved();
-        let released = self.out.saving.release(now.mono, unsaved);
-        self.count_all(released);
         if !self.out.saving.is_due(now.mono, unsaved, self.cx.closed) {
             return None;
         }
@@ -58,8 +58,19 @@ impl Engine {
         self.discovery.take_changes(&mut changes);
         self.peers.take_changes(&mut changes);
         self.standing.take_changes(&self.cx, &mut changes);
-        self.out.saving.begun(changes.len());
+        let left = self.unsaved();
+        self.out.saving.begun(changes.len(), left);
         Some(changes)
+    }
+
+    /// Answers callers who have waited for the storage and need not any more, or may not. That is looked at in every poll,
+    /// also while a commit runs: it may take longer than they have time.
+    pub(crate) fn release(&mut self, now: Now) {
+        if self.out.saving.callers() > 0 {
+            let unsaved = self.unsaved();
+            let released = self.out.saving.release(now.mono, unsaved);
+            self.count_all(released);
+        }
     }
 
     /// What is known of the storage, if there is one.
@@ -97,7 +108,13 @@ impl Engine {
         }
     }
 
-    /// Whether something is being written, or is to be. A storage that fails is not waited for.
+    /// The node ends, whatever has not been written: those who wait for that hear so.
+    pub(crate) fn give_up_saving(&mut self) {
+        let ended = self.out.saving.give_up();
+        self.count_all(ended);
+    }
+
+    /// Whether something is being written, or is to be. A storage that fails is tried once more, and not waited for.
     pub(crate) fn is_saving(&self) -> bool {
         self.out.saving.is_on() && self.out.saving.is_busy(self.unsaved())
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::rejoining::MOST_LOST;
 use crate::{
     engine::{
-        dirty::Dirty,
+        dirty::{Dirty, Portion},
         interface::{KnownPeer, Now},
     },
     keyspace::Key,
@@ -153,7 +153,7 @@ impl Known {
     }
 
     pub(super) fn take_changes(&mut self, changes: &mut Vec<Change>) {
-        for peer in self.changed.take(usize::MAX) {
+        for peer in self.changed.take(Portion::ROWS) {
             let value = self.peers.get(&peer).and_then(|contact| {
                 let addresses = contact.addresses.iter().map(Multiaddr::to_vec).collect();
                 let wire = ContactWire { peer: peer.to_bytes(), addresses, seen: contact.seen };

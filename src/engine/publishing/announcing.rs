@@ -307,7 +307,7 @@ impl Publishing {
         id: AnnouncementId,
         outcome: Published,
     ) {
-        if let Some(answer) = self.outbox.published(id, outcome) {
+        if let Some(answer) = self.outbox.published(id, outcome, out.saving.next_commit()) {
             out.answer(answer);
         }
         let Some(ticket) = self.outbox.take_waiting(id) else { return };

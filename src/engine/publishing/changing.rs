@@ -191,6 +191,7 @@ impl Publishing {
                 tracing::warn!(%name, %refused, "own record not stored");
             }
         }
+        publish.commit = out.saving.next_commit();
         let is_upkeep = publish.change.is_upkeep();
         publish.announcement = self.announce_change(cx, out, &package, authorship, is_upkeep);
         publish.stage = Stage::Storing(Storing {

@@ -11,7 +11,7 @@ use crate::{
     engine::{
         dirty::Dirty,
         interface::{AnnouncementId, Published},
-        saving::Durable,
+        saving::{CommitNumber, Durable},
         store::{Unheard, rows},
         wheel,
     },
@@ -55,6 +55,8 @@ struct Entry {
     /// Unix seconds from which on everybody refuses it.
     expires: u64,
     departure: Departure,
+    /// Whether the storage is to have it: a message that the network takes at once need not be written at all.
+    is_kept: bool,
     /// Who waits to hear what becomes of it, and until when.
     reply: Option<(Reply<Announcement>, Duration)>,
 }
@@ -144,6 +146,7 @@ impl Outbox {
             package: Some(package),
             expires,
             departure,
+            is_kept: true,
             reply: None,
         })
     }
@@ -206,19 +209,24 @@ impl Outbox {
         }
         let (departure, reply) = (Departure::Heard, Some((reply, latest)));
         let id = self.next();
-        Ok(self.push(Entry { id, topic, data, package: None, expires, departure, reply }))
+        let (package, is_kept) = (None, false);
+        Ok(self.push(Entry { id, topic, data, package, expires, departure, is_kept, reply }))
     }
 
     fn push(&mut self, entry: Entry) -> AnnouncementId {
         let id = entry.id;
         self.next += 1;
+        if entry.is_kept {
+            self.changed.mark(|| id.0);
+        }
         self.entries.push_back(entry);
-        self.changed.mark(|| id.0);
         id
     }
 
     fn take(&mut self, place: usize) {
-        if let Some(entry) = self.entries.remove(place) {
+        if let Some(entry) = self.entries.remove(place)
+            && entry.is_kept
+        {
             self.changed.mark(|| entry.id.0);
         }
     }
@@ -227,7 +235,7 @@ impl Outbox {
         let changed = &mut self.changed;
         self.entries.retain(|entry| {
             let stays = is_to_stay(entry);
-            if !stays {
+            if !stays && entry.is_kept {
                 changed.mark(|| entry.id.0);
             }
             stays
@@ -240,23 +248,30 @@ impl Outbox {
         Some((&entry.topic, &entry.data))
     }
 
-    /// What the network made of one: tells its caller's answer, if one waits, and keeps it only if nobody heard it.
+    /// What the network made of one: tells its caller's answer, if one waits, and keeps it only if nobody heard it. What is
+    /// kept from now on goes with the next commit of the storage, and only its caller waits for that.
     pub(in crate::engine) fn published(
         &mut self,
         id: AnnouncementId,
         outcome: Published,
+        next: CommitNumber,
     ) -> Option<Durable<Announcement>> {
         let place = self.entries.iter().position(|entry| entry.id == id)?;
-        let reply = self.entries.get_mut(place)?.reply.take();
-        let answer = match outcome {
-            Published::Sent => Ok(Announcement::Sent),
-            Published::Unheard => Ok(Announcement::Queued),
+        let entry = self.entries.get_mut(place)?;
+        let reply = entry.reply.take();
+        let (answer, commit) = match outcome {
+            Published::Sent => (Ok(Announcement::Sent), CommitNumber::default()),
+            Published::Unheard => (Ok(Announcement::Queued), next),
             Published::Impossible => {
-                Err(Error::Transport { reason: "the announcement cannot be sent".to_owned() })
+                let reason = "the announcement cannot be sent".to_owned();
+                (Err(Error::Transport { reason }), CommitNumber::default())
             }
         };
+        if outcome == Published::Unheard && !std::mem::replace(&mut entry.is_kept, true) {
+            self.changed.mark(|| id.0);
+        }
         let kind = Some(CallKind::Announce);
-        let answer = reply.map(|(reply, latest)| Durable { reply, answer, kind, latest });
+        let answer = reply.map(|(reply, latest)| Durable { reply, answer, kind, latest, commit });
         if outcome != Published::Unheard {
             self.take(place);
         }
@@ -362,7 +377,8 @@ impl Outbox {
             let Unheard { topic, data, package } = unheard.clone();
             let departure = Departure::Heard;
             let id = self.next();
-            self.push(Entry { id, topic, data, package, expires, departure, reply: None });
+            let (is_kept, reply) = (true, None);
+            self.push(Entry { id, topic, data, package, expires, departure, is_kept, reply });
         }
     }
 

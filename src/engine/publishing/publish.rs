@@ -37,7 +37,7 @@ use crate::{
             outbox::Outbox,
             own::{Change, OwnPackage, Recalled},
         },
-        saving::Durable,
+        saving::{CommitNumber, Durable},
         wheel,
     },
     error::{Error, Result},
@@ -58,6 +58,8 @@ pub(in crate::engine) struct Publish {
     /// What the caller is told should nothing more come of it: an earlier round has signed the change, or all that it
     /// waits for is what becomes of the announcement.
     pub(in crate::engine) signed: Option<Receipt>,
+    /// The commit that holds what was signed last.
+    pub(in crate::engine) commit: CommitNumber,
     /// The announcement of the head that was signed last.
     pub(in crate::engine) announcement: Option<AnnouncementId>,
     /// How often it has been built on what a read-back showed.
@@ -93,8 +95,18 @@ impl Publish {
     ) -> Self {
         let (signed, announcement, alike) = (None, None, LookAlikes::default());
         let stage = Stage::BEGINNING;
-        let latest = Duration::MAX;
-        Self { change, reply, latest, confirmation, signed, announcement, rounds: 0, alike, stage }
+        Self {
+            change,
+            reply,
+            latest: Duration::MAX,
+            confirmation,
+            signed,
+            commit: CommitNumber::default(),
+            announcement,
+            rounds: 0,
+            alike,
+            stage,
+        }
     }
 
     /// What the caller is told. A change that is signed does not fail any more, unless what peers turn out to hold has
@@ -110,7 +122,8 @@ impl Publish {
     pub(in crate::engine) fn answer(&mut self, out: &mut Effects, answer: Result<Receipt>) {
         let answer = self.settle(answer).map(|receipt| self.alike.tell(receipt));
         let Some(reply) = self.reply.take() else { return };
-        out.answer(Durable { reply, answer, kind: self.change.kind(), latest: self.latest });
+        let (kind, latest, commit) = (self.change.kind(), self.latest, self.commit);
+        out.answer(Durable { reply, answer, kind, latest, commit });
     }
 }
 

@@ -24,14 +24,12 @@ use super::{
     },
 };
 use crate::{
+    engine::dirty::Portion,
     error::Result,
     package::PackageName,
     record::{NetworkName, Record},
     storage::{Change, Row, Table},
 };
-
-/// So many rows of held records are written in one go at the most.
-const MOST_RECORDS: usize = 16_384;
 
 /// A name means this owner, or nobody any more.
 pub(in crate::engine) fn pin(name: &PackageName, owner: Option<PeerId>) -> Change {
@@ -129,21 +127,28 @@ impl SharedStore {
         }
     }
 
-    /// Takes the rows that are to be written now: all of this node's own, and of others as many as go at once.
+    /// Takes the rows that are to be written now: all of this node's own, and of others a portion.
     pub(crate) fn take_changes(&self, changes: &mut Vec<Change>) {
         let mut store = self.lock();
         for digest in store.records.own_changed.take(usize::MAX) {
             changes.push(store.record_row(Table::Own, digest, Held::is_own));
         }
-        for digest in store.records.changed.take(MOST_RECORDS) {
-            changes.push(store.record_row(Table::Held, digest, |held| !held.is_own()));
+        let mut portion = Portion::default();
+        for digest in store.records.changed.take(Portion::ROWS) {
+            if portion.is_full() {
+                store.records.changed.put_back(digest);
+            } else {
+                let row = store.record_row(Table::Held, digest, |held| !held.is_own());
+                portion.add(changes, row);
+            }
         }
-        for package in store.high_water.changed.take(MOST_RECORDS) {
+        // Their rows are small.
+        for package in store.high_water.changed.take(Portion::ROWS) {
             let mark = store.high_water.remembered(&package);
             let value = mark.map(|mark| mark.encode());
             changes.push(Change { table: Table::Sequences, key: package.row(), value });
         }
-        for owner in store.epochs.changed.take(MOST_RECORDS) {
+        for owner in store.epochs.changed.take(Portion::ROWS) {
             let epoch = store.epochs.floor(&owner);
             let value = (epoch > 0).then(|| encode_epoch(&owner, epoch));
             changes.push(Change { table: Table::Epochs, key: owner.to_bytes(), value });

@@ -2,13 +2,10 @@
 
 use super::{Catalogue, Worth, entry::Key};
 use crate::{
-    engine::store::rows,
+    engine::{dirty::Portion, store::rows},
     record::{Head, Signed},
     storage::Change,
 };
-
-/// So many are written in one go at the most.
-const MOST_HEADS: usize = 16_384;
 
 impl Catalogue {
     /// From here on, it is noted which packages change.
@@ -21,13 +18,18 @@ impl Catalogue {
         self.changed.len()
     }
 
-    /// Takes the rows that are to be written now. This node's own heads lie among its own records.
+    /// Takes the rows that are to be written now, a portion of them. This node's own heads lie among its own records.
     pub(crate) fn take_changes(&mut self, changes: &mut Vec<Change>) {
-        for key in self.changed.take(MOST_HEADS) {
+        let mut portion = Portion::default();
+        for key in self.changed.take(Portion::ROWS) {
+            if portion.is_full() {
+                self.changed.put_back(key);
+                continue;
+            }
             let entry = self.by_package.get(&key).and_then(|id| self.entries.get(*id));
             let entry = entry.filter(|entry| entry.worth != Worth::Own);
             let head = entry.map(|entry| &*entry.listing.bytes);
-            changes.push(rows::listed(row_key(&key), head));
+            portion.add(changes, rows::listed(row_key(&key), head));
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{conduct::Conduct, remembered::Reputations};
 use crate::{
-    engine::interface::Now,
+    engine::{dirty::Portion, interface::Now},
     storage::{Change, Row, Table},
 };
 
@@ -57,7 +57,7 @@ impl Reputations {
 
     /// Takes the rows that are to be written now. No commit is made for them alone: they go along with others.
     pub(in crate::engine) fn take_changes(&mut self, now: Now, changes: &mut Vec<Change>) {
-        for peer in self.changed.take(usize::MAX) {
+        for peer in self.changed.take(Portion::ROWS) {
             let conduct = self.known(&peer);
             let wire = conduct.map(|conduct| ConductWire::of(now, &peer, conduct));
             let value = wire.and_then(|wire| postcard::to_stdvec(&wire).ok());
