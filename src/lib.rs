@@ -115,6 +115,7 @@ mod engine;
 mod error;
 mod event;
 mod exchange;
+mod fair;
 mod farewell;
 mod freshness;
 #[cfg(fuzzing)]

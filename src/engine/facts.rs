@@ -27,8 +27,8 @@ impl Engine {
                 self.peers.bootstrap_dialed(cx, out, address, end);
             }
             Fact::ToldDialed { peer } => self.peers.told_dialed(cx, out, &peer),
-            Fact::Discovered { peer, addresses } => {
-                self.peers.discovered(cx, out, peer, addresses);
+            Fact::Discovered { peer, addresses, by } => {
+                self.peers.discovered(cx, out, by, peer, addresses);
             }
             Fact::DiscoveredDialed { peer } => self.peers.discovered_dialed(cx, out, &peer),
             // Connections.

@@ -1,6 +1,6 @@
 //! What enters the engine and what leaves it, as values.
 
-use std::{collections::HashSet, num::NonZeroU64, time::Duration};
+use std::{collections::HashSet, net::IpAddr, num::NonZeroU64, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
@@ -316,6 +316,8 @@ pub(crate) enum Fact {
     Discovered {
         peer: PeerId,
         addresses: Vec<Multiaddr>,
+        /// Who says so.
+        by: IpAddr,
     },
     /// A dial to a discovered peer has ended, with a connection or without.
     DiscoveredDialed {

@@ -74,9 +74,9 @@ impl Link {
             BehaviourEvent::Identify(event) => self.learn_introduction(now, event),
             BehaviourEvent::Exchange(event) => self.learn_exchange(now, event),
             #[cfg(feature = "mdns")]
-            BehaviourEvent::Mdns(mdns::Event::Found { peer, addresses }) => {
+            BehaviourEvent::Mdns(mdns::Event::Found { peer, addresses, by }) => {
                 tracing::debug!(%peer, ?addresses, "is on the local network");
-                self.engine.learn(now, Fact::Discovered { peer, addresses });
+                self.engine.learn(now, Fact::Discovered { peer, addresses, by });
             }
             other => tracing::trace!(?other, "swarm"),
         }

@@ -114,7 +114,8 @@ impl File {
     /// # Errors
     /// [`StorageError::InUse`] if it is open already, [`StorageError::ReadOnly`] if it or its directory cannot be
     /// written, [`StorageError::Full`] if there is no room for it, [`StorageError::Newer`] if a later version of this
-    /// crate has written it, and [`StorageError::Other`] for what else the system says. A damaged file is no error.
+    /// crate has written it, and [`StorageError::Other`] if it is the database of another program, and for what else the
+    /// system says. A damaged file is no error.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         FileOptions::default().open(path)
     }

@@ -159,7 +159,7 @@ impl Engine {
         let mut obsolete = Vec::new();
         for Rows { table, rows } in tables {
             match table {
-                Table::Peers => self.peers.restore(now, rows),
+                Table::Peers => obsolete.extend(self.peers.restore(now, rows)),
                 Table::Reputations => obsolete.extend(self.standing.restore(&self.cx, rows)),
                 _ => {}
             }

@@ -3,10 +3,14 @@
 //! A bootstrap peer may be gone by then. So some of those that are in the routing table are kept in the node's storage with
 //! their addresses: half of them the ones closest to this node, which change least, and half of them those that were
 //! there last. After a restart they are dialed as peers are that have left, beside the bootstrap addresses.
+//!
+//! Whoever was not seen for days makes room for whoever was, however close it is. A few such peers stay where there are
+//! hardly any others. A node that finds nobody forgets nobody: it may have been off for weeks.
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    time::Duration,
 };
 
 use libp2p::{Multiaddr, PeerId};
@@ -26,6 +30,15 @@ use crate::{
 /// many seconds neither is the later one: who is kept does not change with every message.
 const STALE: u64 = 600;
 
+/// A row is written again after this time at the earliest, whatever its peer says of where it is.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// A peer that was seen within so many seconds may still be there.
+const RECENT: u64 = 3 * 24 * 3600;
+
+/// With fewer recent peers than this, the freshest of the others stay as well.
+const FEW: usize = 5;
+
 /// The most addresses that are kept of one.
 const MOST_ADDRESSES: usize = 8;
 
@@ -36,6 +49,8 @@ struct Contact {
     seen: u64,
     /// What is written for `seen`. None if the storage has no such row, or one with other addresses.
     written: Option<u64>,
+    /// It is not written before this time, on the monotonic scale.
+    next: Duration,
 }
 
 /// As it is written.
@@ -44,6 +59,32 @@ struct ContactWire {
     peer: Vec<u8>,
     addresses: Vec<Vec<u8>>,
     seen: u64,
+}
+
+impl Contact {
+    /// Whether it is there and nowhere else. The order of addresses changes with every introduction.
+    fn is_at(&self, addresses: &[Multiaddr]) -> bool {
+        self.addresses.len() == addresses.len()
+            && addresses.iter().all(|address| self.addresses.contains(address))
+    }
+
+    /// A clock that was ahead has written times that are still to come. They count as now.
+    fn not_after(&mut self, now: u64) {
+        self.seen = self.seen.min(now);
+    }
+}
+
+/// What a storage has led to.
+#[derive(Debug)]
+pub(super) struct Restored {
+    /// Whom to look for, and where.
+    pub(super) contacts: Vec<(PeerId, Vec<Multiaddr>)>,
+    /// Rows that are to go.
+    pub(super) obsolete: Vec<Change>,
+}
+
+fn is_recent(now: u64, seen: u64) -> bool {
+    now.saturating_sub(seen) <= RECENT
 }
 
 /// The peers that a next life is to know.
@@ -62,7 +103,11 @@ impl Known {
 
     /// The routing table is like this. Those of an earlier look stay as long as there is room.
     pub(super) fn look(&mut self, now: Now, table: Vec<KnownPeer>) {
+        if table.is_empty() {
+            return;
+        }
         let before: BTreeSet<PeerId> = self.peers.keys().copied().collect();
+        self.peers.values_mut().for_each(|contact| contact.not_after(now.unix));
         for KnownPeer { peer, mut addresses, seen } in table {
             addresses.truncate(MOST_ADDRESSES);
             let ago = now.mono.saturating_sub(seen).as_secs();
@@ -71,75 +116,97 @@ impl Known {
                 Entry::Occupied(mut known) => {
                     let contact = known.get_mut();
                     contact.seen = seen;
-                    if contact.addresses != addresses {
+                    if !contact.is_at(&addresses) {
                         (contact.addresses, contact.written) = (addresses, None);
                     }
                 }
-                Entry::Vacant(place) => {
-                    place.insert(Contact { addresses, seen, written: None });
+                Entry::Vacant(place) if is_recent(now.unix, seen) => {
+                    place.insert(Contact { addresses, seen, written: None, next: Duration::ZERO });
                 }
+                // It has made room already.
+                Entry::Vacant(_) => {}
             }
         }
         self.trim(now.unix, &before);
-        self.mark(&before);
+        self.mark(now.mono, &before);
     }
 
     /// What the storage says of a peer. Tells who it is, and where it was.
-    fn read((_, value): &Row) -> Option<(PeerId, Contact)> {
+    fn read((key, value): &Row) -> Option<(PeerId, Contact)> {
         let (wire, rest) = postcard::take_from_bytes::<ContactWire>(value).ok()?;
         let address = |bytes: Vec<u8>| Multiaddr::try_from(bytes).ok();
         let addresses: Vec<_> =
             wire.addresses.into_iter().filter_map(address).take(MOST_ADDRESSES).collect();
         let peer = PeerId::from_bytes(&wire.peer).ok()?;
-        let is_sound = rest.is_empty() && !addresses.is_empty();
-        is_sound.then_some((peer, Contact { addresses, seen: wire.seen, written: Some(wire.seen) }))
+        let is_sound = rest.is_empty() && !addresses.is_empty() && wire.peer == *key;
+        let (seen, written) = (wire.seen, Some(wire.seen));
+        is_sound.then_some((peer, Contact { addresses, seen, written, next: Duration::ZERO }))
     }
 
-    /// Takes in what the storage has, and tells whom to look for.
-    pub(super) fn restore(&mut self, rows: &[Row]) -> Vec<(PeerId, Vec<Multiaddr>)> {
+    /// Takes in what the storage has. Tells whom to look for, and which rows mean nothing.
+    pub(super) fn restore(&mut self, now: Now, rows: &[Row]) -> Restored {
+        let mut obsolete = Vec::new();
         for row in rows {
             match Self::read(row) {
-                Some((peer, contact)) => drop(self.peers.insert(peer, contact)),
-                None => tracing::debug!("a peer in the storage cannot be read"),
+                Some((peer, mut contact)) => {
+                    contact.not_after(now.unix);
+                    self.peers.insert(peer, contact);
+                }
+                None => {
+                    let key = row.0.clone();
+                    obsolete.push(Change { table: Table::Peers, key, value: None });
+                }
             }
         }
         let all: BTreeSet<PeerId> = self.peers.keys().copied().collect();
-        let last = self.peers.values().map(|contact| contact.seen).max();
-        self.trim(last.unwrap_or_default(), &all);
-        self.mark(&all);
+        if self.peers.len() > MOST_LOST {
+            self.trim(now.unix, &all);
+        }
+        self.mark(now.mono, &all);
         let contacts = self.peers.iter();
-        contacts.map(|(peer, contact)| (*peer, contact.addresses.clone())).collect()
+        let contacts = contacts.map(|(peer, contact)| (*peer, contact.addresses.clone())).collect();
+        Restored { contacts, obsolete }
     }
 
-    /// Keeps half by distance and half by time. Of those seen lately, the ones that were known before stay.
+    /// Of recent peers, keeps half by distance and half by time. Of those seen lately, the ones that were known before stay.
     fn trim(&mut self, now: u64, before: &BTreeSet<PeerId>) {
-        if self.peers.len() <= MOST_LOST {
-            return;
-        }
-        let mut peers: Vec<PeerId> = self.peers.keys().copied().collect();
-        peers.sort_by_cached_key(|peer| self.local.distance(&Key::of_peer(peer)));
-        let mut others = peers.split_off(MOST_LOST / 2);
-        others.sort_by_cached_key(|peer| {
-            let seen = self.peers.get(peer).map_or(0, |contact| contact.seen);
+        let seen = |peer: &PeerId| self.peers.get(peer).map_or(0, |contact| contact.seen);
+        let (mut recent, mut others): (Vec<PeerId>, Vec<PeerId>) =
+            self.peers.keys().partition(|peer| is_recent(now, seen(peer)));
+        others.sort_by_cached_key(|peer| Reverse(seen(peer)));
+        let wanted = if recent.is_empty() { MOST_LOST } else { FEW.saturating_sub(recent.len()) };
+        let mut gone = beyond(&mut others, wanted);
+
+        recent.sort_by_cached_key(|peer| self.local.distance(&Key::of_peer(peer)));
+        let mut last = beyond(&mut recent, MOST_LOST / 2);
+        last.sort_by_cached_key(|peer| {
+            let seen = seen(peer);
             (now.saturating_sub(seen) / STALE, !before.contains(peer), Reverse(seen))
         });
-        for peer in others.split_off(MOST_LOST - MOST_LOST / 2) {
-            self.peers.remove(&peer);
-        }
+        gone.extend(beyond(&mut last, MOST_LOST - MOST_LOST / 2));
+        self.peers.retain(|peer, _| !gone.contains(peer));
     }
 
     /// Notes what is to be written now that was not known like this before.
-    fn mark(&mut self, before: &BTreeSet<PeerId>) {
+    fn mark(&mut self, now: Duration, before: &BTreeSet<PeerId>) {
         for gone in before.iter().filter(|peer| !self.peers.contains_key(peer)) {
             self.changed.mark(|| *gone);
         }
         for (peer, contact) in &mut self.peers {
-            if contact.written.is_none_or(|written| contact.seen.abs_diff(written) > STALE) {
+            let is_new =
+                contact.written.is_none_or(|written| contact.seen.abs_diff(written) > STALE);
+            if is_new && contact.next <= now {
                 contact.written = Some(contact.seen);
+                contact.next = now.saturating_add(PAUSE);
                 self.changed.mark(|| *peer);
             }
         }
     }
+}
+
+/// Takes away all but the first ones.
+fn beyond(peers: &mut Vec<PeerId>, most: usize) -> Vec<PeerId> {
+    peers.split_off(most.min(peers.len()))
 }
 
 /// What the node's storage is to have of these.
@@ -170,8 +237,6 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn now(unix: u64) -> Now {
@@ -202,7 +267,7 @@ mod tests {
         known.look(now(1000), vec![seen(peer, 990)]);
         let rows = rows(&mut known);
         let mut next = self::known();
-        let found = next.restore(&rows);
+        let found = next.restore(now(1000), &rows).contacts;
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].0, found[0].1.len()), (peer, 1));
         assert_eq!(next.unsaved(), 0, "the storage has it already");
@@ -240,15 +305,15 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_has_moved_is_written_at_once() {
+    fn a_peer_that_has_moved_is_written() {
         let (mut known, peer) = (known(), PeerId::random());
         known.look(now(1000), vec![seen(peer, 1000)]);
         rows(&mut known);
-        let mut moved = seen(peer, 1001);
+        let mut moved = seen(peer, 1060);
         moved.addresses = vec!["/ip4/192.0.2.2/tcp/2".parse().expect("an address")];
-        known.look(now(1001), vec![moved.clone()]);
+        known.look(now(1060), vec![moved.clone()]);
         let rows = rows(&mut known);
-        assert_eq!(self::known().restore(&rows), [(peer, moved.addresses)]);
+        assert_eq!(self::known().restore(now(1060), &rows).contacts, [(peer, moved.addresses)]);
     }
 
     #[test]
@@ -262,11 +327,122 @@ mod tests {
         assert!(written <= 7, "{written} times within an hour");
     }
 
+    /// Each second it says that it is somewhere else, or names its addresses in another order.
     #[test]
-    fn junk_is_nobody() {
-        let mut known = known();
-        for value in [vec![], vec![0xFF; 40], vec![0; 3]] {
-            assert!(known.restore(&[(b"junk".to_vec(), value)]).is_empty());
+    fn a_peer_that_moves_all_the_time_is_written_once_a_minute() {
+        let places = ["/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.2/tcp/1", "/ip4/192.0.2.3/tcp/1"];
+        let places = places.map(|place| place.parse::<Multiaddr>().expect("an address"));
+        for (count, most) in [(1, 11), (3, 2)] {
+            let (mut known, mut peer) = (known(), seen(PeerId::random(), 0));
+            let mut written = 0;
+            for second in 0..600_usize {
+                let at = 1000 + second as u64;
+                peer.seen = Duration::from_secs(at);
+                peer.addresses =
+                    places.iter().cycle().skip(second % 3).take(count).cloned().collect();
+                known.look(now(at), vec![peer.clone()]);
+                written += rows(&mut known).len();
+            }
+            assert!((1..=most).contains(&written), "{count} addresses: {written} times");
         }
+    }
+
+    #[test]
+    fn junk_is_nobody_and_is_removed() {
+        let (mut before, peer) = (known(), PeerId::random());
+        before.look(now(1000), vec![seen(peer, 1000)]);
+        let value = rows(&mut before).remove(0).1;
+        let junk = [vec![], vec![0xFF; 40], vec![0; 3], value, [peer.to_bytes(), vec![0]].concat()];
+        let mut known = known();
+        for value in junk {
+            let Restored { contacts, obsolete } =
+                known.restore(now(1000), &[(b"junk".into(), value)]);
+            assert_eq!(contacts, []);
+            let gone = Change { table: Table::Peers, key: b"junk".into(), value: None };
+            assert_eq!(obsolete, [gone]);
+        }
+    }
+
+    const DAY: u64 = 24 * 3600;
+
+    /// These peers, the ones closest to this node first.
+    fn by_distance(known: &Known, count: usize) -> Vec<PeerId> {
+        let mut peers: Vec<PeerId> = (0..count).map(|_| PeerId::random()).collect();
+        peers.sort_by_cached_key(|peer| known.local.distance(&Key::of_peer(peer)));
+        peers
+    }
+
+    fn look(known: &mut Known, at: u64, peers: &[PeerId]) {
+        known.look(now(at), peers.iter().map(|peer| seen(*peer, at)).collect());
+    }
+
+    /// Somebody was close once, and is gone.
+    #[test]
+    fn close_peers_that_have_died_give_way_to_live_ones() {
+        let mut known = known();
+        let peers = by_distance(&known, 10 + MOST_LOST);
+        let (dead, live) = peers.split_at(10);
+        look(&mut known, DAY, dead);
+        look(&mut known, 2 * DAY, live);
+        assert!(dead.iter().all(|peer| known.peers.contains_key(peer)), "they may come back");
+        for day in 3..10 {
+            look(&mut known, day * DAY, live);
+        }
+        assert_eq!(known.peers.keys().collect::<BTreeSet<_>>(), live.iter().collect());
+        let rows = rows(&mut known);
+        assert_eq!(rows.len(), MOST_LOST);
+    }
+
+    /// The clock was a year ahead when it was written.
+    #[test]
+    fn a_peer_that_was_seen_in_the_future_ages_as_others_do() {
+        let mut before = known();
+        let (peer, others) = (PeerId::random(), by_distance(&before, MOST_LOST - 1));
+        look(&mut before, 400 * DAY, &[peer]);
+        let rows = rows(&mut before);
+        let mut known = known();
+        assert_eq!(known.restore(now(10 * DAY), &rows).contacts.len(), 1);
+        look(&mut known, 11 * DAY, &others);
+        let row = self::rows(&mut known);
+        assert!(row.iter().any(|(key, _)| *key == peer.to_bytes()), "it is written as of now");
+        look(&mut known, 14 * DAY, &others);
+        assert!(!known.peers.contains_key(&peer));
+        // The clock goes back in the midst of a life.
+        look(&mut known, 400 * DAY, &[peer]);
+        look(&mut known, 15 * DAY, &others);
+        look(&mut known, 19 * DAY, &others);
+        assert!(!known.peers.contains_key(&peer));
+    }
+
+    #[test]
+    fn a_node_that_was_off_for_weeks_has_somebody_to_dial() {
+        let mut before = known();
+        let peers = by_distance(&before, MOST_LOST);
+        look(&mut before, DAY, &peers);
+        let rows = rows(&mut before);
+        let mut known = known();
+        assert_eq!(known.restore(now(90 * DAY), &rows).contacts.len(), MOST_LOST);
+        // As long as nobody is found, everybody is kept.
+        look(&mut known, 91 * DAY, &[]);
+        assert_eq!((known.peers.len(), known.unsaved()), (MOST_LOST, 0));
+        look(&mut known, 91 * DAY, &peers[..1]);
+        assert_eq!(known.peers.len(), FEW);
+        assert!(known.peers.contains_key(&peers[0]));
+    }
+
+    /// It stays in the routing table, and nothing is heard of it.
+    #[test]
+    fn a_peer_that_has_made_room_is_not_written_again() {
+        let mut known = known();
+        let peers = by_distance(&known, MOST_LOST);
+        let table = |at| {
+            let quiet = seen(peers[0], DAY);
+            peers[1..].iter().map(|peer| seen(*peer, at)).chain([quiet]).collect::<Vec<_>>()
+        };
+        known.look(now(DAY), table(DAY));
+        known.look(now(6 * DAY), table(6 * DAY));
+        rows(&mut known);
+        known.look(now(6 * DAY + 1), table(6 * DAY + 1));
+        assert_eq!((known.unsaved(), known.peers.len()), (0, MOST_LOST - 1));
     }
 }

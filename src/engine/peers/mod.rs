@@ -36,7 +36,7 @@ use blocked::Blocked;
 use connected::{Company, GRACE, Introduction, Peers, above_target, for_newcomer, keep_catalogues};
 use dialing::Dials;
 use goodbyes::Goodbyes;
-use known::Known;
+use known::{Known, Restored};
 use nearby::Nearby;
 use rejoining::Rejoining;
 
@@ -285,13 +285,15 @@ impl Peering {
         self.known.look(now, table);
     }
 
-    /// Looks for the peers that an earlier life has met.
-    pub(in crate::engine) fn restore(&mut self, now: Now, rows: &[Row]) {
-        for (peer, addresses) in self.known.restore(rows) {
+    /// Looks for the peers that an earlier life has met. Tells which rows mean nothing.
+    pub(in crate::engine) fn restore(&mut self, now: Now, rows: &[Row]) -> Vec<Change> {
+        let Restored { contacts, obsolete } = self.known.restore(now, rows);
+        for (peer, addresses) in contacts {
             if !self.rejoining.is_contact(&peer) {
                 self.rejoining.known(now.mono, peer, addresses);
             }
         }
+        obsolete
     }
 
     pub(in crate::engine) fn note_changes(&mut self) {

@@ -8,7 +8,13 @@ fn whereabouts(last: u8) -> Vec<Multiaddr> {
 }
 
 fn discover(lab: &mut Lab, peer: PeerId) {
-    lab.learn(Fact::Discovered { peer, addresses: whereabouts(7) });
+    discover_by(lab, 7, peer);
+}
+
+/// It is this machine that says so.
+fn discover_by(lab: &mut Lab, sender: u8, peer: PeerId) {
+    let by = [192, 168, 1, sender].into();
+    lab.learn(Fact::Discovered { peer, addresses: whereabouts(7), by });
 }
 
 /// Who is dialed because it was discovered.
@@ -43,7 +49,7 @@ fn peers<const N: usize>() -> [PeerId; N] {
 fn a_node_that_knows_nobody_dials_who_is_discovered_a_few_at_a_time() {
     let mut lab = Lab::untouched(Config::new());
     let all: [PeerId; 5] = peers();
-    all.iter().for_each(|peer| discover(&mut lab, *peer));
+    (1..).zip(&all).for_each(|(sender, peer)| discover_by(&mut lab, sender, *peer));
     assert_eq!(dialed(&mut lab), all[..3]);
     dial_ends(&mut lab, all[1]);
     assert_eq!(dialed(&mut lab), all[3..4]);
@@ -110,6 +116,74 @@ fn a_flood_of_made_up_peers_is_dialed_to_a_bound_and_nobody_waits_for_them() {
     }
     assert_eq!(dials, 256, "in forty seconds");
     assert_eq!(lab.engine.peers.reach(), crate::engine::interface::Reach::Isolated);
+}
+
+/// Dials to peers that are not there take their time.
+#[test]
+fn whoever_makes_up_peers_without_end_keeps_nobody_else_waiting() {
+    let mut lab = Lab::untouched(Config::new());
+    let [first, second, third] = peers();
+    for _ in 0..200 {
+        discover_by(&mut lab, 66, PeerId::random());
+    }
+    let made_up = dialed(&mut lab);
+    assert_eq!(made_up.len(), 1, "one at a time");
+    discover_by(&mut lab, 1, first);
+    assert_eq!(dialed(&mut lab), [first]);
+    dial_ends(&mut lab, first);
+    dial_ends(&mut lab, made_up[0]);
+    // More than can be remembered.
+    for _ in 0..1000 {
+        discover_by(&mut lab, 66, PeerId::random());
+        for peer in dialed(&mut lab) {
+            dial_ends(&mut lab, peer);
+        }
+    }
+    discover_by(&mut lab, 2, second);
+    assert_eq!(dialed(&mut lab), [second]);
+    dial_ends(&mut lab, second);
+    // The senders are many: whoever has said little comes first.
+    for sender in [67, 68, 69, 67, 68, 69] {
+        discover_by(&mut lab, sender, PeerId::random());
+    }
+    let made_up = dialed(&mut lab);
+    assert_eq!(made_up.len(), 3);
+    discover_by(&mut lab, 3, third);
+    assert_eq!(dialed(&mut lab), []);
+    dial_ends(&mut lab, made_up[2]);
+    assert_eq!(dialed(&mut lab), [third]);
+}
+
+/// Whoever can send under any address can have this node dial a bounded number of places.
+#[test]
+fn a_flood_from_everywhere_is_dialed_to_a_bound() {
+    let mut lab = Lab::untouched(Config::new());
+    let mut dials = 0;
+    for number in 0..2000_u32 {
+        lab.advance(Duration::from_millis(20));
+        let [.., high, low] = number.to_be_bytes();
+        let (peer, by) = (PeerId::random(), [10, 0, high, low].into());
+        lab.learn(Fact::Discovered { peer, addresses: whereabouts(7), by });
+        for peer in dialed(&mut lab) {
+            dials += 1;
+            dial_ends(&mut lab, peer);
+        }
+    }
+    assert_eq!(dials, 512, "in forty seconds");
+}
+
+/// It was said to be where it is not, before it came.
+#[test]
+fn what_one_says_of_a_peer_keeps_nobody_from_believing_another() {
+    let mut lab = Lab::untouched(Config::new());
+    let [peer] = peers();
+    for _ in 0..1000 {
+        lab.advance(Duration::from_secs(5));
+        discover_by(&mut lab, 66, peer);
+        dialed(&mut lab).into_iter().for_each(|peer| dial_ends(&mut lab, peer));
+    }
+    discover_by(&mut lab, 7, peer);
+    assert_eq!(dialed(&mut lab), [peer]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use libp2p::{
 use super::{
     race::Race,
     resolver::Resolver,
-    search::{Answer, MAX_LOOKUPS_AT_ONCE, Question, Search},
+    search::{Answer, MAX_LOOKUPS_AT_ONCE, Question, Search, Shape},
 };
 use crate::{
     net::{Resolved, innermost, transport::BoxedTransport},
@@ -46,6 +46,8 @@ pub(super) struct Tools {
     pub(super) inner: Arc<Mutex<BoxedTransport>>,
     pub(super) resolver: Resolver,
     pub(super) resolved: Resolved,
+    /// What the inner transport can dial.
+    pub(super) shape: Shape,
 }
 
 /// One dial under way.
@@ -104,10 +106,11 @@ impl std::error::Error for Failed {}
 
 impl Dial {
     pub(super) fn new(tools: Tools, dialed: Multiaddr, opts: DialOpts) -> Self {
+        let search = Search::new(&dialed, tools.local, tools.shape);
         Self {
             tools,
             opts,
-            search: Search::new(&dialed),
+            search,
             dialed,
             lookups: FuturesUnordered::new(),
             patience: Timer::after(RESOLUTION_TIME),

@@ -10,7 +10,8 @@
 //! | `/dns/example.org/tcp/4001` | both |
 //! | `/dnsaddr/example.org` | texts (TXT) of `_dnsaddr.example.org`, each `dnsaddr=` and an address, in which there may be names again |
 //!
-//! Each with or without a `/p2p/<peer>` behind it. Of what a `/dnsaddr` lists, only addresses that end in what follows the
+//! Each with or without a `/p2p/<peer>` behind it. Addresses of other transports than TCP are passed over: their names are
+//! not looked up. Of what a `/dnsaddr` lists, only addresses that end in what follows the
 //! name are dialed, so that `/dnsaddr/example.org/p2p/<peer>` leads to that peer and to no other. Whoever answers must be
 //! the peer that the list names.
 //!
@@ -23,7 +24,7 @@
 //! # Who is asked
 //!
 //! The servers of [`DnsConfig`], or those of the operating system. The files of the system (`/etc/resolv.conf`) are read
-//! again by each dial, so that a laptop that has moved asks the servers of where it is now. `/etc/hosts` is read when servers
+//! again for each lookup, on a thread for it, so that a laptop that has moved asks the servers of where it is now. `/etc/hosts` is read when servers
 //! have changed. Answers are remembered for as long as they hold, for an hour at most.
 //!
 //! Only names that the application itself has given are looked up. In addresses that other peers tell, a node follows no
@@ -76,6 +77,7 @@ use libp2p::{
 use self::{
     dial::{Connection, Dial, Tools},
     resolver::Resolver,
+    search::Shape,
 };
 use super::{Resolved, tasks::ConnectionTasks, transport::BoxedTransport};
 use crate::place::begins_with_name;
@@ -109,20 +111,30 @@ impl Transport {
     /// Dials for the node with this identity, over this transport.
     #[must_use]
     pub fn new(inner: BoxedTransport, local: PeerId, config: DnsConfig) -> Self {
-        Self::telling(inner, local, config, Resolved::default())
+        Self::over(inner, local, config, Resolved::default(), Shape::Any)
     }
 
-    /// One that tells where names have led.
+    /// One over TCP that tells where names have led.
     pub(crate) fn telling(
-        inner: BoxedTransport,
+        tcp: BoxedTransport,
         local: PeerId,
         config: DnsConfig,
         resolved: Resolved,
     ) -> Self {
+        Self::over(tcp, local, config, resolved, Shape::Tcp)
+    }
+
+    fn over(
+        inner: BoxedTransport,
+        local: PeerId,
+        config: DnsConfig,
+        resolved: Resolved,
+        shape: Shape,
+    ) -> Self {
         let (background, spawner) = ConnectionTasks::new(None);
         let inner = Arc::new(Mutex::new(inner));
         let resolver = Resolver::new(config, spawner);
-        Self { tools: Tools { local, inner, resolver, resolved }, background }
+        Self { tools: Tools { local, inner, resolver, resolved, shape }, background }
     }
 
     fn inner(&self) -> MutexGuard<'_, BoxedTransport> {

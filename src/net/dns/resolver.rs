@@ -103,8 +103,8 @@ impl Resolver {
         }
     }
 
-    /// Whoever is to be asked as things stand: files are read anew by each dial, on a thread for it, and where they have
-    /// not changed, what is remembered is kept.
+    /// Whoever is to be asked as things stand: files are read anew for each question, on a thread for it, and where they
+    /// have not changed, what is remembered is kept.
     async fn current(&self) -> Result<Hickory<Runtime>, String> {
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let (Some(known), false) = (&known, self.config.servers().is_empty()) {

@@ -8,9 +8,9 @@ use std::{
     net::IpAddr,
 };
 
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-use crate::place::begins_with_name;
+use crate::place::{begins_with_name, named_peer};
 
 /// How many names may lead from one to the next, the one that is dialed included.
 pub(super) const MAX_DEPTH: usize = 4;
@@ -51,9 +51,31 @@ pub(super) struct Answer {
     pub(super) texts: Vec<Vec<u8>>,
 }
 
-/// One search.
+/// Which addresses can be dialed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Those of TCP and nothing else. Lists name addresses of many transports: others are not looked up and take nobody's
+    /// place.
+    Tcp,
+    /// Perhaps all.
+    Any,
+}
+
+/// Addresses that cannot be dialed.
 #[derive(Debug, Default)]
+struct PassedOver {
+    /// Why, of the first one.
+    reason: Option<String>,
+    /// Whether one of them was of somebody else.
+    others: bool,
+}
+
+/// One search.
+#[derive(Debug)]
 pub(super) struct Search {
+    local: PeerId,
+    shape: Shape,
+    passed_over: PassedOver,
     waiting: VecDeque<Question>,
     asked: usize,
     /// Addresses with names in them, each of which is followed once.
@@ -62,11 +84,34 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// For where this address leads.
-    pub(super) fn new(address: &Multiaddr) -> Self {
-        let mut search = Self::default();
-        search.follow(address, 0);
+    /// For where this address leads, for the node with this identity.
+    pub(super) fn new(address: &Multiaddr, local: PeerId, shape: Shape) -> Self {
+        let mut search = Self {
+            local,
+            shape,
+            passed_over: PassedOver::default(),
+            waiting: VecDeque::new(),
+            asked: 0,
+            seen: HashSet::new(),
+            reasons: Vec::new(),
+        };
+        if search.can_dial(address) {
+            search.follow(address, 0);
+        }
         search
+    }
+
+    /// Whether an address, or what it may lead to, can be dialed.
+    fn can_dial(&mut self, address: &Multiaddr) -> bool {
+        let can_dial = match self.shape {
+            Shape::Any => true,
+            Shape::Tcp => is_tcp(address),
+        };
+        if !can_dial {
+            self.passed_over.others |= named_peer(address) != Some(self.local);
+            self.passed_over.reason.get_or_insert_with(|| format!("{address} is not one of TCP"));
+        }
+        can_dial
     }
 
     /// What is to be looked up next.
@@ -99,10 +144,14 @@ impl Search {
 
     fn read(&mut self, question: &Question, texts: &[Vec<u8>]) -> Vec<Multiaddr> {
         let mut found = Vec::new();
-        let (mut entries, mut others) = (0, 0);
+        let (mut entries, mut others, mut passed_over) = (0, 0, 0);
         for address in texts.iter().filter_map(|text| entry(text)) {
             if !address.ends_with(&question.rest) {
                 others += 1;
+                continue;
+            }
+            if !self.can_dial(&address) {
+                passed_over += 1;
                 continue;
             }
             entries += 1;
@@ -115,7 +164,7 @@ impl Search {
                 found.push(address);
             }
         }
-        if entries == 0 {
+        if entries == 0 && passed_over == 0 {
             let (name, rest) = (&question.name, &question.rest);
             self.fails(match others {
                 0 => format!("{name} lists no address"),
@@ -134,7 +183,7 @@ impl Search {
 
     /// Whether a question had no answer, or one that leads nowhere.
     pub(super) fn has_failed(&self) -> bool {
-        !self.reasons.is_empty()
+        !self.reasons.is_empty() || self.passed_over.others
     }
 
     /// Nothing more is looked up.
@@ -143,7 +192,12 @@ impl Search {
     }
 
     /// Why there are no more addresses.
-    pub(super) fn into_reasons(self) -> Vec<String> {
+    pub(super) fn into_reasons(mut self) -> Vec<String> {
+        if let Some(reason) = self.passed_over.reason.take()
+            && (self.reasons.is_empty() || self.passed_over.others)
+        {
+            self.fails(reason);
+        }
         self.reasons
     }
 
@@ -172,6 +226,25 @@ impl Search {
             self.waiting.push_back(Question { name, records, rest, depth });
         }
     }
+}
+
+/// Whether this is an address of TCP, with or without a peer behind it, or may lead to one.
+fn is_tcp(address: &Multiaddr) -> bool {
+    let mut parts = address.iter();
+    match parts.next() {
+        Some(Protocol::Dnsaddr(_)) => return true,
+        Some(
+            Protocol::Dns(_)
+            | Protocol::Dns4(_)
+            | Protocol::Dns6(_)
+            | Protocol::Ip4(_)
+            | Protocol::Ip6(_),
+        ) => {}
+        Some(_) | None => return false,
+    }
+    let is_tcp = matches!(parts.next(), Some(Protocol::Tcp(_)));
+    let behind = (parts.next(), parts.next());
+    is_tcp && matches!(behind, (None, _) | (Some(Protocol::P2p(_)), None))
 }
 
 /// Reads an entry of a `/dnsaddr`, as the [specification] writes it. Others may stand beside it and are passed over.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -37,9 +38,9 @@ const RETRY_JOIN: Duration = Duration::from_secs(60);
 /// What was discovered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Somebody says that a peer is at these addresses, which are of the local network and do not name it. It may be of any
+    /// A sender says that a peer is at these addresses, which are of the local network and do not name it. It may be of any
     /// network.
-    Found { peer: PeerId, addresses: Vec<Multiaddr> },
+    Found { peer: PeerId, addresses: Vec<Multiaddr>, by: IpAddr },
 }
 
 /// Looks for peers on the local network, and is found there.
@@ -163,10 +164,11 @@ impl Behaviour {
                         let bytes = self.buffer.get(..length).unwrap_or_default();
                         self.machine.hear(now, *interface, from.ip(), bytes);
                     }
-                    // Something that was sent did not arrive, or the interface is going: its end is told otherwise.
+                    // Something that was sent did not arrive, or the interface is going: its end is told otherwise. Nobody
+                    // wakes this node before it has asked once more.
                     Poll::Ready(Err(error)) => {
                         tracing::debug!(?interface, %error, "discovery: receiving failed");
-                        break;
+                        self.machine.missed(now, *interface);
                     }
                 }
             }
@@ -178,8 +180,8 @@ impl Behaviour {
     fn carry_out(&mut self) {
         while let Some(output) = self.machine.next_output() {
             match output {
-                Output::Found { peer, addresses } => {
-                    self.events.push_back(Event::Found { peer, addresses });
+                Output::Found { peer, addresses, by } => {
+                    self.events.push_back(Event::Found { peer, addresses, by });
                 }
                 Output::Send { on, packet } => {
                     if let Some(membership) = self.sockets.get_mut(&on) {
@@ -297,5 +299,66 @@ impl NetworkBehaviour for Behaviour {
             Some(event) => Poll::Ready(ToSwarm::GenerateEvent(event)),
             None => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, UdpSocket},
+        sync::mpsc::{self, Sender},
+        task::{Wake, Waker},
+    };
+
+    use super::*;
+
+    struct Woken(Sender<()>);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(());
+        }
+    }
+
+    /// As after an interface that was down for a moment.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_comes_after_an_error_of_the_socket_is_heard_at_once() {
+        let on = Interface::V4(Ipv4Addr::LOCALHOST);
+        let mut behaviour = Behaviour::new(PeerId::random(), &MdnsConfig::new());
+        let now = behaviour.now();
+        behaviour.machine.up(now, on, vec!["127.0.0.1/8".parse().expect("a network")]);
+        // Nobody is there any more, which the socket is told.
+        let neighbour = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        let at = neighbour.local_addr().expect("an address");
+        drop(neighbour);
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        let here = socket.local_addr().expect("an address");
+        socket.connect(at).expect("connected");
+        socket.send(b"hello").expect("sent");
+        let socket = Socket::over(socket);
+        behaviour.sockets.insert(on, Membership::Joined { socket, sending: Sending::Works });
+
+        let (sender, woken) = mpsc::channel();
+        let waker = Waker::from(Arc::new(Woken(sender)));
+        let mut cx = Context::from_waker(&waker);
+        assert!(!behaviour.receive(&mut cx, now));
+        let neighbour = UdpSocket::bind(at).expect("the same socket");
+        neighbour.send_to(b"hello", here).expect("sent");
+        woken.recv_timeout(Duration::from_secs(20)).expect("woken");
+    }
+
+    #[test]
+    fn an_error_that_stays_is_asked_for_to_a_bound() {
+        let on = Interface::V4(Ipv4Addr::LOCALHOST);
+        let mut behaviour = Behaviour::new(PeerId::random(), &MdnsConfig::new());
+        let now = behaviour.now();
+        behaviour.machine.up(now, on, Vec::new());
+        let mut reads = 0;
+        while behaviour.machine.may_read(now, on) == Some(now) {
+            behaviour.machine.missed(now, on);
+            reads += 1;
+        }
+        assert!((1..1000).contains(&reads));
     }
 }

@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 use super::{
     Interface,
-    found::Found,
+    found::{Found, Whereabouts},
     packet::{self, Asked, Packet, Told},
 };
 use crate::{clock::Entropy, config::MdnsConfig, net::scope::Scope};
@@ -44,8 +44,8 @@ const NAME_CHARACTERS: usize = 32;
 pub(super) enum Output {
     /// Send this packet to everybody on the interface.
     Send { on: Interface, packet: Vec<u8> },
-    /// A peer is there. Its addresses do not name it.
-    Found { peer: PeerId, addresses: Vec<Multiaddr> },
+    /// A peer is there. Its addresses do not name it. It is on the account of this sender.
+    Found { peer: PeerId, addresses: Vec<Multiaddr>, by: IpAddr },
 }
 
 /// What this node knows of its local networks, and has to say there.
@@ -175,6 +175,13 @@ impl Machine {
         Some(if heard.packets < PACKETS_PER_SECOND { now } else { next.max(now) })
     }
 
+    /// A packet could not be read.
+    pub(super) fn missed(&mut self, now: Duration, on: Interface) {
+        if let Some(state) = self.interfaces.get_mut(&on) {
+            state.heard.count(now);
+        }
+    }
+
     /// A packet has come.
     pub(super) fn hear(&mut self, now: Duration, on: Interface, from: IpAddr, bytes: &[u8]) {
         let Some(state) = self.interfaces.get_mut(&on) else { return };
@@ -188,7 +195,7 @@ impl Machine {
             Some(Packet::Query { id, .. }) if self.asked.contains(&Some(id)) => {}
             Some(Packet::Query { asked, .. }) => self.answer_later(now, on, asked),
             Some(Packet::Answer(told)) => {
-                told.into_iter().for_each(|told| self.hear_of(now, on, told));
+                told.into_iter().for_each(|told| self.hear_of(now, on, from.to_canonical(), told));
             }
             None => {}
         }
@@ -196,15 +203,17 @@ impl Machine {
 
     /// A packet has said that a peer is there. Only addresses that a neighbour can have are believed: nobody on the local
     /// network is to send this node to a host elsewhere.
-    fn hear_of(&mut self, now: Duration, on: Interface, told: Told) {
+    fn hear_of(&mut self, now: Duration, on: Interface, from: IpAddr, told: Told) {
         let Some(state) = self.interfaces.get(&on) else { return };
         if told.peer == self.local {
             return;
         }
         let addresses = told.addresses.into_iter().filter(|address| state.has_neighbour(address));
         let (peer, addresses) = (told.peer, addresses.collect());
-        if let Some(addresses) = self.found.hear(now, peer, addresses, told.ttl) {
-            self.outputs.push_back(Output::Found { peer, addresses });
+        if let Some(Whereabouts { addresses, by }) =
+            self.found.hear(now, from, peer, addresses, told.ttl)
+        {
+            self.outputs.push_back(Output::Found { peer, addresses, by });
         }
     }
 
@@ -313,16 +322,18 @@ impl State {
         self.networks.iter().any(|network| network.contains(&ip))
     }
 
-    /// Whether it is the address of a neighbour: on this interface's networks, and not one of the whole internet. An IPv6
-    /// address of the link is of no use, since it says nothing of the interface.
+    /// Whether it is the address of a neighbour: on this interface's networks, also where those are a part of the whole
+    /// internet. An IPv6 address of the link is of no use, since it says nothing of the interface.
     fn has_neighbour(&self, address: &Multiaddr) -> bool {
-        let is_local = matches!(Scope::of(address), Scope::Link | Scope::Loopback | Scope::Private);
+        let scope = Scope::of(address);
+        let can_be_local =
+            matches!(scope, Scope::Link | Scope::Loopback | Scope::Private | Scope::Global);
         let ip = match address.iter().next() {
             Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
             Some(Protocol::Ip6(ip)) => ip.to_canonical(),
             _ => return false,
         };
-        is_local && self.is_in(ip)
+        can_be_local && self.is_in(ip)
     }
 }
 

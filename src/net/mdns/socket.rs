@@ -40,6 +40,12 @@ impl Socket {
         Ok(Self { socket: Async::new(socket.into())?, group, is_readable: true })
     }
 
+    #[cfg(test)]
+    pub(super) fn over(socket: UdpSocket) -> Self {
+        let group = SocketAddr::from((GROUP_V4, PORT));
+        Self { socket: Async::new(socket).expect("a socket"), group, is_readable: true }
+    }
+
     /// The next packet, with who has sent it.
     pub(super) fn poll_receive(
         &mut self,

@@ -48,22 +48,39 @@ pub(super) fn create(database: &Database) -> Result<(), Trouble> {
     Ok(transaction.commit()?)
 }
 
-/// Refuses files of later versions, and those that are not ours.
-pub(super) fn check_format(database: &Database) -> Result<(), Trouble> {
+/// Refuses files of later versions, and those that are not ours. A file of ours has its format before it has its name: where
+/// every page is as it was written, and there is none, the database is another program's.
+pub(super) fn check_format(database: &Database, is_sound: bool) -> Result<(), Trouble> {
     match number(database, FORMAT_KEY)? {
         Some(FORMAT) => Ok(()),
         Some(found) if found > FORMAT => Err(Trouble::Refused(StorageError::Newer {
             found: u32::try_from(found).unwrap_or(u32::MAX),
             known: FORMAT as u32,
         })),
+        _ if is_sound && has_tables(database)? => Err(Trouble::Refused(StorageError::other(
+            "it is the database of another program: choose another file",
+        ))),
         _ => Err(Trouble::Damage("it has no format number of this crate".to_owned())),
     }
+}
+
+/// Whether there is anything in the database.
+fn has_tables(database: &Database) -> Result<bool, Trouble> {
+    let transaction = database.begin_read()?;
+    let has_tables = transaction.list_tables()?.next().is_some();
+    Ok(has_tables || transaction.list_multimap_tables()?.next().is_some())
 }
 
 fn number(database: &Database, key: &str) -> Result<Option<u64>, Trouble> {
     match database.begin_read()?.open_table(FILE) {
         Ok(file) => Ok(file.get(key)?.map(|number| number.value())),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        // Others may have a table of this name as well.
+        Err(
+            TableError::TableDoesNotExist(_)
+            | TableError::TableTypeMismatch { .. }
+            | TableError::TableIsMultimap(_)
+            | TableError::TypeDefinitionChanged { .. },
+        ) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

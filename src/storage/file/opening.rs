@@ -97,10 +97,10 @@ pub(super) fn open(path: &Path, options: FileOptions) -> Result<Opened> {
             Ok(Opened { database, set_aside: None })
         }
         Err(Trouble::Damage(reason)) => {
-            refuse_newer(path)?;
-            let aside = set_aside(path).map_err(|error| of_disk(path, &error))?;
+            refuse_other_versions(path)?;
+            let (database, aside) = replace(path, options).map_err(outside)?;
+            let _ = fs::remove_file(beside(path, DAMAGED));
             tracing::error!(%reason, "{} is damaged: it is {} now", path.display(), aside.display());
-            let database = create(path, options).map_err(outside)?;
             Ok(Opened { database, set_aside: Some(aside) })
         }
         Err(trouble) => Err(outside(trouble)),
@@ -127,7 +127,7 @@ fn open_checked(
             return Err(Trouble::Damage("it is empty".to_owned()));
         }
         let database = database(file, options, pages)?;
-        layout::check_format(&database)?;
+        layout::check_format(&database, pages)?;
         if rows {
             layout::check_rows(&database)?;
         }
@@ -137,6 +137,28 @@ fn open_checked(
 
 fn create(path: &Path, options: FileOptions) -> std::result::Result<Database, Trouble> {
     build(path, options, layout::create)
+}
+
+/// Sets the file aside, once there is an empty one to take its place. Where there cannot be one, the next one to open the
+/// file finds the damage again.
+fn replace(path: &Path, options: FileOptions) -> std::result::Result<(Database, PathBuf), Trouble> {
+    let mut aside = None;
+    let built = build(path, options, |to| {
+        layout::create(to)?;
+        aside = Some(set_aside(path).map_err(Trouble::Disk)?);
+        Ok(())
+    });
+    match (built, aside) {
+        (Ok(database), Some(aside)) => Ok((database, aside)),
+        (Ok(_), None) => Err(Trouble::Damage("it could not be set aside".to_owned())),
+        (Err(trouble), aside) => {
+            // Unless the new one has come into its place already.
+            if let Some(aside) = aside.filter(|_| !path.exists()) {
+                let _ = fs::rename(aside, path);
+            }
+            Err(trouble)
+        }
+    }
 }
 
 /// Puts a file in the place of this one that has its rows and nothing else.
@@ -200,19 +222,23 @@ fn outside(path: &Path, trouble: Trouble) -> StorageError {
     }
 }
 
-/// A later version of the database is no damage. Both commits of a file say the version.
-fn refuse_newer(path: &Path) -> Result<()> {
+/// Another version of the database is no damage: a later one may be of a later version of this crate, and an earlier one is
+/// another program's. Both commits of a file say the version.
+fn refuse_other_versions(path: &Path) -> Result<()> {
     let mut header = [0; 320];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
     if read.is_err() || !header.starts_with(b"redb") {
         return Ok(());
     }
     match VERSIONS_AT.map(|at| header.get(at).copied().unwrap_or_default()) {
-        [one, other] if one == other && one > VERSION => Err(StorageError::other(format!(
-            "{} has version {one} of the database's format, and this version knows {VERSION}: update it, or choose \
-             another file",
-            path.display()
-        ))),
+        [one, other] if one == other && one != VERSION && one > 0 => {
+            let advice = if one > VERSION { "update it, or choose" } else { "choose" };
+            Err(StorageError::other(format!(
+                "{} has version {one} of the database's format, and this version knows {VERSION}: {advice} another \
+                 file",
+                path.display()
+            )))
+        }
         _ => Ok(()),
     }
 }
@@ -225,7 +251,7 @@ pub(super) fn mark_damaged(path: &Path) {
     }
 }
 
-/// Gives the file another name, later than those of all that were set aside before. The oldest of them go.
+/// Gives the file another name, later than those of all that were set aside before. The oldest of them go, if they can.
 fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let before = those_aside(path)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -233,25 +259,24 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let last = before.iter().map(|(seconds, _)| *seconds).max().unwrap_or_default();
     let aside = beside(path, &format!("{ASIDE}{}", now.max(last.saturating_add(1))));
     fs::rename(path, &aside)?;
-    let _ = fs::remove_file(beside(path, DAMAGED));
     for (_, old) in before.iter().rev().skip(KEPT_ASIDE - 1) {
-        fs::remove_file(old)?;
+        if let Err(error) = fs::remove_file(old) {
+            tracing::warn!(%error, "cannot remove {}", old.display());
+        }
     }
-    sync_directory(directory(path))?;
     Ok(aside)
 }
 
 /// The files set aside, oldest first, with the times in their names.
 fn those_aside(path: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-        return Ok(Vec::new());
-    };
+    let Some(name) = path.file_name() else { return Ok(Vec::new()) };
+    let prefix = [name.as_encoded_bytes(), ASIDE.as_bytes()].concat();
     let mut aside = Vec::new();
     for entry in fs::read_dir(directory(path))? {
         let entry = entry?;
         let found = entry.file_name();
-        let seconds =
-            found.to_str().and_then(|found| found.strip_prefix(name)?.strip_prefix(ASIDE));
+        let seconds = found.as_encoded_bytes().strip_prefix(prefix.as_slice());
+        let seconds = seconds.and_then(|seconds| std::str::from_utf8(seconds).ok());
         if let Some(seconds) = seconds.and_then(|seconds| seconds.parse::<u64>().ok()) {
             aside.push((seconds, entry.path()));
         }

@@ -69,16 +69,19 @@ impl Reputations {
         self.changed.settle(is_written);
     }
 
-    /// Takes in what an earlier life has seen. Tells which rows mean nothing.
+    /// Takes in what an earlier life has seen. Tells which rows mean nothing: they cannot be read, there was no room, or
+    /// what they tell of has faded.
     pub(in crate::engine) fn restore(&mut self, now: Now, rows: &[Row]) -> Vec<Change> {
         let mut obsolete = Vec::new();
         for row in rows {
-            match ConductWire::read(now, row) {
-                Some((peer, conduct)) => self.remember(peer, conduct),
-                None => {
-                    let key = row.0.clone();
-                    obsolete.push(Change { table: Table::Reputations, key, value: None });
-                }
+            let read = ConductWire::read(now, row).filter(|(peer, _)| peer.to_bytes() == row.0);
+            let is_known = read.is_some_and(|(peer, conduct)| {
+                self.remember(peer, conduct);
+                self.known(&peer).is_some()
+            });
+            if !is_known {
+                let key = row.0.clone();
+                obsolete.push(Change { table: Table::Reputations, key, value: None });
             }
         }
         obsolete
@@ -87,8 +90,10 @@ impl Reputations {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::engine::standing::reputation::Reputation;
+    use crate::engine::standing::reputation::{Reputation, conduct::Nearness};
 
     const UNIX: u64 = 2_000_000_000;
 
@@ -119,7 +124,8 @@ mod tests {
             // The clock of the next process begins anew, and the calendar goes on.
             let at = Now { mono: Duration::from_secs(5), unix: UNIX + seconds };
             let mut after = reputations(at);
-            assert!(after.restore(at, &rows).is_empty());
+            let is_faded = seconds >= 24 * 3600;
+            assert_eq!(after.restore(at, &rows).len(), usize::from(is_faded));
             after.score(&liar)
         };
         let stayed = |seconds: u64| {
@@ -151,5 +157,42 @@ mod tests {
         assert!(rows(&mut before, now(0)).is_empty());
         let junk = vec![(b"junk".to_vec(), vec![0xFF; 9]), (b"more".to_vec(), vec![])];
         assert_eq!(before.restore(now(0), &junk).len(), 2);
+    }
+
+    /// The rows of these peers, each of whom has delivered often.
+    fn rows_of(peers: &[PeerId]) -> Vec<Row> {
+        let mut before = reputations(now(0));
+        for peer in peers {
+            (0..8).for_each(|_| before.delivered(*peer, Duration::ZERO, Nearness::Unknown));
+        }
+        rows(&mut before, now(0))
+    }
+
+    #[test]
+    fn what_has_faded_is_removed() {
+        let peers = [(); 9].map(|()| PeerId::random());
+        let rows = rows_of(&peers);
+        assert_eq!(rows.len(), peers.len());
+        let next_day = Now { mono: Duration::ZERO, unix: UNIX + 24 * 3600 };
+        let gone = reputations(next_day).restore(next_day, &rows);
+        let keys: BTreeSet<_> = gone.iter().map(|change| change.key.clone()).collect();
+        assert_eq!(keys, BTreeSet::from(peers.map(PeerId::to_bytes)));
+        assert!(gone.iter().all(|change| change.value.is_none()));
+    }
+
+    /// The limit was lowered, or the row stands where it does not belong.
+    #[test]
+    fn what_is_not_taken_in_is_removed() {
+        let rows = rows_of(&[(); 9].map(|()| PeerId::random()));
+        let mut nobody = Reputations::new(0);
+        assert_eq!(nobody.restore(now(0), &rows).len(), rows.len());
+        let mut few = Reputations::new(4);
+        few.note_changes();
+        assert_eq!(few.restore(now(0), &rows).len(), 0);
+        let mut changes = Vec::new();
+        few.take_changes(now(0), &mut changes);
+        assert_eq!(changes.iter().filter(|change| change.value.is_none()).count(), 5);
+        let misplaced = [(b"elsewhere".to_vec(), rows[0].1.clone())];
+        assert_eq!(reputations(now(0)).restore(now(0), &misplaced).len(), 1);
     }
 }

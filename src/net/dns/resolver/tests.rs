@@ -4,12 +4,13 @@ use std::{
 };
 
 use futures::executor::block_on;
+use libp2p::PeerId;
 
 use super::*;
-use crate::net::dns::search::Search;
+use crate::net::dns::search::{Search, Shape};
 
 fn question(at: &str) -> Question {
-    Search::new(&at.parse().unwrap()).next().unwrap()
+    Search::new(&at.parse().unwrap(), PeerId::random(), Shape::Tcp).next().unwrap()
 }
 
 fn resolver(read: fn() -> Result<Servers, NetError>) -> Resolver {

@@ -77,7 +77,7 @@ impl Scene {
 
     fn found(&mut self) -> Vec<(PeerId, Vec<Multiaddr>)> {
         let found = self.outputs().into_iter().filter_map(|output| match output {
-            Output::Found { peer, addresses } => Some((peer, addresses)),
+            Output::Found { peer, addresses, .. } => Some((peer, addresses)),
             Output::Send { .. } => None,
         });
         found.collect()
@@ -214,6 +214,40 @@ fn a_neighbour_is_found_at_the_addresses_that_it_can_have() {
     assert_eq!((scene.found(), scene.machine.next_deadline()), (vec![], None));
 }
 
+/// A network with addresses of the whole internet, as universities have it.
+#[test]
+fn where_neighbours_have_public_addresses_they_find_each_other() {
+    for (network, own, neighbours, from, elsewhere) in [
+        (
+            "131.1.2.3/24",
+            "/ip4/131.1.2.3/tcp/1",
+            "/ip4/131.1.2.9/tcp/1",
+            "131.1.2.9",
+            "/ip4/131.1.3.9/tcp/1",
+        ),
+        (
+            "2a00:1:2:3::1/64",
+            "/ip6/2a00:1:2:3::1/tcp/1",
+            "/ip6/2a00:1:2:3::9/tcp/1",
+            "fe80::9",
+            "/ip6/2a00:1:2:4::9/tcp/1",
+        ),
+    ] {
+        let mut scene = Scene::settled();
+        scene.up(HERE, &[network]);
+        scene.machine.listen(scene.now, vec![address(own), address(elsewhere)]);
+        let sent = scene.wait(ms(5000));
+        let told = sent.iter().find_map(|(_, packet)| match packet::read(packet) {
+            Some(Packet::Answer(told)) => Some(told),
+            _ => None,
+        });
+        assert_eq!(told.expect("it says where it is")[0].addresses, [address(own)]);
+        let peer = PeerId::random();
+        scene.hear(from, &neighbour(peer, &[neighbours, elsewhere]));
+        assert_eq!(scene.found(), [(peer, vec![address(neighbours)])]);
+    }
+}
+
 #[test]
 fn an_interface_that_changes_its_network_is_asked_anew_and_one_that_does_not_is_not() {
     let mut scene = Scene::new();
@@ -255,6 +289,13 @@ fn a_flood_is_read_to_a_bound_a_second_and_remembered_to_a_bound() {
     assert_eq!((found, scene.machine.found.len()), (MOST_PEERS, MOST_PEERS));
     scene.now += Duration::from_secs(1);
     assert_eq!(scene.machine.may_read(scene.now, HERE), Some(scene.now));
+    let peer = PeerId::random();
+    scene.hear("192.168.1.8", &neighbour(peer, &["/ip4/192.168.1.8/tcp/1"]));
+    assert_eq!(
+        scene.found(),
+        [(peer, vec![address("/ip4/192.168.1.8/tcp/1")])],
+        "another sender's"
+    );
 }
 
 #[test]

@@ -88,6 +88,37 @@ fn the_newest_two_damaged_files_are_kept() {
 }
 
 #[test]
+fn damaged_files_that_cannot_be_removed_are_no_reason_to_fail() {
+    let (folder, path) = place();
+    for old in [3, 4, 5] {
+        fs::create_dir(folder.path().join(format!("node.redb.corrupted-{old}"))).unwrap();
+    }
+    fs::write(&path, b"damaged").unwrap();
+    let aside = File::open(&path).unwrap().set_aside().unwrap().to_owned();
+    assert_eq!(fs::read(aside).unwrap(), b"damaged");
+    assert_eq!(set_aside_files(folder.path()), 4);
+}
+
+/// Names are whatever the system allows.
+#[cfg(target_os = "linux")]
+#[test]
+fn of_a_file_with_a_name_that_is_no_text_the_newest_two_are_kept() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempdir().unwrap();
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"node\xff.redb"));
+    for content in [b"1", b"2", b"3", b"4"] {
+        fs::write(&path, content).unwrap();
+        let file = File::open(&path).unwrap();
+        assert_eq!(fs::read(file.set_aside().unwrap()).unwrap(), content);
+    }
+    let files = fs::read_dir(folder.path()).unwrap();
+    let contents = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+    let mut kept: Vec<_> = contents.filter(|content| content.len() == 1).collect();
+    kept.sort();
+    assert_eq!(kept, [b"3", b"4"]);
+}
+
+#[test]
 fn a_file_of_a_later_database_is_an_error_and_stays_as_it_is() {
     let (folder, path) = place();
     filled(&path);
@@ -97,6 +128,54 @@ fn a_file_of_a_later_database_is_an_error_and_stays_as_it_is() {
     let error = File::open(&path).unwrap_err();
     assert!(error.to_string().contains("version 9"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert_eq!(set_aside_files(folder.path()), 0);
+}
+
+#[test]
+fn the_database_of_another_program_is_an_error_and_stays_as_it_is() {
+    use redb::{Database, MultimapTableDefinition, ReadableDatabase, TableDefinition};
+    const USERS: TableDefinition<'_, &str, u64> = TableDefinition::new("users");
+    const FILE: TableDefinition<'_, u64, u64> = TableDefinition::new("file");
+    const TAGS: MultimapTableDefinition<'_, &str, &str> = MultimapTableDefinition::new("tags");
+    for table in 0..3 {
+        let (folder, path) = place();
+        let database = Database::create(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        match table {
+            0 => drop(transaction.open_table(USERS).unwrap().insert("alice", 7).unwrap()),
+            1 => drop(transaction.open_table(FILE).unwrap().insert(1, 7).unwrap()),
+            _ => assert!(!transaction.open_multimap_table(TAGS).unwrap().insert("a", "b").unwrap()),
+        }
+        transaction.commit().unwrap();
+        drop(database);
+        for options in [FileOptions::default(), FileOptions::default().check_up_to(0)] {
+            let error = options.open(&path).unwrap_err();
+            assert!(error.to_string().contains("another program"), "{error}");
+        }
+        assert_eq!(set_aside_files(folder.path()), 0);
+        let database = Database::open(&path).unwrap();
+        let transaction = database.begin_read().unwrap();
+        match table {
+            0 => {
+                let users = transaction.open_table(USERS).unwrap();
+                assert_eq!(users.get("alice").unwrap().unwrap().value(), 7);
+            }
+            1 => drop(transaction.open_table(FILE).unwrap()),
+            _ => drop(transaction.open_multimap_table(TAGS).unwrap()),
+        }
+    }
+}
+
+/// Of a program that has not been updated since.
+#[test]
+fn a_file_of_an_earlier_database_is_an_error_and_stays_as_it_is() {
+    let (folder, path) = place();
+    filled(&path);
+    let mut bytes = fs::read(&path).unwrap();
+    (bytes[64], bytes[192]) = (2, 2);
+    fs::write(&path, &bytes).unwrap();
+    let error = File::open(&path).unwrap_err();
+    assert!(error.to_string().contains("version 2"), "{error}");
     assert_eq!(set_aside_files(folder.path()), 0);
 }
 

@@ -179,6 +179,22 @@ fn whatever_fails_in_a_commit_it_is_there_or_an_error() {
     assert_eq!(rows(&File::open(&path).unwrap(), Table::Held, 100).len(), model.len());
 }
 
+/// There is no room for the file that would take its place.
+#[test]
+fn a_damaged_file_on_a_disk_that_fails_is_set_aside_when_the_disk_works_again() {
+    let (_folder, path, file, failures) = open();
+    drop(file);
+    let options = FileOptions { failures: Some(failures), ..FileOptions::default() };
+    fs::write(&path, b"damaged").unwrap();
+    for good in 0..4 {
+        failures.fail(good, u64::MAX, true);
+        assert_eq!(options.open(&path).unwrap_err(), StorageError::Full);
+    }
+    failures.fail(0, 0, false);
+    let file = options.open(&path).unwrap();
+    assert_eq!(fs::read(file.set_aside().expect("it was damaged")).unwrap(), b"damaged");
+}
+
 /// The disk fails for a while, and works again.
 #[test]
 fn a_disk_that_fails_for_a_while_costs_only_the_commits_of_that_time() {
