@@ -11,10 +11,10 @@ use libp2p::{PeerId, identity::Keypair};
 
 use crate::{
     clock::Entropy,
-    command::{Command, Reply, Request},
     config::Config,
     engine::{
         Engine, Now, SharedStore, Verdict,
+        command::{Command, Reply, Request},
         dht::{Records as _, message::Value},
         tests::random,
         wheel::model,

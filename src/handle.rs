@@ -2,6 +2,7 @@
 
 mod calls;
 mod registry;
+mod search;
 
 use std::{
     fmt,
@@ -14,21 +15,27 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId};
 
-use self::calls::Shared;
+pub use self::search::Search;
+use self::{calls::Shared, search::CancelSearch};
 use crate::{
     clock::Clock,
-    command::{Command, Request},
     config::validate_topic,
+    connections::ConnectedPeer,
     counters::CallKind,
-    engine::{ConnectedPeer, Provider, Reputation, Snapshot},
+    engine::{
+        Snapshot,
+        command::{Command, Request},
+    },
     error::{Error, Result},
     freshness::{Found, Freshness},
     keyspace::REPLICAS,
     package::{Announcement, PackageName, Query},
     place::named_peer,
+    provider::Provider,
     queue,
     record::{EquivocationProof, NetworkName, Record, RecordKey},
-    search::{CancelSearch, Findings, Search},
+    reputation::Reputation,
+    search::Findings,
     shelf::Shelf,
     ticket::{Cancels, Ticket},
 };

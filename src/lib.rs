@@ -107,8 +107,8 @@ mod bell;
 mod buckets;
 mod clock;
 mod clock_offset;
-mod command;
 mod config;
+mod connections;
 mod counters;
 mod coverage;
 mod engine;
@@ -131,10 +131,12 @@ pub mod net;
 mod node;
 pub mod package;
 mod place;
+mod provider;
 mod queue;
 pub mod record;
 mod refusal;
 mod registry;
+mod reputation;
 mod search;
 mod shelf;
 pub mod storage;
@@ -148,18 +150,19 @@ pub use clock_offset::ClockOffset;
 #[cfg(feature = "mdns")]
 pub use config::MdnsConfig;
 pub use config::{Config, DhtMode, DnsConfig, Limits, TransportConfig};
+pub use connections::{ConnectedPeer, KeptConnections, KeptFor};
 pub use counters::{
     AnnouncementCounters, CallCounters, Counters, GoodbyeCounters, LetGoCounters, OutcomeCounters,
     PeerCounters, ProtocolCounters, QueryCounters, ReadCounters, ReconciliationCounters,
     RecordCounters, SourceCounters, TaskCounters, TrafficCounters,
 };
 pub use coverage::Coverage;
-pub use engine::{ConnectedPeer, KeptConnections, KeptFor, Provider, Reputation, Snapshot};
+pub use engine::Snapshot;
 pub use error::{Error, Result};
 pub use event::{Direction, Event};
 pub use farewell::Farewell;
 pub use freshness::{Found, Freshness};
-pub use handle::Handle;
+pub use handle::{Handle, Search};
 pub use key_file::{KeyFile, KeyFileError};
 pub use memory_ceiling::MemoryCeiling;
 pub use net::{ConnectionTask, transport::BoxedTransport};
@@ -169,10 +172,12 @@ pub use package::{
     PackageId, PackageName, Query, Receipt, Requirement, SearchResults, SimilarName, Sort, Source,
     VersionInfo, Versions,
 };
+pub use provider::Provider;
 pub use record::NetworkName;
 pub use refusal::{Refusal, RefusalCount};
 pub use registry::{Registry, RegistryMetadata};
-pub use search::{Search, SearchReport};
+pub use reputation::Reputation;
+pub use search::SearchReport;
 
 /// The way past the interface for benchmarks, which measure parts of the engine beside other people's code, and for two
 /// tests that fill or question one alone. What they use is named here, with the types that it answers in. It is no part of

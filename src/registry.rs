@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock_offset::ClockOffset,
     config::DhtMode,
+    connections::KeptConnections,
     counters::Counters,
     coverage::Coverage,
-    engine::KeptConnections,
     error::Result,
     package::{
         Deprecation, GeoLocation, Manifest, Package, PackageId, PackageName, Query, Receipt,

@@ -4,10 +4,10 @@ use libp2p::PeerId;
 
 use super::{Engine, reading::waiting::GetRecord};
 use crate::{
-    command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
     engine::{
         calls::Begin,
+        command::{Command, Reply, Request},
         interface::Now,
         publishing::publish::Publish,
         reading::read::{Goal, Which},

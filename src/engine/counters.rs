@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::{
-    command::Command,
     counters::{Counters, EndedCall},
+    engine::command::Command,
     error::Error,
     registry::RegistryMetadata,
 };

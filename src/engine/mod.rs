@@ -21,6 +21,7 @@
 //!
 //! | file | |
 //! |--|--|
+//! | `command.rs` | what callers ask, each with the place for its answer |
 //! | `interface.rs` | actions and facts, the words between engine and network |
 //! | `commands.rs`, `facts.rs`, `deadlines.rs`, `questions.rs` | whose business a command, a fact, a deadline or an answer is |
 //! | `flows/` | what takes more than one room: who is asked what, in which order, and what of it the others are told |
@@ -41,16 +42,17 @@ use crate::{clock::Entropy, config::Config, event::Event, record::ANNOUNCEMENTS,
 
 use context::Context;
 use deadlines::{Deadline, SWEEP_INTERVAL};
-use discovery::{Discovery, nearness, reconciling};
+use discovery::{Discovery, reconciling};
 use effects::Effects;
 use peers::{Peering, goodbyes};
 use publishing::{Publishing, own, topics};
 use reading::{Reading, queries};
-use standing::{Standing, equivocations, gossip_budget, reputation};
+use standing::{Standing, equivocations, gossip_budget};
 use wheel::Wheel;
 
 mod calls;
 mod clocks;
+pub(crate) mod command;
 mod commands;
 pub(crate) mod compared;
 mod context;
@@ -89,9 +91,6 @@ pub(crate) mod tests;
 pub(crate) mod wheel;
 
 pub(crate) use discovery::index;
-pub use nearness::Provider;
-pub use peers::{ConnectedPeer, KeptConnections, KeptFor};
-pub use reputation::Reputation;
 
 pub(crate) use discovery::reconcile;
 pub(crate) use flows::Rows;

@@ -20,8 +20,8 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{
-    command::Reply,
     counters::{Answer, CallEnd, CallKind, EndedCall},
+    engine::command::Reply,
     error::{Error, Result},
     storage::{Change, StorageError, StorageReport},
 };

@@ -14,10 +14,12 @@ use libp2p::{PeerId, identity::Keypair};
 use super::*;
 use crate::{
     clock::{Clock, Timer},
-    command::{Command, Reply, Request},
     config::Limits,
     counters::Counters,
-    engine::interface::{AnnouncementId, QueryEnd},
+    engine::{
+        command::{Command, Reply, Request},
+        interface::{AnnouncementId, QueryEnd},
+    },
     error::Result,
     freshness::Freshness,
     package::{Manifest, Package, PackageId, PackageName},
@@ -63,6 +65,7 @@ mod floods;
 mod freshness;
 #[cfg(test)]
 mod goodbyes;
+mod harness;
 #[cfg(test)]
 mod keeping;
 #[cfg(test)]
@@ -111,190 +114,13 @@ mod sleepers;
 #[cfg(test)]
 mod taken_back;
 #[cfg(test)]
+mod upkeep;
+#[cfg(test)]
 mod wrong_starts;
 
-const UNIX: u64 = 2_000_000_000;
-
-/// The monotonic time at which the calendar shows [`UNIX`].
-const STARTED: Duration = Duration::from_secs(100);
-
-struct NoEntropy;
-
-impl Entropy for NoEntropy {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.fill(128);
-    }
-}
-
-/// An engine with one peer in its routing table, and the time.
-struct Lab {
-    engine: Engine,
-    shelf: Shelf,
-    mono: Duration,
-    /// By how many seconds the calendar has left the monotonic clock.
-    drift: i64,
-    tickets: u64,
-    hearers: Hearers,
-}
-
-/// Who hears of packages. As a node does, a lab says at once what became of an announcement.
-enum Hearers {
-    /// Nobody, as was said of these.
-    Nobody(BTreeSet<AnnouncementId>),
-    /// That is for the test to say.
-    AsTold,
-}
-
-impl Hearers {
-    fn nobody() -> Self {
-        Self::Nobody(BTreeSet::new())
-    }
-}
-
-impl Lab {
-    fn new(config: Config) -> Self {
-        let mut lab = Self::untouched(config);
-        lab.learn(Fact::Routable { peer: PeerId::random() });
-        lab.actions();
-        lab
-    }
-
-    /// An engine that knows nobody yet.
-    fn untouched(config: Config) -> Self {
-        Self::of(Keypair::generate_ed25519(), config)
-    }
-
-    /// An engine with this key pair, which knows nobody yet.
-    fn of(keypair: Keypair, config: Config) -> Self {
-        let shelf = Shelf::default();
-        let store = SharedStore::new(keypair.public().to_peer_id(), &config, UNIX);
-        let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
-        let mono = STARTED;
-        engine.start(Now { mono, unix: UNIX });
-        Self { engine, shelf, mono, drift: 0, tickets: 0, hearers: Hearers::nobody() }
-    }
-
-    fn now(&self) -> Now {
-        let since = self.mono.saturating_sub(STARTED).as_secs();
-        Now { mono: self.mono, unix: (UNIX + since).saturating_add_signed(self.drift) }
-    }
-
-    /// Sets the calendar, or has the machine sleep, which is the same: the monotonic clock stands still.
-    fn set_calendar(&mut self, by: i64) {
-        self.drift += by;
-        let now = self.now();
-        self.engine.begin(now);
-    }
-
-    /// What a caller is answered without the node.
-    fn on_shelf(&self, id: &PackageId) -> Option<Package> {
-        self.shelf.get(id, &Frozen(self.now())).map(|package| Package::clone(&package))
-    }
-
-    fn learn(&mut self, fact: Fact) {
-        let now = self.now();
-        self.engine.learn(now, fact);
-        self.tell_unheard();
-    }
-
-    fn tell_unheard(&mut self) {
-        let now = self.now();
-        let Hearers::Nobody(said) = &mut self.hearers else { return };
-        let topic = &self.engine.cx.config.announcements_topic;
-        let heads = self.engine.out.actions.iter().filter_map(|action| match action {
-            Action::Publish { id, topic: on, .. } if on == topic => Some(*id),
-            _ => None,
-        });
-        let heads: Vec<AnnouncementId> = heads.filter(|id| said.insert(*id)).collect();
-        for id in heads {
-            self.engine.learn(now, Fact::Published { id, outcome: Published::Unheard });
-        }
-    }
-
-    /// A peer has dialed this node.
-    fn visited_by(&mut self, peer: PeerId) {
-        let address = "/ip4/198.51.100.7/tcp/4001".parse().unwrap();
-        let direction = crate::event::Direction::Inbound;
-        self.learn(Fact::Connected { peer, address, direction });
-    }
-
-    fn ask<T>(
-        &mut self,
-        command: impl FnOnce(Reply<T>) -> Command,
-    ) -> (Ticket, oneshot::Receiver<Result<T>>) {
-        let (reply, answer) = Reply::channel();
-        (self.send(command(reply)), answer)
-    }
-
-    fn send(&mut self, command: Command) -> Ticket {
-        let ticket = Ticket(self.tickets);
-        self.tickets += 1;
-        let asked = self.mono;
-        let deadline = asked + Duration::from_secs(30);
-        self.engine.command(self.now(), Request { ticket, asked, deadline, command });
-        self.tell_unheard();
-        ticket
-    }
-
-    fn get(&mut self, package: &PackageId) -> (Ticket, oneshot::Receiver<Result<Box<Package>>>) {
-        self.get_as(package, Freshness::First)
-    }
-
-    fn get_as(
-        &mut self,
-        package: &PackageId,
-        freshness: Freshness,
-    ) -> (Ticket, oneshot::Receiver<Result<Box<Package>>>) {
-        let package = package.clone();
-        self.ask(|reply| Command::GetPackage { package, freshness, reply })
-    }
-
-    fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.engine.next_action()).collect()
-    }
-
-    /// The lookups that have been started since the last look.
-    fn lookups(&mut self) -> Vec<QueryKey> {
-        self.actions()
-            .into_iter()
-            .filter_map(|action| match action {
-                Action::Get { query, .. } => Some(query),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn advance(&mut self, by: Duration) {
-        self.mono += by;
-        let now = self.now();
-        self.engine.begin(now);
-        self.engine.begin_network(now);
-        while self.engine.expire(now, 64) > 0 {}
-        self.tell_unheard();
-    }
-
-    fn end(&mut self, query: QueryKey, answered: u32) {
-        self.learn(Fact::QueryEnded { query, end: QueryEnd::answered_by(answered) });
-    }
-}
-
-/// A clock that shows one time.
-#[derive(Debug)]
-struct Frozen(Now);
-
-impl Clock for Frozen {
-    fn now(&self) -> Duration {
-        self.0.mono
-    }
-
-    fn unix_time(&self) -> Duration {
-        Duration::from_secs(self.0.unix)
-    }
-
-    fn timer(&self) -> Box<dyn Timer> {
-        panic!("nobody waits by it")
-    }
-}
+#[cfg(test)]
+use harness::STARTED;
+use harness::{Lab, Setup, UNIX};
 
 /// Somebody else's package, with its head.
 fn published(name: &str, sequence: u64) -> (PackageId, Signed<Head>) {

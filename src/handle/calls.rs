@@ -13,8 +13,8 @@ use futures::FutureExt;
 use super::{Facts, Handle};
 use crate::{
     clock::Clock,
-    command::{Command, Reply, Request},
     counters::{CallEnd, CallKind, EndedCall},
+    engine::command::{Command, Reply, Request},
     error::{Error, Result},
     queue,
     shelf::Shelf,

@@ -8,8 +8,8 @@ use semver::Version;
 
 use super::Handle;
 use crate::{
-    command::Command,
     counters::{Answer, CallKind, EndedCall},
+    engine::command::Command,
     error::Result,
     freshness::Freshness,
     package::{

@@ -19,9 +19,11 @@ use super::{
 };
 use crate::{
     clock::Timer,
-    command::{Command, Reply, Request},
     config::Limits,
-    engine::{Fact, GOODBYE_TIME, Now},
+    engine::{
+        Fact, GOODBYE_TIME, Now,
+        command::{Command, Reply, Request},
+    },
     error::Error,
     event::Event,
     net::ConnectionTasks,

@@ -3,7 +3,6 @@
 use std::{cmp::Reverse, time::Duration};
 
 use libp2p::PeerId;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     coverage::Coverage,
@@ -15,20 +14,8 @@ use crate::{
         },
     },
     package::{GeoLocation, PackageName},
+    provider::Provider,
 };
-
-/// A peer that was seen providing a package.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Provider {
-    /// The peer.
-    pub peer: PeerId,
-    /// When it was last seen with the package, in Unix seconds. For whoever signed the newest head, and was not seen
-    /// otherwise, that is when it was issued.
-    pub seen: u64,
-    /// Whether a connection with it stands.
-    pub connected: bool,
-}
 
 /// Peers whose scores lie within one of these steps stand equal.
 const SCORE_STEP: u8 = 10;

@@ -5,14 +5,12 @@ use std::collections::HashSet;
 use libp2p::{Multiaddr, PeerId};
 
 use crate::{
+    connections::KeptConnections,
     counters::LetGo,
     engine::{
         Engine,
         interface::Lacking,
-        peers::{
-            KeptConnections,
-            keeping::{Regard, Regards},
-        },
+        peers::keeping::{Regard, Regards},
         questions::Purpose,
     },
     error::Error,

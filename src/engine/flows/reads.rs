@@ -10,11 +10,11 @@ use libp2p::PeerId;
 use super::listing::Turnout;
 use crate::engine::interface::QueryKey;
 use crate::{
-    command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
         Engine,
         calls::{Begin, Outcome, Since},
+        command::Reply,
         interest::Interest,
         interface::QueryEnd,
         reading::{

@@ -4,18 +4,16 @@
 use libp2p::PeerId;
 
 use crate::{
+    connections::ConnectedPeer,
     engine::{
         Engine,
         calls::Begin,
-        discovery::{
-            nearness::{Portrait, Provider},
-            searching::MAX_ASKED,
-        },
+        discovery::{nearness::Portrait, searching::MAX_ASKED},
         interface::Unanswered,
-        peers::ConnectedPeer,
     },
     exchange::Response,
     package::{PackageName, Query},
+    provider::Provider,
     search::Findings,
     ticket::Ticket,
 };

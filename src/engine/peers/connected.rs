@@ -9,22 +9,19 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     buckets::Buckets,
-    coverage::Coverage,
+    connections::{ConnectedPeer, KeptFor},
     engine::{interface::Affiliation, wheel},
     error::of_network,
     event::Direction,
     keyspace::Key,
-    package::GeoLocation,
     place::Subnet,
     record::{NetworkName, RecordKey},
 };
 
 pub(in crate::engine) use worth::{Candidate, above_target, for_newcomer, keep_catalogues};
-pub use worth::{KeptConnections, KeptFor};
 
 /// Somebody is let go for a newcomer so often, and so many times at once. Whoever comes more often than that finds the
 /// node full, and pushes out nobody but those who came like that.
@@ -33,34 +30,6 @@ const ROOM_BURST: u32 = 8;
 
 /// How long a connection stays whatever it is for.
 pub(in crate::engine) const GRACE: Duration = Duration::from_secs(20);
-
-/// A peer with which a connection stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ConnectedPeer {
-    /// The peer, proved by the handshake.
-    pub peer: PeerId,
-    /// Its address as seen from here, of the first connection that stands.
-    pub address: Multiaddr,
-    /// Who dialed.
-    pub direction: Direction,
-    /// What the peer says it runs, once it has said so.
-    pub agent: Option<String>,
-    /// Where the peer says that it is: a hint, which nothing proves.
-    pub location: Option<GeoLocation>,
-    /// The shortest time that a message to the peer and its answer have taken, once it was measured.
-    #[serde(with = "humantime_serde")]
-    pub round_trip: Option<Duration>,
-    /// Which packages the peer says its catalogue is about, once it has said so.
-    pub coverage: Option<Coverage>,
-    /// How many heads the peer says are in its catalogue, once it has said so.
-    pub catalogue: Option<u64>,
-    /// For how long it has been connected.
-    #[serde(with = "humantime_serde")]
-    pub age: Duration,
-    /// What the connection is kept for.
-    pub kept_for: KeptFor,
-}
 
 /// Whether somebody is connected who can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

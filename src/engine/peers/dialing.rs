@@ -7,10 +7,10 @@ use libp2p::{Multiaddr, PeerId};
 
 use super::Introduction;
 use crate::{
-    command::Reply,
     counters::{CallEnd, CallKind, EndedCall, LetGo},
     engine::{
         calls::Begin,
+        command::Reply,
         context::Context,
         deadlines::Deadline,
         effects::Effects,

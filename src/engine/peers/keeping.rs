@@ -8,11 +8,9 @@ use std::{
 
 use libp2p::PeerId;
 
-use super::{
-    Candidate, ConnectedPeer, GRACE, KeptConnections, KeptFor, above_target, for_newcomer,
-    keep_catalogues,
-};
+use super::{Candidate, GRACE, above_target, for_newcomer, keep_catalogues};
 use crate::{
+    connections::{ConnectedPeer, KeptConnections, KeptFor},
     engine::{
         context::Context, deadlines::Deadline, effects::Effects, interface::Action, peers::Peering,
     },

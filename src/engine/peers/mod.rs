@@ -50,7 +50,6 @@ mod nearby;
 mod rejoining;
 
 pub(in crate::engine) use connected::Candidate;
-pub use connected::{ConnectedPeer, KeptConnections, KeptFor};
 #[cfg(test)]
 pub(in crate::engine) use rejoining::MOST_LOST;
 

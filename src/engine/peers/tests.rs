@@ -10,8 +10,9 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{
     clock::Entropy,
-    command::Reply,
-    engine::{calls::Begin, interface::Affiliation, store::SharedStore, wheel::Wheel},
+    engine::{
+        calls::Begin, command::Reply, interface::Affiliation, store::SharedStore, wheel::Wheel,
+    },
     error::{Error, Result},
     ticket::Ticket,
 };

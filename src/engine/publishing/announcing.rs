@@ -12,9 +12,9 @@
 use std::time::Duration;
 
 use crate::{
-    command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
+        command::Reply,
         context::Context,
         deadlines::Deadline,
         effects::Effects,

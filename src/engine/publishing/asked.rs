@@ -1,7 +1,7 @@
 //! What callers ask to be changed.
 
 use super::{own::Change, publish::Publish};
-use crate::command::Command;
+use crate::engine::command::Command;
 
 impl Publish {
     /// The change that a caller asks for. The command comes back if it is another.

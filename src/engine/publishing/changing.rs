@@ -26,11 +26,6 @@ use crate::{
     ticket::Ticket,
 };
 
-#[cfg(test)]
-mod pace_tests;
-#[cfg(test)]
-mod tests;
-
 impl Publishing {
     /// The head of an own package, found by its name: its key need not be computed.
     pub(in crate::engine) fn own_head(

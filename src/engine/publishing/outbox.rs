@@ -6,9 +6,9 @@ use std::{
 };
 
 use crate::{
-    command::Reply,
     counters::{CallEnd, CallKind},
     engine::{
+        command::Reply,
         dirty::Dirty,
         interface::{AnnouncementId, Published},
         saving::{CommitNumber, Durable},

@@ -25,9 +25,9 @@ use libp2p::PeerId;
 
 use crate::{
     clock_offset::ClockOffset,
-    command::Reply,
     counters::CallKind,
     engine::{
+        command::Reply,
         effects::Effects,
         interface::AnnouncementId,
         publishing::{

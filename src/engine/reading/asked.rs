@@ -11,10 +11,10 @@ use super::{
     waiting::Call,
 };
 use crate::{
-    command::Reply,
     counters::{CallEnd, CallKind, Counters, EndedCall},
     engine::{
         calls::AwaitedBack,
+        command::Reply,
         context::Context,
         effects::Effects,
         interest::News,

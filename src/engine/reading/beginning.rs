@@ -11,10 +11,10 @@ use super::{
     waiting::{Call, GetRecord, Operation},
 };
 use crate::{
-    command::Reply,
     counters::{CallKind, EndedCall},
     engine::{
         calls::{Begin, Since},
+        command::Reply,
         context::Context,
         effects::Effects,
         interface::Action,

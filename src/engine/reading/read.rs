@@ -13,9 +13,8 @@ use self::{
     which::{Choice, no_match},
 };
 use crate::{
-    command::Reply,
     counters::{CallKind, EndedCall},
-    engine::packages::package_of,
+    engine::{command::Reply, packages::package_of},
     error::{Error, Result},
     freshness::Freshness,
     package::{

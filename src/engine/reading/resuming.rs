@@ -6,10 +6,10 @@ use super::{
     waiting::{Call, GetRecord, Operation},
 };
 use crate::{
-    command::Reply,
     counters::EndedCall,
     engine::{
         calls::{Heard, Outcome, Since, Untimely},
+        command::Reply,
         context::Context,
     },
     error::Error,

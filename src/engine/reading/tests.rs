@@ -6,9 +6,9 @@ use futures::{FutureExt, channel::oneshot};
 
 use super::{lookups::Best, waiting::GetRecord, *};
 use crate::{
-    command::Reply,
     engine::{
         calls::{Begin, Outcome},
+        command::Reply,
         context::Context,
         effects::Effects,
         interface::{Action, Now, QueryEnd, QueryKey, Reach},

@@ -6,9 +6,8 @@ use libp2p::PeerId;
 
 use super::read::Read;
 use crate::{
-    command::Reply,
     counters::{CallKind, EndedCall},
-    engine::calls::Since,
+    engine::{calls::Since, command::Reply},
     error::Error,
     freshness::{Found, Freshness},
     package::PackageName,

@@ -8,8 +8,9 @@ use libp2p::PeerId;
 
 use crate::{
     config::Limits,
-    engine::{context::Context, standing::reputation::Reputation},
+    engine::context::Context,
     record::{EquivocationProof, Head, Rejected, Signed},
+    reputation::Reputation,
     storage::{Change, Row},
 };
 

@@ -11,7 +11,11 @@ type Waiting = oneshot::Receiver<Result<Receipt>>;
 
 /// Who hears of a change is for each test to say.
 fn lab_of(config: Config) -> Lab {
-    Lab { hearers: Hearers::AsTold, ..Lab::new(config) }
+    let mut lab =
+        Setup::of(Keypair::generate_ed25519()).with_config(config).with_hearers_as_told().start();
+    lab.joins();
+    lab.actions();
+    lab
 }
 
 /// What the engine wants of the network.

@@ -7,9 +7,7 @@ use crate::{freshness::Freshness, package::Source, record::RecordKey};
 #[test]
 fn a_change_is_signed_once_and_answered_when_every_put_has_ended() {
     let mut lab = Lab::new(Config::new());
-    let manifest = Manifest::new("tool".parse().unwrap(), "1.0.0".parse().unwrap());
-    let (_, mut waiting) =
-        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
+    let mut waiting = lab.registers("tool", "1.0.0");
     // What an earlier life of this node may have published is looked up first.
     let recall = only_recall(&mut lab);
     lab.end(recall, 5);
@@ -62,9 +60,7 @@ fn whoever_starts_from_a_snapshot_and_has_nobody_to_ask_goes_on_from_what_is_in_
     let keypair = Keypair::generate_ed25519();
     let mut before = Lab::of(keypair.clone(), Config::new());
     let register = |lab: &mut Lab, version: &str| {
-        let manifest = Manifest::new("tool".parse().unwrap(), version.parse().unwrap());
-        let manifest = Box::new(manifest);
-        let _ = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+        drop(lab.registers("tool", version));
     };
     for minor in 0..40 {
         register(&mut before, &format!("1.{minor}.0"));
@@ -84,7 +80,7 @@ fn whoever_starts_from_a_snapshot_and_has_nobody_to_ask_goes_on_from_what_is_in_
     let versions = answer(versions).unwrap().unwrap();
     assert_eq!((versions.releases.len(), versions.sequence), (41, UNIX + 40));
     // What it knows may not be all: whoever appears is asked first.
-    after.learn(Fact::Routable { peer: PeerId::random() });
+    after.joins();
     after.advance(Duration::from_secs(1));
     let head = RecordKey::head(&NetworkName::default(), id.owner().unwrap(), id.name());
     let asked = after.actions().into_iter();

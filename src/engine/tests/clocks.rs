@@ -1,12 +1,10 @@
 //! Clocks that are wrong: this node's, and those of peers.
 
 use super::*;
-use crate::engine::interface::QueryEnd;
 use crate::{
     clock_offset::ClockOffset,
     event::{Direction, Event},
     exchange::{self, Response},
-    package::Receipt,
     record::{Hello, Record},
 };
 
@@ -73,7 +71,7 @@ fn among_with(config: Config, ahead: &[i64]) -> (Lab, Vec<Peer>) {
 
 /// What has been told of clocks since the last look.
 fn told(lab: &mut Lab) -> Vec<Event> {
-    let events = std::iter::from_fn(|| lab.engine.next_event());
+    let events = lab.events().into_iter();
     let is_of_clocks =
         |event: &Event| matches!(event, Event::ClockDisagrees { .. } | Event::ClockAgrees { .. });
     events.filter(is_of_clocks).collect()
@@ -228,37 +226,15 @@ fn a_peer_that_is_not_connected_says_nothing_of_the_time() {
     assert_eq!(lab.engine.metadata().clock, None, "it has gone");
 }
 
-fn register(lab: &mut Lab) -> Receipt {
-    let manifest = Box::new(Manifest::new("tiny".parse().unwrap(), "1.0.0".parse().unwrap()));
-    let (_, receipt) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
-    let mut receipt = receipt;
-    loop {
-        let actions = lab.actions();
-        assert!(!actions.is_empty(), "the change goes on");
-        for action in actions {
-            match action {
-                Action::Get { query, .. } => lab.end(query, 1),
-                Action::Put { query, .. } => {
-                    lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 0 } });
-                }
-                _ => {}
-            }
-        }
-        if let Ok(Some(receipt)) = receipt.try_recv() {
-            return receipt.unwrap();
-        }
-    }
-}
-
 #[test]
 fn a_receipt_names_the_clock_by_which_the_change_was_signed() {
     let (mut lab, _) = among(&[-10 * MINUTE, -10 * MINUTE]);
-    let receipt = register(&mut lab);
+    let receipt = lab.publishes("tiny", "1.0.0", 0);
     assert_eq!(receipt.replicas, 0);
     let offset = receipt.clock.expect("nobody takes what it signs");
     assert_eq!(offset.to_string(), "10 min ahead of 2 peers");
     let (mut lab, _) = among(&[0, 1]);
-    assert_eq!(register(&mut lab).clock, None);
+    assert_eq!(lab.publishes("tiny", "1.0.0", 0).clock, None);
 }
 
 /// What a reader is told of a package of which a peer serves a copy with this validity.

@@ -1,8 +1,9 @@
 //! What follows from the conduct of peers: who is asked first, who is told to go, and what praise is worth.
 
 use super::*;
-use crate::engine::interface::QueryEnd;
-use crate::{config::Limits, freshness::Freshness};
+use crate::{
+    config::Limits, engine::interface::QueryEnd, freshness::Freshness, reputation::Reputation,
+};
 
 fn copy_of(query: QueryKey, bytes: &[u8], from: PeerId) -> Fact {
     Fact::Copy { query, from: Some(from), bytes: bytes.to_vec() }
@@ -46,7 +47,8 @@ fn blocks(lab: &mut Lab) -> Vec<(char, PeerId)> {
 }
 
 fn blocked_events(lab: &mut Lab) -> Vec<(PeerId, u8)> {
-    std::iter::from_fn(|| lab.engine.next_event())
+    lab.events()
+        .into_iter()
         .filter_map(|event| match event {
             Event::PeerBlocked { peer, score } => Some((peer, score)),
             _ => None,
@@ -175,8 +177,7 @@ fn a_thousand_identities_that_praise_themselves_change_nobodys_rank() {
         connect(&mut lab, sybil);
         // It announces itself, serves what it has published, and claims any name.
         let (id, head) = published_by(keypair, "praise", 1);
-        let now = lab.now();
-        lab.engine.hear(now, "announcements", head.bytes());
+        lab.hears(&head);
         serve(&mut lab, &id, &head, sybil);
         let bare = PackageId::named("praise".parse().unwrap());
         let (_, _waiting) = lab.get(&bare);
@@ -205,7 +206,7 @@ fn who_forwards_or_writes_announcements_is_neither_credited_nor_blamed() {
     let author = keypair.public().to_peer_id();
     let (_, head) = published_by(&keypair, "tool", 1);
     let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&head), Verdict::Accept);
     assert_eq!(lab.engine.hear(now, "announcements", b"\x01garbage"), Verdict::Reject);
     assert_eq!(lab.engine.standing.reputations().get(&author), Reputation::default());
 }

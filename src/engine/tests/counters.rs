@@ -86,7 +86,7 @@ fn a_change_whose_caller_gives_up_is_counted_once_though_it_is_carried_out() {
         lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
     drop(waiting);
     lab.engine.cancel(ticket);
-    lab.learn(Fact::Routable { peer: PeerId::random() });
+    lab.joins();
     for _ in 0..8 {
         for action in lab.actions() {
             if let Action::Put { query, .. } = action {
@@ -248,7 +248,7 @@ fn connections_are_counted_by_what_they_are_kept_for_and_none_is_left_out() {
     assert_eq!(kept.each().iter().map(|(_, peers)| peers).sum::<u32>(), about.peers);
     assert_eq!(about.connection_target, 48);
     let shown = lab.engine.connected_peers().into_iter().map(|peer| peer.kept_for);
-    assert_eq!(kept, crate::engine::KeptConnections::of(shown), "as the list of peers has it");
+    assert_eq!(kept, crate::connections::KeptConnections::of(shown), "as the list of peers has it");
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn what_a_node_says_of_itself_is_of_now() {
     assert_eq!(lab.engine.metadata().routing_table, 0);
     let peer = PeerId::random();
     lab.learn(Fact::Routable { peer });
-    lab.learn(Fact::Routable { peer: PeerId::random() });
+    lab.joins();
     lab.learn(Fact::Unroutable { peer });
     lab.advance(Duration::from_millis(61_900));
     let (_, head) = published("known", 1);

@@ -5,7 +5,7 @@ use crate::{
     engine::{discovery::catalogue::Interest, store::Refused},
     error::Error,
     freshness::Freshness,
-    package::{Receipt, Source},
+    package::Source,
     record::{Delegation, EquivocationProof, Kind, Record, RecordKey, Rejected, ReleaseList},
 };
 
@@ -28,16 +28,11 @@ fn delegation(publisher: &Keypair, epoch: u32, seconds: u64) -> Delegation {
 
 const MONTH: u64 = 30 * 24 * 3600;
 
-/// An engine of this identity.
+/// A node of this identity.
 fn lab_of(identity: Identity, has_peer: bool) -> Lab {
-    let (config, shelf) = (Config::new(), Shelf::default());
-    let store = SharedStore::new(identity.keypair.public().to_peer_id(), &config, UNIX);
-    let mut engine = Engine::new(identity, config, store, Box::new(NoEntropy), shelf.clone());
-    let mono = Duration::from_secs(100);
-    engine.start(Now { mono, unix: UNIX });
-    let mut lab = Lab { engine, shelf, mono, drift: 0, tickets: 0, hearers: Hearers::nobody() };
+    let mut lab = Setup::of(identity).start();
     if has_peer {
-        lab.learn(Fact::Routable { peer: PeerId::random() });
+        lab.joins();
     }
     lab.actions();
     lab
@@ -50,43 +45,17 @@ fn publisher(seed: u8, epoch: u32, seconds: u64) -> Lab {
     lab_of(Identity::new(keypair, Authority::Delegate(delegation)), false)
 }
 
-fn register(lab: &mut Lab, name: &str, version: &str) -> oneshot::Receiver<Result<Receipt>> {
-    let manifest = Manifest::new(name.parse().unwrap(), version.parse().unwrap());
-    lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply }).1
-}
-
-/// The head that a lab has signed.
-fn head_of(lab: &Lab, name: &str) -> Signed<Head> {
-    lab.engine
-        .publishing
-        .own()
-        .get(&name.parse::<PackageName>().unwrap())
-        .expect("signed")
-        .head
-        .clone()
-}
-
 /// Registers with nobody to ask, and gives back what was signed.
 fn signed(lab: &mut Lab, name: &str, version: &str) -> Signed<Head> {
-    let answer = answer(register(lab, name, version));
+    let answer = answer(lab.registers(name, version));
     assert!(!matches!(answer, Some(Err(_))), "{answer:?}");
-    head_of(lab, name)
+    lab.own_head(name).clone()
 }
 
 fn refused(lab: &mut Lab, name: &str) -> Error {
-    let answer = answer(register(lab, name, "1.0.0"));
+    let answer = answer(lab.registers(name, "1.0.0"));
     let Some(Err(error)) = answer else { panic!("{answer:?}") };
     error
-}
-
-fn hear(lab: &mut Lab, head: &Signed<Head>) -> Verdict {
-    let topic = lab.engine.cx.config.announcements_topic.clone();
-    let now = lab.now();
-    lab.engine.hear(now, &topic, head.bytes())
-}
-
-fn events(lab: &mut Lab) -> Vec<Event> {
-    std::iter::from_fn(|| lab.engine.next_event()).collect()
 }
 
 fn proofs(lab: &mut Lab) -> Vec<EquivocationProof> {
@@ -97,7 +66,7 @@ fn proofs(lab: &mut Lab) -> Vec<EquivocationProof> {
         }
         _ => None,
     };
-    events(lab).into_iter().filter_map(proof).collect()
+    lab.events().into_iter().filter_map(proof).collect()
 }
 
 #[test]
@@ -115,7 +84,7 @@ fn a_publisher_s_packages_are_the_owner_s() {
         assert_eq!(answer(waiting).unwrap().unwrap().source, Source::Own);
     }
     let mut reader = Lab::new(Config::new());
-    assert_eq!(hear(&mut reader, &head), Verdict::Accept);
+    assert_eq!(reader.hears(&head), Verdict::Accept);
     assert_eq!(told_now(&mut reader, &PackageId::owned(owner_id, head.name.clone())), Some(UNIX));
     let change = own::Change::Renew { name: head.name.clone() };
     let own = lab.engine.publishing.own().get(&head.name).cloned();
@@ -165,7 +134,7 @@ fn a_replaced_publisher_is_told_so_for_every_package() {
     let (mut old, mut new) = (publisher(1, 1, MONTH), publisher(2, 2, MONTH));
     signed(&mut old, "tool", "1.0.0");
     let rotated = signed(&mut new, "other", "1.0.0");
-    assert_eq!(hear(&mut old, &rotated), Verdict::Accept);
+    assert_eq!(old.hears(&rotated), Verdict::Accept);
     for name in ["tool", "other", "third"] {
         let error = refused(&mut old, name);
         assert!(matches!(error, Error::Conflict { .. }), "{error}");
@@ -178,24 +147,24 @@ fn whoever_has_seen_the_new_epoch_refuses_the_old_key() {
     let (mut old, mut new) = (publisher(1, 1, MONTH), publisher(2, 2, MONTH));
     let first = signed(&mut old, "tool", "1.0.0");
     let mut reader = Lab::new(Config::new());
-    assert_eq!(hear(&mut reader, &first), Verdict::Accept);
+    assert_eq!(reader.hears(&first), Verdict::Accept);
     let rotated = signed(&mut new, "other", "1.0.0");
-    assert_eq!(hear(&mut reader, &rotated), Verdict::Accept);
-    events(&mut reader);
+    assert_eq!(reader.hears(&rotated), Verdict::Accept);
+    reader.events();
 
     // A thief of the old key publishes under another name, and a newer release under the same one.
     let stolen = signed(&mut old, "third", "6.6.6");
     let newer = signed(&mut old, "tool", "6.6.6");
     for head in [&stolen, &newer] {
         // Forwarding it is nobody's fault: not everyone has heard of the rotation.
-        assert_eq!(hear(&mut reader, head), Verdict::Ignore);
+        assert_eq!(reader.hears(head), Verdict::Ignore);
         let refused = reader.engine.cx.store.insert(&head.key(), head.bytes());
         assert!(matches!(
             refused,
             Err(Refused::Rejected(Rejected::Revoked { epoch: 1, floor: 2 }))
         ));
     }
-    assert_eq!(events(&mut reader), []);
+    assert_eq!(reader.events(), []);
     let id = PackageId::owned(*first.owner(), first.name.clone());
     assert_eq!(told_now(&mut reader, &id), Some(UNIX), "what was read before is still known");
 
@@ -206,7 +175,7 @@ fn whoever_has_seen_the_new_epoch_refuses_the_old_key() {
     reader.end(query, 1);
     assert!(matches!(answer(waiting), Some(Err(Error::NotFound { .. }))));
     // Whoever has not heard of it yet cannot know.
-    assert_eq!(hear(&mut Lab::new(Config::new()), &stolen), Verdict::Accept);
+    assert_eq!(Lab::new(Config::new()).hears(&stolen), Verdict::Accept);
 }
 
 #[test]
@@ -218,7 +187,7 @@ fn a_claim_tells_of_the_new_epoch_too() {
     let mut replica = Lab::new(Config::new());
     replica.engine.cx.store.insert(&key, &bytes).unwrap();
     let stolen = signed(&mut publisher(1, 1, MONTH), "tool", "6.6.6");
-    assert_eq!(hear(&mut replica, &stolen), Verdict::Ignore);
+    assert_eq!(replica.hears(&stolen), Verdict::Ignore);
 }
 
 #[test]
@@ -229,12 +198,12 @@ fn the_next_publisher_goes_on_from_what_the_last_one_left() {
     let keypair = keypair(2);
     let delegation = Box::new(delegation(&keypair, 2, MONTH));
     let mut new = lab_of(Identity::new(keypair, Authority::Delegate(delegation)), true);
-    let waiting = register(&mut new, "tool", "2.0.0");
+    let waiting = new.registers("tool", "2.0.0");
     let query = only_recall(&mut new);
     new.learn(copy(query, &last));
     new.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
-    let head = head_of(&new, "tool");
+    let head = new.own_head("tool").clone();
     assert_eq!(head.revision, Revision::new(2, UNIX));
     let versions: Vec<_> =
         ReleaseList::of(&head).releases().iter().map(|entry| entry.version.major).collect();
@@ -251,13 +220,13 @@ fn what_another_publisher_of_the_owner_has_published_is_read_where_it_is_listed(
     let id = PackageId::owned(*head.owner(), head.name.clone());
     let (_, waiting) = lab.get(&id);
     // A change waits for the same lookup, and goes on from what peers hold alone.
-    let change = register(&mut lab, "tool", "2.0.0");
+    let change = lab.registers("tool", "2.0.0");
     let query = only_recall(&mut lab);
     lab.end(query, 3);
     let package = answer(waiting).expect("answered").unwrap();
     assert_eq!((package.manifest.version.major, package.source), (1, Source::Catalogue));
     assert!(answer(change).is_none(), "it is being stored");
-    let own = head_of(&lab, "tool");
+    let own = lab.own_head("tool").clone();
     assert_eq!(own.releases().len(), 1);
     // What this node publishes itself is its own.
     let (_, waiting) = lab.get(&id);
@@ -274,7 +243,7 @@ fn what_the_last_publisher_has_registered_is_registered() {
     let keypair = keypair(2);
     let delegation = Box::new(delegation(&keypair, 2, MONTH));
     let mut new = lab_of(Identity::new(keypair, Authority::Delegate(delegation)), true);
-    let waiting = register(&mut new, "tool", "1.0.0");
+    let waiting = new.registers("tool", "1.0.0");
     let query = only_recall(&mut new);
     new.learn(copy(query, &last));
     new.end(query, 1);
@@ -283,7 +252,7 @@ fn what_the_last_publisher_has_registered_is_registered() {
     new.learn(bytes_of(query, release.bytes().to_vec()));
     new.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
-    let head = head_of(&new, "tool");
+    let head = new.own_head("tool").clone();
     assert_eq!(head.revision, Revision::new(2, UNIX));
     assert!(ReleaseList::of(&head).releases()[0].is_of(&release));
 }
@@ -293,12 +262,12 @@ fn the_last_sequence_of_an_epoch_does_not_lock_the_owner_out() {
     let keypair = owner();
     let (_, last) = published_by(&keypair, "tool", u64::MAX);
     let mut lab = lab_of(keypair.into(), true);
-    let waiting = register(&mut lab, "tool", "2.0.0");
+    let waiting = lab.registers("tool", "2.0.0");
     let query = only_recall(&mut lab);
     lab.learn(copy(query, &last));
     lab.end(query, 1);
     assert!(answer(waiting).is_none(), "it is being stored");
-    assert_eq!(head_of(&lab, "tool").revision, Revision::new(1, UNIX));
+    assert_eq!(lab.own_head("tool").revision, Revision::new(1, UNIX));
 }
 
 #[test]
@@ -310,7 +279,7 @@ fn a_publisher_whose_epoch_is_used_up_is_told_what_the_owner_has_to_do() {
     let last = Signed::sign(&keypair(1), last).unwrap();
     let delegation = Authority::Delegate(Box::new(delegation));
     let mut lab = lab_of(Identity::new(keypair(1), delegation), true);
-    let waiting = register(&mut lab, "tool", "2.0.0");
+    let waiting = lab.registers("tool", "2.0.0");
     let query = only_recall(&mut lab);
     lab.learn(copy(query, &last));
     lab.end(query, 1);
@@ -332,12 +301,12 @@ fn the_owner_revokes_by_an_epoch_of_its_own() {
     let head = signed(&mut by_owner, "other", "1.0.0");
     assert_eq!((head.revision, head.delegation()), (Revision::new(5, UNIX), None));
     let mut reader = Lab::new(Config::new());
-    assert_eq!(hear(&mut reader, &head), Verdict::Accept);
+    assert_eq!(reader.hears(&head), Verdict::Accept);
     let stolen = signed(&mut publisher(1, 4, MONTH), "tool", "6.6.6");
-    assert_eq!(hear(&mut reader, &stolen), Verdict::Ignore);
+    assert_eq!(reader.hears(&stolen), Verdict::Ignore);
     // Its own older records need no renewal.
     let (_, own) = published_by(&owner(), "third", 1);
-    assert_eq!(hear(&mut reader, &own), Verdict::Accept);
+    assert_eq!(reader.hears(&own), Verdict::Accept);
 }
 
 /// What whoever has stolen the first publisher's key says about "tool".
@@ -347,7 +316,7 @@ fn stolen_end() -> Signed<Head> {
     let name = "tool".parse().unwrap();
     let (_, waiting) = thief.ask(|reply| Command::Unregister { name, confirmation: 0, reply });
     assert!(!matches!(answer(waiting), Some(Err(_))));
-    head_of(&thief, "tool")
+    thief.own_head("tool").clone()
 }
 
 #[test]
@@ -355,19 +324,19 @@ fn within_an_epoch_the_end_of_a_package_is_the_end() {
     let end = stolen_end();
     assert!(end.is_withdrawn());
     let mut reader = Lab::new(Config::new());
-    assert_eq!(hear(&mut reader, &end), Verdict::Accept);
+    assert_eq!(reader.hears(&end), Verdict::Accept);
     let mut honest = publisher(1, 0, MONTH);
     for version in ["1.0.0", "2.0.0", "3.0.0"] {
         let head = signed(&mut honest, "tool", version);
-        assert_eq!(hear(&mut reader, &head), Verdict::Ignore, "{}", head.rank());
+        assert_eq!(reader.hears(&head), Verdict::Ignore, "{}", head.rank());
     }
     // Whoever has published it is told so, too.
     honest.engine.cx.store.raise_high_water(&end);
     assert!(matches!(refused(&mut honest, "tool"), Error::Withdrawn { .. }));
     // In the other order it ends there as well.
     let mut reader = Lab::new(Config::new());
-    assert_eq!(hear(&mut reader, &head_of(&honest, "tool")), Verdict::Accept);
-    assert_eq!(hear(&mut reader, &end), Verdict::Accept);
+    assert_eq!(reader.hears(honest.own_head("tool")), Verdict::Accept);
+    assert_eq!(reader.hears(&end), Verdict::Accept);
     let mark = reader.engine.cx.store.high_water(Kind::Head, &end.owner, &end.name);
     assert_eq!(mark, Some(end.rank()));
 }
@@ -376,13 +345,13 @@ fn within_an_epoch_the_end_of_a_package_is_the_end() {
 fn an_owner_begins_anew_after_whoever_stole_a_publisher_s_key_has_ended_its_package() {
     let end = stolen_end();
     let mut reader = Lab::new(Config::new());
-    assert_eq!(hear(&mut reader, &end), Verdict::Accept);
+    assert_eq!(reader.hears(&end), Verdict::Accept);
     let mut next = publisher(2, 1, MONTH);
     next.engine.cx.store.raise_high_water(&end);
     let head = signed(&mut next, "tool", "1.0.1");
     assert_eq!((head.revision, head.is_withdrawn()), (Revision::new(1, UNIX), false));
-    assert_eq!(hear(&mut reader, &head), Verdict::Accept);
-    assert_eq!(hear(&mut reader, &end), Verdict::Ignore);
+    assert_eq!(reader.hears(&head), Verdict::Accept);
+    assert_eq!(reader.hears(&end), Verdict::Ignore);
 }
 
 #[test]
@@ -412,7 +381,7 @@ fn two_stories_over_gossip_are_told_once_with_their_proof() {
     let mut lab = Lab::new(Config::new());
     let [one, other] = two_stories("tool");
     for head in [&one, &other, &one, &other] {
-        hear(&mut lab, head);
+        lab.hears(head);
     }
     let expected = EquivocationProof::new(&one, &other).unwrap();
     assert_eq!(proofs(&mut lab), std::slice::from_ref(&expected));
@@ -447,7 +416,7 @@ fn two_stories_that_are_put_here_give_the_owner_away() {
     }
     assert_eq!(proofs(&mut lab), [EquivocationProof::new(&one, &other).unwrap()]);
     // By whichever way it comes again.
-    hear(&mut lab, &other);
+    lab.hears(&other);
     assert_eq!(proofs(&mut lab), []);
 }
 
@@ -456,8 +425,8 @@ fn two_nodes_with_one_key_find_out_about_each_other() {
     let [mut one, mut other] = [(); 2].map(|()| publisher(1, 0, MONTH));
     signed(&mut one, "tool", "1.0.0");
     let contradiction = signed(&mut other, "tool", "2.0.0");
-    events(&mut one);
-    assert_eq!(hear(&mut one, &contradiction), Verdict::Accept);
+    one.events();
+    assert_eq!(one.hears(&contradiction), Verdict::Accept);
     let [proof] = &proofs(&mut one)[..] else { panic!("one proof") };
     assert_eq!(proof.owner(), contradiction.owner());
 }
@@ -468,7 +437,7 @@ fn the_last_proofs_are_kept_and_no_more() {
     for n in 0..70 {
         let heads = two_stories(&format!("tool-{n}"));
         for head in &heads {
-            assert_eq!(hear(&mut lab, head), Verdict::Accept);
+            assert_eq!(lab.hears(head), Verdict::Accept);
         }
     }
     assert_eq!(proofs(&mut lab).len(), 70);

@@ -63,7 +63,8 @@ fn let_go(lab: &mut Lab) -> Vec<PeerId> {
 
 /// Bootstrap addresses of which the application hears that they are of no use, with the reasons.
 fn unreachable(lab: &mut Lab) -> Vec<String> {
-    std::iter::from_fn(|| lab.engine.next_event())
+    lab.events()
+        .into_iter()
         .filter_map(|event| match event {
             Event::BootstrapUnreachable { address, reason } => Some(format!("{address}: {reason}")),
             _ => None,
@@ -136,7 +137,7 @@ fn a_bootstrap_peer_of_another_network_is_reported_let_go_and_tried_again_later(
         lab.learn(Fact::BootstrapDialed { address: address(), end: Ok(peer) });
         assert_eq!(unreachable(&mut lab), [format!("{ADDRESS}: {says_what}")]);
         lab.learn(Fact::Disconnected { peer, reason: None });
-        let reasons: Vec<Event> = std::iter::from_fn(|| lab.engine.next_event()).collect();
+        let reasons = lab.events();
         let reason = Some(says_what.to_owned());
         assert_eq!(reasons, [Event::Disconnected { peer, reason }]);
         let mut dialed = 0;

@@ -48,8 +48,7 @@ pub(super) fn noted(
 
 /// Hears a head, and tells how many contradictions stand.
 fn standing(lab: &mut Lab, head: &Signed<Head>) -> usize {
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(head), Verdict::Accept);
     lab.engine.standing.equivocations().list().len()
 }
 

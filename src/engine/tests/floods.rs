@@ -59,8 +59,8 @@ fn a_peer_that_forwards_without_end_is_dropped_unread_and_then_loses_its_connect
     lab.actions();
     let mut outcomes = Vec::new();
     for author in &authors {
-        let (now, (_, head)) = (lab.now(), published_by(author, "tool", 1));
-        let verdict = lab.engine.hear_from(now, Some(loud), "announcements", head.bytes());
+        let (_, head) = published_by(author, "tool", 1);
+        let verdict = lab.hears_from(loud, &head);
         let ended = lab
             .actions()
             .iter()
@@ -71,8 +71,8 @@ fn a_peer_that_forwards_without_end_is_dropped_unread_and_then_loses_its_connect
     assert!(outcomes[20..80].iter().all(|&outcome| outcome == (false, false)));
     assert!(outcomes[80..].iter().all(|&outcome| outcome == (false, true)));
 
-    let (now, (_, head)) = (lab.now(), published("other", 1));
-    let verdict = lab.engine.hear_from(now, Some(quiet), "announcements", head.bytes());
+    let (_, head) = published("other", 1);
+    let verdict = lab.hears_from(quiet, &head);
     assert_eq!(verdict, Verdict::Accept);
 }
 

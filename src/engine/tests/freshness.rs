@@ -96,8 +96,7 @@ fn whoever_wants_more_than_the_first_copy_is_not_answered_from_memory() {
 #[test]
 fn an_own_package_is_answered_by_its_own_node_whatever_is_asked_for() {
     let mut lab = Lab::untouched(Config::new());
-    let manifest = Box::new(Manifest::new("mine".parse().unwrap(), "1.0.0".parse().unwrap()));
-    let (_, registered) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+    let registered = lab.registers("mine", "1.0.0");
     let id = PackageId::named("mine".parse().unwrap());
     let (_, own) = lab.get_as(&id, Freshness::All);
     assert_eq!(answer(own).unwrap().unwrap().source, Source::Own);
@@ -190,12 +189,7 @@ fn records_on_their_way_out_to_a_silent_network_are_bounded() {
     let mut lab = Lab::new(Config::new().with_limits(limits));
     let mut busy = 0;
     for n in 0..100 {
-        let manifest = Manifest::new(format!("own-{n}").parse().unwrap(), "1.0.0".parse().unwrap());
-        let (_, waiting) = lab.ask(|reply| Command::Register {
-            manifest: Box::new(manifest),
-            confirmation: 0,
-            reply,
-        });
+        let waiting = lab.registers(&format!("own-{n}"), "1.0.0");
         let mut lookups = lab.lookups();
         while let Some(query) = lookups.pop() {
             lab.end(query, 1);
@@ -271,11 +265,10 @@ fn a_deadline_goes_as_far_as_what_is_known_here_allows() {
     let mut lab = Lab::new(Config::new());
     let keypair = Keypair::generate_ed25519();
     let (_, head) = published_by(&keypair, "tool", 1);
-    let now = lab.now();
     let (_, waiting) = lab.get(&PackageId::named("tool".parse().unwrap()));
     let query = only_lookup(&mut lab);
     lab.learn(bytes_of(query, claims(&[&keypair], "tool").to_bytes()));
-    assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&head), Verdict::Accept);
     lab.advance(Duration::from_secs(30));
     assert_eq!(answer(waiting).unwrap().map(|package| package.source), Ok(Source::Partial));
 }
@@ -284,8 +277,7 @@ fn a_deadline_goes_as_far_as_what_is_known_here_allows() {
 fn a_quorum_of_replicas_that_are_all_behind_has_been_heard() {
     let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&new), Verdict::Accept);
     let (_, quorum) = lab.get_as(&id, Freshness::Quorum(2));
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &old));

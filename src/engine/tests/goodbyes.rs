@@ -49,7 +49,8 @@ pub(super) fn goes(lab: &mut Lab, peer: PeerId) {
 }
 
 pub(super) fn said_when_gone(lab: &mut Lab) -> Vec<Option<String>> {
-    std::iter::from_fn(|| lab.engine.next_event())
+    lab.events()
+        .into_iter()
         .filter_map(|event| match event {
             Event::Disconnected { reason, .. } => Some(reason),
             _ => None,
@@ -217,8 +218,7 @@ fn a_blocked_peer_hears_that_it_is_and_is_not_listened_to_meanwhile() {
     let (did, questions) = done(&mut lab);
     assert_eq!(did, [Done::Muted(liar), Done::Told(liar, Farewell::Blocked)]);
     let (_, head) = published("tool", 1);
-    let now = lab.now();
-    let verdict = lab.engine.hear_from(now, Some(liar), "announcements", head.bytes());
+    let verdict = lab.hears_from(liar, &head);
     assert_eq!(verdict, Verdict::Ignore);
     lab.learn(Fact::Answered { question: questions[0], response: noted() });
     assert_eq!(done(&mut lab).0, [Done::Blocked(liar)]);

@@ -7,9 +7,9 @@ use libp2p::identity::Keypair;
 use super::*;
 use crate::{
     config::Limits,
+    connections::KeptFor,
     counters::LetGoCounters,
     coverage::Coverage,
-    engine::KeptFor,
     event::Direction,
     exchange,
     record::{Hello, NetworkName, Signed},

@@ -13,8 +13,7 @@ fn light() -> Lab {
 }
 
 fn hear(lab: &mut Lab, from: PeerId, head: &Signed<Head>) {
-    let now = lab.now();
-    let verdict = lab.engine.hear_from(now, Some(from), "announcements", head.bytes());
+    let verdict = lab.hears_from(from, head);
     assert_eq!(verdict, Verdict::Accept);
 }
 
@@ -42,9 +41,7 @@ fn search(lab: &mut Lab, query: Query) -> Vec<(String, Source)> {
 }
 
 fn discovered(lab: &mut Lab) -> usize {
-    std::iter::from_fn(|| lab.engine.next_event())
-        .filter(|event| matches!(event, Event::Discovered { .. }))
-        .count()
+    lab.events().into_iter().filter(|event| matches!(event, Event::Discovered { .. })).count()
 }
 
 #[test]

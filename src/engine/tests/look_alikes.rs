@@ -123,13 +123,13 @@ fn who_publishes_another_owners_look_alike_is_warned() {
     let (id, head) = published("yt_dlp", 1);
     let mut lab = Lab::new(Config::new());
     lab.engine.list(&head, None, Interest::Heard);
-    let receipt = register(&mut lab, "yt-dlp");
+    let receipt = lab.publishes("yt-dlp", "1.0.0", 3);
     assert_eq!(receipt.look_alikes.len(), 1);
     assert_eq!(receipt.look_alikes[0].name.as_str(), "yt_dlp");
     assert_eq!(receipt.look_alikes[0].owners, [*id.owner().unwrap()]);
     // Its own packages are no look-alikes of one another.
-    assert_eq!(register(&mut lab, "yt.dlp").look_alikes, receipt.look_alikes);
-    assert_eq!(register(&mut lab, "something-else").look_alikes, []);
+    assert_eq!(lab.publishes("yt.dlp", "1.0.0", 3).look_alikes, receipt.look_alikes);
+    assert_eq!(lab.publishes("something-else", "1.0.0", 3).look_alikes, []);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_look_alike_is_told_of_however_many_names_merely_read_the_same() {
     }
     let (id, head) = published("yt_dlp", 1);
     lab.engine.list(&head, None, Interest::Heard);
-    let receipt = register(&mut lab, "yt-dlp");
+    let receipt = lab.publishes("yt-dlp", "1.0.0", 3);
     let alike: Vec<_> =
         receipt.look_alikes.iter().map(|alike| (alike.name.as_str(), &*alike.owners)).collect();
     assert_eq!(alike, [("yt_dlp", &[*id.owner().unwrap()][..])]);
@@ -157,29 +157,8 @@ fn names_that_windows_cannot_store_are_refused_with_what_to_do() {
         assert!(error.to_string().contains("Windows"), "{error}");
     }
     for name in ["console", "com", "com10", "null", "context.con"] {
-        register(&mut Lab::untouched(Config::new()), name);
+        Lab::untouched(Config::new()).publishes(name, "1.0.0", 3);
     }
-}
-
-/// Registers a package at a node that has nobody to ask.
-fn register(lab: &mut Lab, name: &str) -> crate::package::Receipt {
-    let manifest = Box::new(Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap()));
-    let (_, mut waiting) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
-    for _ in 0..20 {
-        if let Ok(Some(answer)) = waiting.try_recv() {
-            return answer.expect("registered");
-        }
-        for action in lab.actions() {
-            match action {
-                Action::Get { query, .. } => lab.end(query, 3),
-                Action::Put { query, .. } => {
-                    lab.learn(Fact::QueryEnded { query, end: QueryEnd::Stored { replicas: 3 } });
-                }
-                _ => {}
-            }
-        }
-    }
-    panic!("not answered")
 }
 
 /// The lookups that a call for this release has begun, by what they are for: those of its head, and those of its claims.

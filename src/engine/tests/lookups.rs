@@ -74,9 +74,8 @@ fn once_a_newer_head_was_seen_no_older_one_is_believed() {
     let keypair = Keypair::generate_ed25519();
     let (id, old) = published_by(&keypair, "tool", 1);
     let (_, new) = published_by(&keypair, "tool", 2);
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
-    assert_eq!(lab.engine.hear(now, "announcements", old.bytes()), Verdict::Ignore);
+    assert_eq!(lab.hears(&new), Verdict::Accept);
+    assert_eq!(lab.hears(&old), Verdict::Ignore);
     lab.advance(Duration::from_secs(2));
     let (_, waiting) = lab.get(&id);
     let [query] = lab.lookups()[..] else { panic!("one lookup") };
@@ -98,8 +97,7 @@ fn what_was_not_found_a_moment_ago_is_not_asked_for_again_unless_it_appears() {
     assert!(lab.lookups().is_empty());
 
     // It is announced.
-    let now = lab.now();
-    lab.engine.hear(now, "announcements", head.bytes());
+    lab.hears(&head);
     let (_, found) = lab.get(&id);
     assert!(answer(found).unwrap().is_ok());
 

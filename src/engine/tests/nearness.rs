@@ -74,9 +74,8 @@ fn providers_that_are_connected_come_first_by_the_same_order() {
     let far = peer(&mut lab, Some(20), Some(SYDNEY));
     let close = peer(&mut lab, Some(30), Some(LYON));
     let (id, head) = published("tool", 1);
-    let now = lab.now();
     for from in [slow, far, close] {
-        let verdict = lab.engine.hear_from(now, Some(from), "announcements", head.bytes());
+        let verdict = lab.hears_from(from, &head);
         assert_eq!(verdict, Verdict::Accept);
     }
     let owner = *id.owner().unwrap();

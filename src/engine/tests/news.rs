@@ -84,8 +84,7 @@ fn a_deadline_answers_with_no_older_head_than_one_that_was_announced_meanwhile()
     let (_, all) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &old));
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&new), Verdict::Accept);
     lab.advance(Duration::from_secs(30));
     assert_eq!(answer(all).unwrap().unwrap().sequence, 2);
 }
@@ -99,8 +98,7 @@ fn a_deadline_does_not_answer_with_a_package_that_was_withdrawn_meanwhile() {
     let (_, all) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &old));
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", gone.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&gone), Verdict::Accept);
     lab.advance(Duration::from_secs(30));
     assert!(answer(all).unwrap().is_err(), "a withdrawn package is answered");
 }
@@ -109,8 +107,7 @@ fn a_deadline_does_not_answer_with_a_package_that_was_withdrawn_meanwhile() {
 fn what_no_replica_holds_is_not_passed_off_as_read_from_the_network() {
     let mut lab = Lab::new(Config::new());
     let (id, head) = published("tool", 1);
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&head), Verdict::Accept);
     let (_, all) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);
     lab.end(query, 20);
@@ -123,8 +120,7 @@ fn reading_all_copies_does_not_keep_what_is_remembered_alive_for_ever() {
     let mut lab = Lab::new(Config::new());
     let ttl = lab.engine.cx.config.cache_ttl;
     let (id, head) = published("tool", 1);
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&head), Verdict::Accept);
     for _ in 0..4 {
         lab.advance(ttl * 2 / 3);
         let (_, _all) = lab.get_as(&id, Freshness::All);
@@ -158,9 +154,7 @@ fn a_recall_that_heard_a_part_of_the_replicas_does_not_pass_for_certain() {
     let mut lab = Lab::new(Config::new());
     let keypair = lab.engine.cx.keypair.clone();
     let (_, old) = published_by(&keypair, "tool", 1);
-    let manifest = Manifest::new("tool".parse().unwrap(), "2.0.0".parse().unwrap());
-    let (_, _waiting) =
-        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
+    let _waiting = lab.registers("tool", "2.0.0");
     let query = only_recall(&mut lab);
     lab.learn(copy(query, &old));
     // The others, who hold sequence 2, are too slow.
@@ -181,8 +175,7 @@ fn a_quorum_that_old_copies_fill_answers_with_what_was_announced_meanwhile() {
     let (_, quorum) = lab.get_as(&id, Freshness::Quorum(2));
     let query = only_lookup(&mut lab);
     lab.learn(copy(query, &old));
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&new), Verdict::Accept);
     lab.learn(copy(query, &old));
     let found = answer(quorum).unwrap().unwrap();
     assert_eq!((found.sequence, found.source), (2, Source::Cache));

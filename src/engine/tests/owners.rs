@@ -78,7 +78,7 @@ fn what_is_signed_with_nobody_to_ask_is_announced_once_it_was_read_back() {
     let receipt = answer(receipt).unwrap().unwrap();
     assert_eq!(receipt.announcement, crate::package::Announcement::Queued);
     let hearer = Fact::Hearer { topic: "announcements".to_owned() };
-    owner.engine.learn(Now { mono: Duration::from_secs(100), unix: UNIX }, hearer);
+    owner.lab.learn(hearer);
     owner.exchange(&Replicas::new(0));
     assert_eq!(owner.take_announced(), Vec::<Vec<u8>>::new());
     // Whoever appears holds nothing yet, and takes it.

@@ -109,7 +109,10 @@ impl Chaos {
             .with_bootstrap(bootstrap);
         let identity = &IDENTITIES[dice.roll(IDENTITIES.len())];
         Self {
-            lab: Lab { hearers: Hearers::AsTold, ..Lab::of(identity.keypair.clone(), config) },
+            lab: Setup::of(identity.keypair.clone())
+                .with_config(config)
+                .with_hearers_as_told()
+                .start(),
             own: identity.records.clone(),
             seen: HashMap::new(),
             voters: (0..8).map(|_| dice.peer()).collect(),
@@ -320,8 +323,7 @@ impl Chaos {
             }
             8 => {
                 let head = self.head();
-                let now = self.lab.now();
-                self.lab.engine.hear(now, "announcements", head.bytes());
+                self.lab.hears(&head);
             }
             _ => self.end_dials(),
         }

@@ -263,8 +263,7 @@ fn where_all_have_acknowledged_nobody_is_asked() {
 #[test]
 fn of_what_all_have_acknowledged_nobody_is_asked_though_something_else_was_refused() {
     let (mut lab, _) = publisher(&[NEW; 2]);
-    let manifest = Box::new(Manifest::new("tiny".parse().unwrap(), "1.0.0".parse().unwrap()));
-    let _receipt = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
+    let _receipt = lab.registers("tiny", "1.0.0");
     let recall = only_recall(&mut lab);
     lab.end(recall, 3);
     let head = RecordKey::head(
@@ -472,8 +471,5 @@ fn a_receipt_reads_the_same_after_it_was_written_down() {
     fields.remove("refusals");
     fields.remove("clock");
     assert!(serde_json::from_value::<Receipt>(value).unwrap().refusals.is_empty());
-    assert!(
-        !std::iter::from_fn(|| lab.engine.next_event())
-            .any(|event| matches!(event, Event::PeerBlocked { .. }))
-    );
+    assert!(!lab.events().into_iter().any(|event| matches!(event, Event::PeerBlocked { .. })));
 }

@@ -327,7 +327,7 @@ fn an_own_address_among_them_is_dialed_once_and_told_once() {
     assert_eq!(scene.dialed().len(), 1);
     let local = scene.lab.engine.cx.local;
     scene.dial_ends(UNNAMED, Ok(local));
-    let told = std::iter::from_fn(|| scene.lab.engine.next_event())
+    let told = scene.lab.events().into_iter()
         .filter(|event| matches!(event, Event::BootstrapUnreachable { reason, .. } if reason == "is this node itself"));
     assert_eq!(told.count(), 1);
     assert_eq!(scene.next_dial(3600), None);

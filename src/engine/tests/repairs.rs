@@ -79,8 +79,7 @@ fn a_first_copy_repairs_what_was_seen_on_the_way_to_it() {
 fn an_announcement_that_replicas_have_missed_answers_and_repairs_them() {
     let mut lab = Lab::new(Config::new());
     let (id, [old, new]) = two_heads("tool");
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", new.bytes()), Verdict::Accept);
+    assert_eq!(lab.hears(&new), Verdict::Accept);
     let (_, waiting) = lab.get_as(&id, Freshness::All);
     let query = only_lookup(&mut lab);
     let stale = PeerId::random();
@@ -160,9 +159,7 @@ fn repairs_of_others_do_not_stand_in_the_way_of_publishing() {
     }
     lab.actions();
     // The repairs that run go to peers that take no answer; this node's user publishes.
-    let manifest = Manifest::new("mine".parse().unwrap(), "1.0.0".parse().unwrap());
-    let (_, waiting) =
-        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
+    let waiting = lab.registers("mine", "1.0.0");
     let recall = only_recall(&mut lab);
     lab.end(recall, 20);
     let puts = lab.actions().iter().filter(|action| matches!(action, Action::Put { .. })).count();
@@ -178,9 +175,7 @@ fn repairs_of_others_do_not_make_publishing_busy() {
         provoke_repair(&mut lab, &format!("package-{n}"));
     }
     lab.actions();
-    let manifest = Manifest::new("mine".parse().unwrap(), "1.0.0".parse().unwrap());
-    let (_, waiting) =
-        lab.ask(|reply| Command::Register { manifest: Box::new(manifest), confirmation: 0, reply });
+    let waiting = lab.registers("mine", "1.0.0");
     assert_eq!(answer(waiting), None, "refused at once");
 }
 

@@ -5,29 +5,7 @@ use crate::{coverage::Coverage, package::Query};
 
 /// A node that starts from what another one knew, of the same key or not, and knows nobody yet.
 fn start_from(keypair: Keypair, config: Config, snapshot: &Snapshot) -> Lab {
-    let shelf = Shelf::default();
-    let store = SharedStore::new(keypair.public().to_peer_id(), &config, UNIX);
-    let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
-    let now = Now { mono: Duration::from_secs(100), unix: UNIX };
-    engine.restore(now, &Snapshot::from_bytes(&snapshot.to_bytes()).unwrap()).unwrap();
-    engine.start(now);
-    Lab { engine, shelf, mono: now.mono, drift: 0, tickets: 0, hearers: Hearers::nobody() }
-}
-
-fn snapshot(lab: &mut Lab) -> Snapshot {
-    let (_, snapshot) = lab.ask(|reply| Command::Snapshot { reply });
-    *answer(snapshot).unwrap().unwrap()
-}
-
-fn register(lab: &mut Lab, name: &str, version: &str) {
-    let manifest = Manifest::new(name.parse().unwrap(), version.parse().unwrap());
-    let manifest = Box::new(manifest);
-    let _ = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
-}
-
-fn hear(lab: &mut Lab, head: &Signed<Head>) {
-    let (now, from) = (lab.now(), Some(PeerId::random()));
-    assert_eq!(lab.engine.hear_from(now, from, "announcements", head.bytes()), Verdict::Accept);
+    Setup::of(keypair).with_config(config).with_snapshot(snapshot).start()
 }
 
 fn names(lab: &mut Lab) -> Vec<String> {
@@ -40,9 +18,7 @@ fn names(lab: &mut Lab) -> Vec<String> {
 }
 
 fn discovered(lab: &mut Lab) -> usize {
-    std::iter::from_fn(|| lab.engine.next_event())
-        .filter(|event| matches!(event, Event::Discovered { .. }))
-        .count()
+    lab.events().into_iter().filter(|event| matches!(event, Event::Discovered { .. })).count()
 }
 
 /// What is handed to the network to announce on a topic.
@@ -60,12 +36,12 @@ fn published_on(lab: &mut Lab, wanted: &str) -> Vec<(AnnouncementId, Vec<u8>)> {
 fn a_snapshot_that_is_taken_while_the_catalogue_is_still_read_back_has_all_of_it() {
     let mut before = Lab::new(Config::new());
     for number in 0..300 {
-        hear(&mut before, &published(&format!("tool-{number}"), 1).1);
+        before.hears_news(&published(&format!("tool-{number}"), 1).1);
     }
-    let first = snapshot(&mut before);
+    let first = before.snapshot();
     let mut between = start_from(Keypair::generate_ed25519(), Config::new(), &first);
     assert!(between.engine.discovery.catalogue().len() < 300, "it is being read");
-    let second = snapshot(&mut between);
+    let second = between.snapshot();
     let mut after = start_from(Keypair::generate_ed25519(), Config::new(), &second);
     (0..5).for_each(|_| after.advance(Duration::from_secs(1)));
     assert_eq!(after.engine.discovery.catalogue().len(), 300);
@@ -75,11 +51,11 @@ fn a_snapshot_that_is_taken_while_the_catalogue_is_still_read_back_has_all_of_it
 fn what_was_known_before_a_restart_is_searched_after_it_and_no_discovery() {
     let mut before = Lab::new(Config::new());
     let (_, head) = published("tool", 1);
-    hear(&mut before, &head);
-    let snapshot = snapshot(&mut before);
+    before.hears_news(&head);
+    let snapshot = before.snapshot();
     let mut after = start_from(Keypair::generate_ed25519(), Config::new(), &snapshot);
     assert_eq!(names(&mut after), ["tool"]);
-    hear(&mut after, &head);
+    after.hears_news(&head);
     assert_eq!(discovered(&mut after), 0);
 }
 
@@ -89,11 +65,11 @@ fn packages_of_this_nodes_owner_are_searched_after_a_restart_whoever_has_publish
     let config = || Config::new().with_coverage(Coverage::None);
     let mut before = Lab::of(keypair.clone(), config());
     // One that it publishes itself, and one of which it has merely heard.
-    register(&mut before, "mine", "1.0.0");
+    drop(before.registers("mine", "1.0.0"));
     let (_, elsewhere) = published_by(&keypair, "elsewhere", 1);
-    hear(&mut before, &elsewhere);
+    before.hears_news(&elsewhere);
     assert_eq!(names(&mut before), ["elsewhere", "mine"]);
-    let snapshot = snapshot(&mut before);
+    let snapshot = before.snapshot();
     let mut after = start_from(keypair, config(), &snapshot);
     assert_eq!(names(&mut after), ["elsewhere", "mine"]);
 }
@@ -104,13 +80,13 @@ fn own_packages_are_put_again_after_a_restart_though_the_store_was_full() {
     let config = || Config::new().with_limits(Limits::new().with_store_records(8));
     let mut before = Lab::of(keypair.clone(), config());
     for number in 0..5 {
-        register(&mut before, &format!("mine-{number}"), "1.0.0");
+        drop(before.registers(&format!("mine-{number}"), "1.0.0"));
     }
     for number in 0..30 {
         let (_, head) = published(&format!("other-{number}"), 1);
         let _ = before.engine.cx.store.insert(&head.key(), head.bytes());
     }
-    let snapshot = snapshot(&mut before);
+    let snapshot = before.snapshot();
     let after = start_from(keypair, config(), &snapshot);
     assert_eq!(after.engine.publishing.resuming().names().count(), 5);
 }
@@ -119,12 +95,12 @@ fn own_packages_are_put_again_after_a_restart_though_the_store_was_full() {
 fn an_earlier_life_is_not_resumed_from_memory_where_nobody_says_what_has_come_since() {
     let keypair = Keypair::generate_ed25519();
     let mut before = Lab::of(keypair.clone(), Config::new());
-    register(&mut before, "mine", "1.0.0");
-    let old = snapshot(&mut before);
+    drop(before.registers("mine", "1.0.0"));
+    let old = before.snapshot();
     // What is signed from here on, the snapshot does not know.
-    register(&mut before, "mine", "1.1.0");
+    drop(before.registers("mine", "1.1.0"));
     let mut after = start_from(keypair, Config::new(), &old);
-    after.learn(Fact::Routable { peer: PeerId::random() });
+    after.joins();
     after.actions();
     for _ in 0..3 {
         after.advance(Duration::from_secs(3600));
@@ -157,17 +133,15 @@ fn what_the_application_has_used_is_still_in_use_after_a_restart() {
             head
         })
         .collect();
-    let snapshot = snapshot(&mut before);
+    let snapshot = before.snapshot();
     let mut after = start_from(Keypair::generate_ed25519(), limits(), &snapshot);
     for number in 0..100 {
         let keypair = Keypair::generate_ed25519();
         let (_, flood) = published_by(&keypair, &format!("flood-{number}"), 1);
         // As fresh as can be, from as many peers.
         let validity = Validity::starting(UNIX, 3600);
-        hear(
-            &mut after,
-            &Signed::sign(&keypair, Head { validity, ..Head::clone(&flood) }).unwrap(),
-        );
+        let head = Head { validity, ..Head::clone(&flood) };
+        after.hears_news(&Signed::sign(&keypair, head).unwrap());
     }
     let stays = |head: &Signed<Head>| {
         after.engine.discovery.catalogue().by_digest(&head.digest(), UNIX).is_some()
@@ -180,8 +154,8 @@ fn what_the_application_has_used_is_still_in_use_after_a_restart() {
 fn what_nobody_had_heard_is_announced_once_to_whoever_subscribes_after_a_restart() {
     let keypair = Keypair::generate_ed25519();
     let mut before = Lab::of(keypair.clone(), Config::new());
-    before.learn(Fact::Routable { peer: PeerId::random() });
-    register(&mut before, "mine", "1.0.0");
+    before.joins();
+    drop(before.registers("mine", "1.0.0"));
     let recall = only_recall(&mut before);
     before.end(recall, 1);
     let (_, said) =
@@ -196,7 +170,7 @@ fn what_nobody_had_heard_is_announced_once_to_whoever_subscribes_after_a_restart
     assert_eq!(answer(said), Some(Ok(crate::package::Announcement::Queued)));
     let own = before.engine.publishing.own().values().next().unwrap().head.clone();
 
-    let snapshot = snapshot(&mut before);
+    let snapshot = before.snapshot();
     let mut after = start_from(keypair, Config::new(), &snapshot);
     assert_eq!(after.engine.counters().announcements.queued, 2);
     assert_eq!(published_on(&mut after, "announcements"), [], "nobody is there");

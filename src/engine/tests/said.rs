@@ -9,11 +9,6 @@ fn head(key: &Keypair, sequence: u64, yanked: bool) -> Signed<Head> {
     noted(key, sequence, &releases, None, &[("1.0.0", sequence)])
 }
 
-fn hear(lab: &mut Lab, head: &Signed<Head>) {
-    let now = lab.now();
-    assert_eq!(lab.engine.hear(now, "announcements", head.bytes()), Verdict::Accept);
-}
-
 /// A peer hands a head to this node to hold it.
 fn put(lab: &mut Lab, head: &Signed<Head>) {
     lab.engine.cx.store.insert(&head.key(), head.bytes()).unwrap();
@@ -31,7 +26,7 @@ fn read(lab: &mut Lab, head: &Signed<Head>) {
 
 /// What the application has been told since the last time.
 fn told(lab: &mut Lab) -> Vec<&'static str> {
-    let events = std::iter::from_fn(|| lab.engine.next_event());
+    let events = lab.events().into_iter();
     let kind = |event| match event {
         Event::Discovered { .. } => Some("discovered"),
         Event::Yanked { .. } => Some("yanked"),
@@ -45,21 +40,21 @@ fn told(lab: &mut Lab) -> Vec<&'static str> {
 #[test]
 fn a_yank_is_told_once_though_its_head_is_put_here_before_it_is_announced() {
     let (key, mut lab) = (Keypair::generate_ed25519(), Lab::new(Config::new()));
-    hear(&mut lab, &head(&key, 5, false));
+    lab.hears_news(&head(&key, 5, false));
     assert_eq!(told(&mut lab), ["discovered"]);
     let yanked = head(&key, 6, true);
     put(&mut lab, &yanked);
     assert_eq!(told(&mut lab), ["yanked"]);
-    hear(&mut lab, &yanked);
+    lab.hears_news(&yanked);
     assert_eq!(told(&mut lab), ["discovered"], "the yank was told");
-    hear(&mut lab, &head(&key, 7, false));
+    lab.hears_news(&head(&key, 7, false));
     assert_eq!(told(&mut lab), ["discovered", "unyanked"]);
 }
 
 #[test]
 fn a_yank_and_its_end_are_told_where_a_read_finds_them() {
     let (key, mut lab) = (Keypair::generate_ed25519(), Lab::new(Config::new()));
-    hear(&mut lab, &head(&key, 5, false));
+    lab.hears_news(&head(&key, 5, false));
     assert_eq!(told(&mut lab), ["discovered"]);
     read(&mut lab, &head(&key, 6, true));
     assert_eq!(told(&mut lab), ["yanked"]);

@@ -1,6 +1,6 @@
 //! When what has changed is written, and when those who have changed it hear that it is.
 
-use super::*;
+use super::{harness::Hearers, *};
 use crate::{
     engine::interface::QueryEnd,
     package::{Announcement, Receipt},

@@ -211,8 +211,7 @@ fn nothing_invalid_withdrawn_or_beside_the_point_is_told_whoever_says_it() {
     let keypair = Keypair::generate_ed25519();
     let (id, live) = published_by(&keypair, "tool", 1);
     let gone = tombstone(&keypair, &id, 2);
-    let now = lab.now();
-    lab.engine.hear_from(now, Some(PeerId::random()), "announcements", gone.bytes());
+    lab.hears_from(PeerId::random(), &gone);
     let peer = connect(&mut lab);
     let mut search = Search::begin(&mut lab, Query::new().with_text("tool"));
     let [question] = &asked(&mut lab)[..] else { panic!("one peer") };

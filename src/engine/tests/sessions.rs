@@ -92,13 +92,6 @@ impl Pair {
     }
 }
 
-/// Lists a head that was heard of from somebody who is not part of this.
-fn hear(lab: &mut Lab, head: &Signed<Head>) {
-    let now = lab.now();
-    let verdict = lab.engine.hear_from(now, Some(PeerId::random()), "announcements", head.bytes());
-    assert_eq!(verdict, Verdict::Accept);
-}
-
 fn lists(lab: &Lab, head: &Signed<Head>) -> bool {
     lab.engine.discovery.catalogue().by_digest(&head.digest(), UNIX).is_some()
 }
@@ -142,8 +135,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 fn who_connects_has_what_the_other_knows_and_the_other_what_it_knows() {
     let mut pair = Pair::of(Config::new(), Config::new());
     let (mine, theirs) = (heads(20), heads(30));
-    mine.iter().for_each(|head| hear(&mut pair.here, head));
-    theirs.iter().for_each(|head| hear(&mut pair.there, head));
+    mine.iter().for_each(|head| pair.here.hears_news(head));
+    theirs.iter().for_each(|head| pair.there.hears_news(head));
     pair.connect();
     for head in mine.iter().chain(&theirs) {
         assert!(lists(&pair.here, head) && lists(&pair.there, head));
@@ -159,7 +152,7 @@ fn who_connects_has_what_the_other_knows_and_the_other_what_it_knows() {
 fn what_has_no_room_is_not_fetched_again_and_again() {
     let small = Config::new().with_limits(Limits::new().with_catalogue_packages(64));
     let mut pair = Pair::of(small, Config::new());
-    heads(300).iter().for_each(|head| hear(&mut pair.there, head));
+    heads(300).iter().for_each(|head| pair.there.hears_news(head));
     pair.connect();
     pair.let_pass(DAY);
     // Each once an hour at the most, of both sides' attempts.
@@ -167,7 +160,7 @@ fn what_has_no_room_is_not_fetched_again_and_again() {
     assert!(pair.compared <= 4 * 24 * 12, "{} comparisons in a day", pair.compared);
     assert_eq!(pair.here.engine.discovery.catalogue().len(), 64);
     // Nor is the application told of it again and again.
-    let told = std::iter::from_fn(|| pair.here.engine.next_event());
+    let told = pair.here.events().into_iter();
     let discovered = told.filter(|event| matches!(event, Event::Discovered { .. })).count();
     assert!(discovered <= 300, "{discovered} discoveries of 300 packages");
 }
@@ -181,7 +174,7 @@ fn a_catalogue_of_which_more_differs_than_a_session_finds_is_not_compared_withou
     let keypairs: Vec<_> = (0..32).map(|_| Keypair::generate_ed25519()).collect();
     for number in 0..exchange_most() + 500 {
         let keypair = &keypairs[number % keypairs.len()];
-        hear(&mut pair.there, &published_by(keypair, &format!("package-{number}"), 1).1);
+        pair.there.hears_news(&published_by(keypair, &format!("package-{number}"), 1).1);
     }
     // Would not come to an end.
     pair.connect();
@@ -203,9 +196,9 @@ fn what_was_withdrawn_while_somebody_was_away_is_withdrawn_in_one_exchange() {
             true => (&mut pair.here, &mut pair.there),
             false => (&mut pair.there, &mut pair.here),
         };
-        hear(away, &head);
-        hear(there, &head);
-        hear(there, &gone);
+        away.hears_news(&head);
+        there.hears_news(&head);
+        there.hears_news(&gone);
         pair.connect();
         for lab in [&pair.here, &pair.there] {
             assert!(lists(lab, &gone) && !lists(lab, &head), "{away_dials}");
@@ -225,7 +218,7 @@ fn nodes_that_cover_some_keywords_exchange_what_both_cover_and_a_light_one_nothi
         (Coverage::All, [true, true]),
     ] {
         let mut pair = Pair::of(Config::new().with_coverage(coverage.clone()), Config::new());
-        [&http, &yaml].into_iter().for_each(|head| hear(&mut pair.there, head));
+        [&http, &yaml].into_iter().for_each(|head| pair.there.hears_news(head));
         pair.connect();
         assert_eq!([&http, &yaml].map(|head| lists(&pair.here, head)), expected, "{coverage:?}");
         assert_eq!(pair.heads, expected.iter().filter(|listed| **listed).count());
@@ -236,7 +229,7 @@ fn nodes_that_cover_some_keywords_exchange_what_both_cover_and_a_light_one_nothi
 fn a_peer_that_does_not_answer_is_left_and_the_next_one_asked() {
     let mut pair = Pair::of(Config::new(), Config::new());
     let head = published("tool", 1).1;
-    hear(&mut pair.there, &head);
+    pair.there.hears_news(&head);
     // Somebody greets, and then says nothing more.
     let mute = Lab::untouched(Config::new());
     let hello = mute.engine.discovery.own_hello(&mute.engine.cx).unwrap();
@@ -247,7 +240,7 @@ fn a_peer_that_does_not_answer_is_left_and_the_next_one_asked() {
         Action::Ask { question, peer: asked, .. } if asked == peer => Some(question),
         _ => None,
     });
-    hear(&mut pair.here, &published("other", 1).1);
+    pair.here.hears_news(&published("other", 1).1);
     let response = Response::Hello(hello).encode().unwrap();
     pair.here.learn(Fact::Answered { question: greeting.unwrap(), response });
     let waits = pair.here.actions();
@@ -267,7 +260,7 @@ fn a_peer_that_does_not_answer_is_left_and_the_next_one_asked() {
 fn neither_a_light_client_nor_who_never_answers_has_the_turn_of_all_others() {
     for is_light in [true, false] {
         let mut pair = Pair::of(Config::new(), Config::new());
-        hear(&mut pair.there, &published("tool", 1).1);
+        pair.there.hears_news(&published("tool", 1).1);
         pair.connect();
         let (other, here) = (pair.there.engine.cx.local, &mut pair.here);
         let somebody = Lab::untouched(Config::new().with_coverage(Coverage::None));
@@ -295,7 +288,7 @@ fn what_was_offered_twice_is_fetched_once_and_without_delay() {
     let mut pair = Pair::of(Config::new(), Config::new());
     pair.connect();
     let head = published("tool", 1).1;
-    hear(&mut pair.there, &head);
+    pair.there.hears_news(&head);
     let there = pair.there.engine.cx.local;
     let offer = exchange::Request::Offer { digests: vec![head.digest()] };
     // It has asked to be left alone for a moment, and offers something meanwhile.
@@ -314,7 +307,7 @@ fn what_was_offered_twice_is_fetched_once_and_without_delay() {
 #[test]
 fn who_brings_what_may_be_its_own_under_other_names_gains_no_standing_by_it() {
     let mut pair = Pair::of(Config::new(), Config::new());
-    heads(40).iter().for_each(|head| hear(&mut pair.there, head));
+    heads(40).iter().for_each(|head| pair.there.hears_news(head));
     let there = pair.there.engine.cx.local;
     let before = pair.here.engine.standing.reputations().score(&there);
     pair.connect();
@@ -341,8 +334,8 @@ fn who_covers_some_keywords_hears_that_a_package_is_none_of_these_any_more() {
                 true => (&mut pair.here, &mut pair.there),
                 false => (&mut pair.there, &mut pair.here),
             };
-            hear(slice, &old);
-            hear(all, newer);
+            slice.hears_news(&old);
+            all.hears_news(newer);
             pair.connect();
             let slice = if slice_dials { &pair.here } else { &pair.there };
             assert!(!lists(slice, &old), "withdrawn: {is_listed}, dials: {slice_dials}");
@@ -361,7 +354,7 @@ fn who_asks_for_another_slice_each_time_pays_for_the_lists_that_are_made() {
         let mut lab = Lab::untouched(Config::new().with_limits(limits.clone()));
         let keypair = Keypair::generate_ed25519();
         for number in 0..6_400 {
-            hear(&mut lab, &published_by(&keypair, &format!("package-{number}"), 1).1);
+            lab.hears_news(&published_by(&keypair, &format!("package-{number}"), 1).1);
         }
         let peer = PeerId::random();
         lab.visited_by(peer);
@@ -392,7 +385,7 @@ fn who_has_more_hashed_for_a_question_of_the_same_length_pays_more() {
         let mut lab = Lab::untouched(Config::new().with_limits(limits.clone()));
         let keypair = Keypair::generate_ed25519();
         for number in 0..3_200 {
-            hear(&mut lab, &published_by(&keypair, &format!("package-{number}"), 1).1);
+            lab.hears_news(&published_by(&keypair, &format!("package-{number}"), 1).1);
         }
         let peer = PeerId::random();
         lab.visited_by(peer);

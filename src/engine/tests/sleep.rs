@@ -1,8 +1,7 @@
 //! Machines that sleep, and calendars that are set to anything: what is known stays, and nothing old is served for it.
 
 use super::*;
-use crate::engine::interface::QueryEnd;
-use crate::{package::Query, record::Record};
+use crate::package::Query;
 
 pub(super) const HOUR: u64 = 3600;
 pub(super) const YEAR: i64 = 365 * 24 * 3600;
@@ -19,34 +18,11 @@ pub(super) fn lasting(name: &str) -> (PackageId, Signed<Head>) {
     (id, Signed::sign(&keypair, Head { validity, ..Head::clone(&head) }).unwrap())
 }
 
-pub(super) fn hear(lab: &mut Lab, head: &Signed<Head>) -> Verdict {
-    let now = lab.now();
-    lab.engine.hear_from(now, Some(PeerId::random()), "announcements", head.bytes())
-}
-
-/// What peers answer to everything that is asked of them: that they have nothing, and hold whatever they are sent. Gives
-/// back the heads of its own that they were sent.
+/// Peers have nothing that is looked up, and hold whatever they are sent. Gives back the node's own heads that they were
+/// sent.
 pub(super) fn served(lab: &mut Lab) -> Vec<Signed<Head>> {
-    let mut heads = Vec::new();
-    for _ in 0..20 {
-        for action in lab.actions() {
-            let (query, end) = match action {
-                Action::Get { query, .. } => (query, QueryEnd::answered_by(3)),
-                Action::Put { query, key, bytes } => {
-                    let unix = lab.now().unix;
-                    if let Ok(Record::Head(head)) =
-                        Record::verify(&NetworkName::default(), &key, &bytes, unix, ())
-                        && head.owner == lab.engine.cx.local
-                    {
-                        heads.push(head);
-                    }
-                    (query, QueryEnd::Stored { replicas: 3 })
-                }
-                _ => continue,
-            };
-            lab.learn(Fact::QueryEnded { query, end });
-        }
-    }
+    let mut heads = lab.stores_heads_with(3);
+    heads.retain(|head| head.owner == lab.engine.cx.local);
     heads
 }
 
@@ -58,11 +34,7 @@ fn owner_of(name: &str) -> Lab {
 }
 
 pub(super) fn register(lab: &mut Lab, name: &str) {
-    let manifest = Manifest::new(name.parse().unwrap(), "1.0.0".parse().unwrap());
-    let manifest = Box::new(manifest);
-    let (_, receipt) = lab.ask(|reply| Command::Register { manifest, confirmation: 0, reply });
-    served(lab);
-    assert_eq!(answer(receipt).unwrap().unwrap().replicas, 3);
+    assert_eq!(lab.publishes(name, "1.0.0", 3).replicas, 3);
 }
 
 pub(super) fn own_head(lab: &Lab) -> &Signed<Head> {
@@ -80,7 +52,7 @@ pub(super) fn pass(lab: &mut Lab, seconds: u64) -> Vec<Signed<Head>> {
 }
 
 fn changes(lab: &mut Lab) -> Vec<i64> {
-    let events = std::iter::from_fn(|| lab.engine.next_event());
+    let events = lab.events().into_iter();
     events
         .filter_map(|event| match event {
             Event::ClockChanged { by, .. } => Some(by),
@@ -224,11 +196,11 @@ fn what_seems_to_have_expired_makes_room_for_what_is_to_be_said_now() {
 fn what_has_expired_in_a_sleep_is_told_to_nobody_as_known() {
     let mut lab = Lab::new(Config::new());
     let (_, short) = published("short", 1);
-    hear(&mut lab, &short);
+    lab.hears_from(PeerId::random(), &short);
     let (_, head) = lasting("tool");
     let mut other = Lab::new(Config::new());
     for lab in [&mut lab, &mut other] {
-        hear(lab, &head);
+        lab.hears_from(PeerId::random(), &head);
         lab.set_calendar(hours(60));
         assert_eq!(lab.engine.metadata().known_packages, 1);
     }
@@ -257,8 +229,8 @@ fn page(lab: &mut Lab, offset: usize) -> (Vec<String>, bool) {
 fn pages_of_a_search_are_full_though_much_has_expired_in_a_sleep() {
     let mut lab = Lab::new(Config::new());
     for number in 0..25 {
-        hear(&mut lab, &published(&format!("tool-{number:02}"), 1).1);
-        hear(&mut lab, &lasting(&format!("tool-last-{number:02}")).1);
+        lab.hears_from(PeerId::random(), &published(&format!("tool-{number:02}"), 1).1);
+        lab.hears_from(PeerId::random(), &lasting(&format!("tool-last-{number:02}")).1);
     }
     lab.set_calendar(hours(60));
     let pages = [0, 10, 20, 30].map(|offset| page(&mut lab, offset));
@@ -309,7 +281,7 @@ fn an_answer_is_served_for_its_whole_time_where_both_clocks_keep_step() {
 fn what_has_expired_in_a_sleep_is_neither_found_nor_compared_nor_served_and_gone_after_an_hour() {
     let mut lab = Lab::new(Config::new());
     let (_, head) = published("tool", 1);
-    hear(&mut lab, &head);
+    lab.hears_from(PeerId::random(), &head);
     hold(&lab, &head);
     assert!(found(&mut lab, "tool"));
     lab.set_calendar(hours(60));
@@ -354,7 +326,7 @@ fn a_calendar_that_goes_forth_by_years_and_back_loses_nothing_and_brings_nothing
     let (gone, live) = published_by(&keypair, "gone", 7);
     let end = tombstone(&keypair, &gone, 8);
     for head in [&live, &end] {
-        assert_eq!(hear(&mut lab, head), Verdict::Accept);
+        assert_eq!(lab.hears_from(PeerId::random(), head), Verdict::Accept);
     }
     let pinned = Keypair::generate_ed25519().public().to_peer_id();
     let (name, pin) = ("pinned".parse().unwrap(), Some(pinned));
@@ -365,12 +337,16 @@ fn a_calendar_that_goes_forth_by_years_and_back_loses_nothing_and_brings_nothing
     // Half an hour goes by in which everything seems to have expired.
     let sent = pass(&mut lab, 1800);
     assert_eq!(sent.len(), 1, "dated by it, as no peer will believe");
-    assert_eq!(hear(&mut lab, &live), Verdict::Ignore);
+    assert_eq!(lab.hears_from(PeerId::random(), &live), Verdict::Ignore);
 
     lab.set_calendar(-10 * YEAR);
     assert_eq!(changes(&mut lab), [10 * YEAR, -10 * YEAR]);
     assert!(is_listed(&lab, &head) && is_held(&lab, &head) && is_listed(&lab, &end));
-    assert_eq!(hear(&mut lab, &live), Verdict::Ignore, "what is withdrawn stays so");
+    assert_eq!(
+        lab.hears_from(PeerId::random(), &live),
+        Verdict::Ignore,
+        "what is withdrawn stays so"
+    );
     assert!(!found(&mut lab, "gone") && found(&mut lab, "tool"));
     assert_eq!(lab.engine.reading.pinned_owner(&"pinned".parse().unwrap()), Some(pinned));
     let before = own_head(&lab).clone();
@@ -385,7 +361,7 @@ fn a_snapshot_that_is_taken_while_the_calendar_is_years_ahead_has_all_that_is_he
     let mut lab = owner_of("mine");
     let (_, head) = lasting("tool");
     hold(&lab, &head);
-    hear(&mut lab, &head);
+    lab.hears_from(PeerId::random(), &head);
     let count = |lab: &mut Lab| {
         let (_, snapshot) = lab.ask(|reply| Command::Snapshot { reply });
         format!("{:?}", answer(snapshot).unwrap().unwrap())
@@ -400,11 +376,11 @@ fn what_was_refused_for_its_date_is_fetched_once_the_calendar_is_right() {
     let mut lab = Lab::new(Config::new());
     let (_, head) = lasting("tool");
     lab.set_calendar(-10 * YEAR);
-    assert_eq!(hear(&mut lab, &head), Verdict::Ignore);
+    assert_eq!(lab.hears_from(PeerId::random(), &head), Verdict::Ignore);
     lab.engine.discovery.vain().insert(head.digest(), lab.mono);
     lab.set_calendar(10 * YEAR);
     assert!(!lab.engine.discovery.vain().contains(&head.digest(), lab.mono));
-    assert_eq!(hear(&mut lab, &head), Verdict::Accept);
+    assert_eq!(lab.hears_from(PeerId::random(), &head), Verdict::Accept);
     assert!(is_listed(&lab, &head));
 }
 

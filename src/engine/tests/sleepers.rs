@@ -179,14 +179,13 @@ impl Peer {
     fn new(unix: u64, verified: &SharedStore, snapshot: Option<&Snapshot>) -> Self {
         let store = SharedStore::new(IDENTITY.public().to_peer_id(), &config(), unix);
         store.know_signatures_of(verified);
-        let entropy = Box::new(NoEntropy);
-        let mut engine = Engine::new(IDENTITY.clone(), config(), store, entropy, Shelf::default());
-        let now = Now { mono: STARTED, unix };
-        if let Some(snapshot) = snapshot {
-            engine.restore(now, snapshot).unwrap();
-        }
-        engine.start(now);
-        Self { engine, mono: STARTED, asleep: false, shown: None, ended: false }
+        let setup = Setup::of(IDENTITY.clone()).with_config(config()).at(unix).with_store(store);
+        let setup = match snapshot {
+            Some(snapshot) => setup.with_snapshot(snapshot),
+            None => setup,
+        };
+        let Lab { engine, mono, .. } = setup.start();
+        Self { engine, mono, asleep: false, shown: None, ended: false }
     }
 
     /// It is this time now, and was awake for so many seconds of it.
@@ -353,8 +352,7 @@ fn forgetful() -> (Lab, Signed<Head>, Signed<Head>) {
 fn what_is_listed_as_withdrawn_stays_so_though_its_sequence_was_forgotten() {
     // Announced, fetched, and looked up.
     let (mut lab, live, end) = forgetful();
-    let now = lab.now();
-    let heard = lab.engine.hear_from(now, Some(PeerId::random()), "announcements", live.bytes());
+    let heard = lab.hears_from(PeerId::random(), &live);
     assert_eq!(heard, Verdict::Ignore);
     assert!(lab.engine.take_head(PeerId::random(), live.bytes()).is_err());
     let id = PackageId::owned(live.owner, live.name.clone());

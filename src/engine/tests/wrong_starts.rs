@@ -1,7 +1,7 @@
 //! Machines without a clock of their own: what an earlier life knew is there once the calendar is right.
 
 use super::{
-    sleep::{HOUR, YEAR, hear, hold, is_held, is_listed, lasting, own_head, pass, register},
+    sleep::{HOUR, YEAR, hold, is_held, is_listed, lasting, own_head, pass, register},
     *,
 };
 use crate::engine::interface::QueryEnd;
@@ -12,18 +12,8 @@ const LISTED: usize = 150;
 
 /// A node that starts from what an earlier one knew, while the calendar is off by so many seconds.
 fn start_at(keypair: Keypair, config: Config, snapshot: &Snapshot, by: i64) -> Lab {
-    let shelf = Shelf::default();
-    let now = Now { mono: STARTED, unix: UNIX.saturating_add_signed(by) };
-    let store = SharedStore::new(keypair.public().to_peer_id(), &config, now.unix);
-    let mut engine = Engine::new(keypair, config, store, Box::new(NoEntropy), shelf.clone());
-    engine.restore(now, &Snapshot::from_bytes(&snapshot.to_bytes()).unwrap()).unwrap();
-    engine.start(now);
-    Lab { engine, shelf, mono: now.mono, drift: by, tickets: 0, hearers: Hearers::nobody() }
-}
-
-fn snapshot(lab: &mut Lab) -> Snapshot {
-    let (_, snapshot) = lab.ask(|reply| Command::Snapshot { reply });
-    *answer(snapshot).unwrap().unwrap()
+    let unix = UNIX.saturating_add_signed(by);
+    Setup::of(keypair).with_config(config).at(unix).with_snapshot(snapshot).start()
 }
 
 /// What a node knew that publishes one package, holds a few records of others, lists many, and has said something that
@@ -40,7 +30,7 @@ struct Known {
 fn known() -> Known {
     let keypair = Keypair::generate_ed25519();
     let mut lab = Lab::of(keypair.clone(), Config::new());
-    lab.learn(Fact::Routable { peer: PeerId::random() });
+    lab.joins();
     register(&mut lab, "mine");
     let (_, held) = lasting("held");
     hold(&lab, &held);
@@ -54,11 +44,11 @@ fn known() -> Known {
     lab.engine.cx.store.insert(&set.key(), &set.to_bytes()).unwrap();
     let listed: Vec<_> = (0..LISTED).map(|n| lasting(&format!("tool-{n}")).1).collect();
     for head in &listed {
-        assert_eq!(hear(&mut lab, head), Verdict::Accept);
+        assert_eq!(lab.hears_from(PeerId::random(), head), Verdict::Accept);
     }
     let _ = lab.ask(|reply| Command::Announce { topic: "news".to_owned(), data: vec![1], reply });
     let own = own_head(&lab).clone();
-    let snapshot = snapshot(&mut lab);
+    let snapshot = lab.snapshot();
     Known { keypair, own, held, release, listed, snapshot }
 }
 
@@ -99,7 +89,7 @@ fn a_node_that_starts_with_a_wrong_calendar_has_everything_back_once_it_is_right
     let known = known();
     for by in [-60 * YEAR, -YEAR, YEAR, 10 * YEAR] {
         let mut lab = start_at(known.keypair.clone(), Config::new(), &known.snapshot, by);
-        lab.learn(Fact::Routable { peer: PeerId::random() });
+        lab.joins();
         pass(&mut lab, 20);
         lab.set_calendar(-by);
         let sent = pass(&mut lab, 90);
@@ -120,11 +110,11 @@ fn a_snapshot_that_is_taken_meanwhile_holds_everything() {
     let known = known();
     for by in [-60 * YEAR, -YEAR, YEAR, 10 * YEAR] {
         let mut wrong = start_at(known.keypair.clone(), Config::new(), &known.snapshot, by);
-        wrong.learn(Fact::Routable { peer: PeerId::random() });
+        wrong.joins();
         pass(&mut wrong, 60);
-        let meanwhile = snapshot(&mut wrong);
+        let meanwhile = wrong.snapshot();
         let mut right = start_at(known.keypair.clone(), Config::new(), &meanwhile, 0);
-        right.learn(Fact::Routable { peer: PeerId::random() });
+        right.joins();
         pass_among_holders(&mut right, &known.own, 90);
         check(&right, &known);
         assert!(!own_head(&right).validity.is_expired(right.now().unix + HOUR), "{by}");
@@ -138,10 +128,10 @@ fn an_own_package_that_the_store_has_no_room_for_is_resumed_once_the_calendar_is
     let config = || Config::new().with_limits(Limits::new().with_store_records(1));
     for by in [-YEAR, YEAR] {
         let mut lab = start_at(known.keypair.clone(), config(), &known.snapshot, by);
-        lab.learn(Fact::Routable { peer: PeerId::random() });
+        lab.joins();
         // What peers hold is refused for its date, and nothing else is found.
         pass_among_holders(&mut lab, &known.own, 2 * HOUR);
-        let meanwhile = snapshot(&mut lab);
+        let meanwhile = lab.snapshot();
         let kept = start_at(known.keypair.clone(), config(), &meanwhile, 0);
         let is_published = |lab: &Lab| {
             lab.engine.publishing.resuming().contains(&known.own.name)

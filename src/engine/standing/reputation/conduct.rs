@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
-use super::Reputation;
+use crate::reputation::Reputation;
 
 /// How much worse an invalid copy is than a delivery is good. None comes by accident.
 const INVALID_WEIGHT: f64 = 10.0;

@@ -4,11 +4,12 @@ use std::{cmp::Reverse, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::{Reputation, conduct::Nearness, remembered::Judgement};
+use super::{conduct::Nearness, remembered::Judgement};
 use crate::{
     engine::{context::Context, standing::Standing},
     place::named_peer,
     record::Record,
+    reputation::Reputation,
 };
 
 /// What is to be done about a peer for its conduct.

@@ -93,7 +93,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::engine::standing::reputation::{Reputation, conduct::Nearness};
+    use crate::{engine::standing::reputation::conduct::Nearness, reputation::Reputation};
 
     const UNIX: u64 = 2_000_000_000;
 

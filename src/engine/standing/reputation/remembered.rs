@@ -14,11 +14,8 @@ use std::{
 
 use libp2p::PeerId;
 
-use super::{
-    Reputation,
-    conduct::{Conduct, Nearness},
-};
-use crate::engine::dirty::Dirty;
+use super::conduct::{Conduct, Nearness};
+use crate::{engine::dirty::Dirty, reputation::Reputation};
 
 /// A change of the score that gossip is told of.
 const NOTICEABLE: u8 = 5;

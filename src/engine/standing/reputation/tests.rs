@@ -4,10 +4,11 @@ use libp2p::PeerId;
 use proptest::prelude::*;
 
 use super::{
-    Reputation, Reputations,
+    Reputations,
     conduct::{Conduct, Nearness},
     remembered::Judgement,
 };
+use crate::reputation::Reputation;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SOON: Duration = Duration::from_millis(100);

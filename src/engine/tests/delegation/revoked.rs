@@ -23,7 +23,7 @@ fn a_replica_here_is_not_answered_once_its_key_has_been_replaced() {
     let head = stolen("tool");
     reader.engine.cx.store.insert(&head.key(), head.bytes()).unwrap();
     reader.engine.learn_stored();
-    assert_eq!(hear(&mut reader, &rotated()), Verdict::Accept);
+    assert_eq!(reader.hears(&rotated()), Verdict::Accept);
     let (_, waiting) = reader.get(&id_of(&head));
     let query = only_lookup(&mut reader);
     reader.learn(copy(query, &head));
@@ -39,7 +39,7 @@ fn a_copy_that_was_heard_before_its_key_was_replaced_is_not_answered_after() {
     let (_, waiting) = reader.get_as(&id_of(&head), Freshness::All);
     let query = only_lookup(&mut reader);
     reader.learn(copy(query, &head));
-    assert_eq!(hear(&mut reader, &rotated()), Verdict::Accept);
+    assert_eq!(reader.hears(&rotated()), Verdict::Accept);
     reader.end(query, 1);
     let answer = answer(waiting);
     assert!(matches!(answer, Some(Err(Error::NotFound { .. }))), "{answer:?}");
@@ -88,9 +88,9 @@ fn a_publisher_reads_no_older_head_of_the_owner_s_other_publishers() {
 fn a_publisher_finds_what_the_owner_s_other_publishers_announce() {
     let head = signed(&mut publisher(3, 2, MONTH), "tool", "1.0.0");
     let mut reader = publisher(2, 2, MONTH);
-    events(&mut reader);
-    assert_eq!(hear(&mut reader, &head), Verdict::Accept);
-    let found = events(&mut reader);
+    reader.events();
+    assert_eq!(reader.hears(&head), Verdict::Accept);
+    let found = reader.events();
     assert!(matches!(&found[..], [Event::Discovered { .. }]), "{found:?}");
     // Once it publishes the package itself, that is its own.
     signed(&mut reader, "tool", "1.1.0");
@@ -116,7 +116,7 @@ fn what_begins_anew_in_a_higher_epoch_is_stored_where_its_end_is_known() {
 fn the_owner_s_own_key_signs_in_no_epoch_below_the_one_that_it_has_gone_on_to() {
     let mut lab = lab_of(owner().into(), false);
     assert_eq!(signed(&mut lab, "tool", "1.0.0").revision, Revision::new(0, UNIX));
-    assert_eq!(hear(&mut lab, &rotated()), Verdict::Accept);
+    assert_eq!(lab.hears(&rotated()), Verdict::Accept);
     for (name, version) in [("tool", "1.1.0"), ("third", "1.0.0")] {
         let head = signed(&mut lab, name, version);
         assert_eq!((head.revision, head.delegation()), (Revision::new(2, UNIX), None));
@@ -131,9 +131,9 @@ fn a_search_finds_nothing_of_a_key_that_has_been_replaced() {
         let found = answer(waiting).unwrap().unwrap().packages.into_iter();
         found.map(|package| package.id.name().to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(hear(&mut reader, &stolen("tool")), Verdict::Accept);
+    assert_eq!(reader.hears(&stolen("tool")), Verdict::Accept);
     assert_eq!(found(&mut reader), ["tool"]);
-    assert_eq!(hear(&mut reader, &rotated()), Verdict::Accept);
+    assert_eq!(reader.hears(&rotated()), Verdict::Accept);
     assert_eq!(found(&mut reader), ["other"]);
 }
 
@@ -144,10 +144,10 @@ fn what_a_replaced_key_has_signed_is_told_to_nobody_and_hides_nothing_from_a_sea
     let stolen: Vec<_> =
         (0..3).map(|number| signed(&mut thief, &format!("a-stolen-{number}"), "6.6.6")).collect();
     for head in &stolen {
-        assert_eq!(hear(&mut reader, head), Verdict::Accept);
+        assert_eq!(reader.hears(head), Verdict::Accept);
     }
     let rotated = rotated();
-    assert_eq!(hear(&mut reader, &rotated), Verdict::Accept);
+    assert_eq!(reader.hears(&rotated), Verdict::Accept);
     let told: Vec<_> =
         reader.engine.discovery.catalogue().items(&crate::coverage::Coverage::All, UNIX).collect();
     assert_eq!(told, [(rotated.validity.issued, rotated.digest())]);

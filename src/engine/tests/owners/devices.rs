@@ -73,9 +73,7 @@ pub(super) fn name() -> PackageName {
 
 /// A node of some owner's, and the time that it sees.
 pub(super) struct Device {
-    pub(super) engine: Engine,
-    now: Now,
-    tickets: u64,
+    pub(super) lab: Lab,
     /// The heads that it has announced and nobody has been handed yet.
     announced: Vec<Vec<u8>>,
     /// The revisions that it has put, one after the other.
@@ -99,27 +97,10 @@ impl Device {
 
     /// As [`start`](Self::start), with an identity that may publish for somebody else.
     pub(super) fn start_as(identity: Identity, unix: u64) -> Self {
-        let config = Config::new();
-        let store = SharedStore::new(identity.keypair.public().to_peer_id(), &config, unix);
-        let entropy = Box::new(NoEntropy);
-        let mut engine = Engine::new(identity, config, store, entropy, Shelf::default());
-        let now = Now { mono: Duration::from_secs(100), unix };
-        engine.start(now);
-        engine.begin(now);
-        let (announced, put) = (Vec::new(), Vec::new());
-        let peers = Vec::new();
-        Self {
-            engine,
-            now,
-            tickets: 0,
-            announced,
-            put,
-            lookups: 0,
-            puts: 0,
-            silent: 0,
-            left: 0,
-            peers,
-        }
+        let mut lab = Setup::of(identity).at(unix).with_hearers_as_told().start();
+        lab.engine.begin(lab.now());
+        let (announced, put, peers) = (Vec::new(), Vec::new(), Vec::new());
+        Self { lab, announced, put, lookups: 0, puts: 0, silent: 0, left: 0, peers }
     }
 
     /// Somebody who reads, with a key of its own.
@@ -129,15 +110,13 @@ impl Device {
 
     /// A peer has appeared.
     pub(super) fn join(&mut self) {
-        let peer = PeerId::random();
-        self.peers.push(peer);
-        self.engine.learn(self.now, Fact::Routable { peer });
+        self.peers.push(self.lab.joins());
     }
 
     /// Nobody is there any more.
     pub(super) fn leave(&mut self) {
         for peer in std::mem::take(&mut self.peers) {
-            self.engine.learn(self.now, Fact::Unroutable { peer });
+            self.lab.learn(Fact::Unroutable { peer });
         }
     }
 
@@ -145,14 +124,7 @@ impl Device {
         &mut self,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> oneshot::Receiver<Result<T>> {
-        let (reply, answer) = Reply::channel();
-        let ticket = Ticket(self.tickets);
-        self.tickets += 1;
-        let asked = self.now.mono;
-        let deadline = asked + Duration::from_secs(30);
-        let request = Request { ticket, asked, deadline, command: command(reply) };
-        self.engine.command(self.now, request);
-        answer
+        self.lab.ask(command).1
     }
 
     pub(super) fn register(
@@ -201,14 +173,10 @@ impl Device {
     /// Time passes, and whatever the device does meanwhile it does with these peers.
     pub(super) fn live(&mut self, replicas: &Replicas, seconds: u64) {
         for _ in 0..seconds {
-            self.now =
-                Now { mono: self.now.mono + Duration::from_secs(1), unix: self.now.unix + 1 };
+            self.lab.advance(Duration::from_secs(1));
             for (_, store) in &replicas.0 {
-                store.set_time(self.now.unix);
+                store.set_time(self.lab.now().unix);
             }
-            self.engine.begin(self.now);
-            self.engine.begin_network(self.now);
-            while self.engine.expire(self.now, 64) > 0 {}
             self.exchange(replicas);
         }
     }
@@ -230,31 +198,31 @@ impl Device {
     }
 
     fn exchange_while(&mut self, replicas: &Replicas, goes_on: impl Fn(&Action) -> bool) {
-        while self.engine.out.actions.front().is_some_and(&goes_on) {
-            let Some(action) = self.engine.next_action() else { break };
+        while self.lab.engine.out.actions.front().is_some_and(&goes_on) {
+            let Some(action) = self.lab.engine.next_action() else { break };
             match action {
                 Action::Get { query, key, .. } => self.look_up(replicas, query, &key),
                 Action::Put { query, key, bytes } => {
                     self.puts += 1;
-                    if let Ok(Record::Head(head)) = self.engine.cx.store.verify(&key, &bytes) {
+                    if let Ok(Record::Head(head)) = self.lab.engine.cx.store.verify(&key, &bytes) {
                         self.put.push(head.revision);
                     }
                     let end = QueryEnd::Stored { replicas: replicas.put(&key, &bytes) };
-                    self.engine.learn(self.now, Fact::QueryEnded { query, end });
+                    self.lab.learn(Fact::QueryEnded { query, end });
                 }
                 Action::Repair { query, key, bytes, .. } => {
                     let end = QueryEnd::Stored { replicas: replicas.put(&key, &bytes) };
-                    self.engine.learn(self.now, Fact::QueryEnded { query, end });
+                    self.lab.learn(Fact::QueryEnded { query, end });
                 }
                 Action::Publish { id, data, .. } => {
                     self.announced.push(data);
                     let outcome = Published::Sent;
-                    self.engine.learn(self.now, Fact::Published { id, outcome });
+                    self.lab.learn(Fact::Published { id, outcome });
                 }
                 _ => {}
             }
         }
-        self.engine.learn_stored();
+        self.lab.engine.learn_stored();
     }
 
     fn look_up(&mut self, replicas: &Replicas, query: QueryKey, key: &RecordKey) {
@@ -264,7 +232,7 @@ impl Device {
             match store.bytes(key) {
                 Some((bytes, _)) => {
                     let from = Some(*peer);
-                    self.engine.learn(self.now, Fact::Copy { query, from, bytes });
+                    self.lab.learn(Fact::Copy { query, from, bytes });
                 }
                 None => without.push(*peer),
             }
@@ -272,10 +240,10 @@ impl Device {
         let answered = u32::try_from(replicas.0.len()).unwrap();
         for _ in 0..self.left {
             let fact = Fact::Left { peer: PeerId::random() };
-            self.engine.learn(self.now, fact);
+            self.lab.learn(fact);
         }
         let end = QueryEnd::Lookup { answered, unheard: self.silent + self.left, without };
-        self.engine.learn(self.now, Fact::QueryEnded { query, end });
+        self.lab.learn(Fact::QueryEnded { query, end });
     }
 
     /// The heads that it has announced since the last time.
@@ -285,7 +253,8 @@ impl Device {
 
     /// Hears an announcement.
     pub(super) fn hear(&mut self, announced: &[u8]) -> Verdict {
-        self.engine.hear_from(self.now, Some(PeerId::random()), "announcements", announced)
+        let now = self.lab.now();
+        self.lab.engine.hear_from(now, Some(PeerId::random()), "announcements", announced)
     }
 
     pub(super) fn hear_all(&mut self, announced: &[Vec<u8>]) {
@@ -296,7 +265,7 @@ impl Device {
 
     /// The head that it would serve now.
     pub(super) fn own_head(&self) -> Signed<Head> {
-        self.engine.publishing.own().get(&name()).expect("published").head.clone()
+        self.lab.engine.publishing.own().get(&name()).expect("published").head.clone()
     }
 
     pub(super) fn own_versions(&self) -> Vec<String> {
@@ -306,7 +275,7 @@ impl Device {
 
     /// The contradictions that its application has been told of since the last time.
     pub(super) fn told(&mut self) -> Vec<EquivocationProof> {
-        let events = std::iter::from_fn(|| self.engine.next_event());
+        let events = self.lab.events().into_iter();
         let proof = |event| match event {
             Event::Equivocation { proof, .. } => Some(proof),
             _ => None,
@@ -316,12 +285,12 @@ impl Device {
 
     /// How often its application has been told since the last time that what nobody held is held now.
     pub(super) fn told_held(&mut self) -> usize {
-        let events = std::iter::from_fn(|| self.engine.next_event());
+        let events = self.lab.events().into_iter();
         events.filter(|event| matches!(event, Event::Replicated { .. })).count()
     }
 
     /// The contradictions that stand.
     pub(super) fn standing(&self) -> usize {
-        self.engine.standing.equivocations().list().len()
+        self.lab.engine.standing.equivocations().list().len()
     }
 }

@@ -71,7 +71,7 @@ fn what_a_replaced_publisher_had_announced_is_waited_for_no_longer_once_the_netw
     device.hear(thief.own_head().bytes());
     device.hear(rotated(&owner).bytes());
     device.live(&replicas, 10);
-    assert!(!device.engine.publishing.elsewhere().is_awaited(&name()));
+    assert!(!device.lab.engine.publishing.elsewhere().is_awaited(&name()));
     assert_eq!(device.own_versions(), ["1.0.0"]);
 }
 

@@ -37,7 +37,7 @@ fn where_one_peer_never_answers_a_new_package_is_announced_within_a_minute() {
     owner.silent = 1;
     // However often it has put something in vain before.
     for _ in 0..10 {
-        owner.engine.publishing.tried_once_more();
+        owner.lab.engine.publishing.tried_once_more();
     }
     let receipt = owner.register("1.0.0", 0);
     owner.exchange(&replicas);
@@ -97,7 +97,7 @@ fn what_there_was_no_room_to_keep_is_read_from_the_network() {
     for number in 0..16 {
         for sequence in 1..=4 {
             let (_, head) = published_by(&key, &format!("other-{number}"), sequence);
-            assert!(first.engine.publishing.elsewhere().hear(&head));
+            assert!(first.lab.engine.publishing.elsewhere().hear(&head));
         }
     }
     first.hear_all(&second.take_announced());
@@ -185,7 +185,7 @@ fn a_release_of_which_another_content_is_kept_is_not_reported_as_published() {
         let plain = Manifest::new(name(), "1.1.0".parse().unwrap());
         let digest = |manifest: &Manifest| {
             let release = Release::new(network.clone(), owner, manifest.clone());
-            Signed::sign(&second.engine.cx.keypair, release).unwrap().digest()
+            Signed::sign(&second.lab.engine.cx.keypair, release).unwrap().digest()
         };
         let others = (0..).map(|n| plain.clone().with_description(format!("another, {n}")));
         let kept = others.into_iter().find(|other| digest(other) < digest(&plain)).unwrap();

@@ -8,16 +8,19 @@ use libp2p::{Multiaddr, PeerId};
 use semver::Version;
 
 use crate::{
+    connections::ConnectedPeer,
     counters::{Answer, CallEnd, CallKind, EndedCall},
-    engine::{ConnectedPeer, Provider, Reputation, Snapshot},
+    engine::store::Snapshot,
     error::{Error, Result},
     freshness::{Found, Freshness},
     package::{
         Announcement, Deprecation, Manifest, Package, PackageId, PackageName, Query, Receipt,
         Requirement, SearchResults, Versions,
     },
+    provider::Provider,
     record::{EquivocationProof, Record, RecordKey},
     registry::RegistryMetadata,
+    reputation::Reputation,
     search::Findings,
     ticket::Ticket,
 };
