@@ -89,7 +89,7 @@ impl Link {
         if !self.store.is_away(&key) {
             return self.begin_lookup(now, query, &key, breadth);
         }
-        let waiting = Waiting::Lookup { query, key: key.clone(), breadth };
+        let waiting = Waiting::Lookup { query, key, breadth };
         if self.fetches.wait(key.digest(), waiting).is_some() {
             self.begin_lookup(now, query, &key, breadth);
         }
