@@ -22,6 +22,8 @@ mod records;
 mod report;
 mod search;
 mod shelf_rows;
+mod start;
+mod storage;
 mod waiting_rows;
 mod wheel;
 mod worst_search;
@@ -46,7 +48,7 @@ mod waiting;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 14] = [
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 16] = [
     dispatch_rows::rows,
     shelf_rows::rows,
     wheel::rows,
@@ -61,6 +63,8 @@ const FAMILIES: [fn(&mut Report) -> Outcome<()>; 14] = [
     search::rows,
     worst_search::rows,
     reconcile::rows,
+    storage::rows,
+    start::rows,
 ];
 
 fn main() -> Outcome<()> {

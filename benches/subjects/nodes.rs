@@ -9,9 +9,11 @@ use std::{
 
 use futures::{StreamExt as _, channel::oneshot, stream};
 use peerage::{
-    Config, DhtMode, Event, Freshness, Handle, Manifest, Multiaddr, Node, Registry as _,
+    Config, DhtMode, Event, Freshness, Handle, Manifest, Multiaddr, Node, NodeBuilder,
+    Registry as _,
     identity::Keypair,
     record::{Head, Record, RecordKey, Signed},
+    storage::Storage,
 };
 
 use crate::{dispatch::Outcome, raw::SETTLING};
@@ -98,17 +100,39 @@ pub(crate) struct Asker {
 impl Asker {
     /// One that has joined the network and filled its routing table.
     pub(crate) fn join(network: &Nodes, config: Config) -> Outcome<Self> {
-        let config = config
-            .with_mode(DhtMode::Client)
-            .with_listen([])
-            .with_bootstrap(network.bootstrap().iter().cloned());
-        let (node, handle) = Node::new(Keypair::generate_ed25519(), config)?;
+        let (keypair, config) = (Keypair::generate_ed25519(), Self::joining(network, config));
+        Self::start(Node::builder(keypair, config))?.settle()
+    }
+
+    /// The same, keeping what it knows in this storage.
+    pub(crate) fn join_with(
+        network: &Nodes,
+        config: Config,
+        storage: impl Storage,
+    ) -> Outcome<Self> {
+        let (keypair, config) = (Keypair::generate_ed25519(), Self::joining(network, config));
+        Self::start(Node::builder(keypair, config).with_storage(storage))?.settle()
+    }
+
+    /// A node as it was built, whether or not it knows of others.
+    pub(crate) fn start(builder: NodeBuilder) -> Outcome<Self> {
+        let (node, handle) = builder.build()?;
         let executor = smol::LocalExecutor::new();
         executor.spawn(node).detach();
-        let asker = Self { executor, handle };
-        asker.run(asker.handle.bootstrap())?;
-        asker.rest(SETTLING);
-        Ok(asker)
+        Ok(Self { executor, handle })
+    }
+
+    fn joining(network: &Nodes, config: Config) -> Config {
+        config
+            .with_mode(DhtMode::Client)
+            .with_listen([])
+            .with_bootstrap(network.bootstrap().iter().cloned())
+    }
+
+    fn settle(self) -> Outcome<Self> {
+        self.run(self.handle.bootstrap())?;
+        self.rest(SETTLING);
+        Ok(self)
     }
 
     pub(crate) fn run<T>(&self, callers: impl Future<Output = T>) -> T {

@@ -19,6 +19,9 @@ use crate::ops::invalid;
 /// The database in the folder.
 const FILE: &str = "node.redb";
 
+/// A smaller database is not compacted at the start: what it could give back is not worth the time.
+const COMPACT_FROM_BYTES: u64 = 16 * 1024 * 1024;
+
 /// What a node finds when it starts.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Found {
@@ -32,6 +35,9 @@ pub(crate) struct Found {
     pub(crate) held: u64,
     /// Packages in its catalogue.
     pub(crate) listed: u64,
+    /// Most of the database was free space, which the disk has back: so many bytes it took before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compacted_from: Option<u64>,
     /// A damaged database was found: this is its name now, and a new one took its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) set_aside: Option<String>,
@@ -46,8 +52,23 @@ pub(crate) fn beside(key: &Path) -> PathBuf {
 /// Opens the database in this folder, and creates both where they are missing. Tells what is there.
 pub(crate) fn open(folder: &Path) -> std::result::Result<(File, Found), Box<dyn Error>> {
     let file = File::open(folder.join(FILE)).map_err(|error| cannot_keep(folder, error))?;
+    let compacted_from = compact(&file);
     let found = count(folder, &file).map_err(|error| cannot_keep(folder, error))?;
-    Ok((file, found))
+    Ok((file, Found { compacted_from, ..found }))
+}
+
+/// Gives back what was removed from the database, if that is most of it. Tells how large it was. This is a good time: nobody
+/// waits for a commit yet.
+fn compact(file: &File) -> Option<u64> {
+    let compacted = file.size().and_then(|before| {
+        let is_mostly_free = before > COMPACT_FROM_BYTES && file.free_bytes()? > before / 2;
+        Ok((is_mostly_free && file.compact()?).then_some(before))
+    });
+    compacted.unwrap_or_else(|error| {
+        // For example because the disk is full. The node can do without.
+        tracing::warn!(%error, "cannot compact the database");
+        None
+    })
 }
 
 fn count(folder: &Path, file: &File) -> storage::Result<Found> {
@@ -57,6 +78,7 @@ fn count(folder: &Path, file: &File) -> storage::Result<Found> {
         own: file.len(Table::Own)?,
         held: file.len(Table::Held)?,
         listed: file.len(Table::Catalogue)?,
+        compacted_from: None,
         set_aside: file.set_aside().map(|path| path.display().to_string()),
     })
 }
@@ -105,18 +127,20 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// What was found, in words.
 pub(crate) fn words(found: Option<&Found>) -> String {
-    let Some(Found { path, bytes, own, held, listed, set_aside }) = found else {
+    let Some(Found { path, bytes, own, held, listed, compacted_from, set_aside }) = found else {
         return "nothing is kept when it ends\n".to_owned();
     };
     let counts =
         format!("{own} records of its own packages, {held} for others, {listed} packages listed");
-    let found = format!("its data is in {path} ({bytes} bytes): {counts}\n");
-    match set_aside {
-        Some(aside) => {
-            format!("{found}the database was damaged and is {aside} now; this is a new one\n")
-        }
-        None => found,
+    let mut words = format!("its data is in {path} ({bytes} bytes): {counts}\n");
+    if let Some(before) = compacted_from {
+        let free = "most of it was free space, which the disk has back";
+        words += &format!("the database took {before} bytes before: {free}\n");
     }
+    if let Some(aside) = set_aside {
+        words += &format!("the database was damaged and is {aside} now; this is a new one\n");
+    }
+    words
 }
 
 #[cfg(test)]
@@ -164,6 +188,41 @@ mod tests {
         let aside = found.set_aside.clone().unwrap();
         assert!(aside.contains(".corrupted-"), "{aside}");
         assert!(words(Some(&found)).contains(&aside));
+    }
+
+    #[test]
+    fn a_database_that_is_mostly_free_space_is_compacted_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, found) = open(folder.path()).unwrap();
+        assert_eq!(found.compacted_from, None);
+        let rows = 400_u32;
+        let change = |row: u32, value: Option<&Vec<u8>>| storage::Change {
+            table: Table::Held,
+            key: row.to_be_bytes().to_vec(),
+            value: value.cloned(),
+        };
+        let value = vec![7; 60_000];
+        for from in (0..rows).step_by(100) {
+            let batch: Vec<_> = (from..from + 100).map(|row| change(row, Some(&value))).collect();
+            file.commit(&batch).unwrap();
+        }
+        drop(file);
+        let (file, found) = open(folder.path()).unwrap();
+        assert_eq!(found.compacted_from, None, "it is full");
+
+        let removed: Vec<_> = (100..rows).map(|row| change(row, None)).collect();
+        file.commit(&removed).unwrap();
+        drop(file);
+        let (file, found) = open(folder.path()).unwrap();
+        let before = found.compacted_from.unwrap();
+        assert!(before > COMPACT_FROM_BYTES && found.bytes < before / 2, "{found:?}");
+        assert_eq!((found.held, file.len(Table::Held)), (100, Ok(100)));
+        let said = words(Some(&found));
+        assert!(said.contains(&format!("took {before} bytes before")), "{said}");
+        drop(file);
+        let (_file, found) = open(folder.path()).unwrap();
+        assert_eq!(found.compacted_from, None);
+        assert!(!words(Some(&found)).contains("before"));
     }
 
     #[test]

@@ -265,12 +265,15 @@ fn the_first_line_says_who_speaks() {
     let mut expected = json!({"event": "started", "peer": PEER, "network": "main", "data": null});
     assert_eq!(started(None), expected);
     let path = "alice.peerage".to_owned();
-    let mut found = Found { path, bytes: 9, own: 3, held: 4, listed: 5, set_aside: None };
+    let (compacted_from, set_aside) = (None, None);
+    let mut found = Found { path, bytes: 9, own: 3, held: 4, listed: 5, compacted_from, set_aside };
     expected["data"] =
         json!({"path": "alice.peerage", "bytes": 9, "own": 3, "held": 4, "listed": 5});
     assert_eq!(started(Some(&found)), expected);
     found.set_aside = Some("old".to_owned());
     expected["data"]["set_aside"] = json!("old");
+    found.compacted_from = Some(20);
+    expected["data"]["compacted_from"] = json!(20);
     assert_eq!(started(Some(&found)), expected);
 }
 

@@ -34,6 +34,11 @@ const COMPACT_FROM_BYTES: u64 = 4 * 1024 * 1024;
 /// A file that was just rebuilt takes this part of its rows more than they do.
 const REBUILT_OVERHEAD: u64 = 8;
 
+/// What a file takes with so many bytes of rows, and nothing else in it.
+const fn rebuilt_size(stored: u64) -> u64 {
+    stored.saturating_add(stored / REBUILT_OVERHEAD)
+}
+
 /// A [`Storage`] in one file on disk, a [`redb`] database.
 ///
 /// A commit is durable when it returns: its pages are written and synced before the one byte that makes them count is
@@ -139,6 +144,30 @@ impl File {
         self.set_aside.as_deref()
     }
 
+    /// About how many bytes [`compact`](Self::compact) can give back, judged by some rows of each table. Unlike that, this
+    /// reads little of the file, however large it is.
+    ///
+    /// ```
+    /// # use peerage::storage::{self, File, Storage};
+    /// # fn open(file: &File) -> storage::Result<()> {
+    /// // At the start of the program.
+    /// if file.free_bytes()? > file.size()? / 2 {
+    ///     file.compact()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # let folder = tempfile::tempdir()?;
+    /// # open(&File::open(folder.path().join("node.redb"))?)?;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let stored = self.with(layout::estimated_bytes)?;
+        Ok(self.size()?.saturating_sub(rebuilt_size(stored)))
+    }
+
     /// Gives back to the disk what was removed, if the file is larger than 4 MiB and would be less than half as large
     /// without it. True if the file is smaller now.
     ///
@@ -156,9 +185,7 @@ impl File {
         }
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = self.with(layout::stored_bytes)?;
-        if stored.saturating_add(stored / REBUILT_OVERHEAD) > before / 2
-            || !self.with(layout::is_known)?
-        {
+        if rebuilt_size(stored) > before / 2 || !self.with(layout::is_known)? {
             return Ok(false);
         }
         let rebuilt = self.with(|database| opening::rebuild(&self.path, self.options, database))?;

@@ -32,6 +32,8 @@ fn a_file_takes_at_most_twice_its_records_and_gives_back_what_was_removed() {
     let closed = file.size().unwrap();
     println!("{rows} rows, {own} bytes: {open} in use, {closed} closed");
     assert!(open <= own * 2 && closed <= own * 2, "{open} {closed} {own}");
+    let free = file.free_bytes().unwrap();
+    assert!(free < closed / 2, "{free} of {closed} are free");
     assert!(!file.compact().unwrap(), "there is little to give back");
 
     // More than every second row, all over the file: few pages are empty by that.
@@ -41,8 +43,11 @@ fn a_file_takes_at_most_twice_its_records_and_gives_back_what_was_removed() {
         file.commit(&batch).unwrap();
     }
     let before = file.size().unwrap();
+    let free = file.free_bytes().unwrap();
     assert!(file.compact().unwrap());
     let after = file.size().unwrap();
+    assert!(free.abs_diff(before - after) < before / 8, "{free}, {before} before, {after} after");
+    assert!(file.free_bytes().unwrap() < after / 2);
     let left = u64::from(rows) - removed.len() as u64;
     println!("{left} rows left: {before} before, {after} after it was compacted");
     assert!(after < own * 9 / 20 * 5 / 4, "{before} {after}");
