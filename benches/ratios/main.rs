@@ -13,6 +13,7 @@
 mod crowd;
 mod deadlines;
 mod dht;
+mod disk;
 mod dispatch_rows;
 mod first_record;
 mod heap_rows;
@@ -48,7 +49,7 @@ mod waiting;
 use dispatch::Outcome;
 use report::Report;
 
-const FAMILIES: [fn(&mut Report) -> Outcome<()>; 16] = [
+const FAMILIES: [fn(&mut Report) -> Outcome<()>; 17] = [
     dispatch_rows::rows,
     shelf_rows::rows,
     wheel::rows,
@@ -65,6 +66,7 @@ const FAMILIES: [fn(&mut Report) -> Outcome<()>; 16] = [
     reconcile::rows,
     storage::rows,
     start::rows,
+    disk::rows,
 ];
 
 fn main() -> Outcome<()> {

@@ -2,9 +2,9 @@
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Read as _, stdin},
+    io::{BufRead as _, BufReader, Lines, Read as _, stdin},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -12,8 +12,8 @@ use std::{
 use data_encoding::BASE64URL_NOPAD;
 use futures::{StreamExt as _, future::try_join};
 use peerage::{
-    Config, DhtMode, Event, Freshness, Handle, Manifest, Multiaddr, Node, PackageId, PeerId,
-    Registry as _,
+    Config, DhtMode, Event, Freshness, Handle, Limits, Manifest, Multiaddr, Node, PackageId,
+    PeerId, Registry as _,
     identity::Keypair,
     record::{Head, NetworkName, RecordKey, Release, ReleaseEntry, Revision, Signed, Validity},
     storage::{Change, File, Storage as _, Table},
@@ -37,6 +37,8 @@ const BATCH: usize = 1_024;
 const STARTS: usize = 5;
 /// Where the process that starts from a file finds it.
 const START: &str = "PEERAGE_BENCH_START";
+/// How much memory its held records may take, if it is not the default.
+const MEMORY: &str = "PEERAGE_BENCH_MEMORY";
 const SIZE: &str = "storage/bytes-on-disk";
 const CALL: &str = "storage/start-of-100000-call";
 const LOOKUP: &str = "storage/start-of-100000-lookup";
@@ -146,6 +148,42 @@ impl Started {
     }
 }
 
+/// A node that serves a file in a process of its own, with so much memory for its records.
+pub(crate) struct Serving {
+    child: Ended,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Serving {
+    pub(crate) fn start(path: &Path, memory: usize) -> Outcome<Self> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg(CALL).env(START, path).env(MEMORY, memory.to_string());
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = Ended(child);
+        let stdout = child.0.stdout.take().ok_or("a process without an output")?;
+        Ok(Self { child, lines: BufReader::new(stdout).lines() })
+    }
+
+    pub(crate) fn address(&mut self) -> Outcome<Multiaddr> {
+        Ok(self.lines.next().ok_or("it does not start")??.parse()?)
+    }
+
+    /// The memory of the process in KiB, once it knows all of the file.
+    pub(crate) fn restored(&mut self) -> Outcome<u64> {
+        let told = self.lines.next().ok_or("it has ended early")??;
+        let [.., rss]: [u64; 7] = serde_json::from_str(&told)?;
+        Ok(rss)
+    }
+
+    /// The same at the end.
+    pub(crate) fn end(mut self) -> Outcome<u64> {
+        drop(self.child.0.stdin.take());
+        let rss = self.lines.next().ok_or("it has ended early")??.parse()?;
+        self.child.0.wait()?;
+        Ok(rss)
+    }
+}
+
 /// When another node has this record. It may not have been read yet when it is asked for.
 async fn found(handle: &Handle, key: RecordKey) -> peerage::Result<u64> {
     let start = Instant::now();
@@ -176,6 +214,10 @@ fn serve(path: &Path) -> Outcome<()> {
     let opened = nanos();
     let config =
         Config::new().with_mode(DhtMode::Server).with_listen(["/ip4/127.0.0.1/tcp/0".parse()?]);
+    let config = match env::var(MEMORY) {
+        Ok(memory) => config.with_limits(million(memory.parse()?)),
+        Err(_) => config,
+    };
     let (mut node, handle) = Node::builder(keypair()?, config).with_storage(file).build()?;
     let built = nanos();
     let peer = node.peer_id();
@@ -200,8 +242,21 @@ fn serve(path: &Path) -> Outcome<()> {
         let told = [start, opened, built, called, nanos(), rss_at_call, resident_kib()];
         println!("{}", serde_json::to_string(&told)?);
         smol::unblock(|| stdin().read_to_end(&mut Vec::new())).await?;
+        println!("{}", resident_kib());
         Ok(())
     }))
+}
+
+/// For more than a million records of others, and one peer that puts very many.
+fn million(memory: usize) -> Limits {
+    Limits::new()
+        .with_store_records(1_200_000)
+        .with_store_bytes(500 << 20)
+        .with_store_records_per_owner(300_000)
+        .with_store_records_per_peer(300_000)
+        .with_store_memory_bytes(memory)
+        .with_requests_per_second(1_000_000)
+        .with_request_burst(1_000_000)
 }
 
 /// A clock that all processes see alike.
@@ -218,18 +273,20 @@ fn resident_kib() -> u64 {
 }
 
 /// What was written to a file.
-struct Written {
+pub(crate) struct Written {
     /// How many bytes the records have by themselves.
     own: usize,
     /// By how many bytes the file has grown.
-    on_disk: usize,
+    pub(crate) on_disk: usize,
+    /// All records, in the order of the file.
+    pub(crate) keys: Vec<RecordKey>,
     /// The records that are in the middle and at the end of the file.
     asked: [RecordKey; 2],
 }
 
 impl Written {
     /// Writes the file of a node that has published a package and holds so many records of others.
-    fn new(path: &Path, count: usize) -> Outcome<Self> {
+    pub(crate) fn new(path: &Path, count: usize) -> Outcome<Self> {
         let file = Arc::new(File::open(path)?);
         let config = Config::new().with_mode(DhtMode::Client).with_listen([]);
         let publisher =
@@ -260,8 +317,22 @@ impl Written {
         let (Some(middle), Some(last)) = (keys.get(keys.len() / 2), keys.last()) else {
             return Err("a file without records".into());
         };
-        Ok(Self { own, on_disk, asked: [*middle, *last] })
+        let asked = [*middle, *last];
+        Ok(Self { own, on_disk, keys, asked })
     }
+}
+
+/// Heads that nobody has seen, of packages with one owner.
+pub(crate) fn offers(count: usize) -> Outcome<Vec<Signed<Head>>> {
+    let owner = Keypair::generate_ed25519();
+    let id = owner.public().to_peer_id();
+    let offer = |number| {
+        let package = manifest(number)?;
+        let release =
+            Signed::sign(&owner, Release::new(NetworkName::default(), id, package.clone()))?;
+        Ok(Signed::sign(&owner, head(id, package, &release)?)?)
+    };
+    (0..count).map(offer).collect()
 }
 
 /// Heads and releases of many owners, and the highest sequences that a node remembers that has seen them.
