@@ -4,10 +4,6 @@ use std::{collections::HashSet, hash::Hash};
 
 use crate::storage::Change;
 
-/// So many rows of one table wait to be written at the most. That is more than a second's work. Beyond it the storage has
-/// failed for long: what is not written then is lost with the process, as it would be without a storage.
-const MOST_WAITING: usize = 1 << 20;
-
 /// The keys of changed rows. A row is read when it is written, so that however often it changes in between, it is written
 /// once.
 ///
@@ -17,17 +13,28 @@ const MOST_WAITING: usize = 1 << 20;
 ///            └──── failed ─────┘
 /// ```
 ///
+/// However long a storage fails, no change is left out, and what waits is bounded: what comes and goes meanwhile has never
+/// been written, and its key is forgotten again. So there are no more keys than the room has of entries, and the table of
+/// rows.
+///
 /// Without a storage it is off, and stays empty.
 #[derive(Debug)]
 pub(in crate::engine) struct Dirty<K> {
     is_on: bool,
     waiting: HashSet<K>,
     leaving: HashSet<K>,
+    /// Of all these, those of which the storage has no row. A commit that fails has written none.
+    fresh: HashSet<K>,
 }
 
 impl<K> Default for Dirty<K> {
     fn default() -> Self {
-        Self { is_on: false, waiting: HashSet::new(), leaving: HashSet::new() }
+        Self {
+            is_on: false,
+            waiting: HashSet::new(),
+            leaving: HashSet::new(),
+            fresh: HashSet::new(),
+        }
     }
 }
 
@@ -39,14 +46,52 @@ impl<K: Clone + Eq + Hash> Dirty<K> {
 
     /// A row has changed, or has gone.
     pub(in crate::engine) fn mark(&mut self, key: impl FnOnce() -> K) {
-        if self.is_on && self.waiting.len() < MOST_WAITING {
+        if self.is_on {
             self.waiting.insert(key());
         }
     }
 
-    /// The row is as the storage has it.
+    /// There is something new, of which the storage has no row that is known.
+    pub(in crate::engine) fn mark_new(&mut self, key: impl FnOnce() -> K) {
+        if !self.is_on {
+            return;
+        }
+        let key = key();
+        if !self.contains(&key) {
+            self.fresh.insert(key.clone());
+        }
+        self.waiting.insert(key);
+    }
+
+    /// Something has gone, and its row is to go.
+    pub(in crate::engine) fn mark_gone(&mut self, key: impl FnOnce() -> K) {
+        if !self.is_on {
+            return;
+        }
+        let key = key();
+        if self.fresh.contains(&key) && !self.leaving.contains(&key) {
+            self.fresh.remove(&key);
+            self.waiting.remove(&key);
+        } else {
+            self.waiting.insert(key);
+        }
+    }
+
+    /// A row was read that is to be written anew, or to go.
+    pub(in crate::engine) fn mark_row(&mut self, key: impl FnOnce() -> K) {
+        if self.is_on {
+            let key = key();
+            self.fresh.remove(&key);
+            self.waiting.insert(key);
+        }
+    }
+
+    /// The row is as the storage has it, unless it is being written.
     pub(in crate::engine) fn unmark(&mut self, key: &K) {
-        self.waiting.remove(key);
+        if !self.leaving.contains(key) {
+            self.waiting.remove(key);
+            self.fresh.remove(key);
+        }
     }
 
     /// Whether the storage may have this row otherwise.
@@ -80,7 +125,11 @@ impl<K: Clone + Eq + Hash> Dirty<K> {
     /// The rows that were taken have been written. If not, they wait again.
     pub(in crate::engine) fn settle(&mut self, is_written: bool) {
         let leaving = std::mem::take(&mut self.leaving);
-        if !is_written {
+        if is_written {
+            for key in &leaving {
+                self.fresh.remove(key);
+            }
+        } else {
             self.waiting.extend(leaving);
         }
     }
@@ -161,6 +210,56 @@ mod tests {
         dirty.mark(|| 4);
         dirty.settle(false);
         assert_eq!(taken(&mut dirty, 9), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_comes_and_goes_while_nothing_can_be_written_is_forgotten() {
+        let mut dirty = on();
+        dirty.mark_new(|| 1);
+        assert_eq!(taken(&mut dirty, 9), [1]);
+        dirty.settle(true);
+        for key in 2..200 {
+            dirty.mark_new(|| key);
+            dirty.take(9);
+            dirty.settle(false);
+            dirty.mark_gone(|| key);
+            assert!(dirty.len() <= 1);
+        }
+        // What is in the storage has to go from there, and comes back as a row that is there.
+        dirty.mark_gone(|| 1);
+        dirty.mark_new(|| 1);
+        dirty.mark_gone(|| 1);
+        assert_eq!(taken(&mut dirty, 9), [1]);
+    }
+
+    #[test]
+    fn what_goes_while_it_is_written_is_removed_again() {
+        let mut dirty = on();
+        dirty.mark_new(|| 7);
+        dirty.take(9);
+        dirty.mark_gone(|| 7);
+        dirty.settle(true);
+        assert_eq!(taken(&mut dirty, 9), [7]);
+    }
+
+    #[test]
+    fn a_row_that_was_read_while_something_new_waits_is_not_forgotten_with_it() {
+        let mut dirty = on();
+        dirty.mark_new(|| 7);
+        dirty.mark_row(|| 7);
+        dirty.mark_gone(|| 7);
+        assert_eq!(taken(&mut dirty, 9), [7]);
+    }
+
+    #[test]
+    fn what_is_being_written_is_not_taken_for_what_was_read_before() {
+        let mut dirty = on();
+        dirty.mark(|| 7);
+        dirty.take(9);
+        dirty.mark(|| 7);
+        dirty.unmark(&7);
+        dirty.settle(true);
+        assert_eq!(taken(&mut dirty, 9), [7]);
     }
 
     #[test]

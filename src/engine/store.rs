@@ -20,7 +20,7 @@ use crate::{
 };
 
 use epochs::Epochs;
-use held::{Held, Table};
+use held::{Held, Standing, Table};
 use high_water::HighWater;
 use quota::{Amount, Putters, Shares};
 use rates::Rates;
@@ -28,6 +28,7 @@ use refusals::Refusals;
 use tiers::Tiers;
 
 mod cold;
+mod earlier;
 mod epochs;
 mod eviction;
 mod held;
@@ -221,9 +222,9 @@ impl Store {
     }
 
     /// Takes a verified record in, if the selection rule prefers it to the one that is held.
-    fn insert(&mut self, record: Record, own: bool) -> Result<(), Refused> {
+    fn insert(&mut self, record: Record, standing: Standing) -> Result<(), Refused> {
         let key = record.key();
-        if !own && self.is_leftover(&record) {
+        if standing != Standing::Own && self.is_leftover(&record) {
             return Err(Refused::Withdrawn);
         }
         if let Some(cold) = self.cold_record(&key) {
@@ -231,35 +232,37 @@ impl Store {
             self.remove_cold(&cold);
         }
         let fact = match &record {
-            Record::Head(head) if !own => Some(StoreFact::Head(head.clone())),
+            Record::Head(head) if standing == Standing::Others => {
+                Some(StoreFact::Head(head.clone()))
+            }
             _ => None,
         };
-        let held = self.records.get(&key).and_then(|held| Some((held.is_own(), held.record()?)));
+        let held = self.records.get(&key).and_then(|held| Some((held.standing(), held.record()?)));
         match held {
             None => {
-                if !own {
+                if standing == Standing::Others {
                     self.make_room(&record, self.distance(&key))?;
                 }
-                self.place(&key, record, own, self.speaker);
+                self.place(&key, record, standing, self.speaker);
             }
-            Some((was_own, held)) => {
+            Some((before, held)) => {
                 match self.prefer(&held, record) {
                     Preferred::Held => {
                         // Somebody still cares for it: a record without an expiry of its own lives on.
                         self.renew(&key);
-                        if own {
-                            self.make_own(&key);
-                        }
+                        self.promote(&key, standing);
                         return Ok(());
                     }
                     Preferred::HeldIsNewer => return Err(Refused::Older),
                     // It has the room of the one that it replaces, and what it needs beyond is its sender's.
                     Preferred::New(record) => {
                         let putter = self.make_room_to_grow(&key, record.to_bytes().len())?;
-                        if let Some(number) = self.records.find(&key) {
-                            self.remove(number);
+                        let replaced =
+                            self.records.find(&key).and_then(|number| self.remove(number));
+                        if let Some(replaced) = replaced {
+                            self.note_replaced(replaced, standing, &record);
                         }
-                        self.place(&key, *record, own || was_own, putter);
+                        self.place(&key, *record, standing.max(before), putter);
                         self.trim();
                         if self.records.find(&key).is_none() {
                             return Err(Refused::Full);
@@ -333,8 +336,15 @@ impl Store {
         }
     }
 
-    fn place(&mut self, key: &RecordKey, record: Record, own: bool, putter: Option<PeerId>) {
-        let account = self.shares.account(&record).filter(|_| !own);
+    fn place(
+        &mut self,
+        key: &RecordKey,
+        record: Record,
+        standing: Standing,
+        putter: Option<PeerId>,
+    ) {
+        let is_outside = standing != Standing::Others;
+        let account = self.shares.account(&record).filter(|_| !is_outside);
         self.raise_epochs(&record);
         if let Record::Head(head) = &record {
             self.high_water.raise(head);
@@ -345,16 +355,14 @@ impl Store {
         let distance = self.distance(key);
         let until = record.expires().unwrap_or_else(|| self.now.saturating_add(self.ttl));
         let mut held = Held::new(&record, distance, until, self.next_replication(distance));
-        if own {
-            held.make_own();
-        }
+        held.stand(standing, &record);
         let package = package(&record);
         if let Some(owner) = package.as_ref().map(|(owner, _)| *owner).or(account) {
             held.owner = self.shares.take(&owner, account.is_some());
         }
         let bytes = held.len();
         let number = self.records.insert(held, package.as_ref().map(|(_, name)| name));
-        if own {
+        if is_outside {
             return;
         }
         self.held = self.held.plus(bytes);
@@ -364,31 +372,23 @@ impl Store {
         }
     }
 
-    /// A record that was held for the network turns out to be one of this node's own.
-    fn make_own(&mut self, key: &RecordKey) {
-        let Some(number) = self.records.find(key) else { return };
-        let Some(held) = self.records.at(number).filter(|held| !held.is_own()) else { return };
-        self.held = self.held.minus(held.len());
-        self.putters.give_back(held.putter, held.distance, number, held.len());
-        self.shares.uncount(held.owner);
-        self.records.change(number, Held::make_own);
-    }
-
-    fn remove(&mut self, number: u32) {
-        let Some(held) = self.records.take(number) else { return };
-        self.shares.give_back(held.owner, !held.is_own());
-        if !held.is_own() {
+    fn remove(&mut self, number: u32) -> Option<Held> {
+        let held = self.records.take(number)?;
+        self.shares.give_back(held.owner, !held.is_outside());
+        if !held.is_outside() {
             self.held = self.held.minus(held.len());
             self.putters.give_back(held.putter, held.distance, number, held.len());
         }
+        Some(held)
     }
 
     fn live(&self, key: &RecordKey) -> Option<&Held> {
         self.records.get(key).filter(|held| self.is_live(held))
     }
 
+    /// Whether it is served. What an own package consists of has no end but the package's, where it has none of its own.
     fn is_live(&self, held: &Held) -> bool {
-        held.until() > self.now
+        held.until() > self.now || held.is_lasting() && held.is_undated()
     }
 
     fn note(&mut self, fact: StoreFact) {

@@ -85,6 +85,8 @@ mod news;
 #[cfg(test)]
 mod no_room;
 #[cfg(test)]
+mod own_rows;
+#[cfg(test)]
 mod owners;
 pub(crate) mod random;
 #[cfg(test)]
@@ -111,6 +113,8 @@ mod shelf;
 mod sleep;
 #[cfg(test)]
 mod sleepers;
+#[cfg(test)]
+mod stored;
 #[cfg(test)]
 mod taken_back;
 #[cfg(test)]

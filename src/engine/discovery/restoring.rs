@@ -141,8 +141,8 @@ impl Discovery {
         self.catalogue.settle_changes(is_written);
     }
 
-    /// The storage has this head, if it is what is listed.
-    pub(in crate::engine) fn is_stored(&mut self, head: &Signed<Head>) {
-        self.catalogue.unmark(head);
+    /// A row was read, which has this head, or nothing that holds. Tells whether it can be a row of the catalogue.
+    pub(in crate::engine) fn row_read(&mut self, row: &[u8], head: Option<&Signed<Head>>) -> bool {
+        self.catalogue.row_read(row, head)
     }
 }

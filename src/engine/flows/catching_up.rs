@@ -155,19 +155,28 @@ impl Engine {
     pub(in crate::engine) fn restore_listed(&mut self) {
         self.note_uses();
         for Earlier { bytes, row } in self.discovery.take_restoring() {
-            let Some(restored) = Restored::verify(&self.cx, &bytes) else {
-                self.out.saving.remove(row.map(rows::unlisted));
-                continue;
-            };
-            let Restored { head, interest, then } = restored;
-            let said = self.list_as_of(then, &head, None, interest);
-            self.out.events.extend(said);
-            self.discovery.tell(&head);
-            if row.is_some() {
-                self.discovery.is_stored(&head);
+            let restored = Restored::verify(&self.cx, &bytes);
+            if let Some(Restored { head, interest, then }) = &restored {
+                let said = self.list_as_of(*then, head, None, *interest);
+                self.out.events.extend(said);
+                self.discovery.tell(head);
+            }
+            if let Some(row) = row {
+                self.catalogue_row_read(row, restored.as_ref().map(|restored| &restored.head));
             }
         }
         self.discovery.restore_on(&self.cx, &mut self.out);
+    }
+
+    /// A row of the catalogue was read, which has this head, or nothing that holds.
+    pub(in crate::engine) fn catalogue_row_read(
+        &mut self,
+        row: Vec<u8>,
+        head: Option<&Signed<Head>>,
+    ) {
+        if !self.discovery.row_read(&row, head) {
+            self.out.saving.remove([rows::unlisted(row)]);
+        }
     }
 
     /// What the next life is to know.

@@ -164,8 +164,7 @@ impl Engine {
                 _ => {}
             }
             for row in rows {
-                // An announcement gets another number in this life.
-                if snapshot.read_row(*table, row).is_err() || *table == Table::Outbox {
+                if snapshot.read_row(*table, row).is_err() {
                     obsolete.push(Change { table: *table, key: row.0.clone(), value: None });
                 }
             }
@@ -183,8 +182,17 @@ impl Engine {
         let mut snapshot = Snapshot::of_rows(self.cx.config.network.clone());
         let (good, bad): (Vec<&Row>, Vec<&Row>) =
             rows.iter().partition(|row| snapshot.read_row(*table, row).is_ok());
-        let gone = |(key, _): &Row| Change { table: *table, key: key.clone(), value: None };
-        self.out.saving.remove(bad.into_iter().map(gone));
+        for (key, _) in bad {
+            match table {
+                Table::Catalogue => self.catalogue_row_read(key.clone(), None),
+                Table::Held if self.cx.store.unreadable(key) => {}
+                // Nothing that is known is ever written under such a key.
+                _ => {
+                    let gone = Change { table: *table, key: key.clone(), value: None };
+                    self.out.saving.remove([gone]);
+                }
+            }
+        }
         let snapshot = self.cx.store.index(snapshot);
         let published = self.cx.store.restore(&snapshot);
         self.cx.store.unmark(&snapshot);

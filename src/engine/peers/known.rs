@@ -190,7 +190,7 @@ impl Known {
     /// Notes what is to be written now that was not known like this before.
     fn mark(&mut self, now: Duration, before: &BTreeSet<PeerId>) {
         for gone in before.iter().filter(|peer| !self.peers.contains_key(peer)) {
-            self.changed.mark(|| *gone);
+            self.changed.mark_gone(|| *gone);
         }
         for (peer, contact) in &mut self.peers {
             let is_new =
@@ -198,7 +198,11 @@ impl Known {
             if is_new && contact.next <= now {
                 contact.written = Some(contact.seen);
                 contact.next = now.saturating_add(PAUSE);
-                self.changed.mark(|| *peer);
+                if before.contains(peer) {
+                    self.changed.mark(|| *peer);
+                } else {
+                    self.changed.mark_new(|| *peer);
+                }
             }
         }
     }

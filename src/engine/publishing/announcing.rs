@@ -140,10 +140,10 @@ impl Publishing {
                     message.map(|message| message.expires())
                 }
             };
-            match verified {
-                Ok(expires) => self.outbox.restore(unheard, expires),
-                Err(rejected) => tracing::debug!(%rejected, "announcement of a snapshot dropped"),
-            }
+            let verified = verified.inspect_err(|rejected| {
+                tracing::debug!(%rejected, "announcement of a snapshot dropped");
+            });
+            self.outbox.restore(unheard, verified.ok());
         }
     }
     /// Has the head of a change announced in its time, unless it was signed without having asked what the network holds:
@@ -336,8 +336,8 @@ impl Publishing {
         self.outbox.sweep(cx.clocks.certain(cx.now()));
     }
 
-    /// Drops what waits to be heard, and tells those who are owed an answer that the node stops. What is on hold leaves
-    /// before: what is signed is in force, and others hear of it, though its puts end here.
+    /// Tells those who are owed an answer that the node stops. What waits to be heard stays in the storage. What is on hold
+    /// leaves before: what is signed is in force, and others hear of it, though its puts end here.
     pub(in crate::engine) fn close(&mut self, out: &mut Effects) {
         self.release_all(out);
         for end in self.outbox.close() {
@@ -347,6 +347,9 @@ impl Publishing {
 
     /// Somebody hears this topic from now on: what has waited for that leaves.
     pub(in crate::engine) fn heard_on(&mut self, cx: &Context, out: &mut Effects, topic: &str) {
+        if cx.closed {
+            return;
+        }
         let now = cx.now();
         self.outbox.sweep(cx.clocks.certain(now));
         let waiting = self.outbox.take_heard(topic, now.unix);

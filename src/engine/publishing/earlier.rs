@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     package::PackageName,
-    record::{Head, Signed, Validity},
+    record::{Head, Rank, Record, Signed, Validity},
 };
 
-/// The packages that a snapshot says this node has published, and what the network is asked of them. As many as the
-/// snapshot has.
+/// The packages that a snapshot or a storage says this node has published, and what the network is asked of them. As many
+/// as it has.
 ///
-/// That nobody holds one any more ends it, unless the calendar may be why: where it says that the head is out of its
-/// time, whatever peers hold may be refused for the same reason. Such a package is set aside, and asked for again when
-/// the calendar has moved.
+/// That nobody holds one any more does not end it: all may have been off for longer than a head holds. It is published
+/// again from what is kept here, unless somebody may know better who has not been heard. What peers hold may have been
+/// refused for the date that the calendar shows. Where the calendar says that the head has not been signed yet, it is wrong:
+/// the package is set aside, and asked for again when the calendar has moved. A withdrawal of which nobody knows any more
+/// has done its work.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Earlier {
     packages: BTreeMap<PackageName, Package>,
@@ -23,6 +25,7 @@ pub(in crate::engine) struct Earlier {
 #[derive(Debug)]
 struct Package {
     head: Arc<[u8]>,
+    rank: Rank,
     validity: Validity,
     is_aside: bool,
     /// How often the calendar had moved when the network was heard of it last.
@@ -32,8 +35,8 @@ struct Package {
 impl Earlier {
     pub(in crate::engine) fn new(heads: impl Iterator<Item = Signed<Head>>) -> Self {
         let package = |head: Signed<Head>| {
-            let (bytes, validity) = (Arc::clone(head.bytes()), head.validity);
-            (head.name.clone(), Package { head: bytes, validity, is_aside: false, moves: 0 })
+            let (bytes, rank, validity) = (Arc::clone(head.bytes()), head.rank(), head.validity);
+            (head.name.clone(), Package { head: bytes, rank, validity, is_aside: false, moves: 0 })
         };
         Self { packages: heads.map(package).collect(), taken_up: 0 }
     }
@@ -64,12 +67,38 @@ impl Earlier {
         self.packages.values().map(|package| (&package.head, package.validity.expires))
     }
 
+    /// The head of one of them.
+    pub(in crate::engine) fn head(&self, name: &PackageName) -> Option<Signed<Head>> {
+        match Record::reopened(&self.packages.get(name)?.head).ok()? {
+            Record::Head(head) => Some(head),
+            Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,
+        }
+    }
+
+    /// Everybody who could know of it was heard, and nobody holds it. Tells whether what is kept here stands: by the
+    /// calendar it may, which has not moved since peers were asked before, and nothing newer was `seen`.
+    pub(in crate::engine) fn stands(
+        &self,
+        name: &PackageName,
+        unix: u64,
+        moves: u64,
+        seen: Option<Rank>,
+    ) -> bool {
+        self.packages.get(name).is_some_and(|package| {
+            !package.rank.withdrawn
+                && !package.validity.is_early(unix)
+                && package.moves == moves
+                && seen.is_none_or(|seen| seen <= package.rank)
+        })
+    }
+
     /// This life publishes it.
     pub(in crate::engine) fn remove(&mut self, name: &PackageName) {
         self.packages.remove(name);
     }
 
-    /// Peers were asked, and none of them has told of a copy that holds. Tells whether they are to be asked again.
+    /// Peers were asked, and none of them has told of a copy that holds, nor could it be published again. Tells whether
+    /// they are to be asked again.
     pub(in crate::engine) fn not_found(
         &mut self,
         name: &PackageName,
@@ -81,7 +110,12 @@ impl Earlier {
             // Some copies may have been refused before the calendar was set.
             return true;
         }
-        if package.validity.is_expired(unix) || package.validity.is_early(unix) {
+        let (is_early, is_expired) =
+            (package.validity.is_early(unix), package.validity.is_expired(unix));
+        if !is_early && !package.rank.withdrawn {
+            return true;
+        }
+        if is_early || is_expired {
             package.is_aside = true;
         } else {
             self.packages.remove(name);
@@ -89,12 +123,13 @@ impl Earlier {
         false
     }
 
-    /// Takes up those that were set aside, if the calendar has moved since, and tells whether there are any.
+    /// Takes up those that were set aside, if the calendar has moved since, and tells whether there are any to be asked for:
+    /// of the others, too, copies may have been refused before.
     pub(in crate::engine) fn take_up(&mut self, moves: u64) -> bool {
         if std::mem::replace(&mut self.taken_up, moves) == moves {
             return false;
         }
-        let aside = self.packages.values_mut().filter(|package| package.is_aside);
-        aside.map(|package| package.is_aside = false).count() > 0
+        self.packages.values_mut().for_each(|package| package.is_aside = false);
+        !self.packages.is_empty()
     }
 }

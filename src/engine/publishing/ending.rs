@@ -55,7 +55,6 @@ impl Publishing {
                 self.renew_later(cx, out, name);
             }
             None if self.resuming.contains(name) => {
-                // Nobody holds it any more, and it is not for this life to invent it.
                 let is_gone = matches!(error, Error::NotFound { .. }) && reach == Reach::Joined;
                 if !is_gone || self.resuming.not_found(name, now.unix, cx.clocks.moves()) {
                     self.replicate_later(out, now, reach);

@@ -67,6 +67,7 @@ impl Entry {
             topic: self.topic.clone(),
             data: self.data.clone(),
             package: self.package.clone(),
+            number: None,
         }
     }
 
@@ -217,7 +218,7 @@ impl Outbox {
         let id = entry.id;
         self.next += 1;
         if entry.is_kept {
-            self.changed.mark(|| id.0);
+            self.changed.mark_new(|| id.0);
         }
         self.entries.push_back(entry);
         id
@@ -227,7 +228,7 @@ impl Outbox {
         if let Some(entry) = self.entries.remove(place)
             && entry.is_kept
         {
-            self.changed.mark(|| entry.id.0);
+            self.changed.mark_gone(|| entry.id.0);
         }
     }
 
@@ -236,7 +237,7 @@ impl Outbox {
         self.entries.retain(|entry| {
             let stays = is_to_stay(entry);
             if !stays && entry.is_kept {
-                changed.mark(|| entry.id.0);
+                changed.mark_gone(|| entry.id.0);
             }
             stays
         });
@@ -268,7 +269,7 @@ impl Outbox {
             }
         };
         if outcome == Published::Unheard && !std::mem::replace(&mut entry.is_kept, true) {
-            self.changed.mark(|| id.0);
+            self.changed.mark_new(|| id.0);
         }
         let kind = Some(CallKind::Announce);
         let answer = reply.map(|(reply, latest)| Durable { reply, answer, kind, latest, commit });
@@ -371,21 +372,41 @@ impl Outbox {
         self.changed.settle(is_written);
     }
 
-    /// Takes up what an earlier life has left unheard, as far as there is room. Nobody waits for it.
-    pub(crate) fn restore(&mut self, unheard: &Unheard, expires: u64) {
-        if self.entries.len() < self.bound {
-            let Unheard { topic, data, package } = unheard.clone();
-            let departure = Departure::Heard;
-            let id = self.next();
-            let (is_kept, reply) = (true, None);
-            self.push(Entry { id, topic, data, package, expires, departure, is_kept, reply });
+    /// Takes up what an earlier life has left unheard, until it expires, as far as there is room. Nobody waits for it. Where
+    /// it has a row, it keeps its number: the row is as it should be.
+    pub(crate) fn restore(&mut self, unheard: &Unheard, expires: Option<u64>) {
+        let Unheard { topic, data, package, number } = unheard.clone();
+        let kept = number.filter(|number| *number >= self.next && *number < u64::MAX);
+        if let Some(number) = number {
+            // Whether or not there is anything under it.
+            self.changed.mark_row(|| number);
+        }
+        let Some(expires) = expires.filter(|_| self.entries.len() < self.bound) else { return };
+        self.next = kept.unwrap_or(self.next);
+        let (id, departure) = (self.next(), Departure::Heard);
+        self.push(Entry {
+            id,
+            topic,
+            data,
+            package,
+            expires,
+            departure,
+            is_kept: true,
+            reply: None,
+        });
+        if let Some(number) = kept {
+            self.changed.unmark(&number);
         }
     }
 
-    /// Drops whatever waits, but not what the storage has of it, answering those that are owed an answer.
-    pub(crate) fn close(&mut self) -> impl Iterator<Item = CallEnd> {
+    /// The node stops: what waits is for its next life. Those who are owed an answer hear that they may say it again, so that
+    /// what they said is dropped.
+    pub(crate) fn close(&mut self) -> Vec<CallEnd> {
         self.waiting.clear();
-        let replies = self.entries.drain(..).filter_map(|entry| entry.reply);
-        replies.map(|(reply, _)| reply.send(Err(Error::ShuttingDown)))
+        let owed =
+            self.entries.iter_mut().filter_map(|entry| Some((entry.id, entry.reply.take()?)));
+        let owed: Vec<(AnnouncementId, (Reply<Announcement>, Duration))> = owed.collect();
+        self.retain(|entry| owed.iter().all(|(id, _)| *id != entry.id));
+        owed.into_iter().map(|(_, (reply, _))| reply.send(Err(Error::ShuttingDown))).collect()
     }
 }

@@ -83,8 +83,8 @@ pub(in crate::engine) struct Recalled {
     pages: Vec<Signed<Page>>,
     /// Whether these are all of its releases.
     pub(in crate::engine) is_whole: bool,
-    /// The release that becomes the newest by the change, where it was not at hand.
-    pub(in crate::engine) newest: Option<Signed<Release>>,
+    /// Releases of it that were read, or that this node still has.
+    pub(in crate::engine) at_hand: Vec<Signed<Release>>,
 }
 
 impl Recalled {
@@ -94,7 +94,7 @@ impl Recalled {
         pages: Vec<Signed<Page>>,
     ) -> Self {
         let is_whole = list.awaits().is_none();
-        Self { head, releases: list.into_releases(), pages, is_whole, newest: None }
+        Self { head, releases: list.into_releases(), pages, is_whole, at_hand: Vec::new() }
     }
 }
 
@@ -334,7 +334,7 @@ impl OwnPackage {
     #[cfg(test)]
     pub(in crate::engine) fn recalled(self) -> Recalled {
         let Self { head, releases, pages, .. } = self;
-        Recalled { head, releases, pages, is_whole: true, newest: None }
+        Recalled { head, releases, pages, is_whole: true, at_hand: Vec::new() }
     }
 
     pub(in crate::engine) fn is_withdrawn(&self) -> bool {

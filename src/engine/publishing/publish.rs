@@ -211,7 +211,7 @@ impl Recall {
                 if entry.is_of(&release) =>
             {
                 if let Some(first) = recalled.first_mut() {
-                    first.newest = Some(release);
+                    first.at_hand.push(release);
                 }
                 Recalling::Complete(recalled)
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     engine::{
-        calls::{Heard, Outcome},
+        calls::{Heard, Outcome, Untimely},
         context::Context,
         effects::Effects,
         interface::{Action, Reach},
@@ -16,8 +16,9 @@ use crate::{
             publish::{Recall, Recalling, Stage},
         },
     },
+    error::Error,
     package::{PackageName, Source},
-    record::{Head, Record, RecordKey, Signed},
+    record::{Head, Kind, Record, RecordKey, Signed},
     ticket::Ticket,
 };
 
@@ -66,11 +67,12 @@ impl Publishing {
             let key = recall.wants(&cx.config.network, &cx.owner, name);
             let record = match (&recall, own) {
                 (Recall::Head { .. }, Some(_)) => None,
-                _ => cx.store.held(&key).or_else(|| cx.store.own(&key)),
+                _ => at_hand(cx, &key),
             };
             recall = match recall.take(record, std::mem::take(&mut heard)) {
                 Recalling::More(further) => further,
                 Recalling::Listed(recalled) => {
+                    let recalled = self.with_releases_at_hand(cx, name, recalled);
                     match own::missing_newest(own, &recalled, change, &cx.signer()) {
                         Some(entry) => Recall::newest(recalled, own, entry),
                         None => return recalled,
@@ -97,10 +99,37 @@ impl Publishing {
         Recall::Head { others }.take(found, self.heard_heads(cx, name))
     }
 
-    /// What was heard of a package and may say what is not known here. Since a head came, whoever has signed it may have
-    /// been replaced.
+    /// Adds the releases that an earlier life has published and this node still has: with them the package is whole, also
+    /// where nobody else holds them any more.
+    fn with_releases_at_hand(
+        &self,
+        cx: &Context,
+        name: &PackageName,
+        mut recalled: Vec<Recalled>,
+    ) -> Vec<Recalled> {
+        if self.own.contains_key(name) {
+            return recalled;
+        }
+        for one in &mut recalled {
+            for entry in &one.releases {
+                let key = RecordKey::release(&cx.config.network, &cx.owner, name, &entry.version);
+                if let Some(Record::Release(release)) = at_hand(cx, &key)
+                    && entry.is_of(&release)
+                {
+                    one.at_hand.push(release);
+                }
+            }
+        }
+        recalled
+    }
+
+    /// What was heard of a package, or is kept of an earlier life, and may say what is not known here. Since a head came,
+    /// whoever has signed it may have been replaced.
     fn heard_heads(&self, cx: &Context, name: &PackageName) -> Vec<Signed<Head>> {
         let mut heads = self.elsewhere.heads(name);
+        if !self.own.contains_key(name) {
+            heads.extend(self.resuming.head(name));
+        }
         heads.retain(|head| self.adds(head) && !cx.store.is_revoked(head));
         heads
     }
@@ -207,7 +236,9 @@ impl Publishing {
         let recalled = match self.take_found(cx, publish.change.name(), recall, found) {
             Recalling::More(recall) => return self.look_up(cx, change, recall, None),
             Recalling::Listed(recalled) => {
-                let own = self.own.get(publish.change.name());
+                let name = publish.change.name();
+                let recalled = self.with_releases_at_hand(cx, name, recalled);
+                let own = self.own.get(name);
                 match own::missing_newest(own, &recalled, &publish.change, &cx.signer()) {
                     Some(entry) => {
                         let recall = Recall::newest(recalled, own, entry);
@@ -219,6 +250,15 @@ impl Publishing {
             Recalling::Complete(recalled) => recalled,
         };
         self.commit(cx, out, change, &recalled, WasAsked::Yes)
+    }
+
+    /// Whether a package of an earlier life is published again though nobody holds it. Not where peers have copies that this
+    /// node may have refused for its own clock.
+    fn stands(&self, cx: &Context, name: &PackageName, untimely: Untimely) -> bool {
+        let seen = cx.store.high_water(Kind::Head, &cx.owner, name);
+        untimely.is_none()
+            && cx.clock_disagreement().is_none()
+            && self.resuming.stands(name, cx.now().unix, cx.clocks.moves(), seen)
     }
 
     fn found(&self, cx: &Context, change: &Underway, recall: &Recall, outcome: Outcome) -> Found {
@@ -247,6 +287,12 @@ impl Publishing {
             Outcome::TimedOut => timeout(),
             Outcome::NoPeers if is_resumed => Found::Needed(Failure::NobodyToAsk),
             Outcome::NotFound { heard: Heard::Most | Heard::Few, .. } if is_resumed => timeout(),
+            Outcome::NotFound { untimely, .. }
+                if is_resumed && is_head && !self.stands(cx, publish.change.name(), untimely) =>
+            {
+                let name = publish.change.name();
+                Found::Needed(Failure::Other(Error::not_found(format!("`{name}` at any peer"))))
+            }
             // Those who hold it may be the ones that have not answered.
             Outcome::NoPeers | Outcome::NotFound { heard: Heard::Few, .. } if is_head => {
                 Found::Unknown
@@ -262,4 +308,9 @@ impl Publishing {
             | Outcome::Bootstrapped => Found::Record(None),
         }
     }
+}
+
+/// A record of this node's owner that lies here, whichever life has published it.
+fn at_hand(cx: &Context, key: &RecordKey) -> Option<Record> {
+    cx.store.held(key).or_else(|| cx.store.own(key))
 }

@@ -42,14 +42,18 @@ impl Pins {
     ) -> Result<Option<PeerId>> {
         let Some(owner) = owner else {
             let before = self.owners.remove(&name);
-            self.changed.mark(|| name);
+            self.changed.mark_gone(|| name);
             return Ok(before);
         };
         if self.owners.len() >= self.bound && !self.owners.contains_key(&name) {
             return Err(Error::busy("pins"));
         }
-        self.changed.mark(|| name.clone());
-        Ok(self.owners.insert(name, owner))
+        let before = self.owners.insert(name.clone(), owner);
+        match before {
+            Some(_) => self.changed.mark(|| name),
+            None => self.changed.mark_new(|| name),
+        }
+        Ok(before)
     }
 
     /// Every name that is pinned, and whom it means.
@@ -105,7 +109,7 @@ impl Pins {
             && let Entry::Vacant(vacant) = self.owners.entry(name.clone())
         {
             vacant.insert(owner);
-            self.changed.mark(|| name.clone());
+            self.changed.mark_new(|| name.clone());
         }
     }
 }

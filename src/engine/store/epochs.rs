@@ -46,6 +46,23 @@ impl Epochs {
         Self { publisher, floors, others, wanted, changed: Dirty::default() }
     }
 
+    /// From here on, it is noted which epochs change. The storage has none of those that were given before.
+    pub(super) fn note_changes(&mut self) {
+        self.changed.turn_on();
+        for owner in self.floors.keys() {
+            self.changed.mark_new(|| *owner);
+        }
+    }
+
+    /// The storage has this.
+    pub(super) fn unmark(&mut self, owner: &PeerId, epoch: u32) {
+        if self.floor(owner) == epoch {
+            self.changed.unmark(owner);
+        } else {
+            self.changed.mark_row(|| *owner);
+        }
+    }
+
     /// This node's packages are this owner's. Comes before anything is seen.
     pub(super) fn publishes_for(&mut self, owner: PeerId) {
         self.publisher = owner;
@@ -68,11 +85,12 @@ impl Epochs {
         if epoch <= self.floor(&owner) {
             return false;
         }
-        self.changed.mark(|| owner);
         if let Some(floor) = self.floors.get_mut(&owner) {
+            self.changed.mark(|| owner);
             floor.epoch = epoch;
             return true;
         }
+        self.changed.mark_new(|| owner);
         if owner == self.publisher {
             self.floors.insert(owner, Floor { epoch, worth: Worth::Own });
             return true;
@@ -82,7 +100,7 @@ impl Epochs {
         while self.others.len() + self.wanted.len() > MAX_OWNERS {
             let Some(first) = self.others.pop_front() else { break };
             self.floors.remove(&first);
-            self.changed.mark(|| first);
+            self.changed.mark_gone(|| first);
         }
         true
     }

@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::{Amount, Held, PackageKey, Refused, Store, tiers::Place};
+use super::{Amount, Held, PackageKey, Refused, Store, package, tiers::Place};
 use crate::record::{Record, RecordKey};
 
 /// Among so many records one that can go is looked for. A peer may have put very many, and each request of it is
@@ -73,7 +73,9 @@ impl Store {
         let Some(number) = self.records.find(key) else { return Ok(self.speaker) };
         let Some(before) = self.records.at(number) else { return Ok(self.speaker) };
         let putter = self.putters.peer(before.putter);
-        let Some(speaker) = self.speaker.filter(|_| !before.is_own()) else { return Ok(putter) };
+        let Some(speaker) = self.speaker.filter(|_| !before.is_outside()) else {
+            return Ok(putter);
+        };
         let mut left = self.putters.held(&speaker);
         if putter == Some(speaker) {
             left = left.minus(before.len());
@@ -116,7 +118,7 @@ impl Store {
 
     fn remove_at(&mut self, place: Place) {
         match place {
-            Place::Memory(number) => self.remove(number),
+            Place::Memory(number) => drop(self.remove(number)),
             Place::Storage(cold) => self.remove_cold(&cold),
         }
     }
@@ -132,6 +134,12 @@ impl Store {
     /// Removes everything of a package that lies in memory: its releases and pages mean nothing once it is withdrawn. What
     /// lies in the storage alone goes when somebody asks for it, or with its time.
     pub(super) fn purge(&mut self, (owner, name): &PackageKey) {
+        let is_it = |held: &Held| {
+            held.record()
+                .and_then(|record| package(&record))
+                .is_some_and(|(of, its)| of == *owner && its == *name)
+        };
+        self.records.take_over_all(is_it);
         let Some(owner) = self.shares.find(owner) else { return };
         for number in self.records.of_package(owner, name) {
             if self.records.at(number).is_some_and(|held| held.names(name)) {
@@ -144,9 +152,8 @@ impl Store {
     pub(super) fn sweep(&mut self, budget: usize) {
         for _ in 0..budget {
             let first = self.records.by_expiry().next();
-            let Some((number, _)) = first.filter(|(_, held)| held.until() <= self.certain) else {
-                break;
-            };
+            let is_over = |held: &Held| held.until() <= self.certain && !held.is_lasting();
+            let Some((number, _)) = first.filter(|(_, held)| is_over(held)) else { break };
             self.remove(number);
         }
         self.look_through();
@@ -189,7 +196,7 @@ impl Store {
     /// take nobody's room, so that nothing is won by dropping them.
     fn hidden(&self) -> impl Iterator<Item = (u32, &Held)> {
         let hidden = self.records.by_expiry().take_while(|(_, held)| !self.is_live(held));
-        hidden.filter(|(_, held)| !held.is_own())
+        hidden.filter(|(_, held)| !held.is_outside())
     }
 
     /// The calendar has moved by so many seconds. What has no date of its own is kept for a time on it, and moves with it;
@@ -209,7 +216,7 @@ impl Store {
                 if held.is_undated() {
                     held.set_until(moved(held.until()));
                 }
-                if by < 0 && !held.is_own() {
+                if by < 0 && !held.is_outside() {
                     held.set_replicate_at(held.replicate_at().saturating_add_signed(by));
                 }
             });

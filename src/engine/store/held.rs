@@ -4,7 +4,7 @@
 //! it takes some 200, for its place here and in the orders, which have numbers of four bytes instead of keys.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasher as _, RandomState},
     num::NonZeroU32,
     sync::Arc,
@@ -13,6 +13,9 @@ use std::{
 use hashbrown::HashTable;
 
 mod cooling;
+mod standing;
+
+pub(super) use standing::Standing;
 
 use crate::{
     engine::{
@@ -47,6 +50,10 @@ type NameHash = NonZeroU32;
 
 /// It is one of this node's own.
 const OWN: u8 = 1;
+/// An earlier life of this node has published it.
+const EARLIER: u8 = 16;
+/// It is part of an own package that stands, and does not go with its time.
+const LASTING: u8 = 32;
 /// It has no end of its own.
 const UNDATED: u8 = 2;
 /// Several owners have signed it.
@@ -77,16 +84,6 @@ impl Held {
             replicate_at,
             marks: undated | if is_of_several { OF_SEVERAL } else { 0 },
         }
-    }
-
-    /// It is one of this node's own, and takes nobody's room.
-    pub(super) fn make_own(&mut self) {
-        self.marks |= OWN;
-        self.putter = NIL;
-    }
-
-    pub(super) fn is_own(&self) -> bool {
-        self.marks & OWN != 0
     }
 
     /// Whether it has no end of its own.
@@ -191,6 +188,8 @@ pub(super) struct Table {
     hasher: RandomState,
     /// Up to where it was looked for what need not lie in memory.
     hand: u32,
+    /// Own records that somebody else has replaced. The storage keeps them until this node has taken that in.
+    overtaken: HashMap<[u8; 32], Held>,
     /// This node's own records that the storage does not have as they are.
     pub(super) own_changed: Dirty<[u8; 32]>,
     /// The same for those of others.
@@ -211,6 +210,7 @@ impl Table {
             by_replication: BTreeSet::new(),
             hasher: RandomState::new(),
             hand: 0,
+            overtaken: HashMap::new(),
             own_changed: Dirty::default(),
             changed: Dirty::default(),
             #[cfg(test)]
@@ -258,16 +258,16 @@ impl Table {
         self.by_key.insert_unique(key, number, rehash);
         self.link(number);
         self.order(number);
-        self.mark(number);
+        if let Some((changed, key)) = self.row(number) {
+            changed.mark_new(|| key);
+        }
         number
     }
 
     /// Takes the record with this number out.
     pub(super) fn take(&mut self, number: u32) -> Option<Held> {
         let held = self.take_unmarked(number)?;
-        // What an earlier life has published lies among the own ones there, and among those of others here.
-        self.own_changed.mark(|| held.key);
-        self.changed.mark(|| held.key);
+        self.changed_among(held.is_outside()).mark_gone(|| held.key);
         Some(held)
     }
 
@@ -284,17 +284,22 @@ impl Table {
         Some(held)
     }
 
-    /// The storage has this record otherwise, or not at all.
-    fn mark(&mut self, number: u32) {
-        let Some(held) = self.records.get(number) else { return };
-        let changed = if held.is_own() { &mut self.own_changed } else { &mut self.changed };
-        changed.mark(|| held.key);
+    /// Where and under which key the storage has this record.
+    fn row(&mut self, number: u32) -> Option<(&mut Dirty<[u8; 32]>, [u8; 32])> {
+        let held = self.records.get(number)?;
+        let (is_own, key) = (held.is_outside(), held.key);
+        Some((self.changed_among(is_own), key))
+    }
+
+    /// What has changed among this node's own records, or among those of others.
+    fn changed_among(&mut self, own: bool) -> &mut Dirty<[u8; 32]> {
+        if own { &mut self.own_changed } else { &mut self.changed }
     }
 
     /// Changes what is kept of a record besides its bytes. Its orders follow.
     pub(super) fn change(&mut self, number: u32, change: impl FnOnce(&mut Held)) {
         self.unorder(number);
-        let stored = |held: &Held| (held.until, held.putter, held.is_own());
+        let stored = |held: &Held| (held.until, held.putter, held.is_outside());
         let before = self.records.get(number).map(stored);
         if let Some(held) = self.records.get_mut(number) {
             change(held);
@@ -302,11 +307,14 @@ impl Table {
         self.order(number);
         let after = self.records.get(number);
         if after.map(stored) != before {
-            if let Some(held) = after.filter(|held| held.is_own()) {
-                // It may lie among those of others.
-                self.changed.mark(|| held.key);
+            let was_others = before.is_some_and(|(_, _, was_outside)| !was_outside);
+            if let Some(held) = after.filter(|held| was_others && held.is_outside()) {
+                // It lies among the own ones from here on.
+                self.changed.mark_gone(|| held.key);
             }
-            self.mark(number);
+            if let Some((changed, key)) = self.row(number) {
+                changed.mark(|| key);
+            }
         }
     }
 
@@ -332,7 +340,7 @@ impl Table {
         })
     }
 
-    /// All records, those first that end first.
+    /// All records, those first that end first, and those last that do not go with their time.
     pub(super) fn by_expiry(&self) -> impl Iterator<Item = (u32, &Held)> {
         let numbers = self.by_expiry.iter().map(|place| place.number());
         numbers.filter_map(|number| Some((number, self.at(number)?)))
@@ -346,7 +354,7 @@ impl Table {
 
     #[cfg(test)]
     pub(super) fn is_in_order(&self) -> bool {
-        let others = self.by_expiry().filter(|(_, held)| !held.is_own()).count();
+        let others = self.by_expiry().filter(|(_, held)| !held.is_outside()).count();
         self.by_expiry.len() == self.len()
             && self.by_key.len() == self.len()
             && self.by_distance.len() == others
@@ -359,8 +367,8 @@ impl Table {
 
     fn order(&mut self, number: u32) {
         let Some(held) = self.records.get(number) else { return };
-        self.by_expiry.insert(ByTime::new(held.until, number));
-        if !held.is_own() {
+        self.by_expiry.insert(ByTime::new(held.goes_at(), number));
+        if !held.is_outside() {
             self.by_distance.insert(ByDistance::new(held.distance, number));
             self.by_replication.insert(ByTime::new(held.replicate_at, number));
         }
@@ -368,7 +376,7 @@ impl Table {
 
     fn unorder(&mut self, number: u32) {
         let Some(held) = self.records.get(number) else { return };
-        self.by_expiry.remove(&ByTime::new(held.until, number));
+        self.by_expiry.remove(&ByTime::new(held.goes_at(), number));
         self.by_distance.remove(&ByDistance::new(held.distance, number));
         self.by_replication.remove(&ByTime::new(held.replicate_at, number));
     }

@@ -208,7 +208,7 @@ impl HighWater {
             };
             let mark = Mark { rank, equivocated, worth, raised };
             self.marks.insert(key.clone(), mark);
-            self.changed.mark(|| key.clone());
+            self.changed.mark_new(|| key.clone());
             self.enlist(&key, worth, raised);
             self.bound_share(&owner);
             self.bound_all();
@@ -240,6 +240,8 @@ impl HighWater {
         let key = Package { owner: stored.owner, name: stored.name.clone() };
         if self.remembered(&key).as_ref() == Some(stored) {
             self.changed.unmark(&key);
+        } else {
+            self.changed.mark_row(|| key);
         }
     }
 
@@ -284,7 +286,7 @@ impl HighWater {
     fn forget(&mut self, key: &Package) {
         if let Some(Mark { worth, raised, .. }) = self.marks.remove(key) {
             self.delist(key, worth, raised);
-            self.changed.mark(|| key.clone());
+            self.changed.mark_gone(|| key.clone());
         }
     }
 

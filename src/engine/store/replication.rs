@@ -22,7 +22,7 @@ impl Store {
     /// for something else, has no say in it from then on.
     fn adopt(&mut self, key: &RecordKey) {
         let Some(number) = self.records.find(key) else { return };
-        let Some(held) = self.records.at(number).filter(|held| !held.is_own()) else { return };
+        let Some(held) = self.records.at(number).filter(|held| !held.is_outside()) else { return };
         if let Some(speaker) = self.speaker
             && self.putters.find(&speaker).is_none_or(|speaker| held.putter != speaker)
             && self.putters.has_room(&speaker, held.len())
@@ -42,7 +42,7 @@ impl Store {
 
     fn replicated(&mut self, key: &RecordKey) {
         let Some(number) = self.records.find(key) else { return };
-        let Some(held) = self.records.at(number).filter(|held| !held.is_own()) else { return };
+        let Some(held) = self.records.at(number).filter(|held| !held.is_outside()) else { return };
         let next = self.next_replication(held.distance);
         self.records.change(number, |held| held.set_replicate_at(next));
     }

@@ -27,7 +27,7 @@ use crate::{
     engine::dirty::Portion,
     error::Result,
     package::PackageName,
-    record::{NetworkName, Record},
+    record::{NetworkName, Record, RecordKey},
     storage::{Change, Row, Table},
 };
 
@@ -62,19 +62,50 @@ impl Snapshot {
     /// Reads a row of a storage. Those of other tables are left out.
     ///
     /// # Errors
-    /// If the value is nothing that this version has written.
-    pub(crate) fn read_row(&mut self, table: Table, (_, value): &Row) -> Result<()> {
+    /// If the value is nothing that this version has written, or not under this key.
+    pub(crate) fn read_row(&mut self, table: Table, (key, value): &Row) -> Result<()> {
         match table {
-            Table::Own | Table::Held => self.records.push(whole::<RecordWire<'_>>(value)?.read()?),
-            Table::Sequences => self.marks.push(whole::<MarkWire<'_>>(value)?.read()?),
-            Table::Epochs => self.epochs.push(whole::<EpochWire<'_>>(value)?.read()?),
-            Table::Pins => self.pins.push(whole::<PinWire<'_>>(value)?.read()?),
-            Table::Outbox => self.outbox.push(whole::<UnheardWire<'_>>(value)?.read()?),
+            Table::Own => self.own.push(record(key, value)?),
+            Table::Held => self.records.push(record(key, value)?),
+            Table::Sequences => {
+                let mark = whole::<MarkWire<'_>>(value)?.read()?;
+                its_own(key, &mark.row())?;
+                self.marks.push(mark);
+            }
+            Table::Epochs => {
+                let (owner, epoch) = whole::<EpochWire<'_>>(value)?.read()?;
+                its_own(key, &owner.to_bytes())?;
+                self.epochs.push((owner, epoch));
+            }
+            Table::Pins => {
+                let (name, owner) = whole::<PinWire<'_>>(value)?.read()?;
+                its_own(key, name.as_str().as_bytes())?;
+                self.pins.push((name, owner));
+            }
+            Table::Outbox => {
+                let number = key.as_slice().try_into().map_err(|_| malformed())?;
+                let unheard = whole::<UnheardWire<'_>>(value)?.read()?;
+                let number = Some(u64::from_be_bytes(number));
+                self.outbox.push(Unheard { number, ..unheard });
+            }
             Table::Catalogue => self.catalogue.push(whole::<HeadWire<'_>>(value)?.read()?),
             _ => {}
         }
         Ok(())
     }
+}
+
+/// A record, which lies under its own key. What it says is not verified.
+fn record(key: &[u8], value: &[u8]) -> Result<Kept> {
+    let kept = whole::<RecordWire<'_>>(value)?.read()?;
+    let claimed = Record::claimed_key(&kept.bytes).map_err(|_| malformed())?;
+    its_own(key, &claimed.digest())?;
+    Ok(kept)
+}
+
+/// A row is found again only under the key of what is in it.
+fn its_own(key: &[u8], expected: &[u8]) -> Result<()> {
+    if key == expected { Ok(()) } else { Err(malformed()) }
 }
 
 /// A value that has nothing behind it.
@@ -102,28 +133,28 @@ impl SharedStore {
         store.records.changed.len() + store.high_water.changed.len() + store.epochs.changed.len()
     }
 
+    /// A row of a held record was read, and means nothing. It goes, unless something else is under its key by then. Tells
+    /// whether something can be.
+    pub(crate) fn unreadable(&self, key: &[u8]) -> bool {
+        let Ok(digest) = <[u8; 32]>::try_from(key) else { return false };
+        self.lock().records.changed.mark_row(|| digest);
+        true
+    }
+
     /// What was restored just now stands in the storage as it is here. What of it was refused is to go there, too.
     pub(crate) fn unmark(&self, read: &Snapshot) {
         let mut store = self.lock();
+        for kept in &read.own {
+            store.unmark_own(kept);
+        }
         for kept in &read.records {
-            let Ok(key) = Record::claimed_key(&kept.bytes) else { continue };
-            let digest = key.digest();
-            let held = store.records.by_digest(&digest);
-            if held.is_some_and(|held| *held.bytes() == *kept.bytes) {
-                store.records.own_changed.unmark(&digest);
-                store.records.changed.unmark(&digest);
-            } else if held.is_none() && store.cold_record(&key).is_none() {
-                store.records.own_changed.mark(|| digest);
-                store.records.changed.mark(|| digest);
-            }
+            store.unmark_held(kept);
         }
         for mark in &read.marks {
             store.high_water.unmark(mark);
         }
         for (owner, epoch) in &read.epochs {
-            if store.epochs.floor(owner) == *epoch {
-                store.epochs.changed.unmark(owner);
-            }
+            store.epochs.unmark(owner, *epoch);
         }
     }
 
@@ -131,14 +162,14 @@ impl SharedStore {
     pub(crate) fn take_changes(&self, changes: &mut Vec<Change>) {
         let mut store = self.lock();
         for digest in store.records.own_changed.take(usize::MAX) {
-            changes.push(store.record_row(Table::Own, digest, Held::is_own));
+            changes.push(store.record_row(Table::Own, digest, Held::is_outside));
         }
         let mut portion = Portion::default();
         for digest in store.records.changed.take(Portion::ROWS) {
             if portion.is_full() {
                 store.records.changed.put_back(digest);
             } else {
-                let row = store.record_row(Table::Held, digest, |held| !held.is_own());
+                let row = store.record_row(Table::Held, digest, |held| !held.is_outside());
                 portion.add(changes, row);
             }
         }
@@ -171,7 +202,41 @@ impl Store {
         self.records.own_changed.turn_on();
         self.records.changed.turn_on();
         self.high_water.changed.turn_on();
-        self.epochs.changed.turn_on();
+        self.epochs.note_changes();
+    }
+
+    fn unmark_own(&mut self, kept: &Kept) {
+        let Ok(key) = Record::claimed_key(&kept.bytes) else { return };
+        let digest = key.digest();
+        match self.records.by_digest(&digest) {
+            Some(held) if held.is_outside() && *held.bytes() == *kept.bytes => {
+                self.records.own_changed.unmark(&digest);
+            }
+            _ => self.records.own_changed.mark_row(|| digest),
+        }
+    }
+
+    fn unmark_held(&mut self, kept: &Kept) {
+        let Ok(key) = Record::claimed_key(&kept.bytes) else { return };
+        let digest = key.digest();
+        match self.records.by_digest(&digest) {
+            Some(held) if !held.is_outside() && *held.bytes() == *kept.bytes => {
+                self.records.changed.unmark(&digest);
+            }
+            // The storage has it as it is: it was not read into memory.
+            None if self.cold_record(&key).is_some() => {}
+            _ => self.records.changed.mark_row(|| digest),
+        }
+    }
+
+    /// The storage has a row of a held record that is known already. Where another one is to be written, or it lies among the
+    /// own ones now, that is not forgotten.
+    pub(super) fn note_row(&mut self, key: &RecordKey) {
+        let digest = key.digest();
+        let is_own = self.records.get(key).is_some_and(Held::is_outside);
+        if is_own || self.records.changed.contains(&digest) {
+            self.records.changed.mark_row(|| digest);
+        }
     }
 
     /// The row of a record in one of its two tables, in which it lies or no longer does.
@@ -181,7 +246,9 @@ impl Store {
         digest: [u8; 32],
         lies_there: impl Fn(&Held) -> bool,
     ) -> Change {
-        let held = self.records.by_digest(&digest).filter(|held| lies_there(held));
+        let overtaken = self.records.overtaken(&digest).filter(|_| table == Table::Own);
+        let held = overtaken.or_else(|| self.records.by_digest(&digest));
+        let held = held.filter(|held| lies_there(held));
         let value = held.map(|held| {
             let putter = self.putters.peer(held.putter);
             Kept { bytes: Arc::from(held.bytes()), until: held.until(), putter }.encode()

@@ -8,7 +8,7 @@ use std::{
 
 use libp2p::PeerId;
 
-use super::{Refused, Store, StoreFact};
+use super::{Held, Refused, Standing, Store, StoreFact};
 use crate::{
     config::Config,
     counters::RecordCounters,
@@ -138,12 +138,7 @@ impl SharedStore {
             return Ok(());
         }
         let record = store.verify(key, bytes)?;
-        store.insert(record, false)
-    }
-
-    /// Takes one of this node's own records in, outside the bounds.
-    pub(crate) fn insert_own(&self, record: Record) -> Result<(), Refused> {
-        self.lock().insert(record, true)
+        store.insert(record, Standing::Others)
     }
 
     /// Takes over which signatures another store has verified.
@@ -230,8 +225,9 @@ impl SharedStore {
     /// that is held; where none is, it is not taken in.
     pub(crate) fn withdraw(&self, tombstone: &Signed<Head>) -> Result<(), Refused> {
         let mut store = self.lock();
-        if store.live(&tombstone.key()).is_some() {
-            return store.insert(Record::Head(tombstone.clone()), false);
+        let key = tombstone.key();
+        if store.live(&key).is_some() || store.records.get(&key).is_some_and(Held::is_outside) {
+            return store.insert(Record::Head(tombstone.clone()), Standing::Others);
         }
         store.purge(&(tombstone.owner, tombstone.name.clone()));
         Ok(())
@@ -327,7 +323,7 @@ impl Seen for SeenOfOthers<'_> {
 }
 
 /// What has been seen of all owners, but for the ranks of the one that this node publishes for.
-struct RanksOfOthers<'a>(&'a Store);
+pub(super) struct RanksOfOthers<'a>(pub(super) &'a Store);
 
 impl Seen for RanksOfOthers<'_> {
     fn rank(&self, kind: Kind, owner: &PeerId, name: &PackageName) -> Option<Rank> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    SharedStore, Store,
+    Held, SharedStore, Standing, Store,
     high_water::Remembered,
     wire::{
         EpochWire, HeadWire, Kept, MarkWire, PinWire, RecordWire, Unheard, UnheardWire, append,
@@ -22,7 +22,7 @@ use crate::{
     error::Result,
     keyspace::Key,
     package::PackageName,
-    record::{Head, NetworkName, Record, RecordKey, Rejected, Signed},
+    record::{Head, NetworkName, Record, RecordKey, Rejected, Signed, Verifier},
 };
 
 const MAGIC: &[u8] = b"peerage snapshot";
@@ -71,6 +71,8 @@ const CHECKSUM_BYTES: usize = 32;
 pub struct Snapshot {
     pub(super) network: NetworkName,
     pub(super) records: Vec<Kept>,
+    /// What an earlier life has published itself, as rows of a storage say. A file does not tell these from the others.
+    pub(super) own: Vec<Kept>,
     pub(super) marks: Vec<Remembered>,
     pub(super) pins: Vec<(PackageName, PeerId)>,
     pub(super) epochs: Vec<(PeerId, u32)>,
@@ -150,6 +152,7 @@ impl Snapshot {
         Self {
             network,
             records: Vec::new(),
+            own: Vec::new(),
             marks: Vec::new(),
             pins: Vec::new(),
             epochs: Vec::new(),
@@ -233,7 +236,8 @@ impl SharedStore {
         let mut snapshot = Snapshot::empty(store.network.clone());
         // The nearest first: they have the first claim to room, in a store that has become smaller.
         let all = store.records.by_expiry().map(|(_, held)| held);
-        let mut held: Vec<_> = all.filter(|held| held.until() > store.certain).collect();
+        let stays = |held: &&Held| held.until() > store.certain || held.is_lasting();
+        let mut held: Vec<_> = all.filter(stays).collect();
         held.sort_unstable_by_key(|held| held.distance);
         snapshot.records = held
             .into_iter()
@@ -249,9 +253,10 @@ impl SharedStore {
         snapshot
     }
 
-    /// Takes in what another store knew. Records are verified as if a peer had sent them in their time, and own ones of
-    /// an earlier life are held as others' are, as far as there is room: what of them still stands, the network has to
-    /// say. The heads among them that this node has signed for its owner are told, held or not, tombstones included.
+    /// Takes in what another store knew. Records are verified as if a peer had sent them in their time, and are held as
+    /// others' are, as far as there is room: what of this node's own still stands, the network has to say. Those that a
+    /// storage has among this node's own stay in any case. The heads of its own packages are told, held or not, tombstones
+    /// included.
     pub(crate) fn restore(&self, snapshot: &Snapshot) -> BTreeMap<PackageName, Signed<Head>> {
         let mut store = self.lock();
         // Before the records: what was refused before is refused again.
@@ -262,12 +267,19 @@ impl SharedStore {
             store.raise_epoch(owner, epoch);
         }
         let mut published = BTreeMap::new();
+        for kept in &snapshot.own {
+            if let Some(Record::Head(head)) = store.restore_own(kept)
+                && head.owner == store.owner
+            {
+                published.insert(head.name.clone(), head);
+            }
+        }
         for kept in &snapshot.records {
             if let Some(Record::Head(head)) = store.restore(kept)
                 && head.owner == store.owner
                 && Key::of_peer(&head.signer()) == store.local
             {
-                published.insert(head.name.clone(), head);
+                published.entry(head.name.clone()).or_insert(head);
             }
         }
         store.facts.clear();
@@ -281,33 +293,50 @@ impl Store {
         if kept.until <= self.certain {
             return None;
         }
-        let outcome = Record::claimed_key(&kept.bytes)
-            .and_then(|key| self.verify_kept(&key, &kept.bytes).map(|record| (key, record)));
-        let (key, record) = match outcome {
+        let verified = Record::claimed_key(&kept.bytes).and_then(|key| {
+            let record = self.verify_kept(&kept.bytes, |verifier, store, unix| {
+                verifier.verify(&store.network, &key, &kept.bytes, unix, store)
+            })?;
+            Ok((key, record))
+        });
+        let (key, record) = match verified {
             Ok(verified) => verified,
             Err(rejected) => {
                 tracing::debug!(%rejected, "record of a snapshot dropped");
                 return None;
             }
         };
+        let before = self.kept_until(&key);
         self.speaker = kept.putter;
-        let outcome = self.insert(record.clone(), false);
+        let outcome = self.insert(record.clone(), Standing::Others);
         self.speaker = None;
         if let Err(refused) = outcome {
             tracing::debug!(%key, %refused, "record of a snapshot dropped");
             return Some(record);
         }
         // Those without an end of their own live no longer for it, and no shorter if the calendar is wrong now.
-        if record.expires().is_none() {
-            self.ends_at(&key, kept.until);
+        if record.expires().is_none()
+            && self.records.get(&key).is_some_and(|held| !held.is_outside())
+        {
+            self.ends_at(&key, before.map_or(kept.until, |before| before.max(kept.until)));
         }
         Some(record)
     }
 
+    /// Until when a record is kept that is held, wherever it lies.
+    fn kept_until(&self, key: &RecordKey) -> Option<u64> {
+        let held = self.records.get(key).map(Held::until);
+        held.or_else(|| Some(self.cold_record(key)?.until))
+    }
+
     /// Verifies a record that was held: now, or at the time at which it was issued where it does not hold now, or not all
     /// of it. Whether it is served is judged by its date whenever somebody asks.
-    fn verify_kept(&mut self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
-        let outcome = self.verify(key, bytes);
+    pub(super) fn verify_kept(
+        &mut self,
+        bytes: &[u8],
+        verify: impl Fn(&mut Verifier, &Self, u64) -> Result<Record, Rejected>,
+    ) -> Result<Record, Rejected> {
+        let outcome = self.verified(|verifier, store| verify(verifier, store, store.now));
         let is_whole = match &outcome {
             Ok(Record::Claims { dropped, .. }) => *dropped == 0,
             Ok(_) => true,
@@ -316,10 +345,7 @@ impl Store {
         };
         match Record::claimed_issued(bytes) {
             Ok(Some(issued)) if !is_whole => {
-                let then = self.verified(|verifier, store| {
-                    verifier.verify(&store.network, key, bytes, issued, store)
-                });
-                then.or(outcome)
+                self.verified(|verifier, store| verify(verifier, store, issued)).or(outcome)
             }
             _ => outcome,
         }

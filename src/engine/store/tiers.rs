@@ -122,7 +122,11 @@ impl SharedStore {
         let mut store = self.lock();
         rows.records.retain(|kept| {
             let Ok(key) = Record::claimed_key(&kept.bytes) else { return true };
-            !store.knows(&key) && !store.index(kept)
+            if store.knows(&key) {
+                store.note_row(&key);
+                return false;
+            }
+            !store.index(kept)
         });
         rows
     }

@@ -19,6 +19,8 @@ pub(crate) struct Unheard {
     pub(crate) data: Vec<u8>,
     /// The own package whose head it is; none for a message of the application.
     pub(crate) package: Option<PackageName>,
+    /// The number of its row, where it was read from one.
+    pub(crate) number: Option<u64>,
 }
 
 /// A record that was held. What was read from a file is not verified.
@@ -87,6 +89,11 @@ impl RecordWire<'_> {
 }
 
 impl Remembered {
+    /// The key of its row: the owner's key, and the name.
+    pub(super) fn row(&self) -> Vec<u8> {
+        [&self.owner, self.name.as_str().as_bytes()].concat()
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         encode(&MarkWire {
             owner: self.owner,
@@ -138,7 +145,8 @@ impl Unheard {
 impl UnheardWire<'_> {
     pub(super) fn read(self) -> Result<Unheard> {
         let package = self.package.map(name).transpose()?;
-        Ok(Unheard { topic: self.topic.to_owned(), data: self.data.to_vec(), package })
+        let (topic, data) = (self.topic.to_owned(), self.data.to_vec());
+        Ok(Unheard { topic, data, package, number: None })
     }
 }
 

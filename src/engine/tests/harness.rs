@@ -24,7 +24,7 @@ pub(super) const UNIX: u64 = 2_000_000_000;
 pub(super) const STARTED: Duration = Duration::from_secs(100);
 
 /// No randomness at all: each byte is this one.
-struct Steady(u8);
+pub(super) struct Steady(pub(super) u8);
 
 impl Entropy for Steady {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -123,7 +123,7 @@ pub(super) enum Hearers {
 }
 
 impl Hearers {
-    fn nobody() -> Self {
+    pub(super) fn nobody() -> Self {
         Self::Nobody(BTreeSet::new())
     }
 }

@@ -438,7 +438,7 @@ impl Catalogue {
         if let Some(entry) = self.entries.get(id) {
             self.places.add(id, entry);
         }
-        self.changed.mark(|| key.clone());
+        self.changed.mark_new(|| key.clone());
         self.by_package.insert(key, id);
         self.by_digest.insert(digest, id);
         self.by_expiry.insert((expires, id));
@@ -457,7 +457,7 @@ impl Catalogue {
         let Entry { listing, worth, .. } = &entry;
         self.places.take(id, &entry);
         self.by_package.remove(&listing.key);
-        self.changed.mark(|| listing.key.clone());
+        self.changed.mark_gone(|| listing.key.clone());
         self.by_digest.remove(&listing.digest);
         self.by_expiry.remove(&(listing.expires, id));
         if listing.expires > self.unix {

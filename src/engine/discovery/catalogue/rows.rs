@@ -33,13 +33,19 @@ impl Catalogue {
         }
     }
 
-    /// The storage has this head, if it is what is listed.
-    pub(crate) fn unmark(&mut self, head: &Signed<Head>) {
-        if self.by_digest.contains_key(&head.digest())
-            && let Some(key) = Key::new(&head.name, &head.owner)
-        {
+    /// The storage has this head in this row, or nothing that holds. Where that is not what is listed, the row is written
+    /// anew, or goes: by what is listed when it is written, which may be more than now. Tells whether it can be a row.
+    pub(crate) fn row_read(&mut self, row: &[u8], head: Option<&Signed<Head>>) -> bool {
+        let Some(key) = key_of(row) else { return false };
+        let entry = self.by_package.get(&key).and_then(|id| self.entries.get(*id));
+        let listed = entry.filter(|entry| entry.worth != Worth::Own);
+        let listed = listed.map(|entry| entry.listing.digest);
+        if listed.is_some() && listed == head.map(Signed::digest) {
             self.changed.unmark(&key);
+        } else {
+            self.changed.mark_row(|| key);
         }
+        true
     }
 
     /// The rows that were taken have been written, or have not.
@@ -50,4 +56,11 @@ impl Catalogue {
 
 fn row_key(Key { owner, name }: &Key) -> Vec<u8> {
     [owner, name.as_str().as_bytes()].concat()
+}
+
+/// The package that a row is of.
+fn key_of(row: &[u8]) -> Option<Key> {
+    let (owner, name) = row.split_first_chunk::<32>()?;
+    let name = std::str::from_utf8(name).ok()?.parse().ok()?;
+    Some(Key { owner: *owner, name })
 }

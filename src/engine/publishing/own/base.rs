@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::signer::Signer,
-    package::Manifest,
+    package::{Digest, Manifest},
     record::{
         DeprecationNote, END_MARGIN_SECS, Head, MAX_LIFETIME_SECS, Notes, Rank, Release,
         ReleaseEntry, Revision, Signed, Validity, latest,
@@ -172,9 +172,11 @@ impl Base {
         {
             self.latest = Some(theirs.clone());
         }
-        let at_hand = recalled.head.latest().and_then(|latest| signer.release(latest.clone()).ok());
-        for release in recalled.newest.iter().cloned().chain(at_hand) {
-            if self.releases.iter().any(|entry| entry.is_of(&release)) {
+        let again = recalled.head.latest().and_then(|latest| signer.release(latest.clone()).ok());
+        let digests: BTreeMap<Version, Digest> =
+            self.releases.iter().map(|entry| (entry.version.clone(), entry.digest)).collect();
+        for release in recalled.at_hand.iter().cloned().chain(again) {
+            if digests.get(release.version()) == Some(&release.digest()) {
                 self.records.insert(release.version().clone(), release);
             }
         }

@@ -160,8 +160,11 @@ impl Reputations {
         note(&mut conduct);
         let reputation = conduct.reputation(self.now);
         let class = self.class(&conduct);
-        if (before.class, class) != (Class::Stranger, Class::Stranger) {
-            self.changed.mark(|| peer);
+        match (before.class, class) {
+            (Class::Stranger, Class::Stranger) => {}
+            (Class::Stranger, _) => self.changed.mark_new(|| peer),
+            (_, Class::Stranger) => self.changed.mark_gone(|| peer),
+            _ => self.changed.mark(|| peer),
         }
         self.turns = self.turns.saturating_add(1);
         let entry = Entry { conduct, class, turn: self.turns, told: before.told };
@@ -191,6 +194,9 @@ impl Reputations {
         }
         self.make_room();
         let (class, told) = (self.class(&conduct), Reputation::default().score());
+        if class == Class::Stranger {
+            self.changed.mark_row(|| peer);
+        }
         self.turns = self.turns.saturating_add(1);
         self.put(peer, Entry { conduct, class, turn: self.turns, told });
     }
@@ -231,7 +237,7 @@ impl Reputations {
         if let Some((_, &peer)) = first {
             self.take(&peer);
             if class != Class::Stranger {
-                self.changed.mark(|| peer);
+                self.changed.mark_gone(|| peer);
             }
         }
     }

@@ -20,7 +20,7 @@ impl Table {
             *budget -= 1;
             let number = self.hand;
             self.hand = if number + 1 < self.records.end() { number + 1 } else { 0 };
-            let Some(held) = self.records.get_mut(number).filter(|held| !held.is_own()) else {
+            let Some(held) = self.records.get_mut(number).filter(|held| !held.is_outside()) else {
                 continue;
             };
             let was_used = held.marks & USED != 0;

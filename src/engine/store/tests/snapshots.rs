@@ -98,6 +98,23 @@ fn a_record_without_an_end_of_its_own_lives_no_longer_for_a_restart() {
 }
 
 #[test]
+fn what_somebody_cares_for_lives_no_shorter_for_an_old_row_or_snapshot_of_it() {
+    let old = store(|_| {});
+    let release = Record::Release(release(&keypair(1), "tool", "1.0.0"));
+    put(&old, &release).unwrap();
+    let snapshot = old.snapshot(Vec::new());
+    let ttl = old.lock().ttl;
+    // Three days later, and nothing is certain yet of the time.
+    let store = store(|_| {});
+    store.set_doubted_time(NOW + 3 * 24 * 3600, 0);
+    put(&store, &release).unwrap();
+    store.restore(&snapshot);
+    assert!(store.bytes(&release.key()).is_some(), "it was put a moment ago");
+    let until = store.lock().records.get(&release.key()).unwrap().until();
+    assert_eq!(until, NOW + 3 * 24 * 3600 + ttl);
+}
+
+#[test]
 fn a_restarted_store_keeps_to_its_own_bounds_and_to_each_peer_s() {
     let (store, peer) = (store(|_| {}), PeerId::random());
     for i in 0..9 {

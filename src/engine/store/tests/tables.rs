@@ -62,7 +62,12 @@ proptest! {
             }
             check(&store)?;
         }
-        // In the end all of it is over.
+        // In the end all of it is over: what is this node's own, once it is withdrawn.
+        for (owner, package) in (1..4).flat_map(|owner| (0..3).map(move |package| (owner, package))) {
+            let end = tombstone(&keypair(owner), &format!("package-{package}"), 1_000);
+            store.insert_own(Record::Head(end)).unwrap();
+        }
+        check(&store)?;
         let now = store.lock().now;
         store.set_time(now + 400 * 24 * 3600);
         store.sweep(usize::MAX);
@@ -86,7 +91,7 @@ fn check(store: &SharedStore) -> Result<(), TestCaseError> {
             prop_assert_eq!(record.owner, owner);
             prop_assert!(store.records.of_package(owner, &name).contains(&number));
         }
-        if !record.is_own() {
+        if !record.is_outside() {
             held = held.plus(record.len());
             *shares.entry(record.owner).or_default() += 1;
             if store.putters.peer(record.putter).is_some() {
