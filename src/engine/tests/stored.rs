@@ -239,10 +239,12 @@ fn keys(storage: &Memory, table: Table) -> BTreeSet<Vec<u8>> {
     storage.scan(table, None, usize::MAX).unwrap().into_iter().map(|(key, _)| key).collect()
 }
 
-/// A commit begins.
+/// A commit begins: at once where own records have changed, and otherwise a while later.
 fn begin(lab: &mut Lab) -> Vec<Change> {
     let now = lab.now();
-    assert_eq!(lab.engine.save(now), None, "nobody waits for it");
+    if let Some(changes) = lab.engine.save(now) {
+        return changes;
+    }
     lab.advance(Duration::from_secs(120));
     let now = lab.now();
     lab.engine.save(now).expect("something has changed")

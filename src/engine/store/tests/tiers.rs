@@ -59,7 +59,9 @@ impl Tiered {
     fn read(&self, rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Snapshot {
         let mut snapshot = Snapshot::of_rows(NetworkName::default());
         for row in rows {
-            snapshot.read_row(Table::Held, &row).unwrap();
+            if snapshot.read_row(Table::Held, &row).is_err() {
+                self.store.unreadable(&row.0);
+            }
         }
         snapshot
     }
