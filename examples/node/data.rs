@@ -210,7 +210,9 @@ mod tests {
         let (file, found) = open(folder.path()).unwrap();
         assert_eq!(found.compacted_from, None, "it is full");
 
-        let removed: Vec<_> = (100..rows).map(|row| change(row, None)).collect();
+        // What stays lies all over the file: free space at its end is given back by itself.
+        let goes = |row: &u32| !row.is_multiple_of(4);
+        let removed: Vec<_> = (0..rows).filter(goes).map(|row| change(row, None)).collect();
         file.commit(&removed).unwrap();
         drop(file);
         let (file, found) = open(folder.path()).unwrap();
