@@ -13,11 +13,11 @@
 mod crowd;
 mod deadlines;
 mod dht;
-mod disk;
 mod dispatch_rows;
 mod first_record;
 mod heap_rows;
 mod lookups;
+mod million;
 mod reconcile;
 mod records;
 mod report;
@@ -66,7 +66,7 @@ const FAMILIES: [fn(&mut Report) -> Outcome<()>; 17] = [
     reconcile::rows,
     storage::rows,
     start::rows,
-    disk::rows,
+    million::rows,
 ];
 
 fn main() -> Outcome<()> {

@@ -308,7 +308,9 @@ impl Written {
             file.commit(&changes)?;
         }
         let on_disk = usize::try_from(file.size()? - before)?;
-        for batch in marks.chunks(BATCH) {
+        // No more than a node remembers.
+        let remembered = marks.len().min(Limits::new().remembered_sequences);
+        for batch in marks.get(..remembered).unwrap_or_default().chunks(BATCH) {
             file.commit(batch)?;
         }
         let own = records.iter().map(|(_, bytes)| bytes.len()).sum();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use peerage::{
-    Config, DhtMode, Freshness, Limits, Multiaddr, Node,
+    Config, DhtMode, Freshness, Multiaddr, Node,
     identity::Keypair,
     record::{Record, RecordKey},
 };
@@ -28,9 +28,9 @@ const ROUNDS: usize = 7;
 const PUTS: usize = 20_000;
 const IN_FLIGHT: usize = 64;
 
-const RSS: &str = "disk/memory-of-1000000";
-const GET: &str = "disk/get-p50";
-const PUT: &str = "disk/puts";
+const RSS: &str = "million/memory";
+const GET: &str = "million/get-from-disk-p50";
+const PUT: &str = "million/puts";
 
 pub(crate) fn rows(report: &mut Report) -> Outcome<()> {
     if ![RSS, GET, PUT].iter().any(|name| report.wants(name)) {
@@ -110,8 +110,7 @@ fn puts(report: &Report, address: &Multiaddr) -> Outcome<()> {
 }
 
 fn asker(address: &Multiaddr) -> Outcome<Asker> {
-    let limits = Limits::new().with_store_records(64);
-    let config = Config::new().with_mode(DhtMode::Client).with_listen([]).with_limits(limits);
+    let config = Config::new().with_mode(DhtMode::Client).with_listen([]);
     let asker = Asker::start(Node::builder(Keypair::generate_ed25519(), config))?;
     asker.run(asker.handle.dial_address(address.clone()))?;
     asker.rest(Duration::from_millis(500));
