@@ -70,6 +70,8 @@ pub(crate) enum Refused {
     Rate,
     #[error("its package is withdrawn")]
     Withdrawn,
+    #[error("what is held under its key lies in the storage, and has not been read")]
+    Away,
     #[error(transparent)]
     Rejected(#[from] Rejected),
 }
@@ -86,6 +88,7 @@ impl From<Refused> for Error {
             Refused::Quota => Self::busy("store_records_per_owner"),
             Refused::PeerQuota => Self::busy("store_records_per_peer"),
             Refused::Rate => Self::busy("requests_per_second"),
+            Refused::Away => Self::busy("store_memory_bytes"),
             Refused::NotOurs | Refused::Rejected(_) => Self::invalid("record", refused.to_string()),
         }
     }
@@ -228,8 +231,8 @@ impl Store {
             return Err(Refused::Withdrawn);
         }
         if let Some(cold) = self.cold_record(&key) {
-            // Whoever serves peers has it fetched first. Others have not looked at it, and what they have comes from peers.
-            self.remove_cold(&cold);
+            // A withdrawal, or this node's own, which stand above whatever lies there.
+            self.overrule(&cold, &record);
         }
         let fact = match &record {
             Record::Head(head) if standing == Standing::Others => {

@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    collections::HashSet,
     fmt,
     future::{Future, ready},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -50,6 +51,9 @@ const LATER_ROWS: usize = 64;
 /// The digest of a record's key, and the value of its row, if there is one.
 type Fetched = ([u8; 32], Option<Vec<u8>>);
 
+/// Where a row lies.
+type RowKey = (Table, Vec<u8>);
+
 /// What runs on another thread, or is done already.
 type Work<T> = Pin<Box<dyn Future<Output = storage::Result<T>> + Send>>;
 
@@ -59,12 +63,14 @@ pub(super) struct Disk {
     commit: Option<Work<u64>>,
     /// How many bytes the storage took when that was last known.
     bytes: u64,
-    /// How many commits have ended. What was read while one did may be out of date.
-    commits: u64,
+    /// The rows that the commit writes.
+    writing: Vec<RowKey>,
     load: Load,
+    /// Whether the last page could be read.
+    page_health: Health,
     fetch: Option<Reading<Vec<Fetched>>>,
-    /// The last fetch has failed.
-    is_unreadable: bool,
+    /// Whether the last fetch could.
+    fetch_health: Health,
     /// When the routing table is looked at next.
     table_due: Duration,
 }
@@ -85,9 +91,27 @@ pub(super) struct Kept {
 
 /// Something is read.
 struct Reading<T> {
-    /// How many commits had ended when it began.
-    commits: u64,
     work: Work<T>,
+    /// Rows of the commits that have ended since it began: what was read of them may be out of date.
+    outdated: HashSet<RowKey>,
+}
+
+/// Whether something could be read when it was last tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    Failing,
+}
+
+impl Health {
+    /// It was tried again. That it fails is told once.
+    fn note(&mut self, engine: &mut Engine, error: Option<&StorageError>) {
+        let now = if error.is_some() { Self::Failing } else { Self::Good };
+        let before = std::mem::replace(self, now);
+        if let (Self::Good, Some(error)) = (before, error) {
+            engine.cannot_read(error);
+        }
+    }
 }
 
 /// How far the tables are read that may be large.
@@ -144,10 +168,11 @@ impl Disk {
             storage,
             commit: None,
             bytes,
-            commits: 0,
+            writing: Vec::new(),
             load,
+            page_health: Health::Good,
             fetch: None,
-            is_unreadable: false,
+            fetch_health: Health::Good,
             table_due: Duration::ZERO,
         };
         Ok((disk, Kept { bytes, rows }))
@@ -187,12 +212,19 @@ impl Disk {
             && let Some(changes) = engine.save(now)
         {
             let bytes = self.bytes;
+            self.writing = rows_of(&changes);
             self.commit = Some(self.run(move |storage| commit(storage, &changes, bytes)));
         }
         let Some(commit) = &mut self.commit else { return Moved::No };
         let Poll::Ready(outcome) = commit.as_mut().poll(cx) else { return Moved::No };
         self.commit = None;
-        self.commits += 1;
+        let written = std::mem::take(&mut self.writing);
+        if let Some(fetch) = &mut self.fetch {
+            fetch.outdated.extend(written.iter().cloned());
+        }
+        if let Load::Reading(_, page) = &mut self.load {
+            page.outdated.extend(written);
+        }
         self.bytes = outcome.as_ref().map_or(self.bytes, |bytes| *bytes);
         engine.saved(now, &outcome);
         Moved::Yes
@@ -215,9 +247,9 @@ impl Disk {
         }
         let Some(reading) = &mut self.fetch else { return Poll::Pending };
         let Poll::Ready(outcome) = reading.work.as_mut().poll(cx) else { return Poll::Pending };
-        let is_current = reading.commits == self.commits;
+        let outdated = std::mem::take(&mut reading.outdated);
         self.fetch = None;
-        self.note_read(engine, outcome.as_ref().err());
+        self.fetch_health.note(engine, outcome.as_ref().err());
         let rows = match outcome {
             Ok(rows) => rows,
             Err(_) => {
@@ -226,7 +258,7 @@ impl Disk {
         };
         let mut waiting = Vec::new();
         for (digest, value) in rows {
-            if is_current {
+            if !outdated.contains(&(Table::Held, digest.to_vec())) {
                 engine.fetched(now, digest, value);
                 waiting.extend(fetches.end(&digest));
             } else {
@@ -258,11 +290,12 @@ impl Disk {
         }
         let Load::Reading(cursor, page) = &mut self.load else { return Moved::No };
         let Poll::Ready(rows) = page.work.as_mut().poll(cx) else { return Moved::No };
-        let (cursor, is_current) = (cursor.clone(), page.commits == self.commits);
+        let (cursor, outdated) = (cursor.clone(), std::mem::take(&mut page.outdated));
         let table = cursor.table;
-        self.note_read(engine, rows.as_ref().err());
+        self.page_health.note(engine, rows.as_ref().err());
+        let is_outdated = |(key, _): &storage::Row| outdated.contains(&(table, key.clone()));
         match rows {
-            Ok(_) if !is_current => self.load = Load::Next(cursor),
+            Ok(rows) if rows.iter().any(is_outdated) => self.load = Load::Next(cursor),
             Ok(rows) => {
                 self.load = match (rows.len() == LATER_ROWS, rows.last()) {
                     (true, Some((last, _))) => {
@@ -290,19 +323,11 @@ impl Disk {
         Moved::Yes
     }
 
-    /// Something was read, or could not be: that is told once.
-    fn note_read(&mut self, engine: &mut Engine, error: Option<&StorageError>) {
-        let was_unreadable = std::mem::replace(&mut self.is_unreadable, error.is_some());
-        if let Some(error) = error.filter(|_| !was_unreadable) {
-            engine.cannot_read(error);
-        }
-    }
-
     fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Storage) -> storage::Result<T> + Send + 'static,
     ) -> Reading<T> {
-        Reading { commits: self.commits, work: self.run(work) }
+        Reading { work: self.run(work), outdated: HashSet::new() }
     }
 
     fn run<T: Send + 'static>(
@@ -320,6 +345,12 @@ impl Disk {
 fn next_table(table: Table) -> Load {
     let mut following = LATER.into_iter().skip_while(|other| *other != table).skip(1);
     following.next().map_or(Load::Done, |table| Load::Next(Cursor { table, after: None }))
+}
+
+/// The rows of these changes in the tables that are read while the node runs.
+fn rows_of(changes: &[Change]) -> Vec<RowKey> {
+    let row = |change: &Change| (change.table, change.key.clone());
+    changes.iter().filter(|change| LATER.contains(&change.table)).map(row).collect()
 }
 
 fn fetch(storage: &dyn Storage, digests: Vec<[u8; 32]>) -> storage::Result<Vec<Fetched>> {

@@ -18,6 +18,7 @@ use crate::{
         context::Context,
         effects::Effects,
         interface::Action,
+        store::Refused,
     },
     error::{Error, Result},
     freshness::Found,
@@ -89,7 +90,8 @@ impl Reading {
         } else {
             // It was verified once, but maybe for another network or at another time.
             match cx.store.insert(&record.key(), &record.to_bytes()) {
-                Ok(_) => return Some((record, reply)),
+                // What is held under its key is for the storage to say.
+                Ok(_) | Err(Refused::Away) => return Some((record, reply)),
                 Err(refused) => {
                     let clock = refused.is_untimely().then(|| cx.clock_at_fault()).flatten();
                     Error::from(refused).because(clock)

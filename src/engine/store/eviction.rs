@@ -156,7 +156,6 @@ impl Store {
             let Some((number, _)) = first.filter(|(_, held)| is_over(held)) else { break };
             self.remove(number);
         }
-        self.look_through();
     }
 
     /// Drops as many records whose time seems to be over as so many bytes need room: what holds comes before them. Those
@@ -223,7 +222,12 @@ impl Store {
         }
         self.tiers.cold.move_times(|cold| {
             if cold.is_undated {
-                cold.until = moved(cold.until);
+                let until = moved(cold.until);
+                if until != cold.until {
+                    // Its row says something else: it is fetched, and written anew.
+                    cold.replicate_at = now;
+                }
+                cold.until = until;
             }
             if by < 0 {
                 cold.replicate_at = cold.replicate_at.saturating_add_signed(by);

@@ -153,6 +153,7 @@ impl Refused {
             | Self::Quota
             | Self::PeerQuota
             | Self::Rate
+            | Self::Away
             | Self::Withdrawn => true,
             Self::NotOurs => false,
             Self::Rejected(rejected) => rejected.is_excusable(),

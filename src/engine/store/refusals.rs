@@ -80,7 +80,7 @@ impl Refused {
             Self::Full => Refusal::Full,
             Self::Quota => Refusal::OwnerQuota,
             Self::PeerQuota => Refusal::PeerQuota,
-            Self::Rate => Refusal::Rate,
+            Self::Rate | Self::Away => Refusal::Rate,
             Self::Withdrawn => Refusal::Withdrawn,
             Self::Rejected(Rejected::Future { .. }) => Refusal::Future,
             Self::Rejected(Rejected::Expired { .. }) => Refusal::Expired,

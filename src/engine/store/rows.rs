@@ -216,17 +216,23 @@ impl Store {
         }
     }
 
-    fn unmark_held(&mut self, kept: &Kept) {
+    pub(super) fn unmark_held(&mut self, kept: &Kept) {
         let Ok(key) = Record::claimed_key(&kept.bytes) else { return };
         let digest = key.digest();
         match self.records.by_digest(&digest) {
-            Some(held) if !held.is_outside() && *held.bytes() == *kept.bytes => {
+            Some(held) if !held.is_outside() && self.is_as_kept(held, kept) => {
                 self.records.changed.unmark(&digest);
             }
             // The storage has it as it is: it was not read into memory.
             None if self.cold_record(&key).is_some() => {}
             _ => self.records.changed.mark_row(|| digest),
         }
+    }
+
+    /// Whether a row of this record would be this one.
+    fn is_as_kept(&self, held: &Held, kept: &Kept) -> bool {
+        let is_same = held.until() == kept.until && *held.bytes() == *kept.bytes;
+        is_same && self.putters.peer(held.putter) == kept.putter
     }
 
     /// The storage has a row of a held record that is known already. Where another one is to be written, or it lies among the

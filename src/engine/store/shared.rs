@@ -129,6 +129,10 @@ impl SharedStore {
 
     /// Verifies a record that a peer sent, and takes it in.
     pub(crate) fn insert(&self, key: &RecordKey, bytes: &[u8]) -> Result<(), Refused> {
+        if self.is_away(key) {
+            // Whoever serves peers has it fetched first, unless too many wait. Nothing takes its place unseen.
+            return Err(Refused::Away);
+        }
         let mut store = self.lock();
         if let Some(held) = store.live(key)
             && *held.bytes() == *bytes
@@ -226,7 +230,8 @@ impl SharedStore {
     pub(crate) fn withdraw(&self, tombstone: &Signed<Head>) -> Result<(), Refused> {
         let mut store = self.lock();
         let key = tombstone.key();
-        if store.live(&key).is_some() || store.records.get(&key).is_some_and(Held::is_outside) {
+        let is_held = store.live(&key).is_some() || store.cold_record(&key).is_some();
+        if is_held || store.records.get(&key).is_some_and(Held::is_outside) {
             return store.insert(Record::Head(tombstone.clone()), Standing::Others);
         }
         store.purge(&(tombstone.owner, tombstone.name.clone()));
@@ -286,7 +291,9 @@ impl SharedStore {
     }
 
     pub(crate) fn sweep(&self, budget: usize) {
-        self.lock().sweep(budget);
+        let mut store = self.lock();
+        store.sweep(budget);
+        store.look_through();
     }
 
     pub(crate) fn next_fact(&self) -> Option<StoreFact> {

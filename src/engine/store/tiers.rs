@@ -9,7 +9,7 @@
 //! What lies in the storage alone counts towards every bound as before. Nothing here reads it: the node does, on another
 //! thread, and hands it back. Until then a request for it waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{
     SharedStore, Snapshot, Store,
@@ -25,12 +25,11 @@ use crate::{
 /// What a record takes in memory beside its bytes.
 const BESIDE: usize = 210;
 
-/// So many records that are due are fetched at a time.
-const MOST_WANTED: usize = 64;
+/// So many records that are due are fetched for one sweep: about as many as are put to others until the next.
+const MOST_WANTED: usize = 128;
 
-/// In so many sweeps all records in the storage are looked through: half the time after which the first of them is put to
-/// others again.
-const SWEEPS_PER_ROUND: usize = 1_800;
+/// In so many sweeps, one every 30 s, all records in the storage are looked through.
+const SWEEPS_PER_ROUND: usize = 60;
 
 /// Places that are looked at for one record that need not lie in memory.
 const LOOKS: usize = 1_024;
@@ -39,8 +38,10 @@ const LOOKS: usize = 1_024;
 #[derive(Debug)]
 pub(super) struct Tiers {
     pub(super) cold: Cold,
-    /// The digests of the keys of those that are to be fetched.
+    /// The digests of the keys of those that are due to be put to others.
     wanted: VecDeque<[u8; 32]>,
+    /// The same of others' claims to names that this node claims, too. There are no more than own packages.
+    claimed: BTreeSet<[u8; 32]>,
     /// The most bytes that records of others take in memory.
     most: usize,
     below: Below,
@@ -58,7 +59,13 @@ enum Below {
 
 impl Tiers {
     pub(super) fn new(most: usize) -> Self {
-        Self { cold: Cold::default(), wanted: VecDeque::new(), most, below: Below::Nothing }
+        Self {
+            cold: Cold::default(),
+            wanted: VecDeque::new(),
+            claimed: BTreeSet::new(),
+            most,
+            below: Below::Nothing,
+        }
     }
 
     /// There is a storage, of which nothing has been read.
@@ -89,7 +96,8 @@ impl SharedStore {
 
     /// The digest of the key of a record that is to be fetched, though nobody has asked for it.
     pub(crate) fn next_wanted(&self) -> Option<[u8; 32]> {
-        self.lock().tiers.wanted.pop_front()
+        let tiers = &mut self.lock().tiers;
+        tiers.claimed.pop_first().or_else(|| tiers.wanted.pop_front())
     }
 
     /// Nobody is there to whom records could be put.
@@ -102,10 +110,10 @@ impl SharedStore {
     pub(crate) fn warm(&self, rows: &Snapshot) {
         let mut store = self.lock();
         for kept in &rows.records {
-            store.warm(kept);
+            if store.warm(kept) == Warmed::Yes {
+                store.unmark_held(kept);
+            }
         }
-        drop(store);
-        self.unmark(rows);
     }
 
     /// The row of this record has been taken in, if there was one. A record that does not lie in memory now is lost.
@@ -122,6 +130,9 @@ impl SharedStore {
         let mut store = self.lock();
         rows.records.retain(|kept| {
             let Ok(key) = Record::claimed_key(&kept.bytes) else { return true };
+            if store.is_part_of_own(&key) {
+                return true;
+            }
             if store.knows(&key) {
                 store.note_row(&key);
                 return false;
@@ -155,12 +166,22 @@ impl Store {
             || self.cold_record(key).is_some()
     }
 
-    /// Whether what lies in memory takes more of it than it may.
-    fn exceeds_memory(&self) -> bool {
+    /// How much memory records of others take.
+    fn memory(&self) -> usize {
         let cold = &self.tiers.cold;
         let records = self.held.records.saturating_sub(cold.len());
         let bytes = self.held.bytes.saturating_sub(cold.bytes());
-        bytes.saturating_add(records.saturating_mul(BESIDE)) > self.tiers.most
+        bytes.saturating_add(records.saturating_mul(BESIDE))
+    }
+
+    /// Whether what lies in memory takes more of it than it may.
+    fn exceeds_memory(&self) -> bool {
+        self.memory() > self.tiers.most
+    }
+
+    /// Whether memory has no room for what nobody has asked for yet. An eighth is left to what somebody asks for.
+    fn is_filled(&self) -> bool {
+        self.memory() >= self.tiers.most - self.tiers.most / 8
     }
 
     fn cool(&mut self) {
@@ -191,16 +212,19 @@ impl Store {
         true
     }
 
-    fn warm(&mut self, kept: &Kept) {
-        let Ok(key) = Record::claimed_key(&kept.bytes) else { return };
+    fn warm(&mut self, kept: &Kept) -> Warmed {
+        let Ok(key) = Record::claimed_key(&kept.bytes) else { return Warmed::No };
         let cold = self.cold_record(&key);
         match &cold {
             Some(cold) => self.forget_cold(cold),
+            None if self.is_part_of_own(&key) => {}
             None if self.tiers.below == Below::Unread && !self.knows(&key) => {}
-            None => return,
+            None => return Warmed::No,
         }
         let facts = self.facts.len();
-        self.restore(kept);
+        // The calendar may have moved since the row was written.
+        let until = cold.map_or(kept.until, |cold| cold.until);
+        self.restore(&Kept { until, ..kept.clone() });
         // It was held all the time.
         self.facts.truncate(facts);
         // Whoever has had it fetched finds it here.
@@ -210,12 +234,30 @@ impl Store {
         {
             self.records.change(number, |held| held.set_replicate_at(cold.replicate_at));
         }
+        Warmed::Yes
+    }
+
+    /// Whether this node's own claims lie under this key, which are part of a set with others' that may lie in the storage.
+    fn is_part_of_own(&self, key: &RecordKey) -> bool {
+        self.records.get(key).is_some_and(|held| held.is_outside() && held.is_claims())
+    }
+
+    /// A record takes the place of one that lies in the storage alone. The claims of others to a name are fetched, and go
+    /// into the set with this node's own.
+    pub(super) fn overrule(&mut self, cold: &ColdRecord, record: &Record) {
+        match record {
+            Record::Claims { .. } => {
+                self.forget_cold(cold);
+                self.tiers.claimed.insert(cold.key);
+            }
+            Record::Head(_) | Record::Release(_) | Record::Page(_) => self.remove_cold(cold),
+        }
     }
 
     /// Takes note of a record in the storage without reading it into memory, which is full. Tells whether that was done.
     /// It is verified when it is fetched.
     fn index(&mut self, kept: &Kept) -> bool {
-        if !self.exceeds_memory() {
+        if self.tiers.below == Below::Nothing || !self.is_filled() {
             return false;
         }
         let Ok(record) = Record::reopened(&kept.bytes) else { return false };
@@ -228,12 +270,8 @@ impl Store {
         if !self.held.plus(len).fits(self.most) || !has_room || kept.until <= self.certain {
             return false;
         }
-        let key = record.key();
-        let distance = self.distance(&key);
+        let distance = self.distance(&record.key());
         let mut held = Held::new(&record, distance, kept.until, self.next_replication(distance));
-        if self.tiers.cold.find(distance, &key.digest()).is_some() {
-            return false;
-        }
         held.owner = owner.map_or(NIL, |owner| self.shares.take(&owner, true));
         held.putter = kept.putter.map_or(NIL, |peer| self.putters.count(peer, len));
         self.held = self.held.plus(len);
@@ -297,6 +335,14 @@ impl Store {
             }
         })
     }
+}
+
+/// What became of a row that was fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Warmed {
+    Yes,
+    /// It says nothing new.
+    No,
 }
 
 /// Where a record lies.

@@ -218,7 +218,9 @@ fn a_record_in_the_storage_does_not_go_back_to_an_older_one() {
     let (tiered, _) = filled(1);
     let newer = Record::Head(live(&keypair(1), "tool-0", "2.0.0", 2));
     let older = Record::Head(live(&keypair(1), "tool-0", "1.0.0", 1));
-    // Not even if nobody has it fetched.
+    // Nothing takes its place before it is fetched.
+    assert_eq!(tiered.store.insert(&newer.key(), &newer.to_bytes()), Err(Refused::Away));
+    tiered.fetch(&newer.key());
     tiered.store.insert(&newer.key(), &newer.to_bytes()).unwrap();
     assert!(tiered.store.insert(&older.key(), &older.to_bytes()).is_err());
     assert_eq!(tiered.get(&newer.key()).as_deref(), Some(&newer.to_bytes()[..]));
