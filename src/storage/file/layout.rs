@@ -154,9 +154,8 @@ pub(super) fn estimated_bytes(database: &Database) -> Result<u64, Trouble> {
             looked_at += 1;
             their_bytes += (key.value().len() + stored.value().len()) as u64;
         }
-        if looked_at > 0 {
-            bytes = bytes.saturating_add(their_bytes.saturating_mul(rows.len()?) / looked_at);
-        }
+        let all = their_bytes.saturating_mul(rows.len()?).checked_div(looked_at);
+        bytes = bytes.saturating_add(all.unwrap_or_default());
     }
     Ok(bytes)
 }
