@@ -23,7 +23,7 @@ pub(in crate::engine) struct Dirty<K> {
     is_on: bool,
     waiting: HashSet<K>,
     leaving: HashSet<K>,
-    /// Of all these, those of which the storage has no row for certain: no commit has tried to write one.
+    /// Of all these, those of which the storage has no row. A commit that fails has written none.
     fresh: HashSet<K>,
 }
 
@@ -125,11 +125,11 @@ impl<K: Clone + Eq + Hash> Dirty<K> {
     /// The rows that were taken have been written. If not, they wait again.
     pub(in crate::engine) fn settle(&mut self, is_written: bool) {
         let leaving = std::mem::take(&mut self.leaving);
-        for key in &leaving {
-            // Though the commit has failed, its rows may be there after a restart.
-            self.fresh.remove(key);
-        }
-        if !is_written {
+        if is_written {
+            for key in &leaving {
+                self.fresh.remove(key);
+            }
+        } else {
             self.waiting.extend(leaving);
         }
     }

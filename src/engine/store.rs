@@ -217,7 +217,7 @@ impl Store {
         if mark.is_some() {
             return mark;
         }
-        // Marks are forgotten in a flood of other packages; what is held is not.
+        // Marks are forgotten in a flood of other packages; what is held in memory is not.
         match self.records.get(&RecordKey::head(&self.network, owner, name))?.record()? {
             Record::Head(head) => Some(head.rank()),
             Record::Release(_) | Record::Page(_) | Record::Claims { .. } => None,

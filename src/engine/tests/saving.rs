@@ -13,6 +13,8 @@ type Waiting<T> = oneshot::Receiver<Result<T>>;
 fn lab_of(config: Config) -> Lab {
     let mut lab = Lab { hearers: Hearers::AsTold, ..Lab::new(config) };
     lab.engine.note_changes(0);
+    // There was nothing to read.
+    lab.engine.all_read();
     lab
 }
 

@@ -16,6 +16,8 @@ struct Tiered {
     memory: usize,
     store: SharedStore,
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The rows of sequences and epochs, which a node reads before anything else.
+    seen: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
 }
 
 impl Tiered {
@@ -23,7 +25,7 @@ impl Tiered {
     fn new(local: PeerId, memory: usize) -> Self {
         let store = started(local, memory, NOW);
         store.all_read();
-        Self { local, memory, store, rows: BTreeMap::new() }
+        Self { local, memory, store, rows: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
     fn save(&self) -> Vec<Change> {
@@ -38,7 +40,8 @@ impl Tiered {
             match (table, value) {
                 (Table::Held, Some(value)) => drop(self.rows.insert(key, value)),
                 (Table::Held, None) => drop(self.rows.remove(&key)),
-                _ => {}
+                (table, Some(value)) => drop(self.seen.insert((table, key), value)),
+                (table, None) => drop(self.seen.remove(&(table, key))),
             }
         }
         self.store.settle_changes(true);
@@ -76,6 +79,12 @@ impl Tiered {
         self.commit();
         let now = self.store.lock().now;
         self.store = started(self.local, self.memory, now);
+        let mut first = Snapshot::of_rows(NetworkName::default());
+        for ((table, key), value) in &self.seen {
+            first.read_row(*table, &(key.clone(), value.clone())).unwrap();
+        }
+        self.store.restore(&first);
+        self.store.unmark(&first);
         let rows: Vec<_> = self.rows.clone().into_iter().collect();
         for page in rows.chunks(3) {
             let snapshot = self.read(page.iter().cloned());
