@@ -35,6 +35,9 @@ impl Engine {
             Fact::Connected { peer, address, direction } => {
                 self.connected(peer, address, direction);
             }
+            Fact::Moved { peer, address, direction } => {
+                self.peers.moved(cx, &peer, address, direction);
+            }
             Fact::Disconnected { peer, reason } => self.disconnected(peer, reason),
             Fact::Introduced { peer, agent, affiliation } => {
                 self.peers.introduced(cx, out, peer, agent, affiliation);

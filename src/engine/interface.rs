@@ -229,11 +229,17 @@ pub(crate) enum Fact {
         address: Multiaddr,
         direction: Direction,
     },
-    /// These peers are in the mesh of a topic, as was asked: those of no use may go.
+    /// The connection by which a peer was known has ended, and by another one it is here.
+    Moved {
+        peer: PeerId,
+        address: Multiaddr,
+        direction: Direction,
+    },
     /// These peers of the routing table can be reached by others.
     Known {
         peers: Vec<KnownPeer>,
     },
+    /// These peers are in the mesh of a topic, as was asked: those of no use may go.
     Mesh {
         peers: HashSet<PeerId>,
     },

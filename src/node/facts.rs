@@ -6,7 +6,7 @@ use libp2p::{
     swarm::{ConnectionDenied, ListenError, SwarmEvent},
 };
 
-use super::{failures::innermost, link::Link};
+use super::{ends::End, failures::innermost, link::Link};
 #[cfg(feature = "mdns")]
 use crate::net::mdns;
 use crate::{
@@ -30,14 +30,23 @@ impl Link {
                 num_established,
                 ..
             } => {
+                let end = self.end(peer_id, &endpoint);
+                self.wiring.ends.opened(peer_id, connection_id, end.clone());
                 if num_established.get() == 1 {
-                    self.connected(now, peer_id, &endpoint);
+                    self.connected(now, peer_id, end);
                 }
                 self.dial_succeeded(now, connection_id, peer_id);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
-                let reason = cause.map(|cause| innermost(&cause));
-                self.disconnected(now, peer_id, reason);
+            SwarmEvent::ConnectionClosed {
+                peer_id, connection_id, num_established, cause, ..
+            } => {
+                let moved = self.wiring.ends.closed(&peer_id, connection_id).cloned();
+                if num_established == 0 {
+                    let reason = cause.map(|cause| innermost(&cause));
+                    self.disconnected(now, peer_id, reason);
+                } else if let Some(End { address, direction }) = moved {
+                    self.engine.learn(now, Fact::Moved { peer: peer_id, address, direction });
+                }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error, .. } => {
                 self.dial_failed(now, connection_id, peer_id, &error);
@@ -56,9 +65,8 @@ impl Link {
             SwarmEvent::IncomingConnectionError {
                 error: ListenError::Denied { cause }, ..
             } if lacks_room(&cause) => self.turned_away(now, &cause),
-            // Another connection with the peer stands, or nothing has happened that matters here.
-            SwarmEvent::ConnectionClosed { .. }
-            | SwarmEvent::IncomingConnection { .. }
+            // Nothing has happened that matters here.
+            SwarmEvent::IncomingConnection { .. }
             | SwarmEvent::IncomingConnectionError { .. }
             | SwarmEvent::Dialing { .. } => {}
             other => tracing::trace!(?other, "swarm"),
@@ -82,11 +90,15 @@ impl Link {
         }
     }
 
-    /// The first connection with a peer stands.
-    fn connected(&mut self, now: Now, peer: PeerId, endpoint: &ConnectedPoint) {
+    fn end(&self, peer: PeerId, endpoint: &ConnectedPoint) -> End {
         let direction = if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
         // Everything that goes by where a peer is goes by this.
         let address = self.wiring.resolved.real(endpoint.get_remote_address(), peer);
+        End { address, direction }
+    }
+
+    /// The first connection with a peer stands.
+    fn connected(&mut self, now: Now, peer: PeerId, End { address, direction }: End) {
         self.engine.learn(now, Fact::Connected { peer, address, direction });
         self.swarm.behaviour_mut().set_application_score(&peer, 0.0);
         self.dht.connected(now.mono, peer, direction);

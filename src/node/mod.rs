@@ -16,6 +16,7 @@
 //! | `exchange.rs` | questions between two nodes |
 //! | `link.rs` | the engine, the DHT and the Swarm, side by side |
 //! | `wiring.rs` | whose matter each thing under way in the Swarm is |
+//! | `ends.rs` | where the far ends of connections are |
 //! | `failures.rs` | why something has failed |
 //! | `fetches.rs` | requests that wait for a record which lies in the storage alone |
 //! | `storage.rs` | what outlives the process: what is read at the start, and written behind |
@@ -26,6 +27,7 @@ mod actions;
 mod builder;
 pub(crate) mod dht;
 mod dials;
+mod ends;
 mod exchange;
 mod facts;
 mod failures;

@@ -10,7 +10,10 @@ use libp2p::{
     swarm::{ConnectionId, DialError},
 };
 
-use super::failures::{nobody_is_there, reason};
+use super::{
+    ends::Ends,
+    failures::{nobody_is_there, reason},
+};
 use crate::{
     config::Config,
     engine::{AskedId, Fact, QuestionId},
@@ -26,6 +29,7 @@ pub(super) struct Wiring {
     network: NetworkName,
     protocol: StreamProtocol,
     dials: HashMap<ConnectionId, DialFor>,
+    pub(super) ends: Ends,
     listeners: Vec<ListenerId>,
     subscriptions: Subscriptions,
     /// Connected peers that are about to be blocked: nothing that they ask of the DHT is carried out.
@@ -91,6 +95,7 @@ impl Wiring {
             network: config.network.clone(),
             protocol: dht_protocol(&config.network)?,
             dials: HashMap::new(),
+            ends: Ends::default(),
             listeners,
             subscriptions,
             muted: HashSet::new(),

@@ -31,7 +31,18 @@ pub(crate) fn executable() -> &'static Path {
             other => other,
         };
         let cargo = env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
-        let built = Command::new(cargo)
+        let mut command = Command::new(cargo);
+        // What cargo tells a test of its package. Build scripts watch some of it, and would run again for this build and
+        // once more for the next one outside, each time with all that depends on them.
+        for (name, _) in env::vars_os() {
+            let is_of_package = |name: &str| {
+                ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|it| name.starts_with(it))
+            };
+            if name.to_str().is_some_and(is_of_package) {
+                command.env_remove(&name);
+            }
+        }
+        let built = command
             .args(["build", "--example", "node", "--message-format", "json", "--quiet"])
             .args(["--profile", profile])
             .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -206,6 +206,21 @@ impl Peers {
         self.connected.insert(peer, connection);
     }
 
+    /// A connected peer is somewhere else than it was.
+    pub(crate) fn moved(
+        &mut self,
+        peer: &PeerId,
+        address: Multiaddr,
+        direction: Direction,
+        subnet: Option<Subnet>,
+    ) {
+        if let Some(connection) = self.connected.get_mut(peer) {
+            connection.shown.address = address;
+            connection.shown.direction = direction;
+            connection.subnet = subnet;
+        }
+    }
+
     /// The application has dialed this peer, which is connected.
     pub(in crate::engine) fn wanted(&mut self, peer: &PeerId) {
         if let Some(connection) = self.connected.get_mut(peer) {

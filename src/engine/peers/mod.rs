@@ -27,7 +27,7 @@ use crate::{
     error::{Error, Result},
     event::{Direction, Event},
     keyspace::REPLICAS,
-    place::Place,
+    place::{Place, Subnet},
     record::RecordKey,
     storage::{Change, Row},
 };
@@ -119,11 +119,22 @@ impl Peering {
         let now = cx.now();
         let deadline = now.mono.saturating_add(INTRODUCTION_TIME);
         let deadline = out.wheel.insert(deadline, Deadline::Introduction(Box::new(peer)));
-        let place = Place::of(&address, cx.config.limits.count_private_addresses);
-        let subnet = place.map(|place| place.subnet);
+        let subnet = subnet(cx, &address);
         self.peers.connected(peer, address, direction, subnet, now.mono, deadline);
         out.counters.peers.connected += 1;
         self.rejoining.connected(now.mono, peer);
+    }
+
+    /// A connected peer is somewhere else than it was.
+    pub(in crate::engine) fn moved(
+        &mut self,
+        cx: &Context,
+        peer: &PeerId,
+        address: Multiaddr,
+        direction: Direction,
+    ) {
+        let subnet = subnet(cx, &address);
+        self.peers.moved(peer, address, direction, subnet);
     }
 
     /// The peer has entered the routing table. True if it may stay there, and that is new.
@@ -333,6 +344,12 @@ impl Peering {
             + self.goodbyes.timers()
             + self.dials.len()
     }
+}
+
+/// The subnet that a connection from this address counts for.
+fn subnet(cx: &Context, address: &Multiaddr) -> Option<Subnet> {
+    let place = Place::of(address, cx.config.limits.count_private_addresses);
+    place.map(|place| place.subnet)
 }
 
 #[cfg(test)]

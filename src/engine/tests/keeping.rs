@@ -92,6 +92,19 @@ fn kept_for(lab: &mut Lab, peer: PeerId) -> KeptFor {
 }
 
 #[test]
+fn a_peer_is_shown_where_it_is_now() {
+    let mut lab = lab(Limits::new());
+    let peer = come(&mut lab, 1, Direction::Inbound);
+    let address: Multiaddr = "/ip4/198.2.100.7/tcp/4001".parse().unwrap();
+    let direction = Direction::Outbound;
+    lab.learn(Fact::Moved { peer, address: address.clone(), direction });
+    let peers = lab.engine.connected_peers();
+    assert_eq!(peers.len(), 1);
+    assert_eq!((&peers[0].address, peers[0].direction), (&address, direction));
+    assert_eq!(lab.engine.connection_with(&peer), Some((&address, direction)));
+}
+
+#[test]
 fn above_the_target_those_of_no_use_go_once_they_have_had_their_time() {
     let mut lab = lab(Limits::new().with_connection_target(48));
     let all = visitors(&mut lab, 60);
