@@ -330,3 +330,69 @@ fn what_is_asked_for_often_stays_in_memory() {
     assert!(fetched <= 1, "{fetched}");
     assert!(tiered.cold() > 0);
 }
+
+#[test]
+fn what_has_no_date_is_there_for_its_time_though_the_calendar_moves_while_it_lies_in_the_storage() {
+    let mut tiered = Tiered::new(PeerId::random(), 0);
+    let record = Record::Release(release(&keypair(1), "tool", "1.0.0"));
+    tiered.store.insert(&record.key(), &record.to_bytes()).unwrap();
+    tiered.commit();
+    assert!(tiered.store.is_away(&record.key()));
+    let two_years = 2 * 365 * 24 * 3600;
+    tiered.store.calendar_moved(i64::try_from(two_years).unwrap());
+    tiered.store.set_time(NOW + two_years);
+    assert!(tiered.get(&record.key()).is_some());
+    // Its row is written anew.
+    tiered.restart();
+    assert!(tiered.get(&record.key()).is_some());
+}
+
+#[test]
+fn a_withdrawal_takes_the_place_of_a_head_in_the_storage() {
+    let (mut tiered, all) = filled(1);
+    let end = tombstone(&keypair(1), "tool-0", 2);
+    tiered.store.withdraw(&end).unwrap();
+    tiered.commit();
+    assert_eq!(tiered.get(&all[0].key()).as_deref(), Some(&end.bytes()[..]));
+}
+
+/// Has everything fetched that is wanted though nobody asks for it.
+fn fetch_wanted(tiered: &Tiered) -> usize {
+    let wanted: Vec<_> = std::iter::from_fn(|| tiered.store.next_wanted()).collect();
+    for digest in &wanted {
+        let rows = tiered.rows.get(&digest[..]).map(|value| (digest.to_vec(), value.clone()));
+        tiered.store.warm(&tiered.read(rows));
+        tiered.store.settle_fetch(digest);
+    }
+    wanted.len()
+}
+
+#[test]
+fn claims_of_others_in_the_storage_outlive_a_claim_of_this_node() {
+    let both = claims("tool", &[&keypair(1), &keypair(2)]);
+    for is_read in [true, false] {
+        let mut tiered = Tiered::new(PeerId::random(), 0);
+        let others = claims("tool", &[&keypair(1)]);
+        tiered.store.insert(&others.key(), &others.to_bytes()).unwrap();
+        tiered.commit();
+        assert!(tiered.store.is_away(&others.key()));
+        let own = claims("tool", &[&keypair(2)]);
+        if is_read {
+            tiered.store.insert_own(own).unwrap();
+            tiered.store.want_nothing();
+            assert_eq!(fetch_wanted(&tiered), 1);
+        } else {
+            // It claims the name before it has read what lies there.
+            let rows: Vec<_> = tiered.rows.clone().into_iter().collect();
+            tiered.store = started(tiered.local, 0, NOW);
+            tiered.store.insert_own(own).unwrap();
+            let rest = tiered.store.index(tiered.read(rows));
+            tiered.store.restore(&rest);
+            tiered.store.unmark(&rest);
+            tiered.store.all_read();
+        }
+        assert_eq!(tiered.get(&both.key()).as_deref(), Some(&both.to_bytes()[..]), "{is_read}");
+        tiered.commit();
+        assert!(tiered.rows.is_empty(), "it lies among the own ones now");
+    }
+}
