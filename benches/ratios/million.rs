@@ -42,7 +42,7 @@ pub(crate) fn rows(report: &mut Report) -> Outcome<()> {
     let written = Written::new(&path, HELD)?;
     eprintln!("      {HELD} records written in {:.0?}", start.elapsed());
     let start = Instant::now();
-    let mut serving = Serving::start(&path, MEMORY)?;
+    let mut serving = Serving::start(&path, Some(MEMORY))?;
     let address = serving.address()?;
     let rss = serving.restored()?;
     eprintln!(

@@ -109,23 +109,16 @@ impl Started {
             Keypair::generate_ed25519(),
             Config::new().with_mode(DhtMode::Client).with_listen([]),
         ))?;
-        let mut command = Command::new(env::current_exe()?);
-        let command = command.arg(CALL).env(START, path);
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut child = Ended(child);
-        let stdout = child.0.stdout.take().ok_or("a process without an output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let address: Multiaddr = lines.next().ok_or("it does not start")??.parse()?;
+        let mut serving = Serving::start(path, None)?;
+        let address = serving.address()?;
         let handle = asker.handle.with_freshness(Freshness::All);
         let (found, found_last) = asker.run(async {
             handle.dial_address(address).await?;
             try_join(found(&handle, *middle), found(&handle, *last)).await
         })?;
-        let told = lines.next().ok_or("it has ended early")??;
-        let [start, opened, built, called, restored, rss_at_call, rss] =
-            serde_json::from_str(&told)?;
+        let [start, opened, built, called, restored, rss_at_call, rss] = serving.told()?;
+        serving.end()?;
         let since = |nanos: u64| Duration::from_nanos(nanos.saturating_sub(start));
-        child.0.wait()?;
         Ok(Self {
             opened: since(opened),
             built: since(built),
@@ -149,16 +142,20 @@ impl Started {
     }
 }
 
-/// A node that serves a file in a process of its own, with so much memory for its records.
+/// A node that serves a file in a process of its own.
 pub(crate) struct Serving {
     child: Ended,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Serving {
-    pub(crate) fn start(path: &Path, memory: usize) -> Outcome<Self> {
+    /// With so many bytes of memory for its records, or the default.
+    pub(crate) fn start(path: &Path, memory: Option<usize>) -> Outcome<Self> {
         let mut command = Command::new(env::current_exe()?);
-        command.arg(CALL).env(START, path).env(MEMORY, memory.to_string());
+        command.arg(CALL).env(START, path);
+        if let Some(memory) = memory {
+            command.env(MEMORY, memory.to_string());
+        }
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut child = Ended(child);
         let stdout = child.0.stdout.take().ok_or("a process without an output")?;
@@ -171,9 +168,14 @@ impl Serving {
 
     /// The memory of the process in KiB, once it knows all of the file.
     pub(crate) fn restored(&mut self) -> Outcome<u64> {
-        let told = self.lines.next().ok_or("it has ended early")??;
-        let [.., rss]: [u64; 7] = serde_json::from_str(&told)?;
+        let [.., rss] = self.told()?;
         Ok(rss)
+    }
+
+    /// When what was done, and the memory of the process at the first answer and now, once it knows all of the file.
+    fn told(&mut self) -> Outcome<[u64; 7]> {
+        let told = self.lines.next().ok_or("it has ended early")??;
+        Ok(serde_json::from_str(&told)?)
     }
 
     /// The same at the end.

@@ -258,11 +258,11 @@ impl Disk {
         };
         let mut waiting = Vec::new();
         for (digest, value) in rows {
-            if !outdated.contains(&(Table::Held, digest.to_vec())) {
+            if outdated.contains(&(Table::Held, digest.to_vec())) {
+                fetches.again(digest);
+            } else {
                 engine.fetched(now, digest, value);
                 waiting.extend(fetches.end(&digest));
-            } else {
-                fetches.again(digest);
             }
         }
         Poll::Ready(waiting)
