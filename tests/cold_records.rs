@@ -7,7 +7,7 @@
 )]
 
 use std::sync::{
-    Arc, Condvar, Mutex,
+    Condvar, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -16,22 +16,24 @@ use libp2p::Multiaddr;
 use peerage::{
     Config, Node, Registry,
     identity::Keypair,
-    storage::{Change, Memory, Result, Row, Storage, Table},
+    storage::{Storage as _, Table},
 };
 
+#[path = "support/hindered.rs"]
+mod hindered;
 mod support;
 
+use hindered::{Hindered, Hindrance};
 use support::{Executor, Peer, loopback, manifest, owned, version, within};
 
 /// Packages of the tests, each of two releases.
 const PACKAGES: u32 = 20;
 
 /// A storage that counts how often held records are read one by one, and can be told to take its time for it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Watched {
-    memory: Memory,
-    reads: Arc<AtomicUsize>,
-    gate: Arc<(Mutex<bool>, Condvar)>,
+    reads: AtomicUsize,
+    gate: (Mutex<bool>, Condvar),
 }
 
 impl Watched {
@@ -45,35 +47,18 @@ impl Watched {
     }
 }
 
-impl Storage for Watched {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+impl Hindrance for Watched {
+    fn before_get(&self, table: Table) {
         if table == Table::Held {
             self.reads.fetch_add(1, Ordering::SeqCst);
             let closed = self.gate.0.lock().expect("nobody panics");
             drop(self.gate.1.wait_while(closed, |closed| *closed).expect("nobody panics"));
         }
-        self.memory.get(table, key)
-    }
-
-    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
-        self.memory.scan(table, after, limit)
-    }
-
-    fn len(&self, table: Table) -> Result<u64> {
-        self.memory.len(table)
-    }
-
-    fn commit(&self, changes: &[Change]) -> Result<()> {
-        self.memory.commit(changes)
-    }
-
-    fn size(&self) -> Result<u64> {
-        self.memory.size()
     }
 }
 
 /// A node whose held records have no memory at all.
-fn start(storage: &Watched, key: &Keypair, config: Config) -> Peer {
+fn start(storage: &Hindered<Watched>, key: &Keypair, config: Config) -> Peer {
     let limits = config.limits.clone().with_store_memory_bytes(0);
     let builder = Node::builder(key.clone(), config.with_limits(limits));
     let (node, handle) = builder.with_storage(storage.clone()).build().expect("a node");
@@ -85,7 +70,11 @@ fn package(at: u32) -> String {
 }
 
 /// Publishes everything, and ends once the other node has written what it was given.
-async fn publish(server: &Peer, storage: &Watched, address: &Multiaddr) -> libp2p::PeerId {
+async fn publish(
+    server: &Peer,
+    storage: &Hindered<Watched>,
+    address: &Multiaddr,
+) -> libp2p::PeerId {
     let publisher = Peer::start(Executor::Smol, loopback().with_bootstrap([address.clone()]));
     within("bootstrap", publisher.handle.bootstrap()).await.expect("bootstrapped");
     for at in 0..PACKAGES {
@@ -112,12 +101,12 @@ async fn publish(server: &Peer, storage: &Watched, address: &Multiaddr) -> libp2
 #[test]
 fn what_has_no_room_in_memory_is_served_from_the_storage() {
     block_on(async {
-        let (storage, key) = (Watched::default(), Keypair::generate_ed25519());
+        let (storage, key) = (Hindered::<Watched>::default(), Keypair::generate_ed25519());
         let mut server = start(&storage, &key, loopback());
         let address = server.address().await;
         let owner = publish(&server, &storage, &address).await;
 
-        let before = storage.reads();
+        let before = storage.by.reads();
         let reader = Peer::start(Executor::Smol, loopback().with_bootstrap([address]));
         within("bootstrap", reader.handle.bootstrap()).await.expect("bootstrapped");
         for at in 0..PACKAGES {
@@ -126,9 +115,9 @@ fn what_has_no_room_in_memory_is_served_from_the_storage() {
             assert_eq!(found.manifest.version, version("1.0.0"));
         }
         assert!(
-            storage.reads() - before >= PACKAGES as usize,
+            storage.by.reads() - before >= PACKAGES as usize,
             "{} reads",
-            storage.reads() - before
+            storage.by.reads() - before
         );
     });
 }
@@ -136,7 +125,7 @@ fn what_has_no_room_in_memory_is_served_from_the_storage() {
 #[test]
 fn a_node_that_is_alone_finds_what_lies_in_its_storage() {
     block_on(async {
-        let (storage, key) = (Watched::default(), Keypair::generate_ed25519());
+        let (storage, key) = (Hindered::<Watched>::default(), Keypair::generate_ed25519());
         let mut server = start(&storage, &key, loopback());
         let address = server.address().await;
         let owner = publish(&server, &storage, &address).await;
@@ -156,12 +145,12 @@ fn a_node_that_is_alone_finds_what_lies_in_its_storage() {
 #[test]
 fn a_storage_that_takes_its_time_holds_up_nobody_else() {
     block_on(async {
-        let (storage, key) = (Watched::default(), Keypair::generate_ed25519());
+        let (storage, key) = (Hindered::<Watched>::default(), Keypair::generate_ed25519());
         let mut server = start(&storage, &key, loopback());
         let address = server.address().await;
         let owner = publish(&server, &storage, &address).await;
 
-        storage.close(true);
+        storage.by.close(true);
         let waits = server.handle.get_version(owned(owner, &package(0)), version("1.0.0"));
         let mut waits = std::pin::pin!(waits);
         // The node goes on: it reads no faster, and answers everybody else.
@@ -170,7 +159,7 @@ fn a_storage_that_takes_its_time_holds_up_nobody_else() {
             within("metadata", server.handle.metadata()).await.expect("metadata");
         }
         within("a change", server.handle.register(manifest("mine", "1.0.0"))).await.expect("made");
-        storage.close(false);
+        storage.by.close(false);
         assert!(within("the package", waits).await.is_ok());
     });
 }

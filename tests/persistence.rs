@@ -6,10 +6,7 @@
     reason = "a panic is how a test fails"
 )]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::executor::block_on;
 use peerage::{
@@ -18,8 +15,11 @@ use peerage::{
     storage::{Change, Memory, Result, Row, Storage, StorageError, Table},
 };
 
+#[path = "support/hindered.rs"]
+mod hindered;
 mod support;
 
+use hindered::{Hindered, Hindrance};
 use support::{Executor, Peer, bare, loopback, manifest, name, network, owned, version, within};
 
 /// A node that keeps what it knows in this storage.
@@ -43,36 +43,19 @@ fn killed(storage: &Memory) -> Memory {
 }
 
 /// A storage that can be told to fail, and counts its commits.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Moody {
-    memory: Memory,
-    is_full: Arc<AtomicBool>,
-    commits: Arc<AtomicUsize>,
+    is_full: AtomicBool,
+    commits: AtomicUsize,
 }
 
-impl Storage for Moody {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.memory.get(table, key)
-    }
-
-    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
-        self.memory.scan(table, after, limit)
-    }
-
-    fn len(&self, table: Table) -> Result<u64> {
-        self.memory.len(table)
-    }
-
-    fn commit(&self, changes: &[Change]) -> Result<()> {
+impl Hindrance for Moody {
+    fn before_commit(&self) -> Result<()> {
         if self.is_full.load(Ordering::SeqCst) {
             return Err(StorageError::Full);
         }
         self.commits.fetch_add(1, Ordering::SeqCst);
-        self.memory.commit(changes)
-    }
-
-    fn size(&self) -> Result<u64> {
-        self.memory.size()
+        Ok(())
     }
 }
 
@@ -175,11 +158,11 @@ fn an_announcement_that_was_queued_is_heard_after_a_kill() {
 #[test]
 fn a_full_disk_fails_calls_and_nothing_else() {
     block_on(async {
-        let storage = Moody::default();
+        let storage = Hindered::<Moody>::default();
         let key = Keypair::generate_ed25519();
         let mut peer = start(storage.clone(), &key, loopback());
         peer.handle.register(manifest("before", "1.0.0")).await.expect("registered");
-        storage.is_full.store(true, Ordering::SeqCst);
+        storage.by.is_full.store(true, Ordering::SeqCst);
         let refused = peer.handle.register(manifest("while", "1.0.0")).await;
         let Err(Error::Storage { reason, .. }) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("no space"), "{reason}");
@@ -187,7 +170,7 @@ fn a_full_disk_fails_calls_and_nothing_else() {
         peer.wait_for("the failure", failed).await;
         assert!(peer.handle.get_package(bare("before")).await.is_ok(), "reading goes on");
 
-        storage.is_full.store(false, Ordering::SeqCst);
+        storage.by.is_full.store(false, Ordering::SeqCst);
         let recovered = |event| matches!(event, Event::StorageRecovered).then_some(());
         peer.wait_for("the recovery", recovered).await;
         peer.handle.register(manifest("after", "1.0.0")).await.expect("registered");
@@ -205,15 +188,15 @@ fn a_full_disk_fails_calls_and_nothing_else() {
 #[test]
 fn many_callers_share_a_commit() {
     block_on(async {
-        let storage = Moody::default();
+        let storage = Hindered::<Moody>::default();
         let peer = start(storage.clone(), &Keypair::generate_ed25519(), loopback());
-        let before = storage.commits.load(Ordering::SeqCst);
+        let before = storage.by.commits.load(Ordering::SeqCst);
         let calls =
             (0..64).map(|at| peer.handle.register(manifest(&format!("tool-{at}"), "1.0.0")));
         for registered in futures::future::join_all(calls).await {
             registered.expect("registered");
         }
-        let commits = storage.commits.load(Ordering::SeqCst) - before;
+        let commits = storage.by.commits.load(Ordering::SeqCst) - before;
         assert!(commits <= 16, "{commits} commits for 64 callers");
     });
 }

@@ -20,9 +20,11 @@ use libp2p::Transport;
 use peerage::{
     Announcement, Config, Error, Event, Handle, Node, Registry,
     identity::Keypair,
-    storage::{Change, Memory, Result, Row, Storage, StorageError, Table},
+    storage::{Result, Storage as _, StorageError, Table},
 };
 
+#[path = "support/hindered.rs"]
+mod hindered;
 #[allow(dead_code, reason = "of these, only what stalls is needed")]
 #[path = "support/stalled.rs"]
 mod stalled;
@@ -31,16 +33,14 @@ mod support;
 #[path = "support/virtual_time.rs"]
 mod virtual_time;
 
+use hindered::{Hindered, Hindrance};
 use stalled::Stalled;
 use support::{manifest, name, within};
 use virtual_time::VirtualClock;
 
-/// A storage on a disk that does what the test says. Its clones are the same.
-#[derive(Debug, Clone, Default)]
-struct Disk {
-    memory: Memory,
-    state: Arc<(Mutex<State>, Condvar)>,
-}
+/// A disk that does what the test says.
+#[derive(Debug, Default)]
+struct Disk(Mutex<State>, Condvar);
 
 #[derive(Debug, Default)]
 struct State {
@@ -61,12 +61,12 @@ enum Mood {
 
 impl Disk {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.0.lock().expect("not poisoned")
+        self.0.lock().expect("not poisoned")
     }
 
     fn hang(&self, hangs: bool) {
         self.state().hangs = hangs;
-        self.state.1.notify_all();
+        self.1.notify_all();
     }
 
     fn is(&self, mood: Mood) {
@@ -74,40 +74,22 @@ impl Disk {
     }
 }
 
-impl Storage for Disk {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.memory.get(table, key)
-    }
-
-    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
-        self.memory.scan(table, after, limit)
-    }
-
-    fn len(&self, table: Table) -> Result<u64> {
-        self.memory.len(table)
-    }
-
-    fn commit(&self, changes: &[Change]) -> Result<()> {
-        let mood = {
-            let state = self.state();
-            let state = self.state.1.wait_while(state, |state| state.hangs);
-            state.expect("not poisoned").mood
-        };
+impl Hindrance for Disk {
+    fn before_commit(&self) -> Result<()> {
+        let state = self.1.wait_while(self.state(), |state| state.hangs).expect("not poisoned");
+        let mood = state.mood;
+        drop(state);
         match mood {
-            Mood::Well | Mood::Unmeasured => self.memory.commit(changes),
+            Mood::Well | Mood::Unmeasured => Ok(()),
             Mood::Panics => panic!("a bug of the storage"),
         }
     }
 
-    fn size(&self) -> Result<u64> {
-        if self.state().mood == Mood::Unmeasured {
-            return Err(StorageError::other("nobody knows"));
+    fn before_size(&self) -> Result<()> {
+        match self.state().mood {
+            Mood::Unmeasured => Err(StorageError::other("nobody knows")),
+            Mood::Well | Mood::Panics => Ok(()),
         }
-        self.memory.size()
-    }
-
-    fn blocks(&self) -> bool {
-        true
     }
 }
 
@@ -116,12 +98,12 @@ struct Bench {
     node: Node,
     handle: Handle,
     clock: VirtualClock,
-    disk: Disk,
+    disk: Hindered<Disk>,
 }
 
 impl Bench {
     fn new() -> Self {
-        let (clock, disk) = (VirtualClock::default(), Disk::default());
+        let (clock, disk) = (VirtualClock::default(), Hindered::<Disk>::default());
         let config = Config::new().with_listen([]);
         let (node, handle) = Node::builder(Keypair::generate_ed25519(), config)
             .with_transport(Stalled::default().boxed())
@@ -174,7 +156,7 @@ fn a_commit_that_hangs_keeps_no_caller_beyond_its_time_and_no_processor_busy() {
     let (waker, wakes) = new_count_waker();
     let mut cx = Context::from_waker(&waker);
     bench.settle(&mut cx, &wakes);
-    bench.disk.hang(true);
+    bench.disk.by.hang(true);
     let handle = bench.handle.clone();
     let mut announced = Box::pin(handle.announce("news", b"hello".to_vec()));
     let mut registered = Box::pin(handle.register(manifest("tool", "1.0.0")));
@@ -193,7 +175,7 @@ fn a_commit_that_hangs_keeps_no_caller_beyond_its_time_and_no_processor_busy() {
     // A heartbeat a second, and libp2p's own, which run on the real clock.
     assert!(polls < 60 * 20, "{polls} polls in a minute");
 
-    bench.disk.hang(false);
+    bench.disk.by.hang(false);
     let (pinned, _) = bench.drive(handle.pin(name("tool"), handle.peer_id()));
     assert_eq!(pinned, Ok(None));
 }
@@ -206,13 +188,13 @@ fn failures(events: &[Event]) -> usize {
 fn a_storage_whose_code_panics_is_one_that_fails_and_the_node_goes_on() {
     let mut bench = Bench::new();
     let handle = bench.handle.clone();
-    bench.disk.is(Mood::Panics);
+    bench.disk.by.is(Mood::Panics);
     let (announced, events) = bench.drive(handle.announce("news", b"hello".to_vec()));
     let Err(Error::Storage { reason, .. }) = announced else { panic!("{announced:?}") };
     assert!(reason.contains("panicked: a bug of the storage"), "{reason}");
     assert_eq!(failures(&events), 1);
 
-    bench.disk.is(Mood::Well);
+    bench.disk.by.is(Mood::Well);
     bench.clock.advance(Duration::from_secs(1));
     let (announced, _) = bench.drive(handle.announce("news", b"again".to_vec()));
     assert_eq!(announced, Ok(Announcement::Queued));
@@ -222,7 +204,7 @@ fn a_storage_whose_code_panics_is_one_that_fails_and_the_node_goes_on() {
 fn what_is_durable_is_so_where_the_size_of_the_storage_cannot_be_found_out() {
     let mut bench = Bench::new();
     let handle = bench.handle.clone();
-    bench.disk.is(Mood::Unmeasured);
+    bench.disk.by.is(Mood::Unmeasured);
     let (announced, events) = bench.drive(handle.announce("news", b"hello".to_vec()));
     assert_eq!(announced, Ok(Announcement::Queued));
     assert_eq!(failures(&events), 0);
@@ -235,7 +217,7 @@ fn a_node_that_stops_while_a_commit_hangs_ends_in_its_time_and_says_so_to_those_
     let (waker, wakes) = new_count_waker();
     let mut cx = Context::from_waker(&waker);
     let handle = bench.handle.clone();
-    bench.disk.hang(true);
+    bench.disk.by.hang(true);
     let mut pinned = Box::pin(handle.pin(name("tool"), handle.peer_id()));
     assert!((&mut pinned).now_or_never().is_none());
     bench.settle(&mut cx, &wakes);
@@ -249,5 +231,5 @@ fn a_node_that_stops_while_a_commit_hangs_ends_in_its_time_and_says_so_to_those_
     let ended = poll_fn(|cx| Pin::new(&mut bench.node).poll_next(cx));
     assert!(block_on(within("the end", ended)).is_none());
     assert!(matches!(pinned.now_or_never(), Some(Err(Error::Storage { .. }))));
-    bench.disk.hang(false);
+    bench.disk.by.hang(false);
 }

@@ -24,14 +24,6 @@ pub const MAX_LIFETIME_SECS: u64 = 30 * 24 * 60 * 60;
 /// The longest time that a delegation may hold for, in seconds: 366 days, so that a year always fits.
 pub const MAX_DELEGATION_SECS: u64 = 366 * 24 * 60 * 60;
 
-/// By how much what ends something outlives it, in seconds: an hour.
-///
-/// A registry signs tombstones for [`MAX_LIFETIME_SECS`], and live heads for this much less at the most, mostly for a day
-/// less. A head that yanks a release, or begins a new epoch, holds for this much longer than the one before it, within
-/// that bound, and none ends before the one that it follows. So a peer that was away while something ended, and still has what was there before, finds the end of it with others for as
-/// long as anybody believes what it has. Verification does not depend on this.
-pub const END_MARGIN_SECS: u64 = 60 * 60;
-
 /// How many bytes something may take, and what it is called where it takes more.
 #[derive(Debug, Clone, Copy)]
 pub struct SizeLimit {

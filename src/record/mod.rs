@@ -123,8 +123,8 @@ pub use hello::{Hello, Location};
 pub use key::RecordKey;
 pub use kind::{FORMAT, Kind};
 pub use limits::{
-    END_MARGIN_SECS, MAX_CLOCK_SKEW_SECS, MAX_DELEGATION_SECS, MAX_EXT_BYTES, MAX_LIFETIME_SECS,
-    MAX_MANIFEST_BYTES, MAX_RECORD_BYTES, MAX_RELEASES,
+    MAX_CLOCK_SKEW_SECS, MAX_DELEGATION_SECS, MAX_EXT_BYTES, MAX_LIFETIME_SECS, MAX_MANIFEST_BYTES,
+    MAX_RECORD_BYTES, MAX_RELEASES,
 };
 pub use manifest::{check_manifest, manifest_bytes};
 pub use message::Message;
@@ -140,7 +140,7 @@ pub use seen::Seen;
 pub(crate) use select::kept;
 pub use select::{Selection, Side, latest, select};
 pub use signed::Signed;
-pub use validity::Validity;
+pub use validity::{END_MARGIN_SECS, Validity};
 pub(crate) use verifier::ANNOUNCEMENTS;
 pub use verifier::Verifier;
 pub use verify::Record;

@@ -4,6 +4,15 @@ use super::{
 };
 use crate::error::{Error, Result};
 
+/// By how much what ends something outlives it, in seconds: an hour.
+///
+/// A registry signs tombstones for [`MAX_LIFETIME_SECS`], and live heads for this much less at the most, mostly for a day
+/// less. A head that yanks a release, or begins a new epoch, holds for this much longer than the one before it, within
+/// that bound, and none ends before the one that it follows. So a peer that was away while something ended, and still has
+/// what was there before, finds the end of it with others for as long as anybody believes what it has. Verification does
+/// not depend on this.
+pub const END_MARGIN_SECS: u64 = 60 * 60;
+
 /// When a record holds: from `issued` until before `expires`, in Unix seconds, for at most
 /// [`MAX_LIFETIME_SECS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

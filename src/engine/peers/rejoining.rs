@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
 
-use super::Company;
+use super::{Company, connected::Introduction};
 use crate::{
     clock::Entropy,
     config::Config,
@@ -23,13 +23,14 @@ use crate::{
     },
     event::Event,
     exchange::Other,
-    place::named_peer,
 };
 
+use contact::{Contact, Dialed};
 use lost::Lost;
 use pauses::Pauses;
 use told::{Candidate, Told};
 
+mod contact;
 mod lost;
 mod pauses;
 mod told;
@@ -40,9 +41,6 @@ pub(in crate::engine) const MOST_LOST: usize = 20;
 /// Pauses while there is nobody to ask, unless others are set to be shorter.
 const ALONE_FIRST: Duration = Duration::from_secs(1);
 const ALONE_LONGEST: Duration = Duration::from_secs(60);
-
-/// A bootstrap peer that had no room is believed to have some once a connection with it has lasted for so long.
-const SETTLING: Duration = Duration::from_secs(3);
 
 /// Once the network has changed, whoever is away is dialed within this time, so that not all machines of a place do it at
 /// once. That is so once in the interval.
@@ -75,64 +73,14 @@ enum Membership {
     Alone { due: Duration },
 }
 
-/// A bootstrap address, with what is known of whoever is behind it.
-#[derive(Debug)]
-struct Contact {
-    /// Who is behind the address: named by it, or whoever has answered last.
-    peer: Option<PeerId>,
-    pauses: Pauses,
-    /// Those while it has no room.
-    full: Pauses,
-    /// When it has said that it has no room, if it was not seen to have some since.
-    turned_away: Option<Duration>,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Not connected. Dialed at this time.
-    Away {
-        due: Duration,
-    },
-    Dialing,
-    /// Connected since then.
-    Here {
-        since: Duration,
-    },
-    /// This node's own address.
-    Itself,
-}
-
-impl Contact {
-    fn is_full(&self) -> bool {
-        self.turned_away.is_some()
-    }
-
-    /// When a peer that had no room will be believed to have some.
-    fn settles(&self) -> Option<Duration> {
-        match self.state {
-            // Not by the connection over which it has said so.
-            State::Here { since } if self.turned_away? <= since => {
-                Some(since.saturating_add(SETTLING))
-            }
-            State::Away { .. } | State::Dialing | State::Here { .. } | State::Itself => None,
-        }
-    }
-}
-
 impl Rejoining {
     pub(super) fn new(local: PeerId, config: &Config) -> Self {
         let interval = config.rejoin_interval;
         let pauses = Pauses::new(interval);
-        let state = State::Away { due: Duration::ZERO };
         let full = pauses.while_full();
-        let contact = |address: &Multiaddr| {
-            let peer = named_peer(address);
-            Contact { peer, pauses, full, turned_away: None, state }
-        };
-        let contacts = config.bootstrap.iter();
+        let contact = |address: &Multiaddr| (address.clone(), Contact::new(address, pauses, full));
         Self {
-            contacts: contacts.map(|address| (address.clone(), contact(address))).collect(),
+            contacts: config.bootstrap.iter().map(contact).collect(),
             lost: Lost::new(local, pauses, full),
             told: Told::default(),
             pauses,
@@ -158,9 +106,7 @@ impl Rejoining {
         self.hurried = Some(now);
         let soon = now.saturating_add(spread(HURRY, [0.0, 1.0], entropy));
         for contact in self.contacts.values_mut() {
-            if let State::Away { due } = &mut contact.state {
-                *due = soon.min(*due);
-            }
+            contact.hurry(soon);
         }
         self.lost.hurry(soon);
         if let Membership::Alone { due } = &mut self.membership {
@@ -176,36 +122,31 @@ impl Rejoining {
 
     /// Whether the peer is behind a configured address.
     pub(super) fn is_contact(&self, peer: &PeerId) -> bool {
-        self.contacts.values().any(|contact| contact.peer == Some(*peer))
+        self.contacts.values().any(|contact| contact.peer() == Some(*peer))
     }
 
     fn of(&mut self, peer: PeerId) -> impl Iterator<Item = &mut Contact> {
-        self.contacts.values_mut().filter(move |contact| contact.peer == Some(peer))
+        self.contacts.values_mut().filter(move |contact| contact.peer() == Some(peer))
     }
 
     /// A first connection stands with a peer, whoever has dialed.
     pub(super) fn connected(&mut self, now: Duration, peer: PeerId) {
         self.lost.connected(now, &peer);
         for contact in self.of(peer) {
-            // What has been dialed is known when the dial ends.
-            if let State::Away { .. } = contact.state {
-                contact.state = State::Here { since: now };
-            }
+            contact.connected(now);
         }
     }
 
     /// Whether a peer had no room a moment ago, and may say so again.
     pub(super) fn is_in_doubt(&self, peer: &PeerId) -> bool {
         let mut contacts = self.contacts.values();
-        contacts.any(|contact| contact.is_full() && contact.peer == Some(*peer))
+        contacts.any(|contact| contact.is_full() && contact.peer() == Some(*peer))
     }
 
     /// Those who had no room, and have kept a connection for long enough, have room.
     fn settle(&mut self, now: Duration) {
         for contact in self.contacts.values_mut() {
-            if contact.settles().is_some_and(|due| due <= now) {
-                contact.turned_away = None;
-            }
+            contact.settle(now);
         }
     }
 
@@ -213,7 +154,7 @@ impl Rejoining {
     pub(super) fn turned_away(&mut self, now: Duration, peer: PeerId) -> bool {
         let mut is_contact = false;
         for contact in self.of(peer) {
-            contact.turned_away = Some(now);
+            contact.turned_away(now);
             is_contact = true;
         }
         is_contact
@@ -229,8 +170,8 @@ impl Rejoining {
     pub(super) fn turning_away(&self) -> (usize, usize) {
         let mut peers: BTreeMap<Result<PeerId, &Multiaddr>, bool> = BTreeMap::new();
         for (address, contact) in &self.contacts {
-            if contact.state != State::Itself {
-                *peers.entry(contact.peer.ok_or(address)).or_default() |= contact.is_full();
+            if !contact.is_itself() {
+                *peers.entry(contact.peer().ok_or(address)).or_default() |= contact.is_full();
             }
         }
         (peers.values().filter(|is_full| **is_full).count(), peers.len())
@@ -238,14 +179,8 @@ impl Rejoining {
 
     /// Marks an address as being dialed, if nobody is connected behind it and it is due by this time; by the other one,
     /// where there was no room.
-    fn begin(&mut self, address: &Multiaddr, [by, full_by]: [Duration; 2]) -> bool {
-        let Some(contact) = self.contacts.get_mut(address) else { return false };
-        let by = if contact.is_full() { full_by } else { by };
-        let is_due = matches!(contact.state, State::Away { due } if due <= by);
-        if is_due {
-            contact.state = State::Dialing;
-        }
-        is_due
+    fn begin(&mut self, address: &Multiaddr, by: [Duration; 2]) -> bool {
+        self.contacts.get_mut(address).is_some_and(|contact| contact.begin(by))
     }
 
     /// Takes note of who is here. Once there is nobody, all who are away are dialed after a pause.
@@ -280,10 +215,8 @@ impl Rejoining {
     ) -> Vec<Multiaddr> {
         let mut addresses = Vec::new();
         for (address, contact) in &mut self.contacts {
-            if contact.peer == Some(*peer)
-                && let State::Here { .. } = contact.state
-            {
-                contact.state = State::Away { due: contact.pauses.next(now, members, entropy) };
+            if contact.peer() == Some(*peer) && contact.is_here() {
+                contact.misled(now, members, entropy);
                 addresses.push(address.clone());
             }
         }
@@ -294,10 +227,7 @@ impl Rejoining {
     fn due(&self) -> Option<Duration> {
         let away = |is_full: bool| {
             let contacts = self.contacts.values().filter(move |it| it.is_full() == is_full);
-            contacts.filter_map(|contact| match contact.state {
-                State::Away { due } => Some(due),
-                State::Dialing | State::Here { .. } | State::Itself => None,
-            })
+            contacts.filter_map(Contact::due)
         };
         let first = away(false).chain(self.lost.due()).min();
         let first = match self.membership {
@@ -463,16 +393,7 @@ impl Peering {
         let (is_full, members) = (self.goodbyes.lacks_room(&peer), self.members());
         let entropy = &mut *out.entropy;
         for contact in self.rejoining.of(peer) {
-            if let State::Here { since } = contact.state {
-                // One that ends at once has not told why: the other had no time for that, and no more room than before.
-                let is_over = now.mono.saturating_sub(since) < SETTLING;
-                contact.turned_away = contact.turned_away.filter(|_| is_full || is_over);
-                let pauses =
-                    if contact.is_full() { &mut contact.full } else { &mut contact.pauses };
-                pauses.ended(now.mono, since);
-                let due = pauses.next(now.mono, members, entropy);
-                contact.state = State::Away { due };
-            }
+            contact.left(now.mono, is_full, members, entropy);
         }
         self.rejoin_later(cx, out);
         if let Some(timer) = self.goodbyes.forget(&peer) {
@@ -493,27 +414,24 @@ impl Peering {
         let members = self.members();
         let mut failure = end.as_ref().err().cloned();
         if let Some(contact) = self.rejoining.contacts.get_mut(&address) {
-            contact.peer = end.ok().or(contact.peer);
-            let introduction = contact.peer.and_then(|peer| self.peers.introduction(&peer));
-            let (is_here, fault) = (introduction.is_some(), introduction.and_then(|it| it.fault()));
-            contact.turned_away = contact.turned_away.filter(|_| is_here);
-            if contact.peer == Some(cx.local) {
-                contact.state = State::Itself;
-                failure = Some("is this node itself".to_owned());
-            } else if let Some(fault) = fault {
-                let due = contact.pauses.next(now.mono, members, &mut *out.entropy);
-                contact.state = State::Away { due };
-                failure = Some(fault);
-            } else if is_here {
-                contact.state = State::Here { since: now.mono };
-            } else {
-                // How long the pauses are while nobody is there is another matter.
-                if members == 0 {
-                    contact.pauses.reset();
-                }
-                let due = contact.pauses.next(now.mono, members, &mut *out.entropy);
-                contact.state = State::Away { due };
+            let peer = contact.answered(end.ok());
+            let introduction = peer.and_then(|peer| self.peers.introduction(&peer));
+            if introduction.is_none() {
+                contact.gone();
             }
+            let fault = introduction.and_then(Introduction::fault);
+            let end = match introduction {
+                _ if peer == Some(cx.local) => Dialed::Itself,
+                Some(_) if fault.is_some() => Dialed::Useless,
+                Some(_) => Dialed::Here,
+                None => Dialed::Nobody,
+            };
+            failure = match end {
+                Dialed::Itself => Some("is this node itself".to_owned()),
+                Dialed::Useless => fault,
+                Dialed::Here | Dialed::Nobody => failure,
+            };
+            contact.dialed(now.mono, &end, members, &mut *out.entropy);
         }
         if let Some(reason) = failure {
             out.events.push_back(Event::BootstrapUnreachable { address, reason });

@@ -106,12 +106,12 @@ impl Reading {
 
     /// This node has put a record under this key, whether or not it was there a moment ago.
     pub(in crate::engine) fn forget_absence(&mut self, key: &RecordKey) {
-        self.absences.remove(key);
+        self.absences.forget(key);
     }
 
     /// What was refused for its date may hold now.
     pub(in crate::engine) fn forget_absences(&mut self) {
-        self.absences.clear();
+        self.absences.forget_all();
     }
 
     /// Drops what was read too long ago, and looks through no more than so much at once.

@@ -1,6 +1,6 @@
 //! What the end of a query means to those who wait for it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use libp2p::PeerId;
 
@@ -22,9 +22,6 @@ use crate::{
     record::{Record, RecordKey},
     ticket::Ticket,
 };
-
-/// For how long at the most nothing is asked again of which peers hold copies that do not hold by this node's clock.
-const UNTIMELY_ABSENCE: Duration = Duration::from_secs(2);
 
 /// Who was heard by the end of a lookup.
 #[derive(Debug, Clone, Copy)]
@@ -182,12 +179,11 @@ impl Reading {
             Best::Found(record) => return Some(Arc::clone(record)),
             Best::Known(_) => {}
             // The catalogue answers the next reader, too, without asking again at once.
-            Best::Listed(_) => self.absences.insert(ended.key, now.mono),
+            Best::Listed(_) => self.absences.note(now, ended.key),
             Best::Nothing if ended.replies.untimely().is_none() => {
-                self.absences.insert(ended.key, now.mono);
+                self.absences.note(now, ended.key);
             }
-            // It may be there as soon as a clock is right, here or there. Nothing that peers say of the time decides it.
-            Best::Nothing => self.absences.insert_for(ended.key, now.mono, UNTIMELY_ABSENCE),
+            Best::Nothing => self.absences.note_untimely(now, ended.key),
         }
         None
     }

@@ -9,7 +9,6 @@ use crate::{
     engine::{
         context::Context,
         interest::Interest,
-        interface::Now,
         packages,
         saying::{newest, saying},
     },
@@ -68,18 +67,16 @@ impl Reading {
         let known = known.or_else(|| self.heard(cx, &key, freshness));
         match known.filter(|(record, _)| read.accepts(record)) {
             Some((record, source)) => Here::Known(record, source),
-            None if !read.is_partial() && self.is_absent(cx.now(), &key, freshness) => Here::Absent,
+            None if !read.is_partial() && self.absences.answer(cx.now(), &key, freshness) => {
+                Here::Absent
+            }
             None => Here::Lacks(key),
         }
     }
 
     /// A package is there, whether or not it was a moment ago.
     pub(in crate::engine) fn appeared(&mut self, head: &Head) {
-        let keys = [
-            RecordKey::head(&head.network, &head.owner, &head.name),
-            RecordKey::claims(&head.network, &head.name),
-        ];
-        keys.iter().for_each(|key| self.absences.remove(key));
+        self.absences.forget_package(head);
     }
 
     /// A record that can be had without asking anybody: an own one, or one that was read a short while ago.
@@ -173,11 +170,6 @@ impl Reading {
         }
         let heard = self.best(cx, key, replies).known();
         heard.filter(|(record, _)| is_head_of_other(record, &cx.owner))
-    }
-
-    /// Whether nobody had this a moment ago. Who wants to hear more than one replica hears it anew.
-    pub(super) fn is_absent(&self, now: Now, key: &RecordKey, freshness: Freshness) -> bool {
-        freshness == Freshness::First && self.absences.contains(key, now.mono)
     }
 
     /// A read goes on with a record.

@@ -7,7 +7,7 @@
 //! |--|--|
 //! | a caller asks for a package or a record | `beginning.rs` |
 //! | a read of a package needs one record after the other | `read.rs` |
-//! | is it known here, or absent? | `lookups.rs` |
+//! | is it known here, or absent? | `lookups.rs`, `cache.rs`, `absences.rs` |
 //! | if not, the call waits, and its lookup stands in line | `waiting.rs`, `queries.rs` |
 //! | copies arrive, until there are enough for somebody | `copies.rs` |
 //! | the lookup ends: what was the best, and was enough heard? | `ended.rs` |
@@ -23,11 +23,13 @@ use libp2p::PeerId;
 use super::recent::Recent;
 use crate::{config::Config, package::Digest, record::RecordKey, shelf::Shelf};
 
+use absences::Absences;
 use cache::Cache;
 use pins::Pins;
 use queries::Queries;
 use waiting::Calls;
 
+mod absences;
 mod asked;
 mod beginning;
 mod cache;
@@ -60,7 +62,7 @@ pub(in crate::engine) struct Reading {
     /// What the DHT is asked, on behalf of callers and of changes to own packages.
     queries: Queries,
     cache: Cache,
-    absences: Recent<RecordKey>,
+    absences: Absences,
     /// Records that replicas were sent a moment ago, because they lacked them. What they say is part of it, so that a
     /// newer one need not wait.
     repairs: Recent<(RecordKey, Digest)>,
@@ -76,7 +78,7 @@ impl Reading {
             calls: Calls::default(),
             queries: Queries::new(limits.running_queries),
             cache: Cache::new(config.cache_ttl, limits.cache_records, owner, shelf.clone()),
-            absences: Recent::new(config.absence_ttl, limits.cache_records),
+            absences: Absences::new(config),
             repairs: Recent::new(REPAIR_INTERVAL, REMEMBERED_REPAIRS),
             pins: Pins::new(config.pins.clone(), config.pin_on_first_use, limits.pins),
             shelf,
