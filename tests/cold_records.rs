@@ -29,21 +29,34 @@ use support::{Executor, Peer, loopback, manifest, owned, version, within};
 /// Packages of the tests, each of two releases.
 const PACKAGES: u32 = 20;
 
-/// A storage that counts how often held records are read one by one, and can be told to take its time for it.
+/// A storage that counts how often held records are read one by one, and can be told to take its time for it, or for the
+/// sequences that a node reads while it runs.
 #[derive(Debug, Default)]
 struct Watched {
     reads: AtomicUsize,
-    gate: (Mutex<bool>, Condvar),
+    records: Gate,
+    sequences: Gate,
+}
+
+/// Who comes while it is closed waits.
+#[derive(Debug, Default)]
+struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    fn close(&self, is_closed: bool) {
+        *self.0.lock().expect("nobody panics") = is_closed;
+        self.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let closed = self.0.lock().expect("nobody panics");
+        drop(self.1.wait_while(closed, |closed| *closed).expect("nobody panics"));
+    }
 }
 
 impl Watched {
     fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
-    }
-
-    fn close(&self, is_closed: bool) {
-        *self.gate.0.lock().expect("nobody panics") = is_closed;
-        self.gate.1.notify_all();
     }
 }
 
@@ -51,8 +64,14 @@ impl Hindrance for Watched {
     fn before_get(&self, table: Table) {
         if table == Table::Held {
             self.reads.fetch_add(1, Ordering::SeqCst);
-            let closed = self.gate.0.lock().expect("nobody panics");
-            drop(self.gate.1.wait_while(closed, |closed| *closed).expect("nobody panics"));
+            self.records.pass();
+        }
+    }
+
+    fn before_scan(&self, table: Table, after: Option<&[u8]>) {
+        // From the key of a row on: before its first poll, a node reads from the beginning, and from an owner's key.
+        if table == Table::Sequences && after.is_some_and(|after| after.len() > 32) {
+            self.sequences.pass();
         }
     }
 }
@@ -150,7 +169,7 @@ fn a_storage_that_takes_its_time_holds_up_nobody_else() {
         let address = server.address().await;
         let owner = publish(&server, &storage, &address).await;
 
-        storage.by.close(true);
+        storage.by.records.close(true);
         let waits = server.handle.get_version(owned(owner, &package(0)), version("1.0.0"));
         let mut waits = std::pin::pin!(waits);
         // The node goes on: it reads no faster, and answers everybody else.
@@ -159,7 +178,65 @@ fn a_storage_that_takes_its_time_holds_up_nobody_else() {
             within("metadata", server.handle.metadata()).await.expect("metadata");
         }
         within("a change", server.handle.register(manifest("mine", "1.0.0"))).await.expect("made");
-        storage.by.close(false);
+        storage.by.records.close(false);
         assert!(within("the package", waits).await.is_ok());
+    });
+}
+
+/// More sequences than a node reads before its first poll, of packages that nobody knows.
+fn sequences() -> Vec<Change> {
+    let row = |number: u32| {
+        let mut owner = [0xEE; 32];
+        owner[..4].copy_from_slice(&number.to_be_bytes());
+        let value = postcard::to_stdvec(&(owner, "tool", 0_u32, 7_u64, false, false, false));
+        let key = [&owner[..], b"tool"].concat();
+        Change { table: Table::Sequences, key, value: Some(value.expect("a row")) }
+    };
+    (0..5_000).map(row).collect()
+}
+
+#[test]
+fn what_is_held_is_served_before_all_sequences_are_read_and_what_is_put_waits_for_them() {
+    block_on(async {
+        let (storage, key) = (Hindered::<Watched>::default(), Keypair::generate_ed25519());
+        let mut server = start(&storage, &key, loopback());
+        let address = server.address().await;
+        let owner = publish(&server, &storage, &address).await;
+        within("an own package", server.handle.register(manifest("mine", "1.0.0")))
+            .await
+            .expect("registered");
+        drop(server);
+        storage.commit(&sequences()).expect("written");
+
+        storage.by.sequences.close(true);
+        let mut server = start(&storage, &key, loopback());
+        let address = server.address().await;
+        let mine = server.handle.get_package(owned(server.id(), "mine"));
+        within("the own package", mine).await.expect("found");
+        let reader = Peer::start(Executor::Smol, loopback().with_bootstrap([address.clone()]));
+        within("bootstrap", reader.handle.bootstrap()).await.expect("bootstrapped");
+        for at in 0..PACKAGES {
+            let found = reader.handle.get_version(owned(owner, &package(at)), version("1.0.0"));
+            within("the package", found).await.expect("found");
+        }
+        let report = server.handle.metadata().await.expect("metadata").storage.expect("a storage");
+        assert!(!report.is_restored);
+
+        let before = server.handle.metadata().await.expect("metadata").counters.records.stored;
+        let mut registers = std::pin::pin!(reader.handle.register(manifest("new", "1.0.0")));
+        // Its records wait, and so does what the server itself looks up.
+        let mut looks_up = std::pin::pin!(server.handle.get_package(owned(owner, &package(0))));
+        for _ in 0..9 {
+            assert!(futures::poll!(&mut registers).is_pending());
+            assert!(futures::poll!(&mut looks_up).is_pending());
+            within("metadata", server.handle.metadata()).await.expect("metadata");
+        }
+        let stored = server.handle.metadata().await.expect("metadata").counters.records.stored;
+        assert_eq!(stored, before);
+        storage.by.sequences.close(false);
+        within("the package", looks_up).await.expect("found");
+        within("the new package", registers).await.expect("registered");
+        let stored = server.handle.metadata().await.expect("metadata").counters.records.stored;
+        assert!(stored > before);
     });
 }

@@ -222,6 +222,18 @@ fn data_of_somebody_else_is_refused_with_words() {
 }
 
 #[test]
+fn data_of_an_earlier_schema_is_taken_over() {
+    let (storage, key) = (Memory::new(), Keypair::generate_ed25519());
+    let build = || Node::builder(key.clone(), loopback()).with_storage(storage.clone()).build();
+    drop(build().expect("new data"));
+    let newest = storage.get(Table::Meta, b"schema").expect("read");
+    let first = Change { table: Table::Meta, key: b"schema".to_vec(), value: Some(b"1".to_vec()) };
+    storage.commit(&[first]).expect("written");
+    drop(build().expect("earlier data"));
+    assert_eq!(storage.get(Table::Meta, b"schema").expect("read"), newest);
+}
+
+#[test]
 fn junk_in_the_storage_is_dropped_and_removed() {
     block_on(async {
         let (storage, key) = (Memory::new(), Keypair::generate_ed25519());

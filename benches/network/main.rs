@@ -27,11 +27,12 @@ mod reach;
 mod registers;
 mod report;
 mod rest;
-mod usage;
 
 #[path = "../subjects/packages.rs"]
 #[allow(dead_code, reason = "each benchmark uses its own part of this")]
 mod packages;
+#[path = "../subjects/usage.rs"]
+mod usage;
 
 use std::{error::Error, process::ExitCode};
 

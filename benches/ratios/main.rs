@@ -43,6 +43,9 @@ mod packages;
 mod raw;
 #[path = "../subjects/timers.rs"]
 mod timers;
+#[allow(dead_code, reason = "only the time on processors is looked at here")]
+#[path = "../subjects/usage.rs"]
+mod usage;
 #[path = "../subjects/waiting.rs"]
 mod waiting;
 

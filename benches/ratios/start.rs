@@ -25,13 +25,14 @@ use crate::{
     nodes::Asker,
     report::{BytesEach, Report, Target},
     storage::folder,
+    usage,
 };
 
 const HELD: usize = 100_000;
 /// Held records of one owner: two of each package.
 const RECORDS_OF_OWNER: usize = 20;
 /// Peers who have put them.
-const PUTTERS: usize = 8;
+const PUTTERS: u8 = 8;
 /// Rows of a commit, as many as a busy node writes in a second.
 const BATCH: usize = 1_024;
 const STARTS: usize = 5;
@@ -178,6 +179,11 @@ impl Serving {
         Ok(serde_json::from_str(&told)?)
     }
 
+    /// The time that the process has had on processors.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        usage::cpu(self.child.0.id())
+    }
+
     /// The same at the end.
     pub(crate) fn end(mut self) -> Outcome<u64> {
         drop(self.child.0.stdin.take());
@@ -297,8 +303,8 @@ impl Written {
         publisher.register(Manifest::new(OWN.parse()?, "1.0.0".parse()?));
         drop(publisher);
         let (records, marks) = records(count)?;
-        let putter = || Keypair::generate_ed25519().public().to_peer_id().to_bytes();
-        let putters: Vec<_> = (0..PUTTERS).map(|_| putter()).collect();
+        // As a node writes them: a digest of the peer's id, of 12 bytes.
+        let putters: Vec<_> = (0..PUTTERS).map(|peer| [peer; 12]).collect();
         let until = now()? + 24 * 3600;
         let before = file.size()?;
         for batch in records.chunks(BATCH) {

@@ -36,7 +36,7 @@ pub struct Limits {
     /// [`store_records`](Self::store_records). At least 8 KiB. Default: 64 MiB.
     pub store_bytes: usize,
     /// With a [storage](crate::storage), bytes of memory that records held for the network take, with some 210 beside each.
-    /// Those that nobody has asked for lately lie in the storage alone, with some 90 bytes of memory for each. Without a
+    /// Those that nobody has asked for lately lie in the storage alone, with some 75 bytes of memory for each. Without a
     /// storage it means nothing. Default: 64 MiB.
     pub store_memory_bytes: usize,
     /// Records held that one peer has put, whoever signed them. A peer with more has its own farthest ones

@@ -13,6 +13,16 @@ impl Engine {
         self.admit();
     }
 
+    /// All sequences have been read: what has waited for them is judged.
+    pub(crate) fn sequences_read(&mut self, now: Now) {
+        self.set_time(now);
+        self.cx.store.sequences_read();
+        self.judge_answers();
+        self.discovery.unlist_revoked(&self.cx);
+        self.judge();
+        self.admit();
+    }
+
     /// Whose business a fact is.
     fn take_note(&mut self, fact: Fact) {
         let (cx, out) = (&self.cx, &mut self.out);
@@ -64,7 +74,7 @@ impl Engine {
             Fact::QueryEnded { query, end } => self.query_ended(query, end),
             // Questions between peers.
             Fact::Asked { asked, peer, request } => self.asked(asked, peer, &request),
-            Fact::Answered { question, response } => self.question_ended(question, Ok(response)),
+            Fact::Answered { question, response } => self.question_answered(question, response),
             Fact::Unanswered { question, why } => self.question_ended(question, Err(why)),
             // Gossip.
             Fact::Mesh { peers } => self.mesh_told(peers),

@@ -43,6 +43,8 @@ pub(super) enum Purpose {
 pub(super) struct Questions {
     next: u64,
     open: HashMap<QuestionId, Question>,
+    /// Answers with heads, which cannot be judged yet.
+    held_back: Vec<(QuestionId, Vec<u8>)>,
 }
 
 impl Questions {
@@ -58,6 +60,20 @@ impl Questions {
         self.open.remove(&id)
     }
 
+    /// Keeps an answer for later. Gives it back if there are no heads in it.
+    fn hold_back(&mut self, id: QuestionId, answer: Vec<u8>) -> Option<Vec<u8>> {
+        match self.open.get(&id)?.purpose {
+            Purpose::Reconciling | Purpose::Searching(_) => {
+                self.held_back.push((id, answer));
+                None
+            }
+            Purpose::Greeting
+            | Purpose::ReadingClock
+            | Purpose::Goodbye
+            | Purpose::Explaining(_) => Some(answer),
+        }
+    }
+
     /// Whether something is to be heard from this peer.
     pub(super) fn is_asked(&self, peer: &PeerId) -> bool {
         self.open.values().any(|question| question.peer == *peer)
@@ -70,6 +86,24 @@ impl Questions {
 }
 
 impl Engine {
+    /// A question has been answered.
+    pub(super) fn question_answered(&mut self, id: QuestionId, answer: Vec<u8>) {
+        let answer = match self.cx.store.awaits_sequences() {
+            true => self.out.questions.hold_back(id, answer),
+            false => Some(answer),
+        };
+        if let Some(answer) = answer {
+            self.question_ended(id, Ok(answer));
+        }
+    }
+
+    /// What was answered before it could be judged is judged now.
+    pub(super) fn judge_answers(&mut self) {
+        for (id, answer) in std::mem::take(&mut self.out.questions.held_back) {
+            self.question_ended(id, Ok(answer));
+        }
+    }
+
     /// A question has been answered, or will not be.
     pub(super) fn question_ended(&mut self, id: QuestionId, answer: Result<Vec<u8>, Unanswered>) {
         let Some(question) = self.out.questions.take(id) else { return };

@@ -22,7 +22,7 @@ use crate::{
 use epochs::Epochs;
 use held::{Held, Standing, Table};
 use high_water::HighWater;
-use quota::{Amount, Putters, Shares};
+use quota::{Account, Amount, Putters, Shares};
 use rates::Rates;
 use refusals::Refusals;
 use tiers::Tiers;
@@ -70,7 +70,7 @@ pub(crate) enum Refused {
     Rate,
     #[error("its package is withdrawn")]
     Withdrawn,
-    #[error("what is held under its key lies in the storage, and has not been read")]
+    #[error("what it is to be judged by lies in the storage, and has not been read")]
     Away,
     #[error(transparent)]
     Rejected(#[from] Rejected),
@@ -120,6 +120,15 @@ const MAX_REFUSALS: usize = 64;
 /// A package: its owner and its name.
 pub(crate) type PackageKey = (PeerId, PackageName);
 
+/// On whose account a record comes in.
+#[derive(Debug, Clone, Copy)]
+enum Speaker {
+    /// A peer, whose request is being carried out.
+    Peer(PeerId, Account),
+    /// One that has put it in an earlier life of this node.
+    Earlier(Account),
+}
+
 /// Verified records by key: one of each, the one that the selection rule prefers.
 ///
 /// When it is full, of records or of bytes, the record whose key lies farthest from this node goes: other nodes
@@ -148,8 +157,7 @@ pub(crate) struct Store {
     epochs: Epochs,
     verifier: Verifier,
     rates: Rates,
-    /// The peer whose request is being carried out.
-    speaker: Option<PeerId>,
+    speaker: Option<Speaker>,
     /// What is held for others.
     held: Amount,
     most: Amount,
@@ -191,6 +199,19 @@ impl Store {
             raised: BTreeSet::new(),
             counters: RecordCounters::default(),
         }
+    }
+
+    /// The peer whose request is being carried out.
+    fn speaking(&self) -> Option<PeerId> {
+        match self.speaker {
+            Some(Speaker::Peer(peer, _)) => Some(peer),
+            Some(Speaker::Earlier(_)) | None => None,
+        }
+    }
+
+    /// On whose account a record is that comes in now.
+    fn account(&self) -> Option<Account> {
+        self.speaker.map(|(Speaker::Peer(_, account) | Speaker::Earlier(account))| account)
     }
 
     fn verify(&mut self, key: &RecordKey, bytes: &[u8]) -> Result<Record, Rejected> {
@@ -246,7 +267,7 @@ impl Store {
                 if standing == Standing::Others {
                     self.make_room(&record, self.distance(&key))?;
                 }
-                self.place(&key, record, standing, self.speaker);
+                self.place(&key, record, standing, self.account());
             }
             Some((before, held)) => {
                 match self.prefer(&held, record) {
@@ -344,7 +365,7 @@ impl Store {
         key: &RecordKey,
         record: Record,
         standing: Standing,
-        putter: Option<PeerId>,
+        putter: Option<Account>,
     ) {
         let is_outside = standing != Standing::Others;
         let account = self.shares.account(&record).filter(|_| !is_outside);

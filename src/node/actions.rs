@@ -86,6 +86,11 @@ impl Link {
     }
 
     fn look_up(&mut self, now: Now, query: QueryKey, key: RecordKey, breadth: Breadth) {
+        if self.store.awaits_sequence_of(&key) {
+            // What it would find could not be judged.
+            self.fetches.hold_back(Waiting::Lookup { query, key, breadth });
+            return;
+        }
         if !self.store.is_away(&key) {
             return self.begin_lookup(now, query, &key, breadth);
         }
@@ -119,6 +124,23 @@ impl Link {
             }
             self.bell.keep_rung();
         }
+    }
+
+    /// Goes on with some of what has waited for the sequences, if they have been read. Tells whether there was any.
+    pub(super) fn resume_judging(&mut self, now: Now) -> bool {
+        if self.store.awaits_sequences() {
+            return false;
+        }
+        let held_back = self.fetches.take_held_back();
+        let is_any = !held_back.is_empty();
+        for waiting in held_back {
+            match waiting {
+                Waiting::Peer { asked, peer, request } => self.serve_in_time(asked, peer, request),
+                Waiting::Lookup { query, key, breadth } => self.look_up(now, query, key, breadth),
+            }
+            self.bell.keep_rung();
+        }
+        is_any
     }
 
     /// Hears nothing more of a peer that is about to be blocked.

@@ -16,7 +16,7 @@ use super::{
     link::Link,
     metrics::Metrics,
     poll::{Budgets, Node, Phase},
-    storage::{Disk, Kept},
+    storage::{Ahead, Disk, Kept},
     watch::Watch,
     wiring::Wiring,
 };
@@ -329,7 +329,9 @@ impl NodeBuilder {
     /// The storage, and what was read from it.
     fn disk(&mut self, identity: &Identity) -> Result<(Option<Disk>, Option<Kept>)> {
         let Some(storage) = self.storage.take() else { return Ok((None, None)) };
-        let (disk, kept) = Disk::open(storage, &self.config.network, &identity.owner())?;
+        // A snapshot is taken in before the first poll, and judged by all sequences.
+        let ahead = if self.snapshot.is_some() { Ahead::All } else { Ahead::Own };
+        let (disk, kept) = Disk::open(storage, &self.config.network, &identity.owner(), ahead)?;
         Ok((Some(disk), Some(kept)))
     }
 
@@ -362,6 +364,9 @@ impl NodeBuilder {
         let mut engine = Engine::new(identity, self.config, store, self.entropy, shelf);
         if let Some(kept) = &kept {
             engine.note_changes(kept.bytes);
+            if kept.are_sequences_left {
+                engine.await_sequences();
+            }
             engine.restore_first(now, &kept.rows)?;
         }
         if let Some(snapshot) = &self.snapshot {

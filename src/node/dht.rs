@@ -49,7 +49,7 @@ impl Link {
         }
     }
 
-    /// A peer asks something. If it takes a record that lies in the storage alone, it waits until that is read.
+    /// A peer asks something. What it needs from the storage is read first.
     fn hear(&mut self, asked: kad::InboundId, peer: PeerId, request: Request) {
         if self.wiring.muted.contains(&peer) {
             return;
@@ -57,18 +57,25 @@ impl Link {
         let request = match self.store.request(peer) {
             Hearing::Closed => return self.let_go_of(peer),
             Hearing::Unserved => request,
-            Hearing::Served => match away(&self.store, &request) {
-                None => request,
-                Some(digest) => {
-                    let waiting = Waiting::Peer { asked, peer, request };
-                    match self.fetches.wait(digest, waiting) {
-                        Some(Waiting::Peer { request, .. }) => request,
-                        _ => return,
-                    }
-                }
-            },
+            Hearing::Served => return self.serve_in_time(asked, peer, request),
         };
         self.serve(asked, peer, request);
+    }
+
+    /// Serves a peer, once what its request needs has been read from the storage. If too many wait, it is served as if nothing
+    /// could be read.
+    pub(super) fn serve_in_time(&mut self, asked: kad::InboundId, peer: PeerId, request: Request) {
+        let is_judged = matches!(request, Request::PutValue(_)) && self.store.awaits_sequences();
+        let away = away(&self.store, &request);
+        let waiting = Waiting::Peer { asked, peer, request };
+        let ready = match away {
+            _ if is_judged => self.fetches.hold_back(waiting),
+            Some(digest) => self.fetches.wait(digest, waiting),
+            None => Some(waiting),
+        };
+        if let Some(Waiting::Peer { asked, peer, request }) = ready {
+            self.serve(asked, peer, request);
+        }
     }
 
     /// Answers what a peer asks.

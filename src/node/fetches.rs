@@ -1,4 +1,4 @@
-//! Requests that wait for a record which lies in the storage alone.
+//! Requests that wait for what lies in the storage alone: a record, or the sequences by which records are judged.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -34,6 +34,8 @@ pub(super) enum Waiting {
 pub(super) struct Fetches {
     queue: VecDeque<[u8; 32]>,
     waiting: HashMap<[u8; 32], Vec<Waiting>>,
+    /// What waits for all sequences.
+    held_back: Vec<Waiting>,
     len: usize,
 }
 
@@ -46,6 +48,24 @@ impl Fetches {
         self.len += 1;
         self.want(digest).push(waiting);
         None
+    }
+
+    /// Has a request wait for the sequences. Gives it back if too many wait.
+    pub(super) fn hold_back(&mut self, waiting: Waiting) -> Option<Waiting> {
+        // Only so many lookups run as may.
+        if self.len >= MOST && matches!(waiting, Waiting::Peer { .. }) {
+            return Some(waiting);
+        }
+        self.len += 1;
+        self.held_back.push(waiting);
+        None
+    }
+
+    /// The sequences have been read. Tells what has waited for them, some of it at a time.
+    pub(super) fn take_held_back(&mut self) -> Vec<Waiting> {
+        let count = self.held_back.len().min(AT_ONCE);
+        self.len -= count;
+        self.held_back.drain(..count).collect()
     }
 
     /// A record is to be fetched. Tells who waits for it.
@@ -68,7 +88,7 @@ impl Fetches {
 
     /// A lookup has ended before it could begin.
     pub(super) fn forget(&mut self, ended: QueryKey) {
-        for waiting in self.waiting.values_mut() {
+        for waiting in self.waiting.values_mut().chain([&mut self.held_back]) {
             let before = waiting.len();
             waiting.retain(
                 |waiting| !matches!(waiting, Waiting::Lookup { query, .. } if *query == ended),
@@ -84,7 +104,7 @@ impl Fetches {
 
     /// Nothing can be read. Tells who has waited.
     pub(super) fn end_all(&mut self) -> Vec<Waiting> {
-        self.len = 0;
+        self.len = self.held_back.len();
         self.queue.clear();
         self.waiting.drain().flat_map(|(_, waiting)| waiting).collect()
     }
@@ -140,6 +160,19 @@ mod tests {
         assert!(
             matches!(left[..], [Waiting::Lookup { query, .. }] if query == QueryKey::numbered(2))
         );
+    }
+
+    #[test]
+    fn what_waits_for_the_sequences_waits_for_nothing_else() {
+        let mut fetches = Fetches::default();
+        assert!(fetches.hold_back(lookup(1)).is_none());
+        assert!(fetches.hold_back(lookup(2)).is_none());
+        assert!(fetches.wait([1; 32], lookup(3)).is_none());
+        assert_eq!(fetches.end_all().len(), 1);
+        fetches.forget(QueryKey::numbered(1));
+        assert!(matches!(fetches.take_held_back()[..], [Waiting::Lookup { query, .. }]
+            if query == QueryKey::numbered(2)));
+        assert_eq!(fetches.len, 0);
     }
 
     #[test]

@@ -347,6 +347,10 @@ impl Node {
             // The network has its turn in the next poll.
             cx.waker().wake_by_ref();
         }
+        if self.link.resume_judging(now) {
+            self.link.carry_out(now);
+            cx.waker().wake_by_ref();
+        }
         self.poll_fetches(cx, now);
     }
 

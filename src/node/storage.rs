@@ -21,32 +21,50 @@ use super::fetches::{Fetches, Waiting};
 use crate::{
     engine::{Engine, Now, Rows},
     error::{Error, Result},
+    package::owner_key,
     record::NetworkName,
     storage::{self, Change, Storage, StorageError, Table},
 };
 
 /// The schema of the rows that this version writes, and the latest that it reads.
-const SCHEMA: u32 = 1;
+///
+/// | schema | what it says of who has put a held record |
+/// |--|--|
+/// | 1 | the peer's id |
+/// | 2 | a short digest of that |
+///
+/// Rows of an earlier schema are read as they are, and are in this one once they are written again.
+const SCHEMA: u32 = 2;
 
-/// What a node reads before its first poll: little beside what it holds for others.
-const FIRST: [Table; 7] = [
-    Table::Sequences,
-    Table::Epochs,
-    Table::Pins,
-    Table::Own,
-    Table::Outbox,
-    Table::Peers,
-    Table::Reputations,
-];
+/// What a node reads before its first poll, besides the first of the sequences and those of its own packages: little beside
+/// what it holds for others.
+const FIRST: [Table; 6] =
+    [Table::Epochs, Table::Pins, Table::Own, Table::Outbox, Table::Peers, Table::Reputations];
 
-/// What it reads while it runs already.
-const LATER: [Table; 2] = [Table::Catalogue, Table::Held];
+/// What it reads while it runs already. The sequences come first: the rest is judged by them.
+const LATER: [Table; 3] = [Table::Sequences, Table::Catalogue, Table::Held];
 
 /// Rows that are read at once before the first poll.
 const FIRST_ROWS: usize = 4096;
 
-/// Rows that are read at once later on. Their records are verified in one poll: some milliseconds' work.
-const LATER_ROWS: usize = 64;
+/// Rows that are read at once later on, which are taken in within one poll: some milliseconds' work. Records are verified.
+const fn rows_at_once(table: Table) -> usize {
+    match table {
+        Table::Sequences => 512,
+        _ => 64,
+    }
+}
+
+/// Own sequences that are read at once. Most nodes have fewer packages.
+const OWN_ROWS: usize = 64;
+
+/// Which of the sequences are read before the first poll.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// As many as are read at once, and those of the node's own packages.
+    Own,
+    All,
+}
 
 /// The digest of a record's key, and the value of its row, if there is one.
 type Fetched = ([u8; 32], Option<Vec<u8>>);
@@ -87,6 +105,8 @@ pub(super) struct Kept {
     /// How many bytes the storage takes.
     pub(super) bytes: u64,
     pub(super) rows: Vec<Rows>,
+    /// Sequences of others' packages are read later.
+    pub(super) are_sequences_left: bool,
 }
 
 /// Something is read.
@@ -156,14 +176,17 @@ impl Disk {
         storage: Arc<dyn Storage>,
         network: &NetworkName,
         owner: &PeerId,
+        ahead: Ahead,
     ) -> Result<(Self, Kept)> {
         let failed = |error: StorageError| Error::storage(&error);
         claim(&*storage, network, owner).map_err(failed)?;
+        let (sequences, left) = read_sequences(&*storage, owner, ahead).map_err(failed)?;
         let rows = FIRST.map(|table| read_all(&*storage, table));
-        let rows = rows.into_iter().collect::<storage::Result<_>>().map_err(failed)?;
+        let rows = [Ok(sequences)].into_iter().chain(rows).collect::<storage::Result<_>>();
+        let rows = rows.map_err(failed)?;
         let bytes = storage.size().map_err(failed)?;
-        let first = LATER.first().map(|table| Cursor { table: *table, after: None });
-        let load = first.map_or(Load::Done, Load::Next);
+        let are_sequences_left = left.is_some();
+        let load = left.map_or_else(|| next_table(Table::Sequences), Load::Next);
         let disk = Self {
             storage,
             commit: None,
@@ -175,7 +198,7 @@ impl Disk {
             fetch_health: Health::Good,
             table_due: Duration::ZERO,
         };
-        Ok((disk, Kept { bytes, rows }))
+        Ok((disk, Kept { bytes, rows, are_sequences_left }))
     }
 
     /// Writes what has changed, and reads on what is left from an earlier life.
@@ -282,8 +305,8 @@ impl Disk {
             }
             Load::Next(cursor) | Load::Later(cursor, _) => {
                 let Cursor { table, after } = cursor.clone();
-                let scan =
-                    self.read(move |storage| storage.scan(table, after.as_deref(), LATER_ROWS));
+                let limit = rows_at_once(table);
+                let scan = self.read(move |storage| storage.scan(table, after.as_deref(), limit));
                 self.load = Load::Reading(cursor, scan);
             }
             reading @ Load::Reading(..) => self.load = reading,
@@ -297,7 +320,7 @@ impl Disk {
         match rows {
             Ok(rows) if rows.iter().any(is_outdated) => self.load = Load::Next(cursor),
             Ok(rows) => {
-                self.load = match (rows.len() == LATER_ROWS, rows.last()) {
+                self.load = match (rows.len() == rows_at_once(table), rows.last()) {
                     (true, Some((last, _))) => {
                         Load::Next(Cursor { table, after: Some(last.clone()) })
                     }
@@ -310,13 +333,15 @@ impl Disk {
                 return Moved::Yes;
             }
         }
-        if let Load::Next(Cursor { table: next, .. }) = &self.load
-            && (*next, table) == (Table::Held, Table::Catalogue)
-        {
-            engine.catalogue_read(now);
-        }
-        if let Load::Done = self.load {
-            engine.all_read();
+        match (table, &self.load) {
+            (Table::Sequences, Load::Next(Cursor { table: Table::Catalogue, .. })) => {
+                engine.sequences_read(now);
+            }
+            (Table::Catalogue, Load::Next(Cursor { table: Table::Held, .. })) => {
+                engine.catalogue_read(now);
+            }
+            (_, Load::Done) => engine.all_read(),
+            _ => {}
         }
         // Others come first, and the next rows after them.
         cx.waker().wake_by_ref();
@@ -393,6 +418,38 @@ fn read_all(storage: &dyn Storage, table: Table) -> storage::Result<Rows> {
     }
 }
 
+/// The sequences that are read before the first poll, and where those come that are not.
+fn read_sequences(
+    storage: &dyn Storage,
+    owner: &PeerId,
+    ahead: Ahead,
+) -> storage::Result<(Rows, Option<Cursor>)> {
+    let table = Table::Sequences;
+    if ahead == Ahead::All {
+        return Ok((read_all(storage, table)?, None));
+    }
+    let mut rows = storage.scan(table, None, FIRST_ROWS)?;
+    let last = rows.last().filter(|_| rows.len() == FIRST_ROWS).map(|(key, _)| key.clone());
+    let Some(after) = last else { return Ok((Rows { table, rows }, None)) };
+    rows.extend(sequences_of(storage, owner)?);
+    Ok((Rows { table, rows }, Some(Cursor { table, after: Some(after) })))
+}
+
+/// The rows of one owner's packages: their keys begin with the owner's.
+fn sequences_of(storage: &dyn Storage, owner: &PeerId) -> storage::Result<Vec<storage::Row>> {
+    let Some(owner) = owner_key(owner) else { return Ok(Vec::new()) };
+    let (mut after, mut found) = (owner.to_vec(), Vec::new());
+    loop {
+        let page = storage.scan(Table::Sequences, Some(&after), OWN_ROWS)?;
+        let before = found.len();
+        found.extend(page.into_iter().take_while(|(key, _)| key.starts_with(&owner)));
+        match found.last() {
+            Some((last, _)) if found.len() == before + OWN_ROWS => after.clone_from(last),
+            _ => return Ok(found),
+        }
+    }
+}
+
 /// Sees to it that the data is this owner's, of this network, and in a schema that this version reads. New data becomes so.
 fn claim(storage: &dyn Storage, network: &NetworkName, owner: &PeerId) -> storage::Result<()> {
     let row = |key: &str, value: String| Change {
@@ -411,15 +468,15 @@ fn claim(storage: &dyn Storage, network: &NetworkName, owner: &PeerId) -> storag
             row("owner", owner.to_string()),
         ]);
     };
-    match schema.parse() {
+    let found = match schema.parse() {
         Ok(found) if found > SCHEMA => {
             return Err(StorageError::Newer { found, known: SCHEMA });
         }
-        Ok(_) => {}
+        Ok(found) => found,
         Err(_) => {
             return Err(StorageError::other(format!("the data has the unknown schema `{schema}`")));
         }
-    }
+    };
     for (what, key, expected) in
         [("network", "network", network.to_string()), ("owner", "owner", owner.to_string())]
     {
@@ -428,6 +485,10 @@ fn claim(storage: &dyn Storage, network: &NetworkName, owner: &PeerId) -> storag
             let (found, expected) = (format!("{what} `{found}`"), format!("{what} `{expected}`"));
             return Err(StorageError::NotOurs { found, expected });
         }
+    }
+    if found < SCHEMA {
+        // Before any row is: an earlier version would take them for junk.
+        storage.commit(&[row("schema", SCHEMA.to_string())])?;
     }
     Ok(())
 }

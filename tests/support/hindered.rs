@@ -8,6 +8,9 @@ use peerage::storage::{Change, Memory, Result, Row, Storage, Table};
 pub(crate) trait Hindrance: Debug + Default + Send + Sync + 'static {
     fn before_get(&self, _: Table) {}
 
+    /// After this key of a table's.
+    fn before_scan(&self, _: Table, _after: Option<&[u8]>) {}
+
     fn before_commit(&self) -> Result<()> {
         Ok(())
     }
@@ -38,6 +41,7 @@ impl<H: Hindrance> Storage for Hindered<H> {
     }
 
     fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>> {
+        self.by.before_scan(table, after);
         self.memory.scan(table, after, limit)
     }
 

@@ -75,6 +75,10 @@ impl Engine {
         from: Option<PeerId>,
         data: &[u8],
     ) -> Result<Verdict, Rejected> {
+        if self.cx.store.awaits_sequences() {
+            // It cannot be judged yet. What is missed is found when catalogues are compared.
+            return Ok(Verdict::Ignore);
+        }
         let now = self.cx.now();
         // In a crowd that meets, most of what is announced has been fetched a moment ago, and the signatures that are
         // remembered are fewer than the packages.

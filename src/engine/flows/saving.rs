@@ -33,6 +33,11 @@ impl Engine {
         self.standing.note_changes();
     }
 
+    /// The storage has more sequences than those that have been read. What must be judged by them waits.
+    pub(crate) fn await_sequences(&mut self) {
+        self.cx.store.await_sequences();
+    }
+
     /// How many rows wait to be written.
     fn unsaved(&self) -> Unsaved {
         Unsaved {

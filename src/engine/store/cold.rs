@@ -1,9 +1,9 @@
 //! Records of others whose bytes lie in the storage alone, and what is known of each without reading it.
 //!
-//! There may be very many: of each, some 90 bytes are kept here, whatever its own size.
+//! There may be very many: of each, some 75 bytes are kept here, whatever its own size.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     ops::Bound::{Excluded, Unbounded},
 };
 
@@ -87,11 +87,58 @@ impl Packed {
     }
 }
 
+/// What is known of each record, by number. Pages are full but for the last one, and for the places of those that have gone.
+#[derive(Debug, Default)]
+struct Shelf {
+    pages: Vec<Vec<Packed>>,
+    vacant: Vec<[u8; 4]>,
+}
+
+/// Records of a page.
+const PAGE: usize = 512;
+
+impl Shelf {
+    fn place(number: [u8; 4]) -> (usize, usize) {
+        let number = u32::from_be_bytes(number) as usize;
+        (number / PAGE, number % PAGE)
+    }
+
+    fn get(&self, number: [u8; 4]) -> Option<&Packed> {
+        let (page, place) = Self::place(number);
+        self.pages.get(page)?.get(place)
+    }
+
+    fn get_mut(&mut self, number: [u8; 4]) -> Option<&mut Packed> {
+        let (page, place) = Self::place(number);
+        self.pages.get_mut(page)?.get_mut(place)
+    }
+
+    /// Tells the number that it has from now on.
+    fn insert(&mut self, record: Packed) -> [u8; 4] {
+        if let Some(number) = self.vacant.pop()
+            && let Some(place) = self.get_mut(number)
+        {
+            *place = record;
+            return number;
+        }
+        if self.pages.last().is_none_or(|page| page.len() == PAGE) {
+            self.pages.push(Vec::with_capacity(PAGE));
+        }
+        let before = (self.pages.len() - 1) * PAGE;
+        let Some(page) = self.pages.last_mut() else { return [0; 4] };
+        let number = before + page.len();
+        page.push(record);
+        (number as u32).to_be_bytes()
+    }
+}
+
 /// The records that lie in the storage alone, by distance.
 #[derive(Debug, Default)]
 pub(super) struct Cold {
-    /// By their distances, big endian: in this order they go where there is no room.
-    records: BTreeMap<[u8; 8], Packed>,
+    /// Their numbers by their distances, big endian: in this order they go where there is no room. A tree leaves a third of
+    /// its places free, so that what is large lies elsewhere.
+    numbers: BTreeMap<[u8; 8], [u8; 4]>,
+    shelf: Shelf,
     bytes: usize,
     /// How far they have been looked through.
     looked_through: Option<[u8; 8]>,
@@ -99,7 +146,7 @@ pub(super) struct Cold {
 
 impl Cold {
     pub(super) fn len(&self) -> usize {
-        self.records.len()
+        self.numbers.len()
     }
 
     /// How many bytes they have on the wire.
@@ -109,38 +156,47 @@ impl Cold {
 
     pub(super) fn find(&self, distance: u64, key: &[u8; 32]) -> Option<ColdRecord> {
         let distance = distance.to_be_bytes();
-        let found = self.records.get(&distance)?.open(distance);
+        let found = self.open(&distance, self.numbers.get(&distance)?)?;
         (found.key == *key).then_some(found)
     }
 
     /// Takes a record in, unless another one lies at the same distance. Of a million, no two do.
     pub(super) fn insert(&mut self, record: &ColdRecord) -> bool {
         let distance = record.distance.to_be_bytes();
-        if self.records.contains_key(&distance) {
-            return false;
-        }
-        self.records.insert(distance, Packed::new(record));
+        let Entry::Vacant(place) = self.numbers.entry(distance) else { return false };
+        place.insert(self.shelf.insert(Packed::new(record)));
         self.bytes += record.len;
         true
     }
 
+    fn open(&self, distance: &[u8; 8], number: &[u8; 4]) -> Option<ColdRecord> {
+        Some(self.shelf.get(*number)?.open(*distance))
+    }
+
     pub(super) fn take(&mut self, distance: u64, key: &[u8; 32]) -> Option<ColdRecord> {
         let found = self.find(distance, key)?;
-        self.records.remove(&distance.to_be_bytes());
+        let number = self.numbers.remove(&distance.to_be_bytes())?;
         self.bytes -= found.len;
+        if self.numbers.is_empty() {
+            self.shelf = Shelf::default();
+        } else {
+            self.shelf.vacant.push(number);
+        }
         Some(found)
     }
 
     /// Those first that lie farthest away.
     pub(super) fn farthest(&self) -> impl Iterator<Item = ColdRecord> {
-        self.records.iter().rev().map(|(distance, record)| record.open(*distance))
+        let farthest = self.numbers.iter().rev();
+        farthest.filter_map(|(distance, number)| self.open(distance, number))
     }
 
     /// The next `budget` records, in rounds: after the last one comes the first.
     pub(super) fn look_through(&mut self, budget: usize) -> Vec<ColdRecord> {
         let after = self.looked_through.take().map_or(Unbounded, Excluded);
-        let next = self.records.range((after, Unbounded)).take(budget);
-        let next: Vec<_> = next.map(|(distance, record)| record.open(*distance)).collect();
+        let next = self.numbers.range((after, Unbounded)).take(budget);
+        let next: Vec<_> =
+            next.filter_map(|(distance, number)| self.open(distance, number)).collect();
         if next.len() == budget {
             self.looked_through = next.last().map(|last| last.distance.to_be_bytes());
         }
@@ -149,7 +205,8 @@ impl Cold {
 
     /// Changes when each of them ends, and is put to others again.
     pub(super) fn move_times(&mut self, change: impl Fn(&mut ColdRecord)) {
-        for (distance, record) in &mut self.records {
+        for (distance, number) in &self.numbers {
+            let Some(record) = self.shelf.get_mut(*number) else { continue };
             let mut moved = record.open(*distance);
             change(&mut moved);
             *record = Packed::new(&moved);
@@ -204,6 +261,27 @@ mod tests {
         assert_eq!(cold.find(5, &[8; 32]), None);
         assert!(!cold.insert(&ColdRecord { key: [8; 32], ..record(5) }));
         assert_eq!(cold.find(5, &[7; 32]), Some(record(5)));
+    }
+
+    #[test]
+    fn the_place_of_a_record_that_has_gone_is_the_next_ones() {
+        let mut cold = of(0..3 * PAGE as u64);
+        for distance in 0..2 * PAGE as u64 {
+            assert_eq!(cold.take(distance, &[7; 32]), Some(record(distance)));
+            assert!(cold.insert(&record(u64::MAX - distance)));
+        }
+        assert_eq!((cold.len(), cold.shelf.pages.len()), (3 * PAGE, 3));
+        for distance in 0..2 * PAGE as u64 {
+            assert!(cold.find(u64::MAX - distance, &[7; 32]).is_some());
+        }
+        // When all have gone, they take no memory.
+        for distance in 2 * PAGE as u64..3 * PAGE as u64 {
+            cold.take(distance, &[7; 32]);
+        }
+        for distance in 0..2 * PAGE as u64 {
+            cold.take(u64::MAX - distance, &[7; 32]);
+        }
+        assert_eq!((cold.len(), cold.bytes(), cold.shelf.pages.len()), (0, 0, 0));
     }
 
     #[test]

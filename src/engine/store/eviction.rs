@@ -2,7 +2,7 @@
 
 use libp2p::PeerId;
 
-use super::{Amount, Held, PackageKey, Refused, Store, package, tiers::Place};
+use super::{Amount, Held, PackageKey, Refused, Store, package, quota::Account, tiers::Place};
 use crate::record::{Record, RecordKey};
 
 /// Among so many records one that can go is looked for. A peer may have put very many, and each request of it is
@@ -25,7 +25,7 @@ impl Store {
         if self.shares.account(record).is_some_and(|owner| self.shares.is_used_up(&owner)) {
             return Err(Refused::Quota);
         }
-        let mut going = match self.speaker {
+        let mut going = match self.account() {
             Some(peer) => self.room_of(&peer, bytes, distance).ok_or(Refused::PeerQuota)?,
             None => Vec::new(),
         };
@@ -41,12 +41,13 @@ impl Store {
     }
 
     fn is_full(&self, bytes: usize) -> bool {
-        let speaker_is_full = self.speaker.is_some_and(|peer| !self.putters.has_room(&peer, bytes));
+        let speaker_is_full =
+            self.account().is_some_and(|peer| !self.putters.has_room(&peer, bytes));
         speaker_is_full || !self.held.plus(bytes).fits(self.most)
     }
 
     /// Which of a peer's own records go for another one of it.
-    fn room_of(&self, peer: &PeerId, bytes: usize, distance: u64) -> Option<Vec<Place>> {
+    fn room_of(&self, peer: &Account, bytes: usize, distance: u64) -> Option<Vec<Place>> {
         let left = self.putters.held(peer).plus(bytes);
         self.farther(self.going_for(peer), left, self.putters.most(), distance)
     }
@@ -54,7 +55,7 @@ impl Store {
     /// What may go to make room for what the same peer puts, the farthest first. Not the claims of several owners: a
     /// peer that adds one of its own to a set has the set on its account, and must not be able to end it with that. Nor
     /// what lies in the storage alone.
-    fn going_for(&self, peer: &PeerId) -> impl Iterator<Item = (u64, Place)> {
+    fn going_for(&self, peer: &Account) -> impl Iterator<Item = (u64, Place)> {
         let is_of_several =
             |number| self.records.at(number).is_some_and(|held| held.is_of_several());
         let farthest = self.putters.farthest(peer).take(MAX_LOOKED_AT);
@@ -69,11 +70,11 @@ impl Store {
         &mut self,
         key: &RecordKey,
         bytes: usize,
-    ) -> Result<Option<PeerId>, Refused> {
-        let Some(number) = self.records.find(key) else { return Ok(self.speaker) };
-        let Some(before) = self.records.at(number) else { return Ok(self.speaker) };
+    ) -> Result<Option<Account>, Refused> {
+        let Some(number) = self.records.find(key) else { return Ok(self.account()) };
+        let Some(before) = self.records.at(number) else { return Ok(self.account()) };
         let putter = self.putters.peer(before.putter);
-        let Some(speaker) = self.speaker.filter(|_| !before.is_outside()) else {
+        let Some(speaker) = self.account().filter(|_| !before.is_outside()) else {
             return Ok(putter);
         };
         let mut left = self.putters.held(&speaker);
@@ -161,7 +162,7 @@ impl Store {
     /// Drops as many records whose time seems to be over as so many bytes need room: what holds comes before them. Those
     /// of the sender go first, where its own share is what is full.
     fn drop_hidden(&mut self, bytes: usize) {
-        if let Some(peer) = self.speaker {
+        if let Some(peer) = self.account() {
             self.drop_hidden_put_by(&peer, bytes);
         }
         while !self.held.plus(bytes).fits(self.most) {
@@ -170,7 +171,7 @@ impl Store {
         }
     }
 
-    fn drop_hidden_put_by(&mut self, peer: &PeerId, bytes: usize) {
+    fn drop_hidden_put_by(&mut self, peer: &Account, bytes: usize) {
         let Some(putter) = self.putters.find(peer) else { return };
         let hidden = self.hidden().take(MAX_LOOKED_AT).filter(|(_, held)| held.putter == putter);
         let its: Vec<u32> = hidden.map(|(number, _)| number).collect();

@@ -10,7 +10,7 @@ use libp2p::PeerId;
 use super::distance_of;
 use crate::{
     engine::dirty::Dirty,
-    keyspace::{Distance, Key},
+    keyspace::Key,
     package::{PackageName, owner_from_key, owner_key},
     record::{Head, NetworkName, Rank, RecordKey},
 };
@@ -44,6 +44,8 @@ pub(super) struct HighWater {
     /// Counts up with every change, to tell older from newer.
     clock: u64,
     bound: usize,
+    /// The storage has marks of others' packages that have not been read.
+    is_partial: bool,
     /// Marks that the storage does not have as they are.
     pub(super) changed: Dirty<Package>,
 }
@@ -58,8 +60,8 @@ pub(super) struct Package {
 /// How much it matters that a mark stays, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
-    /// Somebody's: of these the farthest goes first.
-    Others(Reverse<Distance>),
+    /// Somebody's: of these the farthest goes first. The first 64 bits of the distance.
+    Others(Reverse<u64>),
     /// The application has been told of it: of these the one first told goes first.
     Wanted(u64),
     /// This node publishes it.
@@ -107,6 +109,7 @@ impl HighWater {
             wanted_of: HashMap::new(),
             clock: 0,
             bound,
+            is_partial: false,
             changed: Dirty::default(),
         }
     }
@@ -114,6 +117,15 @@ impl HighWater {
     /// This node's packages are this owner's.
     pub(super) fn publishes_for(&mut self, owner: PeerId) {
         self.publisher = owner;
+    }
+
+    /// Whether the storage has marks of others' packages that have not been read. Nothing is judged by them meanwhile.
+    pub(super) fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    pub(super) fn set_partial(&mut self, is_partial: bool) {
+        self.is_partial = is_partial;
     }
 
     fn mark(&self, owner: &PeerId, name: &PackageName) -> Option<&Mark> {
@@ -125,8 +137,12 @@ impl HighWater {
         self.mark(owner, name).map(|mark| mark.rank)
     }
 
-    /// Remembers a head that was seen.
+    /// Remembers a head that was seen. Not before its mark has been read, if the storage may have one: it would be written
+    /// over that, which may be higher. Such a head comes from the storage itself.
     pub(super) fn raise(&mut self, head: &Head) {
+        if self.is_partial && head.owner != self.publisher {
+            return;
+        }
         let Some(owner) = owner_key(&head.owner) else { return };
         self.merge(Remembered {
             owner,
@@ -204,7 +220,7 @@ impl HighWater {
                 Worth::Own(raised)
             } else {
                 let head = RecordKey::head(&self.network, &peer, &key.name);
-                Worth::Others(Reverse(distance_of(&self.local, &head)))
+                Worth::Others(Reverse(distance_of(&self.local, &head).high()))
             };
             let mark = Mark { rank, equivocated, worth, raised };
             self.marks.insert(key.clone(), mark);
@@ -312,7 +328,7 @@ impl HighWater {
     fn lower(&mut self, key: &Package) {
         let Some(owner) = owner_from_key(&key.owner) else { return };
         let head = RecordKey::head(&self.network, &owner, &key.name);
-        self.set_worth(key, Worth::Others(Reverse(distance_of(&self.local, &head))));
+        self.set_worth(key, Worth::Others(Reverse(distance_of(&self.local, &head).high())));
         self.bound_share(&key.owner);
     }
 

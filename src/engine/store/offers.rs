@@ -2,7 +2,10 @@
 
 use libp2p::PeerId;
 
-use super::{Hearing, MAX_REFUSALS, Refused, SharedStore, Store, StoreFact, rates::cost};
+use super::{
+    Hearing, MAX_REFUSALS, Refused, SharedStore, Speaker, Store, StoreFact, quota::Account,
+    rates::cost,
+};
 use crate::{
     record::{ClaimSet, Kind, RecordKey, Rejected},
     refusal::Refusal,
@@ -21,7 +24,7 @@ impl SharedStore {
 
     /// What a peer asks is about to be carried out, on its account.
     pub(crate) fn speak(&self, peer: PeerId) {
-        self.lock().speaker = Some(peer);
+        self.lock().speaker = Some(Speaker::Peer(peer, Account::of(&peer)));
     }
 
     /// A peer asks something, which is about to be carried out.
@@ -47,7 +50,7 @@ impl SharedStore {
     /// Whether whoever speaks is served. This node itself always is.
     pub(crate) fn serves(&self) -> bool {
         let store = self.lock();
-        let hearing = store.speaker.map(|peer| store.rates.hearing(store.mono, &peer));
+        let hearing = store.speaking().map(|peer| store.rates.hearing(store.mono, &peer));
         hearing.is_none_or(|hearing| hearing == Hearing::Served)
     }
 
@@ -56,7 +59,7 @@ impl SharedStore {
         let outcome = self.offered(key, bytes);
         let mut store = self.lock();
         // What this node stores for itself is no peer's doing.
-        if let Some(peer) = store.speaker {
+        if let Some(peer) = store.speaking() {
             match &outcome {
                 Ok(()) => store.counters.stored += 1,
                 Err(refused) => {
@@ -108,7 +111,7 @@ impl Store {
 
     /// Whoever speaks pays for what its record has cost, and is remembered for what it was.
     fn account_for(&mut self, bytes: &[u8], refused: Option<&Refused>) {
-        let Some(peer) = self.speaker else { return };
+        let Some(peer) = self.speaking() else { return };
         let excusable = refused.is_none_or(Refused::is_excusable);
         let cost = match refused {
             // Time and revision are looked at before any signature.

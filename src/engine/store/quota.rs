@@ -8,6 +8,7 @@ use std::{
 
 use hashbrown::HashTable;
 use libp2p::PeerId;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     engine::pages::{Links, NIL, Pages},
@@ -124,11 +125,33 @@ impl Shares {
     }
 }
 
+/// Names a peer on whose account records are: a digest of its id, which is shorter than that. Rows of a storage have it,
+/// and it is only ever compared. To share an account with a peer of one's choice takes 2^96 attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Account([u8; Account::BYTES]);
+
+impl Account {
+    pub(super) const BYTES: usize = 12;
+
+    pub(super) fn of(peer: &PeerId) -> Self {
+        let digest = Sha256::digest(peer.to_bytes());
+        Self(digest.first_chunk().copied().unwrap_or_default())
+    }
+
+    pub(super) const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// How many records and bytes each peer has put that are held. A peer is forgotten with the last of them, so
 /// that there are never more peers here than records.
 #[derive(Debug)]
 pub(super) struct Putters {
-    numbers: HashMap<PeerId, u32>,
+    numbers: HashMap<Account, u32>,
     peers: Pages<Put>,
     records: BTreeSet<Place>,
     most: Amount,
@@ -136,7 +159,7 @@ pub(super) struct Putters {
 
 #[derive(Debug)]
 struct Put {
-    peer: PeerId,
+    peer: Account,
     held: Amount,
 }
 
@@ -194,28 +217,28 @@ impl Putters {
     }
 
     /// The number of a peer that has put something that is held.
-    pub(super) fn find(&self, peer: &PeerId) -> Option<u32> {
+    pub(super) fn find(&self, peer: &Account) -> Option<u32> {
         self.numbers.get(peer).copied()
     }
 
     /// The peer with this number.
-    pub(super) fn peer(&self, number: u32) -> Option<PeerId> {
+    pub(super) fn peer(&self, number: u32) -> Option<Account> {
         self.peers.get(number).map(|put| put.peer)
     }
 
     /// What is held that this peer has put.
-    pub(super) fn held(&self, peer: &PeerId) -> Amount {
+    pub(super) fn held(&self, peer: &Account) -> Amount {
         let put = self.find(peer).and_then(|number| self.peers.get(number));
         put.map(|put| put.held).unwrap_or_default()
     }
 
     /// Whether a record of so many bytes has room on a peer's account.
-    pub(super) fn has_room(&self, peer: &PeerId, bytes: usize) -> bool {
+    pub(super) fn has_room(&self, peer: &Account, bytes: usize) -> bool {
         self.held(peer).plus(bytes).fits(self.most)
     }
 
     /// What a peer has put, the farthest first: how far away it is, and its number.
-    pub(super) fn farthest(&self, peer: &PeerId) -> impl Iterator<Item = (u64, u32)> {
+    pub(super) fn farthest(&self, peer: &Account) -> impl Iterator<Item = (u64, u32)> {
         let its = self.find(peer).map(|number| {
             let (first, last) = (Place::new(number, 0, 0), Place::new(number, u64::MAX, u32::MAX));
             self.records.range(first..=last).rev()
@@ -226,7 +249,7 @@ impl Putters {
     }
 
     /// A peer has put a record, which lies in memory. Tells the peer's number.
-    pub(super) fn take(&mut self, peer: PeerId, distance: u64, record: u32, bytes: usize) -> u32 {
+    pub(super) fn take(&mut self, peer: Account, distance: u64, record: u32, bytes: usize) -> u32 {
         let number = self.count(peer, bytes);
         self.place(number, distance, record);
         number
@@ -239,7 +262,7 @@ impl Putters {
     }
 
     /// A record is on a peer's account, wherever it lies. Tells the peer's number.
-    pub(super) fn count(&mut self, peer: PeerId, bytes: usize) -> u32 {
+    pub(super) fn count(&mut self, peer: Account, bytes: usize) -> u32 {
         let peers = &mut self.peers;
         let number = *self.numbers.entry(peer).or_insert_with(|| {
             let put = Put { peer, held: Amount::default() };

@@ -1,6 +1,6 @@
 //! When what is held for others is put to others again.
 
-use super::Store;
+use super::{Speaker, Store};
 use crate::record::{Record, RecordKey};
 
 /// The least time between two rounds in which a record held for others is put to the peers that are closest to
@@ -23,14 +23,14 @@ impl Store {
     fn adopt(&mut self, key: &RecordKey) {
         let Some(number) = self.records.find(key) else { return };
         let Some(held) = self.records.at(number).filter(|held| !held.is_outside()) else { return };
-        if let Some(speaker) = self.speaker
-            && self.putters.find(&speaker).is_none_or(|speaker| held.putter != speaker)
-            && self.putters.has_room(&speaker, held.len())
-            && Record::is_signed_by(held.bytes(), &speaker)
+        if let Some(Speaker::Peer(peer, account)) = self.speaker
+            && self.putters.find(&account).is_none_or(|putter| held.putter != putter)
+            && self.putters.has_room(&account, held.len())
+            && Record::is_signed_by(held.bytes(), &peer)
         {
             let (distance, bytes) = (held.distance, held.len());
             self.putters.give_back(held.putter, distance, number, bytes);
-            let putter = self.putters.take(speaker, distance, number, bytes);
+            let putter = self.putters.take(account, distance, number, bytes);
             self.records.change(number, |held| held.putter = putter);
         }
     }

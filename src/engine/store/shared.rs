@@ -127,9 +127,32 @@ impl SharedStore {
         self.lock().verified(|verifier, store| verifier.verify_message(&store.network, bytes, now))
     }
 
+    /// The storage has more sequences than this node's own, which are being read: what others have signed cannot be judged
+    /// until then.
+    pub(crate) fn await_sequences(&self) {
+        self.lock().high_water.set_partial(true);
+    }
+
+    /// All sequences have been read.
+    pub(crate) fn sequences_read(&self) {
+        self.lock().high_water.set_partial(false);
+    }
+
+    /// Whether sequences are being read, so that what others have signed cannot be judged yet.
+    pub(crate) fn awaits_sequences(&self) -> bool {
+        self.lock().high_water.is_partial()
+    }
+
+    /// Whether what is found under this key is judged by sequences that are being read: not where one of this node's own
+    /// records lies.
+    pub(crate) fn awaits_sequence_of(&self, key: &RecordKey) -> bool {
+        let store = self.lock();
+        store.high_water.is_partial() && !store.records.get(key).is_some_and(Held::is_outside)
+    }
+
     /// Verifies a record that a peer sent, and takes it in.
     pub(crate) fn insert(&self, key: &RecordKey, bytes: &[u8]) -> Result<(), Refused> {
-        if self.is_away(key) {
+        if self.is_away(key) || self.awaits_sequences() {
             // Whoever serves peers has it fetched first, unless too many wait. Nothing takes its place unseen.
             return Err(Refused::Away);
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Held, SharedStore, Standing, Store,
+    Held, SharedStore, Speaker, Standing, Store,
     high_water::Remembered,
     wire::{
         EpochWire, HeadWire, Kept, MarkWire, PinWire, RecordWire, Unheard, UnheardWire, append,
@@ -28,7 +28,7 @@ use crate::{
 const MAGIC: &[u8] = b"peerage snapshot";
 
 /// The format that is written, the only one that is read.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 const CHECKSUM_BYTES: usize = 32;
 
@@ -307,7 +307,7 @@ impl Store {
             }
         };
         let before = self.kept_until(&key);
-        self.speaker = kept.putter;
+        self.speaker = kept.putter.map(Speaker::Earlier);
         let outcome = self.insert(record.clone(), Standing::Others);
         self.speaker = None;
         if let Err(refused) = outcome {

@@ -9,6 +9,7 @@ use crate::{
 mod histories;
 mod marks;
 mod quotas;
+mod sequences;
 mod snapshots;
 mod tables;
 mod tiers;

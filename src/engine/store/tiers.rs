@@ -42,6 +42,8 @@ pub(super) struct Tiers {
     wanted: VecDeque<[u8; 32]>,
     /// The same of others' claims to names that this node claims, too. There are no more than own packages.
     claimed: BTreeSet<[u8; 32]>,
+    /// Keys under which the storage has nothing, as was found just now, while not all of it is known.
+    absent: BTreeSet<[u8; 32]>,
     /// The most bytes that records of others take in memory.
     most: usize,
     below: Below,
@@ -63,6 +65,7 @@ impl Tiers {
             cold: Cold::default(),
             wanted: VecDeque::new(),
             claimed: BTreeSet::new(),
+            absent: BTreeSet::new(),
             most,
             below: Below::Nothing,
         }
@@ -89,9 +92,11 @@ impl SharedStore {
         if store.tiers.below == Below::Nothing || store.records.find(key).is_some() {
             return false;
         }
-        let is_unread = store.tiers.below == Below::Unread;
-        store.cold_record(key).is_some()
-            || (is_unread && !store.records.changed.contains(&key.digest()))
+        let digest = key.digest();
+        let may_be = store.tiers.below == Below::Unread
+            && !store.records.changed.contains(&digest)
+            && !store.tiers.absent.contains(&digest);
+        may_be || store.cold_record(key).is_some()
     }
 
     /// The digest of the key of a record that is to be fetched, though nobody has asked for it.
@@ -116,12 +121,14 @@ impl SharedStore {
         }
     }
 
-    /// The row of this record has been taken in, if there was one. A record that does not lie in memory now is lost.
+    /// The row of this record has been taken in, if there was one. A record that does not lie in memory now is lost. Until
+    /// memory is [made room in](Self::cool), it is known that the storage has none.
     pub(crate) fn settle_fetch(&self, digest: &[u8; 32]) {
         let mut store = self.lock();
         if let Some(cold) = store.cold_record(&RecordKey::of_digest(digest)) {
             store.remove_cold(&cold);
         }
+        store.tiers.absent.insert(*digest);
     }
 
     /// Leaves those of the rows out that say nothing new, since the record is known here or has just gone, and those for
@@ -144,7 +151,9 @@ impl SharedStore {
 
     /// Leaves records in the storage alone until the rest keeps to the memory that it may take.
     pub(crate) fn cool(&self) {
-        self.lock().cool();
+        let mut store = self.lock();
+        store.tiers.absent.clear();
+        store.cool();
     }
 }
 

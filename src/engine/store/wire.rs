@@ -5,7 +5,7 @@ use std::sync::Arc;
 use libp2p::PeerId;
 use serde::{Deserialize, Serialize};
 
-use super::high_water::Remembered;
+use super::{high_water::Remembered, quota::Account};
 use crate::{
     error::{Error, Result},
     package::PackageName,
@@ -28,13 +28,14 @@ pub(crate) struct Unheard {
 pub(super) struct Kept {
     pub(super) bytes: Arc<[u8]>,
     pub(super) until: u64,
-    pub(super) putter: Option<PeerId>,
+    pub(super) putter: Option<Account>,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct RecordWire<'a> {
     bytes: &'a [u8],
     until: u64,
+    /// The account of whoever has put it. Schema 1 has the peer's id.
     #[serde(borrow)]
     putter: Option<&'a [u8]>,
 }
@@ -76,14 +77,14 @@ pub(super) struct HeadWire<'a> {
 
 impl Kept {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let putter = self.putter.map(|peer| peer.to_bytes());
-        encode(&RecordWire { bytes: &self.bytes, until: self.until, putter: putter.as_deref() })
+        let putter = self.putter.as_ref().map(Account::bytes);
+        encode(&RecordWire { bytes: &self.bytes, until: self.until, putter })
     }
 }
 
 impl RecordWire<'_> {
     pub(super) fn read(self) -> Result<Kept> {
-        let putter = self.putter.map(peer).transpose()?;
+        let putter = self.putter.map(account).transpose()?;
         Ok(Kept { bytes: record(self.bytes)?, until: self.until, putter })
     }
 }
@@ -179,6 +180,13 @@ fn record(bytes: &[u8]) -> Result<Arc<[u8]>> {
 
 fn name(text: &str) -> Result<PackageName> {
     text.parse().map_err(|_| malformed())
+}
+
+fn account(bytes: &[u8]) -> Result<Account> {
+    match bytes.try_into() {
+        Ok(account) => Ok(Account::from_bytes(account)),
+        Err(_) => Ok(Account::of(&peer(bytes)?)),
+    }
 }
 
 fn peer(bytes: &[u8]) -> Result<PeerId> {

@@ -23,7 +23,7 @@ fn put_by(store: &SharedStore, peer: PeerId, record: &Record) -> Result<(), Refu
 }
 
 fn held_of(store: &SharedStore, peer: &PeerId) -> usize {
-    store.lock().putters.held(peer).records
+    store.lock().putters.held(&Account::of(peer)).records
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_is_gone_gives_its_place_back() {
     assert_eq!(held_of(&store, &peer), 0);
     let inner = store.lock();
     assert_eq!(inner.held, Amount::default());
-    assert_eq!(inner.putters.farthest(&peer).count(), 0);
+    assert_eq!(inner.putters.farthest(&Account::of(&peer)).count(), 0);
 }
 
 #[test]
@@ -272,18 +272,18 @@ fn records_that_grow_after_they_were_put_take_no_more_than_their_sender_s_room()
     for i in 0..16 {
         let _ = put_by(&store, greedy, &head(i, 2, 1024));
         let inner = store.lock();
-        assert!(inner.putters.held(&greedy).fits(inner.putters.most()), "the {i}th");
+        assert!(inner.putters.held(&Account::of(&greedy)).fits(inner.putters.most()), "the {i}th");
     }
     assert!(others.iter().all(|record| is_held(&store, record)), "nothing of others goes for it");
     assert!(held_of(&store, &greedy) >= 2);
 
     // Nor does another peer's room serve for it.
     put_by(&store, modest, &head(99, 1, 0)).unwrap();
-    let before = store.lock().putters.held(&modest).bytes;
+    let before = store.lock().putters.held(&Account::of(&modest)).bytes;
     put_by(&store, greedy, &head(99, 2, 1024)).unwrap();
     let inner = store.lock();
-    assert!(inner.putters.held(&modest).bytes < before);
-    assert!(inner.putters.held(&greedy).fits(inner.putters.most()));
+    assert!(inner.putters.held(&Account::of(&modest)).bytes < before);
+    assert!(inner.putters.held(&Account::of(&greedy)).fits(inner.putters.most()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::Delegation;
+use crate::{record::Delegation, storage::Table};
 
 fn restored(snapshot: &Snapshot, adjust: impl FnOnce(&mut Config)) -> SharedStore {
     let store = store(adjust);
@@ -123,7 +123,7 @@ fn a_restarted_store_keeps_to_its_own_bounds_and_to_each_peer_s() {
         store.offer(record.key().as_ref(), &record.to_bytes()).unwrap();
         store.fall_silent();
     }
-    assert_eq!(restart(&store, |_| {}).lock().putters.held(&peer).records, 9);
+    assert_eq!(restart(&store, |_| {}).lock().putters.held(&Account::of(&peer)).records, 9);
     assert_eq!(restart(&store, |config| config.limits.store_records = 4).len(), 4);
     assert_eq!(restart(&store, |config| config.limits.store_records_per_peer = 3).len(), 3);
 }
@@ -260,4 +260,21 @@ proptest! {
         let again = restart(&store, |_| {}).snapshot(Vec::new());
         prop_assert_eq!(again.to_bytes(), store.snapshot(Vec::new()).to_bytes());
     }
+}
+
+#[test]
+fn a_row_of_the_first_schema_is_on_the_account_of_the_peer_that_it_names() {
+    let (owner, peer) = (keypair(1), keypair(2).public().to_peer_id());
+    let record = Record::Head(live(&owner, "tool", "1.0.0", 1));
+    let bytes = record.to_bytes();
+    let row = postcard::to_stdvec(&(&bytes[..], NOW + 99, Some(&peer.to_bytes()[..]))).unwrap();
+    let mut read = Snapshot::of_rows(NetworkName::default());
+    read.read_row(Table::Held, &(record.key().digest().to_vec(), row.clone())).unwrap();
+    let [kept] = &read.records[..] else { panic!("{read:?}") };
+    assert_eq!(kept.putter, Some(Account::of(&peer)));
+    // It is read again as it is written from now on.
+    let written = kept.encode();
+    assert_eq!(written.len() + peer.to_bytes().len() - Account::BYTES, row.len());
+    read.read_row(Table::Held, &(record.key().digest().to_vec(), written)).unwrap();
+    assert_eq!(read.records[0], read.records[1]);
 }

@@ -128,7 +128,7 @@ fn record(owner: &Keypair, package: &str, what: u8, sequence: u64) -> Record {
 /// How many records and bytes are held, and how many of these each peer has put.
 fn accounts(store: &SharedStore, peers: &[PeerId]) -> (Amount, Vec<Amount>) {
     let store = store.lock();
-    (store.held, peers.iter().map(|peer| store.putters.held(peer)).collect())
+    (store.held, peers.iter().map(|peer| store.putters.held(&Account::of(peer))).collect())
 }
 
 proptest! {
@@ -395,4 +395,19 @@ fn claims_of_others_in_the_storage_outlive_a_claim_of_this_node() {
         tiered.commit();
         assert!(tiered.rows.is_empty(), "it lies among the own ones now");
     }
+}
+
+#[test]
+fn a_record_that_the_storage_does_not_have_is_taken_in_while_the_rest_of_it_is_read() {
+    let (store, peer) = (started(PeerId::random(), 0, NOW), PeerId::random());
+    let new = record(&keypair(1), "tool", 0, 1);
+    assert!(store.is_away(&new.key()));
+    assert_eq!(offer(&store, peer, &new), Err(Refused::Away));
+    store.settle_fetch(&new.key().digest());
+    assert_eq!(offer(&store, peer, &new), Ok(()));
+    // That was true at that moment.
+    let next = record(&keypair(1), "tool", 1, 1);
+    store.settle_fetch(&next.key().digest());
+    store.cool();
+    assert_eq!(offer(&store, peer, &next), Err(Refused::Away));
 }
