@@ -217,7 +217,7 @@ impl Engine {
         let row = value.map(|value| (digest.to_vec(), value));
         let is_read = row.as_ref().is_some_and(|row| snapshot.read_row(Table::Held, row).is_ok());
         if is_read {
-            self.cx.store.warm(&snapshot);
+            self.cx.store.warm(&digest, &snapshot);
         }
         self.cx.store.settle_fetch(&digest);
     }

@@ -148,7 +148,9 @@ impl SharedStore {
             store.unmark_own(kept);
         }
         for kept in &read.records {
-            store.unmark_held(kept);
+            if let Ok(key) = Record::claimed_key(&kept.bytes) {
+                store.unmark_held(&key, kept);
+            }
         }
         for mark in &read.marks {
             store.high_water.unmark(mark);
@@ -216,15 +218,14 @@ impl Store {
         }
     }
 
-    pub(super) fn unmark_held(&mut self, kept: &Kept) {
-        let Ok(key) = Record::claimed_key(&kept.bytes) else { return };
+    pub(super) fn unmark_held(&mut self, key: &RecordKey, kept: &Kept) {
         let digest = key.digest();
         match self.records.by_digest(&digest) {
             Some(held) if !held.is_outside() && self.is_as_kept(held, kept) => {
                 self.records.changed.unmark(&digest);
             }
             // The storage has it as it is: it was not read into memory.
-            None if self.cold_record(&key).is_some() => {}
+            None if self.cold_record(key).is_some() => {}
             _ => self.records.changed.mark_row(|| digest),
         }
     }

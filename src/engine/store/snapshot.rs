@@ -290,23 +290,31 @@ impl SharedStore {
 impl Store {
     /// Takes in a record if there is room, and tells what it is if it is valid.
     pub(super) fn restore(&mut self, kept: &Kept) -> Option<Record> {
+        match Record::claimed_key(&kept.bytes) {
+            Ok(key) => self.restore_under(&key, kept),
+            Err(rejected) => {
+                tracing::debug!(%rejected, "record of a snapshot dropped");
+                None
+            }
+        }
+    }
+
+    /// The same, where it is known under which key it says that it belongs.
+    pub(super) fn restore_under(&mut self, key: &RecordKey, kept: &Kept) -> Option<Record> {
         if kept.until <= self.certain {
             return None;
         }
-        let verified = Record::claimed_key(&kept.bytes).and_then(|key| {
-            let record = self.verify_kept(&kept.bytes, |verifier, store, unix| {
-                verifier.verify(&store.network, &key, &kept.bytes, unix, store)
-            })?;
-            Ok((key, record))
+        let verified = self.verify_kept(&kept.bytes, |verifier, store, unix| {
+            verifier.verify(&store.network, key, &kept.bytes, unix, store)
         });
-        let (key, record) = match verified {
-            Ok(verified) => verified,
+        let record = match verified {
+            Ok(record) => record,
             Err(rejected) => {
                 tracing::debug!(%rejected, "record of a snapshot dropped");
                 return None;
             }
         };
-        let before = self.kept_until(&key);
+        let before = self.kept_until(key);
         self.speaker = kept.putter.map(Speaker::Earlier);
         let outcome = self.insert(record.clone(), Standing::Others);
         self.speaker = None;
@@ -316,9 +324,9 @@ impl Store {
         }
         // Those without an end of their own live no longer for it, and no shorter if the calendar is wrong now.
         if record.expires().is_none()
-            && self.records.get(&key).is_some_and(|held| !held.is_outside())
+            && self.records.get(key).is_some_and(|held| !held.is_outside())
         {
-            self.ends_at(&key, before.map_or(kept.until, |before| before.max(kept.until)));
+            self.ends_at(key, before.map_or(kept.until, |before| before.max(kept.until)));
         }
         Some(record)
     }
@@ -343,8 +351,11 @@ impl Store {
             Err(Rejected::Expired { .. } | Rejected::Future { .. }) => false,
             Err(_) => true,
         };
+        if is_whole {
+            return outcome;
+        }
         match Record::claimed_issued(bytes) {
-            Ok(Some(issued)) if !is_whole => {
+            Ok(Some(issued)) => {
                 self.verified(|verifier, store| verify(verifier, store, issued)).or(outcome)
             }
             _ => outcome,

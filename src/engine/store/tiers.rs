@@ -110,13 +110,14 @@ impl SharedStore {
         self.lock().tiers.wanted.clear();
     }
 
-    /// Rows of records that may lie in the storage alone were read there. Those lie in memory from here on that are as the
-    /// storage has them.
-    pub(crate) fn warm(&self, rows: &Snapshot) {
+    /// The row of a record that may lie in the storage alone was read there, under the key with this digest. If it is as the
+    /// storage has it, the record lies in memory from here on.
+    pub(crate) fn warm(&self, digest: &[u8; 32], row: &Snapshot) {
         let mut store = self.lock();
-        for kept in &rows.records {
-            if store.warm(kept) == Warmed::Yes {
-                store.unmark_held(kept);
+        let key = RecordKey::of_digest(digest);
+        for kept in &row.records {
+            if store.warm(&key, kept) == Warmed::Yes {
+                store.unmark_held(&key, kept);
             }
         }
     }
@@ -221,25 +222,24 @@ impl Store {
         true
     }
 
-    fn warm(&mut self, kept: &Kept) -> Warmed {
-        let Ok(key) = Record::claimed_key(&kept.bytes) else { return Warmed::No };
-        let cold = self.cold_record(&key);
+    fn warm(&mut self, key: &RecordKey, kept: &Kept) -> Warmed {
+        let cold = self.cold_record(key);
         match &cold {
             Some(cold) => self.forget_cold(cold),
-            None if self.is_part_of_own(&key) => {}
-            None if self.tiers.below == Below::Unread && !self.knows(&key) => {}
+            None if self.is_part_of_own(key) => {}
+            None if self.tiers.below == Below::Unread && !self.knows(key) => {}
             None => return Warmed::No,
         }
         let facts = self.facts.len();
         // The calendar may have moved since the row was written.
         let until = cold.map_or(kept.until, |cold| cold.until);
-        self.restore(&Kept { until, ..kept.clone() });
+        self.restore_under(key, &Kept { until, ..kept.clone() });
         // It was held all the time.
         self.facts.truncate(facts);
         // Whoever has had it fetched finds it here.
-        self.records.touch(&key);
+        self.records.touch(key);
         if let Some(cold) = cold
-            && let Some(number) = self.records.find(&key)
+            && let Some(number) = self.records.find(key)
         {
             self.records.change(number, |held| held.set_replicate_at(cold.replicate_at));
         }

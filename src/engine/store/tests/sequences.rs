@@ -104,7 +104,7 @@ impl Stored {
             let digest = key.digest();
             if let Some(value) = self.rows.get(&(Table::Held, digest.to_vec())) {
                 read.read_row(Table::Held, &(digest.to_vec(), value.clone())).unwrap();
-                self.store.warm(&read);
+                self.store.warm(&digest, &read);
             }
             self.store.settle_fetch(&digest);
         }

@@ -54,7 +54,8 @@ impl Tiered {
             return;
         }
         if let Some(value) = self.rows.get(&key.digest()[..]) {
-            self.store.warm(&self.read([(key.digest().to_vec(), value.clone())]));
+            let row = self.read([(key.digest().to_vec(), value.clone())]);
+            self.store.warm(&key.digest(), &row);
         }
         self.store.settle_fetch(&key.digest());
     }
@@ -361,7 +362,7 @@ fn fetch_wanted(tiered: &Tiered) -> usize {
     let wanted: Vec<_> = std::iter::from_fn(|| tiered.store.next_wanted()).collect();
     for digest in &wanted {
         let rows = tiered.rows.get(&digest[..]).map(|value| (digest.to_vec(), value.clone()));
-        tiered.store.warm(&tiered.read(rows));
+        tiered.store.warm(digest, &tiered.read(rows));
         tiered.store.settle_fetch(digest);
     }
     wanted.len()
