@@ -257,7 +257,7 @@ fn serve(path: &Path) -> Outcome<()> {
 }
 
 /// For more than a million records of others, and one peer that puts very many.
-fn million(memory: usize) -> Limits {
+pub(crate) fn million(memory: usize) -> Limits {
     Limits::new()
         .with_store_records(1_200_000)
         .with_store_bytes(500 << 20)
@@ -395,7 +395,7 @@ fn digest(key: &RecordKey) -> Outcome<Vec<u8>> {
     Ok(BASE64URL_NOPAD.decode(digest.as_bytes())?)
 }
 
-fn now() -> Outcome<u64> {
+pub(crate) fn now() -> Outcome<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
 }
 
