@@ -173,8 +173,12 @@ impl Known {
         let seen = |peer: &PeerId| self.peers.get(peer).map_or(0, |contact| contact.seen);
         let (mut recent, mut others): (Vec<PeerId>, Vec<PeerId>) =
             self.peers.keys().partition(|peer| is_recent(now, seen(peer)));
-        others.sort_by_cached_key(|peer| Reverse(seen(peer)));
         let wanted = if recent.is_empty() { MOST_LOST } else { FEW.saturating_sub(recent.len()) };
+        if others.len() <= wanted && recent.len() <= MOST_LOST {
+            // All stay, whatever their order. To hash them for their distances costs more than all the rest of this.
+            return;
+        }
+        others.sort_by_cached_key(|peer| Reverse(seen(peer)));
         let mut gone = beyond(&mut others, wanted);
 
         recent.sort_by_cached_key(|peer| self.local.distance(&Key::of_peer(peer)));
