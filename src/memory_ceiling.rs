@@ -185,7 +185,7 @@ impl Config {
                 .saturating_add(times(queued_announcements, RECORD + KIB))
                 .saturating_add(times(topics, ENTRY))
                 .saturating_add(times(crate::engine::RECORDS_ASIDE, RECORD + DECODED))
-                .saturating_add(times(crate::node::MOST_FETCHES, RECORD + KIB)),
+                .saturating_add(times(2 * crate::node::MOST_FETCHES, RECORD + KIB)),
             gossip: gossip(&self.limits),
             queries: times(running_queries, QUERY),
             routing: SEATS.saturating_mul(times(addresses_per_peer, ADDRESS).saturating_add(ENTRY)),

@@ -43,7 +43,7 @@ pub(super) enum Purpose {
 pub(super) struct Questions {
     next: u64,
     open: HashMap<QuestionId, Question>,
-    /// Answers with heads, which cannot be judged yet.
+    /// Answers with heads, which cannot be judged yet, to questions that are open.
     held_back: Vec<(QuestionId, Vec<u8>)>,
 }
 
@@ -82,6 +82,7 @@ impl Questions {
     /// Nobody waits for these answers any longer. Should they come, they are of no use.
     pub(super) fn drop_all(&mut self, purpose: Purpose) {
         self.open.retain(|_, question| question.purpose != purpose);
+        self.held_back.retain(|(id, _)| self.open.contains_key(id));
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{
     record::RecordKey,
 };
 
-/// So many requests wait at the most. Beyond it, they are answered as if nothing lay in the storage.
+/// So many requests wait for records at the most, and as many puts of peers for the sequences: neither takes the places of
+/// the other. Beyond it, they are answered as if nothing lay in the storage.
 pub(crate) const MOST: usize = 1_024;
 
 /// So many records are fetched at once.
@@ -29,14 +30,16 @@ pub(super) enum Waiting {
 ///
 /// ```text
 /// wait ─▶ queue ── begin ─▶ being read ── end ─▶ whoever waits goes on
+/// hold_back ─▶ until all sequences are read ── take_held_back ─▶ the same
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Fetches {
     queue: VecDeque<[u8; 32]>,
     waiting: HashMap<[u8; 32], Vec<Waiting>>,
+    /// How many wait for a record.
+    len: usize,
     /// What waits for all sequences.
     held_back: Vec<Waiting>,
-    len: usize,
 }
 
 impl Fetches {
@@ -53,10 +56,9 @@ impl Fetches {
     /// Has a request wait for the sequences. Gives it back if too many wait.
     pub(super) fn hold_back(&mut self, waiting: Waiting) -> Option<Waiting> {
         // Only so many lookups run as may.
-        if self.len >= MOST && matches!(waiting, Waiting::Peer { .. }) {
+        if self.held_back.len() >= MOST && matches!(waiting, Waiting::Peer { .. }) {
             return Some(waiting);
         }
-        self.len += 1;
         self.held_back.push(waiting);
         None
     }
@@ -64,7 +66,6 @@ impl Fetches {
     /// The sequences have been read. Tells what has waited for them, some of it at a time.
     pub(super) fn take_held_back(&mut self) -> Vec<Waiting> {
         let count = self.held_back.len().min(AT_ONCE);
-        self.len -= count;
         self.held_back.drain(..count).collect()
     }
 
@@ -88,13 +89,13 @@ impl Fetches {
 
     /// A lookup has ended before it could begin.
     pub(super) fn forget(&mut self, ended: QueryKey) {
-        for waiting in self.waiting.values_mut().chain([&mut self.held_back]) {
+        let goes_on = |waiting: &Waiting| !matches!(waiting, Waiting::Lookup { query, .. } if *query == ended);
+        for waiting in self.waiting.values_mut() {
             let before = waiting.len();
-            waiting.retain(
-                |waiting| !matches!(waiting, Waiting::Lookup { query, .. } if *query == ended),
-            );
+            waiting.retain(goes_on);
             self.len -= before - waiting.len();
         }
+        self.held_back.retain(goes_on);
     }
 
     /// A record was read while it may have changed: it is read again.
@@ -104,7 +105,7 @@ impl Fetches {
 
     /// Nothing can be read. Tells who has waited.
     pub(super) fn end_all(&mut self) -> Vec<Waiting> {
-        self.len = self.held_back.len();
+        self.len = 0;
         self.queue.clear();
         self.waiting.drain().flat_map(|(_, waiting)| waiting).collect()
     }
@@ -148,6 +149,16 @@ mod tests {
         assert!(fetches.wait([201; 32], lookup(1)).is_some());
         fetches.end(&[7; 32]);
         assert!(fetches.wait([201; 32], lookup(1)).is_none());
+    }
+
+    #[test]
+    fn what_waits_for_the_sequences_takes_no_places_of_what_waits_for_a_record() {
+        let mut fetches = Fetches::default();
+        for number in 0..2 * MOST as u64 {
+            assert!(fetches.hold_back(lookup(number)).is_none());
+        }
+        assert!(fetches.wait([1; 32], lookup(0)).is_none());
+        assert_eq!(fetches.end(&[1; 32]).len(), 1);
     }
 
     #[test]

@@ -294,8 +294,8 @@ impl Disk {
     fn poll_load(&mut self, cx: &mut Context<'_>, now: Now, engine: &mut Engine) -> Moved {
         match std::mem::replace(&mut self.load, Load::Done) {
             Load::Done => return Moved::No,
-            // What was read last is still being verified.
-            Load::Next(cursor) if engine.is_restoring() => {
+            // What was read last is still being verified. That is nothing to the sequences, for which lookups wait.
+            Load::Next(cursor) if cursor.table != Table::Sequences && engine.is_restoring() => {
                 self.load = Load::Next(cursor);
                 return Moved::No;
             }

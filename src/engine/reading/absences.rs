@@ -33,7 +33,7 @@ impl Absences {
     }
 
     /// Whether a reader need not ask. Who wants to hear more than one replica hears it anew.
-    pub(super) fn answer(&self, now: Now, key: &RecordKey, freshness: Freshness) -> bool {
+    pub(super) fn suffices(&self, now: Now, key: &RecordKey, freshness: Freshness) -> bool {
         freshness == Freshness::First && self.0.contains(key, now.mono)
     }
 

@@ -68,7 +68,7 @@ impl Reading {
         if let Some((record, source)) = known.or_else(|| self.heard(cx, &key, freshness)) {
             return out.count(get.answer(record, source));
         }
-        if self.absences.answer(cx.now(), &key, freshness) {
+        if self.absences.suffices(cx.now(), &key, freshness) {
             return out.count(Operation::GetRecord(get).fail(Error::not_found("record")));
         }
         let since = out.since(&begin);

@@ -67,7 +67,7 @@ impl Reading {
         let known = known.or_else(|| self.heard(cx, &key, freshness));
         match known.filter(|(record, _)| read.accepts(record)) {
             Some((record, source)) => Here::Known(record, source),
-            None if !read.is_partial() && self.absences.answer(cx.now(), &key, freshness) => {
+            None if !read.is_partial() && self.absences.suffices(cx.now(), &key, freshness) => {
                 Here::Absent
             }
             None => Here::Lacks(key),

@@ -88,8 +88,9 @@ impl Packed {
 }
 
 /// What is known of each record, by number. Pages are full but for the last one, and for the places of those that have gone.
+/// They take their memory until all have gone.
 #[derive(Debug, Default)]
-struct Shelf {
+struct Pages {
     pages: Vec<Vec<Packed>>,
     vacant: Vec<[u8; 4]>,
 }
@@ -97,7 +98,7 @@ struct Shelf {
 /// Records of a page.
 const PAGE: usize = 512;
 
-impl Shelf {
+impl Pages {
     fn place(number: [u8; 4]) -> (usize, usize) {
         let number = u32::from_be_bytes(number) as usize;
         (number / PAGE, number % PAGE)
@@ -138,7 +139,7 @@ pub(super) struct Cold {
     /// Their numbers by their distances, big endian: in this order they go where there is no room. A tree leaves a third of
     /// its places free, so that what is large lies elsewhere.
     numbers: BTreeMap<[u8; 8], [u8; 4]>,
-    shelf: Shelf,
+    known: Pages,
     bytes: usize,
     /// How far they have been looked through.
     looked_through: Option<[u8; 8]>,
@@ -164,13 +165,13 @@ impl Cold {
     pub(super) fn insert(&mut self, record: &ColdRecord) -> bool {
         let distance = record.distance.to_be_bytes();
         let Entry::Vacant(place) = self.numbers.entry(distance) else { return false };
-        place.insert(self.shelf.insert(Packed::new(record)));
+        place.insert(self.known.insert(Packed::new(record)));
         self.bytes += record.len;
         true
     }
 
     fn open(&self, distance: &[u8; 8], number: &[u8; 4]) -> Option<ColdRecord> {
-        Some(self.shelf.get(*number)?.open(*distance))
+        Some(self.known.get(*number)?.open(*distance))
     }
 
     pub(super) fn take(&mut self, distance: u64, key: &[u8; 32]) -> Option<ColdRecord> {
@@ -178,9 +179,9 @@ impl Cold {
         let number = self.numbers.remove(&distance.to_be_bytes())?;
         self.bytes -= found.len;
         if self.numbers.is_empty() {
-            self.shelf = Shelf::default();
+            self.known = Pages::default();
         } else {
-            self.shelf.vacant.push(number);
+            self.known.vacant.push(number);
         }
         Some(found)
     }
@@ -206,7 +207,7 @@ impl Cold {
     /// Changes when each of them ends, and is put to others again.
     pub(super) fn move_times(&mut self, change: impl Fn(&mut ColdRecord)) {
         for (distance, number) in &self.numbers {
-            let Some(record) = self.shelf.get_mut(*number) else { continue };
+            let Some(record) = self.known.get_mut(*number) else { continue };
             let mut moved = record.open(*distance);
             change(&mut moved);
             *record = Packed::new(&moved);
@@ -270,7 +271,7 @@ mod tests {
             assert_eq!(cold.take(distance, &[7; 32]), Some(record(distance)));
             assert!(cold.insert(&record(u64::MAX - distance)));
         }
-        assert_eq!((cold.len(), cold.shelf.pages.len()), (3 * PAGE, 3));
+        assert_eq!((cold.len(), cold.known.pages.len()), (3 * PAGE, 3));
         for distance in 0..2 * PAGE as u64 {
             assert!(cold.find(u64::MAX - distance, &[7; 32]).is_some());
         }
@@ -281,7 +282,7 @@ mod tests {
         for distance in 0..2 * PAGE as u64 {
             cold.take(u64::MAX - distance, &[7; 32]);
         }
-        assert_eq!((cold.len(), cold.bytes(), cold.shelf.pages.len()), (0, 0, 0));
+        assert_eq!((cold.len(), cold.bytes(), cold.known.pages.len()), (0, 0, 0));
     }
 
     #[test]

@@ -21,13 +21,13 @@ use super::{
 use crate::{
     error::Result,
     keyspace::Key,
-    package::PackageName,
+    package::{PackageName, owner_from_key},
     record::{Head, NetworkName, Record, RecordKey, Rejected, Signed, Verifier},
 };
 
 const MAGIC: &[u8] = b"peerage snapshot";
 
-/// The format that is written, the only one that is read.
+/// The format that is written. In the first one, records said in full who had put them; it is read as well.
 const FORMAT: u8 = 2;
 
 const CHECKSUM_BYTES: usize = 32;
@@ -38,7 +38,8 @@ const CHECKSUM_BYTES: usize = 32;
 ///
 /// [`Handle::snapshot`](crate::Handle::snapshot) takes one, at shutdown and now and then in between;
 /// [`NodeBuilder::with_snapshot`](crate::NodeBuilder::with_snapshot) starts a node from it. What the old node
-/// refused because it had seen something newer, the new one refuses too.
+/// refused because it had seen something newer, the new one refuses too. A node with a storage that has just started has
+/// not read all of that yet: a snapshot is whole once [`StorageReport::is_restored`](crate::storage::StorageReport) says so.
 ///
 /// Nothing of it is lost for the date that the calendar shows at the start, so that a machine without a clock of its own
 /// may start with any: what is out of its time by it is hidden, is there again once the calendar is right, and is dropped
@@ -128,7 +129,7 @@ impl Snapshot {
             .split_last_chunk::<CHECKSUM_BYTES>()
             .ok_or_else(|| invalid("is too short to be one"))?;
         let rest = content.strip_prefix(MAGIC).ok_or_else(|| invalid("is something else"))?;
-        let Some((&FORMAT, rest)) = rest.split_first() else {
+        let Some((1..=FORMAT, rest)) = rest.split_first() else {
             return Err(invalid("is of a format that this version does not read"));
         };
         if Sha256::digest(content)[..] != checksum[..] {
@@ -262,6 +263,12 @@ impl SharedStore {
         // Before the records: what was refused before is refused again.
         for mark in &snapshot.marks {
             store.high_water.merge(mark.clone());
+            // Epochs may have been restored before this mark.
+            if mark.wanted
+                && let Some(owner) = owner_from_key(&mark.owner)
+            {
+                store.epochs.want(&owner);
+            }
         }
         for &(owner, epoch) in &snapshot.epochs {
             store.raise_epoch(owner, epoch);

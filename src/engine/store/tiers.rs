@@ -42,7 +42,7 @@ pub(super) struct Tiers {
     wanted: VecDeque<[u8; 32]>,
     /// The same of others' claims to names that this node claims, too. There are no more than own packages.
     claimed: BTreeSet<[u8; 32]>,
-    /// Keys under which the storage has nothing, as was found just now, while not all of it is known.
+    /// Keys that were looked up in the storage just now, while not all of it is known: whatever lay there is in memory.
     absent: BTreeSet<[u8; 32]>,
     /// The most bytes that records of others take in memory.
     most: usize,

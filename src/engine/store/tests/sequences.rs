@@ -194,3 +194,22 @@ proptest! {
         }
     }
 }
+
+/// Sequences and epochs lie in tables of their own. Which are read first makes no difference.
+#[test]
+fn an_owner_s_epoch_is_kept_for_a_package_that_was_read_here_though_its_sequence_is_read_later() {
+    let (owner, before) = (keypair(1), store(|_| {}));
+    let id = owner.public().to_peer_id();
+    before.raise_high_water(&live(&owner, "tool", "1.0.0", 1));
+    before.want(&id, &name("tool"));
+    before.lock().raise_epoch(id, 3);
+    let whole = before.snapshot(Vec::new());
+
+    let after = store(|_| {});
+    after.restore(&Snapshot { marks: Vec::new(), ..whole.clone() });
+    after.restore(&Snapshot { epochs: Vec::new(), ..whole });
+    for _ in 0..20_000 {
+        after.lock().raise_epoch(PeerId::random(), 1);
+    }
+    assert_eq!(after.epoch(&id), 3);
+}
