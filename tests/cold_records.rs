@@ -16,7 +16,7 @@ use libp2p::Multiaddr;
 use peerage::{
     Config, Node, Registry,
     identity::Keypair,
-    storage::{Storage as _, Table},
+    storage::{Change, Storage as _, Table},
 };
 
 #[path = "support/hindered.rs"]
