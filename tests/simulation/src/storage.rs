@@ -60,6 +60,10 @@ impl Disk {
     }
 
     /// It has no room from now on, or it has again.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state().is_full
+    }
+
     pub(crate) fn set_full(&self, is_full: bool) {
         self.state().is_full = is_full;
     }

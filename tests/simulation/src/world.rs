@@ -9,7 +9,7 @@ use std::{
 
 use futures::StreamExt as _;
 use peerage::{
-    Multiaddr, Node, TransportConfig,
+    Error, Multiaddr, Node, TransportConfig,
     storage::{Storage as _, Table},
 };
 use process::Random;
@@ -33,6 +33,8 @@ pub(crate) const SEEDS: usize = 3;
 /// Pings are most of what an idle network does. In three of four simulations they are as rare as this, so that more time can
 /// be simulated; in the others they are as by default.
 const RARE_PINGS: Duration = Duration::from_secs(120);
+/// When a node is started again whose new data had no room.
+const AGAIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) network: Network,
@@ -174,6 +176,14 @@ impl World {
         self.network.unplug(number, false);
         let (node, handle) = match machine.node(&self.network, &self.seeds, &self.transport) {
             Ok(started) => started,
+            // New data needs room. Whoever runs the node sees the error, and starts it again.
+            Err(Error::Storage { .. })
+                if machine.disk.as_ref().is_some_and(|disk| disk.is_full()) =>
+            {
+                trace::tell(format_args!("machine {number} does not start: its disk is full"));
+                self.later(AGAIN, Step::Fault(Fault::Start(number, Disk::Kept)));
+                return;
+            }
             Err(error) => {
                 self.fail(format_args!("machine {number} does not start: {error}"));
                 return;
